@@ -1,0 +1,576 @@
+//! What a client is made of, from JSON, a URL or the environment.
+//!
+//! Errors name the key and say what would be right; they never show a value, which may be a secret in the wrong place.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+use std::{env, fmt};
+
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Problem};
+use crate::json::Json;
+use crate::validation;
+
+/// A secret: wiped when it is dropped, and never shown.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret over.
+    pub fn new(text: String) -> Secret {
+        Secret(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for a key to be made of.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// How large things may be before they are sent, and how large an answer.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of `data`, in bytes.
+    pub data_bytes: usize,
+    /// Channels of one event.
+    pub channels: usize,
+    /// Of an answer, in bytes.
+    pub response_bytes: usize,
+}
+
+/// A client's whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The application's id, which stands in paths.
+    pub app_id: String,
+    /// The application's key, which is public.
+    pub key: String,
+    /// The application's secret, with which requests are signed.
+    pub secret: Secret,
+    /// Whether to speak TLS.
+    pub ssl: bool,
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// What comes before `/apps/…` in the path; empty, or `/prefix`.
+    pub path: String,
+    /// Whether `path` is part of what is signed.
+    pub sign_path_prefix: bool,
+    /// A whole call.
+    pub timeout: Duration,
+    /// From the look-up of the name to the end of the TLS handshake.
+    pub connect_timeout: Duration,
+    /// How many idle connections are kept.
+    pub max_idle_connections: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// A file of PEM certificates to trust instead of the system's.
+    pub ca_file: Option<String>,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// The URL that every message about a malformed one shows.
+const URL_FORM: &str = "https://KEY:SECRET@api-CLUSTER.pusher.com/apps/APP_ID";
+
+const DEFAULT_CLUSTER: &str = "mt1";
+
+/// The longest time that may be configured, ten minutes.
+const MAX_MS: u64 = 600_000;
+
+/// Far above what any server takes, and far below what could overflow anything.
+const MAX_BYTES: u64 = 1 << 30;
+
+impl Config {
+    /// A configuration from a JSON object, a URL, or for `None` from the environment.
+    pub fn parse(text: Option<&str>) -> Result<Config, Error> {
+        let mut draft = Draft::default();
+        match text {
+            None => draft.take_environment(|name| env::var(name).ok().filter(|value| !value.is_empty())),
+            Some(text) if text.trim_start().starts_with('{') => draft.take_json(text),
+            Some(text) if text.contains("://") => draft.take_url(text),
+            Some(_) => Err(Problem::new("config", format!("must be a JSON object or a URL of the form {URL_FORM}"))),
+        }
+        .and_then(|()| draft.finish())
+        .map_err(Error::Config)
+    }
+}
+
+/// What has been said so far.
+#[derive(Default)]
+struct Draft {
+    app_id: Option<String>,
+    key: Option<String>,
+    secret: Option<Secret>,
+    cluster: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    ssl: Option<bool>,
+    path: Option<String>,
+    sign_path_prefix: Option<bool>,
+    timeout_ms: Option<u64>,
+    connect_timeout_ms: Option<u64>,
+    max_idle_connections: Option<u64>,
+    idle_timeout_ms: Option<u64>,
+    ca_file: Option<String>,
+    max_data_bytes: Option<u64>,
+    max_channels: Option<u64>,
+    max_response_bytes: Option<u64>,
+}
+
+impl Draft {
+    fn take_json(&mut self, text: &str) -> Result<(), Problem> {
+        let members = Json::parse(text, "config")?.members("")?;
+        // The URL comes first wherever it stands, so that the other keys win over its parts.
+        if let Some((key, value)) = members.iter().find(|(key, _)| key == "url") {
+            // The copy, if there is one, holds the secret.
+            let url = Zeroizing::new(value.string(key)?.into_owned());
+            self.take_url(&url)?;
+        }
+        for (key, value) in &members {
+            self.take_member(key, *value)?;
+        }
+        Ok(())
+    }
+
+    fn take_member(&mut self, key: &str, value: Json<'_>) -> Result<(), Problem> {
+        let string = || value.string(key).map(Cow::into_owned);
+        let boolean = || value.boolean().ok_or_else(|| Problem::new(key, "must be true or false"));
+        let integer = |min: u64, max: u64| match value.integer() {
+            Some(number) if (min..=max).contains(&number) => Ok(number),
+            _ => Err(Problem::new(key, format!("must be an integer from {min} to {max}"))),
+        };
+        match key {
+            "url" => {}
+            "app_id" if !value.is_string() => self.app_id = Some(integer(0, u64::MAX)?.to_string()),
+            "app_id" => self.app_id = Some(string()?),
+            "key" => self.key = Some(string()?),
+            "secret" => self.secret = Some(Secret::new(string()?)),
+            "cluster" => self.cluster = Some(string()?),
+            "host" => self.host = Some(string()?),
+            "port" => self.port = Some(port(key, integer(1, u64::from(u16::MAX))?)?),
+            "ssl" => self.ssl = Some(boolean()?),
+            "path" => self.path = Some(string()?),
+            "sign_path_prefix" => self.sign_path_prefix = Some(boolean()?),
+            "timeout_ms" => self.timeout_ms = Some(integer(1, MAX_MS)?),
+            "connect_timeout_ms" => self.connect_timeout_ms = Some(integer(1, MAX_MS)?),
+            "retry" => retry(key, value)?,
+            "max_idle_connections" => self.max_idle_connections = Some(integer(0, 1000)?),
+            "idle_timeout_ms" => self.idle_timeout_ms = Some(integer(1, MAX_MS)?),
+            "ca_file" => self.ca_file = Some(string()?),
+            "max_data_bytes" => self.max_data_bytes = Some(integer(1, MAX_BYTES)?),
+            "max_channels" => self.max_channels = Some(integer(1, 10_000)?),
+            "max_response_bytes" => self.max_response_bytes = Some(integer(1, MAX_BYTES)?),
+            _ => return Err(Problem::new(key, "is not a configuration key")),
+        }
+        Ok(())
+    }
+
+    /// Takes `SCHEME://KEY:SECRET@HOST[:PORT][/PREFIX]/apps/APP_ID` apart.
+    ///
+    /// By hand: a general parser would leave copies of the secret behind, and accept and mend what should be refused.
+    fn take_url(&mut self, url: &str) -> Result<(), Problem> {
+        let malformed = |what: &str| Problem::new("url", format!("{what}; its form is {URL_FORM}"));
+        if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err(malformed("has white space or a control character"));
+        }
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("has no scheme"))?;
+        self.ssl = Some(match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return Err(malformed("its scheme is neither https nor http")),
+        });
+        if rest.contains(['?', '#']) {
+            return Err(malformed("has a query or a fragment (in a key or secret, write ? as %3F and # as %23)"));
+        }
+        let (authority, path) = rest.split_once('/').ok_or_else(|| malformed("has no path"))?;
+        let (credentials, host) = authority.rsplit_once('@').ok_or_else(|| malformed("has no key and secret"))?;
+        let (key, secret) = credentials.split_once(':').ok_or_else(|| malformed("has no secret"))?;
+        let decoded = |text: &str| {
+            percent_decode_str(text)
+                .decode_utf8()
+                .map(Cow::into_owned)
+                .map_err(|_| malformed("its key or secret is not UTF-8 once percent-decoded"))
+        };
+        self.key = Some(decoded(key)?);
+        self.secret = Some(Secret::new(decoded(secret)?));
+        // An IPv6 address is bracketed, so the port stands after the last colon that no bracket follows.
+        let (host, port_text) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            _ => (host, None),
+        };
+        self.host = Some(host.to_owned());
+        if let Some(text) = port_text {
+            let number = Some(text).filter(|t| t.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok());
+            self.port = Some(port("url", number.unwrap_or(0))?);
+        }
+        let path = format!("/{path}");
+        let (prefix, app_id) =
+            path.rsplit_once("/apps/").ok_or_else(|| malformed("its path does not end with /apps/APP_ID"))?;
+        self.app_id = Some(app_id.strip_suffix('/').unwrap_or(app_id).to_owned());
+        if !prefix.is_empty() {
+            self.path = Some(prefix.to_owned());
+        }
+        Ok(())
+    }
+
+    fn take_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), Problem> {
+        if let Some(url) = variable("PUSHER_URL") {
+            return self.take_url(&Zeroizing::new(url)).map_err(|problem| Problem::new("PUSHER_URL", problem.message));
+        }
+        let either = |name: &str, other: &str| variable(name).or_else(|| variable(other));
+        self.app_id = variable("PUSHER_APP_ID");
+        self.key = either("PUSHER_KEY", "PUSHER_APP_KEY");
+        self.secret = either("PUSHER_SECRET", "PUSHER_APP_SECRET").map(Secret::new);
+        self.cluster = either("PUSHER_CLUSTER", "PUSHER_APP_CLUSTER");
+        self.host = variable("PUSHER_HOST");
+        if let Some(text) = variable("PUSHER_PORT") {
+            self.port = Some(port("PUSHER_PORT", text.parse().unwrap_or(0))?);
+        }
+        self.ssl = match variable("PUSHER_SCHEME").as_deref() {
+            None => None,
+            Some("https") => Some(true),
+            Some("http") => Some(false),
+            Some(_) => return Err(Problem::new("PUSHER_SCHEME", "must be https or http")),
+        };
+        if self.app_id.is_none() && self.key.is_none() && self.secret.is_none() {
+            return Err(Problem::new(
+                "config",
+                "is NULL, and the environment has neither PUSHER_URL nor PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks what was said and fills in the rest.
+    fn finish(self) -> Result<Config, Problem> {
+        let missing = |key: &'static str| move || Problem::new(key, "is missing");
+        let app_id = self.app_id.ok_or_else(missing("app_id"))?;
+        validation::credential(&app_id, "app_id")?;
+        let key = self.key.ok_or_else(missing("key"))?;
+        validation::credential(&key, "key")?;
+        let secret = self.secret.ok_or_else(missing("secret"))?;
+        if secret.expose().is_empty() {
+            return Err(Problem::new("secret", "must not be empty"));
+        }
+        let ssl = self.ssl.unwrap_or(true);
+        // The cluster is checked even where a host wins over it: a typo should not wait for the day the host goes.
+        let cluster = self.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
+        if cluster.is_empty() || !cluster.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(Problem::new("cluster", "must be one or more of a-z 0-9 -"));
+        }
+        let host = match self.host {
+            Some(host) => checked_host(&host)?,
+            None => format!("api-{cluster}.pusher.com"),
+        };
+        let bytes = |limit: Option<u64>, default: usize| limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
+        Ok(Config {
+            app_id,
+            key,
+            secret,
+            ssl,
+            host,
+            port: self.port.unwrap_or(if ssl { 443 } else { 80 }),
+            path: self.path.as_deref().map_or(Ok(String::new()), checked_prefix)?,
+            sign_path_prefix: self.sign_path_prefix.unwrap_or(true),
+            timeout: Duration::from_millis(self.timeout_ms.unwrap_or(5000)),
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms.unwrap_or(3000)),
+            max_idle_connections: bytes(self.max_idle_connections, 8),
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms.unwrap_or(15_000)),
+            ca_file: self.ca_file,
+            limits: Limits {
+                data_bytes: bytes(self.max_data_bytes, 10_240),
+                channels: bytes(self.max_channels, 100),
+                response_bytes: bytes(self.max_response_bytes, 16 << 20),
+            },
+        })
+    }
+}
+
+fn port(key: &str, number: u64) -> Result<u16, Problem> {
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Problem::new(key, "the port must be a number from 1 to 65535")),
+    }
+}
+
+/// The retry policy: so far, none.
+fn retry(key: &str, value: Json<'_>) -> Result<(), Problem> {
+    for (member, value) in value.members(key)? {
+        let name = format!("{key}.{member}");
+        match member.as_ref() {
+            "mode" if value.string(&name)? == "never" => {}
+            "mode" => return Err(Problem::new(name, "must be \"never\"")),
+            _ => return Err(Problem::new(name, "is not a configuration key")),
+        }
+    }
+    Ok(())
+}
+
+/// A host name or an IP address (IPv6 with or without brackets), as the resolver takes it.
+fn checked_host(host: &str) -> Result<String, Problem> {
+    let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = inside.unwrap_or(host).parse::<IpAddr>().ok().filter(|a| inside.is_none() || a.is_ipv6()) {
+        return Ok(address.to_string());
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    // A name that ends in a number would be read as an IPv4 address by some resolvers and as a name by others.
+    let ends_in_number = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if inside.is_none() && host.len() <= 253 && host.split('.').all(is_label) && !ends_in_number {
+        Ok(host.to_owned())
+    } else {
+        Err(Problem::new("host", "must be a host name or an IP address, without scheme, port or path"))
+    }
+}
+
+/// A path prefix as `/one/two`.
+fn checked_prefix(path: &str) -> Result<String, Problem> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let rest = path.strip_prefix('/').ok_or_else(|| Problem::new("path", "must begin with /"))?;
+    for segment in rest.split('/') {
+        if segment == "." || segment == ".." || validation::channel(segment, "path").is_err() {
+            return Err(Problem::new(
+                "path",
+                "must have segments of A-Z a-z 0-9 _ - = @ , . ; and none that is . or ..",
+            ));
+        }
+    }
+    Ok(path.to_owned())
+}
+
+/// The host as it stands in a URL: an IPv6 address in brackets.
+pub fn url_host(host: &str) -> Cow<'_, str> {
+    if host.parse::<Ipv6Addr>().is_ok() { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: &str = r#""app_id":"1","key":"k","secret":"s3cr3t""#;
+
+    fn with(more: &str) -> Result<Config, Error> {
+        Config::parse(Some(&format!("{{{KEYS}{more}}}")))
+    }
+
+    fn named(result: Result<Config, Error>) -> String {
+        match result {
+            Err(Error::Config(problem)) => problem.argument,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let mut draft = Draft::default();
+        let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        draft.take_environment(find).and_then(|()| draft.finish()).map_err(Error::Config)
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_documented_default() {
+        let config = with("").unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-mt1.pusher.com", 443, true));
+        assert_eq!((config.timeout.as_millis(), config.connect_timeout.as_millis()), (5000, 3000));
+        assert_eq!((config.max_idle_connections, config.idle_timeout.as_millis()), (8, 15_000));
+        assert_eq!(
+            (config.limits.data_bytes, config.limits.channels, config.limits.response_bytes),
+            (10_240, 100, 16 << 20)
+        );
+        assert_eq!((config.path.as_str(), config.sign_path_prefix), ("", true));
+    }
+
+    #[test]
+    fn host_wins_over_cluster_and_a_port_does_not_change_ssl() {
+        let config = with(r#","cluster":"eu","host":"example.org","port":80"#).unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.ssl), ("example.org", 80, true));
+        assert_eq!(with(r#","cluster":"eu","ssl":false"#).unwrap().host, "api-eu.pusher.com");
+        assert_eq!(with(r#","ssl":false"#).unwrap().port, 80);
+    }
+
+    #[test]
+    fn an_app_id_may_be_an_integer() {
+        assert_eq!(Config::parse(Some(r#"{"app_id":42,"key":"k","secret":"s"}"#)).unwrap().app_id, "42");
+    }
+
+    #[test]
+    fn a_url_says_all() {
+        let config = Config::parse(Some("http://my-key:a%3Ab%2F@127.0.0.1:6001/apps/7")).unwrap();
+        assert_eq!(
+            (config.app_id.as_str(), config.key.as_str(), config.secret.expose()),
+            ("7", "my-key", &b"a:b/"[..])
+        );
+        assert_eq!((config.host.as_str(), config.port, config.ssl), ("127.0.0.1", 6001, false));
+        let config = Config::parse(Some("https://k:s@[::1]/pre/fix/apps/7/")).unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.path.as_str()), ("::1", 443, "/pre/fix"));
+        assert_eq!(url_host(&config.host), "[::1]");
+    }
+
+    #[test]
+    fn other_keys_win_over_the_parts_of_a_url() {
+        let config = Config::parse(Some(r#"{"port":81,"url":"http://k:s@h/apps/7","app_id":8,"secret":"t"}"#)).unwrap();
+        assert_eq!((config.app_id.as_str(), config.port, config.secret.expose()), ("8", 81, &b"t"[..]));
+    }
+
+    #[test]
+    fn the_environment_is_read_under_both_spellings() {
+        let config = from_environment(&[
+            ("PUSHER_APP_ID", "1"),
+            ("PUSHER_APP_KEY", "k"),
+            ("PUSHER_APP_SECRET", "s"),
+            ("PUSHER_APP_CLUSTER", "ap1"),
+            ("PUSHER_SCHEME", "http"),
+            ("PUSHER_PORT", "8080"),
+        ])
+        .unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-ap1.pusher.com", 8080, false));
+        let config = from_environment(&[("PUSHER_URL", "https://k:s@h/apps/1"), ("PUSHER_APP_ID", "2")]).unwrap();
+        assert_eq!(config.app_id, "1");
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_environment_is_named() {
+        assert_eq!(named(from_environment(&[])), "config");
+        assert_eq!(named(from_environment(&[("PUSHER_URL", "x")])), "PUSHER_URL");
+        let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
+        for (name, value) in [("PUSHER_PORT", "http"), ("PUSHER_PORT", "0"), ("PUSHER_SCHEME", "HTTPS")] {
+            assert_eq!(named(from_environment(&[&three[..], &[(name, value)]].concat())), name);
+        }
+        assert_eq!(named(from_environment(&three[..2])), "secret");
+    }
+
+    #[test]
+    fn every_wrong_value_names_its_key() {
+        for (more, key) in [
+            (r#","colour":1"#, "colour"),
+            (r#","app_id":"2""#, "app_id"),
+            (r#","\u0061pp_id":"2""#, "app_id"),
+            (r#","ssl":"yes""#, "ssl"),
+            (r#","ssl":null"#, "ssl"),
+            (r#","port":0"#, "port"),
+            (r#","port":65536"#, "port"),
+            (r#","port":"80""#, "port"),
+            (r#","port":80.0"#, "port"),
+            (r#","timeout_ms":0"#, "timeout_ms"),
+            (r#","timeout_ms":600001"#, "timeout_ms"),
+            (r#","timeout_ms":1e3"#, "timeout_ms"),
+            (r#","connect_timeout_ms":-1"#, "connect_timeout_ms"),
+            (r#","idle_timeout_ms":0"#, "idle_timeout_ms"),
+            (r#","max_idle_connections":1001"#, "max_idle_connections"),
+            (r#","max_data_bytes":0"#, "max_data_bytes"),
+            (r#","max_channels":0"#, "max_channels"),
+            (r#","max_response_bytes":0"#, "max_response_bytes"),
+            (r#","cluster":"EU""#, "cluster"),
+            (r#","cluster":"eu.evil.org/""#, "cluster"),
+            (r#","path":"pre""#, "path"),
+            (r#","path":"/../x""#, "path"),
+            (r#","path":"/a?b""#, "path"),
+            (r#","path":"//""#, "path"),
+            (r#","retry":"never""#, "retry"),
+            (r#","retry":{"mode":"safe"}"#, "retry.mode"),
+            (r#","retry":{"max_attempts":3}"#, "retry.max_attempts"),
+            (r#","ca_file":1"#, "ca_file"),
+            (r#","url":"https://h/apps/1""#, "url"),
+        ] {
+            assert_eq!(named(with(more)), key, "{more}");
+        }
+        for (config, key) in [
+            ("", "config"),
+            ("{", "config"),
+            ("[]", "config"),
+            ("null", "config"),
+            ("api.pusher.com", "config"),
+            (r#"{"key":"k","secret":"s"}"#, "app_id"),
+            (r#"{"app_id":"1","secret":"s"}"#, "key"),
+            (r#"{"app_id":"1","key":"k"}"#, "secret"),
+            (r#"{"app_id":"1","key":"k","secret":""}"#, "secret"),
+            (r#"{"app_id":"1/2","key":"k","secret":"s"}"#, "app_id"),
+            (r#"{"app_id":1.5,"key":"k","secret":"s"}"#, "app_id"),
+            (r#"{"app_id":"1","key":"k:l","secret":"s"}"#, "key"),
+            ("ftp://k:s@h/apps/1", "url"),
+            ("https://h/apps/1", "url"),
+            ("https://k@h/apps/1", "url"),
+            ("https://k:s@h", "url"),
+            ("https://k:s@h/", "url"),
+            ("https://k:s@h/apps/1?x=1", "url"),
+            ("https://k:s@h/apps/1#x", "url"),
+            ("https://k:s@h:0/apps/1", "url"),
+            ("https://k:s@h:+1/apps/1", "url"),
+            ("https://k:%ff@h/apps/1", "url"),
+            ("https://k:s@h\r\n/apps/1", "url"),
+            ("https://k:s@/apps/1", "host"),
+            ("https://k:s@h/apps/", "app_id"),
+        ] {
+            assert_eq!(named(Config::parse(Some(config))), key, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_host_is_refused() {
+        for host in [
+            "",
+            " ",
+            "a b",
+            "a\r\nHost: b",
+            "a\n",
+            "a@b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a:80",
+            "http://a",
+            ".",
+            "a..b",
+            "a.",
+            "[a]",
+            "[127.0.0.1]",
+            "::1]",
+            "256.1.1.1",
+            "1.2.3",
+            "a%2fb",
+            "ä.de",
+            "a\\b",
+        ] {
+            assert_eq!(checked_host(host).unwrap_err().argument, "host", "{host:?}");
+        }
+        assert!(checked_host(&"a".repeat(64)).is_err());
+        for (host, kept) in [
+            ("localhost", "localhost"),
+            ("a-b.c_d.e1", "a-b.c_d.e1"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(checked_host(host).unwrap(), kept);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let config = with("").unwrap();
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        for wrong in [
+            r#"{"app_id":"1","key":"k","secret":"s3cr3t","secret":"s3cr3t"}"#,
+            "https://k:s3cr3t@h",
+            "http://s3cr3t",
+            r#"{"s":"s3cr3t""#,
+        ] {
+            let error = Config::parse(Some(wrong)).unwrap_err();
+            assert!(!format!("{error:?} {error}").contains("s3cr3t"), "{error}");
+        }
+    }
+}

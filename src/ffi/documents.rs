@@ -1,0 +1,41 @@
+//! What callers ask of the documents they got, without parsing JSON.
+
+use std::ffi::c_char;
+
+use super::boundary::optional_text;
+use crate::error;
+
+/// What happened to the events of the call that gave this error document.
+///
+/// @param document  an error document, or NULL.
+/// @return a ::PusherDelivery; 0 where the document speaks of none (a query, a result, NULL).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
+    // SAFETY: as the caller of this function promises.
+    let document = unsafe { optional_text(document, "document") };
+    document.ok().flatten().and_then(error::delivery_in).map_or(0, |delivery| delivery as i32)
+}
+
+/// The sentence for people in an error document, without JSON around it.
+///
+/// @param document  an error document, or NULL.
+/// @param buffer    where the message goes, cut to fit (never inside a UTF-8 character) and always NUL-terminated; may be
+///                  NULL if `size` is 0.
+/// @param size      the bytes in `buffer`.
+/// @return the length of the whole message in bytes without the NUL, as snprintf does: it was cut if this is not less
+///         than `size`. 0 where there is no message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_error_message(document: *const c_char, buffer: *mut c_char, size: usize) -> usize {
+    // SAFETY: as the caller of this function promises.
+    let document = unsafe { optional_text(document, "document") };
+    let message = document.ok().flatten().and_then(error::message_in).unwrap_or_default();
+    if let (false, Some(room)) = (buffer.is_null(), size.checked_sub(1)) {
+        let cut = (0..=room.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        // SAFETY: `buffer` has `size` bytes, and `cut` is less than that.
+        unsafe {
+            buffer.copy_from_nonoverlapping(message.as_ptr().cast(), cut);
+            buffer.add(cut).write(0);
+        }
+    }
+    message.len()
+}

@@ -1,0 +1,47 @@
+//! Versions and names.
+
+use std::ffi::{CStr, c_char};
+
+use crate::error::Status;
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => panic!("the version has a NUL in it"),
+};
+
+/// The version of the library that is loaded, such as `"0.1.0"`.
+///
+/// @return a static text; never free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn pusher_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+/// The version of the library that is loaded, as `0x00MMmmpp`.
+///
+/// Compare it with ::PUSHER_VERSION_NUMBER, the version of this header.
+#[unsafe(no_mangle)]
+pub extern "C" fn pusher_version_number() -> u32 {
+    const NUMBER: u32 = (part(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
+        | (part(env!("CARGO_PKG_VERSION_MINOR")) << 8)
+        | part(env!("CARGO_PKG_VERSION_PATCH"));
+    NUMBER
+}
+
+/// The name of a status without its prefix, such as `"NOT_SENT"`.
+///
+/// @param status  any number.
+/// @return a static text, `"?"` for a number that is no status; never free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn pusher_status_name(status: i32) -> *const c_char {
+    Status::from_code(status).map_or(c"?", Status::name).as_ptr()
+}
+
+/// A part of the version.
+#[expect(clippy::panic, reason = "it is only evaluated by the compiler")]
+const fn part(digits: &str) -> u32 {
+    match u8::from_str_radix(digits, 10) {
+        Ok(part) => part as u32,
+        Err(_) => panic!("a part of the version is not a number below 256"),
+    }
+}

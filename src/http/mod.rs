@@ -1,0 +1,20 @@
+//! HTTP over sockets of our own: it knows nothing of Pusher.
+//!
+//! ureq speaks HTTP and rustls speaks TLS, but both stand on a socket transport of ours ([`wire`]), because only the one who
+//! hands bytes to the kernel knows whether the last of them left.
+
+mod connection;
+mod fork;
+mod message;
+mod phases;
+mod resolver;
+mod sys;
+mod tls;
+mod transport;
+mod ureq;
+mod watch;
+mod wire;
+
+pub use message::{Method, Origin, Request, Response};
+pub use transport::{Cause, Failure, Progress, Transport};
+pub use ureq::{HttpClient, Settings};

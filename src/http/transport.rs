@@ -1,0 +1,85 @@
+//! What it means to send a request: the phases of an exchange, and the words for what broke it.
+
+use std::fmt;
+use std::time::Instant;
+
+use super::message::{Request, Response};
+
+/// Something that sends a request and waits for the answer.
+pub trait Transport: Send + Sync {
+    /// Sends `request` once and waits for the answer, until `deadline` in all.
+    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure>;
+}
+
+/// How far an exchange had come when it broke.
+///
+/// It is this, and not the error number, that decides what may have happened: a reset may come before, during and after the
+/// server's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The request's last byte was not taken by the kernel: no conforming server can have accepted it, because
+    /// `Content-Length` covers the whole body.
+    NotSent,
+    /// The kernel took the whole request, and no status line came.
+    Sent,
+    /// A final status line came; what should follow it did not.
+    Answered(u16),
+}
+
+/// What broke an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The name could not be looked up.
+    Dns,
+    /// The name does not exist.
+    NoSuchHost,
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake failed: a certificate, a version.
+    Tls,
+    /// Writing failed in a way that is none of the others.
+    Write,
+    /// The time was up.
+    Timeout,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer closed the connection.
+    Closed,
+    /// What came is not HTTP, or more than was allowed.
+    Malformed,
+}
+
+impl Cause {
+    /// The word in error documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Dns | Cause::NoSuchHost => "dns",
+            Cause::Connect => "connect",
+            Cause::Tls => "tls",
+            Cause::Write => "write",
+            Cause::Timeout => "timeout",
+            Cause::Reset => "reset",
+            Cause::Closed => "closed",
+            Cause::Malformed => "malformed",
+        }
+    }
+}
+
+/// An exchange that did not come to its end.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// How far it had come.
+    pub progress: Progress,
+    /// What broke it.
+    pub cause: Cause,
+    /// A sentence for people, without anything of the request in it.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,296 @@
+//! The transport below everything: ureq, and rustls where there is TLS, hand it bytes.
+//!
+//! Stock transports can't tell whether a request left: under TLS a write that failed is reported as done. So this one sends
+//! nothing when it is handed bytes; it keeps them, however many. ureq asks for input only when it has written the whole
+//! request, and at that moment everything is sent, in one write where the kernel takes it. "Sent" is what the kernel took.
+//! To send earlier would be to call a request not sent that the server may have read to its end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use ::ureq::Error;
+use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+
+use super::connection::Socket;
+use super::phases::{self, Exchange, Phase};
+use super::resolver::{Resolver, Unresolved};
+use super::sys::Readiness;
+use super::transport::{Cause, Failure};
+
+const TIME_IS_UP: &str = "the time was up";
+
+/// Makes connections.
+#[derive(Debug)]
+pub(super) struct WireConnector {
+    pub(super) resolver: Resolver,
+    pub(super) connect_timeout: Duration,
+}
+
+impl Connector for WireConnector {
+    type Out = Wire;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
+        phases::current(|exchange| {
+            exchange.phase = Phase::Resolving;
+            exchange.deadline = exchange.final_deadline.min(Instant::now() + self.connect_timeout);
+            let addresses =
+                self.resolver.resolve(host, port, exchange.deadline).map_err(|e| unresolved(exchange, host, e))?;
+            exchange.phase = Phase::Connecting;
+            let socket =
+                Socket::connect(&addresses, exchange.deadline).map_err(|e| not_connected(exchange, &addresses, &e))?;
+            exchange.phase = if details.needs_tls() { Phase::Handshake } else { Phase::Sending };
+            Ok(Some(Wire::new(socket)))
+        })
+        .map_err(|failure: Failure| Error::Other(Box::new(failure)))
+    }
+}
+
+fn unresolved(exchange: &Exchange, host: &str, error: Unresolved) -> Failure {
+    match error {
+        Unresolved::NoSuchHost => exchange.failure(Cause::NoSuchHost, format_args!("there is no host {host}")),
+        Unresolved::Failed(why) => exchange.failure(Cause::Dns, why),
+        Unresolved::TimedOut => exchange.failure(Cause::Timeout, TIME_IS_UP),
+    }
+}
+
+fn not_connected(exchange: &Exchange, addresses: &[SocketAddr], error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return exchange.failure(Cause::Timeout, format_args!("no answer from {}", Addresses(addresses)));
+    }
+    exchange.failure(Cause::Connect, format_args!("{}: {error}", Addresses(addresses)))
+}
+
+/// Addresses with commas between them.
+struct Addresses<'a>(&'a [SocketAddr]);
+
+impl fmt::Display for Addresses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, address) in self.0.iter().enumerate() {
+            write!(f, "{}{address}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A connection: a socket, and the bytes on their way through.
+pub(super) struct Wire {
+    socket: Socket,
+    buffers: WireBuffers,
+    /// Why nothing can be written any more.
+    write_error: Option<(Cause, String)>,
+    /// Whether an exchange has used it since it was last found idle.
+    in_use: bool,
+}
+
+/// What became of the bytes that were kept.
+enum Flushed {
+    /// The kernel took all.
+    All,
+    /// It takes no more for now, and the peer has something to say.
+    InputFirst,
+    /// It takes no more at all.
+    Failed,
+}
+
+impl Wire {
+    fn new(socket: Socket) -> Wire {
+        Wire { socket, buffers: WireBuffers::default(), write_error: None, in_use: true }
+    }
+
+    /// Sends what is kept, then waits for input. False at its end.
+    fn exchange_bytes(&mut self, exchange: &mut Exchange) -> Result<bool, Failure> {
+        let flushed = self.flush(exchange.deadline);
+        let received = match flushed {
+            Flushed::All => {
+                if exchange.request_is_whole && !exchange.request_was_sent {
+                    exchange.request_was_sent = true;
+                    exchange.phase = Phase::Waiting;
+                }
+                self.socket.recv(self.buffers.input_append_buf(), exchange.deadline)
+            }
+            // A server may refuse before it has read the whole request, and then read no further. What a peer sent before it
+            // reset the connection can still be read, and nothing more will come.
+            Flushed::InputFirst | Flushed::Failed => self.socket.recv_now(self.buffers.input_append_buf()),
+        };
+        match (received, &self.write_error) {
+            (Ok(0) | Err(_), Some((cause, what))) => Err(exchange.failure(*cause, what)),
+            (Ok(length), _) => {
+                self.buffers.input_appended(length);
+                exchange.at_end |= length == 0;
+                Ok(length > 0)
+            }
+            (Err(error), None) => {
+                let (cause, what) = told(&error, Cause::Reset);
+                Err(exchange.failure(cause, what))
+            }
+        }
+    }
+
+    /// Sends what is kept until the kernel has it, or it can't be sent, or the peer speaks first.
+    fn flush(&mut self, deadline: Instant) -> Flushed {
+        while self.write_error.is_none() && !self.buffers.kept().is_empty() {
+            let error = match self.socket.send(self.buffers.kept()) {
+                Ok(length) => {
+                    self.buffers.sent(length);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let result = match error.kind() {
+                io::ErrorKind::WouldBlock => self.socket.wait(Readiness { read: true, write: true }, deadline),
+                _ => Err(error),
+            };
+            match result {
+                Ok(ready) if ready.write => {}
+                Ok(_) => return Flushed::InputFirst,
+                Err(error) => self.write_error = Some(told(&error, Cause::Write)),
+            }
+        }
+        if self.write_error.is_none() { Flushed::All } else { Flushed::Failed }
+    }
+}
+
+/// The cause and the words for an error of the socket; `other` where it is none of those that have a word of their own.
+fn told(error: &io::Error, other: Cause) -> (Cause, String) {
+    match error.kind() {
+        io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            (Cause::Reset, "the server reset the connection".to_owned())
+        }
+        _ => (other, error.to_string()),
+    }
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        self.buffers.keep(amount);
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        phases::current(|exchange| self.exchange_bytes(exchange)).map_err(|failure| Error::Other(Box::new(failure)))
+    }
+
+    /// ureq asks when it gives a connection back and when it takes it out again. Only the second answer needs the kernel.
+    fn is_open(&mut self) -> bool {
+        if self.write_error.is_some() || !self.buffers.kept().is_empty() || !self.buffers.input().is_empty() {
+            return false;
+        }
+        if self.in_use {
+            self.in_use = false;
+            self.buffers.shrink();
+            return true;
+        }
+        self.in_use = self.socket.is_idle();
+        self.in_use
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The buffers hold signed requests.
+        f.write_str("Wire")
+    }
+}
+
+/// How much room ureq is offered at a time. A request line with its query has to fit, and so do most whole requests.
+const CHUNK: usize = 8 * 1024;
+
+/// What an idle connection may keep of each buffer.
+const IDLE: usize = 2 * CHUNK;
+
+/// The bytes on their way. What is kept to be sent lies at the front of `output`, and ureq writes on behind it: nothing is
+/// copied, and it is all one write.
+#[derive(Default)]
+struct WireBuffers {
+    input: Vec<u8>,
+    input_start: usize,
+    input_end: usize,
+    /// Whether the last use of the input got anywhere with it.
+    progress: bool,
+    output: Vec<u8>,
+    output_start: usize,
+    output_end: usize,
+}
+
+impl WireBuffers {
+    fn keep(&mut self, amount: usize) {
+        self.output_end += amount;
+    }
+
+    fn kept(&self) -> &[u8] {
+        &self.output[self.output_start..self.output_end]
+    }
+
+    fn sent(&mut self, length: usize) {
+        self.output_start += length;
+        if self.output_start == self.output_end {
+            (self.output_start, self.output_end) = (0, 0);
+        }
+    }
+
+    /// Gives back what a large request or answer needed. Both buffers are empty.
+    fn shrink(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.len() > IDLE {
+                buffer.truncate(IDLE);
+                buffer.shrink_to_fit();
+            }
+        }
+        (self.input_start, self.input_end) = (0, 0);
+    }
+}
+
+impl Buffers for WireBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        let enough = self.output_end + CHUNK;
+        if self.output.len() < enough {
+            self.output.resize(enough, 0);
+        }
+        &mut self.output[self.output_end..]
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.input_start..self.input_end]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        if self.input_start > 0 {
+            self.input.copy_within(self.input_start..self.input_end, 0);
+            self.input_end -= self.input_start;
+            self.input_start = 0;
+        }
+        if self.input_end == self.input.len() {
+            self.input.resize((2 * self.input.len()).max(CHUNK), 0);
+        }
+        &mut self.input[self.input_end..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.input_end += amount;
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.input_start += amount;
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        // ureq measures the body's pieces by the first and writes them into the second.
+        self.output();
+        self.input_append_buf();
+        (&mut self.input[self.input_end..], &mut self.output[self.output_end..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && self.input_start < self.input_end
+    }
+}

@@ -1,0 +1,27 @@
+//! libpusher: the server-side SDK for the Pusher Channels HTTP API as a C library.
+//!
+//! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust that knows
+//! nothing of C. Who may use whom, each only what stands after it (a test holds it):
+//!
+//! ```text
+//! ffi → client → api, http → signing, config → validation → json → error
+//! ```
+
+#![deny(unsafe_code)]
+// What a caller or a server supplied never panics. (Tests may.)
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)
+)]
+
+mod api;
+mod client;
+mod config;
+mod error;
+mod http;
+mod json;
+mod signing;
+mod validation;
+
+#[doc(hidden)]
+pub mod ffi;

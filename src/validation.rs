@@ -1,0 +1,119 @@
+//! The protocol's rules for names and sizes. Every path to a signature or a request goes through here.
+//!
+//! No text that has not passed reaches a signed string: that is what keeps a crafted socket id from signing something
+//! else (the advisory of 2015 for these libraries).
+
+use crate::error::Problem;
+
+/// The longest channel name, event name and user id, in characters.
+const MAX_NAME: usize = 200;
+
+/// Whether `c` may stand in a channel name (and in a user id).
+fn is_channel_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '=' | '@' | ',' | '.' | ';')
+}
+
+/// A channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
+pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
+    length(name, argument, "a channel name")?;
+    match name.chars().find(|c| !is_channel_character(*c)) {
+        Some(c) => Err(Problem::new(
+            argument,
+            format!("has {c:?}, but a channel name consists of A-Z a-z 0-9 and _ - = @ , . ; only"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// An event name: 1 to 200 characters.
+pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
+    length(name, argument, "an event name")
+}
+
+/// A socket id: ASCII digits, a dot, ASCII digits, and nothing else.
+pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match id.split_once('.') {
+        Some((left, right)) if digits(left) && digits(right) => Ok(()),
+        _ => Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678")),
+    }
+}
+
+/// A comma list of channel attributes, `user_count,subscription_count`.
+pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if list.split(',').all(is_name) {
+        Ok(())
+    } else {
+        Err(Problem::new(
+            argument,
+            "is not a list of attributes with commas between them, such as user_count,subscription_count",
+        ))
+    }
+}
+
+/// An application's id or key: `[A-Za-z0-9_-]+`. They stand in paths and signed strings.
+pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        Ok(())
+    } else {
+        Err(Problem::new(key, "must be one or more of A-Z a-z 0-9 _ -"))
+    }
+}
+
+fn length(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
+    match name.chars().take(MAX_NAME + 1).count() {
+        0 => Err(Problem::new(argument, "must not be empty")),
+        1..=MAX_NAME => Ok(()),
+        _ => Err(Problem::new(argument, format!("is too long: {what} has at most {MAX_NAME} characters"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_name_has_its_alphabet_and_length() {
+        let longest = "a".repeat(200);
+        for name in ["a", "private-x", "presence-A_1-=@,.;", ".", "..", &longest] {
+            assert_eq!(channel(name, "channel"), Ok(()), "{name}");
+        }
+        let too_long = "a".repeat(201);
+        for name in
+            ["", " ", "a b", "a:b", "a/b", "a\n", "\n", "a?", "a#", "#server-to-user-1", "ä", "[", "a\"", &too_long]
+        {
+            assert!(channel(name, "channel").is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_name_counts_characters_not_bytes() {
+        assert_eq!(event(&"é".repeat(200), "event"), Ok(()));
+        assert!(event(&"é".repeat(201), "event").is_err());
+        assert!(event("", "event").is_err());
+    }
+
+    #[test]
+    fn a_socket_id_is_two_numbers_and_nothing_else() {
+        for id in ["1.1", "0.0", "123456789012345678901234567890.1"] {
+            assert_eq!(socket_id(id, "socket_id"), Ok(()), "{id}");
+        }
+        for id in [
+            "", ".", "1", "1.", ".1", "1.1.1", "1.1\n", "\n1.1", "1.1:", ":1.1", "1:1", " 1.1", "1.1 ", "a.1", "٣.٣",
+            "1.1a", "-1.1", "+1.1",
+        ] {
+            assert!(socket_id(id, "socket_id").is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_a_comma_list() {
+        for list in ["user_count", "user_count,subscription_count", "cache"] {
+            assert_eq!(attributes(list, "info"), Ok(()), "{list}");
+        }
+        for list in ["", ",", "a,", ",a", "a,,b", "a b", "A", "a&b", "a=b", "a1"] {
+            assert!(attributes(list, "info").is_err(), "{list:?}");
+        }
+    }
+}
