@@ -1,0 +1,31 @@
+# What a developer types. Each target installs what it needs (apt as root, else it says what to install) and says what it does.
+# Distributions build with CMake: see README.md.
+
+.PHONY: help demo test check bench header clean
+
+help:
+	@echo 'make demo    build the library and an example, and show an event as a subscriber receives it'
+	@echo 'make test    everything that CI runs: the checks, the packages, valgrind, real servers'
+	@echo 'make check   the quick inner loop: format, lints, tests without real servers'
+	@echo 'make bench   events per second beside raw sockets and libcurl'
+	@echo 'make header  write include/pusher.h anew from the sources'
+	@echo 'make clean   remove what was built'
+
+demo:
+	@tests/demo.sh
+
+test:
+	@tests/test.sh
+
+check:
+	@tests/check.sh
+
+bench:
+	@benches/run.sh
+
+header:
+	@PUSHER_WRITE_HEADER=1 cargo test --quiet --test header
+
+clean:
+	cargo clean
+	rm -rf build

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The quick inner loop: format, lints, and the tests that need no real server.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+need cargo gcc
+
+# Without a terminal cargo's progress would only fill a log.
+export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
+
+# Both tools are components of the toolchain that Debian's and rustup's packages bring.
+step 'format' cargo fmt --all --check
+step 'lints' cargo clippy --locked --all-targets --quiet -- -D warnings
+if cargo nextest --version >/dev/null 2>&1; then
+  step 'tests' cargo nextest run --locked
+else
+  step 'tests' cargo test --locked
+fi

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands. Nothing is skipped: what can't be had fails.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+start=$SECONDS
+
+# The one thing that takes minutes the first time is a real server that has to be compiled. It is built at the lowest
+# priority beside all the rest, and kept in the cache folder.
+mkdir -p build
+say 'getting the real servers in the background (build/servers.log)'
+nice -n 19 tests/servers/get-all.sh >build/servers.log 2>&1 &
+servers=$!
+trap 'kill "$servers" 2>/dev/null || true' EXIT
+
+step 'checks' tests/check.sh
+step 'the header in C and C++' tests/header.sh
+step 'install, move, and link from other projects' tests/packaging.sh
+step 'the ABI' tests/abi.sh
+step 'system calls of a warm call' tests/syscalls.sh
+step 'memory' tests/memory.sh
+step 'valgrind' tests/valgrind.sh
+
+say 'waiting for the real servers'
+wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
+step 'real servers and real subscribers' tests/e2e.sh
+
+printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
