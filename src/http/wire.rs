@@ -103,18 +103,24 @@ impl Wire {
 
     /// Sends what is kept, then waits for input. False at its end.
     fn exchange_bytes(&mut self, exchange: &mut Exchange) -> Result<bool, Failure> {
-        let flushed = self.flush(exchange.deadline);
-        let received = match flushed {
-            Flushed::All => {
-                if exchange.request_is_whole && !exchange.request_was_sent {
-                    exchange.request_was_sent = true;
-                    exchange.phase = Phase::Waiting;
+        let received = loop {
+            let received = match self.flush(exchange.deadline) {
+                Flushed::All => {
+                    if exchange.request_is_whole && !exchange.request_was_sent {
+                        exchange.request_was_sent = true;
+                        exchange.phase = Phase::Waiting;
+                    }
+                    self.socket.recv(self.buffers.input_append_buf(), exchange.deadline)
                 }
-                self.socket.recv(self.buffers.input_append_buf(), exchange.deadline)
+                // A server may refuse before it has read the whole request, and then read no further. What a peer sent before
+                // it reset the connection can still be read, and nothing more will come.
+                Flushed::InputFirst | Flushed::Failed => self.socket.recv_now(self.buffers.input_append_buf()),
+            };
+            match received {
+                // The kernel took its word back; there is still something to send.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.write_error.is_none() => {}
+                received => break received,
             }
-            // A server may refuse before it has read the whole request, and then read no further. What a peer sent before it
-            // reset the connection can still be read, and nothing more will come.
-            Flushed::InputFirst | Flushed::Failed => self.socket.recv_now(self.buffers.input_append_buf()),
         };
         match (received, &self.write_error) {
             (Ok(0) | Err(_), Some((cause, what))) => Err(exchange.failure(*cause, what)),
