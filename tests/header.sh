@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The header compiles alone and included twice, in every C since C99 and every C++ since C++11, without a warning.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+need gcc g++ clang-19
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+printf '#include <pusher.h>\n' >"$WORK/alone"
+printf '#include <pusher.h>\n#include <pusher.h>\n' >"$WORK/twice"
+
+# compile LANGUAGE COMPILER STANDARD…
+compile() {
+  local language=$1 compiler=$2 standard how flags=(-Wall -Wextra -Werror -pedantic -fsyntax-only -I "$ROOT/include")
+  shift 2
+  [ "$language" != c ] || flags+=(-Wstrict-prototypes)
+  for standard in "$@"; do
+    for how in alone twice; do
+      "$compiler" -std="$standard" -x "$language" "${flags[@]}" "$WORK/$how" ||
+        fail "pusher.h, included $how, does not compile cleanly: $compiler -std=$standard"
+    done
+  done
+}
+
+# c2x is the name of C23 that older compilers know too.
+step "pusher.h as C, gcc" compile c gcc c99 c11 c17 c2x
+step "pusher.h as C, clang" compile c clang-19 c99 c11 c17 c23
+step "pusher.h as C++, g++" compile c++ g++ c++11 c++14 c++17 c++20
+step "pusher.h as C++, clang" compile c++ clang-19 c++11 c++14 c++17 c++20
