@@ -1,0 +1,206 @@
+/* Runs the contenders in turn, round by round, and prints what came of it.
+ *
+ *   bench ROUNDS SECONDS [JSON]    each round lets each contender work for SECONDS; the figures also go to a file
+ *   bench life COUNT               only makes and frees COUNT clients, for counting system calls
+ *
+ * Other programs and the machine's own moods disturb every measurement. So the contenders take turns in an order that
+ * rotates, what is compared is compared within a round, and the median of the rounds counts. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "raw.h"
+#include "server.h"
+
+enum { RAW, CURL, TRIGGER, CONTENDERS, MOST_ROUNDS = 1000 };
+
+static const struct contender *const contenders[CONTENDERS] = {&raw_sockets, &libcurl, &trigger};
+
+/* How many threads work, and where. One thread and its server either share a core, so that only what they compute
+ * counts; or each has its own, so that each message also wakes a core that had nothing to do, which takes longer than
+ * all the rest. Left to itself, the scheduler goes to and fro between the two, and the figures with it. Eight threads it
+ * likes to crowd onto one core, so they are dealt out. */
+enum { SHARED_CORE, OWN_CORES, CROWD, SETTINGS };
+
+static const struct setting {
+  const char *name;
+  unsigned threads;
+  /* As use_core() takes them. */
+  int core, server_core;
+} settings[SETTINGS] = {
+    {"1 thread, sharing the server's core", 1, 0, 0},
+    {"1 thread, the server on another core", 1, 0, 1},
+    {"8 threads, dealt out to all cores", 8, ALL_CORES, ANY_CORE},
+};
+
+static struct measure samples[MOST_ROUNDS][SETTINGS][CONTENDERS];
+static struct measure life_samples[MOST_ROUNDS];
+static struct server servers[SETTINGS];
+static size_t request_sizes[CONTENDERS];
+static unsigned rounds;
+
+/* Of the values of all rounds. */
+struct summary {
+  double median, least, most;
+};
+
+static struct summary summarize(double *values) {
+  double middle = median(values, rounds);
+  return (struct summary){.median = middle, .least = values[0], .most = values[rounds - 1]};
+}
+
+static struct summary per_second(unsigned setting, unsigned who) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) values[i] = samples[i][setting][who].per_second;
+  return summarize(values);
+}
+
+static struct summary cpu_us(unsigned setting, unsigned who) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) values[i] = samples[i][setting][who].cpu_us;
+  return summarize(values);
+}
+
+/* How fast `who` is, in times `other`: of each round by itself. */
+static struct summary times(unsigned setting, unsigned who, unsigned other) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) {
+    values[i] = samples[i][setting][who].per_second / samples[i][setting][other].per_second;
+  }
+  return summarize(values);
+}
+
+static struct summary life_us(void) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) values[i] = 1e6 / life_samples[i].per_second;
+  return summarize(values);
+}
+
+static void run_round(unsigned round, double seconds) {
+  fprintf(stderr, "round %2u of %u, 1000 requests/s of raw sockets, libcurl, pusher_trigger:", round + 1, rounds);
+  for (unsigned i = 0; i < SETTINGS; i++) {
+    const struct setting *setting = &settings[i];
+    /* What is compared comes right after each other. */
+    for (unsigned turn = 0; turn < CONTENDERS; turn++) {
+      unsigned who = (turn + round) % CONTENDERS;
+      samples[round][i][who] = measure(contenders[who], servers[i].port, setting->threads, setting->core, seconds);
+    }
+    for (unsigned who = 0; who < CONTENDERS; who++) {
+      fprintf(stderr, "%s %5.1f", who > 0 ? "" : i > 0 ? ";" : "", samples[round][i][who].per_second / 1000);
+    }
+  }
+  life_samples[round] = measure(&life, 0, 1, ANY_CORE, seconds / 4);
+  fprintf(stderr, "\n");
+}
+
+/* What the library has to reach. */
+struct target {
+  const char *what;
+  const char *unit;
+  double bound;
+  bool at_most;
+  struct summary value;
+};
+
+static bool met(const struct target *target) {
+  return target->at_most ? target->value.median <= target->bound : target->value.median >= target->bound;
+}
+
+static struct target target_for(unsigned setting, unsigned other, const char *unit, double bound) {
+  static char what[SETTINGS][80];
+  snprintf(what[setting], sizeof what[setting], "pusher_trigger, %s", settings[setting].name);
+  return (struct target){what[setting], unit, bound, false, times(setting, TRIGGER, other)};
+}
+
+static void print_table(const struct target *targets, size_t count) {
+  for (unsigned setting = 0; setting < SETTINGS; setting++) {
+    printf("\n%-37s %28s  %14s  %18s  %13s\n", settings[setting].name, "requests/s (least - most)", "CPU us/request",
+           "times raw", "request bytes");
+    for (unsigned who = 0; who < CONTENDERS; who++) {
+      struct summary speed = per_second(setting, who), share = times(setting, who, RAW);
+      printf("  %-35s %8.0f (%7.0f - %7.0f)  %14.1f  %4.2f (%4.2f - %4.2f)  %13zu\n", contenders[who]->name,
+             speed.median, speed.least, speed.most, cpu_us(setting, who).median, share.median, share.least, share.most,
+             request_sizes[who]);
+    }
+  }
+  printf("\n%-58s %24s  %8s\n", "", "median (least - most)", "target");
+  for (size_t i = 0; i < count; i++) {
+    const struct target *target = &targets[i];
+    const struct summary *value = &target->value;
+    printf("%-58s %6.2f (%5.2f - %5.2f) %-10s  %s %5.2f  %s\n", target->what, value->median, value->least, value->most,
+           target->unit, target->at_most ? "<=" : ">=", target->bound, met(target) ? "met" : "NOT MET");
+  }
+}
+
+static void write_summary(FILE *file, const char *name, struct summary value) {
+  fprintf(file, "\"%s\":{\"median\":%.4f,\"least\":%.4f,\"most\":%.4f}", name, value.median, value.least, value.most);
+}
+
+static void write_json(const char *path, const struct target *targets, size_t count) {
+  FILE *file = fopen(path, "w");
+  if (file == NULL) die("can't write %s", path);
+  fprintf(file, "{\"rounds\":%u,\"measures\":[", rounds);
+  for (unsigned setting = 0; setting < SETTINGS; setting++) {
+    for (unsigned who = 0; who < CONTENDERS; who++) {
+      fprintf(file, "%s\n  {\"setting\":\"%s\",\"contender\":\"%s\",\"request_bytes\":%zu,",
+              setting + who > 0 ? "," : "", settings[setting].name, contenders[who]->name, request_sizes[who]);
+      write_summary(file, "requests_per_second", per_second(setting, who));
+      fputc(',', file);
+      write_summary(file, "cpu_us_per_request", cpu_us(setting, who));
+      fputc(',', file);
+      write_summary(file, "times_raw", times(setting, who, RAW));
+      fputc('}', file);
+    }
+  }
+  fprintf(file, "\n],\"targets\":[");
+  for (size_t i = 0; i < count; i++) {
+    const struct target *target = &targets[i];
+    fprintf(file, "%s\n  {\"what\":\"%s\",\"unit\":\"%s\",\"%s\":%.2f,\"met\":%s,", i > 0 ? "," : "", target->what,
+            target->unit, target->at_most ? "at_most" : "at_least", target->bound, met(target) ? "true" : "false");
+    write_summary(file, "value", target->value);
+    fputc('}', file);
+  }
+  fprintf(file, "\n]}\n");
+  fclose(file);
+}
+
+int main(int count, char **arguments) {
+  if (count == 3 && strcmp(arguments[1], "life") == 0) {
+    for (long left = atol(arguments[2]); left > 0; left--) life.once(NULL);
+    return 0;
+  }
+  rounds = count > 2 ? (unsigned)atol(arguments[1]) : 0;
+  double seconds = count > 2 ? atof(arguments[2]) : 0;
+  if (rounds < 1 || rounds > MOST_ROUNDS || !(seconds > 0)) die("usage: bench ROUNDS SECONDS [JSON]");
+
+  /* The floor sends what the library sends. */
+  for (unsigned who = CURL; who < CONTENDERS; who++) {
+    char *request = capture(contenders[who], &request_sizes[who]);
+    if (who == TRIGGER) {
+      raw_use(request, request_sizes[who]);
+      request_sizes[RAW] = request_sizes[who];
+    } else {
+      free(request);
+    }
+  }
+
+  for (unsigned i = 0; i < SETTINGS; i++) {
+    use_core(settings[i].server_core);
+    servers[i] = server_start(0);
+  }
+  for (unsigned round = 0; round < rounds; round++) run_round(round, seconds);
+  for (unsigned i = 0; i < SETTINGS; i++) server_stop(&servers[i]);
+
+  struct target targets[2 * SETTINGS + 1];
+  size_t target_count = 0;
+  for (unsigned i = 0; i < SETTINGS; i++) {
+    targets[target_count++] = target_for(i, RAW, "of raw", 0.60);
+    targets[target_count++] = target_for(i, CURL, "of libcurl", 1.30);
+  }
+  targets[target_count++] = (struct target){"pusher_new + pusher_free", "us", 20, true, life_us()};
+  print_table(targets, target_count);
+  if (count > 3) write_json(arguments[3], targets, target_count);
+  return 0;
+}

@@ -1,0 +1,53 @@
+/* The library: one client for all threads, and the life of a client. */
+#include <pusher.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "server.h"
+
+static void *open_(int port) {
+  char config[256];
+  char *out = NULL;
+  Pusher *client;
+  snprintf(config, sizeof config,
+           "{\"app_id\":\"" APP_ID "\",\"key\":\"" APP_KEY "\",\"secret\":\"" APP_SECRET
+           "\",\"host\":\"127.0.0.1\",\"port\":%d,\"ssl\":false}",
+           port);
+  if (pusher_new(config, &client, &out) != PUSHER_STATUS_OK) die("pusher_new: %s", out);
+  return client;
+}
+
+static void *enter(void *shared) { return shared; }
+
+static void once(void *client) {
+  char *out;
+  PusherStatus status = pusher_trigger(client, CHANNEL, EVENT, PAYLOAD, NULL, &out);
+  if (status != PUSHER_STATUS_OK || strcmp(out, "{}") != 0) die("pusher_trigger: %s", out);
+  pusher_string_free(out);
+}
+
+static void leave(void *own) { (void)own; }
+
+static void close_(void *client) { pusher_free(client); }
+
+const struct contender trigger = {"pusher_trigger", open_, enter, once, leave, close_};
+
+/* The client of a usual configuration: https, and the system's certificate authorities. */
+static void live(void *own) {
+  (void)own;
+  char *out = NULL;
+  Pusher *client;
+  static const char config[] =
+      "{\"app_id\":\"" APP_ID "\",\"key\":\"" APP_KEY "\",\"secret\":\"" APP_SECRET "\",\"cluster\":\"eu\"}";
+  if (pusher_new(config, &client, &out) != PUSHER_STATUS_OK) die("pusher_new: %s", out);
+  pusher_free(client);
+}
+
+static void *nothing(int port) {
+  (void)port;
+  return NULL;
+}
+
+const struct contender life = {"pusher_new + pusher_free", nothing, enter, live, leave, leave};

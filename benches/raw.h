@@ -1,0 +1,9 @@
+#ifndef BENCH_RAW_H
+#define BENCH_RAW_H
+
+#include <stddef.h>
+
+/* Sets the request that `raw_sockets` sends. It is not copied. */
+void raw_use(const char *bytes, size_t size);
+
+#endif

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Measures the library beside what it competes with, and prints a table (also build/bench/results.txt and results.json).
+#
+#   benches/run.sh                                  about a minute, beside the build
+#   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh a quick try
+#
+# It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/lib.sh
+
+rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
+target=${CARGO_TARGET_DIR:-target}
+out=build/bench
+mkdir -p "$out"
+
+need cc=gcc pkg-config strace
+pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
+pkg-config --exists libcrypto || need libcrypto-headers=libssl-dev
+
+build_library() {
+  # One type by itself: with an rlib beside it, link-time optimisation is off.
+  cargo rustc --release --locked --lib --crate-type cdylib
+  # A copy, so that another build does not change it under the measurement.
+  cp "$target/release/libpusher.so" "$out/libpusher.so.0"
+}
+
+build_programs() {
+  local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
+  cc "${flags[@]}" -o "$out/sink" benches/sink.c
+  # shellcheck disable=SC2046  # pkg-config gives several words
+  cc "${flags[@]}" -o "$out/bench" benches/{main,harness,server,raw,curl,pusher}.c "$out/libpusher.so.0" \
+    -Wl,-rpath,'$ORIGIN' $(pkg-config --cflags --libs libcurl libcrypto)
+}
+
+# "name: value" lines.
+describe_machine() {
+  local cpu commit
+  cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+  echo "cpu: ${cpu:-$(uname -m)}, $(nproc) cores"
+  echo "load: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+  echo "kernel: $(uname -sr)"
+  echo "compiler: $(cc --version | head -n 1)"
+  echo "rustc: $(rustc --version)"
+  echo "libcurl: $(pkg-config --modversion libcurl), libcrypto $(pkg-config --modversion libcrypto)"
+  commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=none
+  echo "libpusher: commit $commit, $(du -kL "$out/libpusher.so.0" | cut -f 1) KiB"
+  echo "measured: $(date -u +%Y-%m-%dT%H:%MZ), $rounds rounds of $seconds s"
+}
+
+# The system calls, as "name number" lines in the file $2, of a program that makes and frees $1 clients.
+count_calls() {
+  strace -f -c -U name,calls -o "$2.all" "$out/bench" life "$1"
+  awk 'NF == 2 && $2 ~ /^[0-9]+$/ && $1 != "total"' "$2.all" >"$2"
+}
+
+# What clients that are made and freed ask of the kernel, beyond what the program does anyway.
+print_calls() {
+  local clients=1000 calls
+  if ! strace -o /dev/null true 2>/dev/null; then
+    echo "system calls of pusher_new + pusher_free: not counted, strace can't trace here"
+    return
+  fi
+  count_calls 0 "$out/calls-none"
+  count_calls "$clients" "$out/calls"
+  calls=$(awk 'NR == FNR { before[$1] = $2; next } $2 > before[$1] { print $1, $2 - before[$1] }' \
+    "$out/calls-none" "$out/calls")
+  echo "system calls of $clients x pusher_new + pusher_free: $(paste -sd , <<<"${calls:-none}" | sed 's/,/, /g')"
+  # Memory and the process id are neither files, nor network, nor threads.
+  calls=$(awk '!/^(brk|mmap|munmap|mremap|madvise|mprotect|getpid|getrandom) / { print $1 }' <<<"$calls")
+  echo "files, network, threads: $([ -z "$calls" ] && echo 'none, met' || echo "NOT MET: $(paste -sd ' ' <<<"$calls")")"
+}
+
+write_json() {
+  local machine
+  machine=$(sed 's/[\\"]/\\&/g; s/^\([a-z]*\): \(.*\)/"\1":"\2"/' "$out/machine.txt" | paste -sd ,)
+  { printf '{"machine":{%s},\n"results":' "$machine"; cat "$out/measures.json"; echo '}'; } >"$out/results.json"
+}
+
+step "building the library with link-time optimisation" build_library
+step "building the contenders" build_programs
+say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 9.25 }") s"
+describe_machine >"$out/machine.txt"
+{
+  cat "$out/machine.txt"
+  "$out/bench" "$rounds" "$seconds" "$out/measures.json"
+  print_calls
+} | tee "$out/results.txt"
+write_json

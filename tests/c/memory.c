@@ -1,0 +1,156 @@
+/* How much resident memory the library takes, in bytes for each; see tests/memory.sh.
+ *
+ *   memory clients COUNT SCHEME     a client before its first call; SCHEME is http or https
+ *   memory connections COUNT SIZE   what a client grows by that has COUNT idle connections, all of them together, after
+ *                                   events with payloads of SIZE bytes
+ *
+ * Resident memory is what the kernel counts (smaps_rollup): pages, not what malloc was asked for. Before each count what
+ * is free is given back, and before the first everything has been used once that stays for good: code, the C library's
+ * arenas and the stacks that it keeps of threads that have ended. What the kernel keeps for a socket is not in it. */
+#include <dirent.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <pusher.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "server.h"
+
+enum { MOST = 1000 * 1000, STACK_BYTES = 256 * 1024 };
+
+static long resident_bytes(void) {
+  malloc_trim(0);
+  FILE *file = fopen("/proc/self/smaps_rollup", "r");
+  char line[256];
+  long kib = -1;
+  if (file == NULL) die("can't read /proc/self/smaps_rollup");
+  while (kib < 0 && fgets(line, sizeof line, file) != NULL) sscanf(line, "Rss: %ld kB", &kib);
+  fclose(file);
+  if (kib < 0) die("no Rss in /proc/self/smaps_rollup");
+  return kib * 1024;
+}
+
+static Pusher *make_client(const char *scheme, int port, unsigned idle_connections) {
+  char config[512];
+  char *out = NULL;
+  Pusher *client;
+  snprintf(config, sizeof config,
+           "{\"url\":\"%s://278d425bdf160c739803:7ad3773142a6692b25b8@127.0.0.1:%d/apps/1234567\","
+           "\"max_idle_connections\":%u,\"idle_timeout_ms\":600000,\"timeout_ms\":60000}",
+           scheme, port, idle_connections);
+  if (pusher_new(config, &client, &out) != PUSHER_STATUS_OK) die("pusher_new: %s", out);
+  return client;
+}
+
+static void trigger(const Pusher *client, const char *data) {
+  char *out = NULL;
+  if (pusher_trigger(client, "my-channel", "my-event", data, NULL, &out) != PUSHER_STATUS_OK) {
+    die("pusher_trigger: %s", out);
+  }
+  pusher_string_free(out);
+}
+
+static long measure_clients(unsigned count, const char *scheme) {
+  Pusher **clients = calloc(count, sizeof *clients);
+  if (clients == NULL) die("out of memory");
+  /* The array's own pages are there before. */
+  for (unsigned i = 0; i < count; i++) clients[i] = (Pusher *)clients;
+  for (unsigned i = 0; i < 10; i++) pusher_free(make_client(scheme, 9, 8));
+
+  long before = resident_bytes();
+  for (unsigned i = 0; i < count; i++) clients[i] = make_client(scheme, 9, 8);
+  long grown = resident_bytes() - before;
+
+  for (unsigned i = 0; i < count; i++) pusher_free(clients[i]);
+  free(clients);
+  return grown / (long)count;
+}
+
+struct crowd {
+  pthread_barrier_t start;
+  /* NULL: nothing is sent. */
+  const Pusher *client;
+  const char *data;
+};
+
+static void *take_part(void *argument) {
+  struct crowd *crowd = argument;
+  free(malloc(1));
+  pthread_barrier_wait(&crowd->start);
+  if (crowd->client != NULL) trigger(crowd->client, crowd->data);
+  return NULL;
+}
+
+/* Lets `count` threads trigger at the same time, and waits until they have ended. */
+static void trigger_together(unsigned count, const Pusher *client, const char *data) {
+  struct crowd crowd = {.client = client, .data = data};
+  pthread_t *threads = calloc(count, sizeof *threads);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  pthread_barrier_init(&crowd.start, NULL, count);
+  for (unsigned i = 0; i < count; i++) {
+    if (threads == NULL || pthread_create(&threads[i], &attributes, take_part, &crowd) != 0) die("no thread");
+  }
+  for (unsigned i = 0; i < count; i++) pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&crowd.start);
+  free(threads);
+}
+
+static unsigned open_sockets(void) {
+  DIR *folder = opendir("/proc/self/fd");
+  unsigned count = 0;
+  if (folder == NULL) die("can't read /proc/self/fd");
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    struct stat about;
+    if (fstatat(dirfd(folder), entry->d_name, &about, 0) == 0 && S_ISSOCK(about.st_mode)) count++;
+  }
+  closedir(folder);
+  return count;
+}
+
+static long measure_connections(unsigned count, size_t size) {
+  char *data = malloc(size + 1);
+  if (data == NULL || size < 2) die("a payload has at least 2 bytes");
+  memset(data, 'x', size);
+  data[0] = data[size - 1] = '"';
+  data[size] = '\0';
+
+  struct server any = server_start(0), together = server_start(count);
+  Pusher *other = make_client("http", any.port, 1);
+  trigger(other, data);
+  pusher_free(other);
+  trigger_together(count, NULL, NULL);
+  Pusher *client = make_client("http", together.port, count);
+  unsigned sockets_before = open_sockets();
+
+  long before = resident_bytes();
+  trigger_together(count, client, data);
+  long grown = resident_bytes() - before;
+
+  unsigned sockets = open_sockets() - sockets_before;
+  if (sockets != count) die("%u connections are kept, not %u", sockets, count);
+  pusher_free(client);
+  if (open_sockets() != sockets_before) die("connections are left open by pusher_free");
+  server_stop(&any);
+  server_stop(&together);
+  free(data);
+  return grown;
+}
+
+int main(int count, char **arguments) {
+  unsigned long number = count > 2 ? strtoul(arguments[2], NULL, 10) : 0;
+  if (count != 4 || number < 1 || number > MOST) {
+    die("usage: memory clients COUNT SCHEME, or memory connections COUNT SIZE");
+  }
+  if (strcmp(arguments[1], "clients") == 0) {
+    printf("%ld\n", measure_clients((unsigned)number, arguments[3]));
+  } else if (strcmp(arguments[1], "connections") == 0) {
+    printf("%ld\n", measure_connections((unsigned)number, strtoul(arguments[3], NULL, 10)));
+  } else {
+    die("nothing to measure");
+  }
+  return 0;
+}

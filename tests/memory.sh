@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Holds the library to its resident memory: a client before its first call, and a kept-alive connection.
+#
+#   tests/memory.sh                          builds the library
+#   PUSHER_LIB_DIR=folder tests/memory.sh    takes libpusher.so from there
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/lib.sh
+
+CLIENT_KIB=64
+CONNECTION_KIB=48
+
+out=build/memory
+mkdir -p "$out"
+need cc=gcc
+
+build() {
+  local lib=${PUSHER_LIB_DIR:-}
+  if [ -z "$lib" ]; then
+    cargo rustc --profile no-lto --locked --lib --crate-type cdylib
+    lib=${CARGO_TARGET_DIR:-target}/no-lto
+  fi
+  cp -L "$lib/libpusher.so" "$out/libpusher.so.0"
+  local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
+  cc "${flags[@]}" -o "$out/sink" benches/sink.c
+  cc "${flags[@]}" -o "$out/memory" tests/c/memory.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
+}
+
+# check WHAT BYTES LIMIT_KIB
+check() {
+  local verdict=ok
+  if [ "$2" -gt $(($3 * 1024)) ]; then verdict="TOO MUCH" exceeded=yes; fi
+  awk -v what="$1" -v bytes="$2" -v limit="$3" -v verdict="$verdict" \
+    'BEGIN { printf "%-60s %6.1f KiB, at most %d: %s\n", what, bytes / 1024, limit, verdict }'
+}
+
+step "building" build
+
+exceeded=
+few=100 many=400
+# The figure first, then the check: a failure of the program has to end the script.
+bytes=$("$out/memory" clients 2000 http)
+check "a client before its first call, http" "$bytes" $CLIENT_KIB
+bytes=$("$out/memory" clients 2000 https)
+check "a client before its first call, https" "$bytes" $CLIENT_KIB
+for size in 100 10000; do
+  of_few=$("$out/memory" connections $few $size)
+  of_many=$("$out/memory" connections $many $size)
+  check "an idle connection after $size bytes: all of $many, by $many" $((of_many / many)) $CONNECTION_KIB
+  check "an idle connection after $size bytes: from $few to $many" $(((of_many - of_few) / (many - few))) $CONNECTION_KIB
+done
+[ -z "$exceeded" ] || fail "More memory than the library is meant to take."
