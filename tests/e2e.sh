@@ -1,0 +1,47 @@
+#!/bin/bash
+# End-to-end tests: events that the C program `trigger` publishes through libpusher, on two real servers, as the real
+# client library receives them.
+#
+#   TRIGGER=path             this program, instead of building it
+#   LIBPUSHER_SKIP_SERVERS=1 leaves out a server that can't be had, and says why; without it that is a failure
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+skip=${LIBPUSHER_SKIP_SERVERS:-}
+if ! (need node=nodejs) || ! command -v node >/dev/null; then
+  [ "$skip" = 1 ] || fail "The end-to-end tests need node."
+  say "left out: the end-to-end tests, for lack of node"
+  exit
+fi
+
+build() {
+  need cmake make cc=gcc
+  # Without link-time optimisation: it takes long and changes nothing here.
+  cmake -S . -B build/e2e -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" >/dev/null
+  cmake --build build/e2e --target trigger
+}
+
+if [ -z "${TRIGGER:-}" ]; then
+  step "build the library and the example" build
+  TRIGGER=$PWD/build/e2e/trigger
+fi
+TRIGGER=$(realpath "$TRIGGER")
+export TRIGGER
+
+# Puts one of them into the cache. Where that fails and may fail, `reason` is why the tests that need it are left out.
+fetch() {
+  "tests/servers/get-$1.sh" >/dev/null && return
+  [ "$skip" = 1 ] || fail "$1 can't be had (LIBPUSHER_SKIP_SERVERS=1 leaves its tests out)"
+  reason="$1 can't be had: see above"
+  say "left out: $reason"
+  return 1
+}
+
+if fetch pusher-js; then
+  fetch sockudo || export SKIP_SOCKUDO=$reason
+  fetch soketi || export SKIP_SOKETI=$reason
+else
+  export SKIP_SOCKUDO=$reason SKIP_SOKETI=$reason
+fi
+
+step "run the end-to-end tests" node --test tests/e2e/program.test.mjs tests/e2e/servers.test.mjs

@@ -1,0 +1,103 @@
+// A subscriber with the real client library, pusher-js, that also keeps what came over the wire.
+
+import { createRequire } from 'node:module';
+import { app, fetched } from './servers.mjs';
+
+let library;
+
+function pusherJs() {
+  library ??= createRequire(import.meta.url)(fetched('pusher-js')[0]);
+  return library.default ?? library;
+}
+
+/** Rejects if `promise` takes longer than `ms`. */
+export async function within(ms, what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what()} (waited ${ms} ms)`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export class Subscriber {
+  /** What came, in order: `raw` is the data as the server sent it, `value` what pusher-js made of it for handlers. */
+  received = [];
+  #pusher;
+  #waiting = new Set();
+  #value;
+
+  /** Connects to a server of servers.mjs, and returns once all channels are subscribed. */
+  static async connect(server, channels) {
+    const subscriber = new Subscriber();
+    const done = subscriber.#connect(server, channels);
+    try {
+      await within(10_000, () => `no subscription to ${channels}`, done);
+    } catch (error) {
+      await subscriber.close();
+      throw error;
+    }
+    return subscriber;
+  }
+
+  async #connect({ host, port }, channels) {
+    const Pusher = pusherJs();
+    this.#pusher = new Pusher(app.key, {
+      cluster: '', wsHost: host, wsPort: port, forceTLS: false, enabledTransports: ['ws'], disableStats: true,
+    });
+    await new Promise((resolve) => this.#pusher.connection.bind('connected', resolve));
+    // pusher-js gives its handlers parsed data only, in which a long number has lost digits; its transport has the
+    // text. pusher-js itself bound it first, so its handlers have run when ours does.
+    this.#pusher.connection.connection.transport.bind('message', ({ data }) => this.#take(JSON.parse(data)));
+    await Promise.all(channels.map((name) => new Promise((resolve, reject) => {
+      const channel = this.#pusher.subscribe(name);
+      channel.bind('pusher:subscription_succeeded', resolve);
+      channel.bind('pusher:subscription_error', (error) => reject(new Error(`${name}: ${JSON.stringify(error)}`)));
+      channel.bind_global((event, value) => { this.#value = value; });
+    })));
+  }
+
+  get socketId() {
+    return this.#pusher.connection.socket_id;
+  }
+
+  #take({ channel, event, data }) {
+    if (event.startsWith('pusher')) return;
+    this.received.push({ channel, event, raw: data, value: this.#value });
+    this.#waiting.forEach((check) => check());
+  }
+
+  /** What came under an event's name. */
+  of(event) {
+    return this.received.filter((one) => one.event === event);
+  }
+
+  /** Waits until `count` events of a name have come, and returns them. */
+  async wait(event, count = 1) {
+    let check;
+    const enough = new Promise((resolve) => {
+      check = () => { if (this.of(event).length >= count) resolve(); };
+      this.#waiting.add(check);
+      check();
+    });
+    const missing = () => `${this.of(event).length} of ${count} events "${event}" came, and the connection is `
+      + `${this.#pusher.connection.state}; all that came: ${this.received.map((one) => one.event).join(', ')}`;
+    try {
+      await within(10_000, missing, enough);
+    } finally {
+      this.#waiting.delete(check);
+    }
+    return this.of(event);
+  }
+
+  async close() {
+    const connection = this.#pusher?.connection;
+    if (!connection || connection.state === 'disconnected') return;
+    const gone = new Promise((resolve) => connection.bind('disconnected', resolve));
+    this.#pusher.disconnect();
+    await within(5_000, () => 'pusher-js does not disconnect', gone);
+  }
+}
