@@ -184,11 +184,82 @@ typedef int32_t PusherDelivery;
 #endif // __cplusplus
 
 /**
+ * How much it matters.
+ */
+enum PusherLogLevel
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * A bug, caught.
+   */
+  PUSHER_LOG_LEVEL_ERROR = 1,
+  /**
+   * A call failed.
+   */
+  PUSHER_LOG_LEVEL_WARN = 2,
+  /**
+   * Something happened that explains later behaviour.
+   */
+  PUSHER_LOG_LEVEL_INFO = 3,
+  /**
+   * Each request.
+   */
+  PUSHER_LOG_LEVEL_DEBUG = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum PusherLogLevel PusherLogLevel;
+#else
+typedef int32_t PusherLogLevel;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A client of one Channels application.
  *
  * Threads: any number may use one client at the same time. Life: from pusher_new() to pusher_free().
  */
 typedef struct Pusher Pusher;
+
+/**
+ * A signed request that is ready to be sent.
+ *
+ * Threads: one at a time. Life: from pusher_prepare() to pusher_request_free(), and it may outlive its client; one that a
+ * transport is handed lives until the transport returns.
+ */
+typedef struct PusherRequest PusherRequest;
+
+/**
+ * What came of a request.
+ *
+ * Threads: one at a time. Life: from pusher_response_new() to pusher_response_free(); one that a transport is handed lives
+ * until the transport returns.
+ */
+typedef struct PusherResponse PusherResponse;
+
+/**
+ * Sends a request and sets the answer, or says that it failed; neither counts as unknown.
+ *
+ * It runs on the thread that makes the call, several at once, and keeps to pusher_request_timeout_ms() by itself. It may not
+ * throw, longjmp, free the client, or keep its arguments.
+ */
+typedef void (*PusherSendFn)(void *user_data, const PusherRequest *request, PusherResponse *response);
+
+/**
+ * Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails.
+ */
+typedef void (*PusherDropFn)(void *user_data);
+
+/**
+ * Takes what is logged: a ::PusherLogLevel, a sentence, and a JSON object with what it speaks of. Never a secret, a signature
+ * or a payload.
+ *
+ * It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its
+ * arguments.
+ */
+typedef void (*PusherLogFn)(void *user_data, int32_t level, const char *message, const char *fields);
 
 #ifdef __cplusplus
 extern "C" {
@@ -233,8 +304,15 @@ const char *pusher_status_name(int32_t status);
  *                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
  *                | `retry` | `{"mode":"never"}` | |
  *                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
- *                | `ca_file` | none | PEM certificates to trust instead of the system's |
- *                | `max_data_bytes`, `max_channels`, `max_response_bytes` | 10240, 100, 16777216 | limits |
+ *                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
+ *                | `ca_file` | none | PEM certificates to trust instead |
+ *                | `tls_roots` | `"system"` | or `"bundled"`, Mozilla's at build time, or `"both"` |
+ *                | `encryption_master_key_base64` | none | 32 bytes, for `private-encrypted-` channels |
+ *                | `webhook_tokens` | none | more `{"key","secret"}` pairs that webhooks may be signed with |
+ *                | `webhook_max_age_ms` | 600000 | how old a webhook may be; 0 for any age |
+ *                | `max_data_bytes`, `max_batch_events`, `max_channels` | 10240, 10, 100 | for servers with other limits |
+ *                | `max_response_bytes` | 16777216 | the longest answer that is read |
+ *                | `log_level` | `"warn"` | `"error"`, `"warn"`, `"info"` or `"debug"`, for pusher_set_log() |
  * @param client  where the client goes; set to NULL on failure. The caller frees it with pusher_free().
  * @param out     on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_ARGUMENT.
@@ -255,31 +333,9 @@ void pusher_free(Pusher *client);
 /**
  * Frees a text that this library wrote to an `out` parameter.
  *
- * @param text  NULL is fine.
+ * @param text  NULL is fine. It may have been changed, but not cut short by a NUL, as strtok() does.
  */
 void pusher_string_free(char *text);
-
-/**
- * Publishes an event on one or more channels, and waits for the server's answer.
- *
- * @param client    the client.
- * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200 of the characters
- *                  `A–Z a–z 0–9 _ - = @ , . ;`.
- * @param event     the event's name, 1 to 200 characters.
- * @param data      the payload: JSON, at most 10,240 bytes. A JSON string sends its content; any other value is sent as the
- *                  text it is, byte for byte.
- * @param options   a JSON object, or NULL: `socket_id` (the connection that is left out), `info` (attributes of the
- *                  channels to answer with, such as `"user_count,subscription_count"`), `timeout_ms`.
- * @param out       on success the server's answer, `{}` where it is empty; on failure the error document. The caller frees
- *                  it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: delivered. Any other status: ask pusher_error_delivery() what happened to the event.
- */
-PusherStatus pusher_trigger(const Pusher *client,
-                            const char *channels,
-                            const char *event,
-                            const char *data,
-                            const char *options,
-                            char **out);
 
 /**
  * What happened to the events of the call that gave this error document.
@@ -302,6 +358,401 @@ int32_t pusher_error_delivery(const char *document);
 size_t pusher_error_message(const char *document,
                             char *buffer,
                             size_t size);
+
+/**
+ * Publishes an event on one or more channels, and waits for the server's answer.
+ *
+ * @param client    the client.
+ * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200 of the characters
+ *                  `A–Z a–z 0–9 _ - = @ , . ;`. An event on a `private-encrypted-` channel is encrypted first, and can only be
+ *                  triggered on that one.
+ * @param event     the event's name, 1 to 200 characters.
+ * @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A JSON string sends its content;
+ *                  any other value is sent as the text it is, byte for byte.
+ * @param options   a JSON object, or NULL: `socket_id` (the connection that is left out), `info` (attributes of the
+ *                  channels to answer with, such as `"user_count,subscription_count"`), `timeout_ms`.
+ * @param out       on success the server's answer, `{}` where it is empty; on failure the error document. The caller frees
+ *                  it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK: delivered. Any other status: ask pusher_error_delivery() what happened to the event.
+ */
+PusherStatus pusher_trigger(const Pusher *client,
+                            const char *channels,
+                            const char *event,
+                            const char *data,
+                            const char *options,
+                            char **out);
+
+/**
+ * Publishes several events in one request.
+ *
+ * A batch is not atomic: a server that refuses one of its events may have delivered those before it. Delivery is then
+ * ::PUSHER_DELIVERY_UNKNOWN for each.
+ *
+ * @param client   the client.
+ * @param events   a JSON array of 1 to 10 `{"channel","name","data","socket_id","info"}`, the last two optional. `data` is any JSON
+ *                 value, as for pusher_trigger().
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      on success the server's answer; on failure the error document, whose `argument` names the event, such as
+ *                 `events[3].channel`. The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK: all delivered.
+ */
+PusherStatus pusher_trigger_batch(const Pusher *client,
+                                  const char *events,
+                                  const char *options,
+                                  char **out);
+
+/**
+ * Publishes an event to all connections of a user who has signed in (pusher_authenticate_user()).
+ *
+ * @param client   the client.
+ * @param user_id  the user's id, 1 to 200 of the characters of channel names.
+ * @param event    the event's name, 1 to 200 characters.
+ * @param data     the payload, as for pusher_trigger().
+ * @param options  as for pusher_trigger().
+ * @param out      on success the server's answer; on failure the error document. The caller frees it with
+ *                 pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK: delivered.
+ */
+PusherStatus pusher_send_to_user(const Pusher *client,
+                                 const char *user_id,
+                                 const char *event,
+                                 const char *data,
+                                 const char *options,
+                                 char **out);
+
+/**
+ * Ends all connections of a user who has signed in.
+ *
+ * @param client   the client.
+ * @param user_id  the user's id, as for pusher_send_to_user().
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      on success the server's answer; on failure the error document. The caller frees it with
+ *                 pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK: done.
+ */
+PusherStatus pusher_terminate_user_connections(const Pusher *client,
+                                               const char *user_id,
+                                               const char *options,
+                                               char **out);
+
+/**
+ * Asks for the channels that are occupied.
+ *
+ * @param client         the client.
+ * @param prefix_filter  only channels whose names begin so, such as `"presence-"`; or NULL for all.
+ * @param attributes     what to answer with for each, `"user_count"` (with a `presence-` filter) and others with commas between
+ *                       them; or NULL.
+ * @param options        a JSON object, or NULL: `timeout_ms`.
+ * @param out            on success the answer, `{"channels":{NAME:{…}}}`; on failure the error document. The caller frees it
+ *                       with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or another status.
+ */
+PusherStatus pusher_channels_info(const Pusher *client,
+                                  const char *prefix_filter,
+                                  const char *attributes,
+                                  const char *options,
+                                  char **out);
+
+/**
+ * Asks for the state of a channel.
+ *
+ * @param client      the client.
+ * @param channel     the channel's name.
+ * @param attributes  what to answer with, such as `"user_count,subscription_count,cache"`; or NULL.
+ * @param options     a JSON object, or NULL: `timeout_ms`.
+ * @param out         on success the answer, `{"occupied":true,…}`; on failure the error document. The caller frees it with
+ *                    pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or another status.
+ */
+PusherStatus pusher_channel_info(const Pusher *client,
+                                 const char *channel,
+                                 const char *attributes,
+                                 const char *options,
+                                 char **out);
+
+/**
+ * Asks for the users on a presence channel.
+ *
+ * @param client   the client.
+ * @param channel  the channel's name, which begins with `presence-`.
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      on success the answer, `{"users":[{"id":…}]}`; on failure the error document. The caller frees it with
+ *                 pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or another status.
+ */
+PusherStatus pusher_users_info(const Pusher *client,
+                               const char *channel,
+                               const char *options,
+                               char **out);
+
+/**
+ * Asks any path of the API.
+ *
+ * @param client   the client.
+ * @param path     a path below `/apps/{app_id}`, such as `"/channels"`.
+ * @param params   a JSON object of strings, integers and booleans with names of `a–z 0–9 _`, for the query; or NULL.
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
+ *                 be NULL.
+ * @return ::PUSHER_STATUS_OK, or another status.
+ */
+PusherStatus pusher_get(const Pusher *client,
+                        const char *path,
+                        const char *params,
+                        const char *options,
+                        char **out);
+
+/**
+ * Posts to any path of the API.
+ *
+ * @param client   the client.
+ * @param path     a path below `/apps/{app_id}`, such as `"/events"`.
+ * @param params   as for pusher_get(); or NULL.
+ * @param body     JSON, sent as it is; NULL for `{}`.
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
+ *                 be NULL.
+ * @return ::PUSHER_STATUS_OK: done. Nothing is known of what a path does, so a refusal with 400, 413 or 422 counts as
+ *         ::PUSHER_DELIVERY_UNKNOWN.
+ */
+PusherStatus pusher_post(const Pusher *client,
+                         const char *path,
+                         const char *params,
+                         const char *body,
+                         const char *options,
+                         char **out);
+
+/**
+ * Authorizes a connection to subscribe to a channel: what your authorization endpoint answers. No network.
+ *
+ * Authorize only after you have checked that the user may see the channel.
+ *
+ * @param client        the client.
+ * @param channel       the channel's name, which begins with `private-` or `presence-`. A public channel needs no authorization,
+ *                      and asking for one is an error.
+ * @param socket_id     the connection's id, such as `"1234.5678"`.
+ * @param channel_data  for a presence channel `{"user_id":…,"user_info":{…}}`: `user_id`, a string or an integer, is required. For a
+ *                      private channel any JSON, or NULL. It is signed and returned exactly as given.
+ * @param out           on success `{"auth":…}`, with `channel_data` and, for a `private-encrypted-` channel, `shared_secret`: answer
+ *                      with it as it is. On failure the error document. The caller frees it with pusher_string_free(). May be
+ *                      NULL.
+ * @return ::PUSHER_STATUS_OK; ::PUSHER_STATUS_INVALID_ARGUMENT; ::PUSHER_STATUS_ENCRYPTION without a master key.
+ */
+PusherStatus pusher_authenticate(const Pusher *client,
+                                 const char *channel,
+                                 const char *socket_id,
+                                 const char *channel_data,
+                                 char **out);
+
+/**
+ * Signs a user in on a connection: what your user authentication endpoint answers. No network.
+ *
+ * @param client     the client.
+ * @param socket_id  the connection's id, such as `"1234.5678"`.
+ * @param user_data  a JSON object with `id`, a string that is not empty, and whatever else you like. It is signed and returned
+ *                   exactly as given.
+ * @param out        on success `{"auth":…,"user_data":…}`: answer with it as it is. On failure the error document. The caller frees
+ *                   it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK or ::PUSHER_STATUS_INVALID_ARGUMENT.
+ */
+PusherStatus pusher_authenticate_user(const Pusher *client,
+                                      const char *socket_id,
+                                      const char *user_data,
+                                      char **out);
+
+/**
+ * Tells whether a webhook comes from the Channels application, and what it says. No network.
+ *
+ * The signature is checked in constant time, over the body's bytes and before anything of them is parsed. With CGI, for instance:
+ *
+ * @code
+ * size_t length = (size_t)atol(getenv("CONTENT_LENGTH"));
+ * uint8_t *body = malloc(length);
+ * length = fread(body, 1, length, stdin);
+ * PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
+ *                                               body, length, &payload);
+ * @endcode
+ *
+ * @param client     the client.
+ * @param key        the request's `X-Pusher-Key` header; NULL if it has none. It is the application's key or one of the
+ *                   configuration's `webhook_tokens`.
+ * @param signature  the request's `X-Pusher-Signature` header; NULL if it has none.
+ * @param body       the request's raw body, before anything decodes it; may be NULL if `body_len` is 0.
+ * @param body_len   its length in bytes.
+ * @param out        on success the payload, `{"time_ms","events":[…]}`, as it came, but for the `data` of client events on
+ *                   `private-encrypted-` channels: with a master key that is decrypted, and an event that can't be has a
+ *                   `decryption_error`. On failure the error document. The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK: authentic. ::PUSHER_STATUS_WEBHOOK_INVALID: not authentic, outside the time window
+ *         (`webhook_max_age_ms`, and at most a minute ahead), or no JSON object. Answer it with 401.
+ */
+PusherStatus pusher_validate_webhook(const Pusher *client,
+                                     const char *key,
+                                     const char *signature,
+                                     const uint8_t *body,
+                                     size_t body_len,
+                                     char **out);
+
+/**
+ * Signs a call without sending it, for event loops and HTTP clients of your own.
+ *
+ * Send it once, within pusher_request_timeout_ms(), and give the answer to pusher_finish(). To try again, prepare again:
+ * each attempt is signed anew.
+ *
+ * @param client     the client.
+ * @param call       a function's name without `pusher_`, such as `"trigger"`: one that makes a network call.
+ * @param arguments  that function's texts in its order, without the handle and `out`; NULL where one is omitted.
+ * @param count      how many there are; those missing at the end are omitted.
+ * @param request    where the request goes; NULL on failure. The caller frees it with pusher_request_free().
+ * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or what the function itself would return before it sends anything.
+ */
+PusherStatus pusher_prepare(const Pusher *client,
+                            const char *call,
+                            const char *const *arguments,
+                            size_t count,
+                            PusherRequest **request,
+                            char **out);
+
+/**
+ * Tells what came of a prepared request, as the call itself would have.
+ *
+ * @param client    the client that prepared it.
+ * @param request   the request; it can be finished once, and is still to be freed.
+ * @param response  what came of it; still to be freed.
+ * @param out       the result or the error document; the caller frees it with pusher_string_free(). May be NULL.
+ * @return the call's status; ::PUSHER_STATUS_INVALID_STATE if the request was finished before.
+ */
+PusherStatus pusher_finish(const Pusher *client, PusherRequest *request, const PusherResponse *response, char **out);
+
+/**
+ * The method, `"POST"` or `"GET"`.
+ *
+ * @return a text that lives as long as the request; NULL for NULL.
+ */
+const char *pusher_request_method(const PusherRequest *request);
+
+/**
+ * The whole URL. It holds the signature: do not log it.
+ *
+ * @return a text that lives as long as the request; NULL for NULL.
+ */
+const char *pusher_request_url(const PusherRequest *request);
+
+/**
+ * How many headers there are. `Host` and `Content-Length` are not among them: HTTP clients set them.
+ */
+size_t pusher_request_header_count(const PusherRequest *request);
+
+/**
+ * A header.
+ *
+ * @param request  the request.
+ * @param index    from 0 to pusher_request_header_count() - 1.
+ * @param name     where its name goes, in lower case; lives as long as the request. May be NULL.
+ * @param value    where its value goes; lives as long as the request. May be NULL.
+ * @return 1, or 0 past the end, and then both are NULL.
+ */
+int32_t pusher_request_header(const PusherRequest *request, size_t index, const char **name, const char **value);
+
+/**
+ * The body, exactly as it was signed. A NUL follows it.
+ *
+ * @param request  the request.
+ * @param len      where its length in bytes goes, without the NUL. May be NULL.
+ * @return bytes that live as long as the request, an empty text for a GET; NULL for NULL.
+ */
+const uint8_t *pusher_request_body(const PusherRequest *request, size_t *len);
+
+/**
+ * What is left of the call's time, in milliseconds; 0 when it is up.
+ */
+uint32_t pusher_request_timeout_ms(const PusherRequest *request);
+
+/**
+ * Frees a request that came from pusher_prepare().
+ *
+ * @param request  NULL is fine. Never one that a transport was handed.
+ */
+void pusher_request_free(PusherRequest *request);
+
+/**
+ * A response for pusher_finish(), with nothing set yet. A transport is handed one.
+ *
+ * @return a response; the caller frees it with pusher_response_free().
+ */
+PusherResponse *pusher_response_new(void);
+
+/**
+ * Sets the answer: the server's status, from 200 to 599, and its whole body.
+ *
+ * @param response     the response.
+ * @param http_status  the status.
+ * @param body         the body, copied; may be NULL if `body_len` is 0.
+ * @param body_len     its length in bytes.
+ */
+void pusher_response_set(PusherResponse *response, int32_t http_status, const uint8_t *body, size_t body_len);
+
+/**
+ * Sets a header of the answer. `Retry-After` counts; others are ignored.
+ *
+ * @param response  the response.
+ * @param name      the header's name, in any case.
+ * @param value     its value, copied.
+ */
+void pusher_response_set_header(PusherResponse *response, const char *name, const char *value);
+
+/**
+ * Says that the request failed. After an answer was set it means that the answer was cut.
+ *
+ * @param response  the response.
+ * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte certainly never left;
+ *                  ::PUSHER_DELIVERY_UNKNOWN, as anything else, if it may have.
+ * @param cause     one of `dns connect tls proxy write timeout reset closed malformed`, or NULL; copied.
+ * @param message   a sentence for people, or NULL; copied.
+ */
+void pusher_response_fail(PusherResponse *response, int32_t delivery, const char *cause, const char *message);
+
+/**
+ * Frees a response that came from pusher_response_new().
+ *
+ * @param response  NULL is fine. Never one that a transport was handed.
+ */
+void pusher_response_free(PusherResponse *response);
+
+/**
+ * Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
+ *
+ * It replaces the sending only: signing, classification and limits stay in the library. Once, and before the first call.
+ *
+ * @param client     the client.
+ * @param send       called for each request.
+ * @param user_data  handed to `send`; used by several threads at once if the client is.
+ * @param drop       releases `user_data`, exactly once; may be NULL.
+ * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a transport set before.
+ */
+PusherStatus pusher_set_transport(Pusher *client,
+                                  PusherSendFn send,
+                                  void *user_data,
+                                  PusherDropFn drop,
+                                  char **out);
+
+/**
+ * Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, and before the first
+ * call.
+ *
+ * @param client     the client.
+ * @param log        called for each message.
+ * @param user_data  handed to `log`; used by several threads at once if the client is.
+ * @param drop       releases `user_data`, exactly once; may be NULL.
+ * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a log set before.
+ */
+PusherStatus pusher_set_log(Pusher *client,
+                            PusherLogFn log,
+                            void *user_data,
+                            PusherDropFn drop,
+                            char **out);
 
 #ifdef __cplusplus
 }  // extern "C"

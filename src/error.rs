@@ -213,6 +213,10 @@ pub enum Error {
     DataTooLarge(Problem),
     /// An encrypted channel that can't be encrypted for.
     Encryption(Problem),
+    /// A webhook that is not authentic.
+    Webhook(Problem),
+    /// Calls in the wrong order.
+    State(Problem),
     /// The network failed or the server said no.
     Exchange(Box<FailedExchange>),
     /// Memory for something in proportion to the input could not be had.
@@ -227,11 +231,6 @@ impl Error {
         Error::Argument(Problem::new(argument, message))
     }
 
-    /// A configuration key can't be used.
-    pub fn config(key: impl Into<String>, message: impl Into<String>) -> Error {
-        Error::Config(Problem::new(key, message))
-    }
-
     /// The status that the call returns.
     pub fn status(&self) -> Status {
         match self {
@@ -239,6 +238,8 @@ impl Error {
             Error::Config(_) => Status::InvalidConfig,
             Error::DataTooLarge(_) => Status::PayloadTooLarge,
             Error::Encryption(_) => Status::Encryption,
+            Error::Webhook(_) => Status::WebhookInvalid,
+            Error::State(_) => Status::InvalidState,
             Error::Exchange(failed) => failed.status,
             Error::OutOfMemory | Error::Internal(_) => Status::Internal,
         }
@@ -256,6 +257,8 @@ impl Error {
                 | Error::Config(_)
                 | Error::DataTooLarge(_)
                 | Error::Encryption(_)
+                | Error::Webhook(_)
+                | Error::State(_)
                 | Error::OutOfMemory,
                 Purpose::Publish,
             ) => Some(Delivery::NotSent),
@@ -274,7 +277,9 @@ impl Error {
             Error::Argument(problem)
             | Error::Config(problem)
             | Error::DataTooLarge(problem)
-            | Error::Encryption(problem) => Some(&*problem.argument).filter(|argument| !argument.is_empty()),
+            | Error::Encryption(problem)
+            | Error::Webhook(problem)
+            | Error::State(problem) => Some(&*problem.argument).filter(|argument| !argument.is_empty()),
             Error::Exchange(_) | Error::OutOfMemory | Error::Internal(_) => None,
         }
     }
@@ -332,7 +337,9 @@ impl fmt::Display for Error {
             Error::Argument(problem)
             | Error::Config(problem)
             | Error::DataTooLarge(problem)
-            | Error::Encryption(problem) => f.write_str(&problem.message),
+            | Error::Encryption(problem)
+            | Error::Webhook(problem)
+            | Error::State(problem) => f.write_str(&problem.message),
             Error::Exchange(failed) => f.write_str(&failed.message),
             Error::OutOfMemory => f.write_str("out of memory"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::Problem;
@@ -60,6 +60,17 @@ impl<'a> Json<'a> {
         self.text().parse().ok()
     }
 
+    /// Whether this is an integer without fraction or exponent, of any size.
+    pub fn is_integer(self) -> bool {
+        let digits = self.text().strip_prefix('-').unwrap_or(self.text());
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    }
+
+    /// Whether this is an object.
+    pub fn is_object(self) -> bool {
+        self.text().starts_with('{')
+    }
+
     /// The boolean, if it is one.
     pub fn boolean(self) -> Option<bool> {
         self.text().parse().ok()
@@ -67,6 +78,17 @@ impl<'a> Json<'a> {
 
     /// The members of an object in their order. A key that comes twice (escapes resolved) is an error.
     pub fn members(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
+        let members = self.entries(argument)?;
+        let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Problem::new(join(argument, pair[0]), "comes twice")),
+            None => Ok(members),
+        }
+    }
+
+    /// The members of an object in their order, whatever their keys: of one that is not the caller's.
+    pub fn entries(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
         struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
         impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -87,44 +109,37 @@ impl<'a> Json<'a> {
                 deserializer.deserialize_map(Collect).map(Members)
             }
         }
-        if !self.text().starts_with('{') {
+        if !self.is_object() {
             return Err(Problem::new(argument, format!("must be a JSON object, not {}", self.kind())));
         }
-        let Members(members) = from_str(self.text(), argument)?;
-        let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
-        keys.sort_unstable();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Problem::new(join(argument, pair[0]), "comes twice")),
-            None => Ok(members),
-        }
+        from_str(self.text(), argument).map(|Members(members)| members)
     }
 
-    /// The elements of an array.
-    pub fn elements(self, argument: &str) -> Result<Vec<Json<'a>>, Problem> {
-        struct Elements<'a>(Vec<Json<'a>>);
-        impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Collect;
-                impl<'de> Visitor<'de> for Collect {
-                    type Value = Vec<Json<'de>>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an array")
-                    }
-                    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                        let mut elements = Vec::new();
-                        while let Some(element) = seq.next_element()? {
-                            elements.push(element);
-                        }
-                        Ok(elements)
+    /// The elements of an array; of one that has more than `most`, one more than that.
+    pub fn elements(self, argument: &str, most: usize) -> Result<Vec<Json<'a>>, Problem> {
+        struct Collect(usize);
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<Json<'de>>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while elements.len() <= self.0 {
+                    match seq.next_element()? {
+                        Some(element) => elements.push(element),
+                        None => return Ok(elements),
                     }
                 }
-                deserializer.deserialize_seq(Collect).map(Elements)
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(elements)
             }
         }
         if !self.text().starts_with('[') {
             return Err(Problem::new(argument, format!("must be a JSON array, not {}", self.kind())));
         }
-        from_str(self.text(), argument).map(|Elements(elements)| elements)
+        let mut scanner = serde_json::Deserializer::from_str(self.text());
+        scanner.deserialize_seq(Collect(most)).map_err(|error| malformed(&error, argument))
     }
 
     /// What a message calls this value.
@@ -174,10 +189,12 @@ pub fn join(argument: &str, key: &str) -> String {
 }
 
 fn from_str<'a, T: Deserialize<'a>>(text: &'a str, argument: &str) -> Result<T, Problem> {
-    serde_json::from_str(text).map_err(|e| {
-        // The parser's sentence, which quotes nothing of the text, without its trailing place: ours counts bytes.
-        let message = e.to_string();
-        let what = message.split(" at line ").next().unwrap_or("malformed");
-        Problem::new(argument, format!("is not JSON: {what} (line {}, column {})", e.line(), e.column()))
-    })
+    serde_json::from_str(text).map_err(|error| malformed(&error, argument))
+}
+
+fn malformed(error: &serde_json::Error, argument: &str) -> Problem {
+    // The parser's sentence, which quotes nothing of the text, without the place at its end: that of ours has a comma.
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or("malformed");
+    Problem::new(argument, format!("is not JSON: {what} (line {}, column {})", error.line(), error.column()))
 }

@@ -4,7 +4,7 @@
 //! nothing of C. Who may use whom, each only what stands after it (a test holds it):
 //!
 //! ```text
-//! ffi → client → api, http → signing, config → validation → json → error
+//! ffi → client → api, authorization, webhook → http, signing, encryption, config → validation → json → error
 //! ```
 
 #![deny(unsafe_code)]
@@ -15,13 +15,17 @@
 )]
 
 mod api;
+mod authorization;
 mod client;
 mod config;
+mod encryption;
 mod error;
 mod http;
 mod json;
+mod log;
 mod signing;
 mod validation;
+mod webhook;
 
 #[doc(hidden)]
 pub mod ffi;

@@ -25,6 +25,47 @@ pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
     }
 }
 
+/// A channel name that stands in a path, where `.` and `..` would lead elsewhere.
+pub fn channel_in_path(name: &str, argument: &str) -> Result<(), Problem> {
+    not_a_step(name, argument)?;
+    channel(name, argument)
+}
+
+/// A user id: of the channel alphabet, because it stands in a channel's name and in a path.
+pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
+    length(id, argument, "a user id")?;
+    not_a_step(id, argument)?;
+    match id.chars().find(|c| !is_channel_character(*c)) {
+        Some(c) => Err(Problem::new(
+            argument,
+            format!("has {c:?}, but a user id consists of A-Z a-z 0-9 and _ - = @ , . ; only"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A path below `/apps/{app_id}`: segments of the channel alphabet, none of them `.` or `..`.
+pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
+    let rest = path.strip_prefix('/').ok_or_else(|| Problem::new(argument, "must begin with /"))?;
+    for segment in rest.split('/') {
+        not_a_step(segment, argument)?;
+        if segment.is_empty() || !segment.chars().all(is_channel_character) {
+            return Err(Problem::new(
+                argument,
+                "must have segments of A-Z a-z 0-9 _ - = @ , . ; with one / between them",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn not_a_step(segment: &str, argument: &str) -> Result<(), Problem> {
+    match segment {
+        "." | ".." => Err(Problem::new(argument, "must not be . or .., which lead elsewhere in a path")),
+        _ => Ok(()),
+    }
+}
+
 /// An event name: 1 to 200 characters.
 pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
     length(name, argument, "an event name")

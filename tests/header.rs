@@ -3,8 +3,19 @@
 use std::path::Path;
 
 /// The sources in the header's order.
-const SOURCES: [&str; 5] =
-    ["src/error.rs", "src/ffi/version.rs", "src/ffi/client.rs", "src/client.rs", "src/ffi/documents.rs"];
+const SOURCES: [&str; 11] = [
+    "src/error.rs",
+    "src/log.rs",
+    "src/ffi/version.rs",
+    "src/client.rs",
+    "src/ffi/client.rs",
+    "src/ffi/documents.rs",
+    "src/ffi/events.rs",
+    "src/ffi/state.rs",
+    "src/ffi/signatures.rs",
+    "src/ffi/request.rs",
+    "src/ffi/hooks.rs",
+];
 
 #[test]
 fn the_committed_header_is_what_the_sources_say() {

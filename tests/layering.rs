@@ -5,16 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module with the modules it may use, itself aside.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("error", &[]),
+    ("log", &[]),
     ("json", &["error"]),
     ("validation", &["error"]),
-    ("config", &["error", "json", "validation"]),
-    ("signing", &["config"]),
+    ("encryption", &["error", "json"]),
     ("http", &[]),
-    ("api", &["config", "error", "http", "json", "validation"]),
-    ("client", &["api", "config", "error", "http", "signing"]),
-    ("ffi", &["client", "error"]),
+    ("config", &["encryption", "error", "http", "json", "log", "validation"]),
+    ("signing", &["config"]),
+    ("api", &["config", "encryption", "error", "http", "json", "validation"]),
+    ("authorization", &["encryption", "error", "json", "signing", "validation"]),
+    ("webhook", &["config", "encryption", "error", "json", "signing"]),
+    ("client", &["api", "authorization", "config", "error", "http", "log", "signing", "webhook"]),
+    ("ffi", &["client", "error", "http", "log"]),
 ];
 
 /// Where `unsafe` may stand: the boundary to C, and the file for system calls.

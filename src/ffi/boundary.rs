@@ -1,9 +1,12 @@
 //! The pointer contract: what every exported function does with what C hands it, in one place.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::slice;
 
+use crate::client::Pusher;
 use crate::error::{Error, Purpose, Status};
 
 /// Runs `body` as the inside of an exported function.
@@ -20,25 +23,38 @@ pub(super) unsafe fn boundary(
 ) -> Status {
     // SAFETY: the caller vouches for `out`.
     unsafe { write(out, ptr::null_mut()) };
-    // A panic can't leave anything of ours half changed that a later call could see: clients are not changed by calls,
-    // and what the HTTP stack shares stands behind its own locks.
-    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::Internal(panic_text(&*panic))));
-    let (status, text) = match result {
-        Ok(text) => (Status::Ok, text),
-        Err(error) => (error.status(), Some(error.document(purpose))),
-    };
+    // A panic leaves nothing of ours half changed that a later call could see: calls do not change clients, and what the HTTP
+    // stack shares stands behind its own locks.
+    let caught = catch_unwind(AssertUnwindSafe(|| document(body(), purpose)));
+    let (status, text) = caught
+        .or_else(|panic| {
+            catch_unwind(AssertUnwindSafe(|| document(Err(Error::Internal(panic_text(&*panic))), purpose)))
+        })
+        .unwrap_or((Status::Internal, None));
     if let (Some(text), false) = (text, out.is_null()) {
-        // No text of ours holds a NUL: JSON has to escape it. Should one do so all the same, it ends there.
-        let text = CString::new(text).unwrap_or_else(|e| {
-            let end = e.nul_position();
-            let mut bytes = e.into_vec();
-            bytes.truncate(end);
-            CString::new(bytes).unwrap_or_default()
-        });
         // SAFETY: as above.
         unsafe { write(out, text.into_raw()) };
     }
     status
+}
+
+/// What a result is for C.
+fn document(result: Result<Option<String>, Error>, purpose: Purpose) -> (Status, Option<CString>) {
+    match result {
+        Ok(None) => (Status::Ok, None),
+        Ok(Some(text)) => (Status::Ok, Some(c_text(text))),
+        Err(error) => (error.status(), Some(c_text(error.document(purpose)))),
+    }
+}
+
+/// A document as C has it. None holds a NUL: JSON has to escape it.
+fn c_text(text: String) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+/// Runs `body` where there is no document to report a panic in.
+pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
 /// Writes `value` where `place` points to, unless that is NULL.
@@ -49,6 +65,31 @@ pub(super) unsafe fn write<T>(place: *mut T, value: T) {
     if !place.is_null() {
         // SAFETY: not NULL, and the caller vouches for the rest.
         unsafe { place.write(value) };
+    }
+}
+
+/// Runs a network call of a client's: the inside of most exported functions. `arguments` are its texts with their names, NULL
+/// where one is omitted.
+///
+/// # Safety
+/// As for [`boundary`], [`handle`] and [`optional_text`].
+pub(super) unsafe fn call<const N: usize>(
+    client: *const Pusher,
+    name: &str,
+    purpose: Purpose,
+    arguments: [(&str, *const c_char); N],
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: the caller vouches for each.
+    unsafe {
+        boundary(out, purpose, || {
+            let client = handle(client, "client")?;
+            let mut texts = [None; N];
+            for (text, (argument, pointer)) in texts.iter_mut().zip(arguments) {
+                *text = optional_text(pointer, argument)?;
+            }
+            client.call(name, &texts).map(Some)
+        })
     }
 }
 
@@ -83,6 +124,40 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, argument: &str) -> R
 pub(super) unsafe fn handle<'a, T>(handle: *const T, argument: &str) -> Result<&'a T, Error> {
     // SAFETY: passed on.
     unsafe { handle.as_ref() }.ok_or_else(|| Error::argument(argument, "must not be NULL"))
+}
+
+/// The handle behind a pointer, to be changed.
+///
+/// # Safety
+/// As for [`handle`], and nothing else uses it until the call ends.
+pub(super) unsafe fn handle_mut<'a, T>(handle: *mut T, argument: &str) -> Result<&'a mut T, Error> {
+    // SAFETY: passed on.
+    unsafe { handle.as_mut() }.ok_or_else(|| Error::argument(argument, "must not be NULL"))
+}
+
+/// `count` values at `first`.
+///
+/// # Safety
+/// `first` is NULL or has as many.
+pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &str) -> Result<&'a [T], Error> {
+    match (first.is_null(), count) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Error::argument(argument, "must not be NULL when its count is not 0")),
+        (false, _) if count > isize::MAX as usize / size_of::<T>() => {
+            Err(Error::argument(argument, "is longer than the address space"))
+        }
+        // SAFETY: it is not NULL, and the caller vouches for the rest.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(first, count) }),
+    }
+}
+
+/// A text from somewhere else, what is not UTF-8 in it replaced.
+///
+/// # Safety
+/// As for [`optional_text`].
+pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
+    // SAFETY: it is not NULL, and the caller vouches for the rest.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,9 +1,9 @@
-//! The client: its life, and the calls it makes.
+//! The client's life, and that of the texts it gives.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use super::boundary::{boundary, handle, optional_text, text, write};
+use super::boundary::{boundary, guarded, handle, optional_text, write};
 use crate::client::Pusher;
 use crate::error::{Purpose, Status};
 
@@ -23,8 +23,15 @@ use crate::error::{Purpose, Status};
 ///                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
 ///                | `retry` | `{"mode":"never"}` | |
 ///                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
-///                | `ca_file` | none | PEM certificates to trust instead of the system's |
-///                | `max_data_bytes`, `max_channels`, `max_response_bytes` | 10240, 100, 16777216 | limits |
+///                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
+///                | `ca_file` | none | PEM certificates to trust instead |
+///                | `tls_roots` | `"system"` | or `"bundled"`, Mozilla's at build time, or `"both"` |
+///                | `encryption_master_key_base64` | none | 32 bytes, for `private-encrypted-` channels |
+///                | `webhook_tokens` | none | more `{"key","secret"}` pairs that webhooks may be signed with |
+///                | `webhook_max_age_ms` | 600000 | how old a webhook may be; 0 for any age |
+///                | `max_data_bytes`, `max_batch_events`, `max_channels` | 10240, 10, 100 | for servers with other limits |
+///                | `max_response_bytes` | 16777216 | the longest answer that is read |
+///                | `log_level` | `"warn"` | `"error"`, `"warn"`, `"info"` or `"debug"`, for pusher_set_log() |
 /// @param client  where the client goes; set to NULL on failure. The caller frees it with pusher_free().
 /// @param out     on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_ARGUMENT.
@@ -52,50 +59,17 @@ pub unsafe extern "C" fn pusher_free(client: *mut Pusher) {
     if !client.is_null() {
         // SAFETY: it came out of a Box in `pusher_new`, and the caller gives it back for good.
         let client = unsafe { Box::from_raw(client) };
-        // Freeing has nobody to report a bug to, but it must not unwind into C either.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(client)));
+        guarded((), || drop(client));
     }
 }
 
 /// Frees a text that this library wrote to an `out` parameter.
 ///
-/// @param text  NULL is fine.
+/// @param text  NULL is fine. It may have been changed, but not cut short by a NUL, as strtok() does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_string_free(text: *mut c_char) {
     if !text.is_null() {
         // SAFETY: every text that goes out came out of a CString, and the caller gives it back for good.
         drop(unsafe { CString::from_raw(text) });
-    }
-}
-
-/// Publishes an event on one or more channels, and waits for the server's answer.
-///
-/// @param client    the client.
-/// @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200 of the characters
-///                  `A–Z a–z 0–9 _ - = @ , . ;`.
-/// @param event     the event's name, 1 to 200 characters.
-/// @param data      the payload: JSON, at most 10,240 bytes. A JSON string sends its content; any other value is sent as the
-///                  text it is, byte for byte.
-/// @param options   a JSON object, or NULL: `socket_id` (the connection that is left out), `info` (attributes of the
-///                  channels to answer with, such as `"user_count,subscription_count"`), `timeout_ms`.
-/// @param out       on success the server's answer, `{}` where it is empty; on failure the error document. The caller frees
-///                  it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: delivered. Any other status: ask pusher_error_delivery() what happened to the event.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pusher_trigger(
-    client: *const Pusher,
-    channels: *const c_char,
-    event: *const c_char,
-    data: *const c_char,
-    options: *const c_char,
-    out: *mut *mut c_char,
-) -> Status {
-    // SAFETY: each pointer is as the caller of this function promises.
-    unsafe {
-        boundary(out, Purpose::Publish, || {
-            let client = handle(client, "client")?;
-            let (channels, event) = (text(channels, "channels")?, text(event, "event")?);
-            client.trigger(channels, event, text(data, "data")?, optional_text(options, "options")?).map(Some)
-        })
     }
 }

@@ -11,8 +11,18 @@
 mod boundary;
 mod client;
 mod documents;
+mod events;
+mod hooks;
+mod request;
+mod signatures;
+mod state;
 mod version;
 
 pub use client::*;
 pub use documents::*;
+pub use events::*;
+pub use hooks::*;
+pub use request::*;
+pub use signatures::*;
+pub use state::*;
 pub use version::*;

@@ -72,16 +72,28 @@ impl Socket {
 
     fn new(socket: NewSocket) -> io::Result<Socket> {
         socket.set_nonblocking(false)?;
-        // A request is one write: there is nothing to wait for and gather.
+        // A request is one write: there is nothing to wait for and gather. (SO_NOSIGPIPE, where there is one, socket2 sets.)
         socket.set_tcp_nodelay(true)?;
-        #[cfg(target_vendor = "apple")]
-        socket.set_nosigpipe(true)?;
         Ok(Socket { stream: socket.into(), receive_timeout: None })
     }
 
     /// Hands bytes to the kernel without waiting: it may take some of them, or none (`WouldBlock`).
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         uninterrupted(|| sys::send(self.stream.as_fd(), bytes))
+    }
+
+    /// Hands all of `bytes` to the kernel, until `deadline` (`TimedOut`).
+    pub(super) fn send_all(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.send(bytes) {
+                Ok(length) => bytes = &bytes[length..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Readiness { read: false, write: true }, deadline)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Takes what has come without waiting (`WouldBlock` if nothing has). 0 is the end.
@@ -168,7 +180,7 @@ fn begin(address: &SocketAddr) -> io::Result<Begun> {
     }
 }
 
-/// Makes a call that does not wait again until no signal comes between.
+/// Repeats a call that does not wait while signals interrupt it.
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -1,6 +1,9 @@
 //! Requests and responses.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use zeroize::Zeroizing;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -14,6 +17,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Without a path: `https://host:port`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+    }
+
     /// The host with its port, where that is not the scheme's own.
     pub fn authority(&self) -> Cow<'_, str> {
         match (self.tls, self.port) {
@@ -23,9 +31,28 @@ impl Origin {
     }
 }
 
+/// A proxy that requests go through.
+#[derive(Clone)]
+pub struct Proxy {
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The value of `Proxy-Authorization`, where it wants to know who we are.
+    pub authorization: Option<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
 /// The methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// GET, without a body.
+    Get,
     /// POST, with a body.
     Post,
 }
@@ -34,6 +61,7 @@ impl Method {
     /// As it stands in a request line.
     pub const fn name(self) -> &'static str {
         match self {
+            Method::Get => "GET",
             Method::Post => "POST",
         }
     }
@@ -41,6 +69,8 @@ impl Method {
 
 /// A request, complete but for what HTTP itself needs (`Host`, `Content-Length`).
 pub struct Request<'a> {
+    /// Where it goes.
+    pub origin: &'a Origin,
     /// The method.
     pub method: Method,
     /// The path and query, encoded. May hold a signature: never to be shown.
@@ -54,7 +84,7 @@ pub struct Request<'a> {
 /// A whole answer.
 #[derive(Debug)]
 pub struct Response {
-    /// The status, never 1xx.
+    /// The final status.
     pub status: u16,
     /// The body, as it came.
     pub body: Vec<u8>,

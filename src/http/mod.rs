@@ -11,10 +11,12 @@ mod resolver;
 mod sys;
 mod tls;
 mod transport;
+mod tunnel;
 mod ureq;
 mod watch;
 mod wire;
 
-pub use message::{Method, Origin, Request, Response};
+pub use message::{Method, Origin, Proxy, Request, Response};
+pub use tls::Roots;
 pub use transport::{Cause, Failure, Progress, Transport};
 pub use ureq::{HttpClient, Settings};

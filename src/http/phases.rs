@@ -14,6 +14,7 @@ use super::transport::{Cause, Failure, Progress};
 pub(super) enum Phase {
     Resolving,
     Connecting,
+    Tunnel,
     Handshake,
     Sending,
     Waiting,
@@ -26,6 +27,7 @@ impl Phase {
         match self {
             Phase::Resolving => "looking up the host name",
             Phase::Connecting => "connecting",
+            Phase::Tunnel => "opening a tunnel through the proxy",
             Phase::Handshake => "the TLS handshake",
             Phase::Sending => "sending the request",
             Phase::Waiting => "waiting for the answer",
@@ -44,10 +46,16 @@ pub(super) struct Exchange {
     pub(super) final_deadline: Instant,
     /// Whether ureq has written the whole request into our buffers.
     pub(super) request_is_whole: bool,
+    /// Where the whole request ends, counted in all the bytes that its connection was handed.
+    pub(super) request_end: Option<u64>,
     /// Whether the kernel has taken the whole request.
     pub(super) request_was_sent: bool,
+    /// Whether the socket was read once the request was whole: what comes before that is no answer to it.
+    pub(super) was_read: bool,
     /// The first final status line.
     pub(super) status: Option<u16>,
+    /// Whether that came before the kernel had taken the whole request.
+    pub(super) answer_was_early: bool,
     /// Whether the peer has closed its side.
     pub(super) at_end: bool,
 }
@@ -59,8 +67,11 @@ impl Exchange {
             deadline,
             final_deadline: deadline,
             request_is_whole: false,
+            request_end: None,
             request_was_sent: false,
+            was_read: false,
             status: None,
+            answer_was_early: false,
             at_end: false,
         }
     }

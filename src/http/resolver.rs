@@ -5,9 +5,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 
@@ -19,18 +19,32 @@ const MOST: usize = 4;
 /// Enough for the C library's resolver and its plug-ins.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Looks up names. One of these belongs to one client in one process.
+/// After this long a look-up may be hanging, and whoever comes then starts another.
+const HANGING: Duration = Duration::from_secs(1);
+
+/// Looks up one name. One of these belongs to one client in one process.
+///
+/// Those who need the name at the same time share a look-up: a look-up that ends after one has asked is as good as one's own.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Resolver(Arc<Slots>);
+pub(super) struct Resolver(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Slots {
-    taken: Mutex<usize>,
-    freed: Condvar,
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: usize,
+    last_start: Option<Instant>,
+    /// How many have ended, and what the last of them found.
+    ended: u64,
+    found: Option<Result<Vec<SocketAddr>, Unresolved>>,
 }
 
 /// Why there are no addresses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Unresolved {
     /// There is no such name.
     NoSuchHost,
@@ -46,51 +60,69 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let slot = self.take_slot(deadline).ok_or(Unresolved::TimedOut)?;
-        let (tell, answer) = mpsc::sync_channel(1);
-        let name = host.to_owned();
-        let look_up = move || {
-            // Whoever asked may be gone by now.
-            let _ = tell.send(look_up(&name, port));
-            drop(slot);
-        };
-        let builder = thread::Builder::new().name("pusher-resolver".to_owned()).stack_size(STACK_BYTES);
-        sys::without_signals(|| builder.spawn(look_up))
-            .map_err(|e| Unresolved::Failed(format!("could not start a thread for the look-up ({e})")))?;
-        match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(result) => result,
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Unresolved::TimedOut),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Unresolved::Failed("the look-up ended early".to_owned())),
-        }
-    }
-
-    fn take_slot(&self, deadline: Instant) -> Option<Slot> {
-        let mut taken = self.0.lock();
-        while *taken >= MOST {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
+        let mut state = self.0.lock();
+        let ended = state.ended;
+        loop {
+            if state.ended > ended {
+                if let Some(found) = &state.found {
+                    return found.clone();
+                }
             }
-            taken = self.0.freed.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner).0;
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(Unresolved::TimedOut);
+            }
+            let hanging_at = state.last_start.map(|start| start + HANGING);
+            if state.running == 0 || (state.running < MOST && hanging_at.is_some_and(|at| at <= now)) {
+                state.running += 1;
+                state.last_start = Some(now);
+                drop(state);
+                self.start(host, port)?;
+                state = self.0.lock();
+                continue;
+            }
+            let until = match hanging_at {
+                Some(at) if state.running < MOST => at.min(deadline),
+                _ => deadline,
+            };
+            let wait = until.saturating_duration_since(now);
+            state = self.0.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *taken += 1;
-        Some(Slot(Arc::clone(&self.0)))
+    }
+
+    /// Starts a look-up, which is counted already.
+    fn start(&self, host: &str, port: u16) -> Result<(), Unresolved> {
+        let (ending, name) = (Ending(Arc::clone(&self.0)), host.to_owned());
+        let run = move || ending.with(look_up(&name, port));
+        let builder = thread::Builder::new().name("pusher-resolver".to_owned()).stack_size(STACK_BYTES);
+        match sys::without_signals(|| builder.spawn(run)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unresolved::Failed(format!("could not start a thread for the look-up ({error})"))),
+        }
     }
 }
 
-impl Slots {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The right to one look-up, given back when it ends.
-struct Slot(Arc<Slots>);
+/// A look-up's end, which comes whatever becomes of its thread.
+struct Ending(Arc<Shared>);
 
-impl Drop for Slot {
+impl Ending {
+    fn with(self, found: Result<Vec<SocketAddr>, Unresolved>) {
+        let mut state = self.0.lock();
+        state.ended += 1;
+        state.found = Some(found);
+    }
+}
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
-        self.0.freed.notify_one();
+        self.0.lock().running -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -99,7 +131,9 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
     let found = dns_lookup::getaddrinfo(Some(name), None, Some(hints)).map_err(unresolved)?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for info in found {
-        let address = info.map(|info| SocketAddr::new(info.sockaddr.ip(), port)).map_err(failed)?;
+        // With its scope, which a link-local address needs. An entry that can't be read takes nothing from the others.
+        let Ok(mut address) = info.map(|info| info.sockaddr) else { continue };
+        address.set_port(port);
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -110,12 +144,8 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
 fn unresolved(error: LookupError) -> Unresolved {
     match error.kind() {
         LookupErrorKind::NoName | LookupErrorKind::NoData => Unresolved::NoSuchHost,
-        _ => failed(error.into()),
+        _ => Unresolved::Failed(io::Error::from(error).to_string()),
     }
-}
-
-fn failed(error: io::Error) -> Unresolved {
-    Unresolved::Failed(error.to_string())
 }
 
 /// Lets address families take turns, beginning with the first one's, so that a family that leads nowhere costs one try.
@@ -135,7 +165,6 @@ fn take_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn an_address_is_no_look_up() {
@@ -153,13 +182,32 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_finds_no_slot_ends_at_its_deadline() {
+    fn a_look_up_that_hangs_costs_the_deadline_and_no_more() {
         let resolver = Resolver::default();
-        let far = Instant::now() + Duration::from_secs(60);
-        let slots: Vec<_> = (0..MOST).map(|_| resolver.take_slot(far).unwrap()).collect();
+        // As many as there may be, none of which ever ends.
+        *resolver.0.lock() = State { running: MOST, last_start: Some(Instant::now()), ..State::default() };
         let result = resolver.resolve("localhost", 80, Instant::now() + Duration::from_millis(10));
         assert!(matches!(result, Err(Unresolved::TimedOut)));
-        drop(slots);
-        assert!(resolver.resolve("localhost", 80, far).is_ok());
+        // One that was hanging ends after all, and its result serves whoever waits.
+        let waiting = thread::spawn({
+            let resolver = resolver.clone();
+            move || resolver.resolve("localhost", 80, Instant::now() + Duration::from_secs(60))
+        });
+        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        while !waiting.is_finished() {
+            Ending(Arc::clone(&resolver.0)).with(Ok(vec![address]));
+            resolver.0.lock().running = MOST;
+            thread::yield_now();
+        }
+        assert_eq!(waiting.join().unwrap().unwrap(), [address]);
+    }
+
+    #[test]
+    fn a_look_up_frees_its_place() {
+        let resolver = Resolver::default();
+        for _ in 0..2 * MOST {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            assert!(resolver.resolve("localhost", 80, deadline).unwrap().iter().all(|a| a.ip().is_loopback()));
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Receives. With `Patience::None` without blocking, else as long as the socket's receive timeout.
+/// Receives.
 pub(super) fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: Recv) -> io::Result<usize> {
     let flags = match flags {
         Recv::Blocking => 0,
@@ -56,7 +56,7 @@ pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], patience: Duration) 
             revents: 0,
         })
         .collect();
-    // Rounded up: waking a little early would only mean going round again.
+    // Rounded up: rounded down, the last fraction of a millisecond would be spun away.
     let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
     let count = libc::nfds_t::try_from(entries.len()).unwrap_or_default();
     // SAFETY: the array is live and has that many entries, and each descriptor is open while it is borrowed.
@@ -71,21 +71,32 @@ pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], patience: Duration) 
     Ok(entries.iter().map(ready).collect())
 }
 
-/// Runs `start`, which starts a thread, with every signal blocked: the thread inherits that, and the host's signal handlers
-/// never run on a thread that is not the host's.
+/// Runs `start`, which starts a thread, with signals blocked: the thread inherits that, and the host's signal handlers never run
+/// on a thread that is not the host's. Those of a crash stay as they are: a crash is the host's to handle, wherever.
 pub(super) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    // SAFETY: both sets are initialised by the C library before they are used, and the mask is the calling thread's own.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        let changed = libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut before) == 0;
-        let started = start();
-        if changed {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+    const OF_A_CRASH: [libc::c_int; 6] =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
+    /// Puts the mask back, also when `start` panics.
+    struct Restore(libc::sigset_t);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the set was filled in by the C library, and the mask is the calling thread's own.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
         }
-        started
     }
+    // SAFETY: all zeroes are a value of the type, and both sets are initialised by the C library before they are used.
+    let restore = unsafe {
+        let mut blocked: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut blocked);
+        for signal in OF_A_CRASH {
+            libc::sigdelset(&mut blocked, signal);
+        }
+        (libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before) == 0).then_some(Restore(before))
+    };
+    let started = start();
+    drop(restore);
+    started
 }
 
 #[cfg(not(target_vendor = "apple"))]

@@ -37,6 +37,8 @@ pub enum Cause {
     Connect,
     /// The TLS handshake failed: a certificate, a version.
     Tls,
+    /// The proxy said no.
+    Proxy,
     /// Writing failed in a way that is none of the others.
     Write,
     /// The time was up.
@@ -47,20 +49,41 @@ pub enum Cause {
     Closed,
     /// What came is not HTTP, or more than was allowed.
     Malformed,
+    /// A transport of the caller's failed, and did not say why.
+    Transport,
 }
 
 impl Cause {
+    /// The cause with this word.
+    pub fn from_name(name: &str) -> Option<Cause> {
+        Some(match name {
+            "dns" => Cause::Dns,
+            "connect" => Cause::Connect,
+            "tls" => Cause::Tls,
+            "proxy" => Cause::Proxy,
+            "write" => Cause::Write,
+            "timeout" => Cause::Timeout,
+            "reset" => Cause::Reset,
+            "closed" => Cause::Closed,
+            "malformed" => Cause::Malformed,
+            "transport" => Cause::Transport,
+            _ => return None,
+        })
+    }
+
     /// The word in error documents.
     pub const fn name(self) -> &'static str {
         match self {
             Cause::Dns | Cause::NoSuchHost => "dns",
             Cause::Connect => "connect",
             Cause::Tls => "tls",
+            Cause::Proxy => "proxy",
             Cause::Write => "write",
             Cause::Timeout => "timeout",
             Cause::Reset => "reset",
             Cause::Closed => "closed",
             Cause::Malformed => "malformed",
+            Cause::Transport => "transport",
         }
     }
 }

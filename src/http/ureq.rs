@@ -1,20 +1,20 @@
 //! ureq, with the parts of it replaced that would cost or hide something: see [`super`].
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use ::ureq::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
+use ::ureq::http::header::{CONTENT_LENGTH, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
 use ::ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ::ureq::http::{self, HeaderName, HeaderValue, StatusCode};
 use ::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
-use ::ureq::unversioned::transport::{Connector, NextTimeout, RustlsConnector};
-use ::ureq::{Agent, Error};
+use ::ureq::unversioned::transport::{Connector, NextTimeout};
+use ::ureq::{Agent, Body, Error};
 
 use super::fork::PerProcess;
-use super::message::{Method, Origin, Request, Response};
+use super::message::{Method, Proxy, Request, Response};
 use super::phases::{self, Exchange};
 use super::resolver::Resolver;
-use super::tls;
+use super::tls::{self, Roots, TlsConnector};
 use super::transport::{Cause, Failure, Progress, Transport};
 use super::watch::WatchConnector;
 use super::wire::WireConnector;
@@ -22,8 +22,8 @@ use super::wire::WireConnector;
 /// How an [`HttpClient`] connects.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where to.
-    pub origin: Origin,
+    /// Whether to speak TLS.
+    pub tls: bool,
     /// For the look-up, the connection and the TLS handshake together.
     pub connect_timeout: Duration,
     /// How many idle connections are kept.
@@ -32,17 +32,22 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The longest body of an answer.
     pub max_response_bytes: usize,
-    /// A PEM file of certificates to trust instead of the system's.
-    pub ca_file: Option<String>,
+    /// Whom TLS trusts.
+    pub roots: Roots,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
 }
 
-/// The most that is read of an answer that is no success: enough for its text, and no reason to wait for more.
+/// The most that is read of an answer that is no success: enough for its text.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// How long that text is waited for. The status is known, and what it means.
+const ERROR_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The longest head of an answer.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// Sends requests to one origin over kept-alive connections.
+/// Sends requests to one server over kept-alive connections.
 pub struct HttpClient {
     settings: Settings,
     /// ureq's agent with its pool, for each process that uses this client.
@@ -57,8 +62,8 @@ impl HttpClient {
 
     fn make_agent(&self) -> Result<Agent, Failure> {
         let settings = &self.settings;
-        let mut config = Agent::config_builder()
-            // The environment's proxy is a hole under CGI, where a request header can set HTTP_PROXY.
+        let config = Agent::config_builder()
+            // The connections below are ours, through a proxy as well.
             .proxy(None)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -67,42 +72,54 @@ impl HttpClient {
             .accept("")
             .accept_encoding("")
             .max_response_header_size(MAX_HEAD_BYTES)
-            .input_buffer_size(MAX_HEAD_BYTES)
-            .output_buffer_size(MAX_HEAD_BYTES)
             .max_idle_connections(settings.max_idle_connections)
             .max_idle_connections_per_host(settings.max_idle_connections)
-            .max_idle_age(settings.idle_timeout);
-        if settings.origin.tls {
-            let tls = tls::configuration(settings.ca_file.as_deref()).map_err(|message| Failure {
-                progress: Progress::NotSent,
-                cause: Cause::Tls,
-                message,
-            })?;
-            config = config.tls_config(tls);
-        }
-        let wire = WireConnector { resolver: Resolver::default(), connect_timeout: settings.connect_timeout };
-        Ok(Agent::with_parts(config.build(), wire.chain(RustlsConnector::default()).chain(WatchConnector), NoLookUp))
+            .max_idle_age(settings.idle_timeout)
+            .build();
+        let tls = settings.tls.then(|| tls::configuration(&settings.roots)).transpose().map_err(|message| Failure {
+            progress: Progress::NotSent,
+            cause: Cause::Tls,
+            message,
+        })?;
+        let wire = WireConnector {
+            resolver: Resolver::default(),
+            connect_timeout: settings.connect_timeout,
+            proxy: settings.proxy.clone(),
+        };
+        Ok(Agent::with_parts(config, wire.chain(TlsConnector(tls)).chain(WatchConnector), NoLookUp))
     }
 
-    fn request<'a>(&self, request: &Request<'a>) -> Result<http::Request<&'a [u8]>, Error> {
-        let origin = &self.settings.origin;
+    /// Sends the request and reads the answer's head.
+    fn run(&self, agent: &Agent, request: &Request<'_>) -> Result<http::Response<Body>, Error> {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(if origin.tls { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(Authority::try_from(&*origin.authority()).map_err(http::Error::from)?);
+        parts.scheme = Some(if request.origin.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(Authority::try_from(&*request.origin.authority()).map_err(http::Error::from)?);
         parts.path_and_query = Some(PathAndQuery::try_from(request.target.as_str()).map_err(http::Error::from)?);
-        let mut converted = http::Request::new(request.body.unwrap_or_default());
-        *converted.method_mut() = match request.method {
+        let mut head = http::Request::new(());
+        *head.uri_mut() = Uri::from_parts(parts).map_err(http::Error::from)?;
+        for (name, value) in request.headers {
+            head.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        // Through a tunnel the proxy was told already, and the server must not be.
+        if let (false, Some(proxy)) = (request.origin.tls, &self.settings.proxy) {
+            if let Some(authorization) = &proxy.authorization {
+                let mut value = HeaderValue::from_str(authorization).map_err(http::Error::from)?;
+                value.set_sensitive(true);
+                head.headers_mut().insert(PROXY_AUTHORIZATION, value);
+            }
+        }
+        *head.method_mut() = match request.method {
+            Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
         };
-        *converted.uri_mut() = Uri::from_parts(parts).map_err(http::Error::from)?;
-        for (name, value) in request.headers {
-            converted.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        match request.body {
+            None => agent.run(head),
+            Some(body) => agent.run(head.map(|()| body)),
         }
-        Ok(converted)
     }
 
     fn exchange(&self, agent: &Agent, request: &Request<'_>) -> Result<Response, Error> {
-        let (head, mut body) = agent.run(self.request(request)?)?.into_parts();
+        let (head, mut body) = self.run(agent, request)?.into_parts();
         let limit = match head.status.is_success() {
             true => self.settings.max_response_bytes,
             false => self.settings.max_response_bytes.min(MAX_ERROR_BYTES),
@@ -110,6 +127,9 @@ impl HttpClient {
         let has_length = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING)
             || head.status == StatusCode::NO_CONTENT;
+        if !head.status.is_success() {
+            phases::current(|exchange| exchange.deadline = exchange.deadline.min(Instant::now() + ERROR_PATIENCE));
+        }
         let mut bytes = Vec::new();
         // One byte more than the limit tells that it is exceeded.
         let read = body.as_reader().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Error::from);
@@ -130,7 +150,7 @@ impl HttpClient {
             status: head.status.as_u16(),
             body: bytes,
             has_length,
-            request_was_sent: phases::current(|exchange| exchange.request_was_sent),
+            request_was_sent: phases::current(|exchange| !exchange.answer_was_early),
             retry_after: text(RETRY_AFTER),
         })
     }
@@ -138,11 +158,18 @@ impl HttpClient {
 
 impl Transport for HttpClient {
     fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
+        if Instant::now() >= deadline {
+            // Checking and hashing a large payload can take that long.
+            let message = "the time was up before anything was sent".to_owned();
+            return Err(Failure { progress: Progress::NotSent, cause: Cause::Timeout, message });
+        }
         let agent = self.agent.get_or_try_init(|| self.make_agent())?;
         let (result, exchange) = phases::record(deadline, || self.exchange(agent, request));
         result.map_err(|error| failure(error, &exchange))
     }
 }
+
+const CLOSED: &str = "the server closed the connection";
 
 /// A failure for an error of ureq's, by the record of the exchange.
 fn failure(error: Error, exchange: &Exchange) -> Failure {
@@ -150,19 +177,20 @@ fn failure(error: Error, exchange: &Exchange) -> Failure {
         // Ours, from below or above; its progress is brought up to date.
         Error::Other(inner) => match inner.downcast::<Failure>() {
             Ok(failure) => return Failure { progress: exchange.progress(), ..*failure },
-            Err(other) => (Cause::Malformed, other.to_string()),
+            Err(_) => (Cause::Malformed, "the HTTP client gave up".to_owned()),
         },
         Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(error) => (Cause::Tls, error.to_string()),
-            None => (Cause::Closed, "the server closed the connection".to_owned()),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => (Cause::Closed, CLOSED.to_owned()),
+            None => (Cause::Malformed, error.to_string()),
         },
-        Error::Rustls(error) => (Cause::Tls, error.to_string()),
         Error::Tls(error) => (Cause::Tls, error.to_owned()),
         Error::BodyExceedsLimit(limit) => (Cause::Malformed, format!("it is longer than {limit} bytes")),
         Error::LargeResponseHeader(..) => (Cause::Malformed, format!("its head is longer than {MAX_HEAD_BYTES} bytes")),
-        Error::BodyStalled => (Cause::Closed, "the server closed the connection".to_owned()),
+        Error::BodyStalled => (Cause::Closed, CLOSED.to_owned()),
         Error::Protocol(error) => (Cause::Malformed, format!("it is not HTTP ({error})")),
-        error => (Cause::Malformed, error.to_string()),
+        // Some of ureq's errors show the URL, which is signed.
+        _ => (Cause::Malformed, "the HTTP client gave up".to_owned()),
     };
     exchange.failure(cause, what)
 }

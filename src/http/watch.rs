@@ -9,10 +9,10 @@ use ::ureq::Error;
 use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::phases::{self, Phase};
-use super::transport::Cause;
+use super::transport::{Cause, Failure};
 
-/// As many header lines as an answer may have, here and in ureq.
-const MAX_HEADERS: usize = 64;
+/// As many header lines as an answer may have.
+pub(super) const MAX_HEADERS: usize = 64;
 
 /// Wraps a connection once it is ready for a request.
 #[derive(Debug)]
@@ -32,12 +32,16 @@ pub(super) struct Watch<In>(In);
 
 impl<In: Transport> Watch<In> {
     /// Looks at the beginning of the answer. False if an interim answer was taken out and nothing is left.
-    fn look(&mut self) -> bool {
+    fn look(&mut self) -> Result<bool, Failure> {
         loop {
             let input = self.0.buffers().input();
+            if !input.is_empty() && !phases::current(|exchange| exchange.was_read) {
+                // It came along with the answer before, and TLS had it already. Nothing of this request was sent yet.
+                return Err(failure("the server had sent more than it was asked for"));
+            }
             // A status line counts when it is whole: 40 may be the beginning of 401.
             if !input.contains(&b'\n') {
-                return !input.is_empty();
+                return Ok(!input.is_empty());
             }
             let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut answer = httparse::Response::new(&mut headers);
@@ -46,17 +50,30 @@ impl<In: Transport> Watch<In> {
                 (Some(100 | 102..200), Ok(httparse::Status::Complete(length))) => {
                     self.0.buffers().input_consume(length)
                 }
-                (Some(100 | 102..200), _) | (None, _) => return true,
-                (Some(status), _) => {
+                (Some(100 | 102..200), Ok(httparse::Status::Partial)) => return Ok(true),
+                // A status line like `HTTP/1.1 2000` is none. ureq says what is wrong with it.
+                (None, _) | (_, Err(httparse::Error::Status | httparse::Error::Token | httparse::Error::Version)) => {
+                    return Ok(true);
+                }
+                (Some(100 | 102..200), Err(_)) => return Err(failure("an interim answer is not HTTP")),
+                (Some(status), parsed) => {
                     phases::current(|exchange| {
                         exchange.status = Some(status);
+                        exchange.answer_was_early = !exchange.request_was_sent;
                         exchange.phase = Phase::Reading;
                     });
-                    return true;
+                    return match parsed {
+                        Err(httparse::Error::TooManyHeaders) => Err(failure("it has more than 64 headers")),
+                        _ => Ok(true),
+                    };
                 }
             }
         }
     }
+}
+
+fn failure(what: &str) -> Failure {
+    phases::current(|exchange| exchange.failure(Cause::Malformed, what))
 }
 
 impl<In: Transport> Transport for Watch<In> {
@@ -78,7 +95,11 @@ impl<In: Transport> Transport for Watch<In> {
         });
         loop {
             let progress = self.0.await_input(timeout).map_err(unclean_end)?;
-            if phases::current(|exchange| exchange.status.is_some()) || !progress || self.look() {
+            let status = phases::current(|exchange| {
+                exchange.at_end |= !progress;
+                exchange.status
+            });
+            if status.is_some() || !progress || self.look().map_err(|failure| Error::Other(Box::new(failure)))? {
                 return Ok(progress);
             }
         }

@@ -13,10 +13,12 @@ use ::ureq::Error;
 use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::connection::Socket;
+use super::message::Proxy;
 use super::phases::{self, Exchange, Phase};
 use super::resolver::{Resolver, Unresolved};
 use super::sys::Readiness;
 use super::transport::{Cause, Failure};
+use super::tunnel;
 
 const TIME_IS_UP: &str = "the time was up";
 
@@ -25,25 +27,41 @@ const TIME_IS_UP: &str = "the time was up";
 pub(super) struct WireConnector {
     pub(super) resolver: Resolver,
     pub(super) connect_timeout: Duration,
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl Connector for WireConnector {
     type Out = Wire;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
+        let tls = details.needs_tls();
         let host = details.uri.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
+        let port = details.uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let (peer, peer_port) = match &self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host), port),
+        };
         phases::current(|exchange| {
             exchange.phase = Phase::Resolving;
             exchange.deadline = exchange.final_deadline.min(Instant::now() + self.connect_timeout);
             let addresses =
-                self.resolver.resolve(host, port, exchange.deadline).map_err(|e| unresolved(exchange, host, e))?;
+                self.resolver.resolve(peer, peer_port, exchange.deadline).map_err(|e| unresolved(exchange, peer, e))?;
             exchange.phase = Phase::Connecting;
-            let socket =
+            let mut socket =
                 Socket::connect(&addresses, exchange.deadline).map_err(|e| not_connected(exchange, &addresses, &e))?;
-            exchange.phase = if details.needs_tls() { Phase::Handshake } else { Phase::Sending };
-            Ok(Some(Wire::new(socket)))
+            let mut absolute = None;
+            match &self.proxy {
+                Some(proxy) if tls => {
+                    exchange.phase = Phase::Tunnel;
+                    tunnel::open(&mut socket, proxy, &format!("{host}:{port}"), exchange.deadline)
+                        .map_err(|(cause, what)| exchange.failure(cause, what))?;
+                }
+                // A proxy is told the whole URL in the request line; it often refuses a tunnel to port 80.
+                Some(_) => absolute = details.uri.authority().map(|authority| format!("http://{authority}")),
+                None => {}
+            }
+            exchange.phase = if tls { Phase::Handshake } else { Phase::Sending };
+            Ok(Some(Wire::new(socket, absolute)))
         })
         .map_err(|failure: Failure| Error::Other(Box::new(failure)))
     }
@@ -84,6 +102,8 @@ pub(super) struct Wire {
     write_error: Option<(Cause, String)>,
     /// Whether an exchange has used it since it was last found idle.
     in_use: bool,
+    /// What a proxy needs before the path in the request line.
+    absolute: Option<String>,
 }
 
 /// What became of the bytes that were kept.
@@ -97,21 +117,30 @@ enum Flushed {
 }
 
 impl Wire {
-    fn new(socket: Socket) -> Wire {
-        Wire { socket, buffers: WireBuffers::default(), write_error: None, in_use: true }
+    fn new(socket: Socket, absolute: Option<String>) -> Wire {
+        Wire { socket, buffers: WireBuffers::default(), write_error: None, in_use: true, absolute }
     }
 
     /// Sends what is kept, then waits for input. False at its end.
     fn exchange_bytes(&mut self, exchange: &mut Exchange) -> Result<bool, Failure> {
+        if exchange.request_is_whole {
+            // What TLS may add behind it is no part of the request.
+            exchange.request_end.get_or_insert(self.buffers.queued);
+            exchange.was_read = true;
+        }
+        if self.buffers.input().len() > MAX_UNUSED {
+            return Err(exchange.failure(Cause::Malformed, "a line or a head of it is too long"));
+        }
         let received = loop {
-            let received = match self.flush(exchange.deadline) {
-                Flushed::All => {
-                    if exchange.request_is_whole && !exchange.request_was_sent {
-                        exchange.request_was_sent = true;
-                        exchange.phase = Phase::Waiting;
-                    }
-                    self.socket.recv(self.buffers.input_append_buf(), exchange.deadline)
+            let flushed = self.flush(exchange.deadline);
+            if !exchange.request_was_sent && exchange.request_end.is_some_and(|end| self.buffers.sent >= end) {
+                exchange.request_was_sent = true;
+                if exchange.status.is_none() {
+                    exchange.phase = Phase::Waiting;
                 }
+            }
+            let received = match flushed {
+                Flushed::All => self.socket.recv(self.buffers.input_append_buf(), exchange.deadline),
                 // A server may refuse before it has read the whole request, and then read no further. What a peer sent before
                 // it reset the connection can still be read, and nothing more will come.
                 Flushed::InputFirst | Flushed::Failed => self.socket.recv_now(self.buffers.input_append_buf()),
@@ -126,7 +155,6 @@ impl Wire {
             (Ok(0) | Err(_), Some((cause, what))) => Err(exchange.failure(*cause, what)),
             (Ok(length), _) => {
                 self.buffers.input_appended(length);
-                exchange.at_end |= length == 0;
                 Ok(length > 0)
             }
             (Err(error), None) => {
@@ -139,7 +167,12 @@ impl Wire {
     /// Sends what is kept until the kernel has it, or it can't be sent, or the peer speaks first.
     fn flush(&mut self, deadline: Instant) -> Flushed {
         while self.write_error.is_none() && !self.buffers.kept().is_empty() {
-            let error = match self.socket.send(self.buffers.kept()) {
+            // A kernel that keeps on taking is no reason to go on past the deadline.
+            let result = match Instant::now() < deadline {
+                true => self.socket.send(self.buffers.kept()),
+                false => Err(io::ErrorKind::TimedOut.into()),
+            };
+            let error = match result {
                 Ok(length) => {
                     self.buffers.sent(length);
                     continue;
@@ -160,8 +193,8 @@ impl Wire {
     }
 }
 
-/// The cause and the words for an error of the socket; `other` where it is none of those that have a word of their own.
-fn told(error: &io::Error, other: Cause) -> (Cause, String) {
+/// The cause and the words for an error of a socket; `other` where it is none of those that have a word of their own.
+pub(super) fn told(error: &io::Error, other: Cause) -> (Cause, String) {
     match error.kind() {
         io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
@@ -177,7 +210,11 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        let begins = self.buffers.kept().is_empty();
         self.buffers.keep(amount);
+        if let (true, Some(absolute)) = (begins, &self.absolute) {
+            self.buffers.insert_behind_method(absolute);
+        }
         Ok(())
     }
 
@@ -210,6 +247,10 @@ impl fmt::Debug for Wire {
 /// How much room ureq is offered at a time. A request line with its query has to fit, and so do most whole requests.
 const CHUNK: usize = 8 * 1024;
 
+/// More than any head or line that an answer may have. Whatever else comes is used up as it comes, but a chunk's size or a
+/// trailer that does not end is waited for, and would be for ever.
+const MAX_UNUSED: usize = 3 * CHUNK;
+
 /// What an idle connection may keep of each buffer.
 const IDLE: usize = 2 * CHUNK;
 
@@ -225,11 +266,25 @@ struct WireBuffers {
     output: Vec<u8>,
     output_start: usize,
     output_end: usize,
+    /// All that was ever kept to be sent, and all that was sent.
+    queued: u64,
+    sent: u64,
 }
 
 impl WireBuffers {
     fn keep(&mut self, amount: usize) {
         self.output_end += amount;
+        self.queued += amount as u64;
+    }
+
+    /// Writes `text` before the target in the request line, which is kept.
+    fn insert_behind_method(&mut self, text: &str) {
+        if let Some(space) = self.kept().iter().position(|byte| *byte == b' ') {
+            let at = self.output_start + space + 1;
+            self.output.splice(at..at, text.bytes());
+            self.output_end += text.len();
+            self.queued += text.len() as u64;
+        }
     }
 
     fn kept(&self) -> &[u8] {
@@ -238,6 +293,7 @@ impl WireBuffers {
 
     fn sent(&mut self, length: usize) {
         self.output_start += length;
+        self.sent += length as u64;
         if self.output_start == self.output_end {
             (self.output_start, self.output_end) = (0, 0);
         }
@@ -258,7 +314,8 @@ impl WireBuffers {
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
         let enough = self.output_end + CHUNK;
-        if self.output.len() < enough {
+        // Without memory ureq is offered no room, and gives up before anything was sent.
+        if self.output.len() < enough && self.output.try_reserve(enough - self.output.len()).is_ok() {
             self.output.resize(enough, 0);
         }
         &mut self.output[self.output_end..]
@@ -290,7 +347,7 @@ impl Buffers for WireBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        // ureq measures the body's pieces by the first and writes them into the second.
+        // The first is for bodies in chunks, of which we have none.
         self.output();
         self.input_append_buf();
         (&mut self.input[self.input_end..], &mut self.output[self.output_end..])

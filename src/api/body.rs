@@ -1,0 +1,32 @@
+//! Bodies, serialized once and without a tree: payloads are passed through.
+
+use crate::error::Error;
+
+/// Writes a JSON body.
+pub(super) struct Body(Vec<u8>);
+
+impl Body {
+    /// A body with room for `data` bytes of payload and names, however many of them need a backslash.
+    pub(super) fn new(data: usize) -> Result<Body, Error> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve(data.saturating_mul(2).saturating_add(2048)).map_err(|_| Error::OutOfMemory)?;
+        Ok(Body(bytes))
+    }
+
+    /// Text that is JSON already.
+    pub(super) fn text(&mut self, text: &str) -> &mut Body {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Text that becomes a JSON string.
+    pub(super) fn string(&mut self, text: &str) -> &mut Body {
+        // Neither a str nor a Vec can fail to be written.
+        let _ = serde_json::to_writer(&mut self.0, text);
+        self
+    }
+
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}

@@ -1,0 +1,131 @@
+//! Where to connect to: hosts, and the URLs that name them with credentials.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::error::Problem;
+
+/// `SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH]`, taken apart.
+///
+/// By hand: a general parser would leave copies of the password behind, and accept and mend what should be refused.
+pub(super) struct Address<'a> {
+    pub(super) scheme: &'a str,
+    /// Percent-decoded.
+    pub(super) credentials: Option<(String, Zeroizing<String>)>,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    /// What stands behind the host, from its `/`; empty if nothing does.
+    pub(super) path: &'a str,
+}
+
+impl<'a> Address<'a> {
+    /// Takes `url`, the value of `key`, apart; messages show its `form`.
+    pub(super) fn parse(url: &'a str, key: &str, form: &str) -> Result<Address<'a>, Problem> {
+        let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {form}"));
+        if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err(malformed("has white space or a control character"));
+        }
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("has no scheme"))?;
+        if rest.contains(['?', '#']) {
+            return Err(malformed("has a query or a fragment (in a user or password, write ? as %3F and # as %23)"));
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (credentials, host) = match authority.rsplit_once('@') {
+            Some((credentials, host)) => (Some(credentials), host),
+            None => (None, authority),
+        };
+        let decoded = |text: &str| {
+            // Reserved at once: a text that grows leaves copies of its beginnings behind.
+            let mut bytes = Vec::with_capacity(text.len());
+            bytes.extend(percent_decode_str(text));
+            String::from_utf8(bytes).map_err(|_| malformed("its credentials are not UTF-8 once percent-decoded"))
+        };
+        let credentials = match credentials {
+            None => None,
+            Some(credentials) => {
+                let (user, password) =
+                    credentials.split_once(':').ok_or_else(|| malformed("has a user, but no password"))?;
+                Some((decoded(user)?, Zeroizing::new(decoded(password)?)))
+            }
+        };
+        // An IPv6 address is bracketed, so the port stands behind the last colon that no bracket follows.
+        let (host, port_text) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            _ => (host, None),
+        };
+        let port = port_text.map(|text| port(text, key)).transpose()?;
+        Ok(Address { scheme, credentials, host: checked_host(host, key)?, port, path })
+    }
+}
+
+/// A port in decimal digits, 1 to 65535.
+pub(super) fn port(text: &str, key: &str) -> Result<u16, Problem> {
+    let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    number.filter(|port| *port > 0).ok_or_else(|| Problem::new(key, "the port must be a number from 1 to 65535"))
+}
+
+/// A host name or an IP address (IPv6 with or without brackets), as the resolver takes it.
+pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
+    let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = inside.unwrap_or(host).parse::<IpAddr>().ok().filter(|a| inside.is_none() || a.is_ipv6()) {
+        return Ok(address.to_string());
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    // A name that ends in a number would be read as an IPv4 address by some resolvers and as a name by others.
+    let ends_in_number = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if inside.is_none() && host.len() <= 253 && host.split('.').all(is_label) && !ends_in_number {
+        Ok(host.to_owned())
+    } else {
+        Err(Problem::new(key, "the host must be a name or an IP address, without scheme, port or path"))
+    }
+}
+
+/// The host as it stands in a URL: an IPv6 address in brackets.
+pub fn url_host(host: &str) -> Cow<'_, str> {
+    if host.parse::<Ipv6Addr>().is_ok() { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_host_is_refused() {
+        for host in [
+            "",
+            " ",
+            "a b",
+            "a\r\nHost: b",
+            "a\n",
+            "a@b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a:80",
+            "http://a",
+            ".",
+            "a..b",
+            "a.",
+            "[a]",
+            "[127.0.0.1]",
+            "::1]",
+            "256.1.1.1",
+            "1.2.3",
+            "a%2fb",
+            "ä.de",
+            "a\\b",
+        ] {
+            assert_eq!(checked_host(host, "host").unwrap_err().argument, "host", "{host:?}");
+        }
+        assert!(checked_host(&"a".repeat(64), "host").is_err());
+        let same = ["localhost", "a-b.c_d.e1", "127.0.0.1", "::1"];
+        for (host, kept) in same.map(|host| (host, host)).into_iter().chain([("[::1]", "::1")]) {
+            assert_eq!(checked_host(host, "host").unwrap(), kept);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Signatures, which need no network.
+
+use std::ffi::c_char;
+
+use super::boundary::{array, boundary, handle, lenient_text, optional_text, text};
+use crate::client::Pusher;
+use crate::error::{Purpose, Status};
+
+/// Authorizes a connection to subscribe to a channel: what your authorization endpoint answers. No network.
+///
+/// Authorize only after you have checked that the user may see the channel.
+///
+/// @param client        the client.
+/// @param channel       the channel's name, which begins with `private-` or `presence-`. A public channel needs no authorization,
+///                      and asking for one is an error.
+/// @param socket_id     the connection's id, such as `"1234.5678"`.
+/// @param channel_data  for a presence channel `{"user_id":…,"user_info":{…}}`: `user_id`, a string or an integer, is required. For a
+///                      private channel any JSON, or NULL. It is signed and returned exactly as given.
+/// @param out           on success `{"auth":…}`, with `channel_data` and, for a `private-encrypted-` channel, `shared_secret`: answer
+///                      with it as it is. On failure the error document. The caller frees it with pusher_string_free(). May be
+///                      NULL.
+/// @return ::PUSHER_STATUS_OK; ::PUSHER_STATUS_INVALID_ARGUMENT; ::PUSHER_STATUS_ENCRYPTION without a master key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_authenticate(
+    client: *const Pusher,
+    channel: *const c_char,
+    socket_id: *const c_char,
+    channel_data: *const c_char,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let client = handle(client, "client")?;
+            let (channel, socket_id) = (text(channel, "channel")?, text(socket_id, "socket_id")?);
+            client.authenticate(channel, socket_id, optional_text(channel_data, "channel_data")?).map(Some)
+        })
+    }
+}
+
+/// Signs a user in on a connection: what your user authentication endpoint answers. No network.
+///
+/// @param client     the client.
+/// @param socket_id  the connection's id, such as `"1234.5678"`.
+/// @param user_data  a JSON object with `id`, a string that is not empty, and whatever else you like. It is signed and returned
+///                   exactly as given.
+/// @param out        on success `{"auth":…,"user_data":…}`: answer with it as it is. On failure the error document. The caller frees
+///                   it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK or ::PUSHER_STATUS_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_authenticate_user(
+    client: *const Pusher,
+    socket_id: *const c_char,
+    user_data: *const c_char,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let client = handle(client, "client")?;
+            client.authenticate_user(text(socket_id, "socket_id")?, text(user_data, "user_data")?).map(Some)
+        })
+    }
+}
+
+/// Tells whether a webhook comes from the Channels application, and what it says. No network.
+///
+/// The signature is checked in constant time, over the body's bytes and before anything of them is parsed. With CGI, for instance:
+///
+/// @code
+/// size_t length = (size_t)atol(getenv("CONTENT_LENGTH"));
+/// uint8_t *body = malloc(length);
+/// length = fread(body, 1, length, stdin);
+/// PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
+///                                               body, length, &payload);
+/// @endcode
+///
+/// @param client     the client.
+/// @param key        the request's `X-Pusher-Key` header; NULL if it has none. It is the application's key or one of the
+///                   configuration's `webhook_tokens`.
+/// @param signature  the request's `X-Pusher-Signature` header; NULL if it has none.
+/// @param body       the request's raw body, before anything decodes it; may be NULL if `body_len` is 0.
+/// @param body_len   its length in bytes.
+/// @param out        on success the payload, `{"time_ms","events":[…]}`, as it came, but for the `data` of client events on
+///                   `private-encrypted-` channels: with a master key that is decrypted, and an event that can't be has a
+///                   `decryption_error`. On failure the error document. The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK: authentic. ::PUSHER_STATUS_WEBHOOK_INVALID: not authentic, outside the time window
+///         (`webhook_max_age_ms`, and at most a minute ahead), or no JSON object. Answer it with 401.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_validate_webhook(
+    client: *const Pusher,
+    key: *const c_char,
+    signature: *const c_char,
+    body: *const u8,
+    body_len: usize,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises; `body` has `body_len` bytes.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let client = handle(client, "client")?;
+            // Both are whatever somebody sent: what is not UTF-8 is not authentic.
+            let (key, signature) = (lenient_text(key), lenient_text(signature));
+            client.validate_webhook(key.as_deref(), signature.as_deref(), array(body, body_len, "body")?).map(Some)
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! A tunnel through a proxy: CONNECT. (RFC 9110, 9.3.6)
+
+use std::time::Instant;
+
+use super::connection::Socket;
+use super::message::Proxy;
+use super::transport::Cause;
+use super::watch::MAX_HEADERS;
+use super::wire::told;
+
+/// The longest head that a proxy may answer with.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Asks the proxy on the other end of `socket` for a tunnel to `authority`. Nothing of the request is sent before it is open.
+pub(super) fn open(
+    socket: &mut Socket,
+    proxy: &Proxy,
+    authority: &str,
+    deadline: Instant,
+) -> Result<(), (Cause, String)> {
+    let mut request = zeroize::Zeroizing::new(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"));
+    if let Some(authorization) = &proxy.authorization {
+        request.push_str("Proxy-Authorization: ");
+        request.push_str(authorization);
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    socket.send_all(request.as_bytes(), deadline).map_err(|error| told(&error, Cause::Write))?;
+
+    let mut answer = vec![0; MAX_HEAD_BYTES];
+    let mut filled = 0;
+    loop {
+        let length = socket.recv(&mut answer[filled..], deadline).map_err(|error| told(&error, Cause::Reset))?;
+        if length == 0 {
+            return Err((Cause::Closed, "the proxy closed the connection".to_owned()));
+        }
+        filled += length;
+        if is_open(&mut answer, &mut filled)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the proxy's answer has come whole and says yes.
+fn is_open(answer: &mut [u8], filled: &mut usize) -> Result<bool, (Cause, String)> {
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut head = httparse::Response::new(&mut headers);
+        let malformed = |what: &str| Err((Cause::Proxy, format!("the proxy's answer {what}")));
+        match (head.parse(&answer[..*filled]), head.code) {
+            (Ok(httparse::Status::Partial), _) if *filled < answer.len() => return Ok(false),
+            (Ok(httparse::Status::Partial), _) => return malformed("is too long"),
+            // Interim answers may come first.
+            (Ok(httparse::Status::Complete(length)), Some(100..200)) => {
+                answer.copy_within(length..*filled, 0);
+                *filled -= length;
+            }
+            (Ok(httparse::Status::Complete(length)), Some(200..300)) if length == *filled => return Ok(true),
+            // In a tunnel for TLS we speak first.
+            (Ok(_), Some(200..300)) => return malformed("goes on behind its head"),
+            (Ok(_), Some(407)) => {
+                return malformed("is 407: it wants other credentials (user and password in `proxy`)");
+            }
+            (Ok(_), Some(status)) => return malformed(&format!("is {status}")),
+            (Ok(_), None) | (Err(_), _) => return malformed("is not HTTP"),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Webhooks: whether one is authentic, and what it says.
+//!
+//! Source: Channels documentation, "Webhooks": `X-Pusher-Key` names the token, `X-Pusher-Signature` is the hex HMAC-SHA256 of the
+//! raw body. Nothing of the body is looked at before the signature is known to be right.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::encryption::{MasterKey, is_encrypted};
+use crate::error::{Error, Problem};
+use crate::json::Json;
+use crate::signing::Signer;
+
+/// How far ahead of ours the sender's clock may be.
+const AHEAD_MS: u64 = 60_000;
+
+/// What a client's configuration has to say about webhooks.
+pub struct Webhooks<'a> {
+    /// The application's key.
+    pub own: &'a Signer,
+    /// The keys that it is rotated with.
+    pub others: &'a [Signer],
+    /// How old one may be; zero for any age.
+    pub max_age: Duration,
+    /// The key of end-to-end encrypted channels.
+    pub master_key: Option<&'a MasterKey>,
+}
+
+/// Checks a webhook that came at `now_ms` (since 1970) and returns its payload: as it came, but for the data of client events
+/// on encrypted channels, which is decrypted.
+pub fn validate(
+    webhooks: &Webhooks<'_>,
+    key: Option<&str>,
+    signature: Option<&str>,
+    body: &[u8],
+    now_ms: u64,
+) -> Result<String, Error> {
+    let check = || -> Result<String, Problem> {
+        let key = key.ok_or_else(|| Problem::new("key", "is missing: it is the request's X-Pusher-Key header"))?;
+        let signature = signature
+            .ok_or_else(|| Problem::new("signature", "is missing: it is the request's X-Pusher-Signature header"))?;
+        let token =
+            std::iter::once(webhooks.own).chain(webhooks.others).find(|token| token.key() == key).ok_or_else(|| {
+                Problem::new("key", "is that of no application or webhook token that this client was configured with")
+            })?;
+        if !token.verifies(body, signature) {
+            return Err(Problem::new(
+                "signature",
+                "does not fit: the body, byte for byte, was not signed with this key's secret",
+            ));
+        }
+        let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but not UTF-8"))?;
+        let members = Json::parse(text, "body").and_then(|json| json.members("body"))?;
+        let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        check_time(member("time_ms"), webhooks.max_age, now_ms)?;
+        match (webhooks.master_key, member("events")) {
+            (Some(master_key), Some(events)) => Ok(decrypted(text, events, master_key).trim_ascii().to_owned()),
+            _ => Ok(text.trim_ascii().to_owned()),
+        }
+    };
+    check().map_err(Error::Webhook)
+}
+
+/// A webhook that was kept and sent again later is refused. Pusher itself tries again for five minutes.
+fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<(), Problem> {
+    let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+    if max_age_ms == 0 {
+        return Ok(());
+    }
+    let wrong = |what: &str| Err(Problem::new("body.time_ms", what));
+    match time.and_then(Json::integer) {
+        None => wrong("is missing or no time, so that nothing tells how old the webhook is"),
+        Some(time) if time.saturating_add(max_age_ms) < now_ms => {
+            wrong("is too long ago (webhook_max_age_ms): it may be a replay, or this machine's clock is wrong")
+        }
+        Some(time) if time > now_ms.saturating_add(AHEAD_MS) => wrong("is in the future: a clock is wrong"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// `text` with the data of client events on encrypted channels decrypted in place. What can't be decrypted stays as it is, with a
+/// `decryption_error` beside it, and takes nothing from the others.
+fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Cow<'a, str> {
+    let Ok(events) = events.elements("", usize::MAX) else { return Cow::Borrowed(text) };
+    let mut result = String::new();
+    let mut copied = 0;
+    for event in events {
+        let Ok(members) = event.members("") else { continue };
+        let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        let string = |name: &str| member(name).and_then(|value| value.string("").ok());
+        let (Some(channel), Some(data)) = (string("channel"), member("data")) else { continue };
+        if string("name").as_deref() != Some("client_event") || !is_encrypted(&channel) {
+            continue;
+        }
+        // Some servers send data as an object and not as a string of JSON.
+        let payload = if data.is_string() { data.string("").unwrap_or_default() } else { Cow::Borrowed(data.text()) };
+        let (from, to, replacement) = match master_key.decrypt(&channel, &payload) {
+            Ok(plain) => {
+                let from = offset(text, data.text());
+                (from, from + data.text().len(), json_string(&plain))
+            }
+            Err(why) => {
+                // Behind the last member, before the brace.
+                let end = offset(text, event.text()) + event.text().len() - 1;
+                (end, end, format!(r#","decryption_error":{}"#, json_string(why)))
+            }
+        };
+        result.push_str(&text[copied..from]);
+        result.push_str(&replacement);
+        copied = to;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    result.push_str(&text[copied..]);
+    Cow::Owned(result)
+}
+
+/// Where `part`, which is a piece of `whole`, begins in it.
+fn offset(whole: &str, part: &str) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
+}
+
+fn json_string(text: &str) -> String {
+    // A str can't fail to be written.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn signer(key: &str) -> Signer {
+        Signer::new(key, &Secret::new(format!("secret of {key}")))
+    }
+
+    fn check(body: &str, max_age_ms: u64, now_ms: u64) -> Result<String, Error> {
+        let token = signer("k");
+        let webhooks =
+            Webhooks { own: &token, others: &[], max_age: Duration::from_millis(max_age_ms), master_key: None };
+        validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), now_ms)
+    }
+
+    #[test]
+    fn the_window_is_exact_to_the_millisecond() {
+        let body = format!(r#"{{"time_ms":{NOW},"events":[]}}"#);
+        for (now, fits) in [(NOW + 600_000, true), (NOW + 600_001, false), (NOW - 60_000, true), (NOW - 60_001, false)]
+        {
+            assert_eq!(check(&body, 600_000, now).is_ok(), fits, "{now}");
+        }
+        assert!(check(&body, 0, u64::MAX).is_ok());
+        assert!(check(r#"{"events":[]}"#, 600_000, NOW).is_err());
+        assert!(check(r#"{"events":[]}"#, 0, NOW).is_ok());
+    }
+
+    #[test]
+    fn events_are_decrypted_in_place_and_one_that_cannot_be_takes_nothing_from_the_others() {
+        let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        let seal = |text: &str| json_string(&master_key.encrypt("private-encrypted-a", text.as_bytes()).unwrap());
+        let event =
+            |data: &str| format!(r#"{{"name":"client_event" ,"channel":"private-encrypted-a","data": {data},"x":1}}"#);
+        let (one, two) = (seal(r#"{"a":1}"#), seal("ü"));
+        let wrong = r#""{}""#;
+        let other = r#"{ "name":"member_added","channel":"presence-a","user_id":"1"}"#;
+        let body =
+            format!(r#"{{"time_ms":{NOW}, "events":[{},{other}, {},{}]}}"#, event(&one), event(wrong), event(&two));
+        let token = signer("k");
+        let webhooks =
+            Webhooks { own: &token, others: &[], max_age: Duration::from_secs(1), master_key: Some(&master_key) };
+        let payload = validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), NOW).unwrap();
+        let failed =
+            event(wrong).replace("\"x\":1}", r#""x":1,"decryption_error":"its nonce is not base64 of 24 bytes"}"#);
+        let expected = format!(
+            r#"{{"time_ms":{NOW}, "events":[{},{other}, {failed},{}]}}"#,
+            event(r#""{\"a\":1}""#),
+            event("\"ü\"")
+        );
+        assert_eq!(payload, expected);
+    }
+}
