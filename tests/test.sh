@@ -4,11 +4,14 @@
 cd "$(dirname "$0")/.."
 start=$SECONDS
 
-# The one thing that takes minutes the first time is a real server that has to be compiled. It is built at the lowest
-# priority beside all the rest, and kept in the cache folder.
+# The one thing that takes minutes the first time is a real server that has to be compiled. It is built at a low priority
+# beside all the rest, and kept in the cache folder.
 mkdir -p build
 say 'getting the real servers in the background (build/servers.log)'
-nice -n 19 tests/servers/get-all.sh >build/servers.log 2>&1 &
+(
+  # They may need packages first, and those install at full speed.
+  tests/servers/get-soketi.sh && tests/servers/get-pusher-js.sh && tests/servers/get-sockudo.sh
+) >build/servers.log 2>&1 &
 servers=$!
 trap 'kill "$servers" 2>/dev/null || true' EXIT
 

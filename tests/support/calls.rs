@@ -1,0 +1,400 @@
+//! The C ABI as Rust likes to call it: real C strings in, statuses and documents out.
+//!
+//! Every call starts with a stale `out`, so that one which is not set is found, and every document that comes back is
+//! searched for the secret and for signatures.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
+
+use pusher::ffi;
+use serde_json::{Map, Value, json};
+
+/// The application of most tests.
+pub const APP_ID: &str = "4711";
+/// Its key.
+pub const KEY: &str = "test-key_1";
+/// Its secret, with characters that each encoding writes in another way.
+pub const SECRET: &str = "s3cr3t/Canary+&=%é";
+
+/// What a call returned.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The status as C sees it.
+    pub status: i32,
+    /// What was written to `out`.
+    pub document: Option<String>,
+    /// How long the call took.
+    pub elapsed: Duration,
+}
+
+/// A client made by `pusher_new`, freed when it is dropped.
+#[derive(Debug)]
+pub struct Client(NonNull<c_void>);
+
+// SAFETY: that is what the library promises of its clients.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+/// A configuration of the test application on 127.0.0.1 without TLS; `more` is added and wins.
+pub fn config(port: u16, more: Value) -> String {
+    let mut all =
+        json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": port, "ssl": false});
+    let Value::Object(more) = more else { panic!("more configuration has to be an object") };
+    all.as_object_mut().unwrap().extend(more);
+    all.to_string()
+}
+
+impl Client {
+    /// A client that has to come about.
+    #[track_caller]
+    pub fn new(config: &str) -> Client {
+        Client::try_new(Some(config.as_bytes())).unwrap_or_else(|outcome| panic!("{config}: {outcome:?}"))
+    }
+
+    /// Calls `pusher_new`.
+    #[track_caller]
+    pub fn try_new(config: Option<&[u8]>) -> Result<Client, Outcome> {
+        let config = config.map(c_string);
+        let mut client: *mut c_void = NonNull::dangling().as_ptr();
+        let outcome = call(|out| {
+            // SAFETY: every pointer is NULL or good for the call.
+            unsafe { ffi::pusher_new(pointer(config.as_deref()), (&raw mut client).cast(), out) as i32 }
+        });
+        assert_ne!(client, NonNull::dangling().as_ptr(), "*client was not written: {outcome:?}");
+        match NonNull::new(client) {
+            Some(client) if outcome.status == 0 => {
+                assert_eq!(outcome.document, None, "pusher_new has no result");
+                Ok(Client(client))
+            }
+            None if outcome.status != 0 => Err(outcome),
+            _ => panic!("*client is {client:?} with {outcome:?}"),
+        }
+    }
+
+    /// Calls `pusher_trigger` without options.
+    #[track_caller]
+    pub fn trigger(&self, channels: &str, event: &str, data: &str) -> Outcome {
+        self.trigger_bytes(Some(channels.as_bytes()), Some(event.as_bytes()), Some(data.as_bytes()), None)
+    }
+
+    /// Calls `pusher_trigger` with options.
+    #[track_caller]
+    pub fn trigger_with(&self, channels: &str, event: &str, data: &str, options: &str) -> Outcome {
+        let options = Some(options.as_bytes());
+        self.trigger_bytes(Some(channels.as_bytes()), Some(event.as_bytes()), Some(data.as_bytes()), options)
+    }
+
+    /// Calls `pusher_trigger` with whatever bytes; `None` is NULL.
+    #[track_caller]
+    pub fn trigger_bytes(
+        &self,
+        channels: Option<&[u8]>,
+        event: Option<&[u8]>,
+        data: Option<&[u8]>,
+        options: Option<&[u8]>,
+    ) -> Outcome {
+        trigger(self.0.as_ptr(), [channels, event, data, options])
+    }
+
+    /// Calls `pusher_trigger` with `out` NULL.
+    pub fn trigger_without_out(&self, channels: &str, event: &str, data: &str) -> i32 {
+        let [channels, event, data] = [channels, event, data].map(|text| c_string(text.as_bytes()));
+        // SAFETY: every pointer is NULL or good for the call.
+        unsafe {
+            let client = self.0.as_ptr().cast_const().cast();
+            ffi::pusher_trigger(client, channels.as_ptr(), event.as_ptr(), data.as_ptr(), ptr::null(), ptr::null_mut())
+                as i32
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // SAFETY: it came from pusher_new, and nothing uses it any more.
+        unsafe { ffi::pusher_free(self.0.as_ptr().cast()) };
+    }
+}
+
+/// Calls `pusher_trigger` on no client at all.
+#[track_caller]
+pub fn trigger_on_null() -> Outcome {
+    trigger(ptr::null_mut(), [Some(b"channel"), Some(b"event"), Some(b"{}"), None])
+}
+
+/// Calls `pusher_new` with one of its pointers NULL, and says whether it made a client all the same.
+pub fn new_without(client: bool, out: bool, config: &str) -> (i32, bool) {
+    let config = c_string(config.as_bytes());
+    let mut made: *mut c_void = ptr::null_mut();
+    let mut document: *mut c_char = ptr::null_mut();
+    let client = if client { ptr::null_mut() } else { &raw mut made };
+    let out = if out { ptr::null_mut() } else { &raw mut document };
+    // SAFETY: every pointer is NULL or good for the call, and what was made is freed.
+    unsafe {
+        let status = ffi::pusher_new(config.as_ptr(), client.cast(), out) as i32;
+        ffi::pusher_string_free(document);
+        ffi::pusher_free(made.cast());
+        (status, !made.is_null())
+    }
+}
+
+#[track_caller]
+fn trigger(client: *mut c_void, texts: [Option<&[u8]>; 4]) -> Outcome {
+    let texts = texts.map(|text| text.map(c_string));
+    let [channels, event, data, options] = texts.each_ref().map(|text| pointer(text.as_deref()));
+    call(|out| {
+        // SAFETY: every pointer is NULL or good for the call.
+        unsafe { ffi::pusher_trigger(client.cast_const().cast(), channels, event, data, options, out) as i32 }
+    })
+}
+
+/// Makes a call that writes to `out`, and takes what it wrote.
+#[track_caller]
+fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
+    let stale: *mut c_char = NonNull::dangling().as_ptr();
+    let mut out = stale;
+    let start = Instant::now();
+    let status = body(&raw mut out);
+    let elapsed = start.elapsed();
+    assert_ne!(out, stale, "*out was not written; status {status}");
+    let document = (!out.is_null()).then(|| {
+        // SAFETY: a text that the library wrote to `out` is NUL-terminated, and freed here once.
+        unsafe {
+            let text = CStr::from_ptr(out).to_str().expect("a document is UTF-8").to_owned();
+            ffi::pusher_string_free(out);
+            text
+        }
+    });
+    let outcome = Outcome { status, document, elapsed };
+    outcome.check();
+    outcome
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes).expect("a C string can't hold a NUL")
+}
+
+fn pointer(text: Option<&CStr>) -> *const c_char {
+    text.map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// `pusher_status_name`.
+pub fn status_name(status: i32) -> &'static str {
+    // SAFETY: the name is a static text.
+    unsafe { CStr::from_ptr(ffi::pusher_status_name(status)) }.to_str().unwrap()
+}
+
+/// `pusher_error_delivery`; `None` is NULL.
+pub fn error_delivery(document: Option<&[u8]>) -> i32 {
+    let document = document.map(c_string);
+    // SAFETY: NULL or a C string.
+    unsafe { ffi::pusher_error_delivery(pointer(document.as_deref())) }
+}
+
+/// `pusher_error_message` with a buffer of `size` bytes; `None` is NULL. What stands in the buffer, and what was returned.
+pub fn error_message(document: Option<&[u8]>, size: usize) -> (Vec<u8>, usize) {
+    const GUARD: u8 = 0xee;
+    let document = document.map(c_string);
+    let mut buffer = vec![GUARD; size + 8];
+    // SAFETY: NULL or a C string; the buffer has more than `size` bytes.
+    let length = unsafe { ffi::pusher_error_message(pointer(document.as_deref()), buffer.as_mut_ptr().cast(), size) };
+    assert!(buffer[size..].iter().all(|byte| *byte == GUARD), "wrote beyond {size} bytes");
+    buffer.truncate(size);
+    if size > 0 {
+        let end = buffer.iter().position(|byte| *byte == 0).expect("the buffer is NUL-terminated");
+        buffer.truncate(end);
+    }
+    (buffer, length)
+}
+
+/// `pusher_error_message` with a buffer that is NULL.
+pub fn error_message_length(document: &str) -> usize {
+    let document = c_string(document.as_bytes());
+    // SAFETY: a C string, and no buffer with no size.
+    unsafe { ffi::pusher_error_message(document.as_ptr(), ptr::null_mut(), 0) }
+}
+
+impl Outcome {
+    /// The status's name.
+    pub fn name(&self) -> &'static str {
+        status_name(self.status)
+    }
+
+    /// What the library says about delivery, as the word of the documents; `""` where it says nothing.
+    pub fn delivery(&self) -> &'static str {
+        match error_delivery(self.document.as_deref().map(str::as_bytes)) {
+            0 => "",
+            1 => "not_sent",
+            2 => "rejected",
+            3 => "unknown",
+            4 => "delivered",
+            other => panic!("no delivery: {other}"),
+        }
+    }
+
+    /// The fields of the error document.
+    #[track_caller]
+    pub fn error(&self) -> Map<String, Value> {
+        let document = self.document.as_deref().unwrap_or_else(|| panic!("no document with {}", self.name()));
+        let document: Value = serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}"));
+        let Value::Object(mut document) = document else { panic!("not an object: {document}") };
+        match document.remove("error") {
+            Some(Value::Object(fields)) if document.is_empty() => fields,
+            _ => panic!("not an error document: {self:?}"),
+        }
+    }
+
+    /// A field that is a text; `""` where it is left out.
+    #[track_caller]
+    pub fn text(&self, field: &str) -> String {
+        match self.error().remove(field) {
+            None => String::new(),
+            Some(Value::String(text)) => text,
+            Some(other) => panic!("{field} is {other}"),
+        }
+    }
+
+    /// A field that is a number, if it is there.
+    #[track_caller]
+    pub fn number(&self, field: &str) -> Option<u64> {
+        self.error().remove(field).map(|value| value.as_u64().unwrap_or_else(|| panic!("{field} is {value}")))
+    }
+
+    /// Holds that the call was OK with this result.
+    #[track_caller]
+    pub fn is_ok(&self, result: &str) -> &Self {
+        assert_eq!((self.name(), self.document.as_deref()), ("OK", Some(result)));
+        self
+    }
+
+    /// Holds the status and the delivery.
+    #[track_caller]
+    pub fn is(&self, status: &str, delivery: &str) -> &Self {
+        assert_eq!((self.name(), self.delivery()), (status, delivery), "{self:?}");
+        self
+    }
+
+    /// Holds the cause.
+    #[track_caller]
+    pub fn because(&self, cause: &str) -> &Self {
+        assert_eq!(self.text("cause"), cause, "{self:?}");
+        self
+    }
+
+    /// Holds what is named as wrong.
+    #[track_caller]
+    pub fn naming(&self, argument: &str) -> &Self {
+        assert_eq!(self.text("argument"), argument, "{self:?}");
+        self
+    }
+
+    /// Holds that the call ended at its deadline, not later than 100 ms after it.
+    pub fn took(&self, deadline_ms: u64) -> Result<(), String> {
+        let late = Duration::from_millis(deadline_ms + 100);
+        let early = Duration::from_millis(deadline_ms.saturating_sub(5));
+        if (early..=late).contains(&self.elapsed) { Ok(()) } else { Err(format!("{:?}: {self:?}", self.elapsed)) }
+    }
+
+    /// What holds for the outcome of every call, whatever came.
+    #[track_caller]
+    fn check(&self) {
+        assert_ne!(self.name(), "?", "{self:?}");
+        assert_ne!(self.name(), "INTERNAL", "{self:?}");
+        if self.status == 0 {
+            return;
+        }
+        const FIELDS: [&str; 10] = [
+            "status",
+            "message",
+            "delivery",
+            "cause",
+            "retryable",
+            "attempts",
+            "http_status",
+            "response",
+            "argument",
+            "retry_after_ms",
+        ];
+        const CAUSES: [&str; 11] =
+            ["", "dns", "connect", "tls", "proxy", "write", "timeout", "reset", "closed", "malformed", "transport"];
+        let fields = self.error();
+        assert!(fields.keys().all(|field| FIELDS.contains(&field.as_str())), "{self:?}");
+        assert!(fields.values().all(|value| !value.is_null()), "{self:?}");
+        assert!(CAUSES.contains(&self.text("cause").as_str()), "{self:?}");
+        assert_eq!(self.text("status"), self.name());
+        assert_eq!(self.text("delivery"), self.delivery());
+        assert_ne!(self.text("message"), "", "{self:?}");
+        let document = self.document.as_deref().unwrap_or_default();
+        let (message, length) = error_message(Some(document.as_bytes()), document.len() + 1);
+        assert_eq!((message.as_slice(), length), (self.text("message").as_bytes(), message.len()));
+        if let Some(found) = leak(document) {
+            panic!("the document gives away {found}: {document}");
+        }
+    }
+}
+
+/// The secret in one of its spellings, or a signature, if `document` has it.
+pub fn leak(document: &str) -> Option<&'static str> {
+    // Once as it stands, and once with the escapes of JSON resolved.
+    let mut texts = vec![document.to_owned()];
+    if let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(document) {
+        let values = fields.values().flat_map(|error| error.as_object().into_iter().flatten());
+        texts.extend(values.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
+    }
+    let is_digest = |word: &str| {
+        word.len() >= 64
+            && word.contains(|c: char| c.is_ascii_digit())
+            && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    for text in texts {
+        if let Some((_, what)) = spellings().into_iter().find(|(spelling, _)| text.contains(spelling)) {
+            return Some(what);
+        }
+        if text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_digest) {
+            return Some("what looks like a signature");
+        }
+    }
+    None
+}
+
+fn spellings() -> Vec<(String, &'static str)> {
+    let bytes = SECRET.as_bytes();
+    let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let percent = |kept: &[u8]| -> String {
+        let one = |b: &u8| {
+            if b.is_ascii_alphanumeric() || kept.contains(b) { char::from(*b).to_string() } else { format!("%{b:02X}") }
+        };
+        bytes.iter().map(one).collect()
+    };
+    let mut all = vec![
+        (SECRET.to_owned(), "the secret"),
+        // However its special characters are written, these are not.
+        ("s3cr3t".to_owned(), "the beginning of the secret"),
+        ("Canary".to_owned(), "a part of the secret"),
+        (lower.to_uppercase(), "the secret in hex"),
+        (lower, "the secret in hex"),
+        (percent(b""), "the secret as in a URL"),
+        (percent(b"-._~"), "the secret as in a URL"),
+        (percent(b"/+&="), "the secret as in a URL"),
+    ];
+    // Wherever it begins within a group of three bytes.
+    for skipped in 0..3 {
+        let shifted = [vec![0; skipped], bytes.to_vec()].concat();
+        let encoded = base64(&shifted);
+        all.push((encoded[4..encoded.len() - 4].to_owned(), "the secret in base64"));
+    }
+    all
+}
+
+/// Base64 with padding.
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |chunk: &[u8]| -> Vec<char> {
+        let number = chunk.iter().chain([&0; 3]).take(3).fold(0usize, |number, b| number << 8 | usize::from(*b));
+        let digit =
+            |at: usize| if at <= chunk.len() { char::from(ALPHABET[number >> (18 - 6 * at) & 63]) } else { '=' };
+        (0..4).map(digit).collect()
+    };
+    bytes.chunks(3).flat_map(group).collect()
+}

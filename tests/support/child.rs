@@ -1,0 +1,57 @@
+//! Tests that need an environment of their own run in a child process: a test binary that runs one of its tests again.
+//!
+//! `set_var` is no way: other threads of the test binary may be reading the environment.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::{env, thread};
+
+use super::PATIENCE;
+
+const MARK: &str = "LIBPUSHER_TEST_CHILD";
+
+/// Whether this process is such a child.
+pub fn is_child() -> bool {
+    env::var_os(MARK).is_some()
+}
+
+/// What the child tells its parent.
+pub fn tell(line: &str) {
+    eprintln!("child: {line}");
+}
+
+/// Runs the test with this name in a child process that has these variables, and hands back what it told.
+#[track_caller]
+pub fn run(test: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = Command::new(env::current_exe().unwrap());
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("PUSHER_") || name.to_uppercase().ends_with("_PROXY") {
+            command.env_remove(&*name);
+        }
+    }
+    let mut child = command
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, "1")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stderr.read_to_string(&mut text);
+        let _ = tell.send(read.map(|_| text));
+    });
+    let Ok(text) = told.recv_timeout(PATIENCE * 2) else {
+        let _ = child.kill();
+        panic!("the child {test} did not end");
+    };
+    let text = text.unwrap();
+    assert!(child.wait().unwrap().success(), "the child {test} failed:\n{text}");
+    text.lines().filter_map(|line| line.strip_prefix("child: ")).map(str::to_owned).collect()
+}

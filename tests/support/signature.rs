@@ -1,0 +1,96 @@
+//! The server's half of request signatures, written from the protocol and not from `src/`, with other crates.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ring::hmac;
+
+/// How far a request's clock may be off, in seconds. (Channels HTTP API reference, "Authentication")
+const WINDOW: u64 = 600;
+
+/// The lower-case hex HMAC-SHA256.
+pub fn hmac_hex(secret: &[u8], message: &[u8]) -> String {
+    hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref())
+}
+
+/// The lower-case hex MD5.
+pub fn md5_hex(bytes: &[u8]) -> String {
+    hex(&md5_of_the_tests::compute(bytes).0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The query as it is signed: keys in lower case, sorted by their bytes, values raw.
+pub fn query_to_sign<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let sorted: BTreeMap<String, &str> =
+        parameters.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+    sorted.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// A query's parameters, decoded.
+pub fn parameters(query: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=').ok_or_else(|| format!("no = in {pair:?}"))?;
+        Ok((percent_decoded(key)?, percent_decoded(value)?))
+    };
+    query.split('&').map(pair).collect()
+}
+
+fn percent_decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                let digits = std::str::from_utf8(&digits)
+                    .ok()
+                    .filter(|d| d.len() == 2 && d.bytes().all(|b| b.is_ascii_hexdigit()));
+                let value = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                bytes.push(value.ok_or_else(|| format!("a bad escape in {text:?}"))?);
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => bytes.push(byte),
+            other => return Err(format!("{:?} is not encoded in {text:?}", char::from(other))),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8"))
+}
+
+/// Whether a server would take this request; if not, why not. `path` is what was signed.
+pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, secret: &str) -> Result<(), String> {
+    let parameters = parameters(query)?;
+    let mut by_key = BTreeMap::new();
+    for (name, value) in &parameters {
+        if by_key.insert(name.as_str(), value.as_str()).is_some() {
+            return Err(format!("{name} comes twice"));
+        }
+    }
+    let signature = by_key.remove("auth_signature").ok_or("no auth_signature")?;
+    let get = |name: &str| by_key.get(name).copied().ok_or_else(|| format!("no {name}"));
+    if get("auth_key")? != key {
+        return Err(format!("the key is {}", get("auth_key")?));
+    }
+    if get("auth_version")? != "1.0" {
+        return Err(format!("the version is {}", get("auth_version")?));
+    }
+    let timestamp: u64 = get("auth_timestamp")?.parse().map_err(|e| format!("auth_timestamp: {e}"))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?.as_secs();
+    if timestamp.abs_diff(now) > WINDOW {
+        return Err(format!("the clock is off: {timestamp} at {now}"));
+    }
+    match (method, by_key.get("body_md5")) {
+        ("GET", None) => {}
+        ("GET", Some(_)) => return Err("body_md5 on a GET".to_owned()),
+        (_, None) => return Err("no body_md5".to_owned()),
+        (_, Some(md5)) if **md5 == md5_hex(body) => {}
+        (_, Some(md5)) => return Err(format!("body_md5 is {md5}, and the body's is {}", md5_hex(body))),
+    }
+    let to_sign = format!("{method}\n{path}\n{}", query_to_sign(by_key));
+    if signature == hmac_hex(secret.as_bytes(), to_sign.as_bytes()) {
+        Ok(())
+    } else {
+        Err(format!("the signature is not that of {to_sign:?}"))
+    }
+}
