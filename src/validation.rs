@@ -15,14 +15,7 @@ fn is_channel_character(c: char) -> bool {
 
 /// A channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
 pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
-    length(name, argument, "a channel name")?;
-    match name.chars().find(|c| !is_channel_character(*c)) {
-        Some(c) => Err(Problem::new(
-            argument,
-            format!("has {c:?}, but a channel name consists of A-Z a-z 0-9 and _ - = @ , . ; only"),
-        )),
-        None => Ok(()),
-    }
+    of_channel_characters(name, argument, "a channel name")
 }
 
 /// A channel name that stands in a path, where `.` and `..` would lead elsewhere.
@@ -33,15 +26,8 @@ pub fn channel_in_path(name: &str, argument: &str) -> Result<(), Problem> {
 
 /// A user id: of the channel alphabet, because it stands in a channel's name and in a path.
 pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
-    length(id, argument, "a user id")?;
     not_a_step(id, argument)?;
-    match id.chars().find(|c| !is_channel_character(*c)) {
-        Some(c) => Err(Problem::new(
-            argument,
-            format!("has {c:?}, but a user id consists of A-Z a-z 0-9 and _ - = @ , . ; only"),
-        )),
-        None => Ok(()),
-    }
+    of_channel_characters(id, argument, "a user id")
 }
 
 /// A path below `/apps/{app_id}`: segments of the channel alphabet, none of them `.` or `..`.
@@ -102,6 +88,16 @@ pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
     }
 }
 
+fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
+    length(name, argument, what)?;
+    match name.chars().find(|c| !is_channel_character(*c)) {
+        Some(c) => {
+            Err(Problem::new(argument, format!("has {c:?}, but {what} consists of A-Z a-z 0-9 and _ - = @ , . ; only")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn length(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
     match name.chars().take(MAX_NAME + 1).count() {
         0 => Err(Problem::new(argument, "must not be empty")),
@@ -146,6 +142,21 @@ mod tests {
         ] {
             assert!(socket_id(id, "socket_id").is_err(), "{id:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_a_path_leads_nowhere_else() {
+        for step in [".", "..", "", "a/b", "a?b", "a#b", "a%2fb"] {
+            assert!(channel_in_path(step, "channel").is_err(), "{step:?}");
+            assert!(user_id(step, "user_id").is_err(), "{step:?}");
+        }
+        for right in ["...", "a.b", "@=,;_-"] {
+            assert_eq!((channel_in_path(right, "channel"), user_id(right, "user_id")), (Ok(()), Ok(())), "{right}");
+        }
+        for wrong in ["", "channels", "/", "//", "/a/", "/./a", "/a/..", "/a b", "/a?b", "/ä"] {
+            assert!(path(wrong, "path").is_err(), "{wrong:?}");
+        }
+        assert_eq!(path("/channels/presence-a/users", "path"), Ok(()));
     }
 
     #[test]
