@@ -79,7 +79,9 @@ fn not_connected(exchange: &Exchange, addresses: &[SocketAddr], error: &io::Erro
     if error.kind() == io::ErrorKind::TimedOut {
         return exchange.failure(Cause::Timeout, format_args!("no answer from {}", Addresses(addresses)));
     }
-    exchange.failure(Cause::Connect, format_args!("{}: {error}", Addresses(addresses)))
+    // A server may accept and reset before we have seen that it accepted.
+    let (cause, what) = told(error, Cause::Connect);
+    exchange.failure(cause, format_args!("{}: {what}", Addresses(addresses)))
 }
 
 /// Addresses with commas between them.
