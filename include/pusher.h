@@ -138,7 +138,7 @@ enum PusherStatus
    */
   PUSHER_STATUS_FORKED = 83,
   /**
-   * A bug in libpusher, caught. Please report it.
+   * A bug in libpusher, caught (please report it), or the system is out of memory or randomness. The message says which.
    */
   PUSHER_STATUS_INTERNAL = 255,
 };
@@ -192,7 +192,7 @@ enum PusherLogLevel
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * A bug, caught.
+   * A call failed by a bug, or for want of memory.
    */
   PUSHER_LOG_LEVEL_ERROR = 1,
   /**
@@ -204,7 +204,7 @@ enum PusherLogLevel
    */
   PUSHER_LOG_LEVEL_INFO = 3,
   /**
-   * Each request.
+   * A call succeeded.
    */
   PUSHER_LOG_LEVEL_DEBUG = 4,
 };
@@ -242,13 +242,23 @@ typedef struct PusherResponse PusherResponse;
 /**
  * Sends a request and sets the answer, or says that it failed; neither counts as unknown.
  *
- * It runs on the thread that makes the call, several at once, and keeps to pusher_request_timeout_ms() by itself. It may not
- * throw, longjmp, free the client, or keep its arguments.
+ * What is told of delivery is only as true as what it does:
+ * - It sends method, URL, headers and body as they are, byte for byte, and once. Many HTTP clients repeat a request by themselves
+ *   when a kept-alive connection turns out dead: turn that off.
+ * - It follows no redirect: that would turn an event that is lost into one that is reported as delivered.
+ * - It gives the whole answer with pusher_response_set() and its headers with pusher_response_set_header(); where the answer was cut
+ *   it calls pusher_response_fail() after that.
+ * - It says ::PUSHER_DELIVERY_NOT_SENT only if the last byte certainly never left.
+ * - It keeps to pusher_request_timeout_ms(), and verifies certificates. The configuration's `proxy`, `ca_file`, `tls_roots`,
+ *   `connect_timeout_ms` and pool do not reach it.
+ *
+ * It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its arguments.
  */
 typedef void (*PusherSendFn)(void *user_data, const PusherRequest *request, PusherResponse *response);
 
 /**
- * Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails.
+ * Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails. (A forked child that
+ * frees its copy of the client releases its copy of the data.)
  */
 typedef void (*PusherDropFn)(void *user_data);
 
@@ -256,7 +266,7 @@ typedef void (*PusherDropFn)(void *user_data);
  * Takes what is logged: a ::PusherLogLevel, a sentence, and a JSON object with what it speaks of. Never a secret, a signature
  * or a payload.
  *
- * It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its
+ * It runs on the thread that makes the call, several at once. It may not throw, longjmp, use or free the client, or keep its
  * arguments.
  */
 typedef void (*PusherLogFn)(void *user_data, int32_t level, const char *message, const char *fields);
@@ -563,14 +573,17 @@ PusherStatus pusher_authenticate_user(const Pusher *client,
 /**
  * Tells whether a webhook comes from the Channels application, and what it says. No network.
  *
- * The signature is checked in constant time, over the body's bytes and before anything of them is parsed. With CGI, for instance:
+ * The signature is checked in constant time, over the body's bytes and before anything of them is parsed. In a CGI program, for
+ * instance (`c_examples/webhook.c` is a whole server):
  *
  * @code
- * size_t length = (size_t)atol(getenv("CONTENT_LENGTH"));
- * uint8_t *body = malloc(length);
- * length = fread(body, 1, length, stdin);
+ * static uint8_t body[1 << 20];
+ * char *payload;
+ * size_t length = fread(body, 1, sizeof body, stdin);
  * PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
  *                                               body, length, &payload);
+ * printf("Status: %s\r\n\r\n", status == PUSHER_STATUS_OK ? "200 OK" : "401 Unauthorized");
+ * pusher_string_free(payload);
  * @endcode
  *
  * @param client     the client.
@@ -595,8 +608,8 @@ PusherStatus pusher_validate_webhook(const Pusher *client,
 /**
  * Signs a call without sending it, for event loops and HTTP clients of your own.
  *
- * Send it once, within pusher_request_timeout_ms(), and give the answer to pusher_finish(). To try again, prepare again:
- * each attempt is signed anew.
+ * Send it as ::PusherSendFn says, and give the answer to pusher_finish(). To try again, prepare again: each attempt is signed
+ * anew.
  *
  * @param client     the client.
  * @param call       a function's name without `pusher_`, such as `"trigger"`: one that makes a network call.
@@ -616,7 +629,7 @@ PusherStatus pusher_prepare(const Pusher *client,
 /**
  * Tells what came of a prepared request, as the call itself would have.
  *
- * @param client    the client that prepared it.
+ * @param client    the client that prepared it, or another with the same configuration.
  * @param request   the request; it can be finished once, and is still to be freed.
  * @param response  what came of it; still to be freed.
  * @param out       the result or the error document; the caller frees it with pusher_string_free(). May be NULL.
@@ -640,6 +653,8 @@ const char *pusher_request_url(const PusherRequest *request);
 
 /**
  * How many headers there are. `Host` and `Content-Length` are not among them: HTTP clients set them.
+ *
+ * @return their number; 0 for NULL.
  */
 size_t pusher_request_header_count(const PusherRequest *request);
 
@@ -664,7 +679,9 @@ int32_t pusher_request_header(const PusherRequest *request, size_t index, const 
 const uint8_t *pusher_request_body(const PusherRequest *request, size_t *len);
 
 /**
- * What is left of the call's time, in milliseconds; 0 when it is up.
+ * What is left of the call's time.
+ *
+ * @return milliseconds; 0 when the time is up: do not send then. (To libcurl a timeout of 0 would be none.)
  */
 uint32_t pusher_request_timeout_ms(const PusherRequest *request);
 
@@ -683,34 +700,45 @@ void pusher_request_free(PusherRequest *request);
 PusherResponse *pusher_response_new(void);
 
 /**
- * Sets the answer: the server's status, from 200 to 599, and its whole body.
+ * Sets the answer: the server's status, from 200 to 599, and its whole body, decoded from its transfer coding. The last call on
+ * a response counts.
  *
- * @param response     the response.
+ * @param response     the response; NULL is ignored.
  * @param http_status  the status.
  * @param body         the body, copied; may be NULL if `body_len` is 0.
  * @param body_len     its length in bytes.
  */
-void pusher_response_set(PusherResponse *response, int32_t http_status, const uint8_t *body, size_t body_len);
+void pusher_response_set(PusherResponse *response,
+                         int32_t http_status,
+                         const uint8_t *body,
+                         size_t body_len);
 
 /**
- * Sets a header of the answer. `Retry-After` counts; others are ignored.
+ * Sets a header of the answer. Give all that came; these count: `Retry-After`, and `Content-Length` or `Transfer-Encoding`, without
+ * which an empty body may as well be one that was cut.
  *
- * @param response  the response.
- * @param name      the header's name, in any case.
+ * @param response  the response; NULL is ignored.
+ * @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
  * @param value     its value, copied.
  */
-void pusher_response_set_header(PusherResponse *response, const char *name, const char *value);
+void pusher_response_set_header(PusherResponse *response,
+                                const char *name,
+                                const char *value);
 
 /**
  * Says that the request failed. After an answer was set it means that the answer was cut.
  *
- * @param response  the response.
+ * @param response  the response; NULL is ignored.
  * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte certainly never left;
  *                  ::PUSHER_DELIVERY_UNKNOWN, as anything else, if it may have.
- * @param cause     one of `dns connect tls proxy write timeout reset closed malformed`, or NULL; copied.
- * @param message   a sentence for people, or NULL; copied.
+ * @param cause     one of `dns connect tls proxy write timeout reset closed malformed transport`; anything else, and NULL, is
+ *                  `transport`, after which nothing is `retryable`.
+ * @param message   a sentence for people, or NULL; copied. A signed URL in it is taken out.
  */
-void pusher_response_fail(PusherResponse *response, int32_t delivery, const char *cause, const char *message);
+void pusher_response_fail(PusherResponse *response,
+                          int32_t delivery,
+                          const char *cause,
+                          const char *message);
 
 /**
  * Frees a response that came from pusher_response_new().
@@ -722,7 +750,8 @@ void pusher_response_free(PusherResponse *response);
 /**
  * Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
  *
- * It replaces the sending only: signing, classification and limits stay in the library. Once, and before the first call.
+ * It replaces the sending only: signing, classification and limits stay in the library. Once, before the first call, and while no
+ * other thread uses the client.
  *
  * @param client     the client.
  * @param send       called for each request.
@@ -738,8 +767,8 @@ PusherStatus pusher_set_transport(Pusher *client,
                                   char **out);
 
 /**
- * Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, and before the first
- * call.
+ * Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, before the first call, and
+ * while no other thread uses the client.
  *
  * @param client     the client.
  * @param log        called for each message.

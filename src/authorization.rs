@@ -45,17 +45,14 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
         (true, Some(master_key)) => Some(master_key.shared_secret(channel)),
         (false, _) => None,
     };
-    let mut answer = match data {
-        Some(data) => Answer::new(keys.signer, &[socket_id, ":", channel, ":", data], data.len()),
-        None => Answer::new(keys.signer, &[socket_id, ":", channel], 0),
-    }?;
-    if let Some(data) = data {
-        answer.string(r#","channel_data":"#, data);
+    let members = [
+        data.map(|data| (r#","channel_data":"#, data)),
+        secret.as_ref().map(|secret| (r#","shared_secret":"#, secret.as_str())),
+    ];
+    match data {
+        Some(data) => answer(keys.signer, &[socket_id, ":", channel, ":", data], members),
+        None => answer(keys.signer, &[socket_id, ":", channel], members),
     }
-    if let Some(secret) = secret {
-        answer.string(r#","shared_secret":"#, &secret);
-    }
-    Ok(answer.finish())
 }
 
 /// Signs a user in on a connection: `{"auth":…,"user_data":…}`.
@@ -72,9 +69,7 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error
         }
     };
     check().map_err(Error::Argument)?;
-    let mut answer = Answer::new(keys.signer, &[socket_id, "::user::", data], data.len())?;
-    answer.string(r#","user_data":"#, data);
-    Ok(answer.finish())
+    answer(keys.signer, &[socket_id, "::user::", data], [Some((r#","user_data":"#, data))])
 }
 
 /// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
@@ -95,37 +90,36 @@ fn presence_data(data: &str) -> Result<(), Problem> {
     }
 }
 
-/// The JSON that is returned.
-struct Answer(Vec<u8>);
-
-impl Answer {
-    /// Begins with the signature of `parts`, one after the other. `data` bytes of text are going to follow.
-    fn new(signer: &Signer, parts: &[&str], data: usize) -> Result<Answer, Error> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve(data.saturating_mul(2).saturating_add(256)).map_err(|_| Error::OutOfMemory)?;
-        let mut answer = Answer(bytes);
-        answer.text(r#"{"auth":""#);
-        answer.text(signer.key());
-        answer.text(":");
-        answer.0.extend_from_slice(&signer.sign_parts(parts));
-        answer.text("\"");
-        Ok(answer)
-    }
-
-    fn text(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    /// A member whose value is a string.
-    fn string(&mut self, name: &str, value: &str) {
-        self.text(name);
+/// The JSON that is returned: the signature of `signed`, one part after the other, and `members` whose values are strings.
+fn answer<const N: usize>(
+    signer: &Signer,
+    signed: &[&str],
+    members: [Option<(&str, &str)>; N],
+) -> Result<String, Error> {
+    const START: &str = r#"{"auth":""#;
+    let members = members.iter().flatten();
+    let code = signer.sign_parts(signed);
+    let size = START.len() + signer.key().len() + code.len() + br#":"}"#.len();
+    let size = size + members.clone().map(|(name, value)| name.len() + string_size(value)).sum::<usize>();
+    let mut json = Vec::new();
+    // With the NUL that C is given: nothing is allocated twice.
+    json.try_reserve_exact(size + 1).map_err(|_| Error::Unavailable("memory"))?;
+    json.extend_from_slice(START.as_bytes());
+    json.extend_from_slice(signer.key().as_bytes());
+    json.push(b':');
+    json.extend_from_slice(&code);
+    json.push(b'"');
+    for (name, value) in members {
+        json.extend_from_slice(name.as_bytes());
         // Neither a str nor a Vec can fail to be written.
-        let _ = serde_json::to_writer(&mut self.0, value);
+        let _ = serde_json::to_writer(&mut json, value);
     }
+    json.push(b'}');
+    // All that went in was UTF-8.
+    Ok(String::from_utf8(json).unwrap_or_default())
+}
 
-    fn finish(mut self) -> String {
-        self.text("}");
-        // All that went in was UTF-8.
-        String::from_utf8(self.0).unwrap_or_default()
-    }
+/// The size of a text as a JSON string. It is itself JSON or base64, without control characters but white space.
+fn string_size(text: &str) -> usize {
+    2 + text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).count()
 }

@@ -1,19 +1,22 @@
 //! A client: each call validated and built, signed, sent, and its outcome told.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::race::OnceBox;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::api::{self, Call, Context, Effect};
 use crate::authorization::{self, Keys};
 use crate::config::{self, Config};
-use crate::error::{Error, Problem, Status};
+use crate::error::{Error, Problem, Purpose, Status};
 use crate::http::{Cause, Failure, HttpClient, Origin, Progress, Request, Response, Settings, Transport};
 use crate::log::{Level, Log};
 use crate::signing::Signer;
 use crate::webhook::{self, Webhooks};
+
+pub use crate::api::Endpoint;
 
 /// A client of one Channels application.
 ///
@@ -56,11 +59,22 @@ pub struct Prepared<'a> {
     pub ticket: Ticket,
 }
 
+/// What servers and the transport below take for a path and query, with room to spare.
+const MAX_TARGET: usize = 6 * 1024;
+
 /// What is kept of a request until its outcome is known.
 pub struct Ticket {
+    endpoint: Endpoint,
     effect: Effect,
     /// Never to be shown.
     signature: String,
+}
+
+impl Ticket {
+    /// Whether the request delivers anything.
+    pub fn purpose(&self) -> Purpose {
+        self.endpoint.purpose()
+    }
 }
 
 impl Pusher {
@@ -94,51 +108,70 @@ impl Pusher {
         })
     }
 
-    /// Makes the call with this name: sends its request and tells what came of it.
-    pub fn call(&self, name: &str, arguments: &[Option<&str>]) -> Result<String, Error> {
+    /// Makes a call: sends its request and tells what came of it.
+    pub fn call(&self, endpoint: Endpoint, arguments: &[Option<&str>]) -> Result<String, Error> {
         let started = Instant::now();
-        let call = api::build(&self.context, name, arguments)?;
-        let Prepared { request, deadline, ticket } = self.sign(&call, started);
+        // A bug is caught here, where there is a log to tell.
+        let result = catch_unwind(AssertUnwindSafe(|| self.try_call(endpoint, arguments, started)))
+            .unwrap_or_else(|panic| Err(Error::from_panic(&*panic)));
+        self.log_outcome(endpoint.name(), &result, Some(started));
+        result
+    }
+
+    fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
+        let call = endpoint.build(&self.context, arguments)?;
+        let Prepared { request, deadline, ticket } = self.sign(endpoint, &call, started)?;
+        // Once it is set it is only read: threads that make calls do not fight for it.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
         let exchange = match self.transport.get() {
+            // Checking and hashing a large payload can take that long.
+            _ if Instant::now() >= deadline => Err(Failure {
+                progress: Progress::NotSent,
+                cause: Cause::Timeout,
+                message: "the time was up before anything was sent".to_owned(),
+            }),
             Some(transport) => transport.send(&request, deadline),
             None => self.http.send(&request, deadline),
         };
-        let result = self.outcome(&ticket, exchange);
-        self.log_outcome(name, &result, started);
-        result
+        self.outcome(&ticket, exchange)
     }
 
-    /// Signs the call with this name without sending it, and hands it to `take`.
+    /// Signs a call without sending it, and hands it to `take`.
     pub fn prepare<T>(
         &self,
-        name: &str,
+        endpoint: Endpoint,
         arguments: &[Option<&str>],
-        take: impl FnOnce(Prepared<'_>) -> T,
+        take: impl FnOnce(Prepared<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let call = api::build(&self.context, name, arguments)?;
-        Ok(take(self.sign(&call, Instant::now())))
+        let started = Instant::now();
+        let call = endpoint.build(&self.context, arguments)?;
+        take(self.sign(endpoint, &call, started)?)
     }
 
     /// Tells what came of a prepared request.
     pub fn finish(&self, ticket: &Ticket, exchange: Result<Response, Failure>) -> Result<String, Error> {
-        self.outcome(ticket, exchange)
+        let result = self.outcome(ticket, exchange);
+        self.log_outcome(ticket.endpoint.name(), &result, None);
+        result
     }
 
     /// A request for a call, signed now.
-    fn sign<'a>(&'a self, call: &'a Call, started: Instant) -> Prepared<'a> {
+    fn sign<'a>(&'a self, endpoint: Endpoint, call: &'a Call, started: Instant) -> Result<Prepared<'a>, Error> {
         let body = call.body.as_deref();
         let path = format!("{}{}", self.signed_base, call.path);
         let timestamp = since_1970().as_secs();
         let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp);
         let target = format!("{}{}?{}", self.base, call.path, signed.query);
-        Prepared {
+        if target.len() > MAX_TARGET {
+            return Err(Error::argument("params", format!("make a URL of more than {MAX_TARGET} bytes")));
+        }
+        Ok(Prepared {
             request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
             deadline: started + call.timeout.unwrap_or(self.timeout),
-            ticket: Ticket { effect: call.effect, signature: signed.signature },
-        }
+            ticket: Ticket { endpoint, effect: call.effect, signature: signed.signature },
+        })
     }
 
     fn outcome(&self, ticket: &Ticket, exchange: Result<Response, Failure>) -> Result<String, Error> {
@@ -180,7 +213,7 @@ impl Pusher {
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);
         let started = Instant::now();
         let result = webhook::validate(&webhooks, key, signature, body, now);
-        self.log_outcome("validate_webhook", &result, started);
+        self.log_outcome("validate_webhook", &result, Some(started));
         result
     }
 
@@ -201,7 +234,7 @@ impl Pusher {
         place.set(Box::new(hook)).map_err(|_| Error::State(Problem::new("", format!("{what} is set already"))))
     }
 
-    fn log_outcome(&self, name: &str, result: &Result<String, Error>, started: Instant) {
+    fn log_outcome(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
         let Some(log) = self.log.get() else { return };
         let level = match result {
             Ok(_) => Level::Debug,
@@ -211,21 +244,29 @@ impl Pusher {
         if level > self.log_level {
             return;
         }
-        let mut fields =
-            json!({ "call": name, "duration_us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX) });
+        let mut fields = Map::from_iter([("call".to_owned(), name.into())]);
+        let mut field = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        field(
+            "duration_us",
+            started.and_then(|started| u64::try_from(started.elapsed().as_micros()).ok()).map(Value::from),
+        );
         let message = match result {
             Ok(_) => "done".to_owned(),
             Err(error) => {
-                fields["status"] = error.status().name().to_string_lossy().into();
+                field("status", Some(error.status().name().to_string_lossy().into()));
                 if let Error::Exchange(failed) = error {
-                    fields["cause"] = failed.cause.into();
-                    fields["http_status"] = failed.http_status.into();
-                    fields["delivery"] = failed.delivery.map(crate::error::Delivery::name).into();
+                    field("cause", failed.cause.map(Value::from));
+                    field("http_status", failed.http_status.map(Value::from));
+                    field("delivery", failed.delivery.map(|delivery| delivery.name().into()));
                 }
                 error.to_string()
             }
         };
-        log.log(level, &message, &fields.to_string());
+        log.log(level, &message, &Value::Object(fields).to_string());
     }
 }
 

@@ -24,12 +24,14 @@ pub fn is_encrypted(channel: &str) -> bool {
 }
 
 /// The key from which each encrypted channel's key is derived. It never leaves this process.
-pub struct MasterKey(Zeroizing<[u8; KEY_BYTES]>);
+///
+/// It is made in its place on the heap, so that moving it about leaves no copies.
+pub struct MasterKey(Box<Zeroizing<[u8; KEY_BYTES]>>);
 
 impl MasterKey {
     /// A master key from base64 with padding, of exactly 32 bytes.
     pub fn from_base64(text: &str) -> Result<MasterKey, &'static str> {
-        // Decoded into place, so that no copy of it is left behind. The decoder wants room for a rounded-up guess.
+        // The decoder wants room for a rounded-up guess.
         let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
         let length = BASE64
             .decode_slice(text, bytes.as_mut_slice())
@@ -37,9 +39,9 @@ impl MasterKey {
         if length != KEY_BYTES {
             return Err("must be base64 of exactly 32 bytes: `openssl rand -base64 32` makes one");
         }
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        key.copy_from_slice(&bytes[..KEY_BYTES]);
-        Ok(MasterKey(key))
+        let mut key = MasterKey(Box::default());
+        key.0.copy_from_slice(&bytes[..KEY_BYTES]);
+        Ok(key)
     }
 
     /// A channel's key, which those who may subscribe to it are given.
@@ -55,14 +57,13 @@ impl MasterKey {
     /// Encrypts an event's data, under a nonce of the operating system's for each message.
     pub fn encrypt(&self, channel: &str, data: &[u8]) -> Result<String, Error> {
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce)
-            .map_err(|error| Error::Internal(format!("the system has no randomness: {error}")))?;
+        getrandom::fill(&mut nonce).map_err(|_| Error::Unavailable("randomness"))?;
         self.encrypt_with(channel, data, nonce)
     }
 
     fn encrypt_with(&self, channel: &str, data: &[u8], nonce: [u8; NONCE_BYTES]) -> Result<String, Error> {
         let mut sealed = Vec::new();
-        sealed.try_reserve_exact(TAG_BYTES + data.len()).map_err(|_| Error::OutOfMemory)?;
+        sealed.try_reserve_exact(TAG_BYTES + data.len()).map_err(|_| Error::Unavailable("memory"))?;
         sealed.resize(TAG_BYTES, 0);
         sealed.extend_from_slice(data);
         let (tag, text) = sealed.split_at_mut(TAG_BYTES);

@@ -3,6 +3,7 @@
 //! This module is the lowest layer: it knows no other, neither HTTP nor C. (The names are NUL-terminated only so that the
 //! boundary can hand them out as they are.)
 
+use std::any::Any;
 use std::ffi::CStr;
 use std::fmt;
 
@@ -58,7 +59,7 @@ pub enum Status {
     TimedOut = 82,
     /// This publisher belongs to the parent process.
     Forked = 83,
-    /// A bug in libpusher, caught. Please report it.
+    /// A bug in libpusher, caught (please report it), or the system is out of memory or randomness. The message says which.
     Internal = 255,
 }
 
@@ -219,8 +220,8 @@ pub enum Error {
     State(Problem),
     /// The network failed or the server said no.
     Exchange(Box<FailedExchange>),
-    /// Memory for something in proportion to the input could not be had.
-    OutOfMemory,
+    /// The system had no memory for something in proportion to the input, or no randomness.
+    Unavailable(&'static str),
     /// A bug.
     Internal(String),
 }
@@ -229,6 +230,12 @@ impl Error {
     /// An argument can't be used.
     pub fn argument(argument: impl Into<String>, message: impl Into<String>) -> Error {
         Error::Argument(Problem::new(argument, message))
+    }
+
+    /// A panic, caught.
+    pub fn from_panic(panic: &(dyn Any + Send)) -> Error {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Error::Internal(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned()))
     }
 
     /// The status that the call returns.
@@ -241,7 +248,7 @@ impl Error {
             Error::Webhook(_) => Status::WebhookInvalid,
             Error::State(_) => Status::InvalidState,
             Error::Exchange(failed) => failed.status,
-            Error::OutOfMemory | Error::Internal(_) => Status::Internal,
+            Error::Unavailable(_) | Error::Internal(_) => Status::Internal,
         }
     }
 
@@ -259,7 +266,7 @@ impl Error {
                 | Error::Encryption(_)
                 | Error::Webhook(_)
                 | Error::State(_)
-                | Error::OutOfMemory,
+                | Error::Unavailable(_),
                 Purpose::Publish,
             ) => Some(Delivery::NotSent),
         }
@@ -280,7 +287,7 @@ impl Error {
             | Error::Encryption(problem)
             | Error::Webhook(problem)
             | Error::State(problem) => Some(&*problem.argument).filter(|argument| !argument.is_empty()),
-            Error::Exchange(_) | Error::OutOfMemory | Error::Internal(_) => None,
+            Error::Exchange(_) | Error::Unavailable(_) | Error::Internal(_) => None,
         }
     }
 }
@@ -341,13 +348,22 @@ impl fmt::Display for Error {
             | Error::Webhook(problem)
             | Error::State(problem) => f.write_str(&problem.message),
             Error::Exchange(failed) => f.write_str(&failed.message),
-            Error::OutOfMemory => f.write_str("out of memory"),
+            Error::Unavailable(what) => write!(f, "the system has no {what} for this; nothing was sent"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// A copy of bytes whose number is the caller's choice.
+pub fn copied(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut copy = Vec::new();
+    // One more, for the NUL that C may want behind it.
+    copy.try_reserve_exact(bytes.len().saturating_add(1)).map_err(|_| Error::Unavailable("memory"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
 
 /// The delivery that an error document speaks of.
 pub fn delivery_in(document: &str) -> Option<Delivery> {

@@ -184,7 +184,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 }
 
 /// The name of a member for messages: `options.socket_id`, or the key alone where the whole has no name.
+///
+/// A key is the caller's text, of any length: what names it need not be.
 pub fn join(argument: &str, key: &str) -> String {
+    const MOST: usize = 64;
+    let end = key.char_indices().nth(MOST).map_or(key.len(), |(end, _)| end);
+    let key = &key[..end];
     if argument.is_empty() { key.to_owned() } else { format!("{argument}.{key}") }
 }
 

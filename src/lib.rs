@@ -1,10 +1,11 @@
 //! libpusher: the server-side SDK for the Pusher Channels HTTP API as a C library.
 //!
 //! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust that knows
-//! nothing of C. Who may use whom, each only what stands after it (a test holds it):
+//! nothing of C. Who may use whom, roughly (tests/layering.rs holds it exactly):
 //!
 //! ```text
-//! ffi → client → api, authorization, webhook → http, signing, encryption, config → validation → json → error
+//! ffi → client → api, authorization, webhook → signing → config → encryption → validation, json → error
+//!                ╰─── http and log, which know nothing of Pusher and of which client, api and config know
 //! ```
 
 #![deny(unsafe_code)]

@@ -1,16 +1,16 @@
-//! What the log hook is told. Never a secret, a signature or a payload: messages are fixed texts, and fields are counts and names.
+//! What the log hook is told: the outcome of calls. Never a secret, a signature or a payload.
 
 /// How much it matters.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// A bug, caught.
+    /// A call failed by a bug, or for want of memory.
     Error = 1,
     /// A call failed.
     Warn = 2,
     /// Something happened that explains later behaviour.
     Info = 3,
-    /// Each request.
+    /// A call succeeded.
     Debug = 4,
 }
 

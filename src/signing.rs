@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::KeyInit;
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
+use hmac::digest::{CtOutput, Output};
 use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
@@ -15,10 +18,13 @@ use crate::config::Secret;
 /// What a query value is encoded for: all but RFC 3986's unreserved characters.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// HMAC-SHA256 without the buffer of `Hmac`, which is as large again and need not be copied with the keyed states.
+type HmacSha256 = HmacCore<Sha256>;
+
 /// Signs with one application's key. The secret itself is not kept, only the hash states keyed with it.
 pub struct Signer {
     key: String,
-    mac: Hmac<Sha256>,
+    mac: HmacSha256,
 }
 
 /// A query with its signature.
@@ -33,7 +39,7 @@ impl Signer {
     /// A signer for an application.
     pub fn new(key: &str, secret: &Secret) -> Signer {
         #[expect(clippy::expect_used, reason = "HMAC hashes a key that is longer than a block: no length is wrong")]
-        let mac = Hmac::<Sha256>::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
+        let mac = HmacSha256::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
         Signer { key: key.to_owned(), mac }
     }
 
@@ -44,32 +50,33 @@ impl Signer {
 
     /// The lower-case hex HMAC-SHA256 of a message.
     pub fn sign(&self, message: &[u8]) -> String {
-        let mut mac = self.mac.clone();
-        mac.update(message);
-        lower_hex(mac.finalize().into_bytes())
+        hex_string(&self.code([message]))
     }
 
     /// The lower-case hex HMAC-SHA256 of a message in parts.
     pub fn sign_parts(&self, parts: &[&str]) -> [u8; 64] {
-        let mut mac = self.mac.clone();
-        for part in parts {
-            mac.update(part.as_bytes());
-        }
         let mut text = [0; 64];
-        // Twice as many digits as bytes is what it takes.
-        let _ = hex::encode_to_slice(mac.finalize().into_bytes(), &mut text);
+        write_hex(&self.code(parts.iter().map(|part| part.as_bytes())), &mut text);
         text
     }
 
     /// Whether `signature`, in hex, is that of a message. Takes the same time wherever they differ.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        let mut bytes = [0; 32];
-        if hex::decode_to_slice(signature, &mut bytes).is_err() {
-            return false;
-        }
+        // What is compared by these is compared in constant time.
+        let is = |code: [u8; 32]| CtOutput::new(self.code([message])) == CtOutput::<HmacSha256>::new(code.into());
+        read_hex(signature).is_some_and(is)
+    }
+
+    /// The HMAC-SHA256 of a message in parts.
+    fn code<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Output<HmacSha256> {
         let mut mac = self.mac.clone();
-        mac.update(message);
-        mac.verify_slice(&bytes).is_ok()
+        let mut buffer = Buffer::<HmacSha256>::default();
+        for part in parts {
+            buffer.digest_blocks(part, |blocks| mac.update_blocks(blocks));
+        }
+        let mut code = Output::<HmacSha256>::default();
+        mac.finalize_fixed_core(&mut buffer, &mut code);
+        code
     }
 
     /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent; `parameters` are the
@@ -83,7 +90,7 @@ impl Signer {
         timestamp: u64,
     ) -> SignedQuery {
         let timestamp = timestamp.to_string();
-        let body_md5 = body.map(|body| lower_hex(Md5::digest(body)));
+        let body_md5 = body.map(|body| hex_string(&Md5::digest(body)));
         let mut all: Vec<(&str, &str)> =
             vec![("auth_key", &self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")];
         all.extend(body_md5.as_deref().map(|md5| ("body_md5", md5)));
@@ -121,11 +128,34 @@ fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> 
     text
 }
 
-fn lower_hex(bytes: impl AsRef<[u8]>) -> String {
-    let mut text = vec![0; 2 * bytes.as_ref().len()];
-    // Twice as many digits as bytes is what it takes. (`hex::encode` goes character by character.)
-    let _ = hex::encode_to_slice(bytes, &mut text);
+fn hex_string(bytes: &[u8]) -> String {
+    let mut text = vec![0; 2 * bytes.len()];
+    write_hex(bytes, &mut text);
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes `bytes` in lower-case hex. (By arithmetic and not by a table, so that the compiler does many at once.)
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+/// The 32 bytes that `text` has in hex of any case.
+fn read_hex(text: &str) -> Option<[u8; 32]> {
+    let mut digits: [u8; 64] = text.as_bytes().try_into().ok()?;
+    // Without a branch and one after the other, so that the compiler does many at once. 255 is for what is no digit.
+    for digit in &mut digits {
+        let (number, letter) = (digit.wrapping_sub(b'0'), (*digit | 0x20).wrapping_sub(b'a'));
+        *digit = if number < 10 { number } else { u8::MAX } & if letter < 6 { letter + 10 } else { u8::MAX };
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1] & 15;
+    }
+    let all = digits.iter().fold(0, |all, digit| all | digit);
+    (all < 16).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -198,7 +228,7 @@ mod tests {
                 "md5_hex" | "request_body_md5" => {
                     let (input, output) = if kind == "md5_hex" { ("data", "hex") } else { ("body", "body_md5") };
                     assert_eq!(
-                        lower_hex(Md5::digest(text(&vector, input))),
+                        hex_string(&Md5::digest(text(&vector, input))),
                         expected[output].as_str().unwrap(),
                         "{id}"
                     );
@@ -225,6 +255,32 @@ mod tests {
         assert!(signed.query.contains("&filter=a%20b%26c%3Dd%2C%C3%A4&auth_signature="), "{}", signed.query);
         let string = "GET\n/x\nauth_key=k&auth_timestamp=1&auth_version=1.0&filter=a b&c=d,ä";
         assert_eq!(signed.signature, signer.sign(string.as_bytes()));
+    }
+
+    #[test]
+    fn a_signature_is_64_digits_of_hex_in_any_case() {
+        let signer = Signer::new("k", &Secret::new("s".to_owned()));
+        let right = signer.sign(b"message");
+        assert!(signer.verifies(b"message", &right) && signer.verifies(b"message", &right.to_uppercase()));
+        for at in 0..right.len() {
+            for wrong in ["/", ":", "@", "G", "`", "g", "\u{10}", "\u{7f}"] {
+                let mut text = right.clone();
+                text.replace_range(at..=at, wrong);
+                assert!(!signer.verifies(b"message", &text), "{text}");
+            }
+            let mut text = right.clone();
+            text.replace_range(at..=at, if right.as_bytes()[at] == b'0' { "1" } else { "0" });
+            assert!(!signer.verifies(b"message", &text), "{text}");
+        }
+        for wrong in ["", &right[1..], &format!("{right}0"), &format!(" {}", &right[1..])] {
+            assert!(!signer.verifies(b"message", wrong), "{wrong}");
+        }
+        for byte in 0..=255 {
+            let mut text = [0; 64];
+            write_hex(&[byte; 32], &mut text);
+            assert_eq!(text, *format!("{byte:02x}").repeat(32).as_bytes());
+            assert_eq!(read_hex(std::str::from_utf8(&text).unwrap()), Some([byte; 32]));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::json::Json;
 pub fn outcome(effect: Effect, signature: &str, exchange: Result<Response, Failure>) -> Result<String, Error> {
     match exchange {
         Ok(response) => answered(effect, signature, response),
-        Err(failure) => Err(Error::Exchange(Box::new(failed(effect, failure)))),
+        Err(failure) => Err(Error::Exchange(Box::new(failed(effect, signature, failure)))),
     }
 }
 
@@ -85,7 +85,9 @@ fn error_inside(json: Json<'_>) -> Option<u16> {
 }
 
 /// No whole answer came.
-fn failed(effect: Effect, failure: Failure) -> FailedExchange {
+fn failed(effect: Effect, signature: &str, failure: Failure) -> FailedExchange {
+    // A transport of the caller's may well put the whole URL into its message.
+    let what = excerpt(failure.message.as_bytes(), signature).unwrap_or_default();
     let (status, delivery, retryable) = match failure.progress {
         Progress::NotSent => (Status::NotSent, Delivery::NotSent, can_pass(failure.cause)),
         Progress::Sent => (Status::DeliveryUnknown, Delivery::Unknown, effect == Effect::Nothing),
@@ -96,9 +98,9 @@ fn failed(effect: Effect, failure: Failure) -> FailedExchange {
         }
     };
     let message = match failure.progress {
-        Progress::NotSent => format!("not sent: {}", failure.message),
-        Progress::Sent => format!("sent, but no answer came: {}", failure.message),
-        Progress::Answered(status @ 200..300) => format!("the server answered {status}, but {}", failure.message),
+        Progress::NotSent => format!("not sent: {what}"),
+        Progress::Sent => format!("sent, but no answer came: {what}"),
+        Progress::Answered(status @ 200..300) => format!("the server answered {status}, but {what}"),
         Progress::Answered(status) => refusal(status),
     };
     FailedExchange {
@@ -152,7 +154,8 @@ fn classify(effect: Effect, http_status: u16) -> (Status, Delivery) {
         401 => (Status::Unauthorized, Delivery::Rejected),
         403 => (Status::Forbidden, Delivery::Rejected),
         404 => (Status::NotFound, Delivery::Rejected),
-        405 | 415 => (Status::BadRequest, Delivery::Rejected),
+        // 407 comes from a proxy, which passed nothing on.
+        405 | 407 | 415 => (Status::BadRequest, Delivery::Rejected),
         429 => (Status::RateLimited, Delivery::Rejected),
         413 => (Status::PayloadTooLarge, unless_in_part),
         400..500 => (Status::BadRequest, unless_in_part),
@@ -174,6 +177,7 @@ fn meaning(http_status: u16) -> &'static str {
         401 => "check the key, the secret and this machine's clock",
         403 => "the application is disabled or over its quota",
         404 => "there is no such application or path; check app_id, host or cluster, and path",
+        407 => "the proxy wants other credentials (user and password in `proxy`)",
         413 => "the event or the request is too large for it",
         429 => "too many requests; try again later",
         400..500 => "it refused the request",
@@ -182,7 +186,7 @@ fn meaning(http_status: u16) -> &'static str {
     }
 }
 
-/// The beginning of the server's text, at most 1 KiB, with the request's signature blotted out.
+/// The beginning of a text that is not ours, at most 1 KiB, with the request's signature blotted out.
 fn excerpt(body: &[u8], signature: &str) -> Option<String> {
     const MOST: usize = 1024;
     if body.is_empty() {

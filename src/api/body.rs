@@ -9,7 +9,7 @@ impl Body {
     /// A body with room for `data` bytes of payload and names, however many of them need a backslash.
     pub(super) fn new(data: usize) -> Result<Body, Error> {
         let mut bytes = Vec::new();
-        bytes.try_reserve(data.saturating_mul(2).saturating_add(2048)).map_err(|_| Error::OutOfMemory)?;
+        bytes.try_reserve(data.saturating_mul(2).saturating_add(2048)).map_err(|_| Error::Unavailable("memory"))?;
         Ok(Body(bytes))
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::Limits;
 use crate::encryption::MasterKey;
-use crate::error::Error;
+use crate::error::{Error, Purpose};
 use crate::http::Method;
 
 pub use answer::outcome;
@@ -55,32 +55,94 @@ pub struct Context {
     pub master_key: Option<MasterKey>,
 }
 
-/// How a call is made of its arguments: texts that may be omitted, as many as it has.
-type Build = fn(&Context, Arguments<'_>) -> Result<Call, Error>;
+/// The calls, each that of the function with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `pusher_trigger()`
+    Trigger,
+    /// `pusher_trigger_batch()`
+    TriggerBatch,
+    /// `pusher_send_to_user()`
+    SendToUser,
+    /// `pusher_terminate_user_connections()`
+    TerminateUserConnections,
+    /// `pusher_channels_info()`
+    ChannelsInfo,
+    /// `pusher_channel_info()`
+    ChannelInfo,
+    /// `pusher_users_info()`
+    UsersInfo,
+    /// `pusher_get()`
+    Get,
+    /// `pusher_post()`
+    Post,
+}
 
-/// The calls by the names of their functions, without `pusher_`, each with its number of arguments.
-const CALLS: [(&str, usize, Build); 9] = [
-    ("trigger", 4, events::trigger),
-    ("trigger_batch", 2, events::trigger_batch),
-    ("send_to_user", 4, events::send_to_user),
-    ("terminate_user_connections", 2, events::terminate_user_connections),
-    ("channels_info", 3, state::channels_info),
-    ("channel_info", 3, state::channel_info),
-    ("users_info", 2, state::users_info),
-    ("get", 3, state::get),
-    ("post", 4, state::post),
-];
+impl Endpoint {
+    const ALL: [Endpoint; 9] = [
+        Endpoint::Trigger,
+        Endpoint::TriggerBatch,
+        Endpoint::SendToUser,
+        Endpoint::TerminateUserConnections,
+        Endpoint::ChannelsInfo,
+        Endpoint::ChannelInfo,
+        Endpoint::UsersInfo,
+        Endpoint::Get,
+        Endpoint::Post,
+    ];
 
-/// Makes the call with this name.
-pub fn build(context: &Context, name: &str, arguments: &[Option<&str>]) -> Result<Call, Error> {
-    let Some((_, count, build)) = CALLS.iter().find(|(call, ..)| *call == name) else {
-        let names: Vec<&str> = CALLS.iter().map(|(call, ..)| *call).collect();
-        return Err(Error::argument("call", format!("is no call; there are {}", names.join(", "))));
-    };
-    if arguments.len() > *count {
-        return Err(Error::argument("count", format!("is {}, but {name} has {count} arguments", arguments.len())));
+    /// The function's name without `pusher_`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Endpoint::Trigger => "trigger",
+            Endpoint::TriggerBatch => "trigger_batch",
+            Endpoint::SendToUser => "send_to_user",
+            Endpoint::TerminateUserConnections => "terminate_user_connections",
+            Endpoint::ChannelsInfo => "channels_info",
+            Endpoint::ChannelInfo => "channel_info",
+            Endpoint::UsersInfo => "users_info",
+            Endpoint::Get => "get",
+            Endpoint::Post => "post",
+        }
     }
-    build(context, Arguments(arguments))
+
+    /// The call with this name.
+    pub fn from_name(name: &str) -> Option<Endpoint> {
+        Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == name)
+    }
+
+    /// Whether it delivers anything.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Endpoint::Trigger
+            | Endpoint::TriggerBatch
+            | Endpoint::SendToUser
+            | Endpoint::TerminateUserConnections
+            | Endpoint::Post => Purpose::Publish,
+            Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo | Endpoint::Get => Purpose::Other,
+        }
+    }
+
+    /// Makes the call of its function's texts, in their order; those missing at the end are omitted.
+    pub fn build(self, context: &Context, arguments: &[Option<&str>]) -> Result<Call, Error> {
+        type Build = fn(&Context, Arguments<'_>) -> Result<Call, Error>;
+        let (most, build): (usize, Build) = match self {
+            Endpoint::Trigger => (4, events::trigger),
+            Endpoint::TriggerBatch => (2, events::trigger_batch),
+            Endpoint::SendToUser => (4, events::send_to_user),
+            Endpoint::TerminateUserConnections => (2, events::terminate_user_connections),
+            Endpoint::ChannelsInfo => (3, state::channels_info),
+            Endpoint::ChannelInfo => (3, state::channel_info),
+            Endpoint::UsersInfo => (2, state::users_info),
+            Endpoint::Get => (3, state::get),
+            Endpoint::Post => (4, state::post),
+        };
+        if arguments.len() > most {
+            let message = format!("is {}, but {} has {most} arguments", arguments.len(), self.name());
+            return Err(Error::argument("count", message));
+        }
+        build(context, Arguments(arguments))
+    }
 }
 
 /// The arguments of a call in their order; those missing at the end are omitted.

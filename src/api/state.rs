@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::options::{Accepts, Options};
 use super::{Arguments, Call, Context, Effect};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, copied};
 use crate::http::Method;
 use crate::json::{Json, join};
 use crate::validation;
@@ -72,7 +72,7 @@ pub(super) fn post(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error>
         method: Method::Post,
         path: path.to_owned().into(),
         parameters,
-        body: Some(body.text().as_bytes().to_vec()),
+        body: Some(copied(body.text().as_bytes())?),
         // Nobody knows what it does; a server may have done a part of it before it refused.
         effect: Effect::Several,
         timeout: options.timeout,

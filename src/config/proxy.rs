@@ -1,5 +1,7 @@
 //! The proxy to go through, from the configuration or, where it is asked to, from the environment.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
@@ -49,13 +51,16 @@ pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -
     Ok(None)
 }
 
-/// Whether `list`, names and domains with commas between them or `*`, has the host in it.
+/// Whether `list`, names and domains with commas between them or `*`, has the host in it. Of addresses there are no domains.
 fn is_exempt(host: &str, list: &str) -> bool {
+    let is_address = host.parse::<IpAddr>().is_ok();
     list.split(',').map(|entry| entry.trim().trim_start_matches("*.").trim_start_matches('.')).any(|entry| {
         let domain = host.len().checked_sub(entry.len()).and_then(|at| host.split_at_checked(at));
         entry == "*"
             || domain.is_some_and(|(before, domain)| {
-                !entry.is_empty() && domain.eq_ignore_ascii_case(entry) && (before.is_empty() || before.ends_with('.'))
+                !entry.is_empty()
+                    && domain.eq_ignore_ascii_case(entry)
+                    && (before.is_empty() || (before.ends_with('.') && !is_address))
             })
     })
 }

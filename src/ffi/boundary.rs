@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 
-use crate::client::Pusher;
+use crate::client::{Endpoint, Pusher};
 use crate::error::{Error, Purpose, Status};
 
 /// Runs `body` as the inside of an exported function.
@@ -27,9 +27,7 @@ pub(super) unsafe fn boundary(
     // stack shares stands behind its own locks.
     let caught = catch_unwind(AssertUnwindSafe(|| document(body(), purpose)));
     let (status, text) = caught
-        .or_else(|panic| {
-            catch_unwind(AssertUnwindSafe(|| document(Err(Error::Internal(panic_text(&*panic))), purpose)))
-        })
+        .or_else(|panic| catch_unwind(AssertUnwindSafe(|| document(Err(Error::from_panic(&*panic)), purpose))))
         .unwrap_or((Status::Internal, None));
     if let (Some(text), false) = (text, out.is_null()) {
         // SAFETY: as above.
@@ -75,20 +73,19 @@ pub(super) unsafe fn write<T>(place: *mut T, value: T) {
 /// As for [`boundary`], [`handle`] and [`optional_text`].
 pub(super) unsafe fn call<const N: usize>(
     client: *const Pusher,
-    name: &str,
-    purpose: Purpose,
+    endpoint: Endpoint,
     arguments: [(&str, *const c_char); N],
     out: *mut *mut c_char,
 ) -> Status {
     // SAFETY: the caller vouches for each.
     unsafe {
-        boundary(out, purpose, || {
+        boundary(out, endpoint.purpose(), || {
             let client = handle(client, "client")?;
             let mut texts = [None; N];
             for (text, (argument, pointer)) in texts.iter_mut().zip(arguments) {
                 *text = optional_text(pointer, argument)?;
             }
-            client.call(name, &texts).map(Some)
+            client.call(endpoint, &texts).map(Some)
         })
     }
 }
@@ -158,9 +155,4 @@ pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &str)
 pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
     // SAFETY: it is not NULL, and the caller vouches for the rest.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy())
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }

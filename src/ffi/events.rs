@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 
 use super::boundary::call;
-use crate::client::Pusher;
-use crate::error::{Purpose, Status};
+use crate::client::{Endpoint, Pusher};
+use crate::error::Status;
 
 /// Publishes an event on one or more channels, and waits for the server's answer.
 ///
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn pusher_trigger(
 ) -> Status {
     let arguments = [("channels", channels), ("event", event), ("data", data), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "trigger", Purpose::Publish, arguments, out) }
+    unsafe { call(client, Endpoint::Trigger, arguments, out) }
 }
 
 /// Publishes several events in one request.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn pusher_trigger_batch(
 ) -> Status {
     let arguments = [("events", events), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "trigger_batch", Purpose::Publish, arguments, out) }
+    unsafe { call(client, Endpoint::TriggerBatch, arguments, out) }
 }
 
 /// Publishes an event to all connections of a user who has signed in (pusher_authenticate_user()).
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn pusher_send_to_user(
 ) -> Status {
     let arguments = [("user_id", user_id), ("event", event), ("data", data), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "send_to_user", Purpose::Publish, arguments, out) }
+    unsafe { call(client, Endpoint::SendToUser, arguments, out) }
 }
 
 /// Ends all connections of a user who has signed in.
@@ -99,5 +99,5 @@ pub unsafe extern "C" fn pusher_terminate_user_connections(
 ) -> Status {
     let arguments = [("user_id", user_id), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "terminate_user_connections", Purpose::Publish, arguments, out) }
+    unsafe { call(client, Endpoint::TerminateUserConnections, arguments, out) }
 }

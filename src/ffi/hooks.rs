@@ -7,25 +7,35 @@ use super::boundary::{boundary, handle};
 use super::request::{PusherRequest, PusherResponse};
 use crate::client::Pusher;
 use crate::error::{Error, Purpose, Status};
-use crate::http::{Failure, Request, Response, Transport};
+use crate::http::{Cause, Failure, Progress, Request, Response, Transport};
 use crate::log::{Level, Log};
 
 /// Sends a request and sets the answer, or says that it failed; neither counts as unknown.
 ///
-/// It runs on the thread that makes the call, several at once, and keeps to pusher_request_timeout_ms() by itself. It may not
-/// throw, longjmp, free the client, or keep its arguments.
+/// What is told of delivery is only as true as what it does:
+/// - It sends method, URL, headers and body as they are, byte for byte, and once. Many HTTP clients repeat a request by themselves
+///   when a kept-alive connection turns out dead: turn that off.
+/// - It follows no redirect: that would turn an event that is lost into one that is reported as delivered.
+/// - It gives the whole answer with pusher_response_set() and its headers with pusher_response_set_header(); where the answer was cut
+///   it calls pusher_response_fail() after that.
+/// - It says ::PUSHER_DELIVERY_NOT_SENT only if the last byte certainly never left.
+/// - It keeps to pusher_request_timeout_ms(), and verifies certificates. The configuration's `proxy`, `ca_file`, `tls_roots`,
+///   `connect_timeout_ms` and pool do not reach it.
+///
+/// It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its arguments.
 pub type PusherSendFn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request: *const PusherRequest, response: *mut PusherResponse)>;
 
 /// Takes what is logged: a ::PusherLogLevel, a sentence, and a JSON object with what it speaks of. Never a secret, a signature
 /// or a payload.
 ///
-/// It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its
+/// It runs on the thread that makes the call, several at once. It may not throw, longjmp, use or free the client, or keep its
 /// arguments.
 pub type PusherLogFn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, fields: *const c_char)>;
 
-/// Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails.
+/// Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails. (A forked child that
+/// frees its copy of the client releases its copy of the data.)
 pub type PusherDropFn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// What a hook was given to work with.
@@ -55,11 +65,15 @@ struct HookTransport {
 
 impl Transport for HookTransport {
     fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
-        let request = PusherRequest::new(request, deadline, None);
+        let request = PusherRequest::new(request, deadline, None).map_err(|error| Failure {
+            progress: Progress::NotSent,
+            cause: Cause::Transport,
+            message: error.to_string(),
+        })?;
         let mut response = PusherResponse::default();
         // SAFETY: both live until the callback returns, and the caller vouches for callback and data.
         unsafe { (self.send)(self.user_data.pointer, &request, &mut response) };
-        response.exchange()
+        response.into_exchange()
     }
 }
 
@@ -79,7 +93,8 @@ impl Log for HookLog {
 
 /// Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
 ///
-/// It replaces the sending only: signing, classification and limits stay in the library. Once, and before the first call.
+/// It replaces the sending only: signing, classification and limits stay in the library. Once, before the first call, and while no
+/// other thread uses the client.
 ///
 /// @param client     the client.
 /// @param send       called for each request.
@@ -107,8 +122,8 @@ pub unsafe extern "C" fn pusher_set_transport(
     }
 }
 
-/// Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, and before the first
-/// call.
+/// Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, before the first call, and
+/// while no other thread uses the client.
 ///
 /// @param client     the client.
 /// @param log        called for each message.

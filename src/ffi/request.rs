@@ -4,9 +4,9 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Instant;
 
-use super::boundary::{array, boundary, handle, handle_mut, lenient_text, optional_text, text, write};
-use crate::client::{Prepared, Pusher, Ticket};
-use crate::error::{Delivery, Error, Problem, Purpose, Status};
+use super::boundary::{array, boundary, guarded, handle, handle_mut, lenient_text, optional_text, text, write};
+use crate::client::{Endpoint, Prepared, Pusher, Ticket};
+use crate::error::{Delivery, Error, Problem, Purpose, Status, copied};
 use crate::http::{Cause, Failure, Progress, Request, Response};
 
 /// A signed request that is ready to be sent.
@@ -25,19 +25,35 @@ pub struct PusherRequest {
 }
 
 impl PusherRequest {
-    pub(super) fn new(request: &Request<'_>, deadline: Instant, ticket: Option<Ticket>) -> PusherRequest {
+    pub(super) fn new(
+        request: &Request<'_>,
+        deadline: Instant,
+        ticket: Option<Ticket>,
+    ) -> Result<PusherRequest, Error> {
         let url = format!("{}{}", request.origin.url(), request.target);
-        let mut body = request.body.unwrap_or_default().to_vec();
+        let mut body = copied(request.body.unwrap_or_default())?;
         body.push(0);
-        PusherRequest {
+        Ok(PusherRequest {
             method: c_text(request.method.name()),
             url: c_text(&url),
             headers: request.headers.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             body,
             deadline,
             ticket,
-        }
+        })
     }
+}
+
+/// A text with the queries of our URLs taken out of it.
+fn without_query(text: &str) -> String {
+    let mut pieces = text.split("auth_key=");
+    let mut result = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')')).unwrap_or(piece.len());
+        result.push('…');
+        result.push_str(&piece[end..]);
+    }
+    result
 }
 
 /// A text of ours, none of which holds a NUL.
@@ -54,11 +70,13 @@ pub struct PusherResponse {
     answer: Option<(i32, Vec<u8>)>,
     failure: Option<Failure>,
     retry_after: Option<String>,
+    /// Whether the answer said how long its body is.
+    has_length: bool,
 }
 
 impl PusherResponse {
-    /// The exchange that was told.
-    pub(super) fn exchange(&self) -> Result<Response, Failure> {
+    /// The exchange that was told, with `body` in place of its own copy.
+    fn exchange(&self, body: impl FnOnce() -> Vec<u8>) -> Result<Response, Failure> {
         let unknown = |cause, message: &str| Failure { progress: Progress::Sent, cause, message: message.to_owned() };
         let status = self.answer.as_ref().map(|(status, _)| u16::try_from(*status).unwrap_or_default());
         // An interim answer is none.
@@ -71,22 +89,28 @@ impl PusherResponse {
                 Err(Failure { progress: Progress::Answered(status), ..failure.clone() })
             }
             (None, Some(failure), _) => Err(failure.clone()),
-            (Some(Some(status)), None, Some((_, body))) => Ok(Response {
+            (Some(Some(status)), None, Some(_)) => Ok(Response {
                 status,
-                body: body.clone(),
-                has_length: true,
+                body: body(),
+                has_length: self.has_length || status == 204,
                 request_was_sent: true,
                 retry_after: self.retry_after.clone(),
             }),
             (_, None, _) => Err(unknown(Cause::Transport, "the transport set no answer")),
         }
     }
+
+    /// The exchange that was told, by a transport that has returned.
+    pub(super) fn into_exchange(mut self) -> Result<Response, Failure> {
+        let body = self.answer.as_mut().map(|(_, body)| std::mem::take(body)).unwrap_or_default();
+        self.exchange(|| body)
+    }
 }
 
 /// Signs a call without sending it, for event loops and HTTP clients of your own.
 ///
-/// Send it once, within pusher_request_timeout_ms(), and give the answer to pusher_finish(). To try again, prepare again:
-/// each attempt is signed anew.
+/// Send it as ::PusherSendFn says, and give the answer to pusher_finish(). To try again, prepare again: each attempt is signed
+/// anew.
 ///
 /// @param client     the client.
 /// @param call       a function's name without `pusher_`, such as `"trigger"`: one that makes a network call.
@@ -107,16 +131,19 @@ pub unsafe extern "C" fn pusher_prepare(
     // SAFETY: each pointer is as the caller of this function promises; `arguments` has `count` texts.
     unsafe {
         write(request, ptr::null_mut());
-        boundary(out, Purpose::Other, || {
+        let endpoint = lenient_text(call).and_then(|name| Endpoint::from_name(&name));
+        boundary(out, endpoint.map_or(Purpose::Other, Endpoint::purpose), || {
             handle(request, "request")?;
             let client = handle(client, "client")?;
-            let call = text(call, "call")?;
+            text(call, "call")?;
+            let endpoint =
+                endpoint.ok_or_else(|| Error::argument("call", "is no function that makes a network call"))?;
             let pointers = array(arguments, count, "arguments")?;
             let texts =
                 pointers.iter().enumerate().map(|(index, one)| optional_text(*one, &format!("arguments[{index}]")));
             let texts = texts.collect::<Result<Vec<_>, _>>()?;
             let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.ticket));
-            let prepared = client.prepare(call, &texts, owned)?;
+            let prepared = client.prepare(endpoint, &texts, owned)?;
             write(request, Box::into_raw(Box::new(prepared)));
             Ok(None)
         })
@@ -125,7 +152,7 @@ pub unsafe extern "C" fn pusher_prepare(
 
 /// Tells what came of a prepared request, as the call itself would have.
 ///
-/// @param client    the client that prepared it.
+/// @param client    the client that prepared it, or another with the same configuration.
 /// @param request   the request; it can be finished once, and is still to be freed.
 /// @param response  what came of it; still to be freed.
 /// @param out       the result or the error document; the caller frees it with pusher_string_free(). May be NULL.
@@ -139,12 +166,15 @@ pub unsafe extern "C" fn pusher_finish(
 ) -> Status {
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
-        boundary(out, Purpose::Other, || {
+        let purpose =
+            request.as_ref().and_then(|request| request.ticket.as_ref()).map_or(Purpose::Other, Ticket::purpose);
+        boundary(out, purpose, || {
             let client = handle(client, "client")?;
             let response = handle(response, "response")?;
             let ticket = handle_mut(request, "request")?.ticket.take();
             let ticket = ticket.ok_or_else(|| Error::State(Problem::new("request", "was finished before")))?;
-            client.finish(&ticket, response.exchange()).map(Some)
+            let body = copied(response.answer.as_ref().map_or(&[], |(_, body)| body))?;
+            client.finish(&ticket, response.exchange(|| body)).map(Some)
         })
     }
 }
@@ -168,6 +198,8 @@ pub unsafe extern "C" fn pusher_request_url(request: *const PusherRequest) -> *c
 }
 
 /// How many headers there are. `Host` and `Content-Length` are not among them: HTTP clients set them.
+///
+/// @return their number; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_header_count(request: *const PusherRequest) -> usize {
     // SAFETY: as the caller of this function promises.
@@ -212,7 +244,9 @@ pub unsafe extern "C" fn pusher_request_body(request: *const PusherRequest, len:
     }
 }
 
-/// What is left of the call's time, in milliseconds; 0 when it is up.
+/// What is left of the call's time.
+///
+/// @return milliseconds; 0 when the time is up: do not send then. (To libcurl a timeout of 0 would be none.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_timeout_ms(request: *const PusherRequest) -> u32 {
     // SAFETY: as the caller of this function promises.
@@ -228,7 +262,8 @@ pub unsafe extern "C" fn pusher_request_timeout_ms(request: *const PusherRequest
 pub unsafe extern "C" fn pusher_request_free(request: *mut PusherRequest) {
     if !request.is_null() {
         // SAFETY: it came out of a Box in `pusher_prepare`, and the caller gives it back for good.
-        drop(unsafe { Box::from_raw(request) });
+        let request = unsafe { Box::from_raw(request) };
+        guarded((), || drop(request));
     }
 }
 
@@ -240,9 +275,10 @@ pub extern "C" fn pusher_response_new() -> *mut PusherResponse {
     Box::into_raw(Box::default())
 }
 
-/// Sets the answer: the server's status, from 200 to 599, and its whole body.
+/// Sets the answer: the server's status, from 200 to 599, and its whole body, decoded from its transfer coding. The last call on
+/// a response counts.
 ///
-/// @param response     the response.
+/// @param response     the response; NULL is ignored.
 /// @param http_status  the status.
 /// @param body         the body, copied; may be NULL if `body_len` is 0.
 /// @param body_len     its length in bytes.
@@ -256,9 +292,9 @@ pub unsafe extern "C" fn pusher_response_set(
     // SAFETY: each pointer is as the caller of this function promises; `body` has `body_len` bytes.
     unsafe {
         let Some(response) = response.as_mut() else { return };
-        match array(body, body_len, "body") {
+        match array(body, body_len, "body").and_then(copied) {
             Ok(body) => {
-                response.answer = Some((http_status, body.to_vec()));
+                response.answer = Some((http_status, body));
                 response.failure = None;
             }
             Err(error) => {
@@ -270,10 +306,11 @@ pub unsafe extern "C" fn pusher_response_set(
     }
 }
 
-/// Sets a header of the answer. `Retry-After` counts; others are ignored.
+/// Sets a header of the answer. Give all that came; these count: `Retry-After`, and `Content-Length` or `Transfer-Encoding`, without
+/// which an empty body may as well be one that was cut.
 ///
-/// @param response  the response.
-/// @param name      the header's name, in any case.
+/// @param response  the response; NULL is ignored.
+/// @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
 /// @param value     its value, copied.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_set_header(
@@ -287,19 +324,22 @@ pub unsafe extern "C" fn pusher_response_set_header(
         else {
             return;
         };
-        if name.eq_ignore_ascii_case("retry-after") {
-            response.retry_after = Some(value.to_owned());
-        }
+        guarded((), || match name.to_ascii_lowercase().as_str() {
+            "retry-after" => response.retry_after = Some(value.to_owned()),
+            "content-length" | "transfer-encoding" => response.has_length = true,
+            _ => {}
+        });
     }
 }
 
 /// Says that the request failed. After an answer was set it means that the answer was cut.
 ///
-/// @param response  the response.
+/// @param response  the response; NULL is ignored.
 /// @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte certainly never left;
 ///                  ::PUSHER_DELIVERY_UNKNOWN, as anything else, if it may have.
-/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed`, or NULL; copied.
-/// @param message   a sentence for people, or NULL; copied.
+/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed transport`; anything else, and NULL, is
+///                  `transport`, after which nothing is `retryable`.
+/// @param message   a sentence for people, or NULL; copied. A signed URL in it is taken out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_fail(
     response: *mut PusherResponse,
@@ -310,10 +350,13 @@ pub unsafe extern "C" fn pusher_response_fail(
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
         let Some(response) = response.as_mut() else { return };
-        let cause = text(cause, "cause").ok().and_then(Cause::from_name).unwrap_or(Cause::Transport);
-        let message = lenient_text(message).unwrap_or_else(|| "the transport failed".into());
-        let progress = if delivery == Delivery::NotSent as i32 { Progress::NotSent } else { Progress::Sent };
-        response.failure = Some(Failure { progress, cause, message: message.into_owned() });
+        guarded((), || {
+            let cause = text(cause, "cause").ok().and_then(Cause::from_name).unwrap_or(Cause::Transport);
+            let message = lenient_text(message).unwrap_or_else(|| "the transport failed".into());
+            let progress = if delivery == Delivery::NotSent as i32 { Progress::NotSent } else { Progress::Sent };
+            // An address in it is signed, and as good as the secret until it is too old.
+            response.failure = Some(Failure { progress, cause, message: without_query(&message) });
+        });
     }
 }
 
@@ -324,6 +367,7 @@ pub unsafe extern "C" fn pusher_response_fail(
 pub unsafe extern "C" fn pusher_response_free(response: *mut PusherResponse) {
     if !response.is_null() {
         // SAFETY: it came out of a Box in `pusher_response_new`, and the caller gives it back for good.
-        drop(unsafe { Box::from_raw(response) });
+        let response = unsafe { Box::from_raw(response) };
+        guarded((), || drop(response));
     }
 }

@@ -65,14 +65,17 @@ pub unsafe extern "C" fn pusher_authenticate_user(
 
 /// Tells whether a webhook comes from the Channels application, and what it says. No network.
 ///
-/// The signature is checked in constant time, over the body's bytes and before anything of them is parsed. With CGI, for instance:
+/// The signature is checked in constant time, over the body's bytes and before anything of them is parsed. In a CGI program, for
+/// instance (`c_examples/webhook.c` is a whole server):
 ///
 /// @code
-/// size_t length = (size_t)atol(getenv("CONTENT_LENGTH"));
-/// uint8_t *body = malloc(length);
-/// length = fread(body, 1, length, stdin);
+/// static uint8_t body[1 << 20];
+/// char *payload;
+/// size_t length = fread(body, 1, sizeof body, stdin);
 /// PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
 ///                                               body, length, &payload);
+/// printf("Status: %s\r\n\r\n", status == PUSHER_STATUS_OK ? "200 OK" : "401 Unauthorized");
+/// pusher_string_free(payload);
 /// @endcode
 ///
 /// @param client     the client.

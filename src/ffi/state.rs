@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 
 use super::boundary::call;
-use crate::client::Pusher;
-use crate::error::{Purpose, Status};
+use crate::client::{Endpoint, Pusher};
+use crate::error::Status;
 
 /// Asks for the channels that are occupied.
 ///
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn pusher_channels_info(
 ) -> Status {
     let arguments = [("prefix_filter", prefix_filter), ("attributes", attributes), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "channels_info", Purpose::Other, arguments, out) }
+    unsafe { call(client, Endpoint::ChannelsInfo, arguments, out) }
 }
 
 /// Asks for the state of a channel.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn pusher_channel_info(
 ) -> Status {
     let arguments = [("channel", channel), ("attributes", attributes), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "channel_info", Purpose::Other, arguments, out) }
+    unsafe { call(client, Endpoint::ChannelInfo, arguments, out) }
 }
 
 /// Asks for the users on a presence channel.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn pusher_users_info(
 ) -> Status {
     let arguments = [("channel", channel), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "users_info", Purpose::Other, arguments, out) }
+    unsafe { call(client, Endpoint::UsersInfo, arguments, out) }
 }
 
 /// Asks any path of the API.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn pusher_get(
 ) -> Status {
     let arguments = [("path", path), ("params", params), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "get", Purpose::Other, arguments, out) }
+    unsafe { call(client, Endpoint::Get, arguments, out) }
 }
 
 /// Posts to any path of the API.
@@ -115,5 +115,5 @@ pub unsafe extern "C" fn pusher_post(
 ) -> Status {
     let arguments = [("path", path), ("params", params), ("body", body), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, "post", Purpose::Publish, arguments, out) }
+    unsafe { call(client, Endpoint::Post, arguments, out) }
 }

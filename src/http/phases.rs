@@ -114,6 +114,6 @@ pub(super) fn record<T>(deadline: Instant, body: impl FnOnce() -> T) -> (T, Exch
 
 /// The record of the exchange that this thread is in.
 pub(super) fn current<T>(body: impl FnOnce(&mut Exchange) -> T) -> T {
-    // Outside an exchange (ureq drops connections where it likes) there is nothing to record.
+    // Every byte of ours moves within an exchange; should one not, it has no time at all.
     CURRENT.with_borrow_mut(|current| body(current.get_or_insert_with(|| Exchange::new(Instant::now()))))
 }

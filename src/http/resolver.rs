@@ -63,14 +63,13 @@ impl Resolver {
         let mut state = self.0.lock();
         let ended = state.ended;
         loop {
-            if state.ended > ended {
-                if let Some(found) = &state.found {
-                    return found.clone();
-                }
-            }
+            let found = state.found.clone().filter(|_| state.ended > ended);
             let now = Instant::now();
-            if now >= deadline {
-                return Err(Unresolved::TimedOut);
+            match found {
+                // A failure may be that of an old look-up, while a younger one is still running.
+                Some(found) if found.is_ok() || state.running == 0 || now >= deadline => return found,
+                None if now >= deadline => return Err(Unresolved::TimedOut),
+                _ => {}
             }
             let hanging_at = state.last_start.map(|start| start + HANGING);
             if state.running == 0 || (state.running < MOST && hanging_at.is_some_and(|at| at <= now)) {

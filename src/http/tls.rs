@@ -10,8 +10,10 @@ use ::ureq::Error;
 use ::ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
+use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Whom TLS trusts.
@@ -43,8 +45,8 @@ pub(super) fn configuration(roots: &Roots) -> Result<Arc<ClientConfig>, String> 
         Roots::File(path) => add_file(&mut store, path)?,
     }
     // Named, not the process's default: nothing of ours depends on what the host has installed there.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let provider = CryptoProvider { key_provider: &NoPrivateKeys, ..rustls::crypto::ring::default_provider() };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(store).with_no_client_auth()))
@@ -75,6 +77,16 @@ fn add_file(store: &mut RootCertStore, path: &str) -> Result<(), String> {
         store.add(certificate).map_err(|error| format!("a certificate in ca_file {path} can't be used: {error}"))?;
     }
     if store.is_empty() { Err(format!("ca_file {path} has no certificate in it")) } else { Ok(()) }
+}
+
+/// A client of ours never signs with a certificate of its own, so the code for that is left out (50 KB).
+#[derive(Debug)]
+struct NoPrivateKeys;
+
+impl KeyProvider for NoPrivateKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("there are no private keys here".to_owned()))
+    }
 }
 
 /// Reads a regular file, and nothing that could keep us waiting.
@@ -132,13 +144,19 @@ impl<In: Transport> Transport for Tls<In> {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        let length = self.stream.read(self.buffers.input_append_buf())?;
+        let room = self.buffers.input_append_buf();
+        if room.is_empty() {
+            // All of it is waiting for the end of a line or a head, which never comes.
+            return Err(Error::LargeResponseHeader(BUFFER, BUFFER));
+        }
+        let length = self.stream.read(room)?;
         self.buffers.input_appended(length);
         Ok(length > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
+        // TLS may hold the end of the connection, or bytes that nobody asked for, which the socket does not show any more.
+        self.stream.conn.wants_read() && self.stream.sock.get_mut().is_open()
     }
 
     fn is_tls(&self) -> bool {

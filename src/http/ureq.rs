@@ -10,6 +10,7 @@ use ::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolve
 use ::ureq::unversioned::transport::{Connector, NextTimeout};
 use ::ureq::{Agent, Body, Error};
 
+use super::MAX_HEAD_BYTES;
 use super::fork::PerProcess;
 use super::message::{Method, Proxy, Request, Response};
 use super::phases::{self, Exchange};
@@ -43,9 +44,6 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// How long that text is waited for. The status is known, and what it means.
 const ERROR_PATIENCE: Duration = Duration::from_millis(500);
-
-/// The longest head of an answer.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// Sends requests to one server over kept-alive connections.
 pub struct HttpClient {
@@ -158,11 +156,6 @@ impl HttpClient {
 
 impl Transport for HttpClient {
     fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
-        if Instant::now() >= deadline {
-            // Checking and hashing a large payload can take that long.
-            let message = "the time was up before anything was sent".to_owned();
-            return Err(Failure { progress: Progress::NotSent, cause: Cause::Timeout, message });
-        }
         let agent = self.agent.get_or_try_init(|| self.make_agent())?;
         let (result, exchange) = phases::record(deadline, || self.exchange(agent, request));
         result.map_err(|error| failure(error, &exchange))
@@ -186,7 +179,7 @@ fn failure(error: Error, exchange: &Exchange) -> Failure {
         },
         Error::Tls(error) => (Cause::Tls, error.to_owned()),
         Error::BodyExceedsLimit(limit) => (Cause::Malformed, format!("it is longer than {limit} bytes")),
-        Error::LargeResponseHeader(..) => (Cause::Malformed, format!("its head is longer than {MAX_HEAD_BYTES} bytes")),
+        Error::LargeResponseHeader(..) => (Cause::Malformed, "a line or a head of it is too long".to_owned()),
         Error::BodyStalled => (Cause::Closed, CLOSED.to_owned()),
         Error::Protocol(error) => (Cause::Malformed, format!("it is not HTTP ({error})")),
         // Some of ureq's errors show the URL, which is signed.

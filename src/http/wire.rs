@@ -200,7 +200,7 @@ pub(super) fn told(error: &io::Error, other: Cause) -> (Cause, String) {
     match error.kind() {
         io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            (Cause::Reset, "the server reset the connection".to_owned())
+            (Cause::Reset, "the connection was reset".to_owned())
         }
         _ => (other, error.to_string()),
     }
