@@ -50,8 +50,8 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
         secret.as_ref().map(|secret| (r#","shared_secret":"#, secret.as_str())),
     ];
     match data {
-        Some(data) => answer(keys.signer, &[socket_id, ":", channel, ":", data], members),
-        None => answer(keys.signer, &[socket_id, ":", channel], members),
+        Some(data) => answer(keys.signer, [socket_id, ":", channel, ":", data], members),
+        None => answer(keys.signer, [socket_id, ":", channel], members),
     }
 }
 
@@ -69,7 +69,7 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error
         }
     };
     check().map_err(Error::Argument)?;
-    answer(keys.signer, &[socket_id, "::user::", data], [Some((r#","user_data":"#, data))])
+    answer(keys.signer, [socket_id, "::user::", data], [Some((r#","user_data":"#, data))])
 }
 
 /// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
@@ -91,32 +91,32 @@ fn presence_data(data: &str) -> Result<(), Problem> {
 }
 
 /// The JSON that is returned: the signature of `signed`, one part after the other, and `members` whose values are strings.
-fn answer<const N: usize>(
+#[inline]
+fn answer<const PARTS: usize, const MEMBERS: usize>(
     signer: &Signer,
-    signed: &[&str],
-    members: [Option<(&str, &str)>; N],
+    signed: [&str; PARTS],
+    members: [Option<(&str, &str)>; MEMBERS],
 ) -> Result<String, Error> {
-    const START: &str = r#"{"auth":""#;
-    let members = members.iter().flatten();
     let code = signer.sign_parts(signed);
-    let size = START.len() + signer.key().len() + code.len() + br#":"}"#.len();
-    let size = size + members.clone().map(|(name, value)| name.len() + string_size(value)).sum::<usize>();
-    let mut json = Vec::new();
-    // With the NUL that C is given: nothing is allocated twice.
-    json.try_reserve_exact(size + 1).map_err(|_| Error::Unavailable("memory"))?;
-    json.extend_from_slice(START.as_bytes());
-    json.extend_from_slice(signer.key().as_bytes());
-    json.push(b':');
-    json.extend_from_slice(&code);
-    json.push(b'"');
-    for (name, value) in members {
-        json.extend_from_slice(name.as_bytes());
-        // Neither a str nor a Vec can fail to be written.
-        let _ = serde_json::to_writer(&mut json, value);
+    let start = [r#"{"auth":""#, signer.key(), ":", std::str::from_utf8(&code).unwrap_or_default(), "\""];
+    let members = members.iter().flatten();
+    let size = start.iter().map(|part| part.len()).sum::<usize>()
+        + members.clone().map(|(name, value)| name.len() + string_size(value)).sum::<usize>();
+    let mut json = String::new();
+    // With the brace and the NUL that C is given: nothing is allocated twice.
+    json.try_reserve_exact(size + 2).map_err(|_| Error::Unavailable("memory"))?;
+    for part in start {
+        json.push_str(part);
     }
-    json.push(b'}');
-    // All that went in was UTF-8.
-    Ok(String::from_utf8(json).unwrap_or_default())
+    for (name, value) in members {
+        json.push_str(name);
+        let mut bytes = json.into_bytes();
+        // Neither can a str or a Vec fail to be written, nor is it anything but UTF-8.
+        let _ = serde_json::to_writer(&mut bytes, value);
+        json = String::from_utf8(bytes).unwrap_or_default();
+    }
+    json.push('}');
+    Ok(json)
 }
 
 /// The size of a text as a JSON string. It is itself JSON or base64, without control characters but white space.

@@ -160,6 +160,8 @@ impl Delivery {
 pub enum Purpose {
     /// Sends something that may be delivered.
     Publish,
+    /// Tells what came of something that was sent elsewhere.
+    Finish,
     /// Anything else: there is nothing to deliver.
     Other,
 }
@@ -258,7 +260,10 @@ impl Error {
             (Error::Exchange(failed), _) => failed.delivery,
             (_, Purpose::Other) => None,
             // A bug may strike after the request was sent.
-            (Error::Internal(_), Purpose::Publish) => Some(Delivery::Unknown),
+            (Error::Internal(_), Purpose::Publish | Purpose::Finish) => Some(Delivery::Unknown),
+            (Error::Unavailable(_), Purpose::Finish) => Some(Delivery::Unknown),
+            // Whoever sent it has still to be asked.
+            (_, Purpose::Finish) => None,
             (
                 Error::Argument(_)
                 | Error::Config(_)

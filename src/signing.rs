@@ -54,9 +54,9 @@ impl Signer {
     }
 
     /// The lower-case hex HMAC-SHA256 of a message in parts.
-    pub fn sign_parts(&self, parts: &[&str]) -> [u8; 64] {
+    pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; 64] {
         let mut text = [0; 64];
-        write_hex(&self.code(parts.iter().map(|part| part.as_bytes())), &mut text);
+        write_hex(&self.code(parts.map(str::as_bytes)), &mut text);
         text
     }
 
@@ -67,8 +67,9 @@ impl Signer {
         read_hex(signature).is_some_and(is)
     }
 
-    /// The HMAC-SHA256 of a message in parts.
-    fn code<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Output<HmacSha256> {
+    /// The HMAC-SHA256 of a message in parts. (Inlined, a part that is one colon is one byte to store and not a call.)
+    #[inline]
+    fn code<const N: usize>(&self, parts: [&[u8]; N]) -> Output<HmacSha256> {
         let mut mac = self.mac.clone();
         let mut buffer = Buffer::<HmacSha256>::default();
         for part in parts {

@@ -32,6 +32,7 @@ pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
 
 /// A path below `/apps/{app_id}`: segments of the channel alphabet, none of them `.` or `..`.
 pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
+    fits_in_url(path, argument)?;
     let rest = path.strip_prefix('/').ok_or_else(|| Problem::new(argument, "must begin with /"))?;
     for segment in rest.split('/') {
         not_a_step(segment, argument)?;
@@ -43,6 +44,15 @@ pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// One part of a URL may not fill what servers take for all of it.
+fn fits_in_url(text: &str, argument: &str) -> Result<(), Problem> {
+    const MOST: usize = 1024;
+    match text.len() {
+        0..=MOST => Ok(()),
+        _ => Err(Problem::new(argument, format!("is too long: it has at most {MOST} bytes"))),
+    }
 }
 
 fn not_a_step(segment: &str, argument: &str) -> Result<(), Problem> {
@@ -68,6 +78,7 @@ pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
 
 /// A comma list of channel attributes, `user_count,subscription_count`.
 pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
+    fits_in_url(list, argument)?;
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if list.split(',').all(is_name) {
         Ok(())

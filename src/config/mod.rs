@@ -398,17 +398,11 @@ fn webhook_tokens(key: &str, value: Json<'_>) -> Result<Vec<(String, Secret)>, P
     Ok(tokens)
 }
 
-/// A request line has to fit into what servers take for one.
-const MAX_PATH: usize = 1024;
-
 /// A path prefix as `/one/two`.
 fn checked_prefix(path: &str) -> Result<String, Problem> {
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
         return Ok(String::new());
-    }
-    if path.len() > MAX_PATH {
-        return Err(Problem::new("path", format!("is longer than {MAX_PATH} bytes")));
     }
     validation::path(path, "path")?;
     Ok(path.to_owned())
