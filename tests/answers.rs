@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::functions::{Function, Purpose};
 use support::{Answer, End, Outcome, Server, in_time};
 
 /// A list of channels, so that a server may have applied a part.
@@ -32,7 +33,8 @@ fn expected(http_status: u64, several: bool) -> (&'static str, &'static str) {
         401 => ("UNAUTHORIZED", "rejected"),
         403 => ("FORBIDDEN", "rejected"),
         404 => ("NOT_FOUND", "rejected"),
-        405 | 415 => ("BAD_REQUEST", "rejected"),
+        // 407 is a proxy's, which has passed nothing on.
+        405 | 407 | 415 => ("BAD_REQUEST", "rejected"),
         413 => ("PAYLOAD_TOO_LARGE", unless_in_part),
         429 => ("RATE_LIMITED", "rejected"),
         400..=499 => ("BAD_REQUEST", unless_in_part),
@@ -60,6 +62,85 @@ fn every_refusal_has_its_status_and_delivery() {
         }
     }
     assert_eq!(server.ledger().len(), 900);
+}
+
+/// A function, its texts, and what it does.
+type Kind = (Function, Vec<Option<&'static [u8]>>, &'static str);
+
+/// What a call asks, or does in one piece or in several: an event for one channel, a batch of one, whatever a path does.
+fn kinds() -> Vec<Kind> {
+    let batch = |events: &'static str| vec![Some(events.as_bytes()), None];
+    let kind = |function: &Function| match (function.purpose, function.name) {
+        (Purpose::Ask, _) => "asks",
+        (_, "post") => "several",
+        _ => "one",
+    };
+    let mut all: Vec<_> = Function::network().map(|function| (function, function.good(), kind(&function))).collect();
+    let two = r#"[{"channel":"c","name":"e","data":1},{"channel":"c","name":"e","data":1}]"#;
+    all.push((Function::named("trigger_batch"), batch(two), "several"));
+    all
+}
+
+#[test]
+fn every_refusal_of_every_call_has_its_status_and_delivery() {
+    let server = Server::start([]);
+    let client = server.client();
+    let statuses = [300, 301, 302, 303, 304, 307, 308, 399, 499, 500, 501, 502, 503, 504, 599];
+    for http_status in (400..=431).chain(statuses) {
+        for (function, texts, kind) in kinds() {
+            let body = if http_status == 304 { "" } else { "what the server says" };
+            server.next(Answer::new(http_status, &[("Retry-After", "2")], body));
+            let outcome = function.call(Some(&client), &texts);
+            let (status, delivery) = expected(http_status.into(), kind == "several");
+            let delivery = if kind == "asks" { "" } else { delivery };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{} {http_status}", function.name);
+            let error = outcome.error();
+            let retryable = http_status == 429 || (kind == "asks" && http_status >= 500);
+            assert_eq!(error["retryable"], json!(retryable), "{} {http_status}: {outcome:?}", function.name);
+            assert_eq!((&error["http_status"], &error["attempts"]), (&json!(http_status), &json!(1)));
+            assert_eq!((error.get("cause"), &*outcome.text("response")), (None, body));
+            assert_eq!(error.contains_key("delivery"), kind != "asks");
+        }
+    }
+}
+
+#[test]
+fn what_comes_instead_of_an_answer_means_the_same_for_every_call() {
+    let server = Server::start([]);
+    let client = server.client();
+    for (function, texts, kind) in kinds() {
+        for (answer, status) in [
+            (Answer::nothing().then(End::Close), "DELIVERY_UNKNOWN"),
+            (Answer::nothing().then(End::Reset), "DELIVERY_UNKNOWN"),
+            (Answer::raw("HELLO\r\n\r\n").then(End::Close), "DELIVERY_UNKNOWN"),
+            (Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}").then(End::Close), "BAD_RESPONSE"),
+            (Answer::ok("<html>"), "BAD_RESPONSE"),
+            (Answer::ok("{"), "BAD_RESPONSE"),
+        ] {
+            server.next(answer);
+            let outcome = function.call(Some(&client), &texts);
+            let delivery = if kind == "asks" { "" } else { "unknown" };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{}", function.name);
+            assert_eq!(outcome.error()["retryable"], json!(kind == "asks"), "{}: {outcome:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn an_error_inside_a_200_is_that_error_for_every_call() {
+    let server = Server::start([]);
+    let client = server.client();
+    for code in [400, 401, 403, 404, 413, 429, 500] {
+        for (function, texts, kind) in kinds() {
+            let body = format!(r#"{{"error":"what soketi says","code":{code}}}"#);
+            server.next(Answer::ok(&body));
+            let outcome = function.call(Some(&client), &texts);
+            let (status, delivery) = expected(code, kind == "several");
+            let delivery = if kind == "asks" { "" } else { delivery };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{} {code}", function.name);
+            assert_eq!((outcome.number("http_status"), &*outcome.text("response")), (Some(200), &*body));
+        }
+    }
 }
 
 #[test]
@@ -530,6 +611,45 @@ fn a_signature_that_the_server_repeats_is_not_told() {
         let outcome = server.client().trigger("c", "e", "{}");
         outcome.is(if head.contains("200") { "BAD_RESPONSE" } else { "DELIVERY_UNKNOWN" }, "unknown");
         assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
+    }
+}
+
+#[test]
+fn a_signature_that_the_server_repeats_twice_is_told_neither_in_whole_nor_in_part() {
+    // Where the first is blotted out, more of the text fits, and with it the second.
+    for (before, between) in [(100, 870), (0, 960), (0, 900), (500, 470), (10, 1000), (100, 800), (900, 60), (960, 0)] {
+        for times in [2, 3, 10, 20] {
+            let server = Server::builder()
+                .answering(move |request| {
+                    let signature = request.signature();
+                    let repeated = format!("{}{signature}", "y".repeat(between)).repeat(times - 1);
+                    Answer::new(401, &[], &format!("{}{signature}{repeated}", "x".repeat(before)))
+                })
+                .start();
+            let outcome = server.client().trigger("c", "e", "{}");
+            let signature = server.only().signature().to_owned();
+            let document = outcome.document.unwrap();
+            for at in 0..=signature.len() - 16 {
+                let part = &signature[at..at + 16];
+                assert!(!document.contains(part), "{before}, {between}, {times} times: {document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_have_64_headers() {
+    let headers = |count: usize| {
+        let more: String = (1..count).map(|i| format!("X-{i}: y\r\n")).collect();
+        format!("{more}Content-Length: 2\r\n\r\n{{}}")
+    };
+    answered(Answer::raw(format!("HTTP/1.1 200 OK\r\n{}", headers(64)))).is_ok("{}");
+    for count in [65, 66, 100, 500] {
+        let outcome = answered(Answer::raw(format!("HTTP/1.1 200 OK\r\n{}", headers(count))));
+        assert_eq!((outcome.name(), outcome.delivery()), ("BAD_RESPONSE", "unknown"), "{count}: {outcome:?}");
+        assert_eq!(outcome.number("http_status"), Some(200));
+        let outcome = answered(Answer::raw(format!("HTTP/1.1 403 No\r\n{}", headers(count))));
+        assert_eq!((outcome.name(), outcome.delivery()), ("FORBIDDEN", "rejected"), "{count}: {outcome:?}");
     }
 }
 

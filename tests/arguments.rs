@@ -677,6 +677,29 @@ fn every_configuration_value_is_checked() {
         ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5), json!(null)], vec![json!(0), json!(8)]),
         ("idle_timeout_ms", vec![json!(-1), json!("1"), json!(null)], vec![json!(1), json!(15_000)]),
         ("ca_file", vec![json!(1), json!(null), json!(["a"])], vec![json!("/nowhere.pem")]),
+        (
+            "tls_roots",
+            vec![json!(""), json!("System"), json!("all"), json!(true), json!(null), json!(["system"])],
+            vec![json!("system"), json!("bundled"), json!("both")],
+        ),
+        (
+            "proxy",
+            vec![
+                json!(""),
+                json!("h:1"),
+                json!("https://h:1"),
+                json!("socks5://h:1"),
+                json!("http://h:0"),
+                json!("http://h/path"),
+                json!("http://h?x"),
+                json!("http://a b"),
+                json!("http://user@h"),
+                json!(1),
+                json!(null),
+            ],
+            vec![json!("env"), json!("http://h"), json!("http://h:3128/"), json!("http://user:pass%20word@[::1]:3128")],
+        ),
+        ("max_batch_events", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
         ("max_data_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(10_000_000)]),
         ("max_channels", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
         ("max_response_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1 << 24)]),
@@ -696,6 +719,38 @@ fn every_configuration_value_is_checked() {
     }
     no_client(&support::config(1, json!({"retry": {"mode": "sometimes"}})), "retry.mode");
     no_client(&support::config(1, json!({"retry": {"colour": 1}})), "retry.colour");
+}
+
+#[test]
+fn a_path_prefix_has_at_most_1024_bytes() {
+    let prefix = |length: usize| format!("/{}", "a".repeat(length - 1));
+    for length in [1023, 1024] {
+        Client::new(&support::config(1, json!({"path": prefix(length)})));
+    }
+    for length in [1025, 1026, 100_000] {
+        no_client(&support::config(1, json!({"path": prefix(length)})), "path");
+    }
+    let url = |length: usize| format!("https://k:s@h{}/apps/1", prefix(length));
+    Client::new(&url(1024));
+    no_client(&url(1025), "path");
+    no_client(&json!({"url": url(1025)}).to_string(), "path");
+}
+
+#[test]
+fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
+    let url = "https://k:s@h.example:444/pre/apps/1";
+    for (more, origin) in [
+        (json!({}), "https://h.example:444/pre"),
+        (json!({"cluster": "eu"}), "https://api-eu.pusher.com:444/pre"),
+        (json!({"host": "other.example"}), "https://other.example:444/pre"),
+        (json!({"host": "other.example", "cluster": "eu", "port": 443}), "https://other.example/pre"),
+        (json!({"cluster": "mt1", "port": 443, "path": ""}), "https://api-mt1.pusher.com"),
+    ] {
+        let mut config = json!({"url": url});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
+        assert!(request.url.starts_with(&format!("{origin}/apps/1/channels?")), "{config}: {}", request.url);
+    }
 }
 
 #[test]

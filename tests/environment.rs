@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::{Value, json};
 use support::{APP_ID, Client, KEY, SECRET, Server, child};
 
@@ -20,7 +23,7 @@ fn in_the_child() {
 
 /// What a child with these variables told: the status, and the argument that it named.
 #[track_caller]
-fn with(test: &str, variables: &[(&str, &str)]) -> (String, String) {
+fn with<T: AsRef<OsStr>>(test: &str, variables: &[(&str, T)]) -> (String, String) {
     let told = child::run(test, variables);
     let told: Value = serde_json::from_str(told.last().unwrap()).unwrap();
     let text = |index: usize| told[index].as_str().unwrap().to_owned();
@@ -117,9 +120,16 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&three[1..])));
     // A variable that is empty counts as not set.
     assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&[("PUSHER_APP_ID", ""), three[1], three[2]])));
-    for (name, value) in
-        [("PUSHER_PORT", "http"), ("PUSHER_PORT", "0"), ("PUSHER_PORT", "65536"), ("PUSHER_SCHEME", "ftp")]
-    {
+    for (name, value) in [
+        ("PUSHER_PORT", "http"),
+        ("PUSHER_PORT", "0"),
+        ("PUSHER_PORT", "65536"),
+        ("PUSHER_PORT", "+80"),
+        ("PUSHER_PORT", "-80"),
+        ("PUSHER_PORT", " 80"),
+        ("PUSHER_PORT", "80 "),
+        ("PUSHER_SCHEME", "ftp"),
+    ] {
         assert_eq!(refused(&[&three[..], &[(name, value)]].concat()), name);
     }
     for (name, value, key) in [("PUSHER_CLUSTER", "a.b", "cluster"), ("PUSHER_HOST", "a b", "host")] {
@@ -127,6 +137,26 @@ fn what_is_missing_or_wrong_is_named() {
         assert!([name, key].contains(&&*argument), "{argument}");
     }
     assert_eq!(refused(&[("PUSHER_URL", "http://s3cr3t")]), "PUSHER_URL");
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    const TEST: &str = "a_variable_that_is_not_utf_8_is_named";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let bytes = |text: &[u8]| OsStr::from_bytes(text).to_owned();
+    let good = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
+    let good = good.map(|(name, value)| (name, bytes(value.as_bytes())));
+    for name in
+        ["PUSHER_URL", "PUSHER_APP_ID", "PUSHER_KEY", "PUSHER_SECRET", "PUSHER_CLUSTER", "PUSHER_HOST", "PUSHER_PORT"]
+    {
+        let mut variables = good.to_vec();
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, bytes(b"s3cr3t\xff")));
+        let variables: Vec<(&str, &OsStr)> = variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        assert_eq!(with(TEST, &variables), ("INVALID_CONFIG".to_owned(), name.to_owned()));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
+use support::tls::Authority;
 use support::{Answer, Client, End, Outcome, Server, child, config, in_time};
 
 /// More than the buffers hold between a client and a server that takes little: 4 MiB on Linux.
@@ -295,6 +296,56 @@ fn a_success_before_the_whole_body_went_up_is_unknown() {
     let outcome = client_of_big_data(&server, 20_000).trigger("c", "e", &big_data());
     outcome.is("BAD_RESPONSE", "unknown");
     assert!(outcome.elapsed < Duration::from_secs(10), "{outcome:?}");
+}
+
+#[test]
+fn a_success_whose_head_comes_before_the_whole_body_went_up_is_unknown_however_it_goes_on() {
+    // More than all buffers hold: what was not read when the head came has not been sent.
+    const HUGE: usize = 24 << 20;
+    let data = format!("\"{}\"", "a".repeat(HUGE));
+    let authority = Authority::new();
+    for ssl in [false, true] {
+        let server = Server::builder().receive_buffer(16 * 1024);
+        let server = if ssl { server.tls(authority.server(&["localhost"])) } else { server }.start();
+        // The head at once; then the request is read to its end, and then the body comes.
+        server.next(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").without_reading());
+        server.next(Answer::raw("{}"));
+        let mut config = json!({"max_data_bytes": HUGE, "timeout_ms": 20_000});
+        if ssl {
+            let more = json!({"ssl": true, "host": "localhost", "ca_file": authority.file()});
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        }
+        let client = server.client_with(config);
+        let outcome = client.trigger("c", "e", &data);
+        assert_eq!((outcome.name(), outcome.delivery()), ("BAD_RESPONSE", "unknown"), "ssl {ssl}: {outcome:?}");
+        assert_eq!(outcome.number("http_status"), Some(200));
+        assert!(outcome.elapsed < Duration::from_secs(10), "{outcome:?}");
+        // And the next one goes its own way.
+        assert_eq!(trigger(&client).name(), "OK");
+    }
+}
+
+#[test]
+fn a_refusal_whose_text_never_comes_is_not_waited_for() {
+    for http_status in [401, 403, 413, 500] {
+        for body in ["", "the beginning"] {
+            let head = format!("HTTP/1.1 {http_status} No\r\nContent-Length: 1000\r\n\r\n{body}");
+            let server = Server::builder().answering(move |_| Answer::raw(head.clone()).then(End::Hold)).start();
+            let client = server.client_with(json!({"timeout_ms": 20_000}));
+            in_time(|| {
+                let outcome = trigger(&client);
+                let (status, delivery) = match http_status {
+                    401 => ("UNAUTHORIZED", "rejected"),
+                    403 => ("FORBIDDEN", "rejected"),
+                    413 => ("PAYLOAD_TOO_LARGE", "rejected"),
+                    _ => ("SERVER_ERROR", "unknown"),
+                };
+                outcome.is(status, delivery);
+                let early = outcome.elapsed < Duration::from_millis(900);
+                if early { Ok(()) } else { Err(format!("{:?}: {outcome:?}", outcome.elapsed)) }
+            });
+        }
+    }
 }
 
 #[test]

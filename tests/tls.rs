@@ -216,6 +216,81 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
 }
 
 #[test]
+fn a_second_answer_in_a_record_of_its_own_is_no_answer_to_the_next_request() {
+    // The first fills a record to the last byte (RFC 8446, 5.1: 2^14), so that reading it leaves the second untouched.
+    const RECORD: usize = 16_384;
+    let authority = Authority::new();
+    for size in [RECORD - 1, RECORD, RECORD + 1, 2 * RECORD] {
+        let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let length = size - head(size - 45).len();
+        let body = format!("\"{}\"", "a".repeat(length - 2));
+        let first = format!("{}{body}", head(length));
+        assert_eq!(first.len(), size);
+        let stale = "HTTP/1.1 401 Stale\r\nContent-Length: 5\r\n\r\nstale";
+        for (what, answer) in [
+            ("together", Answer::raw(format!("{first}{stale}"))),
+            ("one after the other", Answer::raw(&*first).and(stale)),
+            ("and closed", Answer::raw(format!("{first}{stale}")).then(End::Close)),
+        ] {
+            let server = Server::builder().tls(authority.server(&["localhost"])).start();
+            server.next(answer);
+            let client = client(&server, &authority, json!({}));
+            trigger(&client).is_ok(&body);
+            let outcome = trigger(&client);
+            match outcome.name() {
+                // On a connection of its own.
+                "OK" => assert_eq!(server.connections(), 2, "{what} {size}"),
+                "NOT_SENT" => {}
+                // If the second came only when the next request was on its way, it can't be told from an answer to it; but
+                // here it was on its way before.
+                other => panic!("{what} {size}: {other}: {outcome:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_without_their_last_line_are_unknown_over_tls_too() {
+    let authority = Authority::new();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let client = client(&server, &authority, json!({}));
+    for chunks in
+        ["b\r\n{\"ok\":true}", "b\r\n{\"ok\":true}\r\n", "b\r\n{\"ok\":true}\r\n0", "b\r\n{\"ok\":true}\r\n0\r\n"]
+    {
+        for end in [End::Close, End::Cut, End::Reset] {
+            server.next(Answer::raw(format!("{head}{chunks}")).then(end));
+            let outcome = trigger(&client);
+            assert_eq!(
+                (outcome.name(), outcome.delivery()),
+                ("BAD_RESPONSE", "unknown"),
+                "{end:?} after {chunks:?}: {outcome:?}"
+            );
+        }
+    }
+    server.next(Answer::raw(format!("{head}b\r\n{{\"ok\":true}}\r\n0\r\n\r\n")));
+    trigger(&client).is_ok(r#"{"ok":true}"#);
+}
+
+#[test]
+fn a_ca_file_that_is_no_file_does_not_hang_a_call() {
+    let server = Server::start([]);
+    let pipe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{}.pem", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let client = server.client_with(json!({"ssl": true, "ca_file": pipe.to_str().unwrap(), "timeout_ms": 1000}));
+    // On a thread that may hang: nobody writes to this pipe.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(trigger(&client)));
+    let outcome = told.recv_timeout(support::PATIENCE);
+    let _ = std::fs::remove_file(pipe);
+    let outcome = outcome.expect("a call hangs on a pipe");
+    outcome.is("NOT_SENT", "not_sent").because("tls");
+    assert!(outcome.text("message").contains("ca_file"), "{outcome:?}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
 fn a_big_body_goes_up_and_an_early_refusal_is_heard() {
     const BIG: usize = 8 << 20;
     let authority = Authority::new();

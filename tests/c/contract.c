@@ -98,9 +98,10 @@ static int serve_one(Connection *connection, int number) {
   const char *head_end = strstr(connection->bytes, "\r\n\r\n");
   if (head_end == NULL) return 1;
   const char *length = strcasestr(connection->bytes, "\r\ncontent-length:");
-  NEED(length != NULL && length < head_end);
+  if (length > head_end) length = NULL;
+  NEED((length == NULL) == (strncmp(connection->bytes, "GET ", 4) == 0));
   const char *body = head_end + 4;
-  size_t whole = (size_t)(body - connection->bytes) + strtoul(length + 17, NULL, 10);
+  size_t whole = (size_t)(body - connection->bytes) + (length != NULL ? strtoul(length + 17, NULL, 10) : 0);
   if (connection->length < whole) return 1;
 
   char name[64] = "";
@@ -535,6 +536,371 @@ static void check_threads(unsigned short port) {
   pusher_free(client);
 }
 
+/* ---- every function with every argument ---- */
+
+enum { MOST_TEXTS = 4 };
+
+typedef struct {
+  const char *name;
+  int required;
+  const char *good;
+} Argument;
+
+typedef struct {
+  const char *name;
+  PusherStatus (*call)(const Pusher *client, const char *const *texts, char **out);
+  /* Of an error that comes before anything is sent. */
+  int delivery;
+  int signs;
+  Argument arguments[MOST_TEXTS];
+} Function;
+
+static PusherStatus trigger(const Pusher *c, const char *const *t, char **out) {
+  return pusher_trigger(c, t[0], t[1], t[2], t[3], out);
+}
+static PusherStatus trigger_batch(const Pusher *c, const char *const *t, char **out) {
+  return pusher_trigger_batch(c, t[0], t[1], out);
+}
+static PusherStatus send_to_user(const Pusher *c, const char *const *t, char **out) {
+  return pusher_send_to_user(c, t[0], t[1], t[2], t[3], out);
+}
+static PusherStatus terminate(const Pusher *c, const char *const *t, char **out) {
+  return pusher_terminate_user_connections(c, t[0], t[1], out);
+}
+static PusherStatus channels_info(const Pusher *c, const char *const *t, char **out) {
+  return pusher_channels_info(c, t[0], t[1], t[2], out);
+}
+static PusherStatus channel_info(const Pusher *c, const char *const *t, char **out) {
+  return pusher_channel_info(c, t[0], t[1], t[2], out);
+}
+static PusherStatus users_info(const Pusher *c, const char *const *t, char **out) {
+  return pusher_users_info(c, t[0], t[1], out);
+}
+static PusherStatus get(const Pusher *c, const char *const *t, char **out) {
+  return pusher_get(c, t[0], t[1], t[2], out);
+}
+static PusherStatus post(const Pusher *c, const char *const *t, char **out) {
+  return pusher_post(c, t[0], t[1], t[2], t[3], out);
+}
+static PusherStatus authenticate(const Pusher *c, const char *const *t, char **out) {
+  return pusher_authenticate(c, t[0], t[1], t[2], out);
+}
+static PusherStatus authenticate_user(const Pusher *c, const char *const *t, char **out) {
+  return pusher_authenticate_user(c, t[0], t[1], out);
+}
+
+#define OPTIONS {"options", 0, "{\"timeout_ms\":5000}"}
+#define EVENT_OPTIONS {"options", 0, "{\"socket_id\":\"1.2\",\"info\":\"user_count\"}"}
+#define EVENT {"event", 1, "ok"}
+#define DATA {"data", 1, "{\"a\":1}"}
+#define ATTRIBUTES {"attributes", 0, "user_count"}
+
+static const Function functions[] = {
+    {"trigger", trigger, PUSHER_DELIVERY_NOT_SENT, 0, {{"channels", 1, "[\"a\",\"b\"]"}, EVENT, DATA, EVENT_OPTIONS}},
+    {"trigger_batch", trigger_batch, PUSHER_DELIVERY_NOT_SENT, 0,
+     {{"events", 1, "[{\"channel\":\"c\",\"name\":\"e\",\"data\":[1]}]"}, OPTIONS}},
+    {"send_to_user", send_to_user, PUSHER_DELIVERY_NOT_SENT, 0, {{"user_id", 1, "7"}, EVENT, DATA, EVENT_OPTIONS}},
+    {"terminate_user_connections", terminate, PUSHER_DELIVERY_NOT_SENT, 0, {{"user_id", 1, "7"}, OPTIONS}},
+    {"channels_info", channels_info, 0, 0, {{"prefix_filter", 0, "presence-"}, ATTRIBUTES, OPTIONS}},
+    {"channel_info", channel_info, 0, 0, {{"channel", 1, "c"}, ATTRIBUTES, OPTIONS}},
+    {"users_info", users_info, 0, 0, {{"channel", 1, "presence-c"}, OPTIONS}},
+    {"get", get, 0, 0, {{"path", 1, "/channels"}, {"params", 0, "{\"info\":\"a b&\"}"}, OPTIONS}},
+    {"post", post, PUSHER_DELIVERY_NOT_SENT, 0,
+     {{"path", 1, "/events"}, {"params", 0, "{\"n\":1}"}, {"body", 0, "{\"b\":[]}"}, OPTIONS}},
+    {"authenticate", authenticate, 0, 1,
+     {{"channel", 1, "presence-c"}, {"socket_id", 1, "1.2"}, {"channel_data", 1, "{\"user_id\":\"7\"}"}}},
+    {"authenticate_user", authenticate_user, 0, 1, {{"socket_id", 1, "1.2"}, {"user_data", 1, "{\"id\":\"7\"}"}}},
+};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+/* Good texts, and how many there are. */
+static size_t good_texts(const Function *function, const char **texts) {
+  size_t count = 0;
+  for (size_t i = 0; i < MOST_TEXTS; i++) {
+    texts[i] = function->arguments[i].good;
+    if (texts[i] != NULL) count++;
+  }
+  return count;
+}
+
+static void expect_call(const Function *function, const Pusher *client, const char **texts, const char *wrong) {
+  char *out = &stale;
+  PusherStatus status = function->call(client, texts, &out);
+  char *needle = wrong != NULL ? text("\"argument\":\"%s\"", wrong) : text(function->signs ? "\"auth\":\"k:" : "{}");
+  PusherStatus wanted = wrong != NULL ? PUSHER_STATUS_INVALID_ARGUMENT : PUSHER_STATUS_OK;
+  expect(function->name, status, out, wanted, wrong != NULL ? function->delivery : 0, needle);
+  free(needle);
+  CHECK(function->call(client, texts, NULL) == wanted, "%s without out", function->name);
+}
+
+static void check_functions(unsigned short port) {
+  static char too_long[1 << 16];
+  memset(too_long, ' ', sizeof too_long - 1);
+  Pusher *client = client_of(port, "");
+  for (size_t f = 0; f < FUNCTIONS; f++) {
+    const Function *function = &functions[f];
+    const char *texts[MOST_TEXTS];
+    size_t count = good_texts(function, texts);
+    expect_call(function, client, texts, NULL);
+    expect_call(function, NULL, texts, "client");
+    for (size_t i = 0; i < count; i++) {
+      const char *name = function->arguments[i].name, *good = texts[i];
+      texts[i] = NULL;
+      expect_call(function, client, texts, function->arguments[i].required ? name : NULL);
+      const char *wrong[] = {"", "\xff", "{\"a\":\"\xc0\x80\"}", too_long};
+      for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+        texts[i] = wrong[w];
+        expect_call(function, client, texts, name);
+      }
+      texts[i] = good;
+    }
+    const char *nothing[MOST_TEXTS] = {NULL};
+    expect_call(function, NULL, nothing, "client");
+  }
+  pusher_free(client);
+}
+
+static void check_webhooks(unsigned short port) {
+  static const struct {
+    const char *key, *signature, *body;
+    size_t length;
+    PusherStatus status;
+    const char *needle;
+  } cases[] = {
+      {"k", "00", NULL, 0, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+      {"k", "00", "{}", 0, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+      {"k", "00", "{}", 2, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+      {"k", "\xff", "\xff\0", 2, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+      {"\xff", "00", "{}", 2, PUSHER_STATUS_WEBHOOK_INVALID, "\"key\""},
+      {NULL, "00", "{}", 2, PUSHER_STATUS_WEBHOOK_INVALID, "\"key\""},
+      {"k", NULL, "{}", 2, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+      {NULL, NULL, NULL, 0, PUSHER_STATUS_WEBHOOK_INVALID, "\"key\""},
+      {"k", "00", NULL, 1, PUSHER_STATUS_INVALID_ARGUMENT, "\"body\""},
+      {"k", "00", NULL, SIZE_MAX, PUSHER_STATUS_INVALID_ARGUMENT, "\"body\""},
+      {"k", "00", "{}", SIZE_MAX, PUSHER_STATUS_INVALID_ARGUMENT, "\"body\""},
+      /* HMAC-SHA256 with the secret "canary". */
+      {"k", "SIGNATURE", "{\"events\":[]}", 13, PUSHER_STATUS_OK, "{\"events\":[]}"},
+      {"k", "SIGNATURE", "{\"events\":[]}", 12, PUSHER_STATUS_WEBHOOK_INVALID, "\"signature\""},
+  };
+  static const char right[] = "1c6388b7c65902328034e30b6ef88467a54fbacd830cfdb6082d8ef181687041";
+  Pusher *client = client_of(port, ",\"webhook_max_age_ms\":0");
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *out = &stale;
+    const char *signature = cases[i].signature;
+    if (signature != NULL && strcmp(signature, "SIGNATURE") == 0) signature = right;
+    /* Of exactly this size, so that valgrind sees a byte too many. */
+    uint8_t *body = NULL;
+    if (cases[i].body != NULL && cases[i].length < 100) {
+      body = malloc(cases[i].length + (cases[i].length == 0));
+      NEED(body != NULL);
+      memcpy(body, cases[i].body, cases[i].length);
+    }
+    const uint8_t *given = body != NULL ? body : (const uint8_t *)cases[i].body;
+    PusherStatus status = pusher_validate_webhook(client, cases[i].key, signature, given, cases[i].length, &out);
+    expect("a webhook", status, out, cases[i].status, 0, cases[i].needle);
+    CHECK(pusher_validate_webhook(client, cases[i].key, signature, given, cases[i].length, NULL) == cases[i].status, "%zu", i);
+    free(body);
+  }
+  char *out = &stale;
+  PusherStatus status = pusher_validate_webhook(NULL, NULL, NULL, NULL, 0, &out);
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  pusher_free(client);
+}
+
+/* Reads all of a request. */
+static void read_request(const PusherRequest *request, const char *method) {
+  size_t count = pusher_request_header_count(request), length = 77;
+  CHECK(strcmp(pusher_request_method(request), method) == 0, "%s", pusher_request_method(request));
+  CHECK(strstr(pusher_request_url(request), "auth_signature=") != NULL, "no signature");
+  CHECK(count == 3, "%zu", count);
+  for (size_t i = 0; i < count + 2; i++) {
+    const char *name = &stale, *value = &stale;
+    CHECK(pusher_request_header(request, i, NULL, NULL) == (i < count), "header %zu", i);
+    CHECK(pusher_request_header(request, i, &name, NULL) == (i < count), "header %zu", i);
+    CHECK(pusher_request_header(request, i, NULL, &value) == (i < count), "header %zu", i);
+    CHECK(i < count ? strlen(name) > 0 && strlen(value) > 0 : name == NULL && value == NULL, "header %zu", i);
+  }
+  CHECK(pusher_request_header(request, SIZE_MAX, NULL, NULL) == 0, "the last header");
+  const uint8_t *body = pusher_request_body(request, &length);
+  CHECK(body == pusher_request_body(request, NULL) && strlen((const char *)body) == length, "length %zu", length);
+  CHECK((length == 0) == (strcmp(method, "GET") == 0), "length %zu", length);
+  CHECK(pusher_request_timeout_ms(request) > 0 && pusher_request_timeout_ms(request) <= 5000, "time");
+}
+
+static void check_requests(unsigned short port) {
+  Pusher *client = client_of(port, "");
+  for (size_t f = 0; f < FUNCTIONS; f++) {
+    const Function *function = &functions[f];
+    const char *texts[MOST_TEXTS];
+    size_t count = good_texts(function, texts);
+    char *out = &stale;
+    PusherRequest *request = (PusherRequest *)&stale;
+    PusherStatus status = pusher_prepare(client, function->name, texts, count, &request, &out);
+    if (function->signs) {
+      expect(function->name, status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"call\"");
+      CHECK(request == NULL, "%s", function->name);
+      continue;
+    }
+    CHECK(status == PUSHER_STATUS_OK && out == NULL && request != NULL, "%s", function->name);
+    read_request(request, function->delivery != 0 ? "POST" : "GET");
+    PusherResponse *response = pusher_response_new();
+    pusher_response_set(response, 200, (const uint8_t *)"{\"a\":1}", 7);
+    pusher_response_set_header(response, "Content-Length", "7");
+    status = pusher_finish(client, request, response, (out = &stale, &out));
+    expect(function->name, status, out, PUSHER_STATUS_OK, 0, "{\"a\":1}");
+    status = pusher_finish(client, request, response, (out = &stale, &out));
+    expect("finished twice", status, out, PUSHER_STATUS_INVALID_STATE, 0, "\"request\"");
+    CHECK(pusher_finish(client, request, response, NULL) == PUSHER_STATUS_INVALID_STATE, "without out");
+    pusher_response_free(response);
+    pusher_request_free(request);
+
+    /* Too many, and every place NULL that may be or may not. */
+    const char *many[MOST_TEXTS + 3] = {NULL};
+    status = pusher_prepare(client, function->name, many, MOST_TEXTS + 3, &request, (out = &stale, &out));
+    expect("too many", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"count\"");
+    status = pusher_prepare(NULL, function->name, texts, count, &request, (out = &stale, &out));
+    expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"client\"");
+    status = pusher_prepare(client, function->name, NULL, 1, &request, (out = &stale, &out));
+    expect("no texts", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"arguments\"");
+    status = pusher_prepare(client, function->name, texts, SIZE_MAX, &request, (out = &stale, &out));
+    expect("no end", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"arguments\"");
+    status = pusher_prepare(client, function->name, texts, count, NULL, (out = &stale, &out));
+    expect("no place", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"request\"");
+    CHECK(pusher_prepare(client, function->name, texts, count, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "neither");
+    CHECK(request == NULL, "%s", function->name);
+    many[0] = "\xff";
+    CHECK(pusher_prepare(client, function->name, many, 1, &request, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "UTF-8");
+    CHECK(pusher_prepare(client, function->name, texts, count, &request, NULL) == PUSHER_STATUS_OK, "without out");
+    pusher_request_free(request);
+  }
+  char *out = &stale;
+  PusherRequest *request = (PusherRequest *)&stale;
+  PusherStatus status = pusher_prepare(client, NULL, NULL, 0, &request, &out);
+  expect("no call", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"call\"");
+  status = pusher_prepare(client, "channels_info", NULL, 0, &request, (out = &stale, &out));
+  CHECK(status == PUSHER_STATUS_OK && out == NULL, "(NULL, 0)");
+
+  /* What is NULL is named, and the request is still to be finished. */
+  PusherResponse *response = pusher_response_new();
+  status = pusher_finish(NULL, request, response, (out = &stale, &out));
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  status = pusher_finish(client, NULL, response, (out = &stale, &out));
+  expect("no request", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"request\"");
+  status = pusher_finish(client, request, NULL, (out = &stale, &out));
+  expect("no response", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"response\"");
+  CHECK(pusher_finish(NULL, NULL, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
+  pusher_response_set(response, 200, NULL, 1);
+  pusher_response_set(response, 200, (const uint8_t *)"x", SIZE_MAX);
+  pusher_response_fail(response, PUSHER_DELIVERY_NOT_SENT, "\xff", "\xff");
+  pusher_response_fail(response, -1, NULL, NULL);
+  pusher_response_set_header(response, NULL, NULL);
+  pusher_response_set_header(response, "\xff", "\xff");
+  pusher_response_set_header(response, "Retry-After", "7");
+  pusher_response_set(response, 429, NULL, 0);
+  status = pusher_finish(client, request, response, (out = &stale, &out));
+  expect("slow down", status, out, PUSHER_STATUS_RATE_LIMITED, 0, "7000");
+
+  /* It outlives its client. */
+  PusherRequest *orphan = NULL;
+  CHECK(pusher_prepare(client, "channels_info", NULL, 0, &orphan, NULL) == PUSHER_STATUS_OK, "an orphan");
+  pusher_free(client);
+  read_request(request, "GET");
+  read_request(orphan, "GET");
+  pusher_request_free(request);
+  pusher_request_free(orphan);
+  pusher_response_free(response);
+
+  /* NULL is fine for all of these. */
+  size_t length = 7;
+  const char *name = &stale, *value = &stale;
+  CHECK(pusher_request_method(NULL) == NULL && pusher_request_url(NULL) == NULL, "NULL");
+  CHECK(pusher_request_header_count(NULL) == 0 && pusher_request_header(NULL, 0, &name, &value) == 0, "NULL");
+  CHECK(name == NULL && value == NULL, "NULL");
+  CHECK(pusher_request_body(NULL, &length) == NULL && length == 0 && pusher_request_body(NULL, NULL) == NULL, "NULL");
+  CHECK(pusher_request_timeout_ms(NULL) == 0, "NULL");
+  pusher_response_set(NULL, 200, NULL, 0);
+  pusher_response_set_header(NULL, "a", "b");
+  pusher_response_fail(NULL, 1, NULL, NULL);
+  pusher_request_free(NULL);
+  pusher_response_free(NULL);
+}
+
+/* What a hook was called with. Each is of malloc, so that what is not released is found. */
+typedef struct {
+  int calls;
+  int *drops;
+  pthread_t thread;
+} Hook;
+
+static Hook *hook(int *drops) {
+  Hook *made = calloc(1, sizeof *made);
+  NEED(made != NULL);
+  made->drops = drops;
+  return made;
+}
+
+static void drop_hook(void *data) {
+  ++*((Hook *)data)->drops;
+  free(data);
+}
+
+static void send_nowhere(void *data, const PusherRequest *request, PusherResponse *response) {
+  Hook *hook = data;
+  hook->calls++;
+  hook->thread = pthread_self();
+  read_request(request, pusher_request_method(request));
+  pusher_response_set(response, 200, (const uint8_t *)"{}", 2);
+}
+
+static void log_nothing(void *data, int32_t level, const char *message, const char *fields) {
+  Hook *hook = data;
+  hook->calls++;
+  CHECK(level >= PUSHER_LOG_LEVEL_ERROR && level <= PUSHER_LOG_LEVEL_DEBUG, "%d", level);
+  CHECK(strlen(message) > 0 && fields[0] == '{' && strstr(fields, "canary") == NULL, "%s %s", message, fields);
+}
+
+static void check_hooks(unsigned short port) {
+  int drops = 0;
+  char *out = &stale;
+  PusherStatus status = pusher_set_transport(NULL, send_nowhere, hook(&drops), drop_hook, &out);
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  status = pusher_set_log(NULL, log_nothing, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  Pusher *client = client_of(port, ",\"log_level\":\"debug\"");
+  status = pusher_set_transport(client, NULL, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("no function", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"send\"");
+  status = pusher_set_log(client, NULL, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("no function", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"log\"");
+  CHECK(drops == 4, "%d", drops);
+  CHECK(pusher_set_transport(NULL, NULL, NULL, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
+  CHECK(pusher_set_log(NULL, NULL, NULL, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
+
+  Hook *transport = hook(&drops), *log = hook(&drops);
+  CHECK(pusher_set_transport(client, send_nowhere, transport, drop_hook, (out = &stale, &out)) == PUSHER_STATUS_OK, "set");
+  CHECK(out == NULL, "out");
+  CHECK(pusher_set_log(client, log_nothing, log, drop_hook, NULL) == PUSHER_STATUS_OK, "set");
+  status = pusher_set_transport(client, send_nowhere, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("twice", status, out, PUSHER_STATUS_INVALID_STATE, 0, "INVALID_STATE");
+  CHECK(drops == 5, "%d", drops);
+  for (size_t f = 0; f < FUNCTIONS; f++) {
+    const char *texts[MOST_TEXTS];
+    good_texts(&functions[f], texts);
+    expect_call(&functions[f], client, texts, NULL);
+  }
+  CHECK(transport->calls == 2 * (FUNCTIONS - 2) && log->calls >= transport->calls, "%d %d", transport->calls, log->calls);
+  CHECK(pthread_equal(transport->thread, pthread_self()), "another thread");
+  status = pusher_set_log(client, log_nothing, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("too late", status, out, PUSHER_STATUS_INVALID_STATE, 0, "INVALID_STATE");
+  CHECK(drops == 6, "%d", drops);
+  pusher_free(client);
+  CHECK(drops == 8, "%d", drops);
+
+  /* One that has nothing to release. */
+  client = client_of(port, "");
+  CHECK(pusher_set_log(client, log_nothing, NULL, NULL, NULL) == PUSHER_STATUS_OK, "no drop");
+  pusher_free(client);
+}
+
 static int check_all(void) {
   const char *names[] = {"PUSHER_URL",    "PUSHER_APP_ID",  "PUSHER_KEY",         "PUSHER_APP_KEY", "PUSHER_SECRET", "PUSHER_APP_SECRET",
                          "PUSHER_CLUSTER", "PUSHER_HOST",    "PUSHER_APP_CLUSTER", "PUSHER_PORT",    "PUSHER_SCHEME"};
@@ -552,6 +918,10 @@ static int check_all(void) {
   pthread_t thread;
   NEED(pthread_create(&thread, NULL, serve, &server) == 0);
   check_environment(server.port);
+  check_functions(server.port);
+  check_webhooks(server.port);
+  check_requests(server.port);
+  check_hooks(server.port);
   check_answers(server.port);
   check_network(server.port);
   check_that_nothing_is_signalled(server.port);

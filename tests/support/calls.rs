@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pusher::ffi;
@@ -16,6 +17,12 @@ pub const APP_ID: &str = "4711";
 pub const KEY: &str = "test-key_1";
 /// Its secret, with characters that each encoding writes in another way.
 pub const SECRET: &str = "s3cr3t/Canary+&=%é";
+/// The 32 bytes of the master key of those tests that encrypt.
+pub const MASTER_KEY: &str = "m4st3r-Key-Canary-0123456789/+ü";
+/// The password of a proxy.
+pub const PROXY_PASSWORD: &str = "pr0xy/Canary?&é";
+/// The secret of a webhook token beside the application's own.
+pub const WEBHOOK_SECRET: &str = "w3bh00k/Canary&+";
 
 /// What a call returned.
 #[derive(Clone, Debug)]
@@ -30,7 +37,7 @@ pub struct Outcome {
 
 /// A client made by `pusher_new`, freed when it is dropped.
 #[derive(Debug)]
-pub struct Client(NonNull<c_void>);
+pub struct Client(pub(super) NonNull<c_void>);
 
 // SAFETY: that is what the library promises of its clients.
 unsafe impl Send for Client {}
@@ -151,7 +158,7 @@ fn trigger(client: *mut c_void, texts: [Option<&[u8]>; 4]) -> Outcome {
 
 /// Makes a call that writes to `out`, and takes what it wrote.
 #[track_caller]
-fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
+pub(super) fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
     let stale: *mut c_char = NonNull::dangling().as_ptr();
     let mut out = stale;
     let start = Instant::now();
@@ -171,11 +178,11 @@ fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
     outcome
 }
 
-fn c_string(bytes: &[u8]) -> CString {
+pub(super) fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes).expect("a C string can't hold a NUL")
 }
 
-fn pointer(text: Option<&CStr>) -> *const c_char {
+pub(super) fn pointer(text: Option<&CStr>) -> *const c_char {
     text.map_or(ptr::null(), CStr::as_ptr)
 }
 
@@ -302,6 +309,9 @@ impl Outcome {
         assert_ne!(self.name(), "?", "{self:?}");
         assert_ne!(self.name(), "INTERNAL", "{self:?}");
         if self.status == 0 {
+            // A result may hold a signature, but nothing that makes one.
+            let leaked = self.document.as_deref().and_then(secret_in);
+            assert_eq!(leaked, None, "{self:?}");
             return;
         }
         const FIELDS: [&str; 10] = [
@@ -334,32 +344,69 @@ impl Outcome {
     }
 }
 
-/// The secret in one of its spellings, or a signature, if `document` has it.
+/// A secret in one of its spellings, or a signature, if `document` has it.
 pub fn leak(document: &str) -> Option<&'static str> {
-    // Once as it stands, and once with the escapes of JSON resolved.
-    let mut texts = vec![document.to_owned()];
-    if let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(document) {
-        let values = fields.values().flat_map(|error| error.as_object().into_iter().flatten());
-        texts.extend(values.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
-    }
     let is_digest = |word: &str| {
         word.len() >= 64
             && word.contains(|c: char| c.is_ascii_digit())
             && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
-    for text in texts {
-        if let Some((_, what)) = spellings().into_iter().find(|(spelling, _)| text.contains(spelling)) {
-            return Some(what);
-        }
-        if text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_digest) {
-            return Some("what looks like a signature");
-        }
-    }
-    None
+    let has_digest = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_digest);
+    secret_in(document).or_else(|| texts(document).iter().any(|text| has_digest(text)).then_some("a signature"))
 }
 
-fn spellings() -> Vec<(String, &'static str)> {
-    let bytes = SECRET.as_bytes();
+/// A secret in one of its spellings, if `document` has it.
+pub fn secret_in(document: &str) -> Option<&'static str> {
+    let texts = texts(document);
+    let (_, what) = spellings().iter().find(|(spelling, _)| texts.iter().any(|text| text.contains(spelling)))?;
+    Some(what)
+}
+
+/// A document as it stands, and its texts with the escapes of JSON resolved.
+fn texts(document: &str) -> Vec<String> {
+    fn collect(value: Value, texts: &mut Vec<String>) {
+        match value {
+            Value::String(text) => texts.push(text),
+            Value::Array(values) => values.into_iter().for_each(|value| collect(value, texts)),
+            Value::Object(members) => members.into_iter().for_each(|(key, value)| {
+                texts.push(key);
+                collect(value, texts);
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut texts = vec![document.to_owned()];
+    // Some tests run on little stack, and serde_json pays for depth with it.
+    let depth = document.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if let Some(value) = (depth < 50).then(|| serde_json::from_str(document).ok()).flatten() {
+        collect(value, &mut texts);
+    }
+    texts
+}
+
+fn spellings() -> &'static [(String, &'static str)] {
+    static ALL: OnceLock<Vec<(String, &str)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let secrets = [
+            (SECRET, "the secret"),
+            (MASTER_KEY, "the master key"),
+            (PROXY_PASSWORD, "the proxy's password"),
+            (WEBHOOK_SECRET, "a webhook token's secret"),
+        ];
+        let mut all: Vec<(String, &str)> = secrets
+            .into_iter()
+            .flat_map(|(secret, what)| spellings_of(secret.as_bytes()).into_iter().map(move |text| (text, what)))
+            .collect();
+        // However their special characters are written, these are not.
+        for part in ["s3cr3t", "m4st3r", "pr0xy", "w3bh00k", "Canary"] {
+            all.push((part.to_owned(), "a part of a secret"));
+        }
+        all
+    })
+}
+
+/// How `bytes` may be written: plain, in hex, in base64, as in a URL.
+pub fn spellings_of(bytes: &[u8]) -> Vec<String> {
     let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let percent = |kept: &[u8]| -> String {
         let one = |b: &u8| {
@@ -367,22 +414,15 @@ fn spellings() -> Vec<(String, &'static str)> {
         };
         bytes.iter().map(one).collect()
     };
-    let mut all = vec![
-        (SECRET.to_owned(), "the secret"),
-        // However its special characters are written, these are not.
-        ("s3cr3t".to_owned(), "the beginning of the secret"),
-        ("Canary".to_owned(), "a part of the secret"),
-        (lower.to_uppercase(), "the secret in hex"),
-        (lower, "the secret in hex"),
-        (percent(b""), "the secret as in a URL"),
-        (percent(b"-._~"), "the secret as in a URL"),
-        (percent(b"/+&="), "the secret as in a URL"),
-    ];
-    // Wherever it begins within a group of three bytes.
+    let mut all = vec![lower.to_uppercase(), lower, percent(b""), percent(b"-._~"), percent(b"/+&=")];
+    all.extend(std::str::from_utf8(bytes).map(str::to_owned));
+    // Wherever it begins within a group of three bytes, and in both alphabets.
     for skipped in 0..3 {
         let shifted = [vec![0; skipped], bytes.to_vec()].concat();
         let encoded = base64(&shifted);
-        all.push((encoded[4..encoded.len() - 4].to_owned(), "the secret in base64"));
+        let inner = encoded[4..encoded.len() - 4].to_owned();
+        all.push(inner.replace('+', "-").replace('/', "_"));
+        all.push(inner);
     }
     all
 }
@@ -397,4 +437,26 @@ pub fn base64(bytes: &[u8]) -> String {
         (0..4).map(digit).collect()
     };
     bytes.chunks(3).flat_map(group).collect()
+}
+
+/// What base64 with padding stands for.
+#[track_caller]
+pub fn base64_decoded(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        other => panic!("{:?} is no base64", char::from(other)),
+    };
+    assert_eq!(text.len() % 4, 0, "{text} has no padding");
+    let digits = text.trim_end_matches('=').as_bytes();
+    assert!(text.len() - digits.len() <= 2, "{text} has too much padding");
+    let group = |chunk: &[u8]| {
+        let number = chunk.iter().fold(0u32, |number, byte| number << 6 | u32::from(digit(*byte)));
+        let bytes = (number << (6 * (4 - chunk.len()))).to_be_bytes();
+        bytes[1..chunk.len()].to_vec()
+    };
+    digits.chunks(4).flat_map(group).collect()
 }

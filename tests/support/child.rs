@@ -2,6 +2,7 @@
 //!
 //! `set_var` is no way: other threads of the test binary may be reading the environment.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -23,7 +24,7 @@ pub fn tell(line: &str) {
 
 /// Runs the test with this name in a child process that has these variables, and hands back what it told.
 #[track_caller]
-pub fn run(test: &str, variables: &[(&str, &str)]) -> Vec<String> {
+pub fn run<T: AsRef<OsStr>>(test: &str, variables: &[(&str, T)]) -> Vec<String> {
     let mut command = Command::new(env::current_exe().unwrap());
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
@@ -34,7 +35,7 @@ pub fn run(test: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let mut child = command
         .args(["--exact", test, "--nocapture"])
         .env(MARK, "1")
-        .envs(variables.iter().copied())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

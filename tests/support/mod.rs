@@ -7,11 +7,17 @@
 
 pub mod calls;
 pub mod child;
+pub mod functions;
+pub mod hooks;
+pub mod random;
+pub mod secretbox;
 pub mod server;
 pub mod signature;
 pub mod tls;
 
-pub use calls::{APP_ID, Client, KEY, Outcome, SECRET, config};
+pub use calls::{APP_ID, Client, KEY, MASTER_KEY, Outcome, PROXY_PASSWORD, SECRET, WEBHOOK_SECRET, config};
+pub use hooks::{Reply, Request, Snapshot};
+pub use random::Random;
 pub use server::{Answer, End, Server};
 
 use std::time::Duration;
@@ -24,4 +30,10 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub fn in_time(attempt: impl Fn() -> Result<(), String>) {
     let failures: Vec<String> = (0..3).map_while(|_| attempt().err()).collect();
     assert!(failures.len() < 3, "three times in a row: {failures:?}");
+}
+
+/// The time on the wall in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
 }

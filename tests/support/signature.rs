@@ -18,7 +18,8 @@ pub fn md5_hex(bytes: &[u8]) -> String {
     hex(&md5_of_the_tests::compute(bytes).0)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -61,6 +62,10 @@ fn percent_decoded(text: &str) -> Result<String, String> {
 /// Whether a server would take this request; if not, why not. `path` is what was signed.
 pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, secret: &str) -> Result<(), String> {
     let parameters = parameters(query)?;
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    if names.last() != Some(&"auth_signature") || !names[..names.len() - 1].is_sorted() {
+        return Err(format!("the parameters are not in order: {names:?}"));
+    }
     let mut by_key = BTreeMap::new();
     for (name, value) in &parameters {
         if by_key.insert(name.as_str(), value.as_str()).is_some() {
@@ -81,7 +86,8 @@ pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, sec
         return Err(format!("the clock is off: {timestamp} at {now}"));
     }
     match (method, by_key.get("body_md5")) {
-        ("GET", None) => {}
+        ("GET", None) if body.is_empty() => {}
+        ("GET", None) => return Err("a body on a GET".to_owned()),
         ("GET", Some(_)) => return Err("body_md5 on a GET".to_owned()),
         (_, None) => return Err("no body_md5".to_owned()),
         (_, Some(md5)) if **md5 == md5_hex(body) => {}

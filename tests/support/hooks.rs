@@ -1,0 +1,396 @@
+//! Requests that are prepared, and what callers hang into a client.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use pusher::ffi::{self, PusherRequest, PusherResponse};
+
+use super::calls::{self, Client, Outcome};
+use super::signature;
+
+/// What can be read of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `POST` or `GET`.
+    pub method: String,
+    /// The whole URL.
+    pub url: String,
+    /// Its headers in their order.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What is left of its time.
+    pub timeout_ms: u32,
+}
+
+impl Snapshot {
+    /// Reads all of a request, and holds that the ways to read it agree.
+    fn of(request: *const PusherRequest) -> Snapshot {
+        // SAFETY: the request lives for this call, and its texts as long.
+        unsafe {
+            let text = |text: *const c_char| CStr::from_ptr(text).to_str().unwrap().to_owned();
+            let count = ffi::pusher_request_header_count(request);
+            let header = |index: usize| {
+                let (mut name, mut value) = (ptr::null(), ptr::null());
+                assert_eq!(ffi::pusher_request_header(request, index, &raw mut name, &raw mut value), 1);
+                assert_eq!(ffi::pusher_request_header(request, index, ptr::null_mut(), ptr::null_mut()), 1);
+                (text(name), text(value))
+            };
+            for index in [count, count + 1, usize::MAX] {
+                let stale: *const c_char = NonNull::dangling().as_ptr();
+                let (mut name, mut value) = (stale, stale);
+                assert_eq!(ffi::pusher_request_header(request, index, &raw mut name, &raw mut value), 0);
+                assert!(name.is_null() && value.is_null());
+            }
+            let mut length = usize::MAX;
+            let body = ffi::pusher_request_body(request, &raw mut length);
+            assert_eq!(body, ffi::pusher_request_body(request, ptr::null_mut()));
+            // With the NUL behind it.
+            let bytes = std::slice::from_raw_parts(body, length + 1);
+            assert_eq!(bytes[length], 0);
+            Snapshot {
+                method: text(ffi::pusher_request_method(request)),
+                url: text(ffi::pusher_request_url(request)),
+                headers: (0..count).map(header).collect(),
+                body: bytes[..length].to_vec(),
+                timeout_ms: ffi::pusher_request_timeout_ms(request),
+            }
+        }
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &str {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        &rest[rest.find('/').unwrap_or(rest.len())..]
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    /// The query.
+    pub fn query(&self) -> &str {
+        self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The signature.
+    pub fn signature(&self) -> &str {
+        self.query().split("auth_signature=").nth(1).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The URL without what changes from second to second.
+    pub fn timeless(&self) -> String {
+        let kept = |pair: &&str| !pair.starts_with("auth_timestamp=") && !pair.starts_with("auth_signature=");
+        format!("{}?{}", self.path(), self.query().split('&').filter(kept).collect::<Vec<_>>().join("&"))
+    }
+
+    /// Holds that a server with this application would take it.
+    pub fn verify(&self, key: &str, secret: &str) -> Result<(), String> {
+        signature::verify(&self.method, self.path(), self.query(), &self.body, key, secret)
+    }
+}
+
+/// A request that was prepared, freed when it is dropped.
+#[derive(Debug)]
+pub struct Request(NonNull<PusherRequest>);
+
+impl Request {
+    /// What can be read of it.
+    pub fn read(&self) -> Snapshot {
+        Snapshot::of(self.0.as_ptr())
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        // SAFETY: it came from pusher_prepare, and nothing uses it any more.
+        unsafe { ffi::pusher_request_free(self.0.as_ptr()) };
+    }
+}
+
+/// What came of a request: one of our own, or one that a transport was handed.
+#[derive(Debug)]
+pub struct Reply {
+    pointer: *mut PusherResponse,
+    own: bool,
+}
+
+impl Reply {
+    /// One with nothing set.
+    pub fn new() -> Reply {
+        Reply { pointer: ffi::pusher_response_new(), own: true }
+    }
+
+    /// Sets an answer.
+    pub fn set(&self, http_status: i32, body: &[u8]) -> &Reply {
+        self.set_raw(http_status, body.as_ptr(), body.len())
+    }
+
+    /// Sets an answer whose body is whatever it is.
+    pub fn set_raw(&self, http_status: i32, body: *const u8, length: usize) -> &Reply {
+        // SAFETY: the response lives; a body that is not as long is found before it is read.
+        unsafe { ffi::pusher_response_set(self.pointer, http_status, body, length) };
+        self
+    }
+
+    /// Sets a header; `None` is NULL.
+    pub fn header(&self, name: Option<&[u8]>, value: Option<&[u8]>) -> &Reply {
+        let [name, value] = [name, value].map(|text| text.map(calls::c_string));
+        let (name, value) = (calls::pointer(name.as_deref()), calls::pointer(value.as_deref()));
+        // SAFETY: the response lives, and so do the texts.
+        unsafe { ffi::pusher_response_set_header(self.pointer, name, value) };
+        self
+    }
+
+    /// Says that it failed; `None` is NULL.
+    pub fn fail(&self, delivery: i32, cause: Option<&[u8]>, message: Option<&[u8]>) -> &Reply {
+        let [cause, message] = [cause, message].map(|text| text.map(calls::c_string));
+        let (cause, message) = (calls::pointer(cause.as_deref()), calls::pointer(message.as_deref()));
+        // SAFETY: as above.
+        unsafe { ffi::pusher_response_fail(self.pointer, delivery, cause, message) };
+        self
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.own {
+            // SAFETY: it came from pusher_response_new, and nothing uses it any more.
+            unsafe { ffi::pusher_response_free(self.pointer) };
+        }
+    }
+}
+
+/// The functions of requests and responses do no harm on NULL.
+pub fn read_and_set_null() {
+    let nothing: *const PusherRequest = ptr::null();
+    let stale: *const c_char = NonNull::dangling().as_ptr();
+    let (mut name, mut value, mut length) = (stale, stale, 7);
+    let reply = Reply { pointer: ptr::null_mut(), own: true };
+    // SAFETY: each function is documented for NULL.
+    unsafe {
+        assert!(ffi::pusher_request_method(nothing).is_null());
+        assert!(ffi::pusher_request_url(nothing).is_null());
+        assert_eq!(ffi::pusher_request_header_count(nothing), 0);
+        assert_eq!(ffi::pusher_request_header(nothing, 0, &raw mut name, &raw mut value), 0);
+        assert!(name.is_null() && value.is_null());
+        assert_eq!(ffi::pusher_request_header(nothing, 0, ptr::null_mut(), ptr::null_mut()), 0);
+        assert!(ffi::pusher_request_body(nothing, &raw mut length).is_null());
+        assert_eq!(length, 0);
+        assert!(ffi::pusher_request_body(nothing, ptr::null_mut()).is_null());
+        assert_eq!(ffi::pusher_request_timeout_ms(nothing), 0);
+        ffi::pusher_request_free(ptr::null_mut());
+        ffi::pusher_response_free(ptr::null_mut());
+        ffi::pusher_string_free(ptr::null_mut());
+        ffi::pusher_free(ptr::null_mut());
+    }
+    reply.set(200, b"{}").header(Some(b"a"), Some(b"b")).fail(1, None, None);
+}
+
+/// Which of `pusher_prepare`'s pointers are NULL.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Without {
+    /// The place for the request.
+    pub request: bool,
+    /// The array, whatever the count.
+    pub arguments: bool,
+    /// Another count than that of the arguments.
+    pub count: Option<usize>,
+}
+
+/// Calls `pusher_prepare`; without a client, on NULL.
+#[track_caller]
+pub fn prepare(
+    client: Option<&Client>,
+    call: Option<&[u8]>,
+    arguments: &[Option<&[u8]>],
+    without: Without,
+) -> Result<Request, Outcome> {
+    let call = call.map(calls::c_string);
+    let texts: Vec<Option<CString>> = arguments.iter().map(|text| text.map(calls::c_string)).collect();
+    let pointers: Vec<*const c_char> = texts.iter().map(|text| calls::pointer(text.as_deref())).collect();
+    let stale: *mut PusherRequest = NonNull::dangling().as_ptr();
+    let mut request = stale;
+    let outcome = calls::call(|out| {
+        let array = if without.arguments { ptr::null() } else { pointers.as_ptr() };
+        let place = if without.request { ptr::null_mut() } else { &raw mut request };
+        let count = without.count.unwrap_or(pointers.len());
+        let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+        // SAFETY: every pointer is NULL or good for the call; a count that is wrong is found before it is used.
+        unsafe { ffi::pusher_prepare(client, calls::pointer(call.as_deref()), array, count, place, out) as i32 }
+    });
+    assert_eq!(request == stale, without.request, "*request was not written: {outcome:?}");
+    match NonNull::new(request).filter(|_| !without.request) {
+        Some(request) if outcome.status == 0 => {
+            assert_eq!(outcome.document, None, "pusher_prepare has no result");
+            Ok(Request(request))
+        }
+        None if outcome.status != 0 => Err(outcome),
+        _ => panic!("*request is {request:?} with {outcome:?}"),
+    }
+}
+
+/// Calls `pusher_finish`; what is `None` is NULL.
+#[track_caller]
+pub fn finish(client: Option<&Client>, request: Option<&Request>, reply: Option<&Reply>) -> Outcome {
+    let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+    let request = request.map_or(ptr::null_mut(), |request| request.0.as_ptr());
+    let reply = reply.map_or(ptr::null_mut(), |reply| reply.pointer);
+    // SAFETY: every pointer is NULL or good for the call.
+    calls::call(|out| unsafe { ffi::pusher_finish(client, request, reply, out) as i32 })
+}
+
+impl Client {
+    /// Prepares a call that has to come about.
+    #[track_caller]
+    pub fn prepare(&self, call: &str, texts: &[Option<&str>]) -> Request {
+        let bytes: Vec<Option<&[u8]>> = texts.iter().map(|text| text.map(str::as_bytes)).collect();
+        prepare(Some(self), Some(call.as_bytes()), &bytes, Without::default())
+            .unwrap_or_else(|outcome| panic!("{call}: {outcome:?}"))
+    }
+
+    /// Finishes a request.
+    #[track_caller]
+    pub fn finish(&self, request: &Request, reply: &Reply) -> Outcome {
+        finish(Some(self), Some(request), Some(reply))
+    }
+}
+
+/// How often `drop` was called.
+pub type Drops = Arc<AtomicUsize>;
+
+type Send = dyn Fn(&Snapshot, &Reply) + std::marker::Send + Sync;
+
+struct Transport {
+    send: Box<Send>,
+    drops: Drops,
+}
+
+unsafe extern "C" fn send(data: *mut c_void, request: *const PusherRequest, response: *mut PusherResponse) {
+    // SAFETY: `data` is the leaked box of `set_transport`.
+    let transport: &Transport = unsafe { &*data.cast() };
+    (transport.send)(&Snapshot::of(request), &Reply { pointer: response, own: false });
+}
+
+unsafe extern "C" fn drop_transport(data: *mut c_void) {
+    // SAFETY: as above. It stays leaked, so that a second call would be counted and not be a crash.
+    let transport: &Transport = unsafe { &*data.cast() };
+    transport.drops.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Calls `pusher_set_transport`; without a function or a client, with NULL.
+#[track_caller]
+pub fn set_transport(client: Option<&Client>, function: Option<Box<Send>>) -> (Outcome, Drops) {
+    let drops = Drops::default();
+    let given = function.is_some();
+    let transport = Transport { send: function.unwrap_or_else(|| Box::new(|_, _| ())), drops: Arc::clone(&drops) };
+    let data: *mut Transport = Box::into_raw(Box::new(transport));
+    let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+    let function: ffi::PusherSendFn = if given { Some(send) } else { None };
+    // SAFETY: every pointer is NULL or good for as long as the client lives.
+    let outcome = calls::call(|out| unsafe {
+        ffi::pusher_set_transport(client, function, data.cast(), Some(drop_transport), out) as i32
+    });
+    (outcome, drops)
+}
+
+/// One message of the log.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// 1 to 4.
+    pub level: i32,
+    /// The sentence.
+    pub message: String,
+    /// The JSON.
+    pub fields: String,
+    /// Where it was told.
+    pub thread: ThreadId,
+}
+
+/// All messages so far.
+#[derive(Clone, Debug, Default)]
+pub struct Messages(Arc<Mutex<Vec<Logged>>>);
+
+impl Messages {
+    /// Those since the last time.
+    pub fn take(&self) -> Vec<Logged> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Log {
+    messages: Messages,
+    drops: Drops,
+}
+
+unsafe extern "C" fn log(data: *mut c_void, level: i32, message: *const c_char, fields: *const c_char) {
+    // SAFETY: `data` is the leaked box of `set_log`, and the texts live for this call.
+    unsafe {
+        let log: &Log = &*data.cast();
+        let text = |text: *const c_char| CStr::from_ptr(text).to_str().unwrap().to_owned();
+        let logged = Logged { level, message: text(message), fields: text(fields), thread: thread::current().id() };
+        log.messages.0.lock().unwrap_or_else(PoisonError::into_inner).push(logged);
+    }
+}
+
+unsafe extern "C" fn drop_log(data: *mut c_void) {
+    // SAFETY: as above.
+    let log: &Log = unsafe { &*data.cast() };
+    log.drops.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Calls `pusher_set_log`; without a function or a client, with NULL.
+#[track_caller]
+pub fn set_log(client: Option<&Client>, function: bool) -> (Outcome, Messages, Drops) {
+    let (messages, drops) = (Messages::default(), Drops::default());
+    let data = Box::into_raw(Box::new(Log { messages: messages.clone(), drops: Arc::clone(&drops) }));
+    let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+    let function: ffi::PusherLogFn = if function { Some(log) } else { None };
+    // SAFETY: every pointer is NULL or good for as long as the client lives.
+    let outcome =
+        calls::call(|out| unsafe { ffi::pusher_set_log(client, function, data.cast(), Some(drop_log), out) as i32 });
+    (outcome, messages, drops)
+}
+
+/// Both setters with `drop` NULL and no data, which then need not be released.
+pub fn set_without_drop(client: &Client) -> [i32; 2] {
+    let client = client.0.as_ptr().cast();
+    // SAFETY: neither function is called with this data before a call is made, and both setters take NULL.
+    unsafe {
+        [
+            ffi::pusher_set_transport(client, Some(no_transport), ptr::null_mut(), None, ptr::null_mut()) as i32,
+            ffi::pusher_set_log(client, Some(no_log), ptr::null_mut(), None, ptr::null_mut()) as i32,
+        ]
+    }
+}
+
+unsafe extern "C" fn no_transport(_: *mut c_void, _: *const PusherRequest, _: *mut PusherResponse) {}
+
+unsafe extern "C" fn no_log(_: *mut c_void, _: i32, _: *const c_char, _: *const c_char) {}
+
+impl Client {
+    /// Sends by this function from now on.
+    #[track_caller]
+    pub fn send_by(&self, function: impl Fn(&Snapshot, &Reply) + std::marker::Send + Sync + 'static) -> Drops {
+        let (outcome, drops) = set_transport(Some(self), Some(Box::new(function)));
+        assert_eq!((outcome.name(), outcome.document), ("OK", None));
+        drops
+    }
+
+    /// Collects what is logged from now on.
+    #[track_caller]
+    pub fn log(&self) -> (Messages, Drops) {
+        let (outcome, messages, drops) = set_log(Some(self), true);
+        assert_eq!((outcome.name(), outcome.document), ("OK", None));
+        (messages, drops)
+    }
+}
