@@ -1,0 +1,671 @@
+"""The differences from the official libraries that are meant, and nothing else: the one list of them.
+
+A disagreement that none of them explains fails the test; so does a text that libpusher accepts where one of them says that it is the
+stricter. docs/differences.md shows this list, and is compared with it. Each has a
+function that tells, from the case alone where it can, whether it explains a disagreement.
+"""
+
+import json
+import re
+import sys
+
+import texts
+from texts import has_lone_surrogate, look_at
+
+DIFFERENCES = {}
+BOTH = ("node", "python")
+LIMIT = 10240
+
+
+class Difference:
+    def __init__(self, name, peers, directions, kinds, peer_does, we_do, why, explains):
+        self.name, self.peers, self.directions, self.kinds = name, peers, directions, kinds
+        self.peer_does, self.we_do, self.why, self.explains = peer_does, we_do, why, explains
+
+    def accounts_for(self, disagreement):
+        return (
+            disagreement.peer in self.peers
+            and disagreement.direction in self.directions
+            and disagreement.case["kind"] in self.kinds
+            and bool(self.explains(disagreement))
+        )
+
+
+def difference(name, peers, directions, kinds, peer_does, we_do, why):
+    """`directions`: libpusher is "stricter", "looser", or its answer "differs"."""
+
+    def register(explains):
+        DIFFERENCES[name] = Difference(
+            name, peers, directions.split(), kinds.replace("call", "call encrypt").split(), peer_does, we_do, why, explains
+        )
+        return explains
+
+    return register
+
+
+def explanations(disagreement):
+    return [name for name, one in DIFFERENCES.items() if one.accounts_for(disagreement)]
+
+
+# --- Looking at cases. ---
+
+
+def given(disagreement):
+    """The JSON that was authorized or signed."""
+    text = disagreement.text if disagreement.text is not None else disagreement.case["data"]
+    return look_at("" if text is None else text)
+
+
+def body_of(disagreement):
+    """A webhook's body."""
+    return look_at(disagreement.case["asked"]["body"])
+
+
+def argument(case, index):
+    return case["arguments"][index] if index < len(case["arguments"]) else None
+
+
+def options(case):
+    text = argument(case, 3) if case["call"] == "trigger" else None
+    return look_at("{}" if text is None else text)
+
+
+def events(case):
+    """The events of a batch, each with its members; empty where it is no array of objects."""
+    if case["call"] != "trigger_batch":
+        return []
+    value = look_at(argument(case, 0)).value
+    return [one for one in value if isinstance(one, texts.Pairs)] if isinstance(value, list) else []
+
+
+def socket_ids(case):
+    if case["kind"] in ("authorize", "authenticate_user"):
+        return [case["socket_id"]]
+    found = [options(case).get("socket_id")] + [dict(event).get("socket_id") for event in events(case)]
+    return [one for one in found if one is not None]
+
+
+def channels(case):
+    if case["call"] == "trigger":
+        return [case["arguments"][0]] if isinstance(case["arguments"][0], str) else case["arguments"][0]
+    if case["call"] in ("channel_info", "users_info"):
+        return [argument(case, 0)]
+    return [dict(event).get("channel") for event in events(case)]
+
+
+def event_names(case):
+    if case["call"] in ("trigger", "send_to_user"):
+        return [argument(case, 1)]
+    return [dict(event).get("name") for event in events(case)]
+
+
+def parameters(case):
+    text = argument(case, 1) if case["call"] in ("get", "post") else None
+    return look_at("{}" if text is None else text)
+
+
+def is_name(text):
+    return isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9_\-=@,.;]{1,200}", text) is not None
+
+
+def is_socket_id(text):
+    return isinstance(text, str) and re.fullmatch(r"[0-9]+\.[0-9]+", text) is not None
+
+
+def is_list_of_attributes(text):
+    return isinstance(text, str) and re.fullmatch(r"[a-z_]+(,[a-z_]+)*", text) is not None
+
+
+def is_encrypted(channel):
+    return isinstance(channel, str) and channel.startswith("private-encrypted-")
+
+
+def normal(text):
+    """A value of which no serializer makes another: numbers as doubles, those that are none as null, keys in no order."""
+
+    def number(text):
+        value = float(text)
+        return None if value in (float("inf"), float("-inf")) else value
+
+    return json.loads(text, parse_int=number, parse_float=number, parse_constant=lambda _: None)
+
+
+def same_json(one, other):
+    try:
+        return normal(one) == normal(other)
+    except (ValueError, TypeError):
+        return False
+
+
+# --- Names, ids and texts. ---
+
+
+@difference(
+    "unicode-digits", ("python",), "stricter", "authorize authenticate_user call",
+    "takes digits of every script in a socket id",
+    "ASCII digits only",
+    "The text is signed: nothing that no server ever gave out may be.",
+)  # fmt: skip
+def _(d):
+    return any(isinstance(i, str) and re.fullmatch(r"\d+\.\d+", i) and not is_socket_id(i) for i in socket_ids(d.case))
+
+
+@difference(
+    "lone-surrogates", BOTH, "stricter", "authorize authenticate_user webhook call",
+    "accept half a surrogate pair (`\"\\ud800\"`) where a text is looked at or sent",
+    "an error",
+    "It is no Unicode text, and can't be UTF-8. Elsewhere, inside of JSON that is passed on, it stays as it is.",
+)  # fmt: skip
+def _(d):
+    case = d.case
+    if case["kind"] == "webhook":
+        return any(map(has_lone_surrogate, body_of(d).keys))
+    if "data" in case and "call" not in case:
+        look, user = given(d), case["kind"] == "authenticate_user"
+        # Of a private channel's data nothing is looked at.
+        looked_at = [*look.keys, look.get("id" if user else "user_id")]
+        looked_at = looked_at if user or case["channel"].startswith("presence-") else []
+    else:
+        looked_at = [look_at(text).value for text in case["data"] or []]
+        for members in [*events(case), options(case).value, parameters(case).value]:
+            if isinstance(members, texts.Pairs):
+                looked_at += [text for pair in members for text in pair]
+    return any(isinstance(text, str) and has_lone_surrogate(text) for text in looked_at)
+
+
+@difference(
+    "encrypted-surrogates", ("python",), "looser", "call",
+    "can't encrypt data that holds `\\ud800` in a text somewhere",
+    "the escape is ASCII, and is encrypted as it was given",
+    "JSON is passed on as it is.",
+)  # fmt: skip
+def _(d):
+    pairs = [(dict(event).get("channel"), dict(event).get("data")) for event in events(d.case)]
+    if d.case["call"] == "trigger":
+        pairs = [(channel, look_at(d.case["data"][0]).value) for channel in channels(d.case)]
+    return any(is_encrypted(channel) and has_lone_surrogate(json.dumps(value, ensure_ascii=False)) for channel, value in pairs)
+
+
+@difference(
+    "repeated-keys", BOTH, "stricter", "authorize authenticate_user webhook call",
+    "take the last one where a key comes twice",
+    "an error, at the top level of what is looked at: `channel_data` of presence channels, `user_data`, events, options, "
+    "parameters, a webhook",
+    "Readers differ in which one they take, so that one could be checked and another used.",
+)  # fmt: skip
+def _(d):
+    case = d.case
+    if case["kind"] == "webhook":
+        return body_of(d).repeats_a_key
+    if "call" not in case:
+        return (case["kind"] == "authenticate_user" or case["channel"].startswith("presence-")) and given(d).repeats_a_key
+    members = [*events(case), options(case).value, parameters(case).value]
+    return any(isinstance(one, texts.Pairs) and len({key for key, _ in one}) < len(one) for one in members)
+
+
+@difference(
+    "not-a-number", ("python",), "stricter", "authorize authenticate_user webhook call",
+    "reads and writes `NaN` and `Infinity`",
+    "an error",
+    "They are not JSON, and browsers can't read them.",
+)  # fmt: skip
+def _(d):
+    case = d.case
+    if case["kind"] == "webhook":
+        return body_of(d).has_constants
+    if "call" not in case:
+        return given(d).has_constants
+    return any(isinstance(text, str) and look_at(text).has_constants for text in case["arguments"])
+
+
+@difference(
+    "depth", BOTH, "looser", "authorize authenticate_user",
+    "fail on deeply nested JSON",
+    "any depth",
+    "The scan needs no stack.",
+)  # fmt: skip
+def _(d):
+    return "[" * 10_000 in (d.case["data"] or "")
+
+
+@difference(
+    "json-as-given", BOTH, "differs", "authorize authenticate_user call",
+    "parse JSON and write it anew: other white space, escapes, order of keys and, for large or long numbers, other numbers",
+    "signed, sent and returned byte for byte as it was given (white space around `data` aside)",
+    "What the caller made is what is signed. Given the text that one of them writes, the answers are equal.",
+)  # fmt: skip
+def _(d):
+    if d.aspect not in ("channel_data", "user_data", "payload"):
+        return False
+    if d.aspect == "payload" and isinstance(look_at(d.text).value, str):
+        return False
+    # That ours is what was given is another check, which nothing explains away.
+    return isinstance(d.ours, str) and isinstance(d.theirs, str) and same_json(d.ours, d.theirs)
+
+
+# --- Authorization. ---
+
+
+@difference(
+    "public-channel", BOTH, "stricter", "authorize",
+    "sign for a channel that is neither private nor presence",
+    "an error",
+    "There is nothing to authorize: it is a mistake in a name (`Private-…`) more often than not.",
+)  # fmt: skip
+def _(d):
+    return not d.case["channel"].startswith(("private-", "presence-"))
+
+
+@difference(
+    "presence-data", BOTH, "stricter", "authorize",
+    "sign for a presence channel without looking at `channel_data`, or without any",
+    "an object with `user_id`, a string that is not empty or an integer, and perhaps `user_info`, an object",
+    "The server refuses such a subscription later, where nobody sees why.",
+)  # fmt: skip
+def _(d):
+    if not d.case["channel"].startswith("presence-"):
+        return False
+    look = given(d)
+    if not look.is_object:
+        return True
+    user_id = look.get("user_id")
+    fits = user_id != "" if isinstance(user_id, str) else isinstance(user_id, int) and not isinstance(user_id, bool)
+    return not fits or not isinstance(look.get("user_info", texts.Pairs()), texts.Pairs)
+
+
+@difference(
+    "falsy-channel-data", BOTH, "differs", "authorize",
+    "leave `channel_data` out where its value counts as false: `0`, `\"\"`, `false`, `null`, and for Python `{}` and `[]`",
+    "signed and returned as it was given; NULL leaves it out",
+    "What is given is signed.",
+)  # fmt: skip
+def _(d):
+    if d.aspect != "channel_data" or d.theirs is not None or d.ours is None:
+        return False
+    value = look_at(d.ours).value
+    return not value and not (d.peer == "node" and isinstance(value, list))
+
+
+@difference(
+    "user-data-id", ("python",), "looser", "authenticate_user",
+    "demands that the `id` of `user_data` be of the characters of channel names, and at most 200",
+    "any string that is not empty",
+    "As the documentation and the Node.js library have it. Events can only be sent to users whose id is of those characters.",
+)  # fmt: skip
+def _(d):
+    user_id = given(d).get("id")
+    return isinstance(user_id, str) and user_id != "" and not is_name(user_id)
+
+
+# --- Webhooks. ---
+
+
+@difference(
+    "webhook-window", ("python",), "stricter looser", "webhook",
+    "accepts `time_ms` from 5 minutes ago to 5 minutes ahead",
+    "from 10 minutes ago (`webhook_max_age_ms`) to 1 minute ahead",
+    "Pusher tries again for 5 minutes, and a webhook that was under way for longer is still true. Clocks are not minutes ahead.",
+)  # fmt: skip
+def _(d):
+    age = d.case["age_ms"] / 1000
+    return 300 < age < 600 if d.direction == "looser" else -300 < age < -60
+
+
+@difference(
+    "webhook-no-window", ("node",), "stricter", "webhook",
+    "never looks at `time_ms`",
+    "it has to be there, an integer, and in the window",
+    "Whoever has seen a webhook could send it again for ever.",
+)  # fmt: skip
+def _(d):
+    time = body_of(d).get("time_ms")
+    return type(time) is not int or not -60 < d.case["age_ms"] / 1000 < 600 or not 10**12 < time < 10**13
+
+
+@difference(
+    "webhook-time-form", ("python",), "stricter", "webhook",
+    "accepts a `time_ms` with a fraction or an exponent",
+    "an integer",
+    "Servers write it so.",
+)  # fmt: skip
+def _(d):
+    return isinstance(body_of(d).get("time_ms"), float)
+
+
+@difference(
+    "webhook-object", ("node",), "stricter", "webhook",
+    "accepts any JSON, such as `[]`",
+    "an object",
+    "A webhook is one.",
+)  # fmt: skip
+def _(d):
+    look = body_of(d)
+    return look.valid and not look.is_object
+
+
+@difference(
+    "webhook-upper-case", BOTH, "looser", "webhook",
+    "refuse a signature in upper-case hex",
+    "hex in either case",
+    "It is the same signature: its 32 bytes are compared.",
+)  # fmt: skip
+def _(d):
+    return d.case["signed"] == "upper case"
+
+
+@difference(
+    "webhook-tokens", ("python",), "looser", "webhook",
+    "knows one key only",
+    "also the keys in `webhook_tokens`",
+    "So that keys can be rotated. The Node.js library does the same.",
+)  # fmt: skip
+def _(d):
+    return d.case["key"] == "rotated"
+
+
+@difference(
+    "webhook-content-type", ("node",), "looser", "webhook",
+    "demands `Content-Type: application/json`, to the letter",
+    "is not given the header",
+    "The body is signed and has to be JSON; the header is not signed.",
+)  # fmt: skip
+def _(d):
+    return d.case["content_type"] != "application/json"
+
+
+# --- Requests. ---
+
+
+@difference(
+    "md5-of-nothing", ("python",), "differs", "call",
+    "signs a `body_md5` of the empty body on a GET",
+    "none on a GET",
+    "As the documentation has it; one self-hosted server answers 401 to the other.",
+)  # fmt: skip
+def _(d):
+    asks = d.case["call"] in ("get", "channels_info", "channel_info", "users_info")
+    return asks and d.aspect == "query" and "body_md5" not in d.ours
+
+
+@difference(
+    "query-encoding", BOTH, "differs", "call",
+    "write the values of the query into the URL as they are signed, raw",
+    "percent-encoded in the URL, and raw where they are signed",
+    "A `&`, `#` or `%` in a value would be read as something else.",
+)  # fmt: skip
+def _(d):
+    from compare import joined, pairs_of
+
+    return d.aspect == "query in the URL" and joined(pairs_of(d.ours)) == d.theirs
+
+
+@difference(
+    "channels-of-users", ("python",), "stricter", "call",
+    "takes `#server-to-user-…` for a channel in every call",
+    "only `pusher_send_to_user` reaches it",
+    "`#` is no character of a channel name, and ends the path of a URL.",
+)  # fmt: skip
+def _(d):
+    return any(isinstance(name, str) and name.startswith("#server-to-user-") for name in channels(d.case))
+
+
+@difference(
+    "long-user-id", ("python",), "looser", "call",
+    "counts `#server-to-user-` as part of the 200 characters when it sends to a user",
+    "the user id alone may have 200",
+    "Servers take it, and so does the Python library when it ends connections.",
+)  # fmt: skip
+def _(d):
+    return d.case["call"] == "send_to_user" and 184 < len(d.case["arguments"][0]) <= 200 and is_name(d.case["arguments"][0])
+
+
+@difference(
+    "steps-in-paths", BOTH, "stricter", "call",
+    "put a channel or a user id that is `.` or `..` into a path",
+    "an error",
+    "HTTP clients resolve it to another path than the one that was signed.",
+)  # fmt: skip
+def _(d):
+    in_path = d.case["call"] not in ("trigger", "trigger_batch", "channels_info")
+    return in_path and re.search(r"(^|/)\.\.?(/|$)", d.case["arguments"][0])
+
+
+@difference(
+    "terminate-path", ("python",), "differs", "call",
+    "posts to `/users/{id}/terminate_connections`",
+    "to `/apps/{app_id}/users/{id}/terminate_connections`",
+    "As the documentation and the Node.js library have it.",
+)  # fmt: skip
+def _(d):
+    return d.aspect == "path" and d.case["call"] == "terminate_user_connections" and d.ours.endswith(d.theirs)
+
+
+@difference(
+    "unchecked-paths", ("node",), "stricter", "call",
+    "puts user ids into names and paths, and paths into requests, without a look at them",
+    "user ids and the parts of a path are of the characters of channel names, user ids at most 200",
+    "A `/`, `?` or `#` leads to another path than the one that was meant.",
+)  # fmt: skip
+def _(d):
+    call, text = d.case["call"], d.case["arguments"][0]
+    if call in ("get", "post"):
+        return not re.fullmatch(r"(/[A-Za-z0-9_\-=@,.;]+)+", text)
+    return call in ("send_to_user", "terminate_user_connections", "channel_info", "users_info") and not is_name(text)
+
+
+@difference(
+    "users-of-other-channels", BOTH, "stricter", "call",
+    "ask for the users of any channel",
+    "of presence channels only",
+    "Others have none: servers answer 400.",
+)  # fmt: skip
+def _(d):
+    return d.case["call"] == "users_info" and not d.case["arguments"][0].startswith("presence-")
+
+
+@difference(
+    "prefixes", BOTH, "stricter", "call",
+    "take any text for `filter_by_prefix`",
+    "the beginning of a channel's name, not empty; NULL for none",
+    "Nothing can begin otherwise.",
+)  # fmt: skip
+def _(d):
+    prefix = argument(d.case, 0)
+    return d.case["call"] == "channels_info" and prefix is not None and not is_name(prefix)
+
+
+@difference(
+    "attributes", BOTH, "stricter", "call",
+    "take any text for `info`",
+    "names of `a-z _` with commas between them",
+    "Anything else is a mistake, and with `&` or `=` it would be another query.",
+)  # fmt: skip
+def _(d):
+    call = d.case["call"]
+    asked = [argument(d.case, 1)] if call in ("channels_info", "channel_info") else []
+    asked += [options(d.case).get("info")] if "info" in options(d.case).keys else []
+    asked += [dict(event)["info"] for event in events(d.case) if "info" in dict(event)]
+    return any(one is not None and not is_list_of_attributes(one) for one in asked)
+
+
+@difference(
+    "info-on-trigger", ("python",), "looser", "call",
+    "has no `info` for a trigger",
+    "an option",
+    "As the API and the Node.js library have it.",
+)  # fmt: skip
+def _(d):
+    return "info" in options(d.case).keys
+
+
+@difference(
+    "unknown-members", BOTH, "stricter", "call",
+    "pass on unknown members of a batch's events, and Node.js also unknown options of a trigger",
+    "an error that names it",
+    "It is a mistake in a name more often than not.",
+)  # fmt: skip
+def _(d):
+    known = {"channel", "name", "data", "socket_id", "info"}
+    if any(set(dict(event)) - known for event in events(d.case)):
+        return True
+    return d.peer == "node" and bool(set(options(d.case).keys) - {"socket_id", "info"})
+
+
+@difference(
+    "list-of-channels", BOTH, "looser", "call",
+    "refuse a channel name that looks like a JSON array; a list is another type there",
+    "a text that begins with `[` is a JSON array of names",
+    "C has no such type, and no name begins with `[`. Who triggers on one channel that somebody else named checks that first.",
+)  # fmt: skip
+def _(d):
+    name = d.case["arguments"][0]
+    if d.case["call"] != "trigger" or not isinstance(name, str) or not name.lstrip(" \t\r\n").startswith("["):
+        return False
+    value = look_at(name).value
+    return isinstance(value, list) and 1 <= len(value) <= 100 and all(map(is_name, value))
+
+
+@difference(
+    "no-channels", ("node",), "stricter", "call",
+    "triggers on a list of no channels",
+    "1 to 100 channels",
+    "Nothing would be sent to anybody.",
+)  # fmt: skip
+def _(d):
+    return d.case["call"] == "trigger" and d.case["arguments"][0] == []
+
+
+@difference(
+    "empty-event-name", BOTH, "stricter", "call",
+    "take an empty event name",
+    "1 to 200 characters",
+    "Nobody can subscribe to it.",
+)  # fmt: skip
+def _(d):
+    return "" in event_names(d.case)
+
+
+@difference(
+    "event-name-units", ("node",), "looser", "call",
+    "counts UTF-16 units in the 200 of an event name",
+    "characters",
+    "As the documentation says and the Python library counts.",
+)  # fmt: skip
+def _(d):
+    names = [name for name in event_names(d.case) if isinstance(name, str)]
+    return any(len(name) <= 200 < len(name.encode("utf-16-le", "surrogatepass")) // 2 for name in names)
+
+
+@difference(
+    "data-size", BOTH, "stricter looser", "call",
+    "Python counts the bytes that its object takes in memory, before encryption (at most 30,720, or 10,240 in a batch); "
+    "Node.js counts nothing",
+    "at most 10,240 bytes (`max_data_bytes`) as they are sent, after encryption",
+    "This is what the server counts.",
+)  # fmt: skip
+def _(d):
+    case = d.case
+    in_batch = case["call"] == "trigger_batch"
+    names = [None] if case["call"] == "send_to_user" else channels(case)
+    for channel, text in zip(names, case["data"] or []):
+        look = look_at(text)
+        content = look.value if isinstance(look.value, str) else text.strip(" \t\r\n")
+        size = len(content.encode("utf-8", "surrogatepass"))
+        if is_encrypted(channel):
+            # Base64 of it with a tag of 16 bytes, in an object with a nonce.
+            size = len('{"nonce":"","ciphertext":""}') + 32 + -(-(size + 16) // 3) * 4
+        if d.direction == "stricter" and size > LIMIT:
+            return d.ours.status != "INVALID_ARGUMENT"
+        if d.direction == "looser" and look.valid:
+            in_python = look.value if isinstance(look.value, str) else json.dumps(json.loads(text), ensure_ascii=False)
+            if d.peer == "python" and sys.getsizeof(in_python) > (LIMIT if in_batch else 30720) and size <= LIMIT:
+                return True
+    return False
+
+
+@difference(
+    "excluded-socket-id", BOTH, "stricter", "call",
+    "leave an excluded `socket_id` that counts as false unchecked",
+    "a socket id, or left out",
+    "It is mostly a variable that was never set: the sender would get its own event.",
+)  # fmt: skip
+def _(d):
+    look = options(d.case)
+    return "socket_id" in look.keys and not look.get("socket_id")
+
+
+@difference(
+    "unchecked-batch", BOTH, "stricter", "call",
+    "check little of a batch: Python neither its length nor socket ids, Node.js nothing at all",
+    "everything that a trigger's arguments are checked for; 1 to 10 events",
+    "The server stops at the bad one, after it has delivered those before it.",
+)  # fmt: skip
+def _(d):
+    if d.case["call"] != "trigger_batch":
+        return False
+    found = [dict(event) for event in events(d.case)]
+    if not 1 <= len(found) <= 10 or any("socket_id" in event and not is_socket_id(event["socket_id"]) for event in found):
+        return True
+    if d.peer == "python":
+        return False
+    no_key = d.ours.status == "ENCRYPTION"
+    return not no_key and any(
+        not is_name(event.get("channel")) or not isinstance(event.get("name"), str) or len(event["name"]) > 200 for event in found
+    )
+
+
+@difference(
+    "encrypted-strings", ("node",), "differs", "call",
+    "encrypts a string with its quotation marks, as JSON",
+    "its content, as it is sent on other channels",
+    "As the Python library has it. Subscribers that parse what they decrypt get the same, unless the content is JSON itself.",
+)  # fmt: skip
+def _(d):
+    if d.aspect not in ("payload", "data") or not isinstance(look_at(d.text).value, str):
+        return False
+    return any(map(is_encrypted, channels(d.case))) and isinstance(d.theirs, str) and look_at(d.theirs).value == d.ours
+
+
+@difference(
+    "empty-posts", ("node",), "differs", "call",
+    "posts no body, and signs none, where there is none or its value counts as false",
+    "`{}` for NULL, anything else as it was given",
+    "The documentation has a `body_md5` on every POST.",
+)  # fmt: skip
+def _(d):
+    if d.aspect != "body" or d.case["call"] != "post" or d.theirs is not None:
+        return False
+    body = argument(d.case, 2)
+    value = None if body is None else look_at(body).value
+    return not value and not isinstance(value, list)
+
+
+@difference(
+    "parameters", ("node",), "stricter", "call",
+    "takes any parameters but five names, and makes texts of their values in JavaScript's way",
+    "names of `a-z 0-9 _` that don't begin with `auth_` or `body_md5`; strings without control characters, integers, booleans",
+    "What is signed has lower-case names in order. A list or a fraction has no one text.",
+)  # fmt: skip
+def _(d):
+    look = parameters(d.case)
+    if not look.is_object:
+        return look.valid and d.case["call"] in ("get", "post")
+    for name, value in look.value:
+        if not re.fullmatch(r"[a-z0-9_]+", name) or name.startswith(("auth_", "body_md5")):
+            return True
+        if not isinstance(value, (str, int, bool)) or (isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value)):
+            return True
+    return False
+
+
+@difference(
+    "parameter-numbers", ("node",), "differs", "call",
+    "writes an integer beyond 2^53 in a parameter as the nearest that it can hold, and `-0` as `0`",
+    "as it was given",
+    "What the caller made is what is signed.",
+)  # fmt: skip
+def _(d):
+    if d.aspect != "params" or d.ours.keys() != d.theirs.keys():
+        return False
+    pairs = [(d.ours[name], d.theirs[name]) for name in d.ours if d.ours[name] != d.theirs[name]]
+    return all(re.fullmatch(r"-?[0-9]+", ours) and float(ours) == float(theirs) for ours, theirs in pairs)
