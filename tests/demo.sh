@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 CHANNEL=${DEMO_CHANNEL:-my-channel}
 EVENT=${DEMO_EVENT:-my-event}
 DATA=${DEMO_DATA:-'{"message":"Hello from C 🎈"}'}
-SERVER=${DEMO_SERVER:-$([ -x "$CACHE/sockudo-5.2.0/bin/sockudo" ] && echo sockudo || echo soketi)}
+SERVER=${DEMO_SERVER:-$([ -x "$CACHE/sockudo-5.2.0-local+redis/bin/sockudo" ] && echo sockudo || echo soketi)}
 export TRIGGER=$PWD/build/demo/trigger
 
 build() {

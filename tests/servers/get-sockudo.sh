@@ -1,12 +1,14 @@
 #!/bin/bash
-# Puts sockudo, a Channels server written in Rust (MIT), into the cache, and prints the path of its program.
+# Puts sockudo, a Channels server written in Rust (MIT), into the cache, and prints the path of its program. It can share
+# its state with other nodes through Redis.
 #
 # The first time it is compiled, which takes 4 to 10 minutes on two cores; niced, since one rather works meanwhile.
 . "$(dirname "$0")/../lib.sh"
 exec 3>&1 >&2 # only the path goes to standard output
 
 VERSION=5.2.0
-HERE=$CACHE/sockudo-$VERSION
+FEATURES=local,redis
+HERE=$CACHE/sockudo-$VERSION-${FEATURES//,/+}
 BINARY=$HERE/bin/sockudo
 
 finished() { [ -x "$BINARY" ]; }
@@ -22,7 +24,7 @@ install() {
   (
     cd "$CACHE"
     CARGO_TARGET_DIR=$HERE.build CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols nice -n 19 \
-      cargo install sockudo --version "=$VERSION" --locked --debug --no-default-features --features local \
+      cargo install sockudo --version "=$VERSION" --locked --debug --no-default-features --features "$FEATURES" \
       --root "$HERE.part" --quiet
   )
   # Only what is whole gets its final name.

@@ -1,6 +1,7 @@
 // Starts real Channels servers for tests: on free ports of 127.0.0.1, in an empty folder, with an empty environment.
 //
 //   const server = await start('soketi');   // or 'sockudo'; downloaded or compiled if it isn't in the cache
+//   const server = await start('soketi', { webhook: 'http://127.0.0.1:8081/', redis: 6379 });
 //   server.url                              // for PUSHER_URL
 //   await server.stop();
 //
@@ -9,7 +10,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,17 +21,49 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** The application that both servers are configured with. */
 export const app = { id: '100001', key: 'test-key', secret: 'test-secret' };
 
+/** The kinds of webhooks that there are. */
+export const webhookKinds = ['channel_occupied', 'channel_vacated', 'member_added', 'member_removed', 'client_event',
+  'cache_miss', 'subscription_count'];
+
+// How each is configured with free ports, and with what start() is asked for:
+//   webhook     where it posts all kinds of webhooks
+//   redis       the port of a Redis on 127.0.0.1, through which nodes share their state
+//   rateLimit   sockudo: how many requests it takes in a minute
+//   grace       sockudo: how many seconds it goes on after SIGTERM, refusing requests
 const kinds = {
   sockudo: {
     health: '/up',
     command: ([program], config) => [program, '--config', config],
-    setPorts: (config, [port]) => ({ ...config, port }),
+    configure(config, [port], { webhook, redis, rateLimit, grace = 1 }) {
+      const webhooks = webhook ? [{ url: webhook, event_types: webhookKinds }] : [];
+      config.app_manager.array.apps[0].policy.webhooks = webhooks;
+      if (rateLimit) {
+        const api_rate_limit = { max_requests: rateLimit, window_seconds: 60 };
+        config.rate_limiter = { enabled: true, driver: 'memory', api_rate_limit };
+      }
+      if (redis) {
+        const shared = { prefix: 'test:', requests_timeout: 5000, cluster_mode: false };
+        config.adapter = { driver: 'redis', fallback_to_local: false, redis: shared };
+        config.cache = { driver: 'redis', redis: { prefix: 'cache:' } };
+        config.database = { redis: { host: '127.0.0.1', port: redis, db: 0, key_prefix: 'test:' } };
+      }
+      return { ...config, port, shutdown_grace_period: grace };
+    },
   },
   soketi: {
     health: '/',
     command: ([node, script], config) => [node, script, 'start', `--config=${config}`],
-    // It listens on its metrics port even when metrics are off.
-    setPorts: (config, [port, metrics]) => ({ ...config, port, 'metrics.port': metrics }),
+    configure(config, [port, metrics], { webhook, redis }) {
+      const webhooks = webhook ? [{ url: webhook, event_types: webhookKinds }] : [];
+      config['appManager.array.apps'][0].webhooks = webhooks;
+      if (redis) {
+        Object.assign(config, {
+          'adapter.driver': 'redis', 'database.redis.host': '127.0.0.1', 'database.redis.port': redis,
+        });
+      }
+      // It listens on its metrics port even when metrics are off.
+      return { ...config, port, 'metrics.port': metrics };
+    },
   },
 };
 
@@ -43,14 +76,33 @@ export function fetched(what) {
   return execFileSync(join(here, `get-${what}.sh`), options).trim().split('\n');
 }
 
-/** Starts a server, waits until it is healthy, and returns { name, url, host, port, pid, log(), stop() }. */
-export async function start(name) {
+/** Starts a server, waits until it is healthy, and returns { name, url, host, port, pid, log(), drain(), stop() }. */
+export async function start(name, wishes = {}) {
+  const { health, command, configure } = kinds[name];
   const paths = fetched(name);
+  const template = readFileSync(join(here, `${name}.json`), 'utf8');
+  return persist(name, async (folder, ports) => {
+    const config = join(folder, `${name}.json`);
+    writeFileSync(config, JSON.stringify(configure(JSON.parse(template), ports, wishes)));
+    return command(paths, config);
+  }, (port) => answers(port, health));
+}
+
+/** Starts a Redis server that keeps nothing: through it nodes of a server share their state. */
+export function startRedis() {
+  const command = ([port]) => ['redis-server', '--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  return persist('redis', async (folder, ports) => command(ports), accepts);
+}
+
+/** Starts what `prepare(folder, ports)` says, until `healthy(port)`. */
+async function persist(name, prepare, healthy) {
   // Between finding free ports and listening on them somebody else may take one.
   for (let attempt = 1; ; attempt++) {
-    const server = launch(name, paths, await freePorts(2));
+    const folder = mkdtempSync(join(tmpdir(), `libpusher-${name}-`));
+    const ports = await freePorts(2);
+    const server = launch(name, folder, ports[0], await prepare(folder, ports));
     try {
-      await ready(server, kinds[name].health);
+      await ready(server, healthy);
       return server;
     } catch (error) {
       await server.stop();
@@ -67,15 +119,10 @@ for (const [signal, number] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]]) 
   process.once(signal, () => process.exit(128 + number));
 }
 
-function launch(name, paths, ports) {
-  const folder = mkdtempSync(join(tmpdir(), `libpusher-${name}-`));
-  const config = join(folder, `${name}.json`);
-  const template = JSON.parse(readFileSync(join(here, `${name}.json`), 'utf8'));
-  writeFileSync(config, JSON.stringify(kinds[name].setPorts(template, ports)));
-
+function launch(name, folder, port, commandLine) {
   // If this process is killed without a chance to clean up, the kernel ends the server. (setpriv keeps the pid.)
   const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : [];
-  const [command, ...args] = [...leash, ...kinds[name].command(paths, config)];
+  const [command, ...args] = [...leash, ...commandLine];
   // Both servers would take settings from the environment.
   const env = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn' };
   const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -95,12 +142,16 @@ function launch(name, paths, ports) {
   const server = {
     name,
     host: '127.0.0.1',
-    port: ports[0],
-    url: `http://${app.key}:${app.secret}@127.0.0.1:${ports[0]}/apps/${app.id}`,
+    port,
+    url: `http://${app.key}:${app.secret}@127.0.0.1:${port}/apps/${app.id}`,
     pid: child.pid,
     ended,
     /** The end of what it has logged, without colours. */
     log: () => `--- the log of ${name}:\n${log.replace(/\x1b\[[0-9;]*m/g, '').split('\n').slice(-30).join('\n')}---`,
+    /** Asks it to end when it is done. */
+    drain() {
+      child.kill('SIGTERM');
+    },
     /** Ends it at once: it has nothing to save. */
     async stop() {
       child.kill('SIGKILL');
@@ -118,12 +169,12 @@ function launch(name, paths, ports) {
 }
 
 /** Waits until the server answers, and makes sure that it is this one, and that only this machine can reach it. */
-async function ready(server, path) {
+async function ready(server, isHealthy) {
   const deadline = Date.now() + 30_000;
   let end;
   server.ended.then((how) => { end = how; });
   for (;;) {
-    const healthy = await answers(server.port, path);
+    const healthy = await isHealthy(server.port);
     // sockudo only logs that it can't read its configuration, and then listens on all addresses.
     const listening = listeners(server.pid);
     if (listening?.some((address) => !address.startsWith('127.0.0.1:'))) throw new Error(`it listens on ${listening}`);
@@ -142,6 +193,16 @@ function answers(port, path) {
     });
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(false));
+  });
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
   });
 }
 

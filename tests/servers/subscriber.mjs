@@ -26,16 +26,19 @@ export async function within(ms, what, promise) {
 export class Subscriber {
   /** What came, in order: `raw` is the data as the server sent it, `value` what pusher-js made of it for handlers. */
   received = [];
+  /** The same of the protocol's own events, such as pusher_internal:member_added. */
+  protocol = [];
   #pusher;
   #waiting = new Set();
   #value;
 
-  /** Connects to a server of servers.mjs, and returns once all channels are subscribed. */
-  static async connect(server, channels) {
+  /** Connects to a server of servers.mjs, and returns once all channels are subscribed. With `authorizer`, the address of
+   * the program `authorize`, and a `token` for it also to channels that need it. */
+  static async connect(server, channels, { authorizer, token } = {}) {
     const subscriber = new Subscriber();
-    const done = subscriber.#connect(server, channels);
     try {
-      await within(10_000, () => `no subscription to ${channels}`, done);
+      await within(10_000, () => 'no connection', subscriber.#connect(server, authorizer, token));
+      await subscriber.subscribe(channels);
     } catch (error) {
       await subscriber.close();
       throw error;
@@ -43,21 +46,45 @@ export class Subscriber {
     return subscriber;
   }
 
-  async #connect({ host, port }, channels) {
+  async #connect({ host, port }, authorizer, token) {
     const Pusher = pusherJs();
+    const headers = { Authorization: `Bearer ${token}` };
     this.#pusher = new Pusher(app.key, {
       cluster: '', wsHost: host, wsPort: port, forceTLS: false, enabledTransports: ['ws'], disableStats: true,
+      ...(authorizer && {
+        channelAuthorization: { endpoint: `${authorizer}/pusher/auth`, headers },
+        userAuthentication: { endpoint: `${authorizer}/pusher/user-auth`, headers },
+      }),
     });
     await new Promise((resolve) => this.#pusher.connection.bind('connected', resolve));
     // pusher-js gives its handlers parsed data only, in which a long number has lost digits; its transport has the
     // text. pusher-js itself bound it first, so its handlers have run when ours does.
     this.#pusher.connection.connection.transport.bind('message', ({ data }) => this.#take(JSON.parse(data)));
-    await Promise.all(channels.map((name) => new Promise((resolve, reject) => {
+    this.#pusher.user.bind_global((event, value) => { this.#value = value; });
+  }
+
+  /** Returns once all of them are subscribed, if they weren't already; rejects with pusher-js's error if one can't be. */
+  async subscribe(channels) {
+    const missing = channels.filter((name) => !this.#pusher.channel(name)?.subscribed);
+    const done = missing.map((name) => new Promise((resolve, reject) => {
       const channel = this.#pusher.subscribe(name);
       channel.bind('pusher:subscription_succeeded', resolve);
       channel.bind('pusher:subscription_error', (error) => reject(new Error(`${name}: ${JSON.stringify(error)}`)));
       channel.bind_global((event, value) => { this.#value = value; });
-    })));
+    }));
+    await within(10_000, () => `no subscription to ${missing}`, Promise.all(done));
+  }
+
+  /** Signs in, and returns the user's data as pusher-js has it. */
+  async signIn() {
+    this.#pusher.signin();
+    await within(10_000, () => 'no sign-in', this.#pusher.user.signinDonePromise);
+    return this.#pusher.user.user_data;
+  }
+
+  /** pusher-js's own object, for what is not here. */
+  get pusher() {
+    return this.#pusher;
   }
 
   get socketId() {
@@ -65,14 +92,15 @@ export class Subscriber {
   }
 
   #take({ channel, event, data }) {
-    if (event.startsWith('pusher')) return;
-    this.received.push({ channel, event, raw: data, value: this.#value });
+    const list = event.startsWith('pusher') ? this.protocol : this.received;
+    list.push({ channel, event, raw: data, value: this.#value });
+    this.#value = undefined;
     this.#waiting.forEach((check) => check());
   }
 
   /** What came under an event's name. */
   of(event) {
-    return this.received.filter((one) => one.event === event);
+    return [...this.received, ...this.protocol].filter((one) => one.event === event);
   }
 
   /** Waits until `count` events of a name have come, and returns them. */

@@ -1,0 +1,131 @@
+/* Calls any function of the library by name, for tests in other languages: no FFI is needed.
+ *
+ *   call CONFIG
+ *
+ * Each line of standard input is a JSON array of strings and nulls, a function's name without `pusher_` and its arguments
+ * in their order: ["trigger","my-channel","my-event","{}",null]. Each is answered with a line
+ * {"code":…,"status":"OK","delivery":…,"document":…} on standard output; `delivery` is a PusherDelivery, 0 where there is
+ * none. */
+#define _POSIX_C_SOURCE 200809L
+#include <pusher.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ARGUMENTS = 8 }; /* no function takes more */
+
+static void die(const char *what) {
+  fprintf(stderr, "call: %s\n", what);
+  exit(2);
+}
+
+static unsigned hex4(const char *at) {
+  char digits[5] = {0}, *end;
+  unsigned long value;
+  strncpy(digits, at, 4);
+  value = strtoul(digits, &end, 16);
+  if (end != digits + 4) die("a wrong escape");
+  return (unsigned)value;
+}
+
+/* Decodes the JSON string whose first quote is at `*at`, in place, and moves `*at` behind it. Escapes beyond the basic
+ * plane are not needed: JSON.stringify() writes those characters as they are. */
+static char *take_string(char **at) {
+  char *from = *at + 1, *start = from, *to = from;
+  for (; *from != '"'; from++) {
+    unsigned c = (unsigned char)*from;
+    if (c == '\0') die("a string without an end");
+    if (c != '\\') {
+      *to++ = *from;
+      continue;
+    }
+    from++;
+    switch (*from) {
+      case 'b': *to++ = '\b'; break;
+      case 'f': *to++ = '\f'; break;
+      case 'n': *to++ = '\n'; break;
+      case 'r': *to++ = '\r'; break;
+      case 't': *to++ = '\t'; break;
+      case 'u':
+        c = hex4(from + 1);
+        from += 4;
+        if (c == 0 || c > 0x7f) die("an escape that is not for ASCII");
+        *to++ = (char)c;
+        break;
+      case '"':
+      case '\\':
+      case '/': *to++ = *from; break;
+      default: die("a wrong escape");
+    }
+  }
+  *to = '\0';
+  *at = from + 1;
+  return start;
+}
+
+/* Takes a line apart, in place, and returns how many there are. */
+static size_t take_apart(char *line, const char *arguments[MAX_ARGUMENTS]) {
+  size_t count = 0;
+  char *at = line;
+  if (*at != '[') die("not an array");
+  do {
+    at++;
+    if (count == MAX_ARGUMENTS) die("too many arguments");
+    if (*at == '"') {
+      arguments[count++] = take_string(&at);
+    } else if (strncmp(at, "null", 4) == 0) {
+      arguments[count++] = NULL;
+      at += 4;
+    } else {
+      die("neither a string nor null");
+    }
+  } while (*at == ',');
+  if (*at != ']') die("no end of the array");
+  return count;
+}
+
+static PusherStatus call(const Pusher *client, const char *name, const char **a, char **out) {
+#define IS(text) (strcmp(name, text) == 0)
+  if (IS("trigger")) return pusher_trigger(client, a[0], a[1], a[2], a[3], out);
+  if (IS("trigger_batch")) return pusher_trigger_batch(client, a[0], a[1], out);
+  if (IS("send_to_user")) return pusher_send_to_user(client, a[0], a[1], a[2], a[3], out);
+  if (IS("terminate_user_connections")) return pusher_terminate_user_connections(client, a[0], a[1], out);
+  if (IS("channels_info")) return pusher_channels_info(client, a[0], a[1], a[2], out);
+  if (IS("channel_info")) return pusher_channel_info(client, a[0], a[1], a[2], out);
+  if (IS("users_info")) return pusher_users_info(client, a[0], a[1], out);
+  if (IS("get")) return pusher_get(client, a[0], a[1], a[2], out);
+  if (IS("post")) return pusher_post(client, a[0], a[1], a[2], a[3], out);
+  if (IS("authenticate")) return pusher_authenticate(client, a[0], a[1], a[2], out);
+  if (IS("authenticate_user")) return pusher_authenticate_user(client, a[0], a[1], out);
+  if (IS("validate_webhook")) {
+    return pusher_validate_webhook(client, a[0], a[1], (const uint8_t *)a[2], a[2] == NULL ? 0 : strlen(a[2]), out);
+  }
+#undef IS
+  die("no such function");
+  return PUSHER_STATUS_INTERNAL;
+}
+
+int main(int argc, char **argv) {
+  char *line = NULL, *document;
+  size_t size = 0;
+  Pusher *client;
+  if (argc != 2) die("usage: call CONFIG");
+  if (pusher_new(argv[1], &client, &document) != PUSHER_STATUS_OK) die(document);
+  while (getline(&line, &size, stdin) > 0) {
+    const char *arguments[MAX_ARGUMENTS] = {0};
+    PusherStatus status;
+    if (take_apart(line, arguments) == 0 || arguments[0] == NULL) die("no function");
+    status = call(client, arguments[0], arguments + 1, &document);
+    printf("{\"code\":%d,\"status\":\"%s\",\"delivery\":%d,\"document\":", (int)status, pusher_status_name(status),
+           (int)pusher_error_delivery(document));
+    /* Within JSON a raw control character can only be white space. */
+    for (char *c = document; c != NULL && *c != '\0'; c++) putchar((unsigned char)*c < ' ' ? ' ' : *c);
+    puts(document == NULL ? "null}" : "}");
+    fflush(stdout);
+    pusher_string_free(document);
+  }
+  free(line);
+  pusher_free(client);
+  return 0;
+}
