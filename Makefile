@@ -7,7 +7,7 @@ help:
 	@echo 'make demo    build the library and an example, and show an event as a subscriber receives it'
 	@echo 'make test    everything that CI runs: the checks, the packages, valgrind, real servers'
 	@echo 'make check   the quick inner loop: format, lints, tests without real servers'
-	@echo 'make bench   events per second beside raw sockets and libcurl'
+	@echo 'make bench   events per second beside raw sockets and libcurl, signatures beside their floor and a peer'
 	@echo 'make header  write include/pusher.h anew from the sources'
 	@echo 'make clean   remove what was built'
 

@@ -30,10 +30,11 @@ struct contender {
   void (*close)(void *shared);
 };
 
-extern const struct contender raw_sockets; /* raw.c */
-extern const struct contender libcurl;     /* curl.c */
-extern const struct contender trigger;     /* pusher.c */
-extern const struct contender life;        /* pusher.c */
+extern const struct contender raw_sockets;   /* raw.c */
+extern const struct contender libcurl;       /* curl.c */
+extern const struct contender trigger;       /* pusher.c */
+extern const struct contender trigger_large; /* pusher.c */
+extern const struct contender life;          /* pusher.c */
 
 struct measure {
   double per_second;

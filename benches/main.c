@@ -13,6 +13,7 @@
 #include "harness.h"
 #include "raw.h"
 #include "server.h"
+#include "signatures.h"
 
 enum { RAW, CURL, TRIGGER, CONTENDERS, MOST_ROUNDS = 1000 };
 
@@ -36,6 +37,8 @@ static const struct setting {
 };
 
 static struct measure samples[MOST_ROUNDS][SETTINGS][CONTENDERS];
+static struct measure large_samples[MOST_ROUNDS];
+static struct measure signature_samples[MOST_ROUNDS][SIGNATURES];
 static struct measure life_samples[MOST_ROUNDS];
 static struct server servers[SETTINGS];
 static size_t request_sizes[CONTENDERS];
@@ -72,6 +75,37 @@ static struct summary times(unsigned setting, unsigned who, unsigned other) {
   return summarize(values);
 }
 
+static struct summary signature_ns(unsigned who) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) values[i] = 1e9 / signature_samples[i][who].per_second;
+  return summarize(values);
+}
+
+/* How long `who` takes, in times `other`: of each round by itself. */
+static struct summary signature_times(unsigned who, unsigned other) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) {
+    values[i] = signature_samples[i][other].per_second / signature_samples[i][who].per_second;
+  }
+  return summarize(values);
+}
+
+/* What a trigger of 10 KB costs more than one of 100 B, in times what has to be done with its payload. */
+static struct summary large_times(void) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) {
+    double more = large_samples[i].cpu_us - samples[i][SHARED_CORE][TRIGGER].cpu_us;
+    values[i] = more * signature_samples[i][PAYLOAD_FLOOR].per_second / 1e6;
+  }
+  return summarize(values);
+}
+
+static struct summary large_us(void) {
+  double values[MOST_ROUNDS];
+  for (unsigned i = 0; i < rounds; i++) values[i] = large_samples[i].cpu_us;
+  return summarize(values);
+}
+
 static struct summary life_us(void) {
   double values[MOST_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = 1e6 / life_samples[i].per_second;
@@ -90,6 +124,11 @@ static void run_round(unsigned round, double seconds) {
     for (unsigned who = 0; who < CONTENDERS; who++) {
       fprintf(stderr, "%s %5.1f", who > 0 ? "" : i > 0 ? ";" : "", samples[round][i][who].per_second / 1000);
     }
+  }
+  large_samples[round] = measure(&trigger_large, servers[SHARED_CORE].port, 1, 0, seconds);
+  for (unsigned turn = 0; turn < SIGNATURES; turn++) {
+    unsigned who = (turn + round) % SIGNATURES;
+    signature_samples[round][who] = measure(&signatures[who], 0, 1, 0, seconds / 4);
   }
   life_samples[round] = measure(&life, 0, 1, ANY_CORE, seconds / 4);
   fprintf(stderr, "\n");
@@ -125,6 +164,11 @@ static void print_table(const struct target *targets, size_t count) {
              request_sizes[who]);
     }
   }
+  printf("\n%-37s %28s\n", "1 thread, no network", "ns (least - most)");
+  for (unsigned who = 0; who < SIGNATURES; who++) {
+    struct summary time = signature_ns(who);
+    printf("  %-35s %8.0f (%7.0f - %7.0f)\n", signatures[who].name, time.median, time.least, time.most);
+  }
   printf("\n%-58s %24s  %8s\n", "", "median (least - most)", "target");
   for (size_t i = 0; i < count; i++) {
     const struct target *target = &targets[i];
@@ -154,7 +198,14 @@ static void write_json(const char *path, const struct target *targets, size_t co
       fputc('}', file);
     }
   }
-  fprintf(file, "\n],\"targets\":[");
+  for (unsigned who = 0; who < SIGNATURES; who++) {
+    fprintf(file, ",\n  {\"contender\":\"%s\",", signatures[who].name);
+    write_summary(file, "ns", signature_ns(who));
+    fputc('}', file);
+  }
+  fprintf(file, ",\n  {\"contender\":\"%s\",", trigger_large.name);
+  write_summary(file, "cpu_us_per_request", large_us());
+  fprintf(file, "}\n],\"targets\":[");
   for (size_t i = 0; i < count; i++) {
     const struct target *target = &targets[i];
     fprintf(file, "%s\n  {\"what\":\"%s\",\"unit\":\"%s\",\"%s\":%.2f,\"met\":%s,", i > 0 ? "," : "", target->what,
@@ -193,12 +244,31 @@ int main(int count, char **arguments) {
   for (unsigned round = 0; round < rounds; round++) run_round(round, seconds);
   for (unsigned i = 0; i < SETTINGS; i++) server_stop(&servers[i]);
 
-  struct target targets[2 * SETTINGS + 1];
+  struct target targets[2 * SETTINGS + 6];
   size_t target_count = 0;
   for (unsigned i = 0; i < SETTINGS; i++) {
     targets[target_count++] = target_for(i, RAW, "of raw", 0.60);
     targets[target_count++] = target_for(i, CURL, "of libcurl", 1.30);
   }
+  targets[target_count++] = (struct target){"pusher_trigger, 10 KB: CPU beyond that of 100 B", "of MD5+JSON", 1.5, true,
+                                            large_times()};
+  const struct {
+    unsigned who, other;
+    const char *unit;
+    double bound;
+  } signature_targets[] = {
+      {AUTHENTICATE, COMPRESSIONS, "of SHA-256", 2.2},
+      {WEBHOOK_300, WEBHOOK_300_FLOOR, "of floor", 1.3},
+      {WEBHOOK_10K, WEBHOOK_10K_FLOOR, "of floor", 1.3},
+  };
+  for (unsigned i = 0; i < sizeof signature_targets / sizeof *signature_targets; i++) {
+    unsigned who = signature_targets[i].who;
+    targets[target_count++] = (struct target){signatures[who].name, signature_targets[i].unit, signature_targets[i].bound,
+                                              true, signature_times(who, signature_targets[i].other)};
+  }
+  /* As fast as so many times the peer: what the peer takes, in times ours. */
+  targets[target_count++] = (struct target){signatures[AUTHENTICATE].name, "of pushers", 2.5, false,
+                                            signature_times(PEER, AUTHENTICATE)};
   targets[target_count++] = (struct target){"pusher_new + pusher_free", "us", 20, true, life_us()};
   print_table(targets, target_count);
   if (count > 3) write_json(arguments[3], targets, target_count);

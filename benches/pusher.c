@@ -6,6 +6,7 @@
 
 #include "harness.h"
 #include "server.h"
+#include "signatures.h"
 
 static void *open_(int port) {
   char config[256];
@@ -21,18 +22,23 @@ static void *open_(int port) {
 
 static void *enter(void *shared) { return shared; }
 
-static void once(void *client) {
+static void trigger_with(Pusher *client, const char *payload) {
   char *out;
-  PusherStatus status = pusher_trigger(client, CHANNEL, EVENT, PAYLOAD, NULL, &out);
+  PusherStatus status = pusher_trigger(client, CHANNEL, EVENT, payload, NULL, &out);
   if (status != PUSHER_STATUS_OK || strcmp(out, "{}") != 0) die("pusher_trigger: %s", out);
   pusher_string_free(out);
 }
+
+static void once(void *client) { trigger_with(client, PAYLOAD); }
+
+static void once_large(void *client) { trigger_with(client, large_payload()); }
 
 static void leave(void *own) { (void)own; }
 
 static void close_(void *client) { pusher_free(client); }
 
 const struct contender trigger = {"pusher_trigger", open_, enter, once, leave, close_};
+const struct contender trigger_large = {"pusher_trigger, 10 KB", open_, enter, once_large, leave, close_};
 
 /* The client of a usual configuration: https, and the system's certificate authorities. */
 static void live(void *own) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the library beside what it competes with, and prints a table (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh                                  about a minute, beside the build
+#   benches/run.sh                                  a minute and a half, beside the build
 #   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh a quick try
 #
 # It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
@@ -24,12 +24,18 @@ build_library() {
   cp "$target/release/libpusher.so" "$out/libpusher.so.0"
 }
 
+# A package of its own, with a peer in it that the library does not know.
+build_peers() {
+  cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers"
+  cp "$target/peers/release/libpeers.so" "$out/libpeers.so"
+}
+
 build_programs() {
-  local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
+  local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Ibenches/peers -Iinclude)
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
   # shellcheck disable=SC2046  # pkg-config gives several words
-  cc "${flags[@]}" -o "$out/bench" benches/{main,harness,server,raw,curl,pusher}.c "$out/libpusher.so.0" \
-    -Wl,-rpath,'$ORIGIN' $(pkg-config --cflags --libs libcurl libcrypto)
+  cc "${flags[@]}" -o "$out/bench" benches/{main,harness,server,raw,curl,pusher,signatures}.c \
+    "$out/libpusher.so.0" "$out/libpeers.so" -Wl,-rpath,'$ORIGIN' $(pkg-config --cflags --libs libcurl libcrypto)
 }
 
 # "name: value" lines.
@@ -77,8 +83,9 @@ write_json() {
 }
 
 step "building the library with link-time optimisation" build_library
+step "building the peers" build_peers
 step "building the contenders" build_programs
-say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 9.25 }") s"
+say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 }") s"
 describe_machine >"$out/machine.txt"
 {
   cat "$out/machine.txt"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The library through two real proxies, tinyproxy and squid, and through one that answers as it likes; and whom TLS trusts.
+#
+#   tests/proxy.sh                          builds the library
+#   PUSHER_LIB_DIR=folder tests/proxy.sh    takes libpusher.so from there
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/lib.sh
+
+need python3 openssl tinyproxy=tinyproxy-bin /usr/sbin/squid=squid
+out=$PWD/build/proxy
+rm -rf "$out"
+mkdir -p "$out"
+
+build() {
+  local lib=${PUSHER_LIB_DIR:-}
+  if [ -z "$lib" ]; then
+    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
+    lib=${CARGO_TARGET_DIR:-target}/no-lto
+  fi
+  cp -L "$lib/libpusher.so" "$out/libpusher.so"
+}
+
+step "building" build
+# Squid as root becomes another user, who can't enter every folder.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+chmod 755 "$scratch"
+step "through proxies" python3 tests/proxy/proxy.py "$out/libpusher.so" "$scratch"
