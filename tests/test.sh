@@ -22,6 +22,9 @@ step 'the ABI' tests/abi.sh
 step 'system calls of a warm call' tests/syscalls.sh
 step 'memory' tests/memory.sh
 step 'valgrind' tests/valgrind.sh
+step "the header's code samples" tests/samples.sh
+step 'real proxies' tests/proxy.sh
+step 'the official libraries' tests/differential.sh
 
 say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
