@@ -46,12 +46,10 @@ if [ ! -d "$PYTHON" ] || [ ! -d "$NODE" ]; then
   ) 9>"$CACHE/differential/lock"
 fi
 
-LIB=${PUSHER_LIB_DIR:-}
-if [ -z "$LIB" ]; then
-  step "build the library" cargo rustc --profile no-lto --locked --lib --crate-type cdylib
-  LIB=${CARGO_TARGET_DIR:-target}/no-lto
-fi
+LIBRARY=$PWD/build/differential.so
+mkdir -p build
+step "build the library" library "$LIBRARY"
 
 say "compare with the official libraries"
-NODE_PATH=$NODE/node_modules exec "$PYTHON/bin/python" -B -X faulthandler "$FROM/run.py" --library "$(realpath "$LIB/libpusher.so")" \
+NODE_PATH=$NODE/node_modules exec "$PYTHON/bin/python" -B -X faulthandler "$FROM/run.py" --library "$LIBRARY" \
   ${PUSHER_SEED:+--seed "$PUSHER_SEED"} "$@"

@@ -3,6 +3,8 @@
 #   need cmake strace /usr/include/curl/curl.h=libcurl4-openssl-dev    a command or a file, and its Debian package where
 #                                                                      that has another name
 #   step "what is done" COMMAND…                                       prints the step, then "ok" and how long it took
+#   library FILE                                                       puts the shared library there: that of the folder
+#                                                                      PUSHER_LIB_DIR, else one built anew
 
 set -euo pipefail
 
@@ -44,4 +46,14 @@ step() {
   say "$what"
   "$@"
   printf '   ok: %s (%d s)\n' "$what" $((SECONDS - start))
+}
+
+library() {
+  local folder=${PUSHER_LIB_DIR:-}
+  if [ -z "$folder" ]; then
+    # Without link-time optimisation: it takes long and changes nothing that is tested with this.
+    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
+    folder=${CARGO_TARGET_DIR:-target}/no-lto
+  fi
+  cp -L "$folder/libpusher.so" "$1"
 }

@@ -14,12 +14,7 @@ mkdir -p "$out"
 need cc=gcc
 
 build() {
-  local lib=${PUSHER_LIB_DIR:-}
-  if [ -z "$lib" ]; then
-    cargo rustc --profile no-lto --locked --lib --crate-type cdylib
-    lib=${CARGO_TARGET_DIR:-target}/no-lto
-  fi
-  cp -L "$lib/libpusher.so" "$out/libpusher.so.0"
+  library "$out/libpusher.so.0"
   local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
   cc "${flags[@]}" -o "$out/memory" tests/c/memory.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'

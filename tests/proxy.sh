@@ -11,16 +11,7 @@ out=$PWD/build/proxy
 rm -rf "$out"
 mkdir -p "$out"
 
-build() {
-  local lib=${PUSHER_LIB_DIR:-}
-  if [ -z "$lib" ]; then
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    lib=${CARGO_TARGET_DIR:-target}/no-lto
-  fi
-  cp -L "$lib/libpusher.so" "$out/libpusher.so"
-}
-
-step "building" build
+step "building" library "$out/libpusher.so"
 # Squid as root becomes another user, who can't enter every folder.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

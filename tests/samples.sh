@@ -35,12 +35,8 @@ PYTHON
 }
 
 build() {
-  local lib=${PUSHER_LIB_DIR:-} sample
-  if [ -z "$lib" ]; then
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    lib=${CARGO_TARGET_DIR:-target}/no-lto
-  fi
-  cp -L "$lib/libpusher.so" "$out/libpusher.so.0"
+  local sample
+  library "$out/libpusher.so.0"
   for sample in "$out"/sample*.c; do
     cc -std=c99 -Wall -Wextra -Werror -pedantic -Iinclude -o "${sample%.c}" "$sample" "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
   done

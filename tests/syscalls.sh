@@ -13,12 +13,7 @@ mkdir -p "$out"
 few=10 many=110
 
 build() {
-  local lib=${PUSHER_LIB_DIR:-}
-  if [ -z "$lib" ]; then
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    lib=${CARGO_TARGET_DIR:-target}/no-lto
-  fi
-  cp -L "$lib/libpusher.so" "$out/libpusher.so.0"
+  library "$out/libpusher.so.0"
   cc -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$out/contract" \
     tests/c/contract.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
 }

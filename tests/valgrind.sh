@@ -11,12 +11,7 @@ out=build/valgrind
 mkdir -p "$out"
 
 build() {
-  local lib=${PUSHER_LIB_DIR:-}
-  if [ -z "$lib" ]; then
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    lib=${CARGO_TARGET_DIR:-target}/no-lto
-  fi
-  cp -L "$lib/libpusher.so" "$out/libpusher.so.0"
+  library "$out/libpusher.so.0"
   local flags=(-std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude)
   cc "${flags[@]}" -o "$out/contract" tests/c/contract.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
   cc "${flags[@]}" -o "$out/trigger" c_examples/trigger.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
