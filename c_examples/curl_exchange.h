@@ -137,7 +137,7 @@ static const char *curl_exchange_cause(CURLcode code) {
 static void curl_exchange_end(const CurlExchange *exchange, CURL *curl, CURLcode code, PusherResponse *response) {
   long status = 0, head_sent = 0;
   curl_off_t body_sent = 0, declared = -1;
-  struct curl_header *header;
+  struct curl_header *header = NULL;
   const char *message = exchange->message[0] != '\0' ? exchange->message : curl_easy_strerror(code);
   int32_t delivery;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -147,8 +147,8 @@ static void curl_exchange_end(const CurlExchange *exchange, CURL *curl, CURLcode
 
   if (status >= 200) {
     pusher_response_set(response, (int32_t)status, (const uint8_t *)exchange->answer, exchange->answer_len);
-    if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-      pusher_response_set_header(response, "Retry-After", header->value);
+    while ((header = curl_easy_nextheader(curl, CURLH_HEADER, -1, header)) != NULL) {
+      pusher_response_set_header(response, header->name, header->value);
     }
   }
   if (code != CURLE_OK) {

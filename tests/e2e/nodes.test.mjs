@@ -12,7 +12,7 @@ const timeout = 60_000;
 for (const name of names) {
   const skip = process.env[`SKIP_${name.toUpperCase()}`] || false;
 
-  describe(`two nodes of ${name}`, { skip, timeout: 600_000 }, () => {
+  describe(`two nodes of ${name}`, { skip }, () => {
     let redis;
     let nodes;
     let authorize;

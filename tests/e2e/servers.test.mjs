@@ -44,7 +44,7 @@ for (const name of names) {
   // Set by e2e.sh: why there is no such server, where that is allowed.
   const skip = process.env[`SKIP_${name.toUpperCase()}`] || false;
 
-  describe(name, { skip, timeout: 600_000 }, () => {
+  describe(name, { skip }, () => {
     let server;
     let subscriber;
     const channels = Array.from({ length: 100 }, (_, i) => `channel-${i}`);
