@@ -60,7 +60,7 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error
     const NAME: &str = "user_data";
     validation::socket_id(socket_id, "socket_id").map_err(Error::Argument)?;
     let check = || -> Result<(), Problem> {
-        let members = Json::parse(data, NAME)?.members(NAME)?;
+        let members = Json::members_of(data, NAME)?;
         let id = join(NAME, "id");
         let (_, value) = members.iter().find(|(key, _)| key == "id").ok_or_else(|| Problem::new(&id, "is missing"))?;
         match value.string(&id)?.is_empty() {
@@ -75,7 +75,7 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error
 /// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
-    let members = Json::parse(data, NAME)?.members(NAME)?;
+    let members = Json::members_of(data, NAME)?;
     let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
     let name = join(NAME, "user_id");
     match member("user_id") {

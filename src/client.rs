@@ -211,9 +211,10 @@ impl Pusher {
             master_key: self.context.master_key.as_ref(),
         };
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);
-        let started = Instant::now();
+        // Reading the clock takes as long as a compression of SHA-256.
+        let started = self.log.get().map(|_| Instant::now());
         let result = webhook::validate(&webhooks, key, signature, body, now);
-        self.log_outcome("validate_webhook", &result, Some(started));
+        self.log_outcome("validate_webhook", &result, started);
         result
     }
 

@@ -9,9 +9,20 @@ use crate::error::Problem;
 const MAX_NAME: usize = 200;
 
 /// Whether `c` may stand in a channel name (and in a user id).
-fn is_channel_character(c: char) -> bool {
+const fn is_channel_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '=' | '@' | ',' | '.' | ';')
 }
+
+/// The same of each byte, looked up: most names are right, and this is how that is seen soonest.
+const IS_CHANNEL_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = is_channel_character(byte as u8 as char);
+        byte += 1;
+    }
+    table
+};
 
 /// A channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
 pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
@@ -69,10 +80,14 @@ pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
 
 /// A socket id: ASCII digits, a dot, ASCII digits, and nothing else.
 pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match id.split_once('.') {
-        Some((left, right)) if digits(left) && digits(right) => Ok(()),
-        _ => Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678")),
+    let digits = |text: Option<&[u8]>| text.is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit));
+    // Of bytes, because a split at a char is slower than all the rest.
+    let mut parts = id.as_bytes().splitn(2, |byte| *byte == b'.');
+    match digits(parts.next()) && digits(parts.next()) {
+        true => Ok(()),
+        false => {
+            Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678"))
+        }
     }
 }
 
@@ -100,6 +115,10 @@ pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
 }
 
 fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
+    let is_right = |name: &str| name.bytes().fold(true, |all, byte| all & IS_CHANNEL_BYTE[usize::from(byte)]);
+    if (1..=MAX_NAME).contains(&name.len()) && is_right(name) {
+        return Ok(());
+    }
     length(name, argument, what)?;
     match name.chars().find(|c| !is_channel_character(*c)) {
         Some(c) => {

@@ -53,7 +53,7 @@ pub fn validate(
             ));
         }
         let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but not UTF-8"))?;
-        let members = Json::parse(text, "body").and_then(|json| json.members("body"))?;
+        let members = Json::members_of(text, "body")?;
         let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
         check_time(member("time_ms"), webhooks.max_age, now_ms)?;
         Ok(match (webhooks.master_key, member("events")) {

@@ -154,5 +154,7 @@ pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &str)
 /// As for [`optional_text`].
 pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
     // SAFETY: it is not NULL, and the caller vouches for the rest.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy())
+    let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })?;
+    // Nearly all are UTF-8, and this is how that is seen soonest.
+    Some(text.to_str().map_or_else(|_| text.to_string_lossy(), Cow::Borrowed))
 }
