@@ -215,7 +215,10 @@ def _(d):
         return body_of(d).has_constants
     if "call" not in case:
         return given(d).has_constants
-    return any(isinstance(text, str) and look_at(text).has_constants for text in case["arguments"])
+    # The arguments that are JSON.
+    places = {"trigger": (2, 3), "send_to_user": (2,), "trigger_batch": (0,), "get": (1,), "post": (1, 2)}
+    documents = [argument(case, place) for place in places.get(case["call"], ())]
+    return any(text is not None and look_at(text).has_constants for text in documents)
 
 
 @difference(

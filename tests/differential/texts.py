@@ -199,11 +199,13 @@ class Look:
     """JSON as this test sees it, independently of who is compared."""
 
     def __init__(self, text):
-        self.valid = self.deep = False
-        self.has_constants = False
+        self.valid = self.deep = self.has_constants = False
+        self._constants = 0
         self.value = None
         try:
             self.value = json.loads(text, object_pairs_hook=Pairs, parse_constant=self._constant)
+            # Only of a text that is whole: `NaN` is also how a name may begin.
+            self.has_constants = self._constants > 0
             self.valid = not self.has_constants
         except RecursionError:
             # Such texts are only made well-formed.
@@ -212,7 +214,7 @@ class Look:
             pass
 
     def _constant(self, _):
-        self.has_constants = True
+        self._constants += 1
         return 0
 
     @property
