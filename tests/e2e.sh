@@ -44,3 +44,11 @@ fi
 if [ -z "${SKIP_SOCKUDO:-}" ] || [ -z "${SKIP_SOKETI:-}" ]; then need redis-server; fi
 
 step "run the end-to-end tests" node --test tests/e2e/*.test.mjs
+
+# The same of what needs no server, with an eye on the memory: an error shows as an exit code that no program has.
+under_valgrind() {
+  need valgrind
+  WRAPPER="valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible" \
+    node --test tests/e2e/examples.test.mjs
+}
+step "run the examples under valgrind" under_valgrind

@@ -224,6 +224,10 @@ const outcomes = {
   'no HTTP at all is unknown': {
     peer: answering('220 ready\r\n\r\n'), is: 'unknown', status: 'DELIVERY_UNKNOWN',
   },
+  'silence is unknown, at the deadline': { peer: () => {}, is: 'unknown', status: 'DELIVERY_UNKNOWN', cause: 'timeout' },
+  'a peer that does not speak TLS is not sent anything': {
+    peer: (socket) => socket.once('data', () => socket.end('no TLS')), scheme: 'https', is: 'not_sent', status: 'NOT_SENT', cause: 'tls',
+  },
   'nobody who listens is not sent': { peer: null, is: 'not_sent', status: 'NOT_SENT', cause: 'connect' },
 };
 
@@ -234,10 +238,10 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
     const summary = (is, count = 1) => ['delivered', 'not_sent', 'rejected', 'unknown']
       .map((one) => `${is === one ? count : 0} ${one.replace('_', ' ')}`).join(', ');
 
-    for (const [title, { serve, peer, is, ...expected }] of Object.entries(outcomes)) {
+    for (const [title, { serve, peer, scheme = 'http', is, ...expected }] of Object.entries(outcomes)) {
       it(title, { timeout }, async () => {
         const check = async (address) => {
-          const { code, stdout, stderr } = await run(program, address, args);
+          const { code, stdout, stderr } = await run(program, address.replace('http', scheme), args);
           assert.equal(code, is === 'delivered' ? 0 : 1, stderr);
           if (!single) assert.equal(stdout, `${summary(is)}\n`);
           if (is === 'delivered') return;
@@ -263,8 +267,18 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
     }
 
     it('keeps connections alive, and sends nothing again when one has died', { timeout }, async () => {
-      // The third request is read whole, and the connection ends: it may have been delivered.
-      const serve = (response, count) => (count === 3 ? response.destroy() : accept(response));
+      // A request on a connection that was used before is read whole, and the connection ends: it may have been delivered.
+      const used = new Set();
+      let died = false;
+      const serve = (response, count, { socket }) => {
+        if (died || count < 3 || !used.has(socket)) {
+          used.add(socket);
+          accept(response);
+        } else {
+          died = true;
+          response.destroy();
+        }
+      };
       const several = single ? [...args, '4'] : ['my-channel', 'my-event', '40'];
       const count = single ? 4 : 40;
       const requests = await withApi(serve, async (address) => {
@@ -278,6 +292,7 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
         }
       });
       assert.equal(requests.length, count);
+      assert.ok(died);
       assert.equal(new Set(requests.map(({ target, text }) => target + text)).size, single ? 1 : count);
       if (single) assert.deepEqual([0, 1, 2, 3].map((i) => requests[0].socket === requests[i].socket), [true, true, true, false]);
     });

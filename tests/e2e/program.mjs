@@ -8,6 +8,15 @@ import { within } from '../servers/subscriber.mjs';
 
 const folder = process.env.PROGRAMS ?? fileURLToPath(new URL('../../build/e2e', import.meta.url));
 
+/** A command and its arguments in front of each program: valgrind's. */
+const wrapper = process.env.WRAPPER?.split(' ') ?? [];
+
+/** What to run for a program. */
+const commandLine = (program, args) => {
+  const [command, ...rest] = [...wrapper, join(folder, program), ...args];
+  return [command, rest];
+};
+
 /** The environment without PUSHER_ variables, but for the one that is given. */
 function environment(url) {
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PUSHER_'));
@@ -18,7 +27,7 @@ function environment(url) {
 export function run(program, url, args, input = '') {
   const options = { env: environment(url), timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
   return new Promise((resolve, reject) => {
-    const child = execFile(join(folder, program), args, options, (error, stdout, stderr) => {
+    const child = execFile(...commandLine(program, args), options, (error, stdout, stderr) => {
       if (error && typeof error.code !== 'number') reject(error);
       else resolve({ code: error?.code ?? 0, stdout, stderr });
     });
@@ -42,7 +51,7 @@ class Program {
 
   constructor(name, url, args) {
     this.#name = name;
-    this.#child = spawn(join(folder, name), args, { env: environment(url), stdio: 'pipe' });
+    this.#child = spawn(...commandLine(name, args), { env: environment(url), stdio: 'pipe' });
     running.add(this.#child);
     this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
     this.#child.stdin.on('error', () => {});

@@ -29,6 +29,7 @@ export class Subscriber {
   /** The same of the protocol's own events, such as pusher_internal:member_added. */
   protocol = [];
   #pusher;
+  #socket;
   #waiting = new Set();
   #value;
 
@@ -57,6 +58,7 @@ export class Subscriber {
       }),
     });
     await new Promise((resolve) => this.#pusher.connection.bind('connected', resolve));
+    this.#socket = this.#pusher.connection.connection.transport.socket;
     // pusher-js gives its handlers parsed data only, in which a long number has lost digits; its transport has the
     // text. pusher-js itself bound it first, so its handlers have run when ours does.
     this.#pusher.connection.connection.transport.bind('message', ({ data }) => this.#take(JSON.parse(data)));
@@ -123,9 +125,12 @@ export class Subscriber {
 
   async close() {
     const connection = this.#pusher?.connection;
-    if (!connection || connection.state === 'disconnected') return;
-    const gone = new Promise((resolve) => connection.bind('disconnected', resolve));
-    this.#pusher.disconnect();
-    await within(5_000, () => 'pusher-js does not disconnect', gone);
+    if (connection && connection.state !== 'disconnected') {
+      const gone = new Promise((resolve) => connection.bind('disconnected', resolve));
+      this.#pusher.disconnect();
+      await within(5_000, () => 'pusher-js does not disconnect', gone);
+    }
+    // Where the server has ended the connection, it would keep the process for another 30 s.
+    this.#socket?._closeTimer?.unref();
   }
 }
