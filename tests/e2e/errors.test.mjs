@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { get } from 'node:http';
 import { after, before, describe, it } from 'node:test';
-import { app, names, start } from '../servers/servers.mjs';
+import { app, names, showing, start } from '../servers/servers.mjs';
 import { Subscriber } from '../servers/subscriber.mjs';
 import { Client } from './program.mjs';
 
@@ -133,14 +133,7 @@ for (const name of names) {
       }
     };
 
-    const test = (title, body) => it(title, { timeout }, async () => {
-      try {
-        await body();
-      } catch (error) {
-        console.error(server.log());
-        throw error;
-      }
-    });
+    const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
     for (const [title, { config, call, [name]: expected }] of Object.entries(cases)) {
       if (expected === null) continue;
@@ -205,10 +198,7 @@ describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
     const server = await start('sockudo', wishes);
     const client = new Client({ url: server.url, retry: { mode: 'never' } });
     try {
-      await body(client, server);
-    } catch (error) {
-      console.error(server.log());
-      throw error;
+      await showing(server, () => body(client, server));
     } finally {
       await client.stop();
       await server.stop();

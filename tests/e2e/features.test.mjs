@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
-import { fetched, names, start } from '../servers/servers.mjs';
+import { fetched, names, showing, start } from '../servers/servers.mjs';
 import { Subscriber } from '../servers/subscriber.mjs';
 import { Client, Listener } from './program.mjs';
 
@@ -77,14 +77,7 @@ for (const name of names) {
 
     const connect = (token, channels = []) => Subscriber.connect(server, channels, { authorizer: authorize.address, token });
 
-    const test = (title, body) => it(title, { timeout }, async () => {
-      try {
-        await body();
-      } catch (error) {
-        console.error(server.log());
-        throw error;
-      }
-    });
+    const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
     /** Triggers an event named like nothing else, and checks that the subscriber's handlers get `data`. */
     const arrives = async (subscriber, channel, event, data) => {

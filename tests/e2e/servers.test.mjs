@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { names, start } from '../servers/servers.mjs';
+import { names, showing, start } from '../servers/servers.mjs';
 import { Subscriber } from '../servers/subscriber.mjs';
 import { trigger } from './program.mjs';
 
@@ -59,14 +59,7 @@ for (const name of names) {
       await server?.stop();
     });
 
-    const test = (title, body) => it(title, { timeout }, async () => {
-      try {
-        await body();
-      } catch (error) {
-        console.error(server.log());
-        throw error;
-      }
-    });
+    const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
     const delivers = async (args, input) => {
       const { code, stderr, stdout } = await trigger(server.url, args, input);

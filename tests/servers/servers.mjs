@@ -246,3 +246,13 @@ async function freePorts(count) {
   await Promise.all(held.map((listener) => new Promise((resolve) => listener.close(resolve))));
   return ports;
 }
+
+/** Runs `body`, and shows what the server said if it fails. */
+export async function showing(server, body) {
+  try {
+    await body();
+  } catch (error) {
+    console.error(server.log());
+    throw error;
+  }
+}
