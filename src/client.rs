@@ -71,9 +71,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Whether the request delivers anything.
+    /// What finishing the request is for.
     pub fn purpose(&self) -> Purpose {
-        self.endpoint.purpose()
+        match self.endpoint.purpose() {
+            Purpose::Publish => Purpose::Finish,
+            other => other,
+        }
     }
 }
 

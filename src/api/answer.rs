@@ -196,7 +196,7 @@ fn excerpt(body: &[u8], signature: &str) -> Option<String> {
     // So much that every signature of which the excerpt shows a part is whole: a blot is shorter, and draws up what follows it.
     let window = MOST + signature.len() * (MOST / BLOT.len() + 1);
     let text = String::from_utf8_lossy(&body[..body.len().min(window)]);
-    let mut text = if signature.is_empty() { text.into_owned() } else { text.replace(signature, BLOT) };
+    let mut text = text.replace(signature, BLOT);
     let end = (0..=MOST.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.truncate(end);
     Some(text)

@@ -27,6 +27,18 @@ fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, optio
 pub(super) fn trigger(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
     let text = arguments.required(0, "channels")?;
     let channels = parse_channels(text, context.limits.channels).map_err(Error::Argument)?;
+    publish(context, &channels, arguments)
+}
+
+/// POST `/events` to the channel that a user's connections are on once they have signed in.
+pub(super) fn send_to_user(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let user_id = arguments.required(0, "user_id")?;
+    validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
+    publish(context, &[format!("#server-to-user-{user_id}").into()], arguments)
+}
+
+/// An event on these channels, of the arguments behind the one that names them: event, data and options.
+fn publish(context: &Context, channels: &[Cow<'_, str>], arguments: Arguments<'_>) -> Result<Call, Error> {
     let name = arguments.required(1, "event")?;
     validation::event(name, "event").map_err(Error::Argument)?;
     let encrypted = channels.iter().position(|channel| is_encrypted(channel));
@@ -37,26 +49,14 @@ pub(super) fn trigger(context: &Context, arguments: Arguments<'_>) -> Result<Cal
         ));
     }
     let data = Json::parse(arguments.required(2, "data")?, "data").map_err(Error::Argument)?;
-    let payload = Payload::new(context, encrypted.map(|_| channels[0].as_ref()), data, "data")?;
+    let payload = Payload::new(context, encrypted.map(|index| channels[index].as_ref()), data, "data")?;
     let options = Options::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
-    let mut body = Body::new(payload.size() + text.len())?;
-    write_event(&mut body, name, &channels, &payload, &options);
+    // Each name comes with its quotation marks and a comma.
+    let names: usize = channels.iter().map(|channel| channel.len() + 3).sum();
+    let mut body = Body::new(payload.size() + names)?;
+    write_event(&mut body, name, channels, &payload, &options);
     let effect = if channels.len() == 1 { Effect::One } else { Effect::Several };
     Ok(post("/events", body.finish(), effect, &options))
-}
-
-/// POST `/events` to the channel that a user's connections are on once they have signed in.
-pub(super) fn send_to_user(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let user_id = arguments.required(0, "user_id")?;
-    validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
-    let name = arguments.required(1, "event")?;
-    validation::event(name, "event").map_err(Error::Argument)?;
-    let data = Json::parse(arguments.required(2, "data")?, "data").map_err(Error::Argument)?;
-    let payload = Payload::new(context, None, data, "data")?;
-    let options = Options::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
-    let mut body = Body::new(payload.size())?;
-    write_event(&mut body, name, &[format!("#server-to-user-{user_id}").into()], &payload, &options);
-    Ok(post("/events", body.finish(), Effect::One, &options))
 }
 
 /// POST `/users/{user_id}/terminate_connections`.

@@ -168,7 +168,6 @@ pub unsafe extern "C" fn pusher_finish(
     unsafe {
         let purpose =
             request.as_ref().and_then(|request| request.ticket.as_ref()).map_or(Purpose::Other, Ticket::purpose);
-        let purpose = if purpose == Purpose::Publish { Purpose::Finish } else { purpose };
         boundary(out, purpose, || {
             let client = handle(client, "client")?;
             let response = handle(response, "response")?;

@@ -31,6 +31,11 @@ impl Origin {
     }
 }
 
+/// A URL's host as a resolver and a certificate take it: an IPv6 address without its brackets.
+pub(super) fn bare_host(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 /// A proxy that requests go through.
 #[derive(Clone)]
 pub struct Proxy {

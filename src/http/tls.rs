@@ -16,6 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use super::message::bare_host;
+
 /// Whom TLS trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Roots {
@@ -112,8 +114,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let Some(transport) = chained else { return Ok(None) };
         let Some(config) = &self.0 else { return Ok(Some(Either::A(transport))) };
-        let host = details.uri.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let host = bare_host(details.uri.host().unwrap_or_default());
         let name =
             ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("the host can't stand in a certificate"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;

@@ -118,16 +118,14 @@ impl HttpClient {
 
     fn exchange(&self, agent: &Agent, request: &Request<'_>) -> Result<Response, Error> {
         let (head, mut body) = self.run(agent, request)?.into_parts();
-        let limit = match head.status.is_success() {
-            true => self.settings.max_response_bytes,
-            false => self.settings.max_response_bytes.min(MAX_ERROR_BYTES),
-        };
+        let mut limit = self.settings.max_response_bytes;
+        if !head.status.is_success() {
+            limit = limit.min(MAX_ERROR_BYTES);
+            phases::current(|exchange| exchange.deadline = exchange.deadline.min(Instant::now() + ERROR_PATIENCE));
+        }
         let has_length = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING)
             || head.status == StatusCode::NO_CONTENT;
-        if !head.status.is_success() {
-            phases::current(|exchange| exchange.deadline = exchange.deadline.min(Instant::now() + ERROR_PATIENCE));
-        }
         let mut bytes = Vec::new();
         // One byte more than the limit tells that it is exceeded.
         let read = body.as_reader().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Error::from);

@@ -13,7 +13,7 @@ use ::ureq::Error;
 use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::connection::Socket;
-use super::message::Proxy;
+use super::message::{Proxy, bare_host};
 use super::phases::{self, Exchange, Phase};
 use super::resolver::{Resolver, Unresolved};
 use super::sys::Readiness;
@@ -39,7 +39,7 @@ impl Connector for WireConnector {
         let port = details.uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let (peer, peer_port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host), port),
+            None => (bare_host(host), port),
         };
         phases::current(|exchange| {
             exchange.phase = Phase::Resolving;
