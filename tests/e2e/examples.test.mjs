@@ -293,7 +293,8 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
       });
       assert.equal(requests.length, count);
       assert.ok(died);
-      assert.equal(new Set(requests.map(({ target, text }) => target + text)).size, single ? 1 : count);
+      // Without the query: it holds the time, and a second may pass between two requests.
+      assert.equal(new Set(requests.map(({ target, text }) => target.split('?')[0] + text)).size, single ? 1 : count);
       if (single) assert.deepEqual([0, 1, 2, 3].map((i) => requests[0].socket === requests[i].socket), [true, true, true, false]);
     });
 
