@@ -8,7 +8,8 @@
  *   freed by the function with its name and `_free`.
  * - Texts: UTF-8, NUL-terminated. Names, ids and payloads need no escaping; JSON is taken where a value has structure.
  * - Delivery: after every failure pusher_error_delivery() says whether an event was not sent, was rejected, or may have been
- *   delivered. Nothing that may have been delivered is ever sent twice.
+ *   delivered. What was certainly not delivered is sent again while there is time (`retry`); nothing that may have been
+ *   delivered is ever sent twice, unless you ask for it.
  * - Threads: any number may use one client at the same time. Nothing is kept per thread: an error belongs to its call.
  * - Process: no signal handler, no SIGPIPE, no output. A thread is started only to look up a host name, and ends with that.
  *   A forked child may use a client of its parent: it makes connections of its own.
@@ -302,6 +303,14 @@ const char *pusher_status_name(int32_t status);
  *
  * No connection is made, no file read and no thread started before the first call that needs it.
  *
+ * **Retries.** Mode `"safe"` sends again what was certainly not delivered and may now succeed: what never left (`not_sent`, but not
+ * for a host that does not exist, nor for a failure of TLS or of a proxy), what was refused with 429, and calls that only ask.
+ * `"at_least_once"` also sends again what may have been delivered, except what was refused with another 4xx: an event may then
+ * arrive twice. `"never"` sends once. All attempts share the call's `timeout_ms`. Before each there is a random wait, at most 0.1 s
+ * before the second and doubling to 5 s, and no less than the server's `Retry-After`; where that does not fit, the failure is
+ * returned at once. Retries are kept to a tenth of a client's calls, after a first ten. `attempts` in the error document says how
+ * often a call was sent. If an attempt may have been delivered, so may the call, whatever came of a later one.
+ *
  * @param config  a JSON object `{"app_id","key","secret",…}`, or a URL `https://KEY:SECRET@api-eu.pusher.com/apps/ID`, or
  *                NULL to take `PUSHER_URL` or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
  *                `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME` from the environment. Not kept.
@@ -312,7 +321,8 @@ const char *pusher_status_name(int32_t status);
  *                | `host`, `port`, `ssl` | from the cluster, 443 or 80, `true` | |
  *                | `path`, `sign_path_prefix` | none, `true` | a prefix of the path; `false` where a proxy strips it |
  *                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
- *                | `retry` | `{"mode":"never"}` | |
+ *                | `retry` | `{"mode":"safe","max_attempts":3}` | below |
+ *                | `clock_correction` | `true` | a 401 over TLS, and a `Date` more than 600 s off: sign with the server's time from then on |
  *                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
  *                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
  *                | `ca_file` | none | PEM certificates to trust instead |
@@ -714,8 +724,8 @@ void pusher_response_set(PusherResponse *response,
                          size_t body_len);
 
 /**
- * Sets a header of the answer. Give all that came; these count: `Retry-After`, and `Content-Length` or `Transfer-Encoding`, without
- * which an empty body may as well be one that was cut.
+ * Sets a header of the answer. Give all that came; these count: `Retry-After`, `Date` (which tells when the clock here is wrong), and
+ * `Content-Length` or `Transfer-Encoding`, without which an empty body may as well be one that was cut.
  *
  * @param response  the response; NULL is ignored.
  * @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
@@ -750,7 +760,7 @@ void pusher_response_free(PusherResponse *response);
 /**
  * Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
  *
- * It replaces the sending only: signing, classification and limits stay in the library. Once, before the first call, and while no
+ * It replaces the sending only: signing, retries, classification and limits stay in the library. Once, before the first call, and while no
  * other thread uses the client.
  *
  * @param client     the client.

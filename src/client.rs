@@ -1,7 +1,8 @@
 //! A client: each call validated and built, signed, sent, and its outcome told.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::race::OnceBox;
@@ -10,9 +11,10 @@ use serde_json::{Map, Value};
 use crate::api::{self, Call, Context, Effect};
 use crate::authorization::{self, Keys};
 use crate::config::{self, Config};
-use crate::error::{Error, Problem, Purpose, Status};
+use crate::error::{Delivery, Error, FailedExchange, Problem, Purpose, Status};
 use crate::http::{Cause, Failure, HttpClient, Origin, Progress, Request, Response, Settings, Transport};
 use crate::log::{Level, Log};
+use crate::retry::{Budget, Policy};
 use crate::signing::Signer;
 use crate::webhook::{self, Webhooks};
 
@@ -33,6 +35,11 @@ pub struct Pusher {
     /// `/apps/{app_id}` as it is signed: without the prefix where a proxy strips it.
     signed_base: String,
     timeout: Duration,
+    retry: Policy,
+    budget: Budget,
+    /// What the server's clock is ahead of ours, in seconds, once ours was found to be wrong.
+    clock_offset: AtomicI64,
+    clock_correction: bool,
     http: HttpClient,
     /// The caller's own transport, where one was set.
     transport: OnceBox<Box<dyn Transport>>,
@@ -58,6 +65,9 @@ pub struct Prepared<'a> {
     /// What the outcome is told with.
     pub ticket: Ticket,
 }
+
+/// How far a request's time may be from the server's, in seconds. (Channels HTTP API reference, "Authentication")
+const CLOCK_WINDOW: u64 = 600;
 
 /// What servers and the transport below take for a path and query, with room to spare.
 const MAX_TARGET: usize = 6 * 1024;
@@ -94,6 +104,10 @@ impl Pusher {
             signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
             base,
             timeout: config.timeout,
+            retry: config.retry,
+            budget: Budget::new(),
+            clock_offset: AtomicI64::new(0),
+            clock_correction: config.clock_correction,
             http: HttpClient::new(Settings {
                 tls: config.ssl,
                 connect_timeout: config.connect_timeout,
@@ -123,22 +137,47 @@ impl Pusher {
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
         let call = endpoint.build(&self.context, arguments)?;
-        let Prepared { request, deadline, ticket } = self.sign(endpoint, &call, started)?;
         // Once it is set it is only read: threads that make calls do not fight for it.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
+        self.budget.earn();
+        let mut attempts = 1;
+        let mut first_doubt = None;
+        loop {
+            let prepared = self.sign(endpoint, &call, started)?;
+            let deadline = prepared.deadline;
+            let mut failed = match self.attempt(&prepared) {
+                Err(Error::Exchange(failed)) => failed,
+                ended => return ended,
+            };
+            failed.attempts = attempts;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(wait) = self.retry.wait(&failed, left, random(), &self.budget) else {
+                return Err(Error::Exchange(in_all(first_doubt, failed)));
+            };
+            self.log_retry(endpoint, &failed, wait);
+            if failed.delivery == Some(Delivery::Unknown) {
+                first_doubt.get_or_insert(failed);
+            }
+            thread::sleep(wait);
+            attempts += 1;
+        }
+    }
+
+    /// Sends a request once.
+    fn attempt(&self, Prepared { request, deadline, ticket }: &Prepared<'_>) -> Result<String, Error> {
         let exchange = match self.transport.get() {
             // Checking and hashing a large payload can take that long.
-            _ if Instant::now() >= deadline => Err(Failure {
+            _ if Instant::now() >= *deadline => Err(Failure {
                 progress: Progress::NotSent,
                 cause: Cause::Timeout,
                 message: "the time was up before anything was sent".to_owned(),
             }),
-            Some(transport) => transport.send(&request, deadline),
-            None => self.http.send(&request, deadline),
+            Some(transport) => transport.send(request, *deadline),
+            None => self.http.send(request, *deadline),
         };
-        self.outcome(&ticket, exchange)
+        self.outcome(ticket, exchange)
     }
 
     /// Signs a call without sending it, and hands it to `take`.
@@ -164,7 +203,7 @@ impl Pusher {
     fn sign<'a>(&'a self, endpoint: Endpoint, call: &'a Call, started: Instant) -> Result<Prepared<'a>, Error> {
         let body = call.body.as_deref();
         let path = format!("{}{}", self.signed_base, call.path);
-        let timestamp = since_1970().as_secs();
+        let timestamp = since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
         let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp);
         let target = format!("{}{}?{}", self.base, call.path, signed.query);
         if target.len() > MAX_TARGET {
@@ -188,7 +227,37 @@ impl Pusher {
             }),
             exchange => exchange,
         };
-        api::outcome(ticket.effect, &ticket.signature, exchange)
+        let mut result = api::outcome(ticket.effect, &ticket.signature, exchange, SystemTime::now);
+        if let Err(Error::Exchange(failed)) = &mut result {
+            // Signed with the right time, the same call may succeed.
+            failed.retryable |= self.correct_clock(failed);
+        }
+        result
+    }
+
+    /// Takes the server's time for ours where ours is why a request was refused. Over TLS only: nobody in between may set it.
+    fn correct_clock(&self, failed: &FailedExchange) -> bool {
+        let (Status::Unauthorized, true, true, Some(server_time)) =
+            (failed.status, self.clock_correction, self.origin.tls, failed.server_time)
+        else {
+            return false;
+        };
+        let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        let offset = seconds(server_time).saturating_sub(seconds(since_1970().as_secs()));
+        let before = self.clock_offset.load(Ordering::Relaxed);
+        if offset.abs_diff(before) <= CLOCK_WINDOW {
+            return false;
+        }
+        self.clock_offset.store(offset, Ordering::Relaxed);
+        self.tell(Level::Info, || {
+            let message = format!(
+                "this machine's clock is {} s {}: requests are signed with the server's time from now on",
+                offset.unsigned_abs(),
+                if offset > 0 { "behind" } else { "ahead" }
+            );
+            (message, Map::from_iter([("clock_offset_s".to_owned(), offset.into())]))
+        });
+        true
     }
 
     /// Authorizes a subscription. See pusher_authenticate().
@@ -239,39 +308,70 @@ impl Pusher {
     }
 
     fn log_outcome(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
-        let Some(log) = self.log.get() else { return };
         let level = match result {
             Ok(_) => Level::Debug,
             Err(error) if error.status() == Status::Internal => Level::Error,
             Err(_) => Level::Warn,
         };
-        if level > self.log_level {
-            return;
-        }
-        let mut fields = Map::from_iter([("call".to_owned(), name.into())]);
-        let mut field = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                fields.insert(name.to_owned(), value);
+        self.tell(level, || {
+            let mut fields = Map::from_iter([("call".to_owned(), name.into())]);
+            if let Some(started) = started {
+                fields.insert("duration_us".to_owned(), u64::try_from(started.elapsed().as_micros()).ok().into());
             }
-        };
-        field(
-            "duration_us",
-            started.and_then(|started| u64::try_from(started.elapsed().as_micros()).ok()).map(Value::from),
-        );
-        let message = match result {
-            Ok(_) => "done".to_owned(),
-            Err(error) => {
-                field("status", Some(error.status().name().to_string_lossy().into()));
-                if let Error::Exchange(failed) = error {
-                    field("cause", failed.cause.map(Value::from));
-                    field("http_status", failed.http_status.map(Value::from));
-                    field("delivery", failed.delivery.map(|delivery| delivery.name().into()));
+            let message = match result {
+                Ok(_) => "done".to_owned(),
+                Err(error) => {
+                    fields.insert("status".to_owned(), error.status().name().to_string_lossy().into());
+                    if let Error::Exchange(failed) = error {
+                        add(&mut fields, failed);
+                    }
+                    error.to_string()
                 }
-                error.to_string()
-            }
-        };
+            };
+            (message, fields)
+        });
+    }
+
+    fn log_retry(&self, endpoint: Endpoint, failed: &FailedExchange, wait: Duration) {
+        self.tell(Level::Info, || {
+            let mut fields = Map::from_iter([("call".to_owned(), endpoint.name().into())]);
+            fields.insert("wait_ms".to_owned(), u64::try_from(wait.as_millis()).ok().into());
+            add(&mut fields, failed);
+            (format!("will be sent again: {}", failed.message), fields)
+        });
+    }
+
+    /// Tells the log, if there is one and it wants to know.
+    fn tell(&self, level: Level, what: impl FnOnce() -> (String, Map<String, Value>)) {
+        let Some(log) = self.log.get().filter(|_| level <= self.log_level) else { return };
+        let (message, fields) = what();
         log.log(level, &message, &Value::Object(fields).to_string());
     }
+}
+
+/// What a log says of an exchange.
+fn add(fields: &mut Map<String, Value>, failed: &FailedExchange) {
+    let known = [
+        ("attempts", Some(failed.attempts.into())),
+        ("cause", failed.cause.map(Value::from)),
+        ("http_status", failed.http_status.map(Value::from)),
+        ("delivery", failed.delivery.map(|delivery| delivery.name().into())),
+    ];
+    fields.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+}
+
+/// What a call that was sent several times has come to: once it may have been delivered, a later attempt that was not does not
+/// take that back.
+fn in_all(first_doubt: Option<Box<FailedExchange>>, last: Box<FailedExchange>) -> Box<FailedExchange> {
+    match first_doubt {
+        Some(doubt) => Box::new(FailedExchange { attempts: last.attempts, ..*doubt }),
+        None => last,
+    }
+}
+
+/// For spreading waits: should the system have none, they are the longest.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX)
 }
 
 /// The time on the wall. A clock before 1970 is at 0, and the server says that the clock is wrong.

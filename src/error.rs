@@ -193,7 +193,7 @@ pub struct FailedExchange {
     pub cause: Option<&'static str>,
     /// A sentence for people.
     pub message: String,
-    /// Whether the same call may safely be made again.
+    /// Whether the same call may be made again without doing anything twice, and may then succeed.
     pub retryable: bool,
     /// How many requests were made.
     pub attempts: u32,
@@ -203,6 +203,8 @@ pub struct FailedExchange {
     pub response: Option<String>,
     /// How long the server asked to wait.
     pub retry_after_ms: Option<u64>,
+    /// When the server says it answered, in seconds since 1970. Not part of the document.
+    pub server_time: Option<u64>,
 }
 
 /// Every way a call can fail.

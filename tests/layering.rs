@@ -5,19 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module with the modules it may use, itself aside.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("log", &[]),
     ("json", &["error"]),
     ("validation", &["error"]),
     ("encryption", &["error", "json"]),
     ("http", &[]),
-    ("config", &["encryption", "error", "http", "json", "log", "validation"]),
+    ("retry", &["error"]),
+    ("config", &["encryption", "error", "http", "json", "log", "retry", "validation"]),
     ("signing", &["config"]),
     ("api", &["config", "encryption", "error", "http", "json", "validation"]),
     ("authorization", &["encryption", "error", "json", "signing", "validation"]),
     ("webhook", &["config", "encryption", "error", "json", "signing"]),
-    ("client", &["api", "authorization", "config", "error", "http", "log", "signing", "webhook"]),
+    ("client", &["api", "authorization", "config", "error", "http", "log", "retry", "signing", "webhook"]),
     ("ffi", &["client", "error", "http", "log"]),
 ];
 

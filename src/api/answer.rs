@@ -3,24 +3,32 @@
 //! Source of the table: what servers decide before they look at any event, and what they may have done by then.
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Effect;
 use crate::error::{Delivery, Error, FailedExchange, Status};
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
 
-/// What a call returns for what came of its request. `signature` is blotted out wherever the server repeats it.
-pub fn outcome(effect: Effect, signature: &str, exchange: Result<Response, Failure>) -> Result<String, Error> {
+/// What a call returns for what came of its request. `signature` is blotted out wherever the server repeats it; `now` is the
+/// time on the wall.
+pub fn outcome(
+    effect: Effect,
+    signature: &str,
+    exchange: Result<Response, Failure>,
+    now: fn() -> SystemTime,
+) -> Result<String, Error> {
     match exchange {
-        Ok(response) => answered(effect, signature, response),
+        Ok(response) => answered(effect, signature, response, now),
         Err(failure) => Err(Error::Exchange(Box::new(failed(effect, signature, failure)))),
     }
 }
 
 /// A whole answer came.
-fn answered(effect: Effect, signature: &str, response: Response) -> Result<String, Error> {
+fn answered(effect: Effect, signature: &str, response: Response, now: fn() -> SystemTime) -> Result<String, Error> {
     let http_status = response.status;
     let refused = |status, delivery, cause: Option<Cause>, message: String| {
+        let date = response.date.as_deref().and_then(http_date);
         Err(Error::Exchange(Box::new(FailedExchange {
             status,
             delivery: delivery_of(effect, delivery),
@@ -30,7 +38,8 @@ fn answered(effect: Effect, signature: &str, response: Response) -> Result<Strin
             attempts: 1,
             http_status: Some(http_status),
             response: excerpt(&response.body, signature),
-            retry_after_ms: response.retry_after.as_deref().and_then(retry_after_ms),
+            retry_after_ms: response.retry_after.as_deref().and_then(|value| retry_after_ms(value, date, now)),
+            server_time: date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
         })))
     };
     let unreadable = |cause, what: &str| {
@@ -116,6 +125,7 @@ fn failed(effect: Effect, signature: &str, failure: Failure) -> FailedExchange {
         },
         response: None,
         retry_after_ms: None,
+        server_time: None,
     }
 }
 
@@ -202,7 +212,56 @@ fn excerpt(body: &[u8], signature: &str) -> Option<String> {
     Some(text)
 }
 
-/// `Retry-After` in seconds. (RFC 9110, 10.2.3)
-fn retry_after_ms(value: &str) -> Option<u64> {
-    value.trim().parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1000))
+/// The longest wait that is told. Whoever asks for more than a day may as well have said never.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `Retry-After`, in seconds or as a date, which counts from the server's own `Date` so that clocks need not agree. (RFC 9110,
+/// 10.2.3) What is neither is ignored.
+fn retry_after_ms(value: &str, date: Option<SystemTime>, now: fn() -> SystemTime) -> Option<u64> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a long time, too.
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        http_date(value)?.duration_since(date.unwrap_or_else(now)).unwrap_or_default()
+    };
+    u64::try_from(wait.min(MAX_RETRY_AFTER).as_millis()).ok()
+}
+
+fn http_date(value: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.trim()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_a_day() {
+        // A minute before the date below.
+        let now = || UNIX_EPOCH + Duration::from_secs(784_111_777 - 60);
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let servers = http_date("Sun, 06 Nov 1994 08:49:27 GMT");
+        let day = Some(24 * 60 * 60 * 1000);
+        for (value, date, expected) in [
+            ("0", None, Some(0)),
+            (" 12 ", None, Some(12_000)),
+            ("99999999999999999999999", None, day),
+            ("86401", None, day),
+            (date, None, Some(60_000)),
+            (date, servers, Some(10_000)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None, Some(60_000)),
+            ("Sun Nov  6 08:49:37 1994", None, Some(60_000)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", None, day),
+            // What has passed is now.
+            ("Sat, 05 Nov 1994 08:49:37 GMT", None, Some(0)),
+            ("", None, None),
+            ("-1", None, None),
+            ("+1", None, None),
+            ("1.5", None, None),
+            ("soon", None, None),
+        ] {
+            assert_eq!(retry_after_ms(value, date, now), expected, "{value:?}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::error::{Error, Problem};
 use crate::http::{Proxy, Roots};
 use crate::json::{Json, join};
 use crate::log::Level;
+use crate::retry::{Mode, Policy};
 use crate::validation;
 
 use address::Address;
@@ -80,6 +81,10 @@ pub struct Config {
     pub timeout: Duration,
     /// From the look-up of the name to the end of the TLS handshake.
     pub connect_timeout: Duration,
+    /// What is sent again.
+    pub retry: Policy,
+    /// Whether a wrong clock of this machine is corrected by the server's.
+    pub clock_correction: bool,
     /// How many idle connections are kept.
     pub max_idle_connections: usize,
     /// How long an idle connection is kept.
@@ -107,6 +112,9 @@ const DEFAULT_CLUSTER: &str = "mt1";
 
 /// The longest time that may be configured, ten minutes.
 const MAX_MS: u64 = 600_000;
+
+/// More than any deadline has room for.
+const MAX_ATTEMPTS: u64 = 100;
 
 /// Far above what any server takes. Checking and hashing so much takes a tenth of a second or two.
 const MAX_DATA_BYTES: u64 = 64 << 20;
@@ -156,6 +164,8 @@ struct Draft {
     sign_path_prefix: Option<bool>,
     timeout_ms: Option<u64>,
     connect_timeout_ms: Option<u64>,
+    retry: Option<Policy>,
+    clock_correction: Option<bool>,
     max_idle_connections: Option<u64>,
     idle_timeout_ms: Option<u64>,
     ca_file: Option<String>,
@@ -189,10 +199,7 @@ impl Draft {
     fn take_member(&mut self, key: &str, value: Json<'_>) -> Result<(), Problem> {
         let string = || value.string(key).map(Cow::into_owned);
         let boolean = || value.boolean().ok_or_else(|| Problem::new(key, "must be true or false"));
-        let integer = |min: u64, max: u64| match value.integer() {
-            Some(number) if (min..=max).contains(&number) => Ok(number),
-            _ => Err(Problem::new(key, format!("must be an integer from {min} to {max}"))),
-        };
+        let integer = |min: u64, max: u64| integer(key, value, min, max);
         match key {
             "url" => {}
             "app_id" if !value.is_string() => self.app_id = Some(integer(0, u64::MAX)?.to_string()),
@@ -207,7 +214,8 @@ impl Draft {
             "sign_path_prefix" => self.sign_path_prefix = Some(boolean()?),
             "timeout_ms" => self.timeout_ms = Some(integer(1, MAX_MS)?),
             "connect_timeout_ms" => self.connect_timeout_ms = Some(integer(1, MAX_MS)?),
-            "retry" => retry(key, value)?,
+            "retry" => self.retry = Some(retry(key, value)?),
+            "clock_correction" => self.clock_correction = Some(boolean()?),
             "max_idle_connections" => self.max_idle_connections = Some(integer(0, 1000)?),
             "idle_timeout_ms" => self.idle_timeout_ms = Some(integer(1, MAX_MS)?),
             "ca_file" => self.ca_file = Some(string()?),
@@ -340,6 +348,8 @@ impl Draft {
             connect_timeout: Duration::from_millis(self.connect_timeout_ms.unwrap_or(3000)),
             max_idle_connections: bytes(self.max_idle_connections, 8),
             idle_timeout: Duration::from_millis(self.idle_timeout_ms.unwrap_or(15_000)),
+            retry: self.retry.unwrap_or_default(),
+            clock_correction: self.clock_correction.unwrap_or(true),
             roots,
             proxy,
             master_key: self.master_key,
@@ -356,17 +366,28 @@ impl Draft {
     }
 }
 
-/// The retry policy: so far, none.
-fn retry(key: &str, value: Json<'_>) -> Result<(), Problem> {
+fn integer(key: &str, value: Json<'_>, min: u64, max: u64) -> Result<u64, Problem> {
+    let number = value.integer().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| Problem::new(key, format!("must be an integer from {min} to {max}")))
+}
+
+/// `{"mode","max_attempts"}`, either of which may be left out.
+fn retry(key: &str, value: Json<'_>) -> Result<Policy, Problem> {
+    let mut policy = Policy::default();
     for (member, value) in value.members(key)? {
-        let name = format!("{key}.{member}");
+        let name = join(key, &member);
         match member.as_ref() {
-            "mode" if value.string(&name)? == "never" => {}
-            "mode" => return Err(Problem::new(name, "must be \"never\"")),
+            "mode" => {
+                let mode = Mode::from_name(&value.string(&name)?);
+                policy.mode = mode.ok_or_else(|| Problem::new(name, "must be safe, never or at_least_once"))?;
+            }
+            "max_attempts" => {
+                policy.max_attempts = u32::try_from(integer(&name, value, 1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
+            }
             _ => return Err(Problem::new(name, "is not a configuration key")),
         }
     }
-    Ok(())
+    Ok(policy)
 }
 
 /// More webhook tokens than anybody rotates.
@@ -436,6 +457,7 @@ mod tests {
         let config = with("").unwrap();
         assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-mt1.pusher.com", 443, true));
         assert_eq!((config.timeout.as_millis(), config.connect_timeout.as_millis()), (5000, 3000));
+        assert_eq!((config.retry.mode, config.retry.max_attempts, config.clock_correction), (Mode::Safe, 3, true));
         assert_eq!((config.max_idle_connections, config.idle_timeout.as_millis()), (8, 15_000));
         assert_eq!(
             (config.limits.data_bytes, config.limits.channels, config.limits.response_bytes),
@@ -450,6 +472,15 @@ mod tests {
         assert_eq!((config.host.as_str(), config.port, config.ssl), ("example.org", 80, true));
         assert_eq!(with(r#","cluster":"eu","ssl":false"#).unwrap().host, "api-eu.pusher.com");
         assert_eq!(with(r#","ssl":false"#).unwrap().port, 80);
+    }
+
+    #[test]
+    fn a_part_of_the_retry_policy_leaves_the_rest_as_it_is() {
+        let retry = |text: &str| with(&format!(r#","retry":{text}"#)).unwrap().retry;
+        assert_eq!(retry("{}"), Policy::default());
+        assert_eq!(retry(r#"{"max_attempts":1}"#), Policy { max_attempts: 1, ..Policy::default() });
+        assert_eq!(retry(r#"{"mode":"at_least_once"}"#), Policy { mode: Mode::AtLeastOnce, ..Policy::default() });
+        assert_eq!(retry(r#"{"mode":"never"}"#).mode, Mode::Never);
     }
 
     #[test]
@@ -533,8 +564,13 @@ mod tests {
             (r#","path":"/a?b""#, "path"),
             (r#","path":"//""#, "path"),
             (r#","retry":"never""#, "retry"),
-            (r#","retry":{"mode":"safe"}"#, "retry.mode"),
-            (r#","retry":{"max_attempts":3}"#, "retry.max_attempts"),
+            (r#","retry":{"mode":"always"}"#, "retry.mode"),
+            (r#","retry":{"mode":null}"#, "retry.mode"),
+            (r#","retry":{"max_attempts":0}"#, "retry.max_attempts"),
+            (r#","retry":{"max_attempts":101}"#, "retry.max_attempts"),
+            (r#","retry":{"attempts":3}"#, "retry.attempts"),
+            (r#","retry":{"mode":"safe","mode":"never"}"#, "retry.mode"),
+            (r#","clock_correction":1"#, "clock_correction"),
             (r#","ca_file":1"#, "ca_file"),
             (r#","tls_roots":"all""#, "tls_roots"),
             (r#","tls_roots":"both","ca_file":"x""#, "tls_roots"),

@@ -11,6 +11,14 @@ use crate::error::{Purpose, Status};
 ///
 /// No connection is made, no file read and no thread started before the first call that needs it.
 ///
+/// **Retries.** Mode `"safe"` sends again what was certainly not delivered and may now succeed: what never left (`not_sent`, but not
+/// for a host that does not exist, nor for a failure of TLS or of a proxy), what was refused with 429, and calls that only ask.
+/// `"at_least_once"` also sends again what may have been delivered, except what was refused with another 4xx: an event may then
+/// arrive twice. `"never"` sends once. All attempts share the call's `timeout_ms`. Before each there is a random wait, at most 0.1 s
+/// before the second and doubling to 5 s, and no less than the server's `Retry-After`; where that does not fit, the failure is
+/// returned at once. Retries are kept to a tenth of a client's calls, after a first ten. `attempts` in the error document says how
+/// often a call was sent. If an attempt may have been delivered, so may the call, whatever came of a later one.
+///
 /// @param config  a JSON object `{"app_id","key","secret",…}`, or a URL `https://KEY:SECRET@api-eu.pusher.com/apps/ID`, or
 ///                NULL to take `PUSHER_URL` or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
 ///                `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME` from the environment. Not kept.
@@ -21,7 +29,8 @@ use crate::error::{Purpose, Status};
 ///                | `host`, `port`, `ssl` | from the cluster, 443 or 80, `true` | |
 ///                | `path`, `sign_path_prefix` | none, `true` | a prefix of the path; `false` where a proxy strips it |
 ///                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
-///                | `retry` | `{"mode":"never"}` | |
+///                | `retry` | `{"mode":"safe","max_attempts":3}` | below |
+///                | `clock_correction` | `true` | a 401 over TLS, and a `Date` more than 600 s off: sign with the server's time from then on |
 ///                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
 ///                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
 ///                | `ca_file` | none | PEM certificates to trust instead |

@@ -93,7 +93,7 @@ impl Log for HookLog {
 
 /// Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
 ///
-/// It replaces the sending only: signing, classification and limits stay in the library. Once, before the first call, and while no
+/// It replaces the sending only: signing, retries, classification and limits stay in the library. Once, before the first call, and while no
 /// other thread uses the client.
 ///
 /// @param client     the client.

@@ -70,6 +70,7 @@ pub struct PusherResponse {
     answer: Option<(i32, Vec<u8>)>,
     failure: Option<Failure>,
     retry_after: Option<String>,
+    date: Option<String>,
     /// Whether the answer said how long its body is.
     has_length: bool,
 }
@@ -95,6 +96,7 @@ impl PusherResponse {
                 has_length: self.has_length || status == 204,
                 request_was_sent: true,
                 retry_after: self.retry_after.clone(),
+                date: self.date.clone(),
             }),
             (_, None, _) => Err(unknown(Cause::Transport, "the transport set no answer")),
         }
@@ -306,8 +308,8 @@ pub unsafe extern "C" fn pusher_response_set(
     }
 }
 
-/// Sets a header of the answer. Give all that came; these count: `Retry-After`, and `Content-Length` or `Transfer-Encoding`, without
-/// which an empty body may as well be one that was cut.
+/// Sets a header of the answer. Give all that came; these count: `Retry-After`, `Date` (which tells when the clock here is wrong), and
+/// `Content-Length` or `Transfer-Encoding`, without which an empty body may as well be one that was cut.
 ///
 /// @param response  the response; NULL is ignored.
 /// @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
@@ -326,6 +328,7 @@ pub unsafe extern "C" fn pusher_response_set_header(
         };
         guarded((), || match name.to_ascii_lowercase().as_str() {
             "retry-after" => response.retry_after = Some(value.to_owned()),
+            "date" => response.date = Some(value.to_owned()),
             "content-length" | "transfer-encoding" => response.has_length = true,
             _ => {}
         });

@@ -99,4 +99,6 @@ pub struct Response {
     pub request_was_sent: bool,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
+    /// The `Date` header.
+    pub date: Option<String>,
 }

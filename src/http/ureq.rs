@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use ::ureq::http::header::{CONTENT_LENGTH, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
+use ::ureq::http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
 use ::ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ::ureq::http::{self, HeaderName, HeaderValue, StatusCode};
 use ::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
@@ -148,6 +148,7 @@ impl HttpClient {
             has_length,
             request_was_sent: phases::current(|exchange| !exchange.answer_was_early),
             retry_after: text(RETRY_AFTER),
+            date: text(DATE),
         })
     }
 }

@@ -44,10 +44,13 @@ unsafe impl Send for Client {}
 // SAFETY: as above.
 unsafe impl Sync for Client {}
 
-/// A configuration of the test application on 127.0.0.1 without TLS; `more` is added and wins.
+/// A configuration of the test application on 127.0.0.1 without TLS; `more` is added and wins. Nothing is sent again, so that
+/// each call is one exchange, except where a test is about that.
 pub fn config(port: u16, more: Value) -> String {
-    let mut all =
-        json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": port, "ssl": false});
+    let mut all = json!({
+        "app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": port, "ssl": false,
+        "retry": {"mode": "never"},
+    });
     let Value::Object(more) = more else { panic!("more configuration has to be an object") };
     all.as_object_mut().unwrap().extend(more);
     all.to_string()

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -219,6 +219,7 @@ struct Options {
     secret: Option<String>,
     stripped: String,
     tolerant: bool,
+    clock_ahead: i64,
     receive_buffer: Option<usize>,
 }
 
@@ -237,6 +238,8 @@ pub struct Log {
     pub ended_by_server: usize,
     /// How many the server has said its last word on, without ending them.
     pub half_closed: usize,
+    /// How many requests were signed at another time than the server's.
+    pub refused_for_the_clock: usize,
     /// How many TLS handshakes did not come about.
     pub failed_handshakes: usize,
     answers: VecDeque<Answer>,
@@ -276,6 +279,12 @@ impl Builder {
     /// Does not mind requests that it can't accept.
     pub fn tolerant(mut self) -> Builder {
         self.options.tolerant = true;
+        self
+    }
+
+    /// Has a clock of its own, and refuses with its `Date` what was signed at another time.
+    pub fn clock_ahead(mut self, seconds: i64) -> Builder {
+        self.options.clock_ahead = seconds;
         self
     }
 
@@ -377,6 +386,11 @@ impl Server {
     /// How many connections there were so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
+    }
+
+    /// How many requests were signed at another time than the server's.
+    pub fn refused_for_the_clock(&self) -> usize {
+        self.shared.lock().refused_for_the_clock
     }
 
     /// How many of them the client ended.
@@ -535,7 +549,14 @@ impl Shared {
         let key = options.key.as_deref().unwrap_or(KEY);
         let secret = options.secret.as_deref().unwrap_or(SECRET);
         let path = request.path().strip_prefix(options.stripped.as_str()).unwrap_or("(the prefix is missing)");
-        signature::verify(request.method(), path, request.query(), &request.body, key, secret)
+        let now = signature::now().saturating_add_signed(options.clock_ahead);
+        let signed_at = signature::timestamp(request.query()).unwrap_or(now);
+        if options.clock_ahead != 0 && signed_at.abs_diff(now) > signature::WINDOW {
+            self.change(|log| log.refused_for_the_clock += 1);
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now));
+            return Ok(Answer::new(401, &[("Date", &date)], "Timestamp expired"));
+        }
+        signature::verify_at(now, request.method(), path, request.query(), &request.body, key, secret)
             .map_err(|why| Done::Refused(format!("{why}: {}", request.head)))?;
         let answer = match &self.responder {
             Some(responder) => Some(responder(&request)),

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ring::hmac;
 
 /// How far a request's clock may be off, in seconds. (Channels HTTP API reference, "Authentication")
-const WINDOW: u64 = 600;
+pub const WINDOW: u64 = 600;
 
 /// The lower-case hex HMAC-SHA256.
 pub fn hmac_hex(secret: &[u8], message: &[u8]) -> String {
@@ -59,8 +59,32 @@ fn percent_decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8"))
 }
 
+/// The time on the wall, in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// When a request says that it was signed, in seconds since 1970.
+pub fn timestamp(query: &str) -> Result<u64, String> {
+    let text = parameters(query)?.into_iter().find_map(|(name, value)| (name == "auth_timestamp").then_some(value));
+    text.ok_or("no auth_timestamp")?.parse().map_err(|e| format!("auth_timestamp: {e}"))
+}
+
 /// Whether a server would take this request; if not, why not. `path` is what was signed.
 pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, secret: &str) -> Result<(), String> {
+    verify_at(now(), method, path, query, body, key, secret)
+}
+
+/// As [`verify`], by a server for which it is `now`.
+pub fn verify_at(
+    now: u64,
+    method: &str,
+    path: &str,
+    query: &str,
+    body: &[u8],
+    key: &str,
+    secret: &str,
+) -> Result<(), String> {
     let parameters = parameters(query)?;
     let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
     if names.last() != Some(&"auth_signature") || !names[..names.len() - 1].is_sorted() {
@@ -80,8 +104,7 @@ pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, sec
     if get("auth_version")? != "1.0" {
         return Err(format!("the version is {}", get("auth_version")?));
     }
-    let timestamp: u64 = get("auth_timestamp")?.parse().map_err(|e| format!("auth_timestamp: {e}"))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?.as_secs();
+    let timestamp = timestamp(query)?;
     if timestamp.abs_diff(now) > WINDOW {
         return Err(format!("the clock is off: {timestamp} at {now}"));
     }
