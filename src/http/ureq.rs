@@ -1,6 +1,7 @@
 //! ureq, with the parts of it replaced that would cost or hide something: see [`super`].
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::ureq::http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
@@ -55,6 +56,7 @@ pub struct HttpClient {
 impl HttpClient {
     /// A client that has not connected, read or started anything yet.
     pub fn new(settings: Settings) -> HttpClient {
+        make_statics();
         HttpClient { settings, agent: PerProcess::new() }
     }
 
@@ -159,6 +161,21 @@ impl Transport for HttpClient {
         let (result, exchange) = phases::record(deadline, || self.exchange(agent, request));
         result.map_err(|error| failure(error, &exchange))
     }
+}
+
+/// Has ureq make what it keeps for ever from its first request on (a `LazyLock` in its `run`). A fork in that instant would leave
+/// that locked for the child, so it is over before anybody has a client.
+fn make_statics() {
+    static MADE: AtomicBool = AtomicBool::new(false);
+    if MADE.load(Ordering::Acquire) {
+        return;
+    }
+    // There is no connector to send it by: the request is given up as soon as it is complete.
+    let agent = Agent::with_parts(Agent::config_builder().proxy(None).build(), (), NoLookUp);
+    let mut request = http::Request::new(());
+    *request.uri_mut() = Uri::from_static("http://localhost/");
+    let _ = agent.run(request);
+    MADE.store(true, Ordering::Release);
 }
 
 const CLOSED: &str = "the server closed the connection";
