@@ -31,9 +31,6 @@ compare() {
   awk -v calls=$((many - few)) '
     BEGIN {
       most["write"] = most["read"] = most["look"] = 1
-      # A forked child must not use the connections of its parent, and this is how it knows that it is one.
-      most["whose process is this"] = 1
-      kind["getpid"] = "whose process is this"
       # Waiting for an answer is no fault, and whoever blocks in recv does not wait otherwise.
       most["wait"] = 1
       kind["sendto"] = kind["sendmsg"] = kind["write"] = kind["writev"] = "write"

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket as NewSocket, Type};
 
 use super::sys::{self, Readiness, Recv};
 
-/// How long one address may keep the next waiting. (RFC 8305, "Connection Attempt Delay")
+/// How long one address may keep the next waiting, where there is time for all. (RFC 8305, "Connection Attempt Delay")
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Below this a receive timeout is not worth setting: the kernel's timer may be late by several of its ticks.
@@ -39,7 +39,8 @@ impl Socket {
                     Some(Ok(Begun::Connected(socket))) => return Socket::new(socket),
                     Some(Ok(Begun::Pending(socket))) => {
                         pending.push(socket);
-                        next_start = now + STAGGER;
+                        let still = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
+                        next_start = now + STAGGER.min(deadline.saturating_duration_since(now) / still);
                     }
                     Some(Err(error)) => {
                         last_error = error;

@@ -4,6 +4,8 @@ use std::mem;
 
 use once_cell::race::OnceBox;
 
+use super::sys;
+
 /// A lazily made value that a forked child does not inherit.
 ///
 /// A child must not use its parent's connections, nor wait for a lock that another thread of its parent held when it
@@ -12,7 +14,7 @@ use once_cell::race::OnceBox;
 ///
 /// It is a chain with one link for each generation of processes that used it, newest last.
 pub(super) struct PerProcess<T> {
-    pid: u32,
+    process: u32,
     value: OnceBox<T>,
     next: OnceBox<PerProcess<T>>,
 }
@@ -20,7 +22,7 @@ pub(super) struct PerProcess<T> {
 impl<T> PerProcess<T> {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        PerProcess { pid: std::process::id(), value: OnceBox::new(), next: OnceBox::new() }
+        PerProcess { process: sys::process_number(), value: OnceBox::new(), next: OnceBox::new() }
     }
 
     /// This process's value, made by `make` if there is none. Several threads may make one at the same time; one is kept.
@@ -29,7 +31,7 @@ impl<T> PerProcess<T> {
         while let Some(next) = link.next.get() {
             link = next;
         }
-        if link.pid != std::process::id() {
+        if link.process != sys::process_number() {
             link = link.next.get_or_init(|| Box::new(PerProcess::new()));
         }
         link.value.get_or_try_init(|| make().map(Box::new))
@@ -38,7 +40,7 @@ impl<T> PerProcess<T> {
 
 impl<T> Drop for PerProcess<T> {
     fn drop(&mut self) {
-        if self.pid != std::process::id() {
+        if self.process != sys::process_number() {
             mem::forget(mem::take(&mut self.value));
         }
     }

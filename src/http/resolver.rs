@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
+use socket2::{Domain, Socket, Type};
 
 use super::sys;
 
@@ -37,7 +38,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     running: usize,
-    last_start: Option<Instant>,
+    /// How many were started, and when the youngest was, if it is still running.
+    started: u64,
+    youngest_since: Option<Instant>,
     /// How many have ended, and what the last of them found.
     ended: u64,
     found: Option<Result<Vec<SocketAddr>, Unresolved>>,
@@ -67,16 +70,19 @@ impl Resolver {
             let now = Instant::now();
             match found {
                 // A failure may be that of an old look-up, while a younger one is still running.
-                Some(found) if found.is_ok() || state.running == 0 || now >= deadline => return found,
+                Some(found) if found.is_ok() || state.youngest_since.is_none() || now >= deadline => return found,
                 None if now >= deadline => return Err(Unresolved::TimedOut),
                 _ => {}
             }
-            let hanging_at = state.last_start.map(|start| start + HANGING);
-            if state.running == 0 || (state.running < MOST && hanging_at.is_some_and(|at| at <= now)) {
+            // Older ones that hang are no reason to wait when the youngest has ended.
+            let hanging_at = state.youngest_since.map(|start| start + HANGING);
+            if state.running < MOST && hanging_at.is_none_or(|at| at <= now) {
                 state.running += 1;
-                state.last_start = Some(now);
+                state.started += 1;
+                state.youngest_since = Some(now);
+                let number = state.started;
                 drop(state);
-                self.start(host, port)?;
+                self.start(host, port, number)?;
                 state = self.0.lock();
                 continue;
             }
@@ -89,9 +95,9 @@ impl Resolver {
         }
     }
 
-    /// Starts a look-up, which is counted already.
-    fn start(&self, host: &str, port: u16) -> Result<(), Unresolved> {
-        let (ending, name) = (Ending(Arc::clone(&self.0)), host.to_owned());
+    /// Starts the look-up with this number, which is counted already.
+    fn start(&self, host: &str, port: u16, number: u64) -> Result<(), Unresolved> {
+        let (ending, name) = (Ending { shared: Arc::clone(&self.0), number }, host.to_owned());
         let run = move || ending.with(look_up(&name, port));
         let builder = thread::Builder::new().name("pusher-resolver".to_owned()).stack_size(STACK_BYTES);
         match sys::without_signals(|| builder.spawn(run)) {
@@ -108,11 +114,14 @@ impl Shared {
 }
 
 /// A look-up's end, which comes whatever becomes of its thread.
-struct Ending(Arc<Shared>);
+struct Ending {
+    shared: Arc<Shared>,
+    number: u64,
+}
 
 impl Ending {
     fn with(self, found: Result<Vec<SocketAddr>, Unresolved>) {
-        let mut state = self.0.lock();
+        let mut state = self.shared.lock();
         state.ended += 1;
         state.found = Some(found);
     }
@@ -120,8 +129,13 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
-        self.0.changed.notify_all();
+        let mut state = self.shared.lock();
+        state.running -= 1;
+        if state.started == self.number {
+            state.youngest_since = None;
+        }
+        drop(state);
+        self.shared.changed.notify_all();
     }
 }
 
@@ -142,7 +156,11 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
 
 fn unresolved(error: LookupError) -> Unresolved {
     match error.kind() {
-        LookupErrorKind::NoName | LookupErrorKind::NoData => Unresolved::NoSuchHost,
+        LookupErrorKind::NoName | LookupErrorKind::NoData => match Socket::new(Domain::IPV4, Type::DGRAM, None) {
+            Ok(_) => Unresolved::NoSuchHost,
+            // The C library says so, too, when it has no descriptor to ask with.
+            Err(error) => Unresolved::Failed(error.to_string()),
+        },
         _ => Unresolved::Failed(io::Error::from(error).to_string()),
     }
 }
@@ -184,7 +202,7 @@ mod tests {
     fn a_look_up_that_hangs_costs_the_deadline_and_no_more() {
         let resolver = Resolver::default();
         // As many as there may be, none of which ever ends.
-        *resolver.0.lock() = State { running: MOST, last_start: Some(Instant::now()), ..State::default() };
+        *resolver.0.lock() = State { running: MOST, youngest_since: Some(Instant::now()), ..State::default() };
         let result = resolver.resolve("localhost", 80, Instant::now() + Duration::from_millis(10));
         assert!(matches!(result, Err(Unresolved::TimedOut)));
         // One that was hanging ends after all, and its result serves whoever waits.
@@ -194,7 +212,7 @@ mod tests {
         });
         let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
         while !waiting.is_finished() {
-            Ending(Arc::clone(&resolver.0)).with(Ok(vec![address]));
+            Ending { shared: Arc::clone(&resolver.0), number: 1 }.with(Ok(vec![address]));
             resolver.0.lock().running = MOST;
             thread::yield_now();
         }
