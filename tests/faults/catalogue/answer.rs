@@ -1,0 +1,434 @@
+//! Faults of the answer's bytes, and of what comes behind it. The request is applied, where nothing else is said: what is
+//! wrong is how the client learns of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::http;
+use super::super::script::{Applies, End, Part, Script};
+use super::{Fault, Phase, lost_and_applied};
+
+const DELIVERED: &str = "delivered";
+const UNKNOWN: &str = "unknown";
+/// Such an answer breaks HTTP, but does not hide that it is a 200.
+const TOLERANT: &str = "delivered, or unknown";
+
+/// The head of a healthy answer, but for its length.
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+
+/// More than clients should be willing to hold: libpusher takes 16 MiB unless it is told otherwise.
+const HUGE: usize = 17 << 20;
+
+fn ok(rest: &str) -> Script {
+    Script::says(format!("{OK}{rest}"))
+}
+
+pub(super) fn add(all: &mut Vec<Fault>) {
+    cuts(all);
+    lengths(all);
+    chunks(all);
+    endless(all);
+    heads(all);
+    interim(all);
+    bodies(all);
+    behind(all);
+}
+
+/// An answer that breaks off or is slow.
+fn cuts(all: &mut Vec<Fault>) {
+    for (name, what, end) in [
+        ("answer-cut-fin", "FIN within the answer.", End::Fin),
+        ("answer-cut-rst", "RST within the answer.", End::Reset),
+        ("answer-cut-silence", "Nothing more from somewhere within the answer on.", End::Hold),
+        ("answer-cut-cut", "FIN within the answer, without close_notify.", End::Cut),
+    ] {
+        let honest = "unknown; delivered if nothing was cut off";
+        let fault = Fault::new(Phase::Answer, name, what, honest, move |p| {
+            Script::healthy().applies(p.applied()).cut(p.at()).then(end)
+        });
+        let fault = fault.with(json!({"at": "half", "applied": true}));
+        all.push(if end == End::Cut { fault.tls_only() } else { fault });
+    }
+    let slow = Fault::new(
+        Phase::Answer,
+        "slow-answer",
+        "The answer comes a byte at a time, each after `ms`.",
+        "delivered; unknown if time is up",
+        |p| Script::healthy().paced(p.ms()),
+    );
+    all.push(slow.with(json!({"ms": 2})));
+    let late = Fault::new(
+        Phase::Answer,
+        "late-answer",
+        "The answer comes after `ms`.",
+        "delivered; unknown if time is up",
+        |p| Script::parts([Part::Pause(p.ms()), Part::Healthy]),
+    );
+    all.push(late.with(json!({"ms": 100})));
+}
+
+/// An answer whose length is not what it says.
+fn lengths(all: &mut Vec<Fault>) {
+    let mut answer = |name, what, honest, script: Script| {
+        all.push(Fault::new(Phase::Answer, name, what, honest, move |_| script.clone()));
+    };
+    let long = || ok("Content-Length: 20\r\n\r\n{}");
+    answer("length-too-long-fin", "Content-Length says 20, 2 bytes come, FIN.", UNKNOWN, long().then(End::Fin));
+    answer("length-too-long-rst", "Content-Length says 20, 2 bytes come, RST.", UNKNOWN, long().then(End::Reset));
+    answer(
+        "length-too-long-silence",
+        "Content-Length says 20, 2 bytes come, nothing more.",
+        UNKNOWN,
+        long().then(End::Hold),
+    );
+    answer("length-too-short", "Content-Length says 1, 2 bytes come.", UNKNOWN, ok("Content-Length: 1\r\n\r\n{}"));
+    answer("length-garbage", "Content-Length is no number.", UNKNOWN, ok("Content-Length: two\r\n\r\n{}"));
+    answer("length-negative", "Content-Length is -2.", UNKNOWN, ok("Content-Length: -2\r\n\r\n{}"));
+    answer(
+        "length-overflow",
+        "Content-Length is 2 to the power of 64 and 2.",
+        UNKNOWN,
+        ok("Content-Length: 18446744073709551618\r\n\r\n{}").then(End::Fin),
+    );
+    answer(
+        "length-twice",
+        "Two Content-Lengths that differ, 2 and 20.",
+        TOLERANT,
+        ok("Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}"),
+    );
+    answer(
+        "no-length-fin",
+        "No length: the body ends with the connection, by FIN.",
+        TOLERANT,
+        ok("\r\n{}").then(End::Fin),
+    );
+    answer(
+        "no-length-rst",
+        "No length: the body ends with the connection, by RST.",
+        UNKNOWN,
+        ok("\r\n{}").then(End::Reset),
+    );
+    answer("no-length-silence", "No length, and the connection does not end.", UNKNOWN, ok("\r\n{}").then(End::Hold));
+    answer("no-length-empty", "No length and no body, FIN.", UNKNOWN, ok("\r\n").then(End::Fin));
+    let cut = Fault::new(
+        Phase::Answer,
+        "no-length-cut",
+        "No length: the body ends with the connection, by FIN without close_notify.",
+        UNKNOWN,
+        |_| ok("\r\n{}").then(End::Cut),
+    );
+    all.push(cut.tls_only());
+}
+
+/// An answer in chunks.
+fn chunks(all: &mut Vec<Fault>) {
+    let mut answer = |name, what, honest, rest: &str, end| {
+        let script = ok(rest).then(end);
+        all.push(Fault::new(Phase::Answer, name, what, honest, move |_| script.clone()));
+    };
+    let chunked = |rest: &str| format!("{CHUNKED}{rest}");
+    answer("chunked", "Two chunks, as HTTP has it.", DELIVERED, &chunked("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), End::Keep);
+    answer(
+        "chunked-trailer",
+        "A chunk with an extension, and a trailer, as HTTP has it.",
+        DELIVERED,
+        &chunked("2;a=b\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n"),
+        End::Keep,
+    );
+    answer("chunked-empty", "No chunk but the last.", DELIVERED, &chunked("0\r\n\r\n"), End::Keep);
+    answer("chunked-cut-fin", "FIN within a chunk.", UNKNOWN, &chunked("5\r\n{}"), End::Fin);
+    answer("chunked-cut-rst", "RST within a chunk.", UNKNOWN, &chunked("5\r\n{}"), End::Reset);
+    answer("chunked-cut-silence", "Nothing more from within a chunk on.", UNKNOWN, &chunked("5\r\n{}"), End::Hold);
+    answer("chunked-unended-fin", "FIN instead of the last chunk.", UNKNOWN, &chunked("2\r\n{}\r\n"), End::Fin);
+    answer("chunked-unended-rst", "RST instead of the last chunk.", UNKNOWN, &chunked("2\r\n{}\r\n"), End::Reset);
+    answer(
+        "chunked-half-end-fin",
+        "FIN within the last chunk's line.",
+        UNKNOWN,
+        &chunked("2\r\n{}\r\n0\r\n"),
+        End::Fin,
+    );
+    answer("chunk-size-garbage", "A chunk's size is no number.", UNKNOWN, &chunked("zz\r\n{}\r\n0\r\n\r\n"), End::Keep);
+    answer(
+        "chunk-size-overflow",
+        "A chunk's size is 2 to the power of 64 and 2.",
+        UNKNOWN,
+        &chunked("10000000000000002\r\n{}\r\n0\r\n\r\n"),
+        End::Fin,
+    );
+    answer(
+        "length-and-chunked",
+        "Both Content-Length and chunks.",
+        TOLERANT,
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        End::Keep,
+    );
+    answer(
+        "unknown-encoding",
+        "A Transfer-Encoding that does not exist.",
+        UNKNOWN,
+        "Transfer-Encoding: rot13\r\n\r\n{}",
+        End::Fin,
+    );
+}
+
+/// An answer without an end, or a very long one.
+fn endless(all: &mut Vec<Fault>) {
+    for (name, what, begin, again) in [
+        ("endless-body", "A body that never ends, without a length.", "\r\n", "[0]\n"),
+        ("endless-chunks", "Chunks that never end.", CHUNKED, "4\r\n    \r\n"),
+        ("endless-head", "Headers that never end.", "", "X-Header: value\r\n"),
+        ("endless-header-line", "A header line that never ends.", "X-Header: ", "value"),
+        ("endless-chunk-line", "A line with a chunk's size that never ends.", CHUNKED, "0"),
+        (
+            "endless-trailer",
+            "Trailers that never end.",
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n",
+            "X-Trailer: value\r\n",
+        ),
+    ] {
+        let begin = format!("{OK}{begin}");
+        all.push(Fault::new(Phase::Answer, name, what, UNKNOWN, move |_| {
+            Script::parts([Part::Bytes(begin.clone().into()), Part::Forever(again.into())])
+        }));
+    }
+    all.push(Fault::new(Phase::Answer, "endless-status-line", "A status line that never ends.", UNKNOWN, |_| {
+        Script::parts([Part::Bytes("HTTP/1.1 200 ".into()), Part::Forever("OK".into())])
+    }));
+    all.push(Fault::new(Phase::Answer, "endless-interim", "Interim answers that never end.", UNKNOWN, |_| {
+        Script::parts([Part::Forever("HTTP/1.1 103 Early Hints\r\n\r\n".into())])
+    }));
+    all.push(Fault::new(Phase::Answer, "huge-body", "A body of 17 MiB, with its length.", TOLERANT, |_| {
+        Script::says(http::json_answer(200, &format!("[{}]", " ".repeat(HUGE))))
+    }));
+    let many = Fault::new(Phase::Answer, "many-headers", "`count` header lines.", TOLERANT, |p| {
+        ok(&format!("{}Content-Length: 2\r\n\r\n{{}}", "X-Header: value\r\n".repeat(p.number("count"))))
+    });
+    all.push(many.with(json!({"count": 200})));
+}
+
+/// Something that is no status line, or an unusual one.
+fn heads(all: &mut Vec<Fault>) {
+    let body = "Content-Length: 2\r\n\r\n{}";
+    for (name, what, honest, text, end) in [
+        (
+            "status-line-garbage",
+            "A line of text for a status line.",
+            UNKNOWN,
+            "Good morning!\r\n\r\n".to_owned(),
+            End::Keep,
+        ),
+        ("http-0.9", "A body without a head, FIN.", UNKNOWN, "{}\n".to_owned(), End::Fin),
+        ("http-1.0", "An answer of HTTP/1.0, FIN.", DELIVERED, format!("HTTP/1.0 200 OK\r\n{body}"), End::Fin),
+        ("http-2", "A status line of HTTP/2.", UNKNOWN, format!("HTTP/2 200\r\n{body}"), End::Keep),
+        ("status-line-cut", "A status line without its end, FIN.", UNKNOWN, "HTTP/1.1 200 OK".to_owned(), End::Fin),
+        (
+            "status-line-only-fin",
+            "A status line and nothing more, FIN.",
+            UNKNOWN,
+            "HTTP/1.1 200 OK\r\n".to_owned(),
+            End::Fin,
+        ),
+        (
+            "status-line-only-rst",
+            "A status line and nothing more, RST.",
+            UNKNOWN,
+            "HTTP/1.1 200 OK\r\n".to_owned(),
+            End::Reset,
+        ),
+        (
+            "status-line-only-silence",
+            "A status line and nothing more, ever.",
+            UNKNOWN,
+            "HTTP/1.1 200 OK\r\n".to_owned(),
+            End::Hold,
+        ),
+        ("status-2000", "A status of four digits, 2000.", UNKNOWN, format!("HTTP/1.1 2000 OK\r\n{body}"), End::Keep),
+        ("status-20", "A status of two digits, 20.", UNKNOWN, format!("HTTP/1.1 20 OK\r\n{body}"), End::Keep),
+        ("status-letters", "A status of letters.", UNKNOWN, format!("HTTP/1.1 OK 200\r\n{body}"), End::Keep),
+        (
+            "no-reason",
+            "A status line that ends with the status.",
+            TOLERANT,
+            format!("HTTP/1.1 200\r\n{body}"),
+            End::Keep,
+        ),
+        (
+            "bare-line-feeds",
+            "Lines that end with LF alone.",
+            TOLERANT,
+            "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}".to_owned(),
+            End::Keep,
+        ),
+        (
+            "header-without-colon",
+            "A header line without a colon.",
+            TOLERANT,
+            format!("HTTP/1.1 200 OK\r\nnonsense\r\n{body}"),
+            End::Keep,
+        ),
+        (
+            "header-with-nul",
+            "A NUL in a header.",
+            TOLERANT,
+            format!("HTTP/1.1 200 OK\r\nX-Header: a\0b\r\n{body}"),
+            End::Keep,
+        ),
+        (
+            "header-folded",
+            "A header folded over two lines.",
+            TOLERANT,
+            format!("HTTP/1.1 200 OK\r\nX-Header: a\r\n b\r\n{body}"),
+            End::Keep,
+        ),
+        (
+            "blank-line-first",
+            "A blank line before the status line.",
+            TOLERANT,
+            format!("\r\nHTTP/1.1 200 OK\r\n{body}"),
+            End::Keep,
+        ),
+    ] {
+        all.push(Fault::new(Phase::Answer, name, what, honest, move |_| Script::says(text.clone()).then(end)));
+    }
+    all.push(Fault::new(Phase::Answer, "binary-garbage", "Bytes that are no text.", UNKNOWN, |_| {
+        Script::says((0..=255).cycle().take(1024).map(|byte: u8| byte ^ 0xa5).collect::<Vec<_>>())
+    }));
+}
+
+/// Interim answers, and more answers than one.
+fn interim(all: &mut Vec<Fault>) {
+    let interim = |status| Part::Bytes(format!("HTTP/1.1 {status} {}\r\n\r\n", http::reason(status)).into());
+    for (name, what, honest, parts, end) in [
+        ("continue-first", "100, then the answer.", DELIVERED, vec![interim(100), Part::Healthy], End::Keep),
+        ("hints-first", "103, then the answer.", DELIVERED, vec![interim(103), Part::Healthy], End::Keep),
+        ("interim-fin", "100, then FIN.", UNKNOWN, vec![interim(100)], End::Fin),
+        ("interim-rst", "100, then RST.", UNKNOWN, vec![interim(100)], End::Reset),
+        ("interim-silence", "100, then nothing.", UNKNOWN, vec![interim(100)], End::Hold),
+        ("switching", "101, then FIN.", UNKNOWN, vec![interim(101)], End::Fin),
+        ("two-answers", "The answer twice.", TOLERANT, vec![Part::Healthy, Part::Healthy], End::Keep),
+        (
+            "extra-bytes",
+            "Bytes that nobody asked for behind the answer.",
+            TOLERANT,
+            vec![Part::Healthy, Part::Bytes("extra".into())],
+            End::Keep,
+        ),
+    ] {
+        all.push(Fault::new(Phase::Answer, name, what, honest, move |_| Script::parts(parts.clone()).then(end)));
+    }
+    let many = Fault::new(Phase::Answer, "many-interim", "103 `count` times, then the answer.", TOLERANT, move |p| {
+        Script::parts([Part::Bytes("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(p.number("count")).into()), Part::Healthy])
+    });
+    all.push(many.with(json!({"count": 100})));
+}
+
+/// 200, and something else than the protocol's JSON in it.
+fn bodies(all: &mut Vec<Fault>) {
+    for (name, what, body) in [
+        ("body-text", "200 with a text.", "ok"),
+        ("body-html", "200 with a portal's page.", "<!DOCTYPE html><title>Welcome</title><h1>Please sign in</h1>"),
+        ("body-cut-json", "200 with JSON that stops in its middle, its length right.", r#"{"channels":{"#),
+        ("body-two-documents", "200 with two JSON documents.", "{}{}"),
+        ("body-error-500", "200 with an error inside, code 500.", r#"{"error":"internal","code":500}"#),
+    ] {
+        let answer = http::json_answer(200, body);
+        all.extend(lost_and_applied(Phase::Answer, name, what, UNKNOWN, move |_| Script::says(answer.clone())));
+    }
+    all.push(Fault::new(Phase::Answer, "body-not-utf-8", "200 with bytes that are not UTF-8.", UNKNOWN, |_| {
+        Script::says([OK.as_bytes(), b"Content-Length: 4\r\n\r\n\"\xff\xfe\""].concat())
+    }));
+    for (code, honest) in [
+        (400, "rejected; unknown for several events"),
+        (401, "rejected"),
+        (403, "rejected"),
+        (413, "rejected; unknown for several events"),
+    ] {
+        let what = format!("Nothing is applied. 200 with an error inside, code {code}.");
+        all.push(Fault::new(Phase::Answer, &format!("body-error-{code}"), &what, honest, move |_| {
+            let body = json!({"error": "refused", "code": code}).to_string();
+            Script::says(http::json_answer(200, &body)).applies(Applies::Nothing)
+        }));
+    }
+    for (name, what, honest, text) in [
+        (
+            "body-empty",
+            "200 without a body, Content-Length 0.",
+            DELIVERED,
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        ("no-content", "204.", DELIVERED, "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("created", "201 with JSON.", DELIVERED, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"),
+        ("accepted", "202 with JSON.", DELIVERED, "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"),
+    ] {
+        all.push(Fault::new(Phase::Answer, name, what, honest, move |_| Script::says(text)));
+    }
+    // Of `{}`.
+    let gzip: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00";
+    all.push(Fault::new(
+        Phase::Answer,
+        "gzip-unasked",
+        "200 with JSON that nobody asked to be compressed.",
+        TOLERANT,
+        |_| {
+            Script::says(
+                [format!("{OK}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len()).as_bytes(), gzip]
+                    .concat(),
+            )
+        },
+    ));
+}
+
+/// What becomes of the connection behind a healthy answer.
+fn behind(all: &mut Vec<Fault>) {
+    let mut behind = |name, what, script: Script| {
+        all.push(Fault::new(Phase::AfterAnswer, name, what, DELIVERED, move |_| script.clone()));
+    };
+    behind(
+        "connection-close",
+        "Says `Connection: close`, and keeps to it.",
+        Script::says(http::answer(200, &[("Content-Type", "application/json"), ("Connection", "close")], "{}"))
+            .then(End::Fin),
+    );
+    behind(
+        "connection-close-lie",
+        "Says `Connection: close`, and leaves the connection open.",
+        Script::says(http::answer(200, &[("Content-Type", "application/json"), ("Connection", "close")], "{}")),
+    );
+    behind("stale-fin", "FIN right behind the answer, without having said so.", Script::healthy().then(End::Fin));
+    behind("stale-rst", "RST right behind the answer, without having said so.", Script::healthy().then(End::Reset));
+    behind(
+        "stale-silence",
+        "Nothing is read or written behind the answer: a connection that has died without a word.",
+        Script::healthy().then(End::Hold),
+    );
+    let cut = Fault::new(
+        Phase::AfterAnswer,
+        "stale-cut",
+        "FIN right behind the answer, without close_notify.",
+        DELIVERED,
+        |_| Script::healthy().then(End::Cut),
+    );
+    all.push(cut.tls_only());
+    let timeout = || Part::Bytes(http::answer(408, &[("Connection", "close")], ""));
+    for (name, what, extra, end) in [
+        ("idle-fin", "FIN `ms` after the answer.", None, End::Fin),
+        ("idle-rst", "RST `ms` after the answer.", None, End::Reset),
+        ("idle-408", "408 that nobody asked for `ms` after the answer, and FIN.", Some(timeout()), End::Fin),
+        (
+            "idle-extra-bytes",
+            "Bytes that nobody asked for `ms` after the answer.",
+            Some(Part::Bytes("extra".into())),
+            End::Keep,
+        ),
+    ] {
+        let fault = Fault::new(Phase::AfterAnswer, name, what, DELIVERED, move |p| {
+            let mut parts = vec![Part::Healthy, Part::Pause(Duration::from_millis(p.number("ms") as u64))];
+            parts.extend(extra.clone());
+            Script::parts(parts).then(end)
+        });
+        all.push(fault.with(json!({"ms": 20})));
+    }
+}

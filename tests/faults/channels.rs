@@ -1,0 +1,170 @@
+//! What a real Channels server makes of a request: whether it takes it, what it publishes, and what it answers.
+//!
+//! Written from the protocol, without the library's code.
+
+use serde_json::{Value, json};
+
+use super::http::{self, Request};
+use super::script::Applies;
+use super::signature;
+
+/// The key of the one application.
+pub const KEY: &str = "test-key_1";
+
+/// Its secret, with characters that each encoding writes in another way.
+pub const SECRET: &str = "s3cr3t/Canary+&=%é";
+
+/// How far a request's clock may be off, in seconds.
+const WINDOW: u64 = 600;
+
+/// What became of a whole request.
+#[derive(Clone, Debug)]
+pub struct Handled {
+    /// What a healthy server answers.
+    pub answer: Vec<u8>,
+    /// What was published.
+    pub applied: Vec<Value>,
+    /// Whether that is all that was asked for.
+    pub all: bool,
+    /// Why the request was not taken.
+    pub refused: Option<String>,
+}
+
+impl Handled {
+    fn refused(status: u16, why: String) -> Handled {
+        let body = json!({"error": why, "code": status}).to_string();
+        Handled { answer: http::json_answer(status, &body), applied: Vec::new(), all: false, refused: Some(why) }
+    }
+}
+
+/// Who verifies requests, and by which clocks.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Whether signatures count.
+    pub verifies: bool,
+    /// By how many seconds its clock is ahead. A client that has learnt of that may go on by it.
+    pub clock: i64,
+}
+
+impl Channels {
+    /// Takes a request, and applies as much of it as this says.
+    pub fn handle(&self, request: &Request, applies: Applies) -> Handled {
+        if let (true, Err(why)) = (self.verifies, self.verify(request)) {
+            return Handled::refused(401, why);
+        }
+        match understand(request) {
+            Err((status, why)) => Handled::refused(status, why),
+            Ok((events, body)) => {
+                let count = match applies {
+                    Applies::Nothing => 0,
+                    Applies::All => events.len(),
+                    Applies::First(count) => count.min(events.len().saturating_sub(1)),
+                };
+                let all = applies == Applies::All;
+                let applied = events.into_iter().take(count).collect();
+                Handled { answer: http::json_answer(200, &body), applied, all, refused: None }
+            }
+        }
+    }
+
+    /// Whether the request is authentic; if not, why not.
+    fn verify(&self, request: &Request) -> Result<(), String> {
+        let mut parameters = signature::parameters(request.head.query())?;
+        let at = parameters.iter().position(|(name, _)| name == "auth_signature").ok_or("no auth_signature")?;
+        let (_, claimed) = parameters.remove(at);
+        let one = |wanted: &str| {
+            let mut values = parameters.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+            match (values.next(), values.next()) {
+                (value, None) => Ok(value),
+                _ => Err(format!("{wanted} comes twice")),
+            }
+        };
+        if one("auth_key")? != Some(KEY) || one("auth_version")? != Some("1.0") {
+            return Err("another auth_key or auth_version than ours".to_owned());
+        }
+        let timestamp: i64 = one("auth_timestamp")?.and_then(|t| t.parse().ok()).ok_or("no auth_timestamp")?;
+        let now = http::now();
+        if [now, now + self.clock].iter().all(|now| timestamp.abs_diff(*now) > WINDOW) {
+            return Err(format!("auth_timestamp is {}s away from our clock", timestamp.abs_diff(now)));
+        }
+        let md5 = one("body_md5")?;
+        if md5.is_some() != (request.head.method == "POST") {
+            return Err("body_md5 belongs to a POST, and to nothing else".to_owned());
+        }
+        if md5.is_some_and(|md5| md5 != signature::md5_hex(&request.body)) {
+            return Err("body_md5 is not the body's".to_owned());
+        }
+        let signed = signature::query_to_sign(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let signed = format!("{}\n{}\n{signed}", request.head.method, request.head.path());
+        if claimed == signature::hmac_hex(SECRET.as_bytes(), signed.as_bytes()) {
+            Ok(())
+        } else {
+            Err("the signature is wrong".to_owned())
+        }
+    }
+}
+
+/// The events that a request asks for, and the body of the answer to it.
+fn understand(request: &Request) -> Result<(Vec<Value>, String), (u16, String)> {
+    let path: Vec<&str> = request.head.path().split('/').skip(1).collect();
+    let ok = |body: Value| Ok((Vec::new(), body.to_string()));
+    match (request.head.method.as_str(), &path[..]) {
+        ("POST", ["apps", _, "events"]) => trigger(&json_body(request)?),
+        ("POST", ["apps", _, "batch_events"]) => batch(&json_body(request)?),
+        ("POST", ["apps", _, "users", user, "terminate_connections"]) => {
+            json_body(request)?;
+            Ok((vec![json!({"terminated": user})], "{}".to_owned()))
+        }
+        ("GET", ["apps", _, "channels"]) => ok(json!({"channels": {}})),
+        ("GET", ["apps", _, "channels", _]) => ok(json!({"occupied": false})),
+        ("GET", ["apps", _, "channels", _, "users"]) => ok(json!({"users": []})),
+        _ => Err((404, "there is no such path".to_owned())),
+    }
+}
+
+fn json_body(request: &Request) -> Result<Value, (u16, String)> {
+    serde_json::from_slice(&request.body).map_err(|error| (400, format!("the body is not JSON: {error}")))
+}
+
+fn text<'a>(event: &'a Value, name: &str) -> Result<&'a str, (u16, String)> {
+    event[name].as_str().ok_or_else(|| (400, format!("{name} is no text")))
+}
+
+/// An event as it is published.
+fn published(channel: &str, event: &Value) -> Result<Value, (u16, String)> {
+    let mut published = json!({"channel": channel, "name": text(event, "name")?, "data": text(event, "data")?});
+    if event.get("socket_id").is_some() {
+        published["socket_id"] = json!(text(event, "socket_id")?);
+    }
+    Ok(published)
+}
+
+fn trigger(body: &Value) -> Result<(Vec<Value>, String), (u16, String)> {
+    let channels: Vec<&str> = match (&body["channels"], &body["channel"]) {
+        (Value::Array(channels), Value::Null) => channels.iter().filter_map(Value::as_str).collect(),
+        (Value::Null, Value::String(channel)) => vec![channel],
+        _ => return Err((400, "neither channel nor channels".to_owned())),
+    };
+    if channels.is_empty() {
+        return Err((400, "no channel".to_owned()));
+    }
+    let events = channels.iter().map(|channel| published(channel, body)).collect::<Result<_, _>>()?;
+    let answer = match body.get("info") {
+        None => json!({}),
+        Some(_) => {
+            json!({"channels": channels.iter().map(|c| ((*c).to_owned(), json!({}))).collect::<serde_json::Map<_, _>>()})
+        }
+    };
+    Ok((events, answer.to_string()))
+}
+
+fn batch(body: &Value) -> Result<(Vec<Value>, String), (u16, String)> {
+    let batch = body["batch"].as_array().ok_or_else(|| (400, "no batch".to_owned()))?;
+    let events = batch.iter().map(|event| published(text(event, "channel")?, event)).collect::<Result<_, _>>()?;
+    let answer = if batch.iter().any(|event| event.get("info").is_some()) {
+        json!({"batch": vec![json!({}); batch.len()]})
+    } else {
+        json!({})
+    };
+    Ok((events, answer.to_string()))
+}

@@ -1,0 +1,153 @@
+//! The control port: HTTP that a person can drive with curl.
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Map, Value, json};
+
+use super::catalogue::{self, Fault};
+use super::connection::Connection;
+use super::http::{self, Head};
+use super::listener::{Draw, Order, World};
+use super::script::Params;
+
+/// The longest body that is taken.
+const MAX_BODY: usize = 1 << 20;
+
+/// A status and what is wrong.
+type Refusal = (u16, String);
+
+/// Answers for ever.
+pub fn serve(control: &TcpListener, world: &Arc<World>) {
+    for client in control.incoming().flatten() {
+        let world = Arc::clone(world);
+        thread::spawn(move || converse(client, &world));
+    }
+}
+
+fn converse(client: TcpStream, world: &World) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let client = Arc::new(client);
+    let mut connection = Connection::plain(Arc::clone(&client));
+    let mut bytes = Vec::new();
+    loop {
+        let head = loop {
+            match parse(&bytes) {
+                Some(Ok(head)) if bytes.len() >= head.whole_length() => break Ok(head),
+                Some(Err(why)) => break Err(why),
+                _ => {}
+            }
+            if connection.read(&mut bytes, usize::MAX)? == 0 {
+                return Ok(());
+            }
+        };
+        let (status, body) = match &head {
+            Err(why) => (400, json!({"error": why})),
+            Ok(head) => match act(world, head, &bytes[head.length..head.whole_length()]) {
+                Ok(value) => (200, value),
+                Err((status, why)) => (status, json!({"error": why})),
+            },
+        };
+        (&*client).write_all(&http::json_answer(status, &format!("{body}\n")))?;
+        let Ok(head) = head else { return Ok(()) };
+        bytes.drain(..head.whole_length());
+    }
+}
+
+/// A head as curl sends it: with methods that the Channels API does not have.
+fn parse(bytes: &[u8]) -> Option<Result<Head, String>> {
+    let head = Head::parse_any(bytes)?;
+    Some(head.and_then(|head| if head.body_length > MAX_BODY { Err("too long".to_owned()) } else { Ok(head) }))
+}
+
+fn act(world: &World, head: &Head, body: &[u8]) -> Result<Value, Refusal> {
+    let path: Vec<&str> = head.path().split('/').skip(1).collect();
+    let port = |text: &str| text.parse::<u16>().map_err(|_| (404, format!("{text:?} is not a port")));
+    let known = |known: bool| if known { Ok(json!({})) } else { Err((404, "nobody listens there".to_owned())) };
+    match (head.method.as_str(), &path[..]) {
+        ("GET", ["faults"]) => Ok(catalogue::all().iter().map(Fault::to_json).collect()),
+        ("GET", ["stats"]) => Ok(world.totals()),
+        ("POST", ["listen"]) => world.listen(order(body)?).map_err(|error| (500, error.to_string())),
+        ("GET", ["listen", text]) => {
+            let from = head.query().strip_prefix("from=").map_or(Ok(0), str::parse);
+            let from = from.map_err(|_| (400, "from is a number".to_owned()))?;
+            world.ledger(port(text)?, from).ok_or_else(|| (404, "nobody listens there".to_owned()))
+        }
+        ("PUT", ["listen", text]) => {
+            let order = order(body)?;
+            if let Some((fault, _)) = order.faults.iter().find(|(_, script)| script.needs_its_own_listener()) {
+                return Err((400, format!("{} needs a listener of its own", fault.name)));
+            }
+            if let Some((fault, _)) = order.faults.iter().find(|(fault, _)| fault.proxy) {
+                return Err((400, format!("{} needs a proxy of its own", fault.name)));
+            }
+            known(world.rearm(port(text)?, order))
+        }
+        ("DELETE", ["listen", text]) => known(world.close(port(text)?)),
+        _ => Err((404, "GET /faults, POST /listen, GET, PUT or DELETE /listen/PORT, GET /stats".to_owned())),
+    }
+}
+
+/// Understands the body of POST and PUT.
+fn order(body: &[u8]) -> Result<Order, Refusal> {
+    understood(body).map_err(|why| (400, why))
+}
+
+fn understood(body: &[u8]) -> Result<Order, String> {
+    const KEYS: [&str; 7] = ["fault", "params", "tls", "warm", "times", "verify", "mix"];
+    let asked: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not a JSON object: {error}"))?;
+    if let Some(key) = asked.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("{key:?} is none of {}", KEYS.join(", ")));
+    }
+    let flag = |name: &str, default| match asked.get(name) {
+        None => Ok(default),
+        Some(value) => value.as_bool().ok_or_else(|| format!("{name} is true or false")),
+    };
+    let number = |name: &str, default| match asked.get(name) {
+        None => Ok(default),
+        Some(value) => value.as_u64().ok_or_else(|| format!("{name} is a number")),
+    };
+    let nothing = json!({});
+    let params = asked.get("params").unwrap_or(&nothing).as_object().ok_or("params is an object")?;
+    let tls = flag("tls", false)?;
+    let mut draw = None;
+    let faults: Vec<&'static Fault> = match (asked.get("fault"), asked.get("mix")) {
+        (Some(name), None) => match name.as_str().ok_or("fault is a name")? {
+            "none" => Vec::new(),
+            name => vec![catalogue::find(name)?],
+        },
+        (None, Some(mix)) => {
+            let number = |name: &str| mix[name].as_u64().filter(|n| *n > 0).ok_or(format!("mix.{name} is 1 or more"));
+            draw = Some(Draw { seed: number("seed")?, one_in: number("one_in")? });
+            let names = mix["faults"].as_array().filter(|names| !names.is_empty()).ok_or("mix.faults is a list")?;
+            names.iter().map(|name| catalogue::find(name.as_str().unwrap_or_default())).collect::<Result<_, _>>()?
+        }
+        _ => return Err("either fault or mix".to_owned()),
+    };
+    if faults.iter().any(|fault| fault.proxy) && faults.iter().any(|fault| !fault.proxy) {
+        return Err("a proxy's faults and a server's do not mix".to_owned());
+    }
+    let faults = faults.into_iter().map(|fault| fault.script(params, tls).map(|script| (fault, Arc::new(script))));
+    Ok(Order {
+        faults: faults.collect::<Result<_, String>>()?,
+        draw,
+        tls,
+        warm: number("warm", 0)?,
+        times: Some(number("times", 1)?).filter(|times| *times > 0),
+        verifies: flag("verify", true)?,
+    })
+}
+
+impl Fault {
+    /// Its behaviour with these parameters.
+    fn script(&self, params: &Map<String, Value>, tls: bool) -> Result<super::script::Script, String> {
+        if !(if tls { self.tls } else { self.plain }) {
+            return Err(format!("{} does not exist {} TLS", self.name, if tls { "with" } else { "without" }));
+        }
+        let params = Params::new(&self.params, params).map_err(|why| format!("{}: {why}", self.name))?;
+        Ok((self.behaviour)(&params))
+    }
+}

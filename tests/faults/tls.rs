@@ -1,0 +1,172 @@
+//! Certificates of every kind that a client has to tell apart, and bytes of TLS that rustls would not send.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs, process};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::http;
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// Nobody but itself has signed it.
+    SelfSigned,
+    /// It is for another host.
+    WrongHost,
+    /// Another authority has signed it.
+    WrongAuthority,
+}
+
+/// The authority that clients trust, and what it and others have signed.
+pub struct Authorities {
+    folder: PathBuf,
+    file: PathBuf,
+    good: Arc<ServerConfig>,
+    expired: Arc<ServerConfig>,
+    not_yet_valid: Arc<ServerConfig>,
+    self_signed: Arc<ServerConfig>,
+    wrong_host: Arc<ServerConfig>,
+    wrong_authority: Arc<ServerConfig>,
+}
+
+/// What every server here is called.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+impl Authorities {
+    /// New ones; the trusted one's certificate is in a file.
+    pub fn new() -> io::Result<Authorities> {
+        let (trusted, pem) = authority("Fault server").map_err(io::Error::other)?;
+        let (other, _) = authority("Somebody else").map_err(io::Error::other)?;
+        let folder = env::temp_dir().join(format!("fault-server-{}", process::id()));
+        match fs::create_dir(&folder) {
+            // Of a process before us that had our number and was killed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder))?
+            }
+            result => result?,
+        }
+        let file = folder.join("ca.pem");
+        fs::write(&file, pem)?;
+        let signed = |params, issuer| certified(params, Some(issuer)).map_err(io::Error::other);
+        let between = |from, to| {
+            let mut params = leaf(&NAMES)?;
+            (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+            Ok::<_, io::Error>(params)
+        };
+        Ok(Authorities {
+            file,
+            folder,
+            good: signed(leaf(&NAMES)?, &trusted)?,
+            expired: signed(between(2019, 2020)?, &trusted)?,
+            not_yet_valid: signed(between(2999, 3000)?, &trusted)?,
+            self_signed: certified(leaf(&NAMES)?, None).map_err(io::Error::other)?,
+            wrong_host: signed(leaf(&["localhost.example.org"])?, &trusted)?,
+            wrong_authority: signed(leaf(&NAMES)?, &other)?,
+        })
+    }
+
+    /// The file with the trusted certificate.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Removes it.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    /// How a server speaks TLS.
+    pub fn config(&self, wrong: Option<Certificate>) -> &Arc<ServerConfig> {
+        match wrong {
+            None => &self.good,
+            Some(Certificate::Expired) => &self.expired,
+            Some(Certificate::NotYetValid) => &self.not_yet_valid,
+            Some(Certificate::SelfSigned) => &self.self_signed,
+            Some(Certificate::WrongHost) => &self.wrong_host,
+            Some(Certificate::WrongAuthority) => &self.wrong_authority,
+        }
+    }
+}
+
+fn authority(name: &str) -> Result<(Issuer<'static, KeyPair>, String), rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate()?;
+    let pem = params.self_signed(&key)?.pem();
+    Ok((Issuer::new(params, key), pem))
+}
+
+fn leaf(names: &[&str]) -> io::Result<CertificateParams> {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).map_err(io::Error::other)
+}
+
+fn certified(
+    params: CertificateParams,
+    issuer: Option<&Issuer<'static, KeyPair>>,
+) -> Result<Arc<ServerConfig>, Box<dyn std::error::Error + Send + Sync>> {
+    let key = KeyPair::generate()?;
+    let certificate = match issuer {
+        Some(issuer) => params.signed_by(&key, issuer)?,
+        None => params.self_signed(&key)?,
+    };
+    let certificate: CertificateDer<'static> = certificate.der().clone();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    Ok(Arc::new(config))
+}
+
+/// The first bytes that a proper server sends to this client.
+pub fn first_flight(socket: &TcpStream, config: &Arc<ServerConfig>) -> io::Result<Vec<u8>> {
+    let mut tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    while !tls.wants_write() {
+        if tls.read_tls(&mut &*socket)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        tls.process_new_packets().map_err(io::Error::other)?;
+    }
+    let mut flight = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut flight)?;
+    }
+    Ok(flight)
+}
+
+/// A fatal alert. (RFC 8446, 6)
+pub fn alert(code: u8) -> Vec<u8> {
+    vec![21, 3, 3, 0, 2, 2, code]
+}
+
+/// What a server that knows nothing newer than TLS 1.1 says to everybody. (RFC 4346, 7.4.1.3)
+pub fn old_server_hello() -> Vec<u8> {
+    let version = [3, 2];
+    let mut hello = version.to_vec();
+    hello.extend([0x5a; 32]);
+    // No session, ECDHE_RSA_WITH_AES_128_CBC_SHA, no compression; renegotiation_info, which newer clients insist on.
+    hello.extend([0, 0xc0, 0x13, 0, 0, 5, 0xff, 1, 0, 1, 0]);
+    let mut message = vec![2, 0, 0, hello.len() as u8];
+    message.extend(hello);
+    let mut record = vec![22, version[0], version[1], 0, message.len() as u8];
+    record.extend(message);
+    record
+}
+
+/// What a server says that was told to speak HTTP on this port, and hears no HTTP.
+pub fn plain_http() -> Vec<u8> {
+    http::answer(400, &[("Content-Type", "text/plain"), ("Connection", "close")], "This is no HTTP.\n")
+}
