@@ -27,7 +27,7 @@ fn many_triggers_use_one_connection() {
 fn a_connection_is_kept_after_a_refusal_and_after_every_framing() {
     let server = Server::start([
         Answer::new(400, &[], "no"),
-        Answer::new(500, &[], &"x".repeat(2000)),
+        Answer::new(400, &[], &"x".repeat(2000)),
         Answer::new(302, &[("Location", "/")], ""),
         Answer::raw("HTTP/1.1 204 No Content\r\n\r\n"),
         Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nA: b\r\n\r\n"),
@@ -39,6 +39,19 @@ fn a_connection_is_kept_after_a_refusal_and_after_every_framing() {
     }
     trigger(&client).is_ok("{}");
     assert_eq!((server.ledger().len(), server.connections()), (8, 1));
+}
+
+#[test]
+fn a_connection_is_not_used_again_after_an_error_of_the_servers_own() {
+    for http_status in [500, 502, 503, 599] {
+        let server = Server::start([Answer::ok("{}"), Answer::new(http_status, &[], "oh")]);
+        let client = server.client();
+        trigger(&client).is_ok("{}");
+        trigger(&client).is("SERVER_ERROR", "unknown");
+        trigger(&client).is_ok("{}");
+        let connections: Vec<usize> = server.ledger().iter().map(|request| request.connection).collect();
+        assert_eq!(connections, [0, 0, 1], "{http_status}");
+    }
 }
 
 #[test]

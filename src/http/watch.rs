@@ -22,19 +22,23 @@ impl<In: Transport> Connector<In> for WatchConnector {
     type Out = Watch<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Watch<In>>, Error> {
-        Ok(chained.map(Watch))
+        Ok(chained.map(|inner| Watch { inner, is_spoilt: false }))
     }
 }
 
 /// A connection whose answers are watched.
 #[derive(Debug)]
-pub(super) struct Watch<In>(In);
+pub(super) struct Watch<In> {
+    inner: In,
+    /// Whether the server had an error of its own: what state that left this connection in, it does not say.
+    is_spoilt: bool,
+}
 
 impl<In: Transport> Watch<In> {
     /// Looks at the beginning of the answer. False if an interim answer was taken out and nothing is left.
     fn look(&mut self) -> Result<bool, Failure> {
         loop {
-            let input = self.0.buffers().input();
+            let input = self.inner.buffers().input();
             if !input.is_empty() && !phases::current(|exchange| exchange.was_read) {
                 // It came along with the answer before, and TLS had it already. Nothing of this request was sent yet.
                 return Err(failure("the server had sent more than it was asked for"));
@@ -48,7 +52,7 @@ impl<In: Transport> Watch<In> {
             let parsed = answer.parse(input);
             match (answer.code, parsed) {
                 (Some(100 | 102..200), Ok(httparse::Status::Complete(length))) => {
-                    self.0.buffers().input_consume(length)
+                    self.inner.buffers().input_consume(length)
                 }
                 (Some(100 | 102..200), Ok(httparse::Status::Partial)) => return Ok(true),
                 // A status line like `HTTP/1.1 2000` is none. ureq says what is wrong with it.
@@ -62,6 +66,7 @@ impl<In: Transport> Watch<In> {
                         exchange.answer_was_early = !exchange.request_was_sent;
                         exchange.phase = Phase::Reading;
                     });
+                    self.is_spoilt = status >= 500;
                     return match parsed {
                         Err(httparse::Error::TooManyHeaders) => Err(failure("it has more than 64 headers")),
                         _ => Ok(true),
@@ -78,11 +83,11 @@ fn failure(what: &str) -> Failure {
 
 impl<In: Transport> Transport for Watch<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.inner.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout)
+        self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -94,7 +99,7 @@ impl<In: Transport> Transport for Watch<In> {
             }
         });
         loop {
-            let progress = self.0.await_input(timeout).map_err(unclean_end)?;
+            let progress = self.inner.await_input(timeout).map_err(unclean_end)?;
             let status = phases::current(|exchange| {
                 exchange.at_end |= !progress;
                 exchange.status
@@ -106,11 +111,11 @@ impl<In: Transport> Transport for Watch<In> {
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.is_open()
+        !self.is_spoilt && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {
-        self.0.is_tls()
+        self.inner.is_tls()
     }
 }
 

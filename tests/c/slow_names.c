@@ -1,0 +1,106 @@
+/*
+ * To be preloaded: a getaddrinfo whose answers and delays a test chooses.
+ *
+ * TEST_NAMES holds them: names with what they mean, separated by spaces.
+ *
+ *   hangs.test=never                     the look-up does not end
+ *   slow.test=500:127.0.0.1              it takes half a second
+ *   flaky.test=once:never,127.0.0.1      the first does not end, and the others find this
+ *   two.test=::1,127.0.0.1               these addresses in this order
+ *
+ * Other names go to the C library.
+ */
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How many look-ups of these names began, and which signals the last of them had blocked, one bit for each. */
+atomic_int slow_names_begun;
+atomic_ullong slow_names_blocked;
+
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static look_up *system_look_up;
+
+__attribute__((constructor)) static void when_loaded(void) {
+  /* A process may fork at any instant, and dlsym has a lock. */
+  system_look_up = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
+  /*
+   * A Rust program notes each of its threads, under a lock, for its handler of stack overflows. The programs that this library is
+   * for have no such handler, and a Rust program has none either that finds these signals taken. So nor has a test.
+   */
+  signal(SIGSEGV, SIG_IGN);
+  signal(SIGBUS, SIG_IGN);
+}
+
+static void note_signals(void) {
+  unsigned long long blocked = 0;
+  sigset_t set;
+  pthread_sigmask(SIG_BLOCK, NULL, &set);
+  for (int signal = 1; signal <= 63; signal++) {
+    if (sigismember(&set, signal) == 1) blocked |= 1ULL << signal;
+  }
+  atomic_store(&slow_names_blocked, blocked);
+}
+
+/* Appends one address, as the C library finds it, so that freeaddrinfo can free the list. */
+static int append(const char *address, const struct addrinfo *hints, struct addrinfo **list) {
+  struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST, .ai_socktype = hints != NULL ? hints->ai_socktype : 0};
+  struct addrinfo *found = NULL;
+  int error = system_look_up(address, NULL, &numeric, &found);
+  while (*list != NULL) list = &(*list)->ai_next;
+  *list = found;
+  return error;
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+  const char *names = getenv("TEST_NAMES");
+  size_t length = name != NULL ? strlen(name) : 0;
+  while (length > 0 && names != NULL && !(strncmp(names, name, length) == 0 && names[length] == '=')) {
+    names = strchr(names, ' ');
+    if (names != NULL) names++;
+  }
+  if (length == 0 || names == NULL) return system_look_up(name, service, hints, result);
+
+  note_signals();
+  int before = atomic_fetch_add(&slow_names_begun, 1);
+  const char *meaning = names + length + 1;
+  char text[256] = {0};
+  strncpy(text, meaning, sizeof text - 1);
+  text[strcspn(text, " ")] = '\0';
+  static const char once[] = "once:never,";
+  char *addresses = text;
+  int hangs = strcmp(text, "never") == 0;
+  if (strncmp(text, once, sizeof once - 1) == 0) {
+    hangs = before == 0;
+    addresses += sizeof once - 1;
+  }
+  while (hangs) pause();
+
+  char *behind_digits;
+  long delay_ms = strtol(addresses, &behind_digits, 10);
+  if (*behind_digits == ':' && behind_digits != addresses) {
+    addresses = behind_digits + 1;
+    struct timespec left = {delay_ms / 1000, delay_ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0) {
+    }
+  }
+  *result = NULL;
+  char *rest = NULL;
+  for (char *address = strtok_r(addresses, ",", &rest); address != NULL; address = strtok_r(NULL, ",", &rest)) {
+    int error = append(address, hints, result);
+    if (error != 0) {
+      if (*result != NULL) freeaddrinfo(*result);
+      return error;
+    }
+  }
+  return *result != NULL ? 0 : EAI_NONAME;
+}
