@@ -309,7 +309,8 @@ const char *pusher_status_name(int32_t status);
  * arrive twice. `"never"` sends once. All attempts share the call's `timeout_ms`. Before each there is a random wait, at most 0.1 s
  * before the second and doubling to 5 s, and no less than the server's `Retry-After`; where that does not fit, the failure is
  * returned at once. Retries are kept to a tenth of a client's calls, after a first ten. `attempts` in the error document says how
- * often a call was sent. If an attempt may have been delivered, so may the call, whatever came of a later one.
+ * often a call was sent. If an attempt may have been delivered, so may the call, unless a later one was delivered; the error is then
+ * that of the first such attempt.
  *
  * @param config  a JSON object `{"app_id","key","secret",…}`, or a URL `https://KEY:SECRET@api-eu.pusher.com/apps/ID`, or
  *                NULL to take `PUSHER_URL` or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,

@@ -21,6 +21,7 @@ step 'install, move, and link from other projects' tests/packaging.sh
 step 'the ABI' tests/abi.sh
 step 'system calls of a warm call' tests/syscalls.sh
 step 'memory' tests/memory.sh
+step 'delivery under faults' tests/delivery.sh
 step 'valgrind' tests/valgrind.sh
 step "the header's code samples" tests/samples.sh
 step 'real proxies' tests/proxy.sh

@@ -14,6 +14,9 @@ use super::transport::{Cause, Failure};
 /// As many header lines as an answer may have.
 pub(super) const MAX_HEADERS: usize = 64;
 
+/// As many interim answers (1xx) as may come before an answer.
+const MAX_INTERIM: usize = 1000;
+
 /// Wraps a connection once it is ready for a request.
 #[derive(Debug)]
 pub(super) struct WatchConnector;
@@ -22,7 +25,7 @@ impl<In: Transport> Connector<In> for WatchConnector {
     type Out = Watch<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Watch<In>>, Error> {
-        Ok(chained.map(|inner| Watch { inner, is_spoilt: false }))
+        Ok(chained.map(|inner| Watch { inner, is_spoilt: false, interim: 0 }))
     }
 }
 
@@ -32,6 +35,8 @@ pub(super) struct Watch<In> {
     inner: In,
     /// Whether the server had an error of its own: what state that left this connection in, it does not say.
     is_spoilt: bool,
+    /// How many interim answers came before the one that is waited for.
+    interim: usize,
 }
 
 impl<In: Transport> Watch<In> {
@@ -51,8 +56,12 @@ impl<In: Transport> Watch<In> {
             let mut answer = httparse::Response::new(&mut headers);
             let parsed = answer.parse(input);
             match (answer.code, parsed) {
+                (Some(100 | 102..200), Ok(httparse::Status::Complete(_))) if self.interim == MAX_INTERIM => {
+                    return Err(failure("it is put off by interim answers without end"));
+                }
                 (Some(100 | 102..200), Ok(httparse::Status::Complete(length))) => {
-                    self.inner.buffers().input_consume(length)
+                    self.interim += 1;
+                    self.inner.buffers().input_consume(length);
                 }
                 (Some(100 | 102..200), Ok(httparse::Status::Partial)) => return Ok(true),
                 // A status line like `HTTP/1.1 2000` is none. ureq says what is wrong with it.
@@ -67,6 +76,7 @@ impl<In: Transport> Watch<In> {
                         exchange.phase = Phase::Reading;
                     });
                     self.is_spoilt = status >= 500;
+                    self.interim = 0;
                     return match parsed {
                         Err(httparse::Error::TooManyHeaders) => Err(failure("it has more than 64 headers")),
                         _ => Ok(true),

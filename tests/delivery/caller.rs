@@ -1,0 +1,345 @@
+//! The child that makes the calls: this test binary, run again with the witness between it and the kernel.
+//!
+//! It is told its steps by a file and tells what came of each. A step may be made by a deliberately wrong client, so that the
+//! gates can be shown to catch it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use std::{env, fs};
+
+use serde_json::{Value, json};
+
+use crate::support::{APP_ID, Client, KEY, Outcome, SECRET, child};
+use crate::witness::{self, Log, LogFile, Witness};
+
+/// The name of the test that is the child's whole program.
+pub const PROGRAM: &str = "the_calling_child";
+
+const PLAN: &str = "DELIVERY_PLAN";
+
+/// The longest answer that the clients take, so that an endless one ends soon.
+pub const MAX_RESPONSE: usize = 64 * 1024;
+
+/// More than small buffers hold, and those are what the kernel is given for it.
+const LARGE: usize = 96 << 10;
+const SMALL_BUFFER: i32 = 16 << 10;
+
+/// The call that is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// One event on one channel.
+    One,
+    /// One event on three channels.
+    Several,
+    /// Three events in a batch.
+    Batch,
+    /// One event on one channel that does not fit into the buffers.
+    Large,
+}
+
+impl Call {
+    const ALL: [Call; 4] = [Call::One, Call::Several, Call::Batch, Call::Large];
+
+    /// How it is called in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Call::One => "one channel",
+            Call::Several => "three channels",
+            Call::Batch => "a batch of three",
+            Call::Large => "a large event",
+        }
+    }
+
+    /// Its channels, one for each event that is published.
+    pub const fn channels(self) -> &'static [&'static str] {
+        match self {
+            Call::One | Call::Large => &["orders"],
+            Call::Several | Call::Batch => &["orders", "stock", "bills"],
+        }
+    }
+
+    fn make(self, client: &Client, id: &str, options: &str) -> Outcome {
+        let data = match self {
+            Call::Large => format!(r#"{{"id":"{id}","filling":"{}"}}"#, "a".repeat(LARGE)),
+            _ => data_of(id),
+        };
+        match self {
+            Call::One | Call::Large => client.trigger_with("orders", "placed", &data, options),
+            Call::Several => client.trigger_with(&json!(self.channels()).to_string(), "placed", &data, options),
+            Call::Batch => {
+                let event = |channel: &&str| json!({"channel": channel, "name": "placed", "data": {"id": id}});
+                let events: Vec<Value> = self.channels().iter().map(event).collect();
+                client.call_with("trigger_batch", &[&json!(events).to_string(), options])
+            }
+        }
+    }
+}
+
+fn data_of(id: &str) -> String {
+    json!({"id": id}).to_string()
+}
+
+/// Whether an event with this data is of the call with this id.
+pub fn is_of(data: &str, id: &str) -> bool {
+    data.starts_with(&format!(r#"{{"id":"{id}""#))
+}
+
+/// A retry mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    Never,
+    Safe,
+    AtLeastOnce,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 3] = [Mode::Never, Mode::Safe, Mode::AtLeastOnce];
+
+    /// The word in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Never => "never",
+            Mode::Safe => "safe",
+            Mode::AtLeastOnce => "at_least_once",
+        }
+    }
+}
+
+/// A client that does not keep what libpusher promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    ResendsUnknown,
+    FollowsRedirects,
+    TakesWrittenForDelivered,
+    CallsEverythingUnknown,
+    NeverRetries,
+    CallsEveryRefusalRejected,
+}
+
+impl Wrong {
+    /// All of them.
+    pub const ALL: [Wrong; 6] = [
+        Wrong::ResendsUnknown,
+        Wrong::FollowsRedirects,
+        Wrong::TakesWrittenForDelivered,
+        Wrong::CallsEverythingUnknown,
+        Wrong::NeverRetries,
+        Wrong::CallsEveryRefusalRejected,
+    ];
+}
+
+/// One call, and what comes before it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub port: u16,
+    /// The file with the authority to trust; `None` is plain HTTP.
+    pub ca: Option<String>,
+    /// The port of a proxy on the way.
+    pub proxy: Option<u16>,
+    pub mode: Mode,
+    pub timeout_ms: u64,
+    /// For connecting and the handshake.
+    pub connect_timeout_ms: u64,
+    /// Healthy calls before it, on the same client; a new client for each step unless one is to be used again.
+    pub warm: usize,
+    /// Whether to wait, after these, for what the server does to the idle connection.
+    pub settle: bool,
+    pub call: Call,
+    pub id: String,
+    /// After how many bytes the kernel refuses, with which errno, and for how many connections (0: all).
+    pub cut: Option<(usize, i32, i32)>,
+    /// The most bytes that the kernel takes at a time.
+    pub pieces: usize,
+    pub wrong: Option<Wrong>,
+}
+
+impl Step {
+    fn to_json(&self) -> Value {
+        json!({
+            "port": self.port, "ca": self.ca, "proxy": self.proxy, "mode": self.mode as u8, "timeout_ms": self.timeout_ms,
+            "connect_timeout_ms": self.connect_timeout_ms, "warm": self.warm, "settle": self.settle, "call": self.call as u8, "id": self.id, "cut": self.cut.map(|(b, e, t)| json!([b, e, t])),
+            "pieces": self.pieces, "wrong": self.wrong.map(|wrong| wrong as u8),
+        })
+    }
+
+    fn from_json(step: &Value) -> Step {
+        let number = |name: &str| step[name].as_u64().unwrap();
+        let port = |name: &str| step[name].as_u64().map(|port| u16::try_from(port).unwrap());
+        let cut = |index: usize| step["cut"][index].as_i64().unwrap();
+        Step {
+            port: port("port").unwrap(),
+            ca: step["ca"].as_str().map(str::to_owned),
+            proxy: port("proxy"),
+            mode: Mode::ALL[number("mode") as usize],
+            timeout_ms: number("timeout_ms"),
+            connect_timeout_ms: number("connect_timeout_ms"),
+            warm: number("warm") as usize,
+            settle: step["settle"].as_bool().unwrap(),
+            call: Call::ALL[number("call") as usize],
+            id: step["id"].as_str().unwrap().to_owned(),
+            cut: step["cut"].is_array().then(|| (cut(0) as usize, cut(1) as i32, cut(2) as i32)),
+            pieces: number("pieces") as usize,
+            wrong: step["wrong"].as_u64().map(|wrong| Wrong::ALL[wrong as usize]),
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let mode = if self.wrong == Some(Wrong::NeverRetries) { Mode::Never } else { self.mode };
+        let mut config = json!({
+            "app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": self.port, "ssl": self.ca.is_some(),
+            "retry": {"mode": mode.name()}, "max_response_bytes": MAX_RESPONSE,
+            "connect_timeout_ms": self.connect_timeout_ms,
+        });
+        if let Some(ca) = &self.ca {
+            config["ca_file"] = json!(ca);
+        }
+        if let Some(proxy) = self.proxy {
+            config["proxy"] = json!(format!("http://127.0.0.1:{proxy}"));
+        }
+        if self.call == Call::Large {
+            config["max_data_bytes"] = json!(2 * LARGE);
+        }
+        config.to_string()
+    }
+}
+
+/// What the client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub status: String,
+    /// As the word; that of OK is `delivered`.
+    pub delivery: String,
+    pub attempts: u64,
+    pub cause: String,
+    pub document: String,
+    pub elapsed: Duration,
+}
+
+impl Said {
+    fn of(outcome: &Outcome) -> Said {
+        let failed = outcome.status != 0;
+        Said {
+            status: outcome.name().to_owned(),
+            delivery: if failed { outcome.delivery().to_owned() } else { "delivered".to_owned() },
+            // A success does not say how many it took.
+            attempts: if failed { outcome.number("attempts").unwrap_or(0) } else { 0 },
+            cause: if failed { outcome.text("cause") } else { String::new() },
+            document: outcome.document.clone().unwrap_or_default(),
+            elapsed: outcome.elapsed,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "status": self.status, "delivery": self.delivery, "attempts": self.attempts, "cause": self.cause,
+            "document": self.document, "us": u64::try_from(self.elapsed.as_micros()).unwrap(),
+        })
+    }
+
+    fn from_json(said: &Value) -> Said {
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        Said {
+            status: text("status"),
+            delivery: text("delivery"),
+            attempts: said["attempts"].as_u64().unwrap(),
+            cause: text("cause"),
+            document: text("document"),
+            elapsed: Duration::from_micros(said["us"].as_u64().unwrap()),
+        }
+    }
+}
+
+/// Has a child make these calls one after the other; what it says of each, and what the witness saw.
+pub fn run(steps: &[Step]) -> (Vec<Said>, Log) {
+    let log = LogFile::new();
+    let plan = log.plan();
+    fs::write(&plan, json!(steps.iter().map(Step::to_json).collect::<Vec<_>>()).to_string()).unwrap();
+    let variables = [("LD_PRELOAD", witness::library()), ("WITNESS_LOG", log.path()), (PLAN, &*plan)];
+    let told = child::run(PROGRAM, &variables);
+    let said: Vec<Said> = told.iter().map(|line| Said::from_json(&serde_json::from_str(line).unwrap())).collect();
+    assert_eq!(said.len(), steps.len());
+    (said, log.read())
+}
+
+/// The child's program.
+pub fn program() {
+    let plan = fs::read_to_string(env::var_os(PLAN).expect("a plan")).unwrap();
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    let witness = Witness::here();
+    let mut kept: Option<(String, Client)> = None;
+    for (index, step) in plan.as_array().unwrap().iter().map(Step::from_json).enumerate() {
+        let configuration = step.configuration();
+        witness.buffer(if step.call == Call::Large { SMALL_BUFFER } else { 0 });
+        let again = kept.take().filter(|(kept, _)| step.warm > 0 && *kept == configuration);
+        let client = again.map_or_else(|| Client::new(&configuration), |(_, client)| client);
+        for warm in 0..step.warm {
+            let outcome = client.trigger("orders", "placed", &data_of(&format!("warm-{warm:02}")));
+            assert_eq!(outcome.status, 0, "not healthy before {step:?}: {outcome:?}");
+        }
+        if step.settle {
+            witness.settle();
+        }
+        let (byte, errno, times) = step.cut.unwrap_or((0, 0, 0));
+        witness.mark(&witness::begin_of(index));
+        witness.cut(byte, errno, times);
+        witness.pieces(step.pieces);
+        let said = call(&client, &step);
+        witness.cut(0, 0, 0);
+        witness.pieces(0);
+        witness.mark(&witness::end_of(index));
+        child::tell(&said.to_json().to_string());
+        kept = Some((configuration, client));
+    }
+}
+
+/// Makes the call, rightly or wrongly.
+fn call(client: &Client, step: &Step) -> Said {
+    let options = json!({"timeout_ms": step.timeout_ms}).to_string();
+    let make = || Said::of(&step.call.make(client, &step.id, &options));
+    let said = make();
+    let is = |delivery: &str| said.delivery == delivery;
+    let calling = |delivery: &str| Said { delivery: delivery.to_owned(), ..said.clone() };
+    match step.wrong {
+        Some(Wrong::ResendsUnknown) if is("unknown") => make(),
+        Some(Wrong::FollowsRedirects) if said.status == "REDIRECTED" => {
+            follow(step.port);
+            Said { status: "OK".to_owned(), ..calling("delivered") }
+        }
+        Some(Wrong::TakesWrittenForDelivered) if is("unknown") => {
+            Said { status: "OK".to_owned(), ..calling("delivered") }
+        }
+        Some(Wrong::CallsEverythingUnknown) if !is("delivered") => {
+            Said { status: "DELIVERY_UNKNOWN".to_owned(), ..calling("unknown") }
+        }
+        Some(Wrong::CallsEveryRefusalRejected)
+            if said.status == "SERVER_ERROR" || said.document.contains("\"http_status\":4") =>
+        {
+            calling("rejected")
+        }
+        _ => said,
+    }
+}
+
+/// Does what a redirect says, as clients do that turn a POST into a GET.
+fn follow(port: u16) {
+    let ask = |port: u16, path: &str| -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = Vec::new();
+        // Whether the server then closes or waits for more, the head has come.
+        let _ = stream.read_to_end(&mut answer);
+        Some(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let location = ask(port, &format!("/apps/{APP_ID}/channels")).and_then(|answer| {
+        let line = answer.lines().find(|line| line.to_lowercase().starts_with("location:"))?.to_owned();
+        let (_, url) = line.split_once("//")?;
+        let (authority, path) = url.trim().split_once('/')?;
+        Some((authority.rsplit(':').next()?.parse::<u16>().ok()?, format!("/{path}")))
+    });
+    if let Some((port, path)) = location {
+        ask(port, &path);
+    }
+}

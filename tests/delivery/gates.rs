@@ -1,0 +1,221 @@
+//! The gates: what a client says is held against what happened. Each complaint names the gate that it fell at.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::caller::{Call, Mode, Said, is_of};
+use crate::oracle::{self, Attempt, Delivery, Lengths, Verdict};
+use crate::server::{Entry, Ledger};
+use crate::witness::Connection;
+
+/// How often a call is sent at most: the default.
+pub const MAX_ATTEMPTS: usize = 3;
+
+/// What a client can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// It says `delivered`, and not all of it was.
+    FalselyDelivered,
+    /// It says `not_sent`, and something was published.
+    FalselyNotSent,
+    /// It says `rejected`, and something was published.
+    FalselyRejected,
+    /// It says `unknown` where it can be known.
+    NeedlesslyUnknown,
+    /// It says anything else about delivery than what follows from what happened.
+    Delivery,
+    /// It has another status for it.
+    Status,
+    /// It published an event more often than the mode allows.
+    Duplicate,
+    /// It sent again what the mode does not allow to.
+    SentAgain,
+    /// It gave up although the mode has it try again.
+    GaveUp,
+    /// It miscounts its attempts.
+    Count,
+    /// It followed a redirect.
+    Followed,
+    /// It went on after its deadline.
+    Late,
+    /// The witnesses contradict each other: the test is wrong.
+    Witnesses,
+}
+
+/// Something that a gate has against a client.
+#[derive(Clone, Debug)]
+pub struct Complaint {
+    pub gate: Gate,
+    pub what: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.gate, self.what)
+    }
+}
+
+/// What was asked of the client.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    pub call: Call,
+    pub id: &'a str,
+    pub mode: Mode,
+    pub tls: bool,
+    pub timeout: Duration,
+    /// Whether what the fault breaks before a request is sent can pass by itself.
+    pub passes: bool,
+    /// Whether the server says yes to what it does not do. No client can see through that.
+    pub server_lies: bool,
+    pub lengths: Lengths,
+    /// How many connections the witness had seen before the first to this server.
+    pub first_connection: usize,
+}
+
+/// What both witnesses saw of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    pub attempts: Vec<Attempt>,
+    /// How often each of the call's events was published, by channel.
+    pub published: Vec<usize>,
+    pub followed: u64,
+    /// What the witnesses disagree about.
+    pub contradictions: Vec<String>,
+}
+
+/// Puts together what the witness saw of each connection and what the server's ledgers say.
+pub fn evidence(case: &Case<'_>, connections: &[Connection], ledger: &Ledger, origin: Option<&Ledger>) -> Evidence {
+    let mut found = Evidence { followed: ledger.followed, ..Evidence::default() };
+    for connection in connections {
+        let Some(requests) = oracle::requests(connection, case.tls, case.lengths) else { continue };
+        let mut entries = entries_of(connection, ledger, origin, case).into_iter();
+        if requests.is_empty() {
+            let (entry, tunnel_failed) = entries.next().unwrap_or((None, false));
+            found.attempts.push(Attempt { whole: false, entry, tunnel_failed });
+        }
+        for whole in requests {
+            let (entry, tunnel_failed) = entries.next().unwrap_or((None, false));
+            if entry.as_ref().is_some_and(|entry| entry.whole) && !whole && !tunnel_failed {
+                found.contradictions.push("the server has all of a request that the kernel did not take".to_owned());
+            }
+            found.attempts.push(Attempt { whole, entry, tunnel_failed });
+        }
+        if let Some((Some(entry), _)) = entries.next() {
+            found.contradictions.push(format!("the server saw more attempts than the kernel: {entry:?}"));
+        }
+    }
+    let all = || ledger.attempts.iter().chain(origin.iter().flat_map(|origin| &origin.attempts));
+    let published = |channel: &str| {
+        let events = all().flat_map(|entry| &entry.applied);
+        events.filter(|(on, data)| on == channel && is_of(data, case.id)).count()
+    };
+    found.published = case.call.channels().iter().map(|channel| published(channel)).collect();
+    found
+}
+
+/// What the server's side says of the attempts on this connection, in order, and whether a proxy was in the way.
+fn entries_of(
+    connection: &Connection,
+    ledger: &Ledger,
+    origin: Option<&Ledger>,
+    case: &Case<'_>,
+) -> Vec<(Option<Entry>, bool)> {
+    let number = (connection.number - 1 - case.first_connection) as u64;
+    let on = |ledger: &Ledger, number: u64| -> Vec<Entry> {
+        ledger.attempts.iter().filter(|entry| entry.connection == number).cloned().collect()
+    };
+    let mut entries = on(ledger, number);
+    if let (Some(origin), true) = (origin, case.tls) {
+        // The proxy's ledger has the CONNECT, and that of the server behind it what came through the tunnel.
+        let is_granted =
+            |entry: &Entry| oracle::status(&entry.answer_sent).is_some_and(|status| (200..300).contains(&status));
+        let suffers = |entry: &Entry, fault: &str| entry.fault.as_ref().is_some_and(|name| name.starts_with(fault));
+        let leads_on =
+            |entry: &Entry| is_granted(entry) && !suffers(entry, "proxy-granted") && !suffers(entry, "proxy-answer");
+        let Some(connect) = entries.into_iter().next() else { return Vec::new() };
+        if !leads_on(&connect) {
+            return vec![(Some(connect), true)];
+        }
+        let before = ledger.attempts.iter().filter(|entry| entry.connection < number && leads_on(entry)).count() as u64;
+        // Whether an answer came back through a tunnel that was cut, only the proxy knows. The cuts here are before one.
+        let is_cut = suffers(&connect, "proxy-tunnel-cut");
+        return on(origin, before).into_iter().map(|entry| (Some(entry).filter(|_| !is_cut), false)).collect();
+    }
+    entries.drain(..oracle::requests_before(connection, case.tls, case.lengths).min(entries.len()));
+    entries.into_iter().map(|entry| (Some(entry), false)).collect()
+}
+
+/// Everything that is wrong with what the client said.
+pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complaint> {
+    let mut all = Vec::new();
+    let mut complain = |gate: Gate, what: String| all.push(Complaint { gate, what });
+    for contradiction in &found.contradictions {
+        complain(Gate::Witnesses, contradiction.clone());
+    }
+    let mut verdicts: Vec<Verdict> =
+        found.attempts.iter().map(|attempt| oracle::verdict(attempt, case.call, case.tls)).collect();
+    // A last attempt for which there was no time was not begun.
+    if said.attempts == verdicts.len() as u64 + 1 && said.elapsed >= case.timeout {
+        verdicts.push(Verdict::not_sent());
+    }
+    let Some(last) = verdicts.last() else {
+        complain(Gate::Witnesses, "nothing was tried".to_owned());
+        return all;
+    };
+
+    // The truth, whatever led to it.
+    let most = found.published.iter().copied().max().unwrap_or(0);
+    let is_whole = found.published.iter().all(|count| *count > 0);
+    let published = || format!("published {:?} times", found.published);
+    match said.delivery.as_str() {
+        "delivered" if !is_whole && !case.server_lies => complain(Gate::FalselyDelivered, published()),
+        "not_sent" if most > 0 => complain(Gate::FalselyNotSent, published()),
+        "rejected" if most > 0 => complain(Gate::FalselyRejected, published()),
+        _ => {}
+    }
+    if most > 1 && case.mode != Mode::AtLeastOnce {
+        complain(Gate::Duplicate, published());
+    }
+    if found.followed > 0 {
+        complain(Gate::Followed, format!("{} times", found.followed));
+    }
+
+    // What follows from what happened.
+    let expected = oracle::of_call(&verdicts);
+    if said.delivery != expected.delivery.name() {
+        let gate = match (said.delivery.as_str(), expected.delivery) {
+            ("unknown", Delivery::NotSent | Delivery::Rejected | Delivery::Delivered) => Gate::NeedlesslyUnknown,
+            _ => Gate::Delivery,
+        };
+        complain(gate, format!("{} where it is {}", said.delivery, expected.delivery.name()));
+    }
+    if said.status != expected.status {
+        complain(Gate::Status, format!("{} where it is {}", said.status, expected.status));
+    }
+
+    // The attempts.
+    if said.status != "OK" && said.attempts != verdicts.len() as u64 {
+        complain(Gate::Count, format!("{} attempts where there were {}", said.attempts, verdicts.len()));
+    }
+    let again = |count: usize| oracle::sends_again(&verdicts[..count], case.mode, case.tls, case.passes);
+    if let Some(count) = (1..verdicts.len()).find(|count| !again(*count)) {
+        complain(Gate::SentAgain, format!("after {:?}", verdicts[count - 1]));
+    }
+    if verdicts.len() > MAX_ATTEMPTS {
+        complain(Gate::SentAgain, format!("{} attempts", verdicts.len()));
+    }
+    // The next attempt may be begun after 100 ms, doubled with each attempt, at most; later if the server asks for it.
+    let longest = Duration::from_millis(100 << (verdicts.len() - 1)).max(last.retry_after.unwrap_or_default());
+    let fits = said.elapsed.saturating_add(longest) < case.timeout;
+    if again(verdicts.len()) && verdicts.len() < MAX_ATTEMPTS && fits {
+        complain(Gate::GaveUp, format!("after {} attempts, with {last:?}", verdicts.len()));
+    }
+    if said.elapsed > case.timeout + LATE {
+        complain(Gate::Late, format!("{:?} with a deadline of {:?}", said.elapsed, case.timeout));
+    }
+    all
+}
+
+/// How late a call may end on a machine that is busy with eight children at a time. (How late it ends on one that is not, other tests
+/// hold.)
+const LATE: Duration = Duration::from_secs(2);

@@ -1,0 +1,447 @@
+//! The matrix: every fault on every kind of connection, under every retry mode, striking once and for ever.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::caller::{self, Call, Mode, Said, Step, Wrong};
+use crate::gates::{self, Case, Complaint};
+use crate::oracle::{Delivery, Lengths};
+use crate::server::{Fault, FaultServer, Ledger, Listen};
+use crate::witness::Connection;
+
+/// How many children run at a time.
+const AT_A_TIME: usize = 8;
+
+/// How many more may, of those that only wait.
+const WAITING_AT_A_TIME: usize = 32;
+
+/// A fault, as it is set up: a row of the matrix.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: String,
+    pub phase: String,
+    pub what: String,
+    pub call: Call,
+    cause: Cause,
+    plain: bool,
+    tls: bool,
+    reused: bool,
+    forever: bool,
+    proxy: bool,
+}
+
+/// Who fails.
+#[derive(Clone, Debug)]
+enum Cause {
+    /// The server, by this fault.
+    Server { fault: String, params: Value },
+    /// The kernel on the client's side: at this place of the request, with this errno.
+    Kernel { at: Place, errno: i32 },
+    /// It takes a few bytes at a time.
+    Pieces(usize),
+}
+
+/// Where the kernel stops taking a request.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    Half,
+    Last,
+}
+
+/// A column of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Column {
+    pub tls: bool,
+    pub reused: bool,
+    pub mode: Mode,
+}
+
+/// Whether a fault strikes once or for ever.
+pub type Forever = bool;
+
+/// One call under one fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The row's number.
+    pub row: usize,
+    pub column: Column,
+    pub forever: Forever,
+}
+
+/// What a cell came to.
+pub struct Result {
+    pub said: Said,
+    pub complaints: Vec<Complaint>,
+    /// What happened, for whoever has to find out why.
+    pub evidence: String,
+}
+
+/// What all cells came to.
+pub type Results = BTreeMap<Cell, Result>;
+
+/// All columns, in the order in which they are shown.
+pub fn columns() -> Vec<Column> {
+    let kinds = [(false, false), (false, true), (true, false), (true, true)];
+    kinds.into_iter().flat_map(|(tls, reused)| Mode::ALL.map(|mode| Column { tls, reused, mode })).collect()
+}
+
+/// The phases, in the order in which they come, with a name for people.
+pub const PHASES: [(&str, &str); 10] = [
+    ("connect", "Before there is a connection"),
+    ("accept", "As soon as there is one"),
+    ("handshake", "In the TLS handshake"),
+    ("proxy", "In a proxy on the way"),
+    ("sending", "While the kernel takes the request"),
+    ("request", "While the server reads it"),
+    ("after request", "When the server has it"),
+    ("answer", "While it is answered"),
+    ("status", "By the answer itself"),
+    ("after answer", "Behind the answer"),
+];
+
+/// The rows for this catalogue.
+pub fn rows(faults: &[Fault]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    // The ledger of a body of many MiB is too large to be read over and over; the endless ones show the same.
+    for fault in faults.iter().filter(|fault| !fault.name.contains("huge")) {
+        let mut calls = vec![Call::One];
+        if fault.name.starts_with("partly-") {
+            calls = vec![Call::One, Call::Several, Call::Batch];
+        }
+        if is_large(&fault.name) {
+            calls.push(Call::Large);
+        }
+        rows.extend(calls.into_iter().map(|call| Row {
+            name: fault.name.clone(),
+            phase: fault.phase.clone(),
+            what: fault.what.clone(),
+            call,
+            cause: Cause::Server { fault: fault.name.clone(), params: json!({}) },
+            plain: fault.plain,
+            tls: fault.tls,
+            reused: fault.reused,
+            forever: fault.forever,
+            proxy: fault.proxy,
+        }));
+    }
+    rows.extend(kernels());
+    rows.sort_by_key(|row| PHASES.iter().position(|(phase, _)| *phase == row.phase).expect("a phase that is known"));
+    rows
+}
+
+/// Faults that do something else to a request that does not fit into the buffers.
+fn is_large(fault: &str) -> bool {
+    fault.ends_with("-mid-request") || fault.starts_with("early-413-") || fault.starts_with("early-200")
+}
+
+/// What only the client's side can suffer: the kernel does not take the whole request.
+fn kernels() -> impl Iterator<Item = Row> {
+    let cuts = [
+        ("kernel-reset-first", "the connection was reset before its first byte", Place::First, libc::ECONNRESET),
+        ("kernel-reset-half", "the connection was reset in the middle of the request", Place::Half, libc::ECONNRESET),
+        ("kernel-reset-last", "the connection was reset before its last byte", Place::Last, libc::ECONNRESET),
+        ("kernel-pipe-last", "a broken pipe before its last byte", Place::Last, libc::EPIPE),
+        ("kernel-unreachable-half", "no route in the middle of the request", Place::Half, libc::EHOSTUNREACH),
+        ("kernel-no-buffers-last", "no buffers before its last byte", Place::Last, libc::ENOBUFS),
+    ];
+    let row = |name: &str, what: String, cause| Row {
+        name: name.to_owned(),
+        phase: "sending".to_owned(),
+        what,
+        call: Call::One,
+        cause,
+        plain: true,
+        tls: true,
+        reused: true,
+        forever: false,
+        proxy: false,
+    };
+    let cuts = cuts.map(|(name, what, at, errno)| {
+        row(name, format!("The kernel refuses to take more: {what}."), Cause::Kernel { at, errno })
+    });
+    let pieces = row("kernel-takes-little", "The kernel takes 7 bytes at a time.".to_owned(), Cause::Pieces(7));
+    cuts.into_iter().chain([pieces])
+}
+
+/// The cells that can occur.
+pub fn cells(rows: &[Row]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        for column in columns() {
+            if (column.tls && !row.tls) || (!column.tls && !row.plain) || (column.reused && !row.reused) {
+                continue;
+            }
+            for forever in [false, true] {
+                if forever || !row.forever {
+                    cells.push(Cell { row: number, column, forever });
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Whether what breaks an attempt before its request is sent can pass by itself: what a peer said of its own free will can't.
+fn passes(fault: &str) -> bool {
+    const STAY: [&str; 18] = [
+        "tls-expired",
+        "tls-not-yet-valid",
+        "tls-self-signed",
+        "tls-wrong-host",
+        "tls-wrong-ca",
+        "tls-old-version",
+        "tls-version-alert",
+        "tls-failure-alert",
+        "tls-garbage",
+        "tls-plain-http",
+        "proxy-302",
+        "proxy-403",
+        "proxy-407",
+        "proxy-502",
+        "proxy-503",
+        "proxy-garbage",
+        "proxy-granted-extra",
+        "proxy-granted-http",
+    ];
+    !STAY.contains(&fault)
+}
+
+/// Whether a fault lasts until the client's deadline, so that this should be a short one.
+fn lasts(row: &Row) -> bool {
+    let endless = ["black-hole", "endless-interim", "endless-trailer", "tls-old-version", "proxy-granted-extra"];
+    row.name.contains("silence") || endless.contains(&row.name.as_str())
+}
+
+/// Whether a fault says yes before it has the request, which it may do only later, or lose. No client can see through that.
+fn lies(fault: &str) -> bool {
+    matches!(fault, "unasked-answer" | "early-200" | "early-200-rst")
+}
+
+/// Whether it depends on who is quicker what happens: the kernel that takes the request, or the end of the connection that is
+/// under way.
+pub fn is_race(row: &Row, column: Column) -> bool {
+    match row.name.as_str() {
+        "rst-at-accept" | "proxy-rst-at-accept" => !column.tls,
+        "fin-mid-request" | "early-200" | "early-200-rst" => row.call == Call::Large,
+        _ => false,
+    }
+}
+
+/// Whether a call mostly waits.
+fn waits(row: &Row) -> bool {
+    lasts(row) || row.name.contains("retry-after")
+}
+
+/// What the cells share.
+pub struct Bench<'a> {
+    server: &'a FaultServer,
+    rows: &'a [Row],
+    lengths: BTreeMap<Call, usize>,
+    /// Of a healthy call over TLS: all bytes that a new connection takes, and those of the request alone.
+    tls_bytes: (usize, usize),
+}
+
+impl<'a> Bench<'a> {
+    /// Measures healthy calls first.
+    pub fn new(server: &'a FaultServer, rows: &'a [Row]) -> Bench<'a> {
+        let mut bench = Bench { server, rows, lengths: BTreeMap::new(), tls_bytes: (0, 0) };
+        for call in [Call::One, Call::Several, Call::Batch, Call::Large] {
+            let listener = server.listen(&Listen::healthy(false));
+            let (said, _) = caller::run(&[Step { call, ..bench.step(listener.port, false, Mode::Never) }]);
+            assert_eq!(said[0].status, "OK", "{:?}", said[0]);
+            let length = listener.ledger().attempts[0].request_length.unwrap();
+            bench.lengths.insert(call, usize::try_from(length).unwrap());
+        }
+        let listener = server.listen(&Listen::healthy(true));
+        let step = bench.step(listener.port, true, Mode::Never);
+        let (said, log) = caller::run(&[step.clone(), Step { warm: 1, ..step }]);
+        assert!(said.iter().all(|said| said.status == "OK"), "{said:?}");
+        bench.tls_bytes = (log.step(0)[0].taken.len(), log.step(1)[0].taken.len());
+        bench
+    }
+
+    /// A call of one event to a healthy server at this port.
+    pub fn step(&self, port: u16, tls: bool, mode: Mode) -> Step {
+        Step {
+            port,
+            ca: tls.then(|| self.server.ca().to_owned()),
+            proxy: None,
+            mode,
+            timeout_ms: 10_000,
+            connect_timeout_ms: 10_000,
+            warm: 0,
+            settle: false,
+            call: Call::One,
+            id: "000000".to_owned(),
+            cut: None,
+            pieces: 0,
+            wrong: None,
+        }
+    }
+
+    /// The lengths of this call's request and of those that come before it.
+    pub fn lengths(&self, call: Call) -> Lengths {
+        Lengths { request: self.lengths[&call], warm: self.lengths[&Call::One] }
+    }
+
+    /// How many bytes the kernel takes of a healthy call: the whole, and that of the request alone.
+    pub fn bytes(&self, tls: bool, reused: bool) -> (usize, usize) {
+        let plain = self.lengths[&Call::One];
+        match (tls, reused) {
+            (false, _) => (plain, plain),
+            (true, false) => self.tls_bytes,
+            (true, true) => (self.tls_bytes.1, self.tls_bytes.1),
+        }
+    }
+
+    /// Makes the call of a cell in a child of its own, and holds what it says against what happened.
+    pub fn run(&self, number: usize, cell: Cell, wrong: Option<Wrong>) -> Result {
+        let (row, Column { tls, reused, mode }) = (&self.rows[cell.row], cell.column);
+        // What strikes behind an answer strikes the call itself, or the one before it on the same connection.
+        let strikes_before = row.phase == "after answer" && reused;
+        let warm = usize::from(reused);
+        let (fault, params) = match &row.cause {
+            Cause::Server { fault, params } => (fault.as_str(), params.clone()),
+            _ => ("none", json!({})),
+        };
+        let listener = self.server.listen(&Listen {
+            fault,
+            params,
+            tls,
+            warm: if strikes_before { 0 } else { warm },
+            times: usize::from(!cell.forever),
+            // A client that follows redirects does not sign what it asks for then.
+            verify: wrong != Some(Wrong::FollowsRedirects),
+        });
+        let id = format!("{number:06}");
+        let (timeout_ms, connect_timeout_ms) = if lasts(row) { (1_500, 700) } else { (10_000, 10_000) };
+        let mut step = Step {
+            timeout_ms,
+            connect_timeout_ms,
+            warm,
+            settle: strikes_before && row.name != "stale-silence",
+            call: row.call,
+            id: id.clone(),
+            wrong,
+            ..self.step(listener.port, tls, mode)
+        };
+        if row.proxy {
+            step.proxy = Some(listener.port);
+            step.port = listener.origin.expect("a proxy has a server behind it");
+        }
+        match row.cause {
+            Cause::Kernel { at, errno } => {
+                let (whole, request) = self.bytes(tls, reused);
+                let byte = match at {
+                    Place::First => whole - request,
+                    Place::Half => whole - request / 2,
+                    Place::Last => whole - 1,
+                };
+                step.cut = Some((byte, errno, i32::from(!cell.forever)));
+            }
+            Cause::Pieces(most) => step.pieces = most,
+            Cause::Server { .. } => {}
+        }
+        let (said, log) = caller::run(std::slice::from_ref(&step));
+        let connections = log.step(0);
+        let ledger = listener.ledger();
+        let origin = listener.origin.map(|origin| self.server.ledger(origin));
+        let case = Case {
+            call: row.call,
+            id: &id,
+            mode,
+            tls,
+            timeout: Duration::from_millis(step.timeout_ms),
+            passes: passes(fault),
+            server_lies: lies(fault),
+            lengths: self.lengths(row.call),
+            first_connection: 0,
+        };
+        let found = gates::evidence(&case, &connections, &ledger, origin.as_ref());
+        let complaints = gates::complaints(&case, &said[0], &found);
+        let evidence =
+            if complaints.is_empty() { String::new() } else { shown(&connections, &ledger, origin.as_ref()) };
+        let [said] = <[Said; 1]>::try_from(said).unwrap();
+        Result { said, complaints, evidence }
+    }
+
+    /// How a cell is called in messages.
+    pub fn label(&self, cell: Cell) -> String {
+        let (row, Column { tls, reused, mode }) = (&self.rows[cell.row], cell.column);
+        format!(
+            "{} of {}, {}, {}, {}, {}",
+            row.name,
+            row.call.name(),
+            if tls { "TLS" } else { "plain" },
+            if reused { "reused" } else { "fresh" },
+            mode.name(),
+            if cell.forever { "for ever" } else { "once" }
+        )
+    }
+
+    /// Runs all these cells, several at a time.
+    pub fn run_all(&self, cells: &[Cell]) -> Results {
+        let numbered = cells.iter().copied().enumerate();
+        let (waiting, busy): (Vec<_>, Vec<_>) = numbered.partition(|(_, cell)| waits(&self.rows[cell.row]));
+        let (next_waiting, next_busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let results = Mutex::new(BTreeMap::new());
+        let work = |cells: &[(usize, Cell)], next: &AtomicUsize| {
+            while let Some((number, cell)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = self.run(*number, *cell, None);
+                results.lock().unwrap_or_else(PoisonError::into_inner).insert(*cell, result);
+            }
+        };
+        thread::scope(|scope| {
+            (0..AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&busy, &next_busy))));
+            (0..WAITING_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&waiting, &next_waiting))));
+        });
+        results.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cells whose deadline is short enough for a loaded machine to miss more of it than is meant.
+    pub fn of_short_deadlines(&self, cells: &[Cell]) -> Vec<Cell> {
+        cells.iter().copied().filter(|cell| lasts(&self.rows[cell.row])).collect()
+    }
+}
+
+/// What was said in each cell.
+pub fn said(results: &Results) -> BTreeMap<Cell, Delivery> {
+    results.iter().map(|(cell, result)| (*cell, Delivery::from_name(&result.said.delivery).unwrap())).collect()
+}
+
+/// All that the gates have against these results, with what happened; empty if nothing.
+pub fn complaints(bench: &Bench<'_>, results: &Results) -> String {
+    let mut text = String::new();
+    for (cell, result) in results.iter().filter(|(_, result)| !result.complaints.is_empty()) {
+        text.push_str(&format!("{}: {:?}\n", bench.label(*cell), result.said));
+        result.complaints.iter().for_each(|complaint| text.push_str(&format!("  {complaint}\n")));
+        text.push_str(&result.evidence);
+    }
+    text
+}
+
+fn shown(connections: &[Connection], ledger: &Ledger, origin: Option<&Ledger>) -> String {
+    let mut text = String::new();
+    for connection in connections {
+        text.push_str(&format!(
+            "  connection {} {}: {} bytes were taken before, {} now{}\n",
+            connection.number,
+            if connection.is_new { "is new" } else { "was kept" },
+            connection.before.len(),
+            connection.taken.len(),
+            if connection.refused { ", then no more" } else { "" },
+        ));
+    }
+    let start = |text: &str| text.chars().take(4000).collect::<String>();
+    text.push_str(&format!("  server: {}\n", start(&ledger.text)));
+    if let Some(origin) = origin {
+        text.push_str(&format!("  origin: {}\n", start(&origin.text)));
+    }
+    text
+}
