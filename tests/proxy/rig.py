@@ -41,7 +41,8 @@ class Library:
         return text
 
     def client(self, **config):
-        config = {"app_id": "1", "key": "k", "secret": "s", "host": "127.0.0.1", "log_level": "debug", **config}
+        config = {"app_id": "1", "key": "k", "secret": "s", "host": "127.0.0.1", "log_level": "debug",
+                  "retry": {"mode": "never"}, **config}
         client, out = ctypes.c_void_p(), ctypes.c_void_p()
         self.c.pusher_new(json.dumps(config).encode(), ctypes.byref(client), ctypes.byref(out))
         text = self._take(out)
