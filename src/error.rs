@@ -226,8 +226,43 @@ pub enum Error {
     Exchange(Box<FailedExchange>),
     /// The system had no memory for something in proportion to the input, or no randomness.
     Unavailable(&'static str),
+    /// A publisher does not do it.
+    Publisher(Refusal),
     /// A bug.
     Internal(String),
+}
+
+/// Why a publisher does not do what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no room for another event.
+    QueueFull,
+    /// It is closed.
+    Closed,
+    /// The time was up first.
+    TimedOut,
+    /// It belongs to the parent process.
+    Forked,
+}
+
+impl Refusal {
+    const fn status(self) -> Status {
+        match self {
+            Refusal::QueueFull => Status::QueueFull,
+            Refusal::Closed => Status::Closed,
+            Refusal::TimedOut => Status::TimedOut,
+            Refusal::Forked => Status::Forked,
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Refusal::QueueFull => "the queue is full (max_queue_events, max_queue_bytes); the event was not taken",
+            Refusal::Closed => "the publisher is closed; the event was not taken",
+            Refusal::TimedOut => "the time was up before all events had ended",
+            Refusal::Forked => "this publisher belongs to the parent process: make one of your own",
+        }
+    }
 }
 
 impl Error {
@@ -252,12 +287,13 @@ impl Error {
             Error::Webhook(_) => Status::WebhookInvalid,
             Error::State(_) => Status::InvalidState,
             Error::Exchange(failed) => failed.status,
+            Error::Publisher(refusal) => refusal.status(),
             Error::Unavailable(_) | Error::Internal(_) => Status::Internal,
         }
     }
 
     /// What happened to the events of a call with this purpose.
-    fn delivery(&self, purpose: Purpose) -> Option<Delivery> {
+    pub fn delivery(&self, purpose: Purpose) -> Option<Delivery> {
         match (self, purpose) {
             (Error::Exchange(failed), _) => failed.delivery,
             (_, Purpose::Other) => None,
@@ -273,6 +309,7 @@ impl Error {
                 | Error::Encryption(_)
                 | Error::Webhook(_)
                 | Error::State(_)
+                | Error::Publisher(_)
                 | Error::Unavailable(_),
                 Purpose::Publish,
             ) => Some(Delivery::NotSent),
@@ -294,7 +331,7 @@ impl Error {
             | Error::Encryption(problem)
             | Error::Webhook(problem)
             | Error::State(problem) => Some(&*problem.argument).filter(|argument| !argument.is_empty()),
-            Error::Exchange(_) | Error::Unavailable(_) | Error::Internal(_) => None,
+            Error::Exchange(_) | Error::Publisher(_) | Error::Unavailable(_) | Error::Internal(_) => None,
         }
     }
 }
@@ -355,6 +392,7 @@ impl fmt::Display for Error {
             | Error::Webhook(problem)
             | Error::State(problem) => f.write_str(&problem.message),
             Error::Exchange(failed) => f.write_str(&failed.message),
+            Error::Publisher(refusal) => f.write_str(refusal.message()),
             Error::Unavailable(what) => write!(f, "the system has no {what} for this; nothing was sent"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),
         }

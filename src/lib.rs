@@ -4,7 +4,7 @@
 //! nothing of C. Who may use whom, roughly (tests/layering.rs holds it exactly):
 //!
 //! ```text
-//! ffi → client → api, authorization, webhook → signing → config → encryption, retry → validation, json → error
+//! ffi → publisher → client → api, authorization, webhook → signing → config → encryption, retry → validation, json → error
 //!                ╰─── http and log, which know nothing of Pusher and of which client, api and config know
 //! ```
 
@@ -24,6 +24,7 @@ mod error;
 mod http;
 mod json;
 mod log;
+mod publisher;
 mod retry;
 mod signing;
 mod validation;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 /// The sources in the header's order.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     "src/error.rs",
     "src/log.rs",
     "src/ffi/version.rs",
-    "src/client.rs",
+    "src/client/mod.rs",
     "src/ffi/client.rs",
     "src/ffi/documents.rs",
     "src/ffi/events.rs",
@@ -15,6 +15,8 @@ const SOURCES: [&str; 11] = [
     "src/ffi/signatures.rs",
     "src/ffi/request.rs",
     "src/ffi/hooks.rs",
+    "src/publisher/handle.rs",
+    "src/ffi/publisher.rs",
 ];
 
 #[test]

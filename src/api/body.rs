@@ -8,14 +8,29 @@ pub(super) struct Body(Vec<u8>);
 impl Body {
     /// A body with room for `data` bytes of payload and names, however many of them need a backslash.
     pub(super) fn new(data: usize) -> Result<Body, Error> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve(data.saturating_mul(2).saturating_add(2048)).map_err(|_| Error::Unavailable("memory"))?;
-        Ok(Body(bytes))
+        Body::with_capacity(data.saturating_mul(2).saturating_add(2048))
+    }
+
+    /// A body with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Result<Body, Error> {
+        let mut body = Vec::new();
+        body.try_reserve(bytes).map_err(|_| Error::Unavailable("memory"))?;
+        Ok(Body(body))
+    }
+
+    /// How long it is so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Text that is JSON already.
     pub(super) fn text(&mut self, text: &str) -> &mut Body {
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// The same, as bytes.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Body {
+        self.0.extend_from_slice(bytes);
         self
     }
 

@@ -34,22 +34,21 @@ pub(super) fn trigger(context: &Context, arguments: Arguments<'_>) -> Result<Cal
 pub(super) fn send_to_user(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
     let user_id = arguments.required(0, "user_id")?;
     validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
-    publish(context, &[format!("#server-to-user-{user_id}").into()], arguments)
+    publish(context, &[channel_of_user(user_id).into()], arguments)
+}
+
+/// The channel that a user's connections are on once they have signed in.
+pub(super) fn channel_of_user(user_id: &str) -> String {
+    format!("#server-to-user-{user_id}")
 }
 
 /// An event on these channels, of the arguments behind the one that names them: event, data and options.
 fn publish(context: &Context, channels: &[Cow<'_, str>], arguments: Arguments<'_>) -> Result<Call, Error> {
     let name = arguments.required(1, "event")?;
     validation::event(name, "event").map_err(Error::Argument)?;
-    let encrypted = channels.iter().position(|channel| is_encrypted(channel));
-    if let (Some(index), 2..) = (encrypted, channels.len()) {
-        return Err(Error::argument(
-            format!("channels[{index}]"),
-            "is end-to-end encrypted: each such channel has a key of its own, so it can only be triggered alone",
-        ));
-    }
+    let encrypted = encrypted_one(channels)?;
     let data = Json::parse(arguments.required(2, "data")?, "data").map_err(Error::Argument)?;
-    let payload = Payload::new(context, encrypted.map(|index| channels[index].as_ref()), data, "data")?;
+    let payload = Payload::new(context, encrypted, data, "data")?;
     let options = Options::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
     // Each name comes with its quotation marks and a comma.
     let names: usize = channels.iter().map(|channel| channel.len() + 3).sum();
@@ -129,6 +128,17 @@ fn write_batched(body: &mut Body, context: &Context, event: Json<'_>, argument: 
     Ok(())
 }
 
+/// The channel that an event is encrypted for, if it is. Several channels can't have one in common.
+pub(super) fn encrypted_one<'a>(channels: &'a [Cow<'_, str>]) -> Result<Option<&'a str>, Error> {
+    match channels.iter().position(|channel| is_encrypted(channel)) {
+        Some(index) if channels.len() > 1 => Err(Error::argument(
+            format!("channels[{index}]"),
+            "is end-to-end encrypted: each such channel has a key of its own, so it can only be triggered alone",
+        )),
+        index => Ok(index.map(|index| channels[index].as_ref())),
+    }
+}
+
 fn write_event(body: &mut Body, name: &str, channels: &[Cow<'_, str>], payload: &Payload<'_>, options: &Options<'_>) {
     body.text(r#"{"name":"#).string(name).text(r#","channels":["#);
     for (index, channel) in channels.iter().enumerate() {
@@ -139,7 +149,7 @@ fn write_event(body: &mut Body, name: &str, channels: &[Cow<'_, str>], payload: 
 }
 
 /// What an event has behind its name and channels. What is absent is left out: never null, never empty.
-fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &Options<'_>) {
+pub(super) fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &Options<'_>) {
     body.text(r#","data":"#);
     match payload {
         Payload::Literal(literal) => body.text(literal),
@@ -155,7 +165,7 @@ fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &Options<'_>) {
 }
 
 /// One name, or a JSON array of names: a name can't begin with `[`, so there is no doubt which.
-fn parse_channels<'a>(text: &'a str, most: usize) -> Result<Vec<Cow<'a, str>>, Problem> {
+pub(super) fn parse_channels<'a>(text: &'a str, most: usize) -> Result<Vec<Cow<'a, str>>, Problem> {
     const NAME: &str = "channels";
     if !text.trim_start().starts_with('[') {
         validation::channel(text, NAME)?;
@@ -175,7 +185,7 @@ fn parse_channels<'a>(text: &'a str, most: usize) -> Result<Vec<Cow<'a, str>>, P
 }
 
 /// An event's `data` as it goes on the wire, where it is always a JSON string.
-enum Payload<'a> {
+pub(super) enum Payload<'a> {
     /// A JSON string of the caller's: it stands as it is.
     Literal(&'a str),
     /// A text that becomes a JSON string: any other JSON, or what encryption made of it.
@@ -184,7 +194,12 @@ enum Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Checks the size that counts: of the string's content, after encryption. `encrypted` is the channel if it is.
-    fn new(context: &Context, encrypted: Option<&str>, data: Json<'a>, argument: &str) -> Result<Payload<'a>, Error> {
+    pub(super) fn new(
+        context: &Context,
+        encrypted: Option<&str>,
+        data: Json<'a>,
+        argument: &str,
+    ) -> Result<Payload<'a>, Error> {
         let content =
             if data.is_string() { data.string(argument).map_err(Error::Argument)? } else { Cow::Borrowed(data.text()) };
         let limit = context.limits.data_bytes;
@@ -210,7 +225,7 @@ impl<'a> Payload<'a> {
         Ok(payload)
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         match self {
             Payload::Literal(text) => text.len(),
             Payload::Text(text) => text.len(),

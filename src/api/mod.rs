@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod events;
 mod options;
+mod outgoing;
 mod state;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use crate::error::{Error, Purpose};
 use crate::http::Method;
 
 pub use answer::outcome;
+pub use outgoing::{Outgoing, Wishes, answers, request};
 
 /// A call, ready to be signed and sent.
 #[derive(Debug)]

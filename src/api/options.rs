@@ -14,6 +14,8 @@ pub(super) enum Accepts {
     Timeout,
     /// `socket_id` and `info`.
     Event,
+    /// These, `conflate` and `user_id`.
+    Publisher,
 }
 
 /// A call's options, checked.
@@ -22,6 +24,8 @@ pub(super) struct Options<'a> {
     pub(super) socket_id: Option<Cow<'a, str>>,
     pub(super) info: Option<Cow<'a, str>>,
     pub(super) timeout: Option<Duration>,
+    pub(super) conflate: Option<Cow<'a, str>>,
+    pub(super) user_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Options<'a> {
@@ -32,14 +36,26 @@ impl<'a> Options<'a> {
         for (key, value) in Json::parse(text, NAME)?.members(NAME)? {
             let name = join(NAME, &key);
             match (key.as_ref(), accepts) {
-                ("socket_id", Accepts::Event) => options.socket_id = Some(socket_id(value, &name)?),
-                ("info", Accepts::Event) => options.info = Some(info(value, &name)?),
+                ("socket_id", Accepts::Event | Accepts::Publisher) => {
+                    options.socket_id = Some(socket_id(value, &name)?);
+                }
+                ("info", Accepts::Event | Accepts::Publisher) => options.info = Some(info(value, &name)?),
+                ("conflate", Accepts::Publisher) => options.conflate = Some(value.string(&name)?),
+                ("user_id", Accepts::Publisher) => {
+                    let id = value.string(&name)?;
+                    validation::user_id(&id, &name)?;
+                    options.user_id = Some(id);
+                }
                 ("timeout_ms", _) => match value.integer() {
                     Some(ms @ 1..=600_000) => options.timeout = Some(Duration::from_millis(ms)),
                     _ => return Err(Problem::new(name, "must be an integer from 1 to 600000")),
                 },
                 (_, Accepts::Event) => {
                     return Err(Problem::new(name, "is not an option; there are socket_id, info and timeout_ms"));
+                }
+                (_, Accepts::Publisher) => {
+                    let message = "is not an option; there are socket_id, info, timeout_ms, conflate and user_id";
+                    return Err(Problem::new(name, message));
                 }
                 (_, Accepts::Timeout) => {
                     return Err(Problem::new(name, "is not an option of this call; there is timeout_ms"));

@@ -111,7 +111,7 @@ const URL_FORM: &str = "https://KEY:SECRET@api-CLUSTER.pusher.com/apps/APP_ID";
 const DEFAULT_CLUSTER: &str = "mt1";
 
 /// The longest time that may be configured, ten minutes.
-const MAX_MS: u64 = 600_000;
+pub const MAX_MS: u64 = 600_000;
 
 /// More than any deadline has room for.
 const MAX_ATTEMPTS: u64 = 100;
@@ -366,13 +366,14 @@ impl Draft {
     }
 }
 
-fn integer(key: &str, value: Json<'_>, min: u64, max: u64) -> Result<u64, Problem> {
+/// The integer in this range that `value` has to be.
+pub fn integer(key: &str, value: Json<'_>, min: u64, max: u64) -> Result<u64, Problem> {
     let number = value.integer().filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| Problem::new(key, format!("must be an integer from {min} to {max}")))
 }
 
 /// `{"mode","max_attempts"}`, either of which may be left out.
-fn retry(key: &str, value: Json<'_>) -> Result<Policy, Problem> {
+pub fn retry(key: &str, value: Json<'_>) -> Result<Policy, Problem> {
     let mut policy = Policy::default();
     for (member, value) in value.members(key)? {
         let name = join(key, &member);

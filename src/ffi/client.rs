@@ -59,7 +59,7 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
     }
 }
 
-/// Frees a client and closes its idle connections.
+/// Frees a client and closes its idle connections, when the last of its publishers is freed as well.
 ///
 /// No call of this client may be running in another thread.
 ///

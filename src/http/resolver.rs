@@ -6,13 +6,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use socket2::{Domain, Socket, Type};
-
-use super::sys;
 
 /// How many look-ups may run at the same time. More than one is only ever needed when a name server hangs.
 const MOST: usize = 4;
@@ -99,8 +96,7 @@ impl Resolver {
     fn start(&self, host: &str, port: u16, number: u64) -> Result<(), Unresolved> {
         let (ending, name) = (Ending { shared: Arc::clone(&self.0), number }, host.to_owned());
         let run = move || ending.with(look_up(&name, port));
-        let builder = thread::Builder::new().name("pusher-resolver".to_owned()).stack_size(STACK_BYTES);
-        match sys::without_signals(|| builder.spawn(run)) {
+        match super::spawn("pusher-resolver", STACK_BYTES, run) {
             Ok(_) => Ok(()),
             Err(error) => Err(Unresolved::Failed(format!("could not start a thread for the look-up ({error})"))),
         }
@@ -181,6 +177,8 @@ fn take_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

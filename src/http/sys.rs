@@ -105,7 +105,7 @@ pub(super) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
 ///
 /// On Linux it stands in a page that the kernel wipes in a child, which costs no system call to look at, and tells a child from
 /// its parent even when both have the same id, in two namespaces of them. Elsewhere, and on old kernels, it is the process id.
-pub(super) fn process_number() -> u32 {
+pub fn process_number() -> u32 {
     #[cfg(target_os = "linux")]
     if let Some(page) = wiped_in_children() {
         /// The last number that was given, here or in a process that this one descends from.

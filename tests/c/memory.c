@@ -3,6 +3,9 @@
  *   memory clients COUNT SCHEME     a client before its first call; SCHEME is http or https
  *   memory connections COUNT SIZE   what a client grows by that has COUNT idle connections, all of them together, after
  *                                   events with payloads of SIZE bytes
+ *   memory publisher COUNT          what a publisher grows by in 10 times COUNT events, after COUNT of them
+ *   memory dead COUNT BYTES         what a publisher takes whose server does not answer, with a queue of BYTES, while COUNT events
+ *                                   push each other out of it
  *
  * Resident memory is what the kernel counts (smaps_rollup): pages, not what malloc was asked for. Before each count what
  * is free is given back, and before the first everything has been used once that stays for good: code, the C library's
@@ -140,12 +143,75 @@ static long measure_connections(unsigned count, size_t size) {
   return grown;
 }
 
+static PusherPublisher *make_publisher(const Pusher *client, const char *config) {
+  char *out = NULL;
+  PusherPublisher *publisher;
+  if (pusher_publisher_new(client, config, &publisher, &out) != PUSHER_STATUS_OK) die("pusher_publisher_new: %s", out);
+  return publisher;
+}
+
+static void publish(PusherPublisher *publisher, unsigned number) {
+  char channel[32], data[128], *out = NULL;
+  snprintf(channel, sizeof channel, "channel-%u", number % 16);
+  snprintf(data, sizeof data, "{\"number\":%u,\"text\":\"%064u\"}", number, number);
+  if (pusher_publisher_publish(publisher, channel, "my-event", data, NULL, NULL, &out) != PUSHER_STATUS_OK) {
+    die("pusher_publisher_publish: %s", out);
+  }
+}
+
+/* Publishes so many, and fetches what there is to be fetched. */
+static void publish_and_poll(PusherPublisher *publisher, unsigned long count) {
+  for (unsigned long i = 0; i < count; i++) {
+    publish(publisher, (unsigned)i);
+    char *out = NULL;
+    if (i % 100 == 99 && pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) pusher_string_free(out);
+  }
+  if (pusher_publisher_flush(publisher, UINT32_MAX, NULL) != PUSHER_STATUS_OK) die("pusher_publisher_flush");
+  for (char *out = NULL; pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK;) pusher_string_free(out);
+}
+
+static long measure_publisher(unsigned count) {
+  struct server server = server_start(0);
+  Pusher *client = make_client("http", server.port, 2);
+  PusherPublisher *publisher =
+      make_publisher(client, "{\"reports\":\"all\",\"overflow\":\"block\",\"timeout_ms\":60000}");
+  publish_and_poll(publisher, count);
+  long before = resident_bytes();
+  publish_and_poll(publisher, 10ul * count);
+  long grown = resident_bytes() - before;
+  pusher_publisher_free(publisher);
+  pusher_free(client);
+  server_stop(&server);
+  return grown;
+}
+
+static long measure_dead(unsigned count, unsigned long bytes) {
+  char config[256];
+  snprintf(config, sizeof config,
+           "{\"max_queue_bytes\":%lu,\"max_queue_events\":%d,\"overflow\":\"drop_oldest\",\"max_reports\":1000}", bytes, MOST);
+  /* It waits for more requests than there will be. */
+  struct server server = server_start(MOST);
+  Pusher *client = make_client("http", server.port, 2);
+  long before = resident_bytes();
+  PusherPublisher *publisher = make_publisher(client, config);
+  for (unsigned i = 0; i < count; i++) publish(publisher, i);
+  long grown = resident_bytes() - before;
+  pusher_publisher_free(publisher);
+  pusher_free(client);
+  server_stop(&server);
+  return grown;
+}
+
 int main(int count, char **arguments) {
   unsigned long number = count > 2 ? strtoul(arguments[2], NULL, 10) : 0;
-  if (count != 4 || number < 1 || number > MOST) {
-    die("usage: memory clients COUNT SCHEME, or memory connections COUNT SIZE");
+  if (count < 3 || count > 4 || number < 1 || number > MOST || (count == 3) != (strcmp(arguments[1], "publisher") == 0)) {
+    die("usage: memory clients COUNT SCHEME, memory connections COUNT SIZE, memory publisher COUNT, or memory dead COUNT BYTES");
   }
-  if (strcmp(arguments[1], "clients") == 0) {
+  if (count == 3) {
+    printf("%ld\n", measure_publisher((unsigned)number));
+  } else if (strcmp(arguments[1], "dead") == 0) {
+    printf("%ld\n", measure_dead((unsigned)number, strtoul(arguments[3], NULL, 10)));
+  } else if (strcmp(arguments[1], "clients") == 0) {
     printf("%ld\n", measure_clients((unsigned)number, arguments[3]));
   } else if (strcmp(arguments[1], "connections") == 0) {
     printf("%ld\n", measure_connections((unsigned)number, strtoul(arguments[3], NULL, 10)));

@@ -9,6 +9,7 @@ pub mod calls;
 pub mod child;
 pub mod functions;
 pub mod hooks;
+pub mod publisher;
 pub mod random;
 pub mod secretbox;
 pub mod server;
@@ -17,6 +18,7 @@ pub mod tls;
 
 pub use calls::{APP_ID, Client, KEY, MASTER_KEY, Outcome, PROXY_PASSWORD, SECRET, WEBHOOK_SECRET, config};
 pub use hooks::{Reply, Request, Snapshot};
+pub use publisher::Publisher;
 pub use random::Random;
 pub use server::{Answer, End, Server};
 

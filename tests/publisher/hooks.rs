@@ -1,0 +1,223 @@
+//! The caller's own code runs on a publisher's threads only where its owner has allowed that.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::hooks::{set_log, set_transport};
+use crate::support::publisher::{self, Publisher};
+use crate::support::tls::Authority;
+use crate::support::{Answer, Client, End, KEY, PATIENCE, SECRET, Server, calls, config};
+use crate::{busy, delivered, reporting_all};
+
+fn allowed() -> Value {
+    reporting_all(json!({"hooks_on_threads": true}))
+}
+
+fn nobody() -> Client {
+    Client::new(&config(1, json!({})))
+}
+
+#[test]
+fn a_transport_is_called_on_our_threads_only_if_that_is_allowed() {
+    let client = nobody();
+    let names = Arc::<Mutex<Vec<String>>>::default();
+    let told = Arc::clone(&names);
+    let drops = client.send_by(move |request, reply| {
+        request.verify(KEY, SECRET).unwrap();
+        told.lock().unwrap().push(thread::current().name().unwrap_or_default().to_owned());
+        reply.set(200, b"{}");
+    });
+    for config in [None, Some("{}"), Some(r#"{"hooks_on_threads":false}"#)] {
+        let outcome = publisher::try_new(Some(&client), config.map(str::as_bytes)).unwrap_err();
+        outcome.is("INVALID_STATE", "");
+        assert!(outcome.text("message").contains("hooks_on_threads"), "{outcome:?}");
+    }
+    // A configuration that is wrong is told first.
+    let outcome = publisher::try_new(Some(&client), Some(b"{\"linger_ms\":-1}")).unwrap_err();
+    outcome.is("INVALID_CONFIG", "").naming("linger_ms");
+    let publisher = Publisher::new(&client, &allowed());
+    for number in 0..20 {
+        publisher.publish(&format!("c{number}"), "e", "1");
+    }
+    publisher.flush();
+    assert_eq!(publisher.reports(20).iter().filter(|report| report.delivery == "delivered").count(), 20);
+    let names = names.lock().unwrap().clone();
+    assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("pusher-send-")), "{names:?}");
+    assert_eq!(drops.load(SeqCst), 0);
+    drop(client);
+    assert_eq!(drops.load(SeqCst), 0);
+    drop(publisher);
+    assert_eq!(drops.load(SeqCst), 1);
+}
+
+#[test]
+fn what_a_transport_says_is_reported() {
+    let client = nobody();
+    let calls = AtomicUsize::new(0);
+    client.send_by(move |_, reply| {
+        match calls.fetch_add(1, SeqCst) {
+            0 => reply.fail(1, Some(b"dns"), Some(b"no such host")),
+            1 => reply.fail(3, Some(b"timeout"), None),
+            2 => reply.set(403, b"no"),
+            // Neither an answer nor a failure.
+            3 => reply,
+            _ => reply.set(200, b"{}"),
+        };
+    });
+    let publisher = Publisher::new(&client, &allowed());
+    for (status, delivery, cause) in [
+        ("NOT_SENT", "not_sent", "dns"),
+        ("DELIVERY_UNKNOWN", "unknown", "timeout"),
+        ("FORBIDDEN", "rejected", ""),
+        ("DELIVERY_UNKNOWN", "unknown", "transport"),
+        ("OK", "delivered", ""),
+    ] {
+        let id = publisher.publish("c", "e", "1");
+        let report = publisher.report();
+        report.is(id, status, delivery, "");
+        assert_eq!(report.text("cause"), cause);
+    }
+}
+
+#[test]
+fn hooks_are_not_set_any_more_once_there_is_a_publisher() {
+    let client = nobody();
+    // One that did not come about changes nothing.
+    publisher::try_new(Some(&client), Some(b"{")).unwrap_err();
+    let (outcome, ..) = set_log(Some(&client), true);
+    assert_eq!(outcome.name(), "OK");
+    let publisher = Publisher::new(&client, &json!({}));
+    let (outcome, drops) = set_transport(Some(&client), Some(Box::new(|_, _| ())));
+    outcome.is("INVALID_STATE", "");
+    assert_eq!(drops.load(SeqCst), 1);
+    // Not even when it has gone.
+    drop(publisher);
+    let (outcome, drops) = set_transport(Some(&client), Some(Box::new(|_, _| ())));
+    outcome.is("INVALID_STATE", "");
+    assert_eq!(drops.load(SeqCst), 1);
+    let client = nobody();
+    let publisher = Publisher::new(&client, &json!({}));
+    let (outcome, _, drops) = set_log(Some(&client), true);
+    outcome.is("INVALID_STATE", "");
+    assert_eq!(drops.load(SeqCst), 1);
+    drop(publisher);
+}
+
+#[test]
+fn a_log_is_told_nothing_on_our_threads_unless_that_is_allowed() {
+    for is_allowed in [false, true] {
+        let server = Server::start([busy(), Answer::new(500, &[], "no"), Answer::nothing().then(End::Close)]);
+        let client = server.client_with(json!({"log_level": "debug"}));
+        let (messages, drops) = client.log();
+        let more = json!({"hooks_on_threads": is_allowed, "retry": {"mode": "safe"}});
+        let publisher = Publisher::new(&client, &reporting_all(more));
+        for id in 1..=4 {
+            assert_eq!(publisher.publish("c", "e", "1"), id);
+            publisher.report();
+        }
+        let told = messages.take();
+        assert_eq!(!told.is_empty(), is_allowed, "{told:?}");
+        for logged in &told {
+            assert_eq!((calls::leak(&logged.message), calls::leak(&logged.fields)), (None, None), "{logged:?}");
+            assert_ne!(logged.thread, thread::current().id());
+        }
+        // On our caller's own thread it is told as ever.
+        client.trigger("c", "e", "1").is_ok("{}");
+        assert_eq!(messages.take().len(), 1);
+        drop(client);
+        assert_eq!(drops.load(SeqCst), 0);
+        drop(publisher);
+        assert_eq!(drops.load(SeqCst), 1);
+    }
+}
+
+#[test]
+fn a_clock_that_is_corrected_on_our_threads_is_told_to_nobody_without_leave() {
+    let authority = Authority::new();
+    for is_allowed in [false, true] {
+        let server = Server::builder().tls(authority.server(&["localhost"])).clock_ahead(3600).start();
+        let client = server.client_with(json!({
+            "ssl": true, "host": "localhost", "ca_file": authority.file(), "retry": {"mode": "safe"}, "log_level": "info"
+        }));
+        let (messages, _) = client.log();
+        let publisher = Publisher::new(&client, &reporting_all(json!({"hooks_on_threads": is_allowed})));
+        publisher.publish("c", "e", "1");
+        delivered(&[publisher.report()], [1]);
+        assert_eq!(server.refused_for_the_clock(), 1);
+        let told = messages.take();
+        assert_eq!(told.iter().any(|logged| logged.fields.contains("clock_offset_s")), is_allowed, "{told:?}");
+    }
+}
+
+/// What a hook's `drop` is told: on which thread it runs.
+type Dropped = Arc<Mutex<Vec<String>>>;
+
+/// Sets a log that is only there to be released.
+fn log_that_tells_where_it_is_dropped(client: &Client) -> Dropped {
+    use std::ffi::{c_char, c_void};
+    unsafe extern "C" fn log(_: *mut c_void, _: i32, _: *const c_char, _: *const c_char) {}
+    unsafe extern "C" fn drop_log(data: *mut c_void) {
+        // SAFETY: `data` is the leaked value below, which stays so that a second call would be seen.
+        let dropped: &Dropped = unsafe { &*data.cast() };
+        dropped.lock().unwrap().push(thread::current().name().unwrap_or_default().to_owned());
+    }
+    let dropped = Dropped::default();
+    let data: &'static Dropped = Box::leak(Box::new(Arc::clone(&dropped)));
+    let outcome = publisher::set_raw_log(client, log, std::ptr::from_ref(data).cast_mut().cast(), drop_log);
+    assert_eq!(outcome, 0);
+    dropped
+}
+
+#[test]
+fn a_hook_is_released_on_the_callers_thread_even_if_a_request_is_left_to_itself() {
+    let server = Server::start([Answer::nothing()]);
+    let client = server.client_with(json!({"timeout_ms": 2000}));
+    let dropped = log_that_tells_where_it_is_dropped(&client);
+    let publisher = Publisher::new(&client, &json!({}));
+    publisher.publish("c", "e", "1");
+    server.wait_until("the request", |log| log.ledger.len() == 1);
+    drop(client);
+    assert!(dropped.lock().unwrap().is_empty());
+    drop(publisher);
+    let start = Instant::now();
+    while dropped.lock().unwrap().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "it is never released");
+        thread::yield_now();
+    }
+    let where_it_was = dropped.lock().unwrap().clone();
+    assert_eq!(where_it_was.len(), 1);
+    assert!(!where_it_was[0].starts_with("pusher"), "released on {where_it_was:?}");
+}
+
+#[test]
+fn a_transport_that_never_returns_does_not_hold_up_the_end() {
+    let client = nobody();
+    let (enter, entered) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let left = Mutex::new(left);
+    let drops = client.send_by(move |_, reply| {
+        enter.send(()).unwrap();
+        let _ = left.lock().unwrap().recv_timeout(PATIENCE);
+        reply.set(200, b"{}");
+    });
+    let publisher = Publisher::new(&client, &allowed());
+    drop(client);
+    publisher.publish("c", "e", "1");
+    entered.recv_timeout(PATIENCE).unwrap();
+    let start = Instant::now();
+    drop(publisher);
+    assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+    // It is still in there: what it works with is not taken from it.
+    assert_eq!(drops.load(SeqCst), 0);
+    leave.send(()).unwrap();
+    let start = Instant::now();
+    while drops.load(SeqCst) == 0 {
+        assert!(start.elapsed() < PATIENCE, "it is never released");
+        thread::yield_now();
+    }
+    assert_eq!(drops.load(SeqCst), 1);
+}

@@ -1,0 +1,391 @@
+//! How much may wait, how long, and how fast it goes; and what happens beyond that.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::publisher::{self, FOR_EVER, data_of, patience_ms};
+use crate::support::{Answer, PATIENCE, in_time};
+use crate::{Scene, delivered};
+
+/// A payload with so many bytes.
+fn payload(bytes: usize) -> String {
+    json!("x".repeat(bytes - 2)).to_string()
+}
+
+/// Everything that the server was sent, in order.
+fn sent(scene: &Scene) -> Vec<String> {
+    data_of(&scene.server.ledger()).concat()
+}
+
+#[test]
+fn a_full_queue_refuses_what_comes() {
+    for (more, data) in [
+        // What is under way counts.
+        (json!({"max_queue_events": 4}), "1".to_owned()),
+        (json!({"max_queue_bytes": 8000, "overflow": "reject"}), payload(2000)),
+    ] {
+        let scene = Scene::new([], more);
+        scene.hold("c");
+        let mut taken = 1;
+        let outcome = loop {
+            match scene.publisher.try_publish("c", "e", &data, None) {
+                Ok(id) => taken = id,
+                Err(outcome) => break outcome,
+            }
+            assert!(taken <= 4);
+        };
+        outcome.is("QUEUE_FULL", "not_sent");
+        // Wherever it would go.
+        for channels in ["d", "e", r#"["f","g"]"#] {
+            scene.publisher.try_publish(channels, "e", &data, None).unwrap_err().is("QUEUE_FULL", "not_sent");
+        }
+        let stats = scene.publisher.stats();
+        assert_eq!((&stats["events"]["refused"], &stats["events"]["published"]), (&json!(4), &json!(taken)));
+        scene.server.release();
+        scene.publisher.flush();
+        // An id is given to what is taken only.
+        assert_eq!(scene.publisher.publish("c", "e", &data), taken + 1);
+        scene.publisher.flush();
+        delivered(&scene.publisher.reports(taken as usize + 1), 1..=taken + 1);
+    }
+}
+
+#[test]
+fn bytes_are_counted_with_all_that_an_event_takes() {
+    let scene = Scene::new([], json!({"max_queue_bytes": 1_000_000, "max_queue_events": 10_000_000}));
+    scene.hold("c");
+    let mut count = 0;
+    while scene.publisher.try_publish("c", "e", "1", None).is_ok() {
+        count += 1;
+    }
+    // Nobody gets the memory of a million small events for the price of their payloads.
+    assert!((2000..10_000).contains(&count), "{count}");
+    let bytes = scene.publisher.stats()["queue"]["bytes"].as_u64().unwrap();
+    assert!((999_000..=1_000_000).contains(&bytes), "{bytes}");
+    scene.server.release();
+    scene.publisher.flush();
+}
+
+#[test]
+fn an_event_that_can_never_fit_is_refused_and_pushes_nothing_out() {
+    for overflow in ["reject", "drop_oldest"] {
+        let scene = Scene::new([], json!({"max_queue_bytes": 8000, "overflow": overflow}));
+        scene.server.next(Answer::ok("{}").when_released());
+        scene.publisher.publish("c", "held", &payload(5000));
+        scene.wait_for_requests(1);
+        for _ in 0..3 {
+            scene.publisher.publish("c", "e", "1");
+        }
+        // Larger than the queue, and larger than what is left of it beside what is on the wire.
+        for bytes in [9000, 6000] {
+            scene.publisher.try_publish("c", "e", &payload(bytes), None).unwrap_err().is("QUEUE_FULL", "not_sent");
+        }
+        scene.server.release();
+        scene.publisher.flush();
+        delivered(&scene.publisher.reports(4), 1..=4);
+    }
+}
+
+#[test]
+fn blocked_publishing_goes_on_as_soon_as_there_is_room() {
+    let scene = Scene::new([], json!({"max_queue_events": 2, "overflow": "block", "timeout_ms": 600_000}));
+    scene.hold("c");
+    scene.publisher.publish("c", "e", "1");
+    thread::scope(|scope| {
+        let blocked: Vec<_> = (0..3).map(|_| scope.spawn(|| scene.publisher.publish("c", "e", "2"))).collect();
+        assert!(scene.publisher.poll(50).is_none());
+        assert!(blocked.iter().all(|blocked| !blocked.is_finished()));
+        scene.server.release();
+        let mut ids: Vec<u64> = blocked.into_iter().map(|blocked| blocked.join().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [3, 4, 5]);
+    });
+    scene.publisher.flush();
+    delivered(&scene.publisher.reports(5), 1..=5);
+    assert_eq!(scene.publisher.stats()["events"]["refused"], 0);
+}
+
+#[test]
+fn blocked_publishing_ends_after_its_time() {
+    // The publisher's own `timeout_ms` stands for those that say nothing.
+    let more = json!({"max_queue_events": 1, "overflow": "block", "timeout_ms": 300, "retry": {"mode": "never"}});
+    let blocked = |options: Option<Value>, wanted: u64| {
+        in_time(|| {
+            // Nothing that times out by itself may make room meanwhile: the event waits for its rate.
+            let mut more = more.clone();
+            more["max_events_per_second"] = json!(1);
+            let scene = Scene::new([], more);
+            scene.publisher.publish("c", "e", "1");
+            scene.publisher.flush();
+            scene.publisher.publish("c", "e", "1");
+            let outcome = scene.publisher.try_publish("c", "e", "2", options.as_ref()).unwrap_err();
+            outcome.is("QUEUE_FULL", "not_sent");
+            assert_eq!(scene.publisher.stats()["events"]["refused"], 1);
+            outcome.took(wanted)
+        });
+    };
+    blocked(None, 300);
+    blocked(Some(json!({"timeout_ms": 1})), 1);
+    blocked(Some(json!({"timeout_ms": 120})), 120);
+    // Elsewhere it is not waited for.
+    let scene = Scene::new([], json!({"max_queue_events": 1}));
+    scene.hold("c");
+    in_time(|| scene.publisher.try_publish("c", "e", "2", Some(&json!({"timeout_ms": 5000}))).unwrap_err().took(0));
+    scene.server.release();
+}
+
+#[test]
+fn blocked_publishing_ends_when_the_publisher_is_closed() {
+    let scene = Scene::new([], json!({"max_queue_events": 1, "overflow": "block", "timeout_ms": 600_000}));
+    scene.hold("c");
+    thread::scope(|scope| {
+        let blocked = scope.spawn(|| scene.publisher.try_publish("c", "e", "1", None));
+        assert!(scene.publisher.poll(50).is_none() && !blocked.is_finished());
+        let closing = scope.spawn(|| scene.publisher.close());
+        blocked.join().unwrap().unwrap_err().is("CLOSED", "not_sent");
+        scene.server.release();
+        closing.join().unwrap();
+    });
+    delivered(&scene.publisher.reports(1), [1]);
+}
+
+#[test]
+fn the_oldest_that_waits_makes_room_and_is_reported() {
+    for more in [json!({"max_queue_events": 4}), json!({"max_queue_bytes": 8000})] {
+        let mut more = more;
+        more["overflow"] = json!("drop_oldest");
+        let data = if more["max_queue_bytes"].is_null() { "1".to_owned() } else { payload(2000) };
+        let scene = Scene::new([], more);
+        scene.hold("c");
+        while scene.publisher.stats()["unsent"]["dropped"] == json!(0) {
+            scene.publisher.publish("c", "e", &data);
+        }
+        // The one on the wire stays, whatever its age.
+        scene.publisher.report().is(2, "NOT_SENT", "not_sent", "dropped");
+        let last = scene.publisher.publish(r#"["c","d"]"#, "e", &data);
+        scene.publisher.report().is(3, "NOT_SENT", "not_sent", "dropped");
+        scene.server.release();
+        scene.publisher.flush();
+        delivered(&scene.publisher.reports(last as usize - 2), [1].into_iter().chain(4..=last));
+        assert_eq!(scene.publisher.stats()["events"]["refused"], 0);
+    }
+}
+
+#[test]
+fn a_drop_wakes_whoever_waits_for_reports() {
+    let scene = Scene::new([], json!({"max_queue_events": 2, "overflow": "drop_oldest"}));
+    scene.hold("c");
+    scene.publisher.publish("c", "e", "1");
+    let reports = thread::scope(|scope| {
+        let polling = scope.spawn(|| scene.publisher.poll(patience_ms()));
+        scene.publisher.publish("c", "e", "2");
+        polling.join().unwrap()
+    });
+    reports.unwrap().reports[0].is(2, "NOT_SENT", "not_sent", "dropped");
+    scene.server.release();
+    // When nothing waits, there is nothing to drop.
+    let scene = Scene::new([], json!({"max_queue_events": 1, "overflow": "drop_oldest"}));
+    scene.hold("c");
+    scene.publisher.try_publish("c", "e", "1", None).unwrap_err().is("QUEUE_FULL", "not_sent");
+    scene.server.release();
+}
+
+#[test]
+fn a_publish_that_is_refused_tells_of_what_it_found_to_have_waited_too_long() {
+    // What is on the wire leaves no room for it, whatever else goes.
+    let scene = Scene::new([], json!({"max_queue_bytes": 8000, "event_ttl_ms": 50}));
+    scene.server.next(Answer::ok("{}").when_released());
+    scene.publisher.publish("c", "held", &payload(5000));
+    scene.wait_for_requests(1);
+    scene.publisher.publish("c", "e", "1");
+    let (polled, waited) = thread::scope(|scope| {
+        let polling = scope.spawn(|| (scene.publisher.poll(patience_ms()), Instant::now()));
+        assert!(scene.publisher.poll(150).is_none());
+        let refused = Instant::now();
+        scene.publisher.try_publish("c", "e", &payload(6000), None).unwrap_err().is("QUEUE_FULL", "not_sent");
+        let (polled, woken) = polling.join().unwrap();
+        (polled, woken.saturating_duration_since(refused))
+    });
+    // It may be kept until its turn comes; but once it has ended, nobody sleeps on over its report.
+    let expired = scene.publisher.stats()["unsent"]["expired"] != json!(0);
+    assert_eq!(expired, polled.is_some());
+    assert!(!expired || waited < PATIENCE / 2, "told after {waited:?}");
+    scene.server.release();
+}
+
+#[test]
+fn a_newer_event_takes_the_place_of_the_one_with_its_key() {
+    let scene = Scene::new([], json!({"connections": 1}));
+    let key = |key: &str| json!({"conflate": key});
+    scene.hold("c");
+    let publish = |channel: &str, event: &str, data: &str, options: &Value| {
+        scene.publisher.publish_with(channel, event, data, options)
+    };
+    publish("c", "e", "11", &key("a"));
+    publish("c", "e", "12", &json!({}));
+    publish("c", "e", "13", &key("b"));
+    // Channel, event and key have to be the same, however they are put together.
+    publish("c", "f", "14", &key("a"));
+    publish("d", "e", "15", &key("a"));
+    publish("c", "ea", "16", &key(""));
+    publish("c", "e", "17", &key(""));
+    for data in ["21", "31", "41"] {
+        publish("c", "e", data, &key("a"));
+    }
+    publish("c", "e", "23", &key("b"));
+    let reports = scene.publisher.reports(4);
+    for (report, id) in reports.iter().zip([2, 9, 10, 4]) {
+        report.is(id, "NOT_SENT", "not_sent", "superseded");
+    }
+    scene.server.release();
+    scene.publisher.flush();
+    // The newest goes in the first one's place.
+    assert_eq!(sent(&scene), ["0", "41", "12", "23", "14", "15", "16", "17"]);
+    delivered(&scene.publisher.reports(8), [1, 11, 3, 12, 5, 6, 7, 8]);
+    assert_eq!(scene.publisher.stats()["unsent"]["superseded"], 4);
+}
+
+#[test]
+fn what_is_on_the_wire_is_not_replaced() {
+    let scene = Scene::new([], json!({"connections": 1, "linger_ms": 0}));
+    let key = json!({"conflate": "k"});
+    scene.server.next(Answer::ok("{}").when_released());
+    scene.publisher.publish_with("c", "e", "1", &key);
+    scene.wait_for_requests(1);
+    scene.publisher.publish_with("c", "e", "2", &key);
+    scene.publisher.publish_with("c", "e", "3", &key);
+    scene.publisher.report().is(2, "NOT_SENT", "not_sent", "superseded");
+    scene.server.release();
+    scene.publisher.flush();
+    delivered(&scene.publisher.reports(2), [1, 3]);
+    // And neither is what has gone.
+    scene.publisher.publish_with("c", "e", "4", &key);
+    scene.publisher.flush();
+    delivered(&scene.publisher.reports(1), [4]);
+    assert_eq!(sent(&scene), ["1", "3", "4"]);
+}
+
+#[test]
+fn a_full_queue_has_room_for_what_takes_the_place_of_another() {
+    for overflow in ["reject", "drop_oldest", "block"] {
+        let scene = Scene::new([], json!({"connections": 1, "max_queue_events": 3, "overflow": overflow}));
+        let key = json!({"conflate": "k"});
+        scene.hold("c");
+        scene.publisher.publish_with("c", "e", "1", &key);
+        scene.publisher.publish("c", "e", "2");
+        for data in ["3", "4"] {
+            scene.publisher.publish_with("c", "e", data, &key);
+        }
+        for (report, id) in scene.publisher.reports(2).iter().zip([2, 4]) {
+            report.is(id, "NOT_SENT", "not_sent", "superseded");
+        }
+        scene.server.release();
+        scene.publisher.flush();
+        assert_eq!(sent(&scene), ["0", "4", "2"]);
+        delivered(&scene.publisher.reports(3), [1, 5, 3]);
+    }
+}
+
+#[test]
+fn what_changes_all_the_time_is_sent_all_the_same() {
+    // Two keys that are renewed more often than batches linger.
+    let scene = Scene::new([], json!({"connections": 1, "linger_ms": 200, "reports": "none"}));
+    scene.hold("c");
+    scene.server.release();
+    let start = Instant::now();
+    while scene.server.ledger().len() < 3 {
+        assert!(start.elapsed() < PATIENCE / 3, "nothing was sent: {}", scene.publisher.stats());
+        for key in ["a", "b"] {
+            scene.publisher.publish_with("c", "e", "1", &json!({"conflate": key}));
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_has_waited_too_long_is_not_sent() {
+    const TTL: Duration = Duration::from_millis(100);
+    let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 100}));
+    scene.hold("c");
+    let start = Instant::now();
+    scene.publisher.publish("c", "e", "1");
+    scene.publisher.publish(r#"["c","d"]"#, "e", "2");
+    // Nobody looks at them before their turn comes.
+    while start.elapsed() < TTL {
+        assert!(scene.publisher.poll(20).is_none());
+    }
+    scene.publisher.publish("c", "e", "3");
+    scene.server.release();
+    scene.publisher.flush();
+    let mut reports = scene.publisher.reports(4);
+    reports.sort_by_key(|report| report.id);
+    reports[1].is(2, "NOT_SENT", "not_sent", "expired");
+    reports[2].is(3, "NOT_SENT", "not_sent", "expired");
+    // What is on the wire is not recalled.
+    reports[0].is(1, "OK", "delivered", "");
+    // On a machine that stood still the last one may have waited too long as well.
+    assert!(reports[3].delivery == "delivered" || reports[3].text("reason") == "expired", "{:?}", reports[3]);
+    let expired = reports.iter().filter(|report| report.text("reason") == "expired").count();
+    assert_eq!(scene.publisher.stats()["unsent"]["expired"], expired);
+    assert_eq!(sent(&scene).len(), 4 - expired);
+}
+
+#[test]
+fn a_queue_is_not_full_of_what_has_waited_too_long() {
+    let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 50, "max_queue_events": 3}));
+    scene.hold("c");
+    for _ in 0..2 {
+        scene.publisher.publish("c", "e", "1");
+    }
+    scene.publisher.try_publish("c", "e", "1", None).unwrap_err().is("QUEUE_FULL", "not_sent");
+    assert!(scene.publisher.poll(100).is_none());
+    let id = scene.publisher.publish("c", "e", "2");
+    for (report, id) in scene.publisher.reports(2).iter().zip([2, 3]) {
+        report.is(id, "NOT_SENT", "not_sent", "expired");
+    }
+    assert_eq!(id, 4);
+    scene.server.release();
+    scene.publisher.flush();
+}
+
+#[test]
+fn so_many_events_are_sent_in_a_second_and_no_more() {
+    const RATE: u64 = 100;
+    in_time(|| {
+        let scene = Scene::new([], json!({"connections": 4, "max_events_per_second": RATE}));
+        let start = Instant::now();
+        for number in 0..60 {
+            scene.publisher.publish(&format!("c{}", number % 6), "e", "1");
+        }
+        scene.publisher.publish(r#"["c0","c1","c2"]"#, "e", "1");
+        scene.publisher.flush();
+        let took = start.elapsed();
+        scene.publisher.reports(61);
+        // A tenth of a second's may come at once, the others one by one.
+        let least = Duration::from_millis((61 - RATE / 10 - 1) * 1000 / RATE);
+        assert!(took >= least, "{took:?}");
+        if took > least * 2 { Err(format!("{took:?}")) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn a_flush_and_a_close_keep_to_the_rate() {
+    for close in [false, true] {
+        let scene = Scene::new([], json!({"connections": 1, "max_events_per_second": 1}));
+        scene.publisher.publish("c", "e", "1");
+        scene.publisher.flush();
+        scene.publisher.publish("c", "e", "2");
+        let wait = if close { publisher::close } else { publisher::flush };
+        wait(Some(&scene.publisher), 100).is("TIMED_OUT", "");
+        if close {
+            scene.publisher.reports(2)[1].is(2, "NOT_SENT", "not_sent", "closed");
+            assert!(scene.publisher.poll(FOR_EVER).is_none());
+        } else {
+            delivered(&[scene.publisher.report()], [1]);
+            scene.publisher.flush();
+            delivered(&[scene.publisher.report()], [2]);
+        }
+    }
+}

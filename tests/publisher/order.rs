@@ -1,0 +1,122 @@
+//! A channel's events arrive in the order in which they were published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::publisher::events_of;
+use crate::support::server::Received;
+use crate::support::{Random, Server};
+use crate::{Scene, busy};
+
+/// The data of the events of each channel, in the order in which a server published them.
+type Channels = BTreeMap<String, Vec<u64>>;
+
+fn add(channels: &mut Channels, request: &Received) {
+    for event in events_of(request) {
+        for channel in event.channels {
+            channels.entry(channel).or_default().push(event.data.parse().unwrap());
+        }
+    }
+}
+
+/// A server that has a moment's rest with every `one_in`-th request (none if that is 0), and what it published.
+fn server(one_in: usize) -> (Server, Arc<Mutex<Channels>>) {
+    let published = Arc::<Mutex<Channels>>::default();
+    let (ledger, requests) = (Arc::clone(&published), AtomicUsize::new(0));
+    let answering = move |request: &Received| {
+        let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if one_in > 0 && number % one_in == 0 {
+            return busy();
+        }
+        add(&mut ledger.lock().unwrap(), request);
+        crate::Answer::ok("{}")
+    };
+    (Server::builder().answering(answering).start(), published)
+}
+
+#[test]
+fn ten_thousand_events_keep_the_order_of_their_channels() {
+    const EVENTS: u64 = 10_000;
+    const CHANNELS: usize = 8;
+    // Retries stay within their budget: every event is delivered in the end.
+    for (connections, across) in [(1, 0), (2, 20), (4, 7), (8, 3)] {
+        let seed = u64::from(Instant::now().elapsed().subsec_nanos()) + connections + 1;
+        let (server, published) = server(100);
+        let retry = json!({"mode": "safe", "max_attempts": 10});
+        let more = json!({"connections": connections, "retry": retry, "max_queue_events": EVENTS, "linger_ms": 1});
+        let scene = Scene::on(server, json!({}), more);
+        let (mut random, mut expected) = (Random::new(seed), Channels::new());
+        let name = |number: usize| format!("c{number}");
+        for number in 1..=EVENTS {
+            let first = random.below(CHANNELS);
+            let several = across > 0 && random.below(across) == 0;
+            let count = if several { 2 + random.below(3) } else { 1 };
+            let channels: BTreeSet<String> = (0..count).map(|step| name((first + step * 3) % CHANNELS)).collect();
+            let text = if several { json!(channels).to_string() } else { name(first) };
+            scene.publisher.publish(&text, "e", &number.to_string());
+            for channel in channels {
+                expected.entry(channel).or_default().push(number);
+            }
+        }
+        scene.publisher.flush();
+        let reports = scene.publisher.reports(EVENTS as usize);
+        let failed: Vec<_> = reports.iter().filter(|report| report.delivery != "delivered").take(3).collect();
+        assert!(failed.is_empty(), "seed {seed}: {failed:?}");
+        assert!(scene.publisher.stats()["retries"]["rate_limited"].as_u64().unwrap() > 0);
+        assert!(*published.lock().unwrap() == expected, "the order is another: {connections} connections, seed {seed}");
+        assert!(scene.server.connections() <= connections as usize + 1);
+    }
+}
+
+#[test]
+fn an_event_across_channels_waits_for_all_of_them_and_holds_them_back() {
+    let scene = Scene::new([], json!({"connections": 64}));
+    // The first channel is slow.
+    scene.hold("slow");
+    scene.publisher.publish(r#"["slow","other","third"]"#, "e", "1");
+    scene.publisher.publish("other", "e", "2");
+    // One that has nothing to do with them does not wait.
+    for number in 0..20 {
+        scene.publisher.publish(&format!("quick{number}"), "e", "3");
+    }
+    scene.server.wait_until("what is on other connections", |log| log.ledger.len() >= 2);
+    let early: Vec<u64> = scene.server.ledger().iter().flat_map(events_of).map(|e| e.data.parse().unwrap()).collect();
+    assert!(early.iter().all(|data| *data == 0 || *data == 3), "{early:?}");
+    scene.server.release();
+    scene.publisher.flush();
+    let mut channels = Channels::new();
+    scene.server.ledger().iter().for_each(|request| add(&mut channels, request));
+    assert_eq!(channels["slow"], [0, 1]);
+    assert_eq!((&channels["other"], &channels["third"]), (&vec![1, 2], &vec![1]));
+    scene.publisher.reports(23);
+}
+
+#[test]
+fn each_thread_keeps_its_own_order() {
+    const THREADS: u64 = 4;
+    const EVENTS: u64 = 1000;
+    let (server, published) = server(0);
+    let scene = Scene::on(server, json!({}), json!({"connections": 3}));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let publisher = &scene.publisher;
+            scope.spawn(move || {
+                for number in 0..EVENTS {
+                    publisher.publish(&format!("c{}", number % 3), "e", &(thread * EVENTS + number).to_string());
+                }
+            });
+        }
+    });
+    scene.publisher.flush();
+    assert_eq!(scene.publisher.reports((THREADS * EVENTS) as usize).len(), 4000);
+    for (channel, events) in &*published.lock().unwrap() {
+        for thread in 0..THREADS {
+            let of_thread: Vec<u64> = events.iter().copied().filter(|number| number / EVENTS == thread).collect();
+            assert!(of_thread.is_sorted(), "{channel}: {of_thread:?}");
+        }
+    }
+}
