@@ -120,3 +120,45 @@ fn each_thread_keeps_its_own_order() {
         }
     }
 }
+
+#[test]
+#[ignore = "takes minutes without optimisation: tests/publisher.sh"]
+fn a_million_events_arrive_once_each_and_in_order() {
+    const EVENTS: u64 = 1_000_000;
+    const THREADS: u64 = 4;
+    const CHANNELS: u64 = 8;
+    // Each thread has channels of its own, so that their order is known. What the server saw last on each, and how much in all.
+    let seen = Arc::new(Mutex::new((BTreeMap::<String, u64>::new(), 0_u64)));
+    let ledger = Arc::clone(&seen);
+    let answering = move |request: &Received| {
+        let mut seen = ledger.lock().unwrap();
+        for event in events_of(request) {
+            let number: u64 = event.data.parse().unwrap();
+            let last = seen.0.insert(event.channels[0].clone(), number).unwrap_or(0);
+            assert_eq!(number, last + 1, "{}", event.channels[0]);
+            seen.1 += 1;
+        }
+        crate::Answer::ok("{}")
+    };
+    let server = Server::builder().answering(answering).start();
+    let more = json!({"overflow": "block", "timeout_ms": 60_000, "reports": "failures"});
+    let scene = Scene::on(server, json!({}), more);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let publisher = &scene.publisher;
+            scope.spawn(move || {
+                for number in 0..EVENTS / THREADS {
+                    let channel = format!("c{thread}-{}", number % CHANNELS);
+                    publisher.publish(&channel, "e", &(number / CHANNELS + 1).to_string());
+                }
+            });
+        }
+    });
+    scene.publisher.flush();
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(seen.lock().unwrap().1, EVENTS);
+    let stats = scene.publisher.stats();
+    assert_eq!((&stats["events"]["delivered"], &stats["reports"]["waiting"]), (&json!(EVENTS), &json!(0)));
+    println!("{EVENTS} events in {seconds:.1} s, {} requests", stats["requests"]);
+}
