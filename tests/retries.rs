@@ -205,7 +205,9 @@ fn all_attempts_share_one_deadline() {
         let client = Client::new(&support::config(port, more));
         in_time(|| {
             let outcome = trigger(&client);
-            outcome.is("NOT_SENT", "not_sent").because("connect");
+            // Of a millisecond there may be nothing left to connect in.
+            outcome.is("NOT_SENT", "not_sent");
+            assert!(["connect", "timeout"].contains(&outcome.text("cause").as_str()), "{outcome:?}");
             let late = outcome.elapsed > Duration::from_millis(timeout_ms + 100);
             if late { Err(format!("{outcome:?}")) } else { Ok(()) }
         });
