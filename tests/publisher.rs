@@ -29,6 +29,9 @@ mod stats;
 #[path = "publisher/threads.rs"]
 mod threads;
 
+use std::env;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 use support::publisher::Report;
 use support::{Answer, Client, Publisher, Server};
@@ -91,4 +94,10 @@ fn delivered(reports: &[Report], ids: impl IntoIterator<Item = u64>) {
 /// Refused, and welcome again at once.
 fn busy() -> Answer {
     Answer::new(429, &[("Retry-After", "0")], "busy")
+}
+
+/// A seed that is another every time, unless the environment has one.
+fn seed() -> u64 {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    env::var("PUBLISHER_SEED").map_or_else(|_| u64::from(clock()) + 1, |seed| seed.parse().unwrap())
 }

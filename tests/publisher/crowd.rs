@@ -2,26 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-use std::{env, thread};
+use std::thread;
 
 use serde_json::json;
 
 use crate::support::publisher::{FOR_EVER, Report, events_of};
 use crate::support::server::Received;
 use crate::support::{Answer, End, Random, Server};
-use crate::{Scene, busy};
+use crate::{Scene, busy, seed};
 
 const THREADS: usize = 4;
 
 /// One in so many events is of a kind that servers refuse, wherever it stands.
 const ONE_BAD_IN: usize = 300;
-
-/// A seed that is another every time, unless the environment has one.
-fn seed() -> u64 {
-    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    env::var("PUBLISHER_SEED").map_or_else(|_| u64::from(clock()) + 1, |seed| seed.parse().unwrap())
-}
 
 /// How often the server published each event, by its number.
 struct Truth {

@@ -211,7 +211,7 @@ fn a_publish_that_is_refused_tells_of_what_it_found_to_have_waited_too_long() {
     // It may be kept until its turn comes; but once it has ended, nobody sleeps on over its report.
     let expired = scene.publisher.stats()["unsent"]["expired"] != json!(0);
     assert_eq!(expired, polled.is_some());
-    assert!(!expired || waited < PATIENCE / 2, "told after {waited:?}");
+    assert!(!expired || waited < Duration::from_secs(2), "told after {waited:?}");
     scene.server.release();
 }
 

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::publisher::events_of;
+use crate::support::publisher::{FOR_EVER, events_of};
 use crate::support::server::Received;
-use crate::support::{Random, Server};
-use crate::{Scene, busy};
+use crate::support::{Answer, Random, Server};
+use crate::{Scene, busy, seed};
 
 /// The data of the events of each channel, in the order in which a server published them.
 type Channels = BTreeMap<String, Vec<u64>>;
@@ -33,43 +34,51 @@ fn server(one_in: usize) -> (Server, Arc<Mutex<Channels>>) {
             return busy();
         }
         add(&mut ledger.lock().unwrap(), request);
-        crate::Answer::ok("{}")
+        Answer::ok("{}")
     };
     (Server::builder().answering(answering).start(), published)
 }
 
-#[test]
-fn ten_thousand_events_keep_the_order_of_their_channels() {
+/// Publishes on so many connections, one in `across` (none if that is 0) on several channels, with retries in between.
+fn keeps_the_order(connections: usize, across: usize, seed: u64) {
     const EVENTS: u64 = 10_000;
     const CHANNELS: usize = 8;
     // Retries stay within their budget: every event is delivered in the end.
-    for (connections, across) in [(1, 0), (2, 20), (4, 7), (8, 3)] {
-        let seed = u64::from(Instant::now().elapsed().subsec_nanos()) + connections + 1;
-        let (server, published) = server(100);
-        let retry = json!({"mode": "safe", "max_attempts": 10});
-        let more = json!({"connections": connections, "retry": retry, "max_queue_events": EVENTS, "linger_ms": 1});
-        let scene = Scene::on(server, json!({}), more);
-        let (mut random, mut expected) = (Random::new(seed), Channels::new());
-        let name = |number: usize| format!("c{number}");
-        for number in 1..=EVENTS {
-            let first = random.below(CHANNELS);
-            let several = across > 0 && random.below(across) == 0;
-            let count = if several { 2 + random.below(3) } else { 1 };
-            let channels: BTreeSet<String> = (0..count).map(|step| name((first + step * 3) % CHANNELS)).collect();
-            let text = if several { json!(channels).to_string() } else { name(first) };
-            scene.publisher.publish(&text, "e", &number.to_string());
-            for channel in channels {
-                expected.entry(channel).or_default().push(number);
-            }
+    let (server, published) = server(100);
+    let retry = json!({"mode": "safe", "max_attempts": 10});
+    let more = json!({"connections": connections, "retry": retry, "max_queue_events": EVENTS, "linger_ms": 1});
+    let scene = Scene::on(server, json!({}), more);
+    let (mut random, mut expected) = (Random::new(seed), Channels::new());
+    let name = |number: usize| format!("c{number}");
+    for number in 1..=EVENTS {
+        let first = random.below(CHANNELS);
+        let several = across > 0 && random.below(across) == 0;
+        let count = if several { 2 + random.below(3) } else { 1 };
+        let channels: BTreeSet<String> = (0..count).map(|step| name((first + step * 3) % CHANNELS)).collect();
+        let text = if several { json!(channels).to_string() } else { name(first) };
+        scene.publisher.publish(&text, "e", &number.to_string());
+        for channel in channels {
+            expected.entry(channel).or_default().push(number);
         }
-        scene.publisher.flush();
-        let reports = scene.publisher.reports(EVENTS as usize);
-        let failed: Vec<_> = reports.iter().filter(|report| report.delivery != "delivered").take(3).collect();
-        assert!(failed.is_empty(), "seed {seed}: {failed:?}");
-        assert!(scene.publisher.stats()["retries"]["rate_limited"].as_u64().unwrap() > 0);
-        assert!(*published.lock().unwrap() == expected, "the order is another: {connections} connections, seed {seed}");
-        assert!(scene.server.connections() <= connections as usize + 1);
     }
+    scene.publisher.flush_within(FOR_EVER);
+    let reports = scene.publisher.reports(EVENTS as usize);
+    let failed: Vec<_> = reports.iter().filter(|report| report.delivery != "delivered").take(3).collect();
+    assert!(failed.is_empty(), "seed {seed}: {failed:?}");
+    assert!(scene.publisher.stats()["retries"]["rate_limited"].as_u64().unwrap() > 0);
+    assert!(*published.lock().unwrap() == expected, "the order is another: {connections} connections, seed {seed}");
+    assert!(scene.server.connections() <= connections);
+}
+
+#[test]
+fn ten_thousand_events_keep_the_order_of_their_channels() {
+    let seed = seed();
+    println!("PUBLISHER_SEED={seed}");
+    thread::scope(|scope| {
+        for (connections, across) in [(1, 0), (2, 20), (4, 7), (8, 3)] {
+            scope.spawn(move || keeps_the_order(connections, across, seed));
+        }
+    });
 }
 
 #[test]
@@ -101,7 +110,7 @@ fn each_thread_keeps_its_own_order() {
     const EVENTS: u64 = 1000;
     let (server, published) = server(0);
     let scene = Scene::on(server, json!({}), json!({"connections": 3}));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..THREADS {
             let publisher = &scene.publisher;
             scope.spawn(move || {
