@@ -23,6 +23,7 @@ step 'system calls of a warm call' tests/syscalls.sh
 step 'memory' tests/memory.sh
 step 'delivery under faults' tests/delivery.sh
 step 'the publisher under load' tests/publisher.sh
+step "the publisher's queue, model-checked" tests/models.sh
 step 'valgrind' tests/valgrind.sh
 step "the header's code samples" tests/samples.sh
 step 'real proxies' tests/proxy.sh

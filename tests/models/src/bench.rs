@@ -1,0 +1,232 @@
+//! Events, senders, and what has to hold in the end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::publisher::queue::{End, Ledger, Limits, New, Shards};
+use crate::publisher::shared::{Backlog, Overflow, Refused, Shared, TimedOut};
+
+/// The bits of the two shards of most models, and of an event across both.
+pub const A: u64 = 0b01;
+/// See there.
+pub const B: u64 = 0b10;
+/// See there.
+pub const BOTH: u64 = A | B;
+
+/// As long as no model runs.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+/// A deadline. When it comes is the model's business.
+pub fn some_time() -> Option<Instant> {
+    Some(Instant::now() + LONG)
+}
+
+/// Limits that are nobody's business, for one thing at a time to be tried.
+pub fn limits() -> Limits {
+    Limits {
+        shards: 2,
+        events: 100,
+        bytes: 100,
+        batch_events: 10,
+        batch_bytes: 100,
+        linger: Duration::ZERO,
+        ttl: None,
+        events_per_second: None,
+    }
+}
+
+/// Who published it, and as which of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    publisher: usize,
+    number: usize,
+    /// As bits.
+    shards: u64,
+    /// Then it may be sent in another's place.
+    is_keyed: bool,
+}
+
+/// Every end, and those of which the report was not fetched.
+#[derive(Default)]
+pub struct Ends {
+    ends: HashMap<u64, End<&'static str>>,
+    unfetched: Vec<u64>,
+    /// No reports are kept.
+    is_silent: bool,
+}
+
+impl Ledger for Ends {
+    type Outcome = &'static str;
+
+    fn end(&mut self, id: u64, _: Duration, end: End<&'static str>) {
+        let before = self.ends.insert(id, end);
+        assert_eq!(before, None, "event {id} ends twice");
+        if !self.is_silent {
+            self.unfetched.push(id);
+        }
+    }
+}
+
+impl Backlog for Ends {
+    fn has_reports(&self) -> bool {
+        !self.unfetched.is_empty()
+    }
+}
+
+/// The queue, and what was seen of it. What is seen is under a lock that the checker does not know, and none is held while it
+/// switches threads.
+pub struct Bench {
+    shared: Shared<Event, Ends>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    accepted: HashMap<Event, u64>,
+    sent: Vec<Event>,
+    /// Shards that have a request under way.
+    busy: Vec<usize>,
+    reported: Vec<u64>,
+}
+
+/// What a sender does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Settles it as a whole.
+    Plain,
+    /// Settles it event by event.
+    Piecemeal,
+    /// Sends it twice, with a rest between.
+    Twice,
+}
+
+impl Bench {
+    /// With an empty queue. A silent one keeps no reports.
+    pub fn new(limits: Limits, is_silent: bool) -> Arc<Bench> {
+        let ends = Ends { is_silent, ..Ends::default() };
+        Arc::new(Bench { shared: Shared::new(limits, ends), seen: Mutex::default() })
+    }
+
+    fn seen<R>(&self, look: impl FnOnce(&mut Seen) -> R) -> R {
+        look(&mut self.seen.lock().expect("no panic under this lock"))
+    }
+
+    /// Publishes an event of a byte, the `number`-th of this publisher's.
+    pub fn publish(&self, publisher: usize, number: usize, shards: u64, overflow: Overflow) -> Result<(), Refused> {
+        self.publish_as(Event { publisher, number, shards, is_keyed: false }, 1, None, overflow)
+    }
+
+    /// The same with a key.
+    pub fn publish_keyed(&self, publisher: usize, number: usize, shards: u64, key: &str) -> Result<(), Refused> {
+        self.publish_as(Event { publisher, number, shards, is_keyed: true }, 1, Some(key), Overflow::Reject)
+    }
+
+    /// The same with this many bytes.
+    pub fn publish_large(&self, publisher: usize, number: usize, shards: u64, bytes: usize) -> Result<(), Refused> {
+        self.publish_as(Event { publisher, number, shards, is_keyed: false }, bytes, None, Overflow::Reject)
+    }
+
+    fn publish_as(&self, event: Event, bytes: usize, key: Option<&str>, overflow: Overflow) -> Result<(), Refused> {
+        let (shards, is_alone) = (Shards::from_bits(event.shards), event.shards.count_ones() > 1);
+        let new = New { event, bytes, length: bytes, shards, is_alone, key: key.map(Into::into) };
+        let id = self.shared.publish(new, overflow)?;
+        self.seen(|seen| seen.accepted.insert(event, id));
+        Ok(())
+    }
+
+    /// A shard's sender, until the end.
+    pub fn send(&self, shard: usize, manner: Manner) {
+        while let Some(batch) = self.shared.next(shard) {
+            let held = Shards::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
+            self.seen(|seen| {
+                assert!(!batch.events.is_empty(), "a request without events");
+                assert!(batch.events.len() == 1 || held.bits() == 1 << shard, "an event across shards in a batch");
+                assert!(held.each().all(|shard| !seen.busy.contains(&shard)), "two requests of a shard at a time");
+                seen.busy.extend(held.each());
+                seen.sent.extend(&batch.events);
+            });
+            let count = batch.events.len();
+            let goes_on = manner != Manner::Twice || self.shared.rest(shard, batch.number, "resting", LONG);
+            // Settling lets others go on, so from here on they may.
+            self.seen(|seen| seen.busy.retain(|shard| !held.has(*shard)));
+            match manner {
+                Manner::Plain | Manner::Twice if goes_on => self.shared.settle(shard, batch.number, count, &"sent"),
+                Manner::Piecemeal => (0..count).for_each(|_| self.shared.settle(shard, batch.number, 1, &"sent")),
+                _ => assert!(!self.shared.is_under_way(shard, batch.number), "given up, and under way"),
+            }
+        }
+    }
+
+    /// Polls until nothing comes any more.
+    pub fn poll_to_the_end(&self) {
+        while self.poll(None).is_ok() {}
+    }
+
+    /// Polls once.
+    pub fn poll(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
+        let fetched = self.shared.poll(deadline, |ends| std::mem::take(&mut ends.unfetched))?;
+        self.seen(|seen| seen.reported.extend(fetched));
+        Ok(())
+    }
+
+    /// Flushes. What was published before by this thread has ended, unless it was not to be.
+    pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
+        let published = self.shared.look(|queue| queue.published());
+        self.shared.flush(deadline)?;
+        self.shared
+            .look(|queue| (1..=published).for_each(|id| assert!(queue.ledger.ends.contains_key(&id), "{id} is left")));
+        Ok(())
+    }
+
+    /// Closes. Nothing is left, whatever came of it.
+    pub fn close(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
+        let result = self.shared.close(deadline, &"interrupted");
+        self.shared.look(|queue| assert_eq!((queue.events(), queue.bytes(), queue.in_flight()), (0, 0, 0)));
+        result
+    }
+
+    /// Waits for senders that have ended.
+    pub fn wait_for_senders(&self, count: usize) -> Result<(), TimedOut> {
+        self.shared.wait_for_senders(count, Instant::now() + LONG)
+    }
+
+    /// What has to hold when all threads have ended.
+    pub fn check(&self) {
+        let ends = self.shared.look(|queue| queue.ledger.ends.clone());
+        self.seen(|seen| {
+            assert_eq!(ends.len(), seen.accepted.len(), "events that were not taken have ended, or others have not");
+            assert!(seen.accepted.values().all(|id| ends.contains_key(id)), "an event has no end");
+            // Whatever spans shards counts in each of them.
+            for shard in 0..64 {
+                let ordered = |event: &&Event| Shards::from_bits(event.shards).has(shard) && !event.is_keyed;
+                let ids: Vec<u64> = seen.sent.iter().filter(ordered).map(|event| seen.accepted[event]).collect();
+                assert!(ids.is_sorted_by(|a, b| a < b), "shard {shard} was sent out of order: {ids:?}");
+            }
+            // A publisher's events have its order.
+            for (event, id) in &seen.accepted {
+                let earlier = |other: &Event| other.publisher == event.publisher && other.number < event.number;
+                assert!(seen.accepted.iter().all(|(other, theirs)| !earlier(other) || theirs < id));
+            }
+            let unsent: Vec<u64> =
+                ends.iter().filter(|(_, end)| matches!(end, End::Unsent(_))).map(|(id, _)| *id).collect();
+            assert_eq!(unsent.len() + seen.sent.len(), ends.len(), "one was sent and not, or sent twice");
+            assert!(seen.sent.iter().all(|event| !unsent.contains(&seen.accepted[event])));
+            // What was fetched was fetched once.
+            let mut reported = seen.reported.clone();
+            reported.sort_unstable();
+            reported.dedup();
+            assert_eq!(reported.len(), seen.reported.len());
+        });
+    }
+
+    /// How many reports were fetched.
+    pub fn reported(&self) -> usize {
+        self.seen(|seen| seen.reported.len())
+    }
+
+    /// How many events have ended otherwise than sent.
+    pub fn ended_otherwise(&self) -> usize {
+        self.shared.look(|queue| queue.ledger.ends.values().filter(|end| **end != End::Sent("sent")).count())
+    }
+}
