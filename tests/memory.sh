@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Holds the library to its resident memory: a client before its first call, and a kept-alive connection.
+# Holds the library to its resident memory: a client before its first call, a kept-alive connection, and a publisher that has sent
+# much or can send nothing.
 #
 #   tests/memory.sh                          builds the library
 #   PUSHER_LIB_DIR=folder tests/memory.sh    takes libpusher.so from there
@@ -8,6 +9,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 CLIENT_KIB=64
 CONNECTION_KIB=48
+# What a publisher may grow by in however many events: the C library's arenas do not give back every page of a full queue.
+PUBLISHER_KIB=3072
+# Beside its queue: its threads, their connections, and the reports that wait.
+DEAD_KIB=2048
 
 out=build/memory
 mkdir -p "$out"
@@ -42,5 +47,13 @@ for size in 100 10000; do
   of_many=$("$out/memory" connections $many $size)
   check "an idle connection after $size bytes: all of $many, by $many" $((of_many / many)) $CONNECTION_KIB
   check "an idle connection after $size bytes: from $few to $many" $(((of_many - of_few) / (many - few))) $CONNECTION_KIB
+done
+for events in 20000 1000000; do
+  bytes=$("$out/memory" publisher $events)
+  check "a publisher in $((10 * events)) events, after $events" "$bytes" $PUBLISHER_KIB
+done
+for queue in 1048576 16777216; do
+  bytes=$("$out/memory" dead 500000 $queue)
+  check "a publisher with a full queue of $queue bytes, server dead" "$bytes" $((queue / 1024 + DEAD_KIB))
 done
 [ -z "$exceeded" ] || fail "More memory than the library is meant to take."
