@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the library beside what it competes with, and prints a table (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh                                  a minute and a half, beside the build
+#   benches/run.sh                                  two and a half minutes, beside the build
 #   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh a quick try
 #
 # It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
@@ -13,7 +13,8 @@ target=${CARGO_TARGET_DIR:-target}
 out=build/bench
 mkdir -p "$out"
 
-need cc=gcc pkg-config strace
+# shellcheck disable=SC2046 # nothing, or one word
+need cc=gcc pkg-config strace python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
 pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
 pkg-config --exists libcrypto || need libcrypto-headers=libssl-dev
 
@@ -24,15 +25,38 @@ build_library() {
   cp "$target/release/libpusher.so" "$out/libpusher.so.0"
 }
 
-# A package of its own, with a peer in it that the library does not know.
+# A package of its own, with peers in it that the library does not know.
 build_peers() {
   cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers"
-  cp "$target/peers/release/libpeers.so" "$out/libpeers.so"
+  cp "$target/peers/release/libpeers.so" "$target/peers/release/rust-peers" "$out"
+}
+
+# The official libraries, in the versions that the library is compared with elsewhere (tests/differential).
+install_python() {
+  python3 -m venv "$out/python" &&
+    "$out/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+      --requirement tests/differential/requirements.txt
+}
+
+install_node() {
+  mkdir -p "$out/node" && cp tests/differential/package.json tests/differential/package-lock.json "$out/node" &&
+    npm ci --prefix "$out/node" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# peer NAME INSTALL: without it the others are measured all the same, and the table says why it is missing.
+missing=()
+peer() {
+  say "installing $1"
+  if ! "$2" >"$out/$2.log" 2>&1; then
+    missing+=("$1=$(grep . "$out/$2.log" | tail -n 1)")
+    say "not to be had: ${missing[-1]}"
+  fi
 }
 
 build_programs() {
   local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Ibenches/peers -Iinclude)
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
+  cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
   # shellcheck disable=SC2046  # pkg-config gives several words
   cc "${flags[@]}" -o "$out/bench" benches/{main,harness,server,raw,curl,pusher,signatures}.c \
     "$out/libpusher.so.0" "$out/libpeers.so" -Wl,-rpath,'$ORIGIN' $(pkg-config --cflags --libs libcurl libcrypto)
@@ -79,17 +103,28 @@ print_calls() {
 write_json() {
   local machine
   machine=$(sed 's/[\\"]/\\&/g; s/^\([a-z]*\): \(.*\)/"\1":"\2"/' "$out/machine.txt" | paste -sd ,)
-  { printf '{"machine":{%s},\n"results":' "$machine"; cat "$out/measures.json"; echo '}'; } >"$out/results.json"
+  {
+    printf '{"machine":{%s},\n"results":' "$machine"
+    cat "$out/measures.json"
+    printf ',"events":'
+    cat "$out/events.json"
+    echo '}'
+  } >"$out/results.json"
 }
 
 step "building the library with link-time optimisation" build_library
 step "building the peers" build_peers
+peer 'pusher (PyPI)' install_python
+peer 'pusher (npm)' install_node
 step "building the contenders" build_programs
-say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 }") s"
+# Each of them is a program that has to be asked, and longer: a third of the rounds.
+event_rounds=$(((rounds + 2) / 3))
+say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 + $event_rounds * $seconds * 20 }") s"
 describe_machine >"$out/machine.txt"
 {
   cat "$out/machine.txt"
   "$out/bench" "$rounds" "$seconds" "$out/measures.json"
+  NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$event_rounds" "$seconds" "$out" "${missing[@]}"
   print_calls
 } | tee "$out/results.txt"
 write_json

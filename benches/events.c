@@ -1,0 +1,192 @@
+/* Publishes events with the library, as benches/events.py asks for it.
+ *
+ *   events PORT
+ *
+ * Each line of its standard input is `WHAT THREADS SECONDS`, and is answered by `EVENTS SECONDS CPU_SECONDS`. WHAT is
+ *
+ *   trigger      pusher_trigger
+ *   batch        pusher_trigger_batch of 10
+ *   publisher    pusher_publisher_publish by so many threads, until all is delivered
+ *   latency      the times of pusher_publisher_publish in bursts that don't fill the queue; instead of figures of events, the
+ *                median and the 99.9th percentile in microseconds, and how many there were
+ *   clock        the same of reading the clock, which is part of each of those times */
+#include <pthread.h>
+#include <pusher.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "harness.h"
+#include "server.h"
+
+enum { BATCH = 10, CHANNELS = 100, BURST = 2000, MOST_TIMES = 10 * 1000 * 1000, MOST_THREADS = 16, CHECK_EVERY = 64 };
+
+static const char *data;
+static Pusher *client;
+static char batch[16 * 1024];
+static char channels[CHANNELS][32];
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static double cpu_seconds(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* `out` is what the call has filled, whichever argument the compiler looks at first. */
+static void expect_ok(PusherStatus status, char **out, const char *call) {
+  if (status != PUSHER_STATUS_OK) die("%s: %s", call, *out);
+  pusher_string_free(*out);
+}
+
+struct work {
+  pthread_t thread;
+  PusherPublisher *publisher;
+  double until;
+  unsigned long events;
+};
+
+static void *trigger_until(void *argument) {
+  struct work *work = argument;
+  char *out;
+  for (; now() < work->until; work->events++) {
+    expect_ok(pusher_trigger(client, channels[0], EVENT, data, NULL, &out), &out, "pusher_trigger");
+  }
+  return NULL;
+}
+
+static void *batch_until(void *argument) {
+  struct work *work = argument;
+  char *out;
+  for (; now() < work->until; work->events += BATCH) {
+    expect_ok(pusher_trigger_batch(client, batch, NULL, &out), &out, "pusher_trigger_batch");
+  }
+  return NULL;
+}
+
+static void publish(PusherPublisher *publisher, unsigned long number) {
+  char *out;
+  PusherStatus status =
+      pusher_publisher_publish(publisher, channels[number % CHANNELS], EVENT, data, NULL, NULL, &out);
+  if (status != PUSHER_STATUS_OK) die("pusher_publisher_publish: %s", out);
+}
+
+static void *publish_until(void *argument) {
+  struct work *work = argument;
+  while (now() < work->until) {
+    /* The clock is none of the publisher's. */
+    for (unsigned i = 0; i < CHECK_EVERY; i++) publish(work->publisher, work->events++);
+  }
+  return NULL;
+}
+
+static PusherPublisher *make_publisher(void) {
+  PusherPublisher *publisher;
+  char *out;
+  /* The defaults, but that nothing is refused: two connections, 10,000 events. */
+  expect_ok(pusher_publisher_new(client, "{\"overflow\":\"block\"}", &publisher, &out), &out, "pusher_publisher_new");
+  return publisher;
+}
+
+static void flush(PusherPublisher *publisher) {
+  char *out;
+  expect_ok(pusher_publisher_flush(publisher, 30000, &out), &out, "pusher_publisher_flush");
+}
+
+/* Everything that was published was delivered, and nothing else happened to it. */
+static void check_delivered(PusherPublisher *publisher, unsigned long count) {
+  char *out, expected[64];
+  snprintf(expected, sizeof expected, "\"delivered\":%lu,\"not_sent\":0,\"rejected\":0,\"unknown\":0", count);
+  PusherStatus status = pusher_publisher_stats(publisher, &out);
+  if (status != PUSHER_STATUS_OK || strstr(out, expected) == NULL) die("not all was delivered: %s", out);
+  pusher_string_free(out);
+}
+
+static void count_events(void *(*run)(void *), int is_publisher, unsigned threads, double seconds) {
+  struct work works[MOST_THREADS];
+  if (threads < 1 || threads > MOST_THREADS) die("1 to %d threads", MOST_THREADS);
+  PusherPublisher *publisher = is_publisher ? make_publisher() : NULL;
+  double cpu = cpu_seconds(), start = now();
+  for (unsigned i = 0; i < threads; i++) {
+    works[i] = (struct work){.publisher = publisher, .until = start + seconds};
+    if (pthread_create(&works[i].thread, NULL, run, &works[i]) != 0) die("no thread");
+  }
+  unsigned long events = 0;
+  for (unsigned i = 0; i < threads; i++) {
+    pthread_join(works[i].thread, NULL);
+    events += works[i].events;
+  }
+  if (publisher != NULL) flush(publisher);
+  double elapsed = now() - start;
+  if (publisher != NULL) check_delivered(publisher, events);
+  pusher_publisher_free(publisher);
+  printf("%lu %.6f %.6f\n", events, elapsed, cpu_seconds() - cpu);
+}
+
+static int compare(const void *a, const void *b) {
+  float left = *(const float *)a, right = *(const float *)b;
+  return (left > right) - (left < right);
+}
+
+static void time_calls(int is_publisher, double seconds) {
+  static float times[MOST_TIMES];
+  PusherPublisher *publisher = make_publisher();
+  size_t count = 0;
+  for (double until = now() + seconds; now() < until && count + BURST <= MOST_TIMES;) {
+    for (unsigned i = 0; i < BURST; i++) {
+      double start = now();
+      if (is_publisher) publish(publisher, i);
+      times[count++] = (float)((now() - start) * 1e6);
+    }
+    flush(publisher);
+  }
+  pusher_publisher_free(publisher);
+  qsort(times, count, sizeof *times, compare);
+  printf("%.3f %.3f %zu\n", times[count / 2], times[count - 1 - count / 1000], count);
+}
+
+int main(int count, char **arguments) {
+  char config[512], line[128], what[32], *out;
+  unsigned threads;
+  double seconds;
+  data = getenv("EVENTS_DATA");
+  if (count != 2 || data == NULL) die("usage: EVENTS_DATA=JSON events PORT");
+  snprintf(config, sizeof config,
+           "{\"app_id\":\"" APP_ID "\",\"key\":\"" APP_KEY "\",\"secret\":\"" APP_SECRET
+           "\",\"host\":\"127.0.0.1\",\"port\":%d,\"ssl\":false}",
+           atoi(arguments[1]));
+  expect_ok(pusher_new(config, &client, &out), &out, "pusher_new");
+  for (unsigned i = 0; i < CHANNELS; i++) snprintf(channels[i], sizeof channels[i], "my-channel-%u", i);
+  size_t size = 0;
+  for (unsigned i = 0; i < BATCH; i++) {
+    size += (size_t)snprintf(batch + size, sizeof batch - size, "%s{\"channel\":\"%s\",\"name\":\"" EVENT "\",\"data\":%s}",
+                             i > 0 ? "," : "[", channels[i], data);
+  }
+  snprintf(batch + size, sizeof batch - size, "]");
+
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    if (sscanf(line, "%31s %u %lf", what, &threads, &seconds) != 3) die("what is: %s", line);
+    if (strcmp(what, "trigger") == 0) {
+      count_events(trigger_until, 0, threads, seconds);
+    } else if (strcmp(what, "batch") == 0) {
+      count_events(batch_until, 0, threads, seconds);
+    } else if (strcmp(what, "publisher") == 0) {
+      count_events(publish_until, 1, threads, seconds);
+    } else if (strcmp(what, "latency") == 0 || strcmp(what, "clock") == 0) {
+      time_calls(what[0] == 'l', seconds);
+    } else {
+      die("what is %s?", what);
+    }
+    fflush(stdout);
+  }
+  pusher_free(client);
+  return 0;
+}
