@@ -832,7 +832,7 @@ PusherStatus pusher_set_log(Pusher *client,
  *                   | `overflow` | `"reject"` | when full: ::PUSHER_STATUS_QUEUE_FULL; `"block"`: wait up to `timeout_ms`; `"drop_oldest"`: the oldest is not sent |
  *                   | `max_batch_events` | the client's | events of one request |
  *                   | `max_batch_bytes` | 1048576 | of one request, roughly |
- *                   | `linger_ms` | 5 | how long the first of several waits for more; an event that is alone never waits |
+ *                   | `linger_ms` | 5 | how long the first of several waits for more, and at most half of `event_ttl_ms`; an event that is alone never waits |
  *                   | `event_ttl_ms` | 0 | events that have waited longer are not sent; 0 for none |
  *                   | `max_events_per_second` | none | sent by this publisher |
  *                   | `reports` | `"failures"` | all but `delivered`; or `"all"`, or `"none"` |
@@ -896,7 +896,8 @@ PusherStatus pusher_publisher_poll(PusherPublisher *publisher,
                                    char **out);
 
 /**
- * Waits until every event that was published has ended. Meanwhile nothing lingers.
+ * Waits until every event that was published has ended. Meanwhile nothing lingers. Events that other threads go on publishing are
+ * waited for as well: while they do, it may be that only the timeout ends it.
  *
  * @param publisher   the publisher.
  * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX for ever.

@@ -105,6 +105,9 @@ pub struct Limits {
     pub events_per_second: Option<u32>,
 }
 
+/// One part in so many of the queue is room to spare.
+const SPARE: usize = 16;
+
 /// What is known of an event while it is under way.
 #[derive(Debug)]
 struct Ticket {
@@ -352,6 +355,12 @@ impl<E, L: Ledger> Queue<E, L> {
             .flat_map(|flight| &flight.tickets)
             .fold((0, 0), |(events, bytes), ticket| (events + 1, bytes + ticket.bytes));
         events < self.limits.events && flying_bytes + bytes <= self.limits.bytes
+    }
+
+    /// Whether there is so much room that those who wait for it don't at once wait again.
+    pub fn has_room_to_spare(&self) -> bool {
+        let Limits { events, bytes, .. } = self.limits;
+        self.events() <= events - events / SPARE && self.bytes() <= bytes - bytes / SPARE
     }
 
     /// Takes out the event that has waited longest, if any waits, and says which shards to wake.
@@ -901,6 +910,21 @@ mod tests {
         bench.push("a", A);
         bench.sends(0);
         assert!(bench.queue.could_hold(20) && !bench.queue.could_hold(21));
+    }
+
+    #[test]
+    fn a_sixteenth_of_events_and_of_bytes_is_room_to_spare() {
+        let mut bench = Bench::new(Limits { events: 32, bytes: 1000, ..limits() });
+        for _ in 0..30 {
+            bench.push("a", A);
+        }
+        assert!(bench.queue.has_room_to_spare());
+        bench.push("a", A);
+        assert!(!bench.queue.has_room_to_spare());
+        let mut bench = Bench::new(Limits { events: 1, bytes: 10, ..limits() });
+        assert!(bench.queue.has_room_to_spare());
+        bench.push("a", A);
+        assert!(bench.queue.has_room_to_spare(), "where the queue is small, any room is told of");
     }
 
     #[test]

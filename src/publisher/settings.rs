@@ -130,6 +130,10 @@ impl Settings {
                 _ => return Err(Problem::new(key, "is not a configuration key of a publisher")),
             }
         }
+        if let Some(ttl) = self.limits.ttl {
+            // What lingers is meant to be sent, and not to expire.
+            self.limits.linger = self.limits.linger.min(ttl / 2);
+        }
         if block {
             self.overflow = Overflow::Block(self.timeout);
         }

@@ -33,6 +33,9 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
+/// How often those who wait for room are told of any, where there is little.
+const ROOM_EVERY: Duration = Duration::from_millis(5);
+
 /// The queue, shared.
 pub struct Shared<E, L: Ledger> {
     state: Mutex<State<E, L>>,
@@ -51,6 +54,8 @@ struct State<E, L: Ledger> {
     /// What each sender waits for.
     asleep: Vec<Asleep>,
     waiting_for_room: usize,
+    /// When those were last woken.
+    told_of_room: Instant,
     polling: usize,
     waiting_for_quiet: usize,
     /// How many senders have nothing to do any more.
@@ -76,12 +81,13 @@ pub trait Backlog: Ledger {
 impl<E, L: Backlog> Shared<E, L> {
     /// An empty queue.
     pub fn new(limits: Limits, ledger: L) -> Shared<E, L> {
-        let shards = limits.shards.min(MAX_SHARDS);
+        let (shards, now) = (limits.shards.min(MAX_SHARDS), Instant::now());
         Shared {
             state: Mutex::new(State {
-                queue: Queue::new(limits, ledger, Instant::now()),
+                queue: Queue::new(limits, ledger, now),
                 asleep: vec![Asleep::No; shards],
                 waiting_for_room: 0,
+                told_of_room: now,
                 polling: 0,
                 waiting_for_quiet: 0,
                 finished: 0,
@@ -98,6 +104,7 @@ impl<E, L: Backlog> Shared<E, L> {
         let (shards, bytes) = (new.shards, new.bytes);
         let started = Instant::now();
         let (mut now, mut state) = (started, self.lock());
+        let mut timed_out = false;
         loop {
             if state.queue.is_closed() {
                 return Err(Refused::Closed);
@@ -115,13 +122,13 @@ impl<E, L: Backlog> Shared<E, L> {
                         }
                     }
                     // What it pushed out is reported.
-                    self.after_ends(&mut state);
+                    self.after_ends(&mut state, now);
                     return Ok(id);
                 }
                 Err((_, rejected)) => new = rejected,
             }
             // Some may have ended although there is still no room.
-            self.after_ends(&mut state);
+            self.after_ends(&mut state, now);
             if !state.queue.could_hold(bytes) && overflow == Overflow::DropOldest {
                 return Err(Refused::Full);
             }
@@ -131,14 +138,13 @@ impl<E, L: Backlog> Shared<E, L> {
                     Some(woken) => self.wake_senders(&mut state, woken),
                     None => return Err(Refused::Full),
                 },
+                Overflow::Block(_) if timed_out => return Err(Refused::Full),
                 Overflow::Block(patience) => {
                     state.waiting_for_room += 1;
-                    let (mut woken, timed_out) = wait_until(&self.room, state, started + patience);
-                    woken.waiting_for_room -= 1;
-                    if timed_out {
-                        return Err(Refused::Full);
-                    }
-                    (now, state) = (Instant::now(), woken);
+                    // It is not told of every room, so it looks once more when its time is up.
+                    (state, timed_out) = wait_until(&self.room, state, started + patience);
+                    state.waiting_for_room -= 1;
+                    now = Instant::now();
                 }
             }
         }
@@ -148,10 +154,11 @@ impl<E, L: Backlog> Shared<E, L> {
     pub fn next(&self, shard: usize) -> Option<Batch<E>> {
         let mut state = self.lock();
         loop {
-            let (next, woken) = state.queue.next(shard, Instant::now());
+            let now = Instant::now();
+            let (next, woken) = state.queue.next(shard, now);
             self.wake_senders(&mut state, woken);
             // What has expired is reported, and has made room.
-            self.after_ends(&mut state);
+            self.after_ends(&mut state, now);
             state = match next {
                 Next::Send(batch) => return Some(batch),
                 Next::Finished => {
@@ -200,7 +207,7 @@ impl<E, L: Backlog> Shared<E, L> {
         let mut state = self.lock();
         let woken = state.queue.settle(shard, flight, count, outcome, now);
         self.wake_senders(&mut state, woken);
-        self.after_ends(&mut state);
+        self.after_ends(&mut state, now);
     }
 
     /// Takes what has been reported, waiting for it until `deadline`, if there is one. Nothing, at once, where nothing can come any
@@ -291,8 +298,11 @@ impl<E, L: Backlog> Shared<E, L> {
     }
 
     /// Wakes those for whom an event's end may be what they wait for.
-    fn after_ends(&self, state: &mut State<E, L>) {
-        if state.waiting_for_room > 0 {
+    fn after_ends(&self, state: &mut State<E, L>, now: Instant) {
+        // Waking several for each request that ends, only for them to wait again, costs more than the request does.
+        let is_time = || now.saturating_duration_since(state.told_of_room) >= ROOM_EVERY;
+        if state.waiting_for_room > 0 && (state.queue.has_room_to_spare() || is_time()) {
+            state.told_of_room = now;
             self.room.notify_all();
         }
         if state.polling > 0 && state.queue.ledger.has_reports() {

@@ -333,6 +333,18 @@ fn what_has_waited_too_long_is_not_sent() {
 }
 
 #[test]
+fn what_lingers_does_not_expire_over_it() {
+    let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 3000, "linger_ms": 60_000}));
+    scene.hold("c");
+    for number in 0..3 {
+        scene.publisher.publish("c", "e", &number.to_string());
+    }
+    scene.server.release();
+    // Nobody flushes: what hurries would not linger.
+    delivered(&scene.publisher.reports(4), 1..=4);
+}
+
+#[test]
 fn a_queue_is_not_full_of_what_has_waited_too_long() {
     let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 50, "max_queue_events": 3}));
     scene.hold("c");
