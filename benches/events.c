@@ -7,6 +7,7 @@
  *   trigger      pusher_trigger
  *   batch        pusher_trigger_batch of 10
  *   publisher    pusher_publisher_publish by so many threads, until all is delivered
+ *   wide         the same with eight connections instead of the two of the defaults
  *   latency      the times of pusher_publisher_publish in bursts that don't fill the queue; instead of figures of events, the
  *                median and the 99.9th percentile in microseconds, and how many there were
  *   clock        the same of reading the clock, which is part of each of those times */
@@ -22,6 +23,7 @@
 #include "server.h"
 
 enum { BATCH = 10, CHANNELS = 100, BURST = 2000, MOST_TIMES = 10 * 1000 * 1000, MOST_THREADS = 16, CHECK_EVERY = 64 };
+enum { DEFAULT_CONNECTIONS = 2, MANY_CONNECTIONS = 8 };
 
 static const char *data;
 static Pusher *client;
@@ -88,11 +90,12 @@ static void *publish_until(void *argument) {
   return NULL;
 }
 
-static PusherPublisher *make_publisher(void) {
+static PusherPublisher *make_publisher(unsigned connections) {
   PusherPublisher *publisher;
-  char *out;
-  /* The defaults, but that nothing is refused: two connections, 10,000 events. */
-  expect_ok(pusher_publisher_new(client, "{\"overflow\":\"block\"}", &publisher, &out), &out, "pusher_publisher_new");
+  char config[64], *out;
+  /* The defaults, but that nothing is refused: a queue of 10,000 events. */
+  snprintf(config, sizeof config, "{\"overflow\":\"block\",\"connections\":%u}", connections);
+  expect_ok(pusher_publisher_new(client, config, &publisher, &out), &out, "pusher_publisher_new");
   return publisher;
 }
 
@@ -110,10 +113,11 @@ static void check_delivered(PusherPublisher *publisher, unsigned long count) {
   pusher_string_free(out);
 }
 
-static void count_events(void *(*run)(void *), int is_publisher, unsigned threads, double seconds) {
+/* By the calls, or by a publisher of so many connections. */
+static void count_events(void *(*run)(void *), unsigned connections, unsigned threads, double seconds) {
   struct work works[MOST_THREADS];
   if (threads < 1 || threads > MOST_THREADS) die("1 to %d threads", MOST_THREADS);
-  PusherPublisher *publisher = is_publisher ? make_publisher() : NULL;
+  PusherPublisher *publisher = connections > 0 ? make_publisher(connections) : NULL;
   double cpu = cpu_seconds(), start = now();
   for (unsigned i = 0; i < threads; i++) {
     works[i] = (struct work){.publisher = publisher, .until = start + seconds};
@@ -138,7 +142,7 @@ static int compare(const void *a, const void *b) {
 
 static void time_calls(int is_publisher, double seconds) {
   static float times[MOST_TIMES];
-  PusherPublisher *publisher = make_publisher();
+  PusherPublisher *publisher = make_publisher(DEFAULT_CONNECTIONS);
   size_t count = 0;
   for (double until = now() + seconds; now() < until && count + BURST <= MOST_TIMES;) {
     for (unsigned i = 0; i < BURST; i++) {
@@ -179,7 +183,9 @@ int main(int count, char **arguments) {
     } else if (strcmp(what, "batch") == 0) {
       count_events(batch_until, 0, threads, seconds);
     } else if (strcmp(what, "publisher") == 0) {
-      count_events(publish_until, 1, threads, seconds);
+      count_events(publish_until, DEFAULT_CONNECTIONS, threads, seconds);
+    } else if (strcmp(what, "wide") == 0) {
+      count_events(publish_until, MANY_CONNECTIONS, threads, seconds);
     } else if (strcmp(what, "latency") == 0 || strcmp(what, "clock") == 0) {
       time_calls(what[0] == 'l', seconds);
     } else {

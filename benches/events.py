@@ -103,6 +103,7 @@ def main():
     trigger = Way("pusher_trigger", library, "trigger", 1)
     batch = Way("pusher_trigger_batch of 10", library, "batch", 1)
     publishers = [Way(f"publisher, {threads} publishing", library, "publisher", threads) for threads in (1, 4)]
+    publishers.append(Way("publisher, 4 publishing, 8 connections", library, "wide", 4))
     peer_ways = {"trigger": [], "batch": []}
     for name, peer in peers.items():
         for what, word in ("trigger", "trigger"), ("batch", "batch of 10"):
@@ -147,7 +148,7 @@ def main():
                 # The best of those that make one call after the other, as most programs do.
                 best = max((way for way in peer_ways[what] if way.at_once == 1), key=lambda way: statistics.median(way.per_second))
                 times = ratios(publisher.per_second, best.per_second)
-                targets.append(Target(f"{publisher.name}: events/s", f"of its, one at a time", times, bound))
+                targets.append(Target(f"{publisher.name}: events/s", "of its, one at a time", times, bound))
         targets.append(Target(f"{publisher.name}: CPU per event", "of a trigger's", ratios(publisher.cpu_us, trigger.cpu_us), 0.2, True))
     targets.append(Target("pusher_publisher_publish, median", "us", medians, 1.5, True))
     targets.append(Target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
