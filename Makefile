@@ -8,7 +8,7 @@ help:
 	@echo 'make test    everything that CI runs: the checks, the packages, valgrind, real servers'
 	@echo 'make check   the quick inner loop: format, lints, tests without real servers'
 	@echo 'make bench   events per second beside raw sockets and libcurl, signatures beside their floor and a peer'
-	@echo 'make header  write include/pusher.h anew from the sources'
+	@echo 'make header  write include/pusher.h and pusher.ffi.h anew from the sources'
 	@echo 'make clean   remove what was built'
 
 demo:

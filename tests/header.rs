@@ -1,4 +1,5 @@
-//! `include/pusher.h` is what cbindgen makes of the sources: it is never edited. `make header` writes it anew.
+//! `include/pusher.h` is what cbindgen makes of the sources, and `include/pusher.ffi.h` what a preprocessor leaves of that:
+//! neither is ever edited. `make header` writes both anew.
 
 use std::path::Path;
 
@@ -21,20 +22,49 @@ const SOURCES: [&str; 13] = [
 
 #[test]
 fn the_committed_header_is_what_the_sources_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rendered = render(root);
-    let path = root.join("include/pusher.h");
-    if std::env::var_os("PUSHER_WRITE_HEADER").is_some() {
-        std::fs::write(&path, &rendered).expect("include/pusher.h can be written");
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == rendered,
-        "include/pusher.h differs from the sources: run `make header` and commit the result"
-    );
+    hold("include/pusher.h", &render());
 }
 
-fn render(root: &Path) -> String {
+#[test]
+fn the_committed_header_for_ffi_parsers_is_what_the_sources_say() {
+    hold("include/pusher.ffi.h", &for_ffi_parsers(&declarations(&render())));
+}
+
+#[test]
+fn the_header_for_ffi_parsers_declares_every_exported_function_and_nothing_that_only_a_compiler_reads() {
+    let declarations = declarations(&render());
+    let mut functions: Vec<&str> = declarations
+        .iter()
+        .filter(|declaration| !declaration.starts_with("typedef ") && !declaration.starts_with("enum "))
+        .filter_map(|declaration| declaration.split('(').next()?.rsplit([' ', '*']).next())
+        .collect();
+    functions.sort_unstable();
+    let exported = std::fs::read_to_string(root().join("abi/symbols.txt")).expect("abi/symbols.txt can be read");
+    assert_eq!(functions, exported.lines().collect::<Vec<_>>());
+
+    let header = for_ffi_parsers(&declarations);
+    let code = header.split_once("*/").expect("it begins with a comment").1;
+    for foreign in ["#", "\"", "//", "/*", "extern", "__", ",\n}"] {
+        assert!(!code.contains(foreign), "{foreign} is in it");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares a committed file with what it has to be, after writing it where that was asked for.
+fn hold(file: &str, rendered: &str) {
+    let path = root().join(file);
+    if std::env::var_os("PUSHER_WRITE_HEADER").is_some() {
+        std::fs::write(&path, rendered).unwrap_or_else(|error| panic!("{file} can't be written: {error}"));
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == rendered, "{file} differs from the sources: run `make header` and commit the result");
+}
+
+fn render() -> String {
+    let root = root();
     let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml can be read");
     config.after_includes = Some(version_macros());
     let mut builder = cbindgen::Builder::new().with_config(config);
@@ -59,4 +89,72 @@ fn version_macros() -> String {
         + "/** The version as `0x00MMmmpp`. */\n\
            #define PUSHER_VERSION_NUMBER \\\n  \
            ((PUSHER_VERSION_MAJOR << 16) | (PUSHER_VERSION_MINOR << 8) | PUSHER_VERSION_PATCH)\n"
+}
+
+/// The declarations of the header as a C99 compiler sees them, each in one line and without its semicolon. It knows the directives that
+/// the header has, and no others.
+fn declarations(header: &str) -> Vec<String> {
+    let mut code = String::new();
+    // Whether each condition around the line holds.
+    let mut conditions = Vec::new();
+    for line in without_comments(header).lines().map(str::trim) {
+        if let Some(directive) = line.strip_prefix('#') {
+            let words: Vec<&str> = directive.split_whitespace().collect();
+            match words[..] {
+                ["ifndef", "PUSHER_H" | "__cplusplus"] => conditions.push(true),
+                ["ifdef", "__cplusplus"]
+                | ["if", "__STDC_VERSION__", ">=", "202311L"]
+                | ["if", "defined(__cplusplus)", "||", "__STDC_VERSION__", ">=", "202311L"] => conditions.push(false),
+                ["else"] => *conditions.last_mut().expect("an #else has its #if") ^= true,
+                ["endif"] => drop(conditions.pop().expect("an #endif has its #if")),
+                ["include" | "define", ..] => {}
+                _ => panic!("a directive that is not known here: {line}"),
+            }
+        } else if conditions.iter().all(|holds| *holds) {
+            code += line;
+            code.push(' ');
+        }
+    }
+    assert!(conditions.is_empty(), "an #if without its #endif");
+    code.split(';')
+        .map(|declaration| declaration.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|declaration| !declaration.is_empty())
+        .collect()
+}
+
+/// The text without its comments, and without line breaks that a backslash takes back.
+fn without_comments(header: &str) -> String {
+    let mut code = String::new();
+    let mut rest = header;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        code += before;
+        rest = comment.split_once("*/").expect("a comment has an end").1;
+    }
+    code += rest;
+    let code = code.replace("\\\n", " ");
+    code.lines().map(|line| line.split("//").next().unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// The header as parsers take it that know C's declarations, and neither a preprocessor nor an enumeration's type.
+fn for_ffi_parsers(declarations: &[String]) -> String {
+    let part = |part: &str| part.parse::<u32>().expect("a part of the version is a number");
+    let mut header = format!(
+        "/* pusher.h as a preprocessor leaves it, for FFI parsers such as PHP's, Python's cffi and LuaJIT's.\n   \
+         Its documentation is in pusher.h. Generated from the sources; not to be edited. */\n\
+         enum {{ PUSHER_VERSION_NUMBER = {} }};\n",
+        part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+            | part(env!("CARGO_PKG_VERSION_MINOR")) << 8
+            | part(env!("CARGO_PKG_VERSION_PATCH"))
+    );
+    for declaration in declarations {
+        match declaration.strip_prefix("enum ").and_then(|of| of.split_once('{')) {
+            Some((name, members)) => {
+                let members =
+                    members.trim_end_matches('}').split(',').map(str::trim).filter(|member| !member.is_empty());
+                header += &format!("enum {} {{\n  {}\n}};\n", name.trim(), members.collect::<Vec<_>>().join(",\n  "));
+            }
+            None => header += &format!("{declaration};\n"),
+        }
+    }
+    header
 }
