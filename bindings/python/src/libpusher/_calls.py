@@ -1,0 +1,155 @@
+"""The calls that need the network, whoever sends them: the client, or the caller after preparing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypedDict, TypeVar
+
+from libpusher import _texts
+from libpusher._library import ffi
+
+T = TypeVar("T")
+
+
+class _Event(TypedDict):
+    channel: str
+    name: str
+    data: Any
+
+
+class Event(_Event, total=False):
+    """An event of a batch."""
+
+    socket_id: str | None
+    info: str | None
+
+
+class Calls(Generic[T]):
+    """Names and arguments are those of the package `pusher`; what is behind the `*` is new.
+
+    `timeout` is in seconds, and for all attempts together.
+    """
+
+    _encode: _texts.Encode
+
+    def _send(self, call: str, *texts: Any) -> T:
+        raise NotImplementedError
+
+    def trigger(
+        self,
+        channels: str | Iterable[str],
+        event_name: str,
+        data: Any,
+        socket_id: str | None = None,
+        *,
+        info: str | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Publishes an event on one or more channels.
+
+        :param channels: one name, or a list of 1 to 100 of them. An event on a `private-encrypted-` channel is encrypted
+            first, and can only be triggered on that one.
+        :param event_name: 1 to 200 characters.
+        :param data: the payload, any value that JSON has; a str is sent as its content. At most 10,240 bytes.
+        :param socket_id: the connection that is left out.
+        :param info: attributes of the channels to answer with, such as `"user_count,subscription_count"`.
+        :returns: the server's answer: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
+        """
+        return self._send(
+            "trigger",
+            _texts.channels(channels),
+            _texts.text(event_name, "event"),
+            _texts.value(data, "data", self._encode),
+            _texts.options(timeout, socket_id=socket_id, info=info),
+        )
+
+    def trigger_batch(self, batch: Iterable[Event], already_encoded: bool = False, *, timeout: float | None = None) -> T:
+        """Publishes several events in one request.
+
+        A batch is not atomic: a server that refuses one of its events may have delivered those before it.
+
+        :param batch: 1 to 10 of `{"channel", "name", "data"}`, with `socket_id` and `info` if you like.
+        :param already_encoded: holds that each `data` is a str, which is sent as its content in any case.
+        """
+        events = [_event(event, already_encoded) for event in batch]
+        return self._send("trigger_batch", _texts.value(events, "events", self._encode), _texts.options(timeout))
+
+    def send_to_user(
+        self,
+        user_id: str,
+        event_name: str,
+        data: Any,
+        *,
+        socket_id: str | None = None,
+        info: str | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Publishes an event to all connections of a user who has signed in (`authenticate_user`)."""
+        return self._send(
+            "send_to_user",
+            _texts.text(user_id, "user_id"),
+            _texts.text(event_name, "event"),
+            _texts.value(data, "data", self._encode),
+            _texts.options(timeout, socket_id=socket_id, info=info),
+        )
+
+    def terminate_user_connections(self, user_id: str, *, timeout: float | None = None) -> T:
+        """Ends all connections of a user who has signed in."""
+        return self._send("terminate_user_connections", _texts.text(user_id, "user_id"), _texts.options(timeout))
+
+    def channels_info(
+        self,
+        prefix_filter: str | None = None,
+        attributes: str | Iterable[str] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> T:
+        """Asks for the channels that are occupied: `{"channels": {NAME: {…}}}`.
+
+        :param prefix_filter: only channels whose names begin so, such as `"presence-"`.
+        :param attributes: what to answer with for each, such as `["user_count"]`.
+        """
+        return self._send(
+            "channels_info",
+            _texts.optional(prefix_filter, "prefix_filter"),
+            _texts.attributes(attributes),
+            _texts.options(timeout),
+        )
+
+    def channel_info(self, channel: str, attributes: str | Iterable[str] | None = None, *, timeout: float | None = None) -> T:
+        """Asks for the state of a channel: `{"occupied": True, …}`.
+
+        :param attributes: what to answer with, such as `["user_count", "subscription_count"]`.
+        """
+        return self._send("channel_info", _texts.text(channel, "channel"), _texts.attributes(attributes), _texts.options(timeout))
+
+    def users_info(self, channel: str, *, timeout: float | None = None) -> T:
+        """Asks for the users on a presence channel: `{"users": [{"id": …}]}`."""
+        return self._send("users_info", _texts.text(channel, "channel"), _texts.options(timeout))
+
+    def get(self, path: str, params: Mapping[str, str | int | bool] | None = None, *, timeout: float | None = None) -> T:
+        """Asks any path below `/apps/APP_ID`, such as `"/channels"`."""
+        return self._send("get", _texts.text(path, "path"), _params(params), _texts.options(timeout))
+
+    def post(
+        self,
+        path: str,
+        params: Mapping[str, str | int | bool] | None = None,
+        body: Any = None,
+        *,
+        timeout: float | None = None,
+    ) -> T:
+        """Posts to any path below `/apps/APP_ID`, such as `"/events"`. Without a body it posts `{}`."""
+        encoded = ffi.NULL if body is None else _texts.value(body, "body", self._encode)
+        return self._send("post", _texts.text(path, "path"), _params(params), encoded, _texts.options(timeout))
+
+
+def _params(params: Mapping[str, Any] | None) -> Any:
+    return ffi.NULL if params is None else _texts.value(dict(params), "params", _texts.own_json)
+
+
+def _event(event: Event, already_encoded: bool) -> dict[str, Any]:
+    if already_encoded and not isinstance(event.get("data"), str):
+        raise TypeError("with already_encoded, each event's data must be a str")
+    # An option that is None is one that was not given, as everywhere.
+    return {name: value for name, value in event.items() if value is not None or name == "data"}

@@ -1,0 +1,56 @@
+"""Functions of the caller's that the library calls: on the thread that makes a call, and only while it is made.
+
+They are never called on a thread of the library's, so `hooks_on_threads` is not offered: a thread that wants the interpreter
+while that ends would be ended by it, in the middle of the library.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from libpusher import _texts
+from libpusher._library import ffi, lib
+from libpusher._request import Request, Response, TransportFailure
+
+Transport = Callable[[Request], Response]
+
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+
+
+def keep_log(client: Any, log: Any) -> Any:
+    """Sets the log; what it returns must live as long as the client."""
+
+    # What it raises goes to sys.unraisablehook, as what a __del__ raises: no call must fail for that.
+    @ffi.callback("PusherLogFn")  # type: ignore[untyped-decorator, unused-ignore]
+    def call(_: Any, level: int, message: Any, fields: Any) -> None:
+        sentence, what = ffi.string(message).decode(), ffi.string(fields).decode()
+        level = _LEVELS.get(level, logging.DEBUG)
+        if isinstance(log, logging.Logger):
+            log.log(level, "%s %s", sentence, what)
+        else:
+            log(level, sentence, json.loads(what))
+
+    out = _texts.place()
+    _texts.answer(lib.pusher_set_log(client, call, ffi.NULL, ffi.NULL, out), out, json.loads)
+    return call
+
+
+def keep_transport(client: Any, send: Transport) -> Any:
+    """Sets the transport; what it returns must live as long as the client."""
+
+    # Where it fails to say what happened, the library takes it that the event may have been delivered.
+    @ffi.callback("PusherSendFn")  # type: ignore[untyped-decorator, unused-ignore]
+    def call(_: Any, request: Any, response: Any) -> None:
+        try:
+            send(Request(request))._set(response)
+        except TransportFailure as failure:
+            failure._set(response)
+        except Exception as error:
+            TransportFailure(message=f"{type(error).__name__}: {error}".replace("\0", ""))._set(response)
+
+    out = _texts.place()
+    _texts.answer(lib.pusher_set_transport(client, call, ffi.NULL, ffi.NULL, out), out, json.loads)
+    return call

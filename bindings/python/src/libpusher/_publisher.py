@@ -1,0 +1,181 @@
+"""A queue of events that are sent in the background."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from libpusher import _texts
+from libpusher._library import ffi, lib
+from libpusher.errors import Status
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from libpusher._client import Pusher, Retry
+
+# Python hears Ctrl-C only between calls into C: no wait is longer than this at a time.
+_SLICE = 0.25
+
+
+class PublisherConfig(TypedDict, total=False):
+    """The configuration of a publisher."""
+
+    connections: int
+    """Requests under way at the same time: 2."""
+    max_queue_events: int
+    """Events that have not ended: 10,000."""
+    max_queue_bytes: int
+    """All they take: 16 MiB."""
+    overflow: str
+    """When full: `"reject"` raises QueueFull, `"block"` waits up to `timeout`, `"drop_oldest"` gives up the oldest."""
+    max_batch_events: int
+    max_batch_bytes: int
+    linger_ms: int
+    """How long the first of several events waits for more: 5. One that is alone never waits."""
+    event_ttl_ms: int
+    """Events that have waited longer are not sent; 0 for none."""
+    max_events_per_second: int
+    reports: str
+    """`"failures"`, `"all"` or `"none"`."""
+    max_reports: int
+    """How many are kept until they are fetched: 10,000."""
+    batch_is_atomic: bool
+    """Whether a batch that the server refuses is refused as a whole."""
+    retry: Retry
+    timeout_ms: int
+    stats_format: str
+    """`"json"` or `"prometheus"`."""
+
+
+class Publisher:
+    """A queue of events that are sent in the background, several at a time, each channel's in order.
+
+    Any number of threads may use one at the same time. In a forked child it raises Forked: make one there, from the same client.
+    Used with `with`, it is closed at the end, and what was published until then is sent.
+    """
+
+    def __init__(self, client: Pusher, **config: Unpack[PublisherConfig]) -> None:
+        self._closed = True
+        if "hooks_on_threads" in config:
+            raise TypeError("hooks_on_threads: functions of Python can't be called safely on the library's threads")
+        self._encode, self._decode, self._pid = client._encode, client._decode, os.getpid()
+        handle, out = ffi.new("PusherPublisher **"), _texts.place()
+        text = _texts.value(config, "config", _texts.own_json)
+        _texts.answer(lib.pusher_publisher_new(client._handle, text, handle, out), out, self._decode)
+        self._handle = ffi.gc(handle[0], lib.pusher_publisher_free)
+        # The library keeps what it needs of the client, but knows only the addresses of these.
+        self._hooks = client._hooks
+        self._closed = False
+
+    def publish(
+        self,
+        channels: str | Iterable[str] | None,
+        event_name: str,
+        data: Any,
+        socket_id: str | None = None,
+        *,
+        info: str | None = None,
+        user_id: str | None = None,
+        conflate: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Queues an event, and does not wait for the network. What is wrong with it is raised at once.
+
+        :param channels: as for `Pusher.trigger`; None with `user_id`.
+        :param user_id: sends to a user instead, as `Pusher.send_to_user` does.
+        :param conflate: an event on the same channel with the same name and `conflate` that still waits is replaced by this one.
+        :param timeout: how long to wait for room where `overflow` is `"block"`, in seconds.
+        :returns: the event's id, by which reports name it.
+        :raises QueueFull: there is no room for it; it was not taken.
+        """
+        number, out = ffi.new("uint64_t *"), _texts.place()
+        status = lib.pusher_publisher_publish(
+            self._handle,
+            ffi.NULL if channels is None else _texts.channels(channels),
+            _texts.text(event_name, "event"),
+            _texts.value(data, "data", self._encode),
+            _texts.options(timeout, socket_id=socket_id, info=info, user_id=user_id, conflate=conflate),
+            number,
+            out,
+        )
+        _texts.answer(status, out, self._decode)
+        return int(number[0])
+
+    def poll(self, timeout: float | None = 0) -> list[dict[str, Any]]:
+        """Fetches up to 1,000 reports of what became of events, the oldest first: `{"id", "status", "delivery", …}`.
+
+        :param timeout: how long to wait for the first, in seconds; None for as long as it takes. When the publisher is closed, it
+            does not wait.
+        :returns: none when the time was up.
+        """
+        ends = _end(timeout)
+        while True:
+            closed, milliseconds = self._closed, _slice(ends)
+            out = _texts.place()
+            status = lib.pusher_publisher_poll(self._handle, milliseconds, out)
+            if status != Status.TIMED_OUT:
+                reports: list[dict[str, Any]] = _texts.answer(status, out, self._decode)["reports"]
+                return reports
+            if closed or (ends is not None and time.monotonic() >= ends):
+                return []
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until every event that was published has ended. Meanwhile nothing lingers.
+
+        :param timeout: in seconds; None for as long as it takes.
+        :raises TimedOut: nothing is lost.
+        """
+        ends = _end(timeout)
+        while True:
+            out = _texts.place()
+            status = lib.pusher_publisher_flush(self._handle, _slice(ends), out)
+            if status == Status.TIMED_OUT and (ends is None or time.monotonic() < ends):
+                _texts.take(out)
+                continue
+            _texts.answer(status, out, self._decode)
+            return
+
+    def close(self, timeout: float = 10) -> None:
+        """Takes no more events, and waits until those that were published have ended. Reports can still be fetched.
+
+        :param timeout: in seconds. What has not ended by then ends: as `not_sent` what waits, as `unknown` what is being sent.
+        :raises TimedOut: there were events to be ended so.
+        """
+        out = _texts.place()
+        status = lib.pusher_publisher_close(self._handle, _milliseconds(timeout), out)
+        self._closed = True
+        _texts.answer(status, out, self._decode)
+
+    def stats(self) -> Any:
+        """Counts and times: a dict, or with `stats_format="prometheus"` a str that is ready to be served."""
+        out = _texts.place()
+        status = lib.pusher_publisher_stats(self._handle, out)
+        return _texts.answer(status, out, lambda text: self._decode(text) if text.startswith("{") else text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._closed and self._pid == os.getpid():
+            warnings.warn(f"unclosed {self!r}: its last events may be lost", ResourceWarning, source=self, stacklevel=2)
+
+
+def _end(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _slice(ends: float | None) -> int:
+    return _milliseconds(_SLICE if ends is None else min(_SLICE, max(0.0, ends - time.monotonic())))
+
+
+def _milliseconds(timeout: float) -> int:
+    # One less than what C takes for ever, and that is 49 days.
+    return min(max(0, _texts.milliseconds(timeout, "timeout")), 2**32 - 2)

@@ -1,0 +1,113 @@
+"""A request that is signed and ready to be sent by an HTTP client of the caller's, such as one of an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from libpusher import _texts
+from libpusher._library import ffi, lib
+from libpusher.errors import Delivery
+
+_DELIVERIES = {Delivery.NOT_SENT: 1, Delivery.UNKNOWN: 3}
+
+
+class Request:
+    """What is to be sent: as it is, once, and without following a redirect."""
+
+    method: str
+    url: str
+    """Holds the signature: do not log it."""
+    headers: dict[str, str]
+    body: bytes | None
+    """None for a GET: HTTP clients take an empty body for one."""
+    timeout: float
+    """What is left of the call's time, in seconds; 0 when it is up: do not send then."""
+
+    def __init__(self, handle: Any) -> None:
+        self.method = ffi.string(lib.pusher_request_method(handle)).decode()
+        self.url = ffi.string(lib.pusher_request_url(handle)).decode()
+        self.headers = {}
+        name, value = ffi.new("char **"), ffi.new("char **")
+        for index in range(lib.pusher_request_header_count(handle)):
+            lib.pusher_request_header(handle, index, name, value)
+            self.headers[ffi.string(name[0]).decode()] = ffi.string(value[0]).decode()
+        size = ffi.new("size_t *")
+        body = lib.pusher_request_body(handle, size)
+        self.body = bytes(ffi.buffer(body, size[0])) if self.method == "POST" else None
+        self.timeout = lib.pusher_request_timeout_ms(handle) / 1000
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method}>"
+
+
+class PreparedRequest(Request):
+    """A signed request. One thread at a time may use it. It can be finished or failed once; to try again, prepare again."""
+
+    def __init__(self, client: Any, call: str, texts: Iterable[Any], decode: _texts.Decode, hooks: Any) -> None:
+        # cffi makes an array of addresses only: what they point to must be held meanwhile.
+        held = [text if text == ffi.NULL else ffi.from_buffer("char[]", text + b"\0") for text in texts]
+        handle, out = ffi.new("PusherRequest **"), _texts.place()
+        status = lib.pusher_prepare(client, call.encode(), ffi.new("char *[]", held), len(held), handle, out)
+        _texts.answer(status, out, decode)
+        self._handle = ffi.gc(handle[0], lib.pusher_request_free)
+        # What came of it may be logged, after the object that made it has gone.
+        self._client, self._hooks = client, hooks
+        self._decode = decode
+        super().__init__(self._handle)
+
+    def finish(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> dict[str, Any]:
+        """Tells what the server has answered. Returns or raises what the call itself would have.
+
+        :param body: the whole body, without its transfer coding.
+        :param headers: all that came: an empty body without a length counts as one that was cut.
+        """
+        return self._finish(Response(status, body, headers))
+
+    def fail(self, delivery: Delivery = Delivery.UNKNOWN, cause: str = "transport", message: str = "") -> dict[str, Any]:
+        """Tells that there was no whole answer. Raises what the call itself would have.
+
+        :param delivery: NOT_SENT only if the request's last byte certainly never left.
+        :param cause: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
+        """
+        return self._finish(TransportFailure(delivery, cause, message))
+
+    def _finish(self, outcome: Response | TransportFailure) -> dict[str, Any]:
+        response = ffi.gc(lib.pusher_response_new(), lib.pusher_response_free)
+        outcome._set(response)
+        out = _texts.place()
+        status = lib.pusher_finish(self._client, self._handle, response, out)
+        result: dict[str, Any] = _texts.answer(status, out, self._decode)
+        return result
+
+
+class Response:
+    """What a server has answered, for a transport to return."""
+
+    def __init__(self, status: int, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        self.status = status
+        self.body = body
+        self.headers = list(headers.items() if isinstance(headers, Mapping) else headers)
+
+    def _set(self, response: Any) -> None:
+        names = [(_texts.text(name, "headers"), _texts.text(value, "headers")) for name, value in self.headers]
+        lib.pusher_response_set(response, self.status, self.body, len(self.body))
+        for name, value in names:
+            lib.pusher_response_set_header(response, name, value)
+
+
+class TransportFailure(Exception):
+    """For a transport to raise: there was no whole answer. Anything else that it raises counts as UNKNOWN."""
+
+    def __init__(self, delivery: Delivery = Delivery.UNKNOWN, cause: str = "transport", message: str = "") -> None:
+        super().__init__(delivery, cause, message)
+        self.delivery = Delivery(delivery)
+        self.cause = cause
+        self.message = message
+
+    def _set(self, response: Any) -> None:
+        delivery = _DELIVERIES.get(self.delivery, _DELIVERIES[Delivery.UNKNOWN])
+        cause, message = _texts.text(self.cause, "cause"), _texts.text(self.message, "message")
+        lib.pusher_response_fail(response, delivery, cause, message if message else ffi.NULL)

@@ -1,0 +1,139 @@
+"""tests/conformance.json: what every binding has to do alike. Its `about` says what the members mean."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nacl.secret
+import pytest
+from conftest import Listener
+
+from libpusher import Pusher, PusherError
+
+TESTS = Path(__file__).resolve().parents[3] / "tests"
+FILE = json.loads((TESTS / "conformance.json").read_text(encoding="utf-8"))
+HEADER = (TESTS / "../include/pusher.h").read_text(encoding="utf-8")
+# What is JSON: a NUL is an escape there, and content. Everywhere else it has to be refused.
+CONTENT = {"data", "body", "channel_data", "user_data"}
+# The names that the package `pusher` has for C's parameters.
+NAMES = {"event": "event_name", "events": "batch", "channel_data": "custom_data"}
+
+
+@pytest.mark.parametrize("case", FILE["cases"], ids=lambda case: case["name"])
+def test_conformance(case: dict[str, Any], listen: Callable[..., Listener]) -> None:
+    if case["server"] is None:
+        listener, config = None, {**FILE["credentials"], "host": "127.0.0.1", "port": 1, "ssl": False}
+    else:
+        listener = listen(**case["server"])
+        config = listener.config
+    config = {**config, **case.get("config", {})}
+    expected = case.get("error")
+
+    reports: list[dict[str, Any]] = []
+    if expected is not None:
+        with pytest.raises(PusherError) as raised:
+            run(case["call"], case["arguments"], config, reports)
+        document = {**raised.value.document, "status": raised.value.status.name}
+        assert {member: document.get(member) for member in expected} == expected, document
+        # The attribute says what the document does, in a type of its own.
+        assert raised.value.delivery == document.get("delivery")
+    else:
+        result = run(case["call"], case["arguments"], config, reports)
+        if "ok_keys" in case:
+            assert sorted(result) == sorted(case["ok_keys"])
+        else:
+            assert result == case["ok"]
+    if "reports" in case:
+        reports.sort(key=lambda report: int(report["id"]))
+        assert len(reports) == len(case["reports"]), reports
+        for report, wanted in zip(reports, case["reports"], strict=True):
+            assert {**report, **wanted} == report
+    if "published" in case:
+        assert listener is not None
+        published = listener.published()
+        assert len(published) == len(case["published"]), published
+        for event, wanted in zip(published, case["published"], strict=True):
+            assert opened(event, wanted) == wanted
+
+
+def run(call: str, arguments: dict[str, Any], config: dict[str, Any], reports: list[dict[str, Any]]) -> Any:
+    if call == "new":
+        with Pusher.from_url(arguments["config"]) if "config" in arguments else Pusher(**config):
+            return None
+    with Pusher(**config) as client:
+        if call == "publish":
+            return publish(client, arguments, reports)
+        options = spread(arguments.get("options", {}))
+        given = {NAMES.get(name, name): value for name, value in arguments.items() if name != "options"}
+        return getattr(client, call)(**given, **options)
+
+
+def publish(client: Pusher, arguments: dict[str, Any], reports: list[dict[str, Any]]) -> int:
+    with client.publisher(**{"reports": "all", **arguments.get("publisher", {})}) as publisher:
+        for event in arguments["events"]:
+            publisher.publish(event["channels"], event["event"], event["data"], **spread(event.get("options", {})))
+        publisher.flush(10)
+        while found := publisher.poll():
+            reports += found
+    return len(arguments["events"])
+
+
+def spread(options: dict[str, Any]) -> dict[str, Any]:
+    """Options are arguments in Python, and times are in seconds."""
+    given = dict(options)
+    if "timeout_ms" in given:
+        given["timeout"] = given.pop("timeout_ms") / 1000
+    return given
+
+
+def opened(event: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """An event as the file has it: one that is encrypted with what is in it."""
+    if "encrypted" not in wanted:
+        return event
+    secret = wanted["encrypted"]["shared_secret"]
+    event = dict(event)
+    sealed = {name: base64.b64decode(value) for name, value in json.loads(event.pop("data")).items()}
+    assert sorted(sealed) == ["ciphertext", "nonce"]
+    data = nacl.secret.SecretBox(base64.b64decode(secret)).decrypt(sealed["ciphertext"], sealed["nonce"]).decode()
+    return {**event, "encrypted": {"data": data, "shared_secret": secret}}
+
+
+def test_each_text_argument_of_the_c_surface_has_a_case_with_a_nul() -> None:
+    """A function or an argument that is new fails here until the file has it."""
+    found = {(case["call"], name) for case in FILE["cases"] for name in with_nul(case) if name in CONTENT or refused(case)}
+    # pusher_finish() and what is about requests and responses has no place in the file: tests/test_requests.py.
+    own_tests = {"pusher_prepare", "pusher_finish"}
+    text = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
+    functions = re.findall(r"^PusherStatus (pusher_\w+)\(([^;]*)\);", text, re.MULTILINE)
+    assert len(functions) >= 20
+    for function, parameters in functions:
+        call = function.removeprefix("pusher_").removeprefix("publisher_")
+        if function in own_tests:
+            continue
+        for name in re.findall(r"const char \*(\w+)|const uint8_t \*(\w+)", parameters):
+            name = name[0] or name[1]
+            if function == "pusher_publisher_new":
+                call, name = "publish", "publisher"
+            # The options of calls that have only a time limit among them hold no text.
+            if name == "options" and call not in ("trigger", "send_to_user", "publish"):
+                continue
+            assert (call, name) in found, f"{function}: {name}"
+
+
+def refused(case: dict[str, Any]) -> bool:
+    return "error" in case and case["error"].get("status") in ("INVALID_ARGUMENT", "INVALID_CONFIG") and not case.get("published")
+
+
+def with_nul(case: dict[str, Any]) -> set[str]:
+    """The arguments of a case that have a NUL in them."""
+    if case["call"] == "new" and "\0" in str(case.get("config", "")).encode().decode("unicode_escape"):
+        return {"config"}
+    arguments = dict(case["arguments"])
+    for event in arguments.pop("events", []) if case["call"] == "publish" else []:
+        arguments.update(event)
+    return {name for name, value in arguments.items() if "\\u0000" in json.dumps(value)}

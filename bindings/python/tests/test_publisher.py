@@ -1,0 +1,174 @@
+"""What is Python's own about a publisher."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import Listener
+
+from libpusher import Pusher, Status, errors
+
+Listen = Callable[..., Listener]
+
+
+def test_with_sends_what_was_published(listen: Listen) -> None:
+    listener = listen()
+    with listener.client().publisher() as publisher:
+        ids = [publisher.publish("c", "e", number) for number in range(50)]
+    assert ids == sorted(set(ids))
+    assert min(ids) >= 1
+    assert [event["data"] for event in listener.published()] == [str(number) for number in range(50)]
+
+
+def test_failures_are_reported_by_id(listen: Listen) -> None:
+    with listen("status-403").client().publisher(max_batch_events=1, connections=1) as publisher:
+        refused = publisher.publish("c", "e", 1)
+        publisher.publish("c", "e", 2)
+        publisher.flush()
+        (report,) = publisher.poll()
+    assert (report["id"], report["status"], report["delivery"]) == (refused, "FORBIDDEN", "rejected")
+    assert publisher.poll() == []
+
+
+def test_poll_waits_for_a_report_and_for_no_longer_than_asked(listen: Listen) -> None:
+    with listen("late-answer", params={"ms": 400}).client().publisher(reports="all") as publisher:
+        assert publisher.poll() == []
+        started = time.monotonic()
+        assert publisher.poll(0.3) == []
+        assert 0.29 <= time.monotonic() - started < 5
+        number = publisher.publish("c", "e", 1)
+        # Longer than a slice, so that it has to wait in several.
+        assert [report["id"] for report in publisher.poll(None)] == [number]
+    assert publisher.poll(None) == []
+
+
+def test_flush_waits_and_says_when_it_was_not_enough(listen: Listen) -> None:
+    with listen("late-answer", params={"ms": 1500}).client().publisher() as publisher:
+        publisher.publish("c", "e", 1)
+        for timeout in (0, 0.3):
+            with pytest.raises(TimeoutError) as raised:
+                publisher.flush(timeout)
+            assert isinstance(raised.value, errors.TimedOut)
+            assert str(raised.value)
+        publisher.flush(30)
+        assert publisher.stats()["events"]["delivered"] == 1
+
+
+def test_close_ends_what_is_left(listen: Listen) -> None:
+    publisher = listen("silence-after-request", times=0).client(timeout=30).publisher(connections=1, max_batch_events=1)
+    flying, waiting = publisher.publish("c", "e", 1), publisher.publish("c", "e", 2)
+    deadline = time.monotonic() + 10
+    while publisher.stats()["queue"]["in_flight"] == 0:
+        assert time.monotonic() < deadline
+    with pytest.raises(errors.TimedOut):
+        publisher.close(0.05)
+    reports = {report["id"]: report["delivery"] for report in publisher.poll()}
+    assert reports == {flying: "unknown", waiting: "not_sent"}
+    with pytest.raises(errors.Closed):
+        publisher.publish("c", "e", 3)
+    publisher.close()
+
+
+def test_a_full_queue_is_queue_full(listen: Listen) -> None:
+    import queue
+
+    publisher = listen("silence-after-request", times=0).client(timeout=2, retry={"mode": "never"}).publisher(max_queue_events=1)
+    with publisher:
+        publisher.publish("c", "e", 1)
+        with pytest.raises(queue.Full) as raised:
+            publisher.publish("c", "e", 2)
+        assert isinstance(raised.value, errors.QueueFull)
+        assert raised.value.status is Status.QUEUE_FULL
+
+
+def test_room_is_waited_for_in_seconds(listen: Listen) -> None:
+    listener = listen("late-answer", params={"ms": 1000})
+    with listener.client().publisher(max_queue_events=1, overflow="block") as publisher:
+        publisher.publish("c", "e", 1)
+        with pytest.raises(errors.QueueFull):
+            publisher.publish("c", "e", 2, timeout=0.001)
+        publisher.publish("c", "e", 3, timeout=30)
+    assert [event["data"] for event in listener.published()] == ["1", "3"]
+
+
+def test_an_event_for_a_user_has_no_channels(listen: Listen) -> None:
+    listener = listen()
+    with listener.client().publisher() as publisher:
+        publisher.publish(None, "e", {}, user_id="7")
+        with pytest.raises(errors.InvalidArgument):
+            publisher.publish(None, "e", {})
+    assert [event["channel"] for event in listener.published()] == ["#server-to-user-7"]
+
+
+def test_what_an_event_asks_for_comes_with_its_report(listen: Listen) -> None:
+    with listen().client().publisher(reports="all") as publisher:
+        publisher.publish("c", "e", {}, info="subscription_count")
+        publisher.flush()
+        assert "answer" in publisher.poll()[0]
+
+
+def test_a_newer_event_takes_the_place_of_one_that_waits(listen: Listen) -> None:
+    listener = listen("late-answer", params={"ms": 1000})
+    with listener.client().publisher(reports="all", connections=1, max_batch_events=1) as publisher:
+        publisher.publish("c", "first", 0)
+        older, newer = (publisher.publish("c", "price", price, conflate="EUR") for price in (1, 2))
+        publisher.flush()
+        reports = {report["id"]: report.get("reason") for report in publisher.poll()}
+    assert reports[older] == "superseded"
+    assert reports[newer] is None
+    assert [event["data"] for event in listener.published()] == ["0", "2"]
+
+
+def test_statistics_are_a_dict_or_what_prometheus_reads(listen: Listen) -> None:
+    client = listen().client()
+    with client.publisher() as publisher:
+        publisher.publish("c", "e", {})
+        publisher.flush()
+        assert publisher.stats()["events"]["delivered"] == 1
+    with client.publisher(stats_format="prometheus") as publisher:
+        assert "# TYPE" in publisher.stats()
+
+
+def test_an_exception_in_with_is_not_hidden(listen: Listen) -> None:
+    with pytest.raises(ZeroDivisionError), listen().client().publisher() as publisher:
+        publisher.publish("c", "e", 1 / 0)
+    with pytest.raises(errors.Closed):
+        publisher.publish("c", "e", 1)
+
+
+def test_one_that_was_not_closed_says_so(listen: Listen) -> None:
+    publisher = listen().client().publisher()
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        publisher.__del__()
+    publisher.close()
+
+
+def test_one_that_could_not_be_made_says_nothing_more() -> None:
+    client = Pusher("1", "k", "s")
+    with pytest.raises(errors.InvalidConfig) as raised:
+        client.publisher(connections=0)
+    assert raised.value.argument == "connections"
+    gc.collect()
+
+
+@pytest.mark.parametrize("wait", ["poll", "flush"])
+def test_ctrl_c_ends_a_wait(listen: Listen, wait: str) -> None:
+    publisher = listen("silence-after-request", times=0).client(timeout=60).publisher()
+    publisher.publish("c", "e", 1)
+
+    def interrupted() -> None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        getattr(publisher, wait)(None)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - started < 10
+    with pytest.raises(errors.TimedOut):
+        publisher.close(0)
