@@ -1,0 +1,169 @@
+# frozen_string_literal: true
+
+require 'json'
+
+module LibPusher
+  # Native values to the texts of the C functions, in their order. Each method has the name and the arguments of the method of
+  # {Client}; errors name the argument as the C function does.
+  # @api private
+  module Arguments
+    # The C function behind each method that makes a network call.
+    FUNCTIONS = {
+      trigger: :pusher_trigger,
+      trigger_batch: :pusher_trigger_batch,
+      send_to_user: :pusher_send_to_user,
+      terminate_user_connections: :pusher_terminate_user_connections,
+      channels: :pusher_channels_info,
+      channel_info: :pusher_channel_info,
+      channel_users: :pusher_users_info,
+      get: :pusher_get,
+      post: :pusher_post
+    }.freeze
+
+    # A document about an event says what became of it, here too.
+    NOT_SENT = { 'delivery' => 'not_sent' }.freeze
+    NO_EVENT = {}.freeze
+    private_constant :NOT_SENT, :NO_EVENT
+
+    module_function
+
+    def trigger(channels, event_name, data, params = {})
+      [channels(channels), text(event_name, 'event', NOT_SENT), json(data, 'data', NOT_SENT), options(params, NOT_SENT)]
+    end
+
+    def trigger_batch(*events, **options)
+      # Without braces, a single event arrives as keywords.
+      events, options = [options], {} if events.empty? && options.key?(:channel)
+      events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(event) : event }
+      [json(events, 'events', NOT_SENT), options(options, NOT_SENT)]
+    end
+
+    def send_to_user(user_id, event_name, data, params = {})
+      [text(user_id, 'user_id', NOT_SENT), text(event_name, 'event', NOT_SENT), json(data, 'data', NOT_SENT),
+       options(params, NOT_SENT)]
+    end
+
+    def terminate_user_connections(user_id, params = {})
+      [text(user_id, 'user_id', NOT_SENT), options(params, NOT_SENT)]
+    end
+
+    def channels_info(params = {})
+      prefix, params = taken(params, :filter_by_prefix)
+      attributes, params = taken(params, :info)
+      [text(prefix, 'prefix_filter'), attributes(attributes), options(params)]
+    end
+
+    def channel_info(channel, params = {})
+      attributes, params = taken(params, :info)
+      [text(channel, 'channel'), attributes(attributes), options(params)]
+    end
+
+    def channel_users(channel, params = {})
+      [text(channel, 'channel'), options(params)]
+    end
+
+    def get(path, params = {}, options = {})
+      [text(path, 'path'), object(params, 'params'), options(options)]
+    end
+
+    def post(path, body = {}, params = {}, options = {})
+      [text(path, 'path', NOT_SENT), object(params, 'params', NOT_SENT), json(body, 'body', NOT_SENT),
+       options(options, NOT_SENT)]
+    end
+
+    # The texts of the method `call`, which is a key of {FUNCTIONS}.
+    def of(call, *arguments, **keywords)
+      name = call == :channels ? :channels_info : call
+      keywords.empty? ? public_send(name, *arguments) : public_send(name, *arguments, **keywords)
+    end
+
+    # One name as it is, several as a JSON array. A single one that looks like an array is a name all the same: where it comes
+    # from a user, it must not become several.
+    def channels(channels)
+      case channels
+      when nil then nil
+      when Array then json(channels, 'channels', NOT_SENT)
+      else
+        name = text(channels, 'channels', NOT_SENT)
+        # What C might take for an array begins with white space or a bracket, as no name does.
+        array_like?(name) ? json([name], 'channels', NOT_SENT) : name
+      end
+    end
+
+    # Looks at a byte, because the text may be no UTF-8.
+    def array_like?(name)
+      first = name.getbyte(0)
+      first && (first <= 0x20 || first == '['.ord)
+    end
+
+    def attributes(value)
+      text(value.is_a?(Array) ? value.join(',') : value, 'attributes')
+    end
+
+    def options(params, document = NO_EVENT)
+      object(params.is_a?(Hash) ? with_info(params) : params, 'options', document)
+    end
+
+    # A JSON object, nil where it would be empty.
+    def object(value, argument, document = NO_EVENT)
+      return if value.nil? || (value.respond_to?(:empty?) && value.empty?)
+
+      json(value, argument, document)
+    end
+
+    # @return [String, nil] UTF-8 (or bytes, which the library looks at), which nobody else can change while it is used.
+    def text(value, argument, document = NO_EVENT)
+      case value
+      when String then value = utf8(value, argument, document)
+      when Symbol, Integer then value = utf8(value.to_s, argument, document)
+      when nil then return
+      else refuse(argument, 'must be a text', document)
+      end
+      # C would take it for the end: one name would be authorized, and another one signed.
+      refuse(argument, 'must not have a NUL byte', document) if value.include?("\0")
+      value
+    end
+
+    # `data` that is a text is written as a JSON string: its content is what is sent.
+    def json(value, argument, document = NO_EVENT)
+      text = JSON.generate(value)
+      # JSON has none, but what an object's own to_json writes may.
+      refuse(argument, 'must not have a NUL byte outside of a JSON text', document) if text.include?("\0")
+      text
+    rescue JSON::GeneratorError, JSON::NestingError, EncodingError => e
+      refuse(argument, "can't be written as JSON: #{e.message.scrub}", document)
+    end
+
+    # The library reads bytes; what is no UTF-8 it refuses.
+    def utf8(value, argument, document)
+      case value.encoding
+      when Encoding::UTF_8, Encoding::US_ASCII, Encoding::BINARY then value.dup
+      else value.encode(Encoding::UTF_8)
+      end
+    rescue EncodingError => e
+      refuse(argument, "can't be written as UTF-8: #{e.message.scrub}", document)
+    end
+
+    def refuse(argument, problem, document)
+      document = { 'status' => 'INVALID_ARGUMENT', 'message' => "#{argument}: #{problem}", 'argument' => argument,
+                   **document }
+      raise UsageError.new(document, Native::INVALID_ARGUMENT)
+    end
+
+    # `info` may be a list.
+    def with_info(hash)
+      key = hash.key?(:info) ? :info : 'info'
+      hash[key].is_a?(Array) ? hash.merge(key => hash[key].join(',')) : hash
+    end
+
+    # A member, and the others.
+    def taken(params, key)
+      params ||= {}
+      return [nil, params] unless params.key?(key) || params.key?(key.to_s)
+
+      [params.fetch(key) { params[key.to_s] }, params.reject { |name, _| name.to_sym == key }]
+    end
+
+    private_class_method :array_like?, :utf8, :with_info, :taken
+  end
+end

@@ -1,0 +1,244 @@
+# frozen_string_literal: true
+
+require 'json'
+
+module LibPusher
+  # A client of one Channels application. It can be used by any number of threads at once, and by forked children: each makes
+  # connections of its own.
+  #
+  # A call that fails raises an {Error}. The answers of the server are hashes with symbols at their first level.
+  class Client
+    # Makes a client. No connection is made before the first call.
+    #
+    #   LibPusher::Client.new(app_id: '7', key: 'key', secret: 'secret', cluster: 'eu')
+    #
+    # @param app_id [String, Integer]
+    # @param key [String]
+    # @param secret [String]
+    # @param logger [#error, #warn, #info, #debug] is told what the client does, as far as `log_level` says (`"warn"`), when
+    #   each call has ended. Never a secret, a signature or a payload.
+    # @param config the other keys of `pusher_new` (cluster, host, port, ssl, timeout_ms, retry, encryption_master_key_base64, …),
+    #   and the names that the official gem has for some: scheme, use_tls, encrypted, timeout and connect_timeout (seconds),
+    #   http_proxy.
+    # @raise [ConfigurationError]
+    def initialize(logger: nil, **config)
+      start(JSON.generate(Client.translate(config)), logger)
+    rescue JSON::GeneratorError, EncodingError => e
+      raise ConfigurationError.new({ 'status' => 'INVALID_CONFIG', 'message' => e.message.scrub }, Native::INVALID_CONFIG)
+    end
+
+    # @param url [String] `https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID`
+    # @return [Client]
+    def self.from_url(url, logger: nil)
+      allocate.tap { |client| client.send(:start, Arguments.text(url, 'config') || '', logger) }
+    end
+
+    # From a variable that holds a URL, by default `PUSHER_URL`; where that is not set from `PUSHER_APP_ID`, `PUSHER_KEY`,
+    # `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`.
+    # @return [Client]
+    def self.from_env(variable = 'PUSHER_URL', logger: nil)
+      return from_url(ENV.fetch(variable), logger: logger) unless variable == 'PUSHER_URL'
+
+      allocate.tap { |client| client.send(:start, nil, logger) }
+    end
+
+    # Publishes an event on one or more channels, and waits for the server's answer.
+    #
+    # @param channels [String, Array<String>] 1 to 100
+    # @param event_name [String]
+    # @param data [Object] anything that JSON can hold. A text sends its content.
+    # @param params [Hash] `socket_id` (the connection that is left out), `info` (attributes to answer with), `timeout_ms`
+    # @return [Hash] the server's answer, `{}` or what `info` asked for
+    def trigger(channels, event_name, data, params = {})
+      perform(:trigger, channels, event_name, data, params)
+    end
+
+    # Publishes 1 to 10 events in one request.
+    #
+    #   pusher.trigger_batch({ channel: 'a', name: 'e', data: 1 }, { channel: 'b', name: 'e', data: 2 })
+    #
+    # @param events [Array<Hash>] each with `channel`, `name` and `data`, perhaps `socket_id` and `info`
+    # @param options `timeout_ms`
+    # @return [Hash]
+    def trigger_batch(*events, **options)
+      perform(:trigger_batch, *events, **options)
+    end
+
+    # Publishes an event to all connections of a user who has signed in ({#authenticate_user}).
+    # @param params [Hash] `timeout_ms`
+    # @return [Hash]
+    def send_to_user(user_id, event_name, data, params = {})
+      perform(:send_to_user, user_id, event_name, data, params)
+    end
+
+    # Ends all connections of a user who has signed in.
+    # @param params [Hash] `timeout_ms`
+    # @return [Hash]
+    def terminate_user_connections(user_id, params = {})
+      perform(:terminate_user_connections, user_id, params)
+    end
+
+    # The channels that are occupied.
+    # @param params [Hash] `filter_by_prefix`, `info` (a text or a list), `timeout_ms`
+    # @return [Hash] `{ channels: { "presence-a" => { "user_count" => 1 } } }`
+    def channels(params = {})
+      perform(:channels, params)
+    end
+
+    # The state of a channel.
+    # @param params [Hash] `info` (a text or a list), `timeout_ms`
+    # @return [Hash] `{ occupied: true, … }`
+    def channel_info(channel_name, params = {})
+      perform(:channel_info, channel_name, params)
+    end
+
+    # The users on a presence channel.
+    # @param params [Hash] `timeout_ms`
+    # @return [Hash] `{ users: [{ "id" => "7" }] }`
+    def channel_users(channel_name, params = {})
+      perform(:channel_users, channel_name, params)
+    end
+
+    # Asks any path of the API.
+    # @param path [String] below `/apps/APP_ID`, such as `"/channels"`
+    # @param params [Hash] for the query
+    # @param options [Hash] `timeout_ms`
+    # @return [Hash]
+    def get(path, params = {}, options = {})
+      perform(:get, path, params, options)
+    end
+
+    # Posts to any path of the API.
+    # @param path [String] below `/apps/APP_ID`, such as `"/events"`
+    # @param body [Object] sent as JSON
+    # @param params [Hash] for the query
+    # @param options [Hash] `timeout_ms`
+    # @return [Hash]
+    def post(path, body = {}, params = {}, options = {})
+      perform(:post, path, body, params, options)
+    end
+
+    # What an authorization endpoint answers for a private or a presence channel: `render json: pusher.authenticate(…)`. No
+    # network. Authorize only after you have checked that the user may see the channel.
+    #
+    # @param channel_name [String]
+    # @param socket_id [String]
+    # @param custom_data [Hash, nil] for a presence channel `{ user_id: '7', user_info: { … } }`
+    # @return [Hash] `auth`, perhaps `channel_data` and `shared_secret`
+    def authenticate(channel_name, socket_id, custom_data = nil)
+      channel = Arguments.text(channel_name, 'channel')
+      socket_id = Arguments.text(socket_id, 'socket_id')
+      data = custom_data.nil? ? nil : Arguments.json(custom_data, 'channel_data')
+      signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate(@handle, channel, socket_id, data, out) })
+    end
+
+    # What a user authentication endpoint answers. No network.
+    # @param socket_id [String]
+    # @param user_data [Hash] `id`, and whatever else you like
+    # @return [Hash] `auth` and `user_data`
+    def authenticate_user(socket_id, user_data)
+      socket_id = Arguments.text(socket_id, 'socket_id')
+      data = user_data.nil? ? nil : Arguments.json(user_data, 'user_data')
+      signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate_user(@handle, socket_id, data, out) })
+    end
+
+    # A webhook that has arrived.
+    # @param request [Rack::Request, Hash] or a hash with `key`, `signature` and `body`
+    # @return [WebHook]
+    def webhook(request)
+      WebHook.new(request, self)
+    end
+
+    # What a webhook says, if it is authentic.
+    # @param key [String, nil] the header X-Pusher-Key
+    # @param signature [String, nil] the header X-Pusher-Signature
+    # @param body [String] the body's bytes, before anything decodes them
+    # @return [Hash] `time_ms` and `events`
+    # @raise [SignatureError] it is not: answer 401.
+    def validate_webhook(key, signature, body)
+      key = Arguments.text(key, 'key')
+      signature = Arguments.text(signature, 'signature')
+      body = body.to_s
+      document = Native.call(Native::OK, @logger) do |out|
+        Native.pusher_validate_webhook(@handle, key, signature, body, body.bytesize, out)
+      end
+      answer(document, Native::WEBHOOK_INVALID)
+    end
+
+    # @return [Channel] a channel by its name. Nothing is asked.
+    def channel(channel_name)
+      Channel.new(channel_name, self)
+    end
+
+    alias [] channel
+
+    # Makes a publisher: a queue whose events are sent in the background.
+    # @param config the keys of `pusher_publisher_new`: connections, overflow, reports, …
+    # @return [Publisher]
+    def publisher(**config)
+      Publisher.new(self, config)
+    end
+
+    # Signs a call without sending it, for an HTTP client or an event loop of your own.
+    #
+    #   request = pusher.prepare(:trigger, 'my-channel', 'my-event', { hello: 'world' })
+    #
+    # @param call [Symbol] the name of a method above that makes a network call
+    # @param arguments its arguments
+    # @return [Request]
+    def prepare(call, *arguments, **keywords)
+      function = Arguments::FUNCTIONS.fetch(call.to_sym) do
+        Arguments.refuse('call', 'is no method that makes a network call', {})
+      end
+      Request.new(self, function.to_s.delete_prefix('pusher_'), Arguments.of(call.to_sym, *arguments, **keywords))
+    end
+
+    # Shows no secret.
+    def inspect = "#<#{self.class}>"
+
+    # @api private
+    attr_reader :handle, :logger
+
+    # An answer as a hash. What is nested so deeply that it would take the stack is nothing that a server says.
+    # @api private
+    def answer(document, unreadable = Native::BAD_RESPONSE)
+      JSON.parse(document, max_nesting: 1000).transform_keys!(&:to_sym)
+    rescue JSON::NestingError => e
+      raise Error.of(unreadable, { 'status' => Native.pusher_status_name(unreadable), 'message' => e.message, 'delivery' => 'unknown' })
+    end
+
+    # The configuration of `pusher_new` for names that the official gem has.
+    # @api private
+    def self.translate(config)
+      # As in the official gem, nil is what was not given: `cluster: ENV['PUSHER_CLUSTER']`.
+      config = config.compact
+      if (scheme = config.delete(:scheme))
+        config[:ssl] = scheme.to_s == 'https'
+      end
+      %i[use_tls encrypted].each { |name| config[:ssl] = config.delete(name) if config.key?(name) }
+      { timeout: :timeout_ms, connect_timeout: :connect_timeout_ms }.each do |name, key|
+        seconds = config.delete(name)
+        config[key] = seconds.is_a?(Numeric) ? (seconds * 1000).round : seconds unless seconds.nil?
+      end
+      config[:proxy] = config.delete(:http_proxy) if config.key?(:http_proxy)
+      config
+    end
+
+    private
+
+    def start(config, logger)
+      # A change behind the C call, in another thread, must not reach it.
+      @handle = Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
+      @logger = logger
+      Native.set_log(@handle) if logger
+    end
+
+    # What the library itself has written: a flat object.
+    def signed(document) = JSON.parse(document).transform_keys!(&:to_sym)
+
+    def perform(call, *arguments, **keywords)
+      texts = Arguments.of(call, *arguments, **keywords)
+      answer(Native.call(Native::OK, @logger) { |out| Native.public_send(Arguments::FUNCTIONS[call], @handle, *texts, out) })
+    end
+  end
+end

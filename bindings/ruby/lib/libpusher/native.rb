@@ -1,0 +1,183 @@
+# frozen_string_literal: true
+
+require 'ffi'
+require 'json'
+
+module LibPusher
+  # The C functions, and how a call of one becomes an answer or an exception. It knows nothing of channels and events.
+  # @api private
+  module Native
+    extend FFI::Library
+
+    # The number in the library's name changes when its ABI does. PUSHER_LIBRARY is for one that lies elsewhere.
+    names = FFI::Platform.mac? ? ['libpusher.0.dylib', 'libpusher.dylib'] : ['libpusher.so.0', 'libpusher.so']
+    ffi_lib ENV['PUSHER_LIBRARY'] || names
+
+    # What waits for the network or for a lock lets other Ruby threads run meanwhile.
+    waits = { blocking: true }
+
+    attach_function :pusher_version, [], :string
+    attach_function :pusher_version_number, [], :uint32
+    attach_function :pusher_status_name, [:int32], :string
+
+    attach_function :pusher_new, %i[string pointer pointer], :int32
+    attach_function :pusher_free, [:pointer], :void
+    attach_function :pusher_string_free, [:pointer], :void
+
+    attach_function :pusher_trigger, %i[pointer string string string string pointer], :int32, **waits
+    attach_function :pusher_trigger_batch, %i[pointer string string pointer], :int32, **waits
+    attach_function :pusher_send_to_user, %i[pointer string string string string pointer], :int32, **waits
+    attach_function :pusher_terminate_user_connections, %i[pointer string string pointer], :int32, **waits
+    attach_function :pusher_channels_info, %i[pointer string string string pointer], :int32, **waits
+    attach_function :pusher_channel_info, %i[pointer string string string pointer], :int32, **waits
+    attach_function :pusher_users_info, %i[pointer string string pointer], :int32, **waits
+    attach_function :pusher_get, %i[pointer string string string pointer], :int32, **waits
+    attach_function :pusher_post, %i[pointer string string string string pointer], :int32, **waits
+
+    attach_function :pusher_authenticate, %i[pointer string string string pointer], :int32
+    attach_function :pusher_authenticate_user, %i[pointer string string pointer], :int32
+    attach_function :pusher_validate_webhook, %i[pointer string string buffer_in size_t pointer], :int32
+
+    callback :log_function, %i[pointer int32 string string], :void
+    attach_function :pusher_set_log, %i[pointer log_function pointer pointer pointer], :int32
+
+    attach_function :pusher_prepare, %i[pointer string pointer size_t pointer pointer], :int32
+    attach_function :pusher_finish, %i[pointer pointer pointer pointer], :int32
+    attach_function :pusher_request_method, [:pointer], :string
+    attach_function :pusher_request_url, [:pointer], :string
+    attach_function :pusher_request_header_count, [:pointer], :size_t
+    attach_function :pusher_request_header, %i[pointer size_t pointer pointer], :int32
+    attach_function :pusher_request_body, %i[pointer pointer], :pointer
+    attach_function :pusher_request_timeout_ms, [:pointer], :uint32
+    attach_function :pusher_request_free, [:pointer], :void
+    attach_function :pusher_response_new, [], :pointer
+    attach_function :pusher_response_set, %i[pointer int32 buffer_in size_t], :void
+    attach_function :pusher_response_set_header, %i[pointer string string], :void
+    attach_function :pusher_response_fail, %i[pointer int32 string string], :void
+    attach_function :pusher_response_free, [:pointer], :void
+
+    attach_function :pusher_publisher_new, %i[pointer string pointer pointer], :int32
+    attach_function :pusher_publisher_publish, %i[pointer string string string string pointer pointer], :int32, **waits
+    attach_function :pusher_publisher_poll, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_flush, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_close, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_stats, %i[pointer pointer], :int32
+    attach_function :pusher_publisher_free, [:pointer], :void, **waits
+
+    # Within a major version the surface is only added to.
+    def self.check_version(found, needed)
+      numbers = [found, needed].map { |version| version.split('.').map(&:to_i) }
+      return if numbers.map(&:first).uniq.one? && (numbers.first <=> numbers.last) >= 0
+
+      raise LoadError, "libpusher #{needed} or later of its major version is needed, and #{found} is loaded"
+    end
+    check_version(pusher_version, VERSION)
+
+    OK = 0
+    INVALID_ARGUMENT = 1
+    INVALID_CONFIG = 2
+    BAD_RESPONSE = 22
+    UNAUTHORIZED = 41
+    WEBHOOK_INVALID = 60
+    TIMED_OUT = 82
+
+    # A client: freed when nobody has it any more.
+    class ClientHandle < FFI::AutoPointer
+      def self.release(pointer) = Native.pusher_free(pointer)
+    end
+
+    # A publisher: freed when nobody has it any more, which waits at most a second.
+    class PublisherHandle < FFI::AutoPointer
+      def self.release(pointer) = Native.pusher_publisher_free(pointer)
+    end
+
+    # A prepared request.
+    class RequestHandle < FFI::AutoPointer
+      def self.release(pointer) = Native.pusher_request_free(pointer)
+    end
+
+    # Hands a place for the document to the block, which makes a C call and returns its status.
+    #
+    # @param also a status that is no failure either
+    # @param logger is told what the library says meanwhile
+    # @yieldparam out [FFI::MemoryPointer]
+    # @return [String, nil] the document, nil where there is none
+    # @raise [Error]
+    def self.call(also = OK, logger = nil)
+      out = FFI::MemoryPointer.new(:pointer)
+      begin
+        status = logger ? logged(logger) { yield out } : yield(out)
+      ensure
+        # Also where the thread was interrupted, by Timeout or Thread#raise, which happens when the call has ended.
+        document = take(out)
+      end
+      return document if status == OK || status == also
+
+      raise failure(status, document)
+    end
+
+    # Makes a handle of `type` by a C function that has one parameter for it, and one for the document.
+    def self.make(type)
+      place = FFI::MemoryPointer.new(:pointer)
+      call { |out| yield place, out }
+      type.new(place.read_pointer)
+    end
+
+    def self.failure(status, document)
+      document = document && JSON.parse(document)['error']
+      name = pusher_status_name(status)
+      Error.of(status, document || { 'status' => name, 'message' => name })
+    end
+
+    # The text that the library wrote; it is freed.
+    def self.take(out)
+      pointer = out.read_pointer
+      return if pointer.null?
+
+      text = pointer.read_string
+      pusher_string_free(pointer)
+      text.force_encoding(Encoding::UTF_8)
+    end
+
+    private_class_method :failure, :take
+
+    # What the library says while a call runs is kept here until the call has ended. A logger is not called from within C: what
+    # it might do (throw, Thread#kill, use the client) would unwind the library's own frames.
+    LOG_KEY = :libpusher_log
+    LOG = FFI::Function.new(:void, %i[pointer int32 string string]) do |_, level, message, fields|
+      Thread.current[LOG_KEY]&.push([level, message, fields])
+    end
+    private_constant :LOG_KEY
+
+    # Tells the client's log to be kept for {logged}.
+    def self.set_log(handle)
+      call { |out| pusher_set_log(handle, LOG, nil, nil, out) }
+    end
+
+    # Makes a call, and gives what was logged to `logger` when it is over.
+    def self.logged(logger)
+      entries = []
+      # Nothing may interrupt the thread in the callback: it would jump out of it, across the library.
+      Thread.handle_interrupt(Object => :never) do
+        Thread.current[LOG_KEY] = entries
+        yield
+      ensure
+        Thread.current[LOG_KEY] = nil
+      end
+    ensure
+      entries.each { |level, message, fields| log(logger, level, message, fields) }
+    end
+
+    SEVERITIES = { 1 => :error, 2 => :warn, 3 => :info, 4 => :debug }.freeze
+    private_constant :SEVERITIES
+
+    def self.log(logger, level, message, fields)
+      line = "#{message} #{fields}".force_encoding(Encoding::UTF_8)
+      logger.public_send(SEVERITIES.fetch(level, :info), line)
+    rescue StandardError
+      # A log that can't be written must not make a failure of an event that was delivered.
+      nil
+    end
+    private_class_method :log, :logged
+  end
+end

@@ -1,0 +1,90 @@
+# frozen_string_literal: true
+
+module LibPusher
+  # A signed request that is ready to be sent by an HTTP client of your own. It is one attempt: to try again, prepare again.
+  #
+  # Send method, URL, headers and body as they are and once, follow no redirect, and keep to {#timeout_ms}. Then {#finish} or
+  # {#fail} tells what the call itself would have told. A request is for one thread at a time.
+  class Request
+    DELIVERIES = { not_sent: 1, unknown: 3 }.freeze
+    private_constant :DELIVERIES
+
+    # @api private
+    def initialize(client, call, texts)
+      @client = client
+      memory = texts.map { |text| text && FFI::MemoryPointer.from_string(text) }
+      list = FFI::MemoryPointer.new(:pointer, [texts.size, 1].max).write_array_of_pointer(memory)
+      @handle = Native.make(Native::RequestHandle) do |place, out|
+        Native.pusher_prepare(client.handle, call, list, texts.size, place, out)
+      end
+    end
+
+    # @return [String] `"POST"` or `"GET"`
+    def http_method = Native.pusher_request_method(@handle)
+
+    # @return [String] the whole URL. It holds the signature: do not log it.
+    def url = Native.pusher_request_url(@handle)
+
+    # @return [Hash{String => String}] without Host and Content-Length, which HTTP clients set
+    def headers
+      name = FFI::MemoryPointer.new(:pointer)
+      value = FFI::MemoryPointer.new(:pointer)
+      Native.pusher_request_header_count(@handle).times.to_h do |index|
+        Native.pusher_request_header(@handle, index, name, value)
+        [name.read_pointer.read_string, value.read_pointer.read_string]
+      end
+    end
+
+    # @return [String] exactly as it was signed, empty for a GET
+    def body
+      length = FFI::MemoryPointer.new(:size_t)
+      Native.pusher_request_body(@handle, length).read_bytes(length.read(:size_t)).force_encoding(Encoding::UTF_8)
+    end
+
+    # @return [Integer] what is left of the call's time; 0: do not send.
+    def timeout_ms = Native.pusher_request_timeout_ms(@handle)
+
+    # Tells what the server's answer means.
+    # @param status [Integer] from 200 to 599
+    # @param body [String] the whole body
+    # @param headers [Hash{String => String, Array<String>}] give all that came
+    # @return [Hash] what the call itself would have returned
+    # @raise [Error] as the call itself would have
+    def finish(status:, body: '', headers: {})
+      respond do |response|
+        body = body.to_s
+        Native.pusher_response_set(response, status, body, body.bytesize)
+        headers.each do |name, values|
+          Array(values).each do |value|
+            Native.pusher_response_set_header(response, Arguments.text(name, 'headers'), Arguments.text(value, 'headers'))
+          end
+        end
+      end
+    end
+
+    # Tells that there was no answer, or none that is whole.
+    # @param delivery [Symbol] `:not_sent` only if the request's last byte certainly never left, else `:unknown`
+    # @param cause [String, nil] dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport
+    # @param message [String, nil] a sentence for people
+    # @raise [Error] always
+    def fail(delivery:, cause: nil, message: nil)
+      respond do |response|
+        Native.pusher_response_fail(response, DELIVERIES.fetch(delivery.to_sym), Arguments.text(cause, 'cause'),
+                                    Arguments.text(message, 'message'))
+      end
+    end
+
+    # Shows no signature.
+    def inspect = "#<#{self.class}>"
+
+    private
+
+    def respond
+      response = Native.pusher_response_new
+      yield response
+      @client.answer(Native.call(Native::OK, @client.logger) { |out| Native.pusher_finish(@client.handle, @handle, response, out) })
+    ensure
+      Native.pusher_response_free(response)
+    end
+  end
+end

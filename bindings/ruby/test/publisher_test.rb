@@ -1,0 +1,102 @@
+# frozen_string_literal: true
+
+require_relative 'test_helper'
+
+class PublisherTest < Minitest::Test
+  include Helpers
+
+  def test_events_are_sent_in_the_background_in_batches
+    listener = FaultServer.listen
+    publisher = FaultServer.client(listener).publisher(reports: 'all', connections: 1, linger_ms: 200)
+    ids = 25.times.map { |n| publisher.publish('c', 'e', n) }
+    assert publisher.flush(timeout_ms: 10_000)
+    reports = publisher.poll
+    assert_equal ids, (reports.map { |report| report[:id] })
+    assert_equal [%w[OK delivered]], reports.map { |report| report.values_at(:status, :delivery) }.uniq
+    assert_equal (0..24).map(&:to_s), (listener.applied.map { |event| event['data'] })
+    assert_operator listener.attempts.size, :<, 25
+    stats = publisher.stats
+    assert_equal [25, 25], stats[:events].values_at('published', 'delivered')
+  end
+
+  def test_a_wait_ends_with_its_time
+    listener = FaultServer.listen('silence-after-request')
+    publisher = FaultServer.client(listener, timeout_ms: 2000, retry: { mode: 'never' }).publisher
+    assert_equal [], publisher.poll
+    assert_equal [], publisher.poll(timeout_ms: 250)
+    publisher.publish('c', 'e', 1)
+    refute publisher.flush(timeout_ms: 150)
+    # For ever: until the first report.
+    report = Timeout.timeout(20) { publisher.poll(timeout_ms: nil) }.first
+    assert_equal %w[DELIVERY_UNKNOWN unknown timeout], report.values_at(:status, :delivery, :cause)
+    assert publisher.flush
+  end
+
+  def test_a_wait_can_be_interrupted
+    publisher = nowhere.publisher
+    [nil, 600_000].each do |timeout_ms|
+      thread = Thread.new { publisher.poll(timeout_ms: timeout_ms) }
+      wait_until { thread.status == 'sleep' }
+      thread.kill
+      assert thread.join(5), 'the thread can not be ended'
+    end
+    assert_raises(Timeout::Error) { Timeout.timeout(0.2) { publisher.poll(timeout_ms: nil) } }
+  end
+
+  def test_what_is_closed_takes_no_more
+    listener = FaultServer.listen
+    publisher = FaultServer.client(listener).publisher(reports: 'all')
+    publisher.publish('c', 'e', 1)
+    assert publisher.close
+    error = assert_raises(LibPusher::PublisherError) { publisher.publish('c', 'e', 2) }
+    assert_equal %w[CLOSED not_sent], [error.status, error.delivery]
+    assert_equal %w[delivered], (publisher.poll(timeout_ms: nil).map { |report| report[:delivery] })
+    assert_equal [], Timeout.timeout(5) { publisher.poll(timeout_ms: nil) }
+    assert publisher.close
+  end
+
+  def test_what_does_not_end_in_time_is_reported
+    listener = FaultServer.listen('silence-after-request')
+    publisher = FaultServer.client(listener, retry: { mode: 'never' }).publisher(connections: 1, max_batch_events: 1)
+    2.times { |n| publisher.publish('c', 'e', n) }
+    wait_until { publisher.stats[:queue]['in_flight'] == 1 }
+    refute publisher.close(timeout_ms: 300)
+    assert_equal %w[not_sent unknown], publisher.poll.map { |report| report[:delivery] }.sort
+  end
+
+  def test_a_full_queue_says_so
+    publisher = FaultServer.client(FaultServer.listen('silence-after-request')).publisher(max_queue_events: 1)
+    publisher.publish('c', 'e', 1)
+    error = assert_raises(LibPusher::PublisherError) { publisher.publish('c', 'e', 2) }
+    assert_equal %w[QUEUE_FULL not_sent], [error.status, error.delivery]
+    publisher.close(timeout_ms: 0)
+  end
+
+  def test_its_statistics_can_be_served
+    stats = nowhere.publisher(stats_format: 'prometheus').stats
+    assert_match(/^# TYPE \w+ \w+$/, stats)
+  end
+
+  def test_it_may_outlive_its_client
+    listener = FaultServer.listen
+    publisher = FaultServer.client(listener).publisher
+    GC.start
+    publisher.publish('c', 'e', 1)
+    assert publisher.close
+    assert_equal 1, listener.applied.size
+  end
+
+  def test_events_that_nobody_waits_for_are_sent_when_the_program_ends
+    listener = FaultServer.listen
+    run_program(listener, "client.publisher.publish('c', 'e', 1)")
+    assert_equal 1, listener.applied.size
+  end
+
+  def test_a_text_with_a_nul_byte_is_refused
+    publisher = nowhere.publisher
+    { 'channels' => ["c\0", 'e'], 'event' => ['c', "e\0"] }.each do |argument, (channel, event)|
+      error = assert_raises(LibPusher::UsageError) { publisher.publish(channel, event, 1) }
+      assert_equal ['INVALID_ARGUMENT', argument, 'not_sent'], [error.status, error.argument, error.delivery]
+    end
+  end
+end
