@@ -28,9 +28,12 @@ step 'valgrind' tests/valgrind.sh
 step "the header's code samples" tests/samples.sh
 step 'real proxies' tests/proxy.sh
 step 'the official libraries' tests/differential.sh
+step 'Python' tests/bindings/python.sh
+step 'Ruby' tests/bindings/ruby.sh
 
 say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
 step 'real servers and real subscribers' tests/e2e.sh
+step 'two people chat in real browsers' tests/chat.sh
 
 printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

@@ -57,7 +57,9 @@ class BuildPy(build_py):
         if WITH_LIBRARY:
             folder.mkdir(parents=True)
             found = library()
-            shutil.copy(found, folder / ("pusher.dll" if found.suffix == ".dll" else "libpusher" + found.suffix))
+            # Whatever it is called there: a system's may have its version behind the suffix.
+            names = {".dll": "pusher.dll", ".dylib": "libpusher.dylib"}
+            shutil.copy(found, folder / names.get(found.suffix, "libpusher.so"))
 
 
 class WithLibrary(Distribution):
