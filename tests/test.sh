@@ -30,6 +30,7 @@ step 'real proxies' tests/proxy.sh
 step 'the official libraries' tests/differential.sh
 step 'Python' tests/bindings/python.sh
 step 'Ruby' tests/bindings/ruby.sh
+step 'PHP' tests/bindings/php.sh
 
 say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"

@@ -1,0 +1,151 @@
+<?php
+
+declare(strict_types=1);
+
+namespace LibPusher;
+
+use FFI;
+
+/**
+ * A queue whose events are sent in the background, by threads of the library's own: no PHP runs on them. It can only be used by the
+ * process that made it: in a forked child every call throws a {@see PublisherException} with the status `FORKED`.
+ *
+ *     $publisher = $pusher->publisher(['reports' => 'failures']);
+ *     $publisher->publish('my-channel', 'my-event', ['hello' => 'world']);
+ *     …
+ *     $publisher->close();
+ *     foreach ($publisher->poll() as $report) { … }
+ */
+final class Publisher
+{
+    /** PHP handles signals between calls, so none waits longer than this. */
+    private const SLICE_MS = 100;
+
+    private readonly Handle $handle;
+    private bool $closed = false;
+
+    /**
+     * @internal
+     * @param array<string, mixed> $config
+     */
+    public function __construct(Handle $client, array $config)
+    {
+        $this->handle = Native::make(
+            'PusherPublisher',
+            'pusher_publisher_free',
+            'pusher_publisher_new',
+            [$client->pointer, Arguments::object($config, 'config')],
+        );
+    }
+
+    /**
+     * Queues an event. It does not wait for the network (but, with `overflow` as `block`, for room).
+     *
+     * @param string|list<string>|null $channels null with the parameter `user_id`
+     * @param mixed $data as for {@see Pusher::trigger()}
+     * @param array<string, mixed> $params `socket_id`, `info`, `user_id`, `conflate`, `timeout_ms`
+     * @return int the event's id, by which its report names it
+     * @throws PublisherException it was not taken: `QUEUE_FULL`, `CLOSED` or `FORKED`.
+     * @throws PusherException
+     */
+    public function publish(string|array|null $channels, string $event, mixed $data, array $params = []): int
+    {
+        $id = Native::ffi()->new('uint64_t');
+        $texts = Arguments::trigger($channels, $event, $data, $params);
+        Native::call('pusher_publisher_publish', [$this->handle->pointer, ...$texts, FFI::addr($id)]);
+
+        return $id->cdata;
+    }
+
+    /**
+     * Fetches reports of what became of events, waiting for the first of them.
+     *
+     * @param int|null $timeout_ms how long; null for ever
+     * @return list<object> the oldest first, at most 1,000, each with `id`, `delivery`, `status` and what belongs to it. None when
+     *     the time is up, or when the publisher is closed and everything was fetched.
+     * @throws PublisherException
+     */
+    public function poll(?int $timeout_ms = 0): array
+    {
+        $document = null;
+        $this->wait($timeout_ms, function (int $time) use (&$document): bool {
+            $closed = $this->closed;
+            $document = Native::call('pusher_publisher_poll', [$this->handle->pointer, $time], Native::TIMED_OUT);
+
+            // Once it is closed there is nothing to wait for.
+            return $document !== null || $closed;
+        });
+
+        return $document === null ? [] : Answer::read($document)->reports;
+    }
+
+    /**
+     * Waits until every event that was published has ended.
+     *
+     * @param int|null $timeout_ms how long; null for ever
+     * @return bool whether they have
+     * @throws PublisherException
+     */
+    public function flush(?int $timeout_ms = null): bool
+    {
+        return $this->wait($timeout_ms, fn (int $time): bool => $this->ended('pusher_publisher_flush', $time));
+    }
+
+    /**
+     * Takes no more events, and waits until those that were published have ended. What has not ended by then ends now, and is
+     * reported as `not_sent` or `unknown`. Reports can still be fetched.
+     *
+     * @param int $timeout_ms how long; nothing interrupts it.
+     * @return bool whether all ended by themselves
+     * @throws PublisherException
+     */
+    public function close(int $timeout_ms = 5000): bool
+    {
+        $ended = $this->ended('pusher_publisher_close', max($timeout_ms, 0));
+        $this->closed = true;
+
+        return $ended;
+    }
+
+    /**
+     * Counts and times.
+     *
+     * @return object|string the text that is ready to be served where the configuration says `stats_format` is `prometheus`
+     * @throws PublisherException
+     */
+    public function stats(): object|string
+    {
+        $document = Native::call('pusher_publisher_stats', [$this->handle->pointer]);
+
+        return str_starts_with($document, '{') ? Answer::read($document) : $document;
+    }
+
+    /** Whether a C function that waits said OK, and not TIMED_OUT. */
+    private function ended(string $function, int $timeout_ms): bool
+    {
+        $status = Native::OK;
+        Native::call($function, [$this->handle->pointer, $timeout_ms], Native::TIMED_OUT, $status);
+
+        return $status === Native::OK;
+    }
+
+    /** Calls the function with slices of the time until it says true. */
+    private function wait(?int $timeout_ms, callable $work): bool
+    {
+        $finish = $timeout_ms === null ? null : self::now() + max($timeout_ms, 0);
+        while (true) {
+            $left = $finish === null ? self::SLICE_MS : max($finish - self::now(), 0);
+            if ($work(min($left, self::SLICE_MS))) {
+                return true;
+            }
+            if ($finish !== null && $left <= self::SLICE_MS) {
+                return false;
+            }
+        }
+    }
+
+    private static function now(): int
+    {
+        return intdiv(hrtime(true), 1_000_000);
+    }
+}

@@ -1,0 +1,12 @@
+<?php
+
+declare(strict_types=1);
+
+namespace LibPusher;
+
+/**
+ * A publisher took no event: its queue is full, it is closed, or it belongs to the parent process.
+ */
+final class PublisherException extends PusherException
+{
+}

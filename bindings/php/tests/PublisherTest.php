@@ -1,0 +1,151 @@
+<?php
+
+declare(strict_types=1);
+
+namespace LibPusher\Tests;
+
+use LibPusher\PublisherException;
+use LibPusher\UsageException;
+use PHPUnit\Framework\TestCase;
+
+final class PublisherTest extends TestCase
+{
+    public function testEventsAreSentInTheBackgroundInBatches(): void
+    {
+        $listener = FaultServer::listen();
+        $publisher = FaultServer::client($listener)->publisher(['reports' => 'all', 'connections' => 1, 'linger_ms' => 200]);
+        $ids = array_map(static fn (int $n): int => $publisher->publish('c', 'e', $n), range(0, 24));
+        self::assertTrue($publisher->flush(10_000));
+        $reports = $publisher->poll();
+        self::assertSame($ids, array_column($reports, 'id'));
+        self::assertSame(['OK'], array_values(array_unique(array_column($reports, 'status'))));
+        self::assertSame(['delivered'], array_values(array_unique(array_column($reports, 'delivery'))));
+        self::assertSame(array_map('strval', range(0, 24)), array_column($listener->applied(), 'data'));
+        self::assertLessThan(25, count($listener->attempts()));
+        self::assertSame([25, 25], [$publisher->stats()->events->published, $publisher->stats()->events->delivered]);
+    }
+
+    public function testAWaitEndsWithItsTime(): void
+    {
+        $listener = FaultServer::listen(['fault' => 'silence-after-request']);
+        $publisher = FaultServer::client($listener, ['timeout_ms' => 2000, 'retry' => ['mode' => 'never']])->publisher();
+        self::assertSame([], $publisher->poll());
+        $start = hrtime(true);
+        self::assertSame([], $publisher->poll(250));
+        self::assertGreaterThanOrEqual(240, (hrtime(true) - $start) / 1e6);
+        $publisher->publish('c', 'e', 1);
+        self::assertFalse($publisher->flush(150));
+        // For ever: until the first report.
+        [$report] = $publisher->poll(null);
+        self::assertSame(['DELIVERY_UNKNOWN', 'unknown', 'timeout'], [$report->status, $report->delivery, $report->cause]);
+        self::assertTrue($publisher->flush());
+    }
+
+    public function testASignalIsHandledDuringAWaitAndMayEndIt(): void
+    {
+        $publisher = FaultServer::nowhere()->publisher();
+        $async = pcntl_async_signals(true);
+        pcntl_signal(SIGALRM, static fn () => throw new \DomainException('the time is up'));
+        pcntl_alarm(1);
+        $start = hrtime(true);
+        try {
+            $publisher->poll(Wait::SECONDS * 1000);
+            self::fail('nothing has ended it');
+        } catch (\DomainException $e) {
+            self::assertSame('the time is up', $e->getMessage());
+            self::assertLessThan(Wait::SECONDS / 2, (hrtime(true) - $start) / 1e9, 'it waited to the end');
+        } finally {
+            pcntl_signal(SIGALRM, SIG_DFL);
+            pcntl_async_signals($async);
+        }
+    }
+
+    public function testWhatIsClosedTakesNoMore(): void
+    {
+        $publisher = FaultServer::client(FaultServer::listen())->publisher(['reports' => 'all']);
+        $publisher->publish('c', 'e', 1);
+        self::assertTrue($publisher->close());
+        try {
+            $publisher->publish('c', 'e', 2);
+            self::fail('it was taken');
+        } catch (PublisherException $e) {
+            self::assertSame(['CLOSED', 'not_sent'], [$e->getStatus(), $e->getDelivery()]);
+        }
+        self::assertSame(['delivered'], array_column($publisher->poll(null), 'delivery'));
+        self::assertSame([], $publisher->poll(null), 'nothing to wait for');
+        self::assertTrue($publisher->close());
+    }
+
+    public function testWhatDoesNotEndInTimeIsReported(): void
+    {
+        $listener = FaultServer::listen(['fault' => 'silence-after-request']);
+        $pusher = FaultServer::client($listener, ['retry' => ['mode' => 'never']]);
+        $publisher = $pusher->publisher(['connections' => 1, 'max_batch_events' => 1]);
+        $publisher->publish('c', 'e', 1);
+        $publisher->publish('c', 'e', 2);
+        self::assertFalse($publisher->close(1000));
+        self::assertEqualsCanonicalizing(['not_sent', 'unknown'], array_column($publisher->poll(), 'delivery'));
+    }
+
+    public function testItsStatisticsCanBeServed(): void
+    {
+        $publisher = FaultServer::nowhere()->publisher(['stats_format' => 'prometheus']);
+        self::assertMatchesRegularExpression('/^# TYPE \w+ \w+$/m', $publisher->stats());
+    }
+
+    public function testAnEventForAUserHasNoChannel(): void
+    {
+        $listener = FaultServer::listen();
+        $publisher = FaultServer::client($listener)->publisher();
+        $publisher->publish(null, 'e', 'x', ['user_id' => '7']);
+        self::assertTrue($publisher->close());
+        self::assertSame(['#server-to-user-7'], array_column($listener->applied(), 'channel'));
+    }
+
+    public function testEventsThatNobodyWaitsForAreSentWhenTheProgramEnds(): void
+    {
+        $listener = FaultServer::listen();
+        $url = var_export(FaultServer::url($listener), true);
+        // By its last line, by exit, by an exception, and by a fatal error; another function of the program publishes even then.
+        $ends = ['' => 0, 'exit(3);' => 3, 'throw new Exception("dead");' => 255, 'str_repeat("x", PHP_INT_MAX >> 8);' => 255];
+        foreach ($ends as $end => $code) {
+            $program = <<<PHP
+                \$publisher = Pusher::fromUrl($url)->publisher();
+                register_shutdown_function(fn () => \$publisher->publish('c', 'last', 1));
+                \$publisher->publish('c', 'e', 1);
+                $end
+                PHP;
+            $said = Wait::program($program, ['-d', 'memory_limit=64M'], [], $code);
+            self::assertStringNotContainsString('Warning', $said);
+        }
+        self::assertSame(['e', 'last', 'e', 'last', 'e', 'last', 'e', 'last'], array_column($listener->applied(), 'name'));
+    }
+
+    public function testADestructorMayPublishWhenAnExceptionEndsTheProgram(): void
+    {
+        $listener = FaultServer::listen();
+        $url = var_export(FaultServer::url($listener), true);
+        Wait::program(<<<PHP
+            \$unit = new class (Pusher::fromUrl($url)->publisher()) {
+                public function __construct(private LibPusher\Publisher \$publisher) {}
+                public function __destruct() { \$this->publisher->publish('c', 'from a destructor', 1); }
+            };
+            throw new Exception('dead');
+            PHP, expected: 255);
+        self::assertSame(['from a destructor'], array_column($listener->applied(), 'name'));
+    }
+
+    public function testATextWithANulByteIsRefused(): void
+    {
+        $publisher = FaultServer::nowhere()->publisher();
+        foreach (['channels' => ["c\0", 'e'], 'event' => ['c', "e\0"]] as $argument => [$channel, $event]) {
+            try {
+                $publisher->publish($channel, $event, 1);
+                self::fail("$argument was taken");
+            } catch (UsageException $e) {
+                $said = [$e->getStatus(), $e->getArgument(), $e->getDelivery()];
+                self::assertSame(['INVALID_ARGUMENT', $argument, 'not_sent'], $said);
+            }
+        }
+    }
+}

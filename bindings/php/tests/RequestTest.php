@@ -1,0 +1,181 @@
+<?php
+
+declare(strict_types=1);
+
+namespace LibPusher\Tests;
+
+use LibPusher\ApiErrorException;
+use LibPusher\Arguments;
+use LibPusher\NetworkException;
+use LibPusher\Request;
+use LibPusher\UsageException;
+use PHPUnit\Framework\TestCase;
+
+final class RequestTest extends TestCase
+{
+    public function testAnHttpClientOfOnesOwnSendsIt(): void
+    {
+        $listener = FaultServer::listen();
+        $request = FaultServer::client($listener)->prepare('trigger', 'c', 'e', ['n' => 1], ['socket_id' => '1.2']);
+        self::assertEquals(new \stdClass(), self::send($request));
+        self::assertEquals([['channel' => 'c', 'name' => 'e', 'data' => '{"n":1}', 'socket_id' => '1.2']], $listener->applied());
+    }
+
+    public function testEveryCallCanBePrepared(): void
+    {
+        $pusher = FaultServer::client(FaultServer::listen());
+        $calls = [
+            'trigger' => ['c', 'e', 1],
+            'triggerBatch' => [[['channel' => 'c', 'name' => 'e', 'data' => 1]]],
+            'sendToUser' => ['u', 'e', 1],
+            'terminateUserConnections' => ['u'],
+            'getChannels' => [],
+            'getChannelInfo' => ['c'],
+            'getPresenceUsers' => ['presence-c'],
+            'get' => ['/channels'],
+            'post' => ['/events', ['name' => 'e', 'channel' => 'c', 'data' => 'x']],
+        ];
+        self::assertSame(array_keys(Arguments::FUNCTIONS), array_keys($calls));
+        foreach ($calls as $call => $arguments) {
+            self::assertIsObject(self::send($pusher->prepare($call, ...$arguments)), $call);
+        }
+        $query = ['info' => 'user_count', 'filter_by_prefix' => 'presence-'];
+        self::assertSame([], self::send($pusher->prepare('getChannels', $query))->channels);
+        $this->expectExceptionMessage('call: is no method that makes a network call');
+        $pusher->prepare('authorizeChannel', 'private-c', '1.2');
+    }
+
+    /** What the README's sample says of a failure of curl. */
+    public function testCurlKnowsWhetherARequestCanHaveLeft(): void
+    {
+        $listener = FaultServer::listen(['fault' => 'rst-after-request']);
+        $cases = [
+            [FaultServer::nowhere(), 'NOT_SENT', 'not_sent'],
+            [FaultServer::client($listener), 'DELIVERY_UNKNOWN', 'unknown'],
+        ];
+        foreach ($cases as [$pusher, $status, $delivery]) {
+            try {
+                self::send($pusher->prepare('trigger', 'c', 'e', 1));
+                self::fail('it was sent');
+            } catch (NetworkException $e) {
+                self::assertSame([$status, $delivery, 'transport'], [$e->getStatus(), $e->getDelivery(), $e->getNetworkCause()]);
+            }
+        }
+    }
+
+    public function testARefusalIsToldAsTheCallWouldTellIt(): void
+    {
+        try {
+            FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->finish(429, 'slow down', ['Retry-After' => '3']);
+            self::fail('it was taken');
+        } catch (ApiErrorException $e) {
+            self::assertSame(['RATE_LIMITED', 'rejected', 3000], [$e->getStatus(), $e->getDelivery(), $e->getRetryAfterMs()]);
+            self::assertSame(['slow down', 429, true], [$e->getResponse(), $e->getHttpStatus(), $e->isRetryable()]);
+        }
+    }
+
+    public function testAFailureIsToldAsTheCallWouldTellIt(): void
+    {
+        foreach (['not_sent' => 'NOT_SENT', 'unknown' => 'DELIVERY_UNKNOWN'] as $delivery => $status) {
+            try {
+                FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->fail($delivery, 'timeout', 'the time is up');
+            } catch (NetworkException $e) {
+                self::assertSame([$status, $delivery, 'timeout'], [$e->getStatus(), $e->getDelivery(), $e->getNetworkCause()]);
+                self::assertStringContainsString('the time is up', $e->getMessage());
+            }
+        }
+        $this->expectExceptionMessage('delivery: is either not_sent or unknown');
+        FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->fail('rejected');
+    }
+
+    public function testANulByteIsRefusedInWhatIsSaidOfAnAnswer(): void
+    {
+        $request = FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1);
+        $says = [
+            ['headers', fn () => $request->finish(200, '{}', ["Date\0" => 'x'])],
+            ['headers', fn () => $request->finish(200, '{}', ['Date' => "x\0"])],
+            ['cause', fn () => $request->fail('unknown', "timeout\0")],
+            ['message', fn () => $request->fail('unknown', message: "\0")],
+        ];
+        foreach ($says as [$argument, $say]) {
+            try {
+                $say();
+                self::fail("$argument was taken");
+            } catch (UsageException $e) {
+                self::assertSame(['INVALID_ARGUMENT', $argument], [$e->getStatus(), $e->getArgument()]);
+            }
+        }
+        // None of that has ended it, which can be done once.
+        self::assertEquals(new \stdClass(), $request->finish(200, '{}'));
+        $this->expectException(UsageException::class);
+        $this->expectExceptionCode(3);
+        $request->finish(200, '{}');
+    }
+
+    public function testAnAnswerThatIsNestedWithoutEndIsNoAnswer(): void
+    {
+        $pusher = FaultServer::nowhere();
+        $nested = static fn (int $depth): string => '{"a":' . str_repeat('[', $depth) . str_repeat(']', $depth) . '}';
+        self::assertIsArray($pusher->prepare('trigger', 'c', 'e', 1)->finish(200, $nested(500))->a);
+        foreach ([['unknown', 'trigger', ['c', 'e', 1]], [null, 'getChannels', []]] as [$delivery, $call, $arguments]) {
+            try {
+                $pusher->prepare($call, ...$arguments)->finish(200, $nested(100_000));
+                self::fail('it was read');
+            } catch (NetworkException $e) {
+                self::assertSame(['BAD_RESPONSE', $delivery], [$e->getStatus(), $e->getDelivery()]);
+            }
+        }
+    }
+
+    public function testItHasWhatAnHttpClientNeeds(): void
+    {
+        $pusher = FaultServer::nowhere();
+        $request = $pusher->prepare('trigger', 'c', 'e', 'grüße');
+        self::assertSame(['POST', 'application/json'], [$request->getMethod(), $request->getHeaders()['content-type']]);
+        self::assertSame('grüße', json_decode($request->getBody())->data);
+        self::assertThat($request->getTimeoutMs(), self::logicalAnd(self::greaterThan(0), self::lessThanOrEqual(5000)));
+        $get = $pusher->prepare('getChannels', ['filter_by_prefix' => 'presence-']);
+        self::assertSame(['GET', ''], [$get->getMethod(), $get->getBody()]);
+        self::assertStringContainsString('filter_by_prefix=presence-', $get->getUrl());
+    }
+
+    public function testItOutlivesItsClient(): void
+    {
+        $request = FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1);
+        gc_collect_cycles();
+        self::assertEquals(new \stdClass(), $request->finish(200, '{}'));
+    }
+
+    /** As the README does it. */
+    private static function send(Request $request): mixed
+    {
+        $answered = [];
+        $curl = curl_init($request->getUrl());
+        curl_setopt_array($curl, [
+            CURLOPT_CUSTOMREQUEST => $request->getMethod(),
+            CURLOPT_HTTPHEADER => array_map(
+                static fn (string $name, string $value): string => "$name: $value",
+                array_keys($request->getHeaders()),
+                $request->getHeaders(),
+            ),
+            CURLOPT_RETURNTRANSFER => true,
+            CURLOPT_TIMEOUT_MS => max($request->getTimeoutMs(), 1),
+            CURLOPT_HEADERFUNCTION => static function ($curl, string $line) use (&$answered): int {
+                [$name, $value] = explode(':', $line, 2) + [1 => ''];
+                $answered[$name][] = trim($value);
+
+                return strlen($line);
+            },
+        ]);
+        if ($request->getMethod() === 'POST') {
+            curl_setopt($curl, CURLOPT_POSTFIELDS, $request->getBody());
+        }
+        $body = curl_exec($curl);
+        if ($body === false) {
+            $left = curl_getinfo($curl, CURLINFO_PRETRANSFER_TIME_T) !== 0;
+            $request->fail($left ? 'unknown' : 'not_sent', message: curl_error($curl));
+        }
+
+        return $request->finish(curl_getinfo($curl, CURLINFO_HTTP_CODE), $body, $answered);
+    }
+}

@@ -1,0 +1,11 @@
+<?php
+
+declare(strict_types=1);
+
+require __DIR__ . '/../autoload.php';
+
+spl_autoload_register(static function (string $class): void {
+    if (str_starts_with($class, 'LibPusher\\Tests\\')) {
+        require __DIR__ . '/' . substr($class, strlen('LibPusher\\Tests\\')) . '.php';
+    }
+});
