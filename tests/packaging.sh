@@ -52,7 +52,7 @@ install_stripped() {
 
 check_tree() {
   local lib=$PREFIX/$LIBDIR file dynamic
-  for file in include/pusher.h "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
+  for file in include/pusher.{h,hpp,ffi.h} "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
     "$LIBDIR"/cmake/pusher/pusher-config{,-version}.cmake; do
     [ -s "$PREFIX/$file" ] || fail "not installed: $file"
   done
@@ -96,9 +96,9 @@ consumer() {
   quiet cmake -S "$CONSUMERS/$project" -B "$build" -G "$generator" "$@"
   quiet cmake --build "$build"
   quiet ctest --test-dir "$build" --output-on-failure --no-tests=error
-  linked "$default" "$build"/pusher-{c,cpp}
+  linked "$default" "$build"/pusher-{c,cpp,hpp}
   for kind in shared static; do
-    [ ! -e "$build/$kind-c" ] || linked "$kind" "$build/$kind"-{c,cpp}
+    [ ! -e "$build/$kind-c" ] || linked "$kind" "$build/$kind"-{c,cpp,hpp}
   done
   BUILT=$build
 }
@@ -106,9 +106,9 @@ consumer() {
 # Cargo always runs, but what depends on it is linked anew only if it changed.
 nothing_is_linked_anew() {
   local before after
-  before=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp})
+  before=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
   quiet cmake --build "$BUILT"
-  after=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp})
+  after=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
   [ "$before" = "$after" ] || fail "linked anew though nothing changed: $before $after"
 }
 
@@ -147,8 +147,8 @@ pkg_config() {
   shift 2
   build=$(mktemp -d "$WORK/consumer.XXXXXX")
   PKG_CONFIG_PATH=$prefix/$LIBDIR/pkgconfig quiet make -C "$build" -f "$CONSUMERS/pkg_config/Makefile" "$@"
-  linked "$kind" "$build"/consumer-{c,cpp}
-  for program in "$build"/consumer-{c,cpp}; do
+  linked "$kind" "$build"/consumer-{c,cpp,hpp}
+  for program in "$build"/consumer-{c,cpp,hpp}; do
     LD_LIBRARY_PATH=$prefix/$LIBDIR quiet "$program"
   done
 }

@@ -1,5 +1,5 @@
-# consumers(TARGET…) adds for each of these libraries a program in C and one in C++ as tests, <library>-c and
-# <library>-cpp.
+# consumers(TARGET…) adds for each of these libraries three programs as tests: in C, in C++, and by the C++ header:
+# <library>-c, <library>-cpp and <library>-hpp.
 enable_testing()
 
 function(consumers)
@@ -12,5 +12,9 @@ function(consumers)
       target_compile_features(${program} PRIVATE c_std_99 cxx_std_11)
       add_test(NAME ${program} COMMAND ${program})
     endforeach()
+    add_executable(${name}-hpp ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/wrapper.cpp)
+    target_link_libraries(${name}-hpp PRIVATE ${library})
+    target_compile_features(${name}-hpp PRIVATE cxx_std_17)
+    add_test(NAME ${name}-hpp COMMAND ${name}-hpp)
   endforeach()
 endfunction()

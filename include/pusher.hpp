@@ -1,0 +1,1085 @@
+/**
+ * @file pusher.hpp
+ * libpusher for C++17 and newer, header only. What the calls do stands in pusher.h; here is what C++ makes of them.
+ *
+ * @code
+ * pusher::client client(pusher::config().app_id("APP_ID").key("KEY").secret("SECRET").cluster("eu"));
+ * try {
+ *   client.trigger("my-channel", "my-event", R"({"hello":"world"})");
+ *   client.trigger({"one", "another"}, "my-event", "[1,2]", pusher::options().socket_id("1234.5678"));
+ * } catch (const pusher::error &error) {
+ *   std::cerr << error.what() << '\n';
+ *   if (error.delivery() == pusher::delivery::unknown) std::cerr << "It may have been delivered.\n";
+ * }
+ * @endcode
+ *
+ * - Each call comes twice: `trigger()` returns the document, and throws pusher::error where the C function fails;
+ *   `try_trigger()` throws nothing of ours and returns a pusher::result, which holds either the document or the failure. With
+ *   `-fno-exceptions` there is only the second. (std::bad_alloc comes from both.)
+ * - Texts go in as anything that a `std::string_view` is made of. One with a NUL byte inside is refused before the call
+ *   (::PUSHER_STATUS_INVALID_ARGUMENT), because C would cut it off there. What may be left out is a `std::optional`; an empty
+ *   text is a text like any other.
+ * - Documents come out as `std::string`, and are JSON as the C functions give it.
+ * - Threads: as in C, any number may use one client or one publisher at the same time.
+ * - Life: what is made is freed by its destructor. A client, a publisher, a request and a response move and do not copy; what was
+ *   moved from answers each call with ::PUSHER_STATUS_INVALID_ARGUMENT.
+ */
+#ifndef PUSHER_HPP
+#define PUSHER_HPP
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pusher.h"
+
+/* A program may mix sources with and without exceptions: their functions have different names to the linker. */
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
+#define PUSHER_HAS_EXCEPTIONS 1
+#define PUSHER_INLINE_NAMESPACE throwing
+#include <stdexcept>
+#else
+#define PUSHER_HAS_EXCEPTIONS 0
+#define PUSHER_INLINE_NAMESPACE not_throwing
+#endif
+
+/** The C++ side of libpusher. */
+namespace pusher {
+inline namespace PUSHER_INLINE_NAMESPACE {
+
+/** What a call returns: see ::PusherStatus. */
+using status = PusherStatus;
+
+/** What happened to the events of a call: see ::PusherDelivery. `none` where there was nothing to deliver. */
+enum class delivery : std::int32_t {
+  none = 0,
+  not_sent = PUSHER_DELIVERY_NOT_SENT,
+  rejected = PUSHER_DELIVERY_REJECTED,
+  unknown = PUSHER_DELIVERY_UNKNOWN,
+  delivered = PUSHER_DELIVERY_DELIVERED,
+};
+
+/** How much something logged matters: see ::PusherLogLevel. */
+enum class log_level : std::int32_t {
+  error = PUSHER_LOG_LEVEL_ERROR,
+  warn = PUSHER_LOG_LEVEL_WARN,
+  info = PUSHER_LOG_LEVEL_INFO,
+  debug = PUSHER_LOG_LEVEL_DEBUG,
+};
+
+/** For ever, where a time to wait is wanted. */
+inline constexpr std::chrono::milliseconds forever{UINT32_MAX};
+
+/** A status's name, such as `NOT_SENT`. */
+inline std::string_view status_name(status code) noexcept { return pusher_status_name(static_cast<std::int32_t>(code)); }
+
+/** The version of the library that is loaded, such as `0.1.0`. */
+inline std::string_view version() noexcept { return pusher_version(); }
+
+/** The same as a number, to compare with #PUSHER_VERSION_NUMBER, the version of this header. */
+inline std::uint32_t version_number() noexcept { return pusher_version_number(); }
+
+/** Why a call failed. */
+class failure {
+public:
+  /** `document` is the error document; empty where there is none, as after a poll that found nothing. */
+  failure(status code, std::string document) noexcept : code_(code), document_(std::move(document)) {}
+
+  /** What the caller may do now. */
+  status code() const noexcept { return code_; }
+
+  /** What happened to the events. */
+  pusher::delivery delivery() const noexcept {
+    return static_cast<pusher::delivery>(pusher_error_delivery(document_.c_str()));
+  }
+
+  /** A sentence for people. */
+  std::string message() const {
+    const std::size_t length = pusher_error_message(document_.c_str(), nullptr, 0);
+    if (length == 0) return std::string(status_name(code_));
+    std::string text(length + 1, '\0');
+    pusher_error_message(document_.c_str(), text.data(), text.size());
+    text.resize(length);
+    return text;
+  }
+
+  /** The error document, JSON: `{"error":{"status","message",…}}`. */
+  const std::string &document() const noexcept { return document_; }
+
+private:
+  status code_;
+  std::string document_;
+};
+
+#if PUSHER_HAS_EXCEPTIONS
+/** A failure as an exception; `what()` is its message. */
+class error : public std::runtime_error {
+public:
+  explicit error(pusher::failure failed)
+      : std::runtime_error(failed.message()), failure_(std::make_shared<const pusher::failure>(std::move(failed))) {}
+
+  /** What the caller may do now. */
+  pusher::status status() const noexcept { return failure_->code(); }
+  /** What happened to the events. */
+  pusher::delivery delivery() const noexcept { return failure_->delivery(); }
+  /** The error document, JSON. */
+  const std::string &document() const noexcept { return failure_->document(); }
+
+private:
+  /* Shared, because an exception may not throw while it is copied. */
+  std::shared_ptr<const pusher::failure> failure_;
+};
+#endif
+
+/** A value, or why there is none. */
+template <typename T>
+class [[nodiscard]] result {
+public:
+  /** @name What it holds
+   *  @{ */
+  result(T value) : value_(std::move(value)) {}
+  result(pusher::failure failed) : failure_(std::move(failed)) {}
+  /** @} */
+
+  /** Whether there is a value. */
+  bool has_value() const noexcept { return value_.has_value(); }
+  /** The same. */
+  explicit operator bool() const noexcept { return has_value(); }
+
+  /** @name The value, which there has to be
+   *  @{ */
+  T &operator*() & noexcept { return *value_; }
+  const T &operator*() const & noexcept { return *value_; }
+  T &&operator*() && noexcept { return std::move(*value_); }
+  T *operator->() noexcept { return &*value_; }
+  const T *operator->() const noexcept { return &*value_; }
+  /** @} */
+
+  /** Why there is no value, which there must not be. */
+  const pusher::failure &failure() const & noexcept { return *failure_; }
+  pusher::failure &&failure() && noexcept { return std::move(*failure_); }
+
+#if PUSHER_HAS_EXCEPTIONS
+  /** @name The value, or pusher::error
+   *  @{ */
+  T value() && {
+    if (!has_value()) throw error(std::move(*this).failure());
+    return std::move(**this);
+  }
+  const T &value() const & {
+    if (!has_value()) throw error(failure());
+    return **this;
+  }
+  /** @} */
+#endif
+
+private:
+  /* One of them. */
+  std::optional<T> value_;
+  std::optional<pusher::failure> failure_;
+};
+
+/** What comes of a call that has nothing to say when it succeeds. */
+struct done {};
+
+/** A text as a JSON string: for a payload that is a plain text, say. */
+inline std::string json_string(std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string quoted;
+  quoted.reserve(text.size() + 2);
+  quoted += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (byte < 0x20) {
+      quoted += "\\u00";
+      quoted += digits[byte >> 4];
+      quoted += digits[byte & 15];
+    } else {
+      quoted += c;
+    }
+  }
+  quoted += '"';
+  return quoted;
+}
+
+/** @cond inside */
+namespace inside {
+
+/* Whether a text can't reach beyond the place of the one JSON value that it is put into: it closes no bracket of its
+ * surroundings, and adds no member. Whether it is JSON, the library says. */
+inline bool stays_in_its_place(std::string_view json) noexcept {
+  std::size_t depth = 0;
+  bool quoted = false, blank = true;
+  for (std::size_t i = 0; i < json.size(); i++) {
+    const char c = json[i];
+    if (c == '\0') return false;
+    if (quoted) {
+      if (c == '\\') i++;
+      if (c == '"') quoted = false;
+      continue;
+    }
+    if (c == '"') quoted = true;
+    if (c == '[' || c == '{') depth++;
+    if (c == ']' || c == '}') {
+      if (depth == 0) return false;
+      depth--;
+    }
+    if (depth == 0 && (c == ',' || c == ':')) return false;
+    blank = blank && (c == ' ' || c == '\t' || c == '\n' || c == '\r');
+  }
+  return !blank && !quoted && depth == 0;
+}
+
+/* A JSON object that is put together member by member. */
+class object {
+public:
+  void text(std::string_view key, std::string_view value) { member(key, json_string(value)); }
+  void number(std::string_view key, std::int64_t value) { member(key, std::to_string(value)); }
+  void boolean(std::string_view key, bool value) { member(key, value ? "true" : "false"); }
+  /* JSON of somebody else's making. What does not stay in its place is left out, and wrong() names it. */
+  void json(std::string_view key, std::string_view value) {
+    if (stays_in_its_place(value)) {
+      member(key, value);
+    } else if (!wrong_) {
+      wrong_ = key;
+    }
+  }
+  bool empty() const noexcept { return members_.empty(); }
+  std::string str() const { return '{' + members_ + '}'; }
+  const std::optional<std::string> &wrong() const noexcept { return wrong_; }
+
+private:
+  void member(std::string_view key, std::string_view value) {
+    if (!members_.empty()) members_ += ',';
+    members_ += json_string(key);
+    members_ += ':';
+    members_ += value;
+  }
+
+  std::string members_;
+  std::optional<std::string> wrong_;
+};
+
+/* As the library says it of arguments that it can't take. */
+inline failure wrong(status code, std::string_view argument, std::string_view why, bool publishes) {
+  object fields;
+  fields.text("status", status_name(code));
+  fields.text("message", std::string(argument).append(": ").append(why));
+  if (publishes) fields.text("delivery", "not_sent");
+  fields.text("argument", argument);
+  object all;
+  all.json("error", fields.str());
+  return {code, all.str()};
+}
+inline failure has_nul(std::string_view argument, bool publishes) {
+  return wrong(PUSHER_STATUS_INVALID_ARGUMENT, argument, "must not contain a NUL byte", publishes);
+}
+inline failure not_json(std::string_view argument, bool publishes) {
+  return wrong(PUSHER_STATUS_INVALID_ARGUMENT, argument, "must be one JSON value", publishes);
+}
+
+/* A text with the name that C has for it. */
+struct argument {
+  std::string_view name;
+  std::optional<std::string_view> text;
+
+  bool has_nul() const noexcept { return text && text->find('\0') != std::string_view::npos; }
+  std::size_t size() const noexcept { return text ? text->size() + 1 : 0; }
+};
+
+/* Texts as C takes them, one behind the other, each with a NUL behind it: on the stack unless they are long. */
+class texts {
+public:
+  /* Writes a pointer for each, NULL where there is no text. */
+  void copy(const argument *from, std::size_t count, const char **pointers) {
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < count; i++) size += from[i].size();
+    char *to = short_.data();
+    if (size > short_.size()) {
+      long_ = std::make_unique<char[]>(size);
+      to = long_.get();
+    }
+    for (std::size_t i = 0; i < count; i++) {
+      pointers[i] = from[i].text ? to : nullptr;
+      if (!from[i].text) continue;
+      to += from[i].text->copy(to, from[i].text->size());
+      *to++ = '\0';
+    }
+  }
+
+private:
+  std::array<char, 512> short_;
+  std::unique_ptr<char[]> long_;
+};
+
+struct free_string {
+  void operator()(char *text) const noexcept { pusher_string_free(text); }
+};
+
+/* What the library answered, which is freed here whatever happens. */
+inline result<std::string> answer(status code, char *out) {
+  const std::unique_ptr<char, free_string> owned(out);
+  std::string document = out == nullptr ? std::string() : std::string(out);
+  if (code != PUSHER_STATUS_OK) return failure(code, std::move(document));
+  return document;
+}
+
+template <typename Function, std::size_t... Index>
+status apply(const Function &function, const char *const *pointers, char **out, std::index_sequence<Index...>) {
+  static_cast<void>(pointers);
+  return function(pointers[Index]..., out);
+}
+
+/* Makes a call that writes a document, once all its texts have been looked at. */
+template <typename Function, typename... Arguments>
+result<std::string> call(bool publishes, const Function &function, const Arguments &...arguments) {
+  const std::array<argument, sizeof...(Arguments)> all{arguments...};
+  std::array<const char *, sizeof...(Arguments)> pointers{};
+  for (const argument &one : all) {
+    if (one.has_nul()) return has_nul(one.name, publishes);
+  }
+  texts copies;
+  copies.copy(all.data(), all.size(), pointers.data());
+  char *out = nullptr;
+  const status code = apply(function, pointers.data(), &out, std::index_sequence_for<Arguments...>{});
+  return answer(code, out);
+}
+
+inline result<done> without_document(result<std::string> made) {
+  if (!made) return std::move(made).failure();
+  return done{};
+}
+
+inline std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time.count(), 0, UINT32_MAX));
+}
+
+inline std::string_view view(const char *text) noexcept { return text == nullptr ? std::string_view() : std::string_view(text); }
+
+template <typename Names>
+using name_of = decltype(*std::begin(std::declval<const Names &>()));
+
+template <typename Names, typename = void>
+inline constexpr bool are_names = false;
+template <typename Names>
+inline constexpr bool are_names<Names, std::void_t<name_of<Names>>> =
+    std::is_convertible_v<name_of<Names>, std::string_view> && !std::is_convertible_v<const Names &, std::string_view>;
+
+} // namespace inside
+/** @endcond */
+
+/** A configuration, put together key by key: see pusher_new(). A JSON object or a URL does as well. */
+class config {
+public:
+  config &app_id(std::string_view value) { return text("app_id", value); }
+  config &key(std::string_view value) { return text("key", value); }
+  config &secret(std::string_view value) { return text("secret", value); }
+  config &cluster(std::string_view value) { return text("cluster", value); }
+  config &host(std::string_view value) { return text("host", value); }
+  config &port(std::uint16_t value) { return number("port", value); }
+  config &ssl(bool value) { return boolean("ssl", value); }
+  config &timeout(std::chrono::milliseconds value) { return number("timeout_ms", value.count()); }
+  config &encryption_master_key_base64(std::string_view value) { return text("encryption_master_key_base64", value); }
+
+  /** @name Any other key
+   *  @{ */
+  config &text(std::string_view name, std::string_view value) { return members_.text(name, value), *this; }
+  config &number(std::string_view name, std::int64_t value) { return members_.number(name, value), *this; }
+  config &boolean(std::string_view name, bool value) { return members_.boolean(name, value), *this; }
+  /** `value` is JSON. */
+  config &json(std::string_view name, std::string_view value) { return members_.json(name, value), *this; }
+  /** @} */
+
+private:
+  friend class client;
+  friend class publisher;
+  inside::object members_;
+};
+
+/** What options of a call and those of an event in the background have in common. */
+template <typename Options>
+class basic_options {
+public:
+  /** The connection that is left out, such as `1234.5678`. */
+  Options &socket_id(std::optional<std::string_view> id) {
+    if (id) members_.text("socket_id", *id);
+    return self();
+  }
+  /** Attributes of the channels to answer with, such as `user_count,subscription_count`. */
+  Options &info(std::string_view attributes) { return members_.text("info", attributes), self(); }
+  /** How long the call may take in all; for an event in the background, how long it may wait for room. */
+  Options &timeout(std::chrono::milliseconds time) { return members_.number("timeout_ms", time.count()), self(); }
+  /** Another option, its value in JSON. */
+  Options &json(std::string_view key, std::string_view value) { return members_.json(key, value), self(); }
+
+protected:
+  /** @cond inside */
+  inside::object members_;
+
+private:
+  friend class client;
+  friend class publisher;
+  Options &self() noexcept { return static_cast<Options &>(*this); }
+  /** @endcond */
+};
+
+/** What may be said of a call beside its arguments. */
+class options : public basic_options<options> {};
+
+/** What may be said of an event that is sent in the background. */
+class publish_options : public basic_options<publish_options> {
+public:
+  /** A newer event on the same channel with the same name and `key` takes the place of this one while it waits. */
+  publish_options &conflate(std::string_view key) { return members_.text("conflate", key), *this; }
+};
+
+/** One or several channels, as the argument of a call: a name, a list of names in braces, or a container of them. */
+class channels {
+public:
+  /** One name. */
+  template <typename Name, std::enable_if_t<std::is_convertible_v<const Name &, std::string_view>, int> = 0>
+  channels(const Name &name) : text_(std::string_view(name)) {
+    /* C might take it for a list, and no name has this character: in a list of one it is refused for what it is. */
+    if (text_.find('[') != std::string::npos) text_ = list(std::array<std::string_view, 1>{text_});
+  }
+  /** Several names. */
+  channels(std::initializer_list<std::string_view> names) : text_(list(names)) {}
+  /** The same. */
+  template <typename Names, std::enable_if_t<inside::are_names<Names>, int> = 0>
+  channels(const Names &names) : text_(list(names)) {}
+
+  /** As pusher_trigger() takes it. */
+  const std::string &str() const noexcept { return text_; }
+
+private:
+  template <typename Names>
+  static std::string list(const Names &names) {
+    std::string array = "[";
+    for (const auto &name : names) {
+      if (array.size() > 1) array += ',';
+      array += json_string(name);
+    }
+    array += ']';
+    return array;
+  }
+
+  std::string text_;
+};
+
+/** One event of a batch. */
+class event {
+public:
+  /** `data` is JSON. */
+  event(std::string_view channel, std::string_view name, std::string_view data) {
+    members_.text("channel", channel);
+    members_.text("name", name);
+    members_.json("data", data);
+  }
+  /** The connection that is left out. */
+  event &socket_id(std::optional<std::string_view> id) {
+    if (id) members_.text("socket_id", *id);
+    return *this;
+  }
+  /** Attributes of the channel to answer with. */
+  event &info(std::string_view attributes) { return members_.text("info", attributes), *this; }
+
+private:
+  friend class client;
+  inside::object members_;
+};
+
+/** A signed request, as a transport is handed it. */
+class request_ref {
+public:
+  explicit request_ref(const PusherRequest *handle) noexcept : handle_(handle) {}
+
+  /** `GET` or `POST`. */
+  std::string_view method() const noexcept { return inside::view(pusher_request_method(handle_)); }
+  std::string_view url() const noexcept { return inside::view(pusher_request_url(handle_)); }
+  /** Names and values. */
+  std::vector<std::pair<std::string_view, std::string_view>> headers() const {
+    std::vector<std::pair<std::string_view, std::string_view>> all;
+    all.reserve(pusher_request_header_count(handle_));
+    const char *name = nullptr, *value = nullptr;
+    for (std::size_t i = 0; pusher_request_header(handle_, i, &name, &value) == 1; i++) all.emplace_back(name, value);
+    return all;
+  }
+  std::string_view body() const noexcept {
+    std::size_t length = 0;
+    const std::uint8_t *bytes = pusher_request_body(handle_, &length);
+    return {reinterpret_cast<const char *>(bytes), bytes == nullptr ? 0 : length};
+  }
+  /** What is left of the call's time; nothing may be sent when it is zero. */
+  std::chrono::milliseconds timeout() const noexcept {
+    return std::chrono::milliseconds(pusher_request_timeout_ms(handle_));
+  }
+  /** The C handle, which stays its owner's. */
+  const PusherRequest *native_handle() const noexcept { return handle_; }
+
+private:
+  friend class request;
+  const PusherRequest *handle_;
+};
+
+/** What came of a request, as a transport is handed it to be filled in. */
+class response_ref {
+public:
+  explicit response_ref(PusherResponse *handle) noexcept : handle_(handle) {}
+
+  /** The server's answer: see pusher_response_set(). */
+  response_ref &set(int http_status, std::string_view body) noexcept {
+    pusher_response_set(handle_, http_status, reinterpret_cast<const std::uint8_t *>(body.data()), body.size());
+    return *this;
+  }
+  /** A header of the answer; one with a NUL in it is ignored, as is what is not UTF-8. */
+  response_ref &header(std::string_view name, std::string_view value) {
+    const std::string both[] = {std::string(name), std::string(value)};
+    if (name.find('\0') == std::string_view::npos && value.find('\0') == std::string_view::npos) {
+      pusher_response_set_header(handle_, both[0].c_str(), both[1].c_str());
+    }
+    return *this;
+  }
+  /** It failed: `what` is `not_sent` if the last byte certainly never left, else `unknown`. See pusher_response_fail(). */
+  response_ref &fail(delivery what, std::string_view cause, std::string_view message) {
+    std::string both[] = {std::string(cause), std::string(message)};
+    for (std::string &text : both) std::replace(text.begin(), text.end(), '\0', ' ');
+    pusher_response_fail(handle_, static_cast<std::int32_t>(what), both[0].c_str(), both[1].c_str());
+    return *this;
+  }
+  /** The C handle, which stays its owner's. */
+  PusherResponse *native_handle() const noexcept { return handle_; }
+
+private:
+  friend class response;
+  PusherResponse *handle_;
+};
+
+/** A request from client::prepare(). One thread at a time; it may outlive its client. */
+class request : public request_ref {
+public:
+  request(request &&other) noexcept : request_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
+  request &operator=(request &&other) noexcept {
+    handle_ = std::exchange(other.handle_, nullptr);
+    owned_ = std::move(other.owned_);
+    return *this;
+  }
+
+private:
+  friend class client;
+  struct free_request {
+    void operator()(PusherRequest *request) const noexcept { pusher_request_free(request); }
+  };
+  explicit request(PusherRequest *made) noexcept : request_ref(made), owned_(made) {}
+  std::unique_ptr<PusherRequest, free_request> owned_;
+};
+
+/** A response for client::finish(), with nothing set yet. */
+class response : public response_ref {
+public:
+  response() : response(pusher_response_new()) {}
+  response(response &&other) noexcept : response_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
+  response &operator=(response &&other) noexcept {
+    handle_ = std::exchange(other.handle_, nullptr);
+    owned_ = std::move(other.owned_);
+    return *this;
+  }
+
+private:
+  struct free_response {
+    void operator()(PusherResponse *response) const noexcept { pusher_response_free(response); }
+  };
+  explicit response(PusherResponse *made) noexcept : response_ref(made), owned_(made) {}
+  std::unique_ptr<PusherResponse, free_response> owned_;
+};
+
+/** @cond inside */
+namespace inside {
+
+template <typename Hook>
+void drop_hook(void *user_data) noexcept {
+  delete static_cast<Hook *>(user_data);
+}
+
+/* No exception may reach the library: what a log throws is lost. */
+template <typename Log>
+void call_log(void *user_data, std::int32_t level, const char *message, const char *fields) noexcept {
+#if PUSHER_HAS_EXCEPTIONS
+  try {
+#endif
+    (*static_cast<Log *>(user_data))(static_cast<log_level>(level), std::string_view(message), std::string_view(fields));
+#if PUSHER_HAS_EXCEPTIONS
+  } catch (...) {
+  }
+#endif
+}
+
+/* A transport that throws may have sent the request. */
+template <typename Send>
+void call_send(void *user_data, const PusherRequest *sent, PusherResponse *came) noexcept {
+  const request_ref request(sent);
+  response_ref response(came);
+#if PUSHER_HAS_EXCEPTIONS
+  try {
+#endif
+    (*static_cast<Send *>(user_data))(request, response);
+#if PUSHER_HAS_EXCEPTIONS
+  } catch (const std::exception &thrown) {
+    pusher_response_fail(came, PUSHER_DELIVERY_UNKNOWN, "transport", thrown.what());
+  } catch (...) {
+    pusher_response_fail(came, PUSHER_DELIVERY_UNKNOWN, "transport", "the transport threw an exception");
+  }
+#endif
+}
+
+} // namespace inside
+/** @endcond */
+
+/**
+ * A client of one Channels application: see ::Pusher.
+ *
+ * Without exceptions:
+ * @code
+ * auto client = pusher::client::make("https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID");
+ * if (!client) return 1;
+ * auto sent = client->try_trigger("my-channel", "my-event", R"({"hello":"world"})");
+ * if (!sent) std::cerr << sent.failure().message() << '\n';
+ * @endcode
+ */
+class client {
+public:
+  /** See pusher_new(): a JSON object or a URL; without one, the environment's configuration. */
+  static result<client> make(std::optional<std::string_view> configuration = std::nullopt) {
+    Pusher *handle = nullptr;
+    const auto c_new = [&](const char *text, char **out) { return pusher_new(text, &handle, out); };
+    auto made = inside::call(false, c_new, arg{"config", configuration});
+    if (!made) return std::move(made).failure();
+    return client(handle);
+  }
+  /** The same, of a configuration that was put together. */
+  static result<client> make(const config &configuration) {
+    const inside::object &members = configuration.members_;
+    if (members.wrong()) return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
+    return make(std::optional<std::string_view>(members.str()));
+  }
+
+#if PUSHER_HAS_EXCEPTIONS
+  /** @name The same, throwing pusher::error
+   *  @{ */
+  client() : client(make().value()) {}
+  explicit client(std::string_view configuration) : client(make(configuration).value()) {}
+  explicit client(const config &configuration) : client(make(configuration).value()) {}
+  /** @} */
+#endif
+
+  /** The C handle, which stays this object's. */
+  Pusher *native_handle() const noexcept { return handle_.get(); }
+
+  /** Publishes an event and waits for the answer: see pusher_trigger(). `data` is JSON. */
+  result<std::string> try_trigger(const channels &on, std::string_view event, std::string_view data,
+                                  const options &more = {}) const {
+    const auto c_trigger = [this](auto... texts) { return pusher_trigger(native_handle(), texts...); };
+    return call(true, more, c_trigger, arg{"channels", on.str()}, arg{"event", event}, arg{"data", data});
+  }
+
+  /** Publishes several events in one request: see pusher_trigger_batch(). */
+  result<std::string> try_trigger_batch(const std::vector<event> &events, const options &more = {}) const {
+    std::string array = "[";
+    for (std::size_t i = 0; i < events.size(); i++) {
+      const inside::object &members = events[i].members_;
+      if (members.wrong()) {
+        return inside::not_json("events[" + std::to_string(i) + "]." + *members.wrong(), true);
+      }
+      if (i > 0) array += ',';
+      array += members.str();
+    }
+    array += ']';
+    return try_trigger_batch(array, more);
+  }
+  /** The same, of a JSON array. */
+  result<std::string> try_trigger_batch(std::string_view events, const options &more = {}) const {
+    const auto c_trigger_batch = [this](auto... texts) { return pusher_trigger_batch(native_handle(), texts...); };
+    return call(true, more, c_trigger_batch, arg{"events", events});
+  }
+
+  /** Publishes an event to a user: see pusher_send_to_user(). */
+  result<std::string> try_send_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                                       const options &more = {}) const {
+    const auto c_send_to_user = [this](auto... texts) { return pusher_send_to_user(native_handle(), texts...); };
+    return call(true, more, c_send_to_user, arg{"user_id", user_id}, arg{"event", event}, arg{"data", data});
+  }
+
+  /** Ends a user's connections: see pusher_terminate_user_connections(). */
+  result<std::string> try_terminate_user_connections(std::string_view user_id, const options &more = {}) const {
+    const auto c_terminate = [this](auto... texts) { return pusher_terminate_user_connections(native_handle(), texts...); };
+    return call(true, more, c_terminate, arg{"user_id", user_id});
+  }
+
+  /** Asks for the occupied channels: see pusher_channels_info(). */
+  result<std::string> try_channels_info(std::optional<std::string_view> prefix_filter = std::nullopt,
+                                        std::optional<std::string_view> attributes = std::nullopt,
+                                        const options &more = {}) const {
+    const auto c_channels_info = [this](auto... texts) { return pusher_channels_info(native_handle(), texts...); };
+    return call(false, more, c_channels_info, arg{"prefix_filter", prefix_filter}, arg{"attributes", attributes});
+  }
+
+  /** Asks for the state of a channel: see pusher_channel_info(). */
+  result<std::string> try_channel_info(std::string_view channel, std::optional<std::string_view> attributes = std::nullopt,
+                                       const options &more = {}) const {
+    const auto c_channel_info = [this](auto... texts) { return pusher_channel_info(native_handle(), texts...); };
+    return call(false, more, c_channel_info, arg{"channel", channel}, arg{"attributes", attributes});
+  }
+
+  /** Asks for the users on a presence channel: see pusher_users_info(). */
+  result<std::string> try_users_info(std::string_view channel, const options &more = {}) const {
+    const auto c_users_info = [this](auto... texts) { return pusher_users_info(native_handle(), texts...); };
+    return call(false, more, c_users_info, arg{"channel", channel});
+  }
+
+  /** Asks any path: see pusher_get(). `params` is a JSON object. */
+  result<std::string> try_get(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                              const options &more = {}) const {
+    const auto c_get = [this](auto... texts) { return pusher_get(native_handle(), texts...); };
+    return call(false, more, c_get, arg{"path", path}, arg{"params", params});
+  }
+
+  /** Posts to any path: see pusher_post(). `params` is a JSON object, `body` JSON. */
+  result<std::string> try_post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                               std::optional<std::string_view> body = std::nullopt, const options &more = {}) const {
+    const auto c_post = [this](auto... texts) { return pusher_post(native_handle(), texts...); };
+    return call(true, more, c_post, arg{"path", path}, arg{"params", params}, arg{"body", body});
+  }
+
+  /** Authorizes a subscription: see pusher_authenticate(). `channel_data` is JSON. */
+  result<std::string> try_authenticate(std::string_view channel, std::string_view socket_id,
+                                       std::optional<std::string_view> channel_data = std::nullopt) const {
+    const auto c_authenticate = [this](auto... texts) { return pusher_authenticate(native_handle(), texts...); };
+    return inside::call(false, c_authenticate, arg{"channel", channel}, arg{"socket_id", socket_id},
+                        arg{"channel_data", channel_data});
+  }
+
+  /** Signs a user in: see pusher_authenticate_user(). `user_data` is a JSON object. */
+  result<std::string> try_authenticate_user(std::string_view socket_id, std::string_view user_data) const {
+    const auto c_authenticate_user = [this](auto... texts) { return pusher_authenticate_user(native_handle(), texts...); };
+    return inside::call(false, c_authenticate_user, arg{"socket_id", socket_id},
+                        arg{"user_data", user_data});
+  }
+
+  /**
+   * Tells whether a webhook is authentic: see pusher_validate_webhook(). `key` and `signature` are the values of its headers, if
+   * it has them; `body` is the body as it came, whatever bytes it has.
+   */
+  result<std::string> try_validate_webhook(std::optional<std::string_view> key, std::optional<std::string_view> signature,
+                                           std::string_view body) const {
+    const auto c_validate_webhook = [this, body](const char *k, const char *s, char **out) {
+      const auto *bytes = reinterpret_cast<const std::uint8_t *>(body.data());
+      return pusher_validate_webhook(native_handle(), k, s, bytes, body.size(), out);
+    };
+    return inside::call(false, c_validate_webhook, arg{"key", key}, arg{"signature", signature});
+  }
+
+  /**
+   * Signs a call without sending it: see pusher_prepare(). `arguments` are the texts of the C function `pusher_` + `call`, and
+   * `std::nullopt` where one is omitted.
+   */
+  result<request> try_prepare(std::string_view call, const std::vector<std::optional<std::string_view>> &arguments) const {
+    const std::string name(call);
+    if (name.find('\0') != std::string::npos) return inside::has_nul("call", false);
+    std::vector<inside::argument> all;
+    for (const auto &text : arguments) {
+      all.push_back({"arguments", text});
+      if (!all.back().has_nul()) continue;
+      const std::string where = "arguments[" + std::to_string(all.size() - 1) + ']';
+      return inside::has_nul(where, false);
+    }
+    std::vector<const char *> pointers(all.size());
+    inside::texts copies;
+    copies.copy(all.data(), all.size(), pointers.data());
+    PusherRequest *handle = nullptr;
+    char *out = nullptr;
+    const status code = pusher_prepare(native_handle(), name.c_str(), pointers.data(), pointers.size(), &handle, &out);
+    request prepared(handle);
+    auto made = inside::answer(code, out);
+    if (!made) return std::move(made).failure();
+    return prepared;
+  }
+
+  /** Tells what came of a request, as the call itself would have: see pusher_finish(). */
+  result<std::string> try_finish(request &finished, const response_ref &came) const {
+    char *out = nullptr;
+    const status code = pusher_finish(native_handle(), finished.owned_.get(), came.native_handle(), &out);
+    return inside::answer(code, out);
+  }
+
+  /**
+   * Has `log` told what the client does, as `log(pusher::log_level, std::string_view message, std::string_view fields)`: see
+   * pusher_set_log(). Once, before the first call. It is called by several threads at once if the client is; what it throws is
+   * lost; it is destroyed with the client.
+   */
+  template <typename Log>
+  result<done> try_set_log(Log log) {
+    static_assert(std::is_invocable_v<Log &, log_level, std::string_view, std::string_view>, "log(level, message, fields)");
+    auto owned = std::make_unique<Log>(std::move(log));
+    char *out = nullptr;
+    /* From here on it is the library's, also if that does not take it. */
+    const status code = pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_hook<Log>, &out);
+    return inside::without_document(inside::answer(code, out));
+  }
+
+  /**
+   * Has `send` send the requests, as `send(const pusher::request_ref &, pusher::response_ref &)`: see pusher_set_transport(), and
+   * ::PusherSendFn for what it has to keep to. Once, before the first call. It is called by several threads at once if the client
+   * is; if it throws, the request counts as one that may have been sent; it is destroyed with the client.
+   */
+  template <typename Send>
+  result<done> try_set_transport(Send send) {
+    static_assert(std::is_invocable_v<Send &, const request_ref &, response_ref &>, "send(request, response)");
+    auto owned = std::make_unique<Send>(std::move(send));
+    char *out = nullptr;
+    const status code =
+        pusher_set_transport(native_handle(), inside::call_send<Send>, owned.release(), inside::drop_hook<Send>, &out);
+    return inside::without_document(inside::answer(code, out));
+  }
+
+#if PUSHER_HAS_EXCEPTIONS
+  /** @name The same, throwing pusher::error
+   *  @{ */
+  std::string trigger(const channels &on, std::string_view event, std::string_view data, const options &more = {}) const {
+    return try_trigger(on, event, data, more).value();
+  }
+  std::string trigger_batch(const std::vector<event> &events, const options &more = {}) const {
+    return try_trigger_batch(events, more).value();
+  }
+  std::string trigger_batch(std::string_view events, const options &more = {}) const {
+    return try_trigger_batch(events, more).value();
+  }
+  std::string send_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                           const options &more = {}) const {
+    return try_send_to_user(user_id, event, data, more).value();
+  }
+  std::string terminate_user_connections(std::string_view user_id, const options &more = {}) const {
+    return try_terminate_user_connections(user_id, more).value();
+  }
+  std::string channels_info(std::optional<std::string_view> prefix_filter = std::nullopt,
+                            std::optional<std::string_view> attributes = std::nullopt, const options &more = {}) const {
+    return try_channels_info(prefix_filter, attributes, more).value();
+  }
+  std::string channel_info(std::string_view channel, std::optional<std::string_view> attributes = std::nullopt,
+                           const options &more = {}) const {
+    return try_channel_info(channel, attributes, more).value();
+  }
+  std::string users_info(std::string_view channel, const options &more = {}) const {
+    return try_users_info(channel, more).value();
+  }
+  std::string get(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                  const options &more = {}) const {
+    return try_get(path, params, more).value();
+  }
+  std::string post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                   std::optional<std::string_view> body = std::nullopt, const options &more = {}) const {
+    return try_post(path, params, body, more).value();
+  }
+  std::string authenticate(std::string_view channel, std::string_view socket_id,
+                           std::optional<std::string_view> channel_data = std::nullopt) const {
+    return try_authenticate(channel, socket_id, channel_data).value();
+  }
+  std::string authenticate_user(std::string_view socket_id, std::string_view user_data) const {
+    return try_authenticate_user(socket_id, user_data).value();
+  }
+  std::string validate_webhook(std::optional<std::string_view> key, std::optional<std::string_view> signature,
+                               std::string_view body) const {
+    return try_validate_webhook(key, signature, body).value();
+  }
+  request prepare(std::string_view call, const std::vector<std::optional<std::string_view>> &arguments) const {
+    return try_prepare(call, arguments).value();
+  }
+  std::string finish(request &finished, const response_ref &came) const { return try_finish(finished, came).value(); }
+  template <typename Log>
+  void set_log(Log log) {
+    try_set_log(std::move(log)).value();
+  }
+  template <typename Send>
+  void set_transport(Send send) {
+    try_set_transport(std::move(send)).value();
+  }
+  /** @} */
+#endif
+
+private:
+  struct free_client {
+    void operator()(Pusher *handle) const noexcept { pusher_free(handle); }
+  };
+  explicit client(Pusher *handle) noexcept : handle_(handle) {}
+
+  using arg = inside::argument;
+
+  /* A call whose last text is its options. */
+  template <typename Function, typename... Arguments>
+  static result<std::string> call(bool publishes, const options &more, const Function &function, const Arguments &...arguments) {
+    const inside::object &members = more.members_;
+    if (members.wrong()) return inside::not_json("options." + *members.wrong(), publishes);
+    if (members.empty()) return inside::call(publishes, function, arguments..., arg{"options", std::nullopt});
+    const std::string text = members.str();
+    return inside::call(publishes, function, arguments..., arg{"options", text});
+  }
+
+  std::unique_ptr<Pusher, free_client> handle_;
+};
+
+
+/**
+ * A queue of events that are sent in the background: see pusher_publisher_new(). Its destructor waits at most a second for what
+ * has not ended: close() it before.
+ *
+ * @code
+ * pusher::publisher publisher(client, R"({"connections":4})");
+ * for (int i = 0; i < 1000; i++) publisher.publish("my-channel", "count", std::to_string(i));
+ * if (!publisher.close(std::chrono::seconds(10))) std::cerr << "Not all has ended in time.\n";
+ * while (const auto reports = publisher.poll(std::chrono::seconds(0))) std::cerr << *reports << '\n';
+ * @endcode
+ */
+class publisher {
+public:
+  /** See pusher_publisher_new(): `configuration` is a JSON object. The client may go before the publisher. */
+  static result<publisher> make(const client &of, std::optional<std::string_view> configuration = std::nullopt) {
+    PusherPublisher *handle = nullptr;
+    const auto c_new = [&](const char *text, char **out) { return pusher_publisher_new(of.native_handle(), text, &handle, out); };
+    auto made = inside::call(false, c_new, inside::argument{"config", configuration});
+    if (!made) return std::move(made).failure();
+    return publisher(handle);
+  }
+  /** The same, of a configuration that was put together. */
+  static result<publisher> make(const client &of, const config &configuration) {
+    const inside::object &members = configuration.members_;
+    if (members.wrong()) return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
+    return make(of, std::optional<std::string_view>(members.str()));
+  }
+
+#if PUSHER_HAS_EXCEPTIONS
+  /** @name The same, throwing pusher::error
+   *  @{ */
+  explicit publisher(const client &of) : publisher(make(of).value()) {}
+  publisher(const client &of, std::string_view configuration) : publisher(make(of, configuration).value()) {}
+  publisher(const client &of, const config &configuration) : publisher(make(of, configuration).value()) {}
+  /** @} */
+#endif
+
+  /** The C handle, which stays this object's. */
+  PusherPublisher *native_handle() const noexcept { return handle_.get(); }
+
+  /** Queues an event and says its id, by which reports name it: see pusher_publisher_publish(). `data` is JSON. */
+  result<std::uint64_t> try_publish(const channels &on, std::string_view event, std::string_view data,
+                                    const publish_options &more = {}) {
+    return queue(on.str(), event, data, more.members_);
+  }
+
+  /** Queues an event for a user. */
+  result<std::uint64_t> try_publish_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                                            const publish_options &more = {}) {
+    inside::object members = more.members_;
+    members.text("user_id", user_id);
+    return queue(std::nullopt, event, data, members);
+  }
+
+  /** The next reports, `{"reports":[…]}`; it fails with ::PUSHER_STATUS_TIMED_OUT if there are none in that time. */
+  result<std::string> try_poll(std::chrono::milliseconds timeout) {
+    char *out = nullptr;
+    const status code = pusher_publisher_poll(native_handle(), inside::milliseconds(timeout), &out);
+    return inside::answer(code, out);
+  }
+
+  /** Waits until every event has ended: see pusher_publisher_flush(). */
+  result<done> try_flush(std::chrono::milliseconds timeout) {
+    char *out = nullptr;
+    const status code = pusher_publisher_flush(native_handle(), inside::milliseconds(timeout), &out);
+    return inside::without_document(inside::answer(code, out));
+  }
+
+  /** Takes no more events, and ends those that it has: see pusher_publisher_close(). */
+  result<done> try_close(std::chrono::milliseconds timeout) {
+    char *out = nullptr;
+    const status code = pusher_publisher_close(native_handle(), inside::milliseconds(timeout), &out);
+    return inside::without_document(inside::answer(code, out));
+  }
+
+  /** Counts and times: see pusher_publisher_stats(). */
+  result<std::string> try_stats() const {
+    char *out = nullptr;
+    const status code = pusher_publisher_stats(native_handle(), &out);
+    return inside::answer(code, out);
+  }
+
+#if PUSHER_HAS_EXCEPTIONS
+  /** @name The same, throwing pusher::error
+   *  @{ */
+  std::uint64_t publish(const channels &on, std::string_view event, std::string_view data, const publish_options &more = {}) {
+    return try_publish(on, event, data, more).value();
+  }
+  std::uint64_t publish_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                                const publish_options &more = {}) {
+    return try_publish_to_user(user_id, event, data, more).value();
+  }
+  /** Nothing where there are no reports in that time. */
+  [[nodiscard]] std::optional<std::string> poll(std::chrono::milliseconds timeout) {
+    auto polled = try_poll(timeout);
+    if (!polled && polled.failure().code() == PUSHER_STATUS_TIMED_OUT) return std::nullopt;
+    return std::move(polled).value();
+  }
+  /** Whether every event has ended in that time. */
+  [[nodiscard]] bool flush(std::chrono::milliseconds timeout) { return in_time(try_flush(timeout)); }
+  /** Whether every event had ended in that time; what had not is `not_sent` or `unknown`. */
+  [[nodiscard]] bool close(std::chrono::milliseconds timeout) { return in_time(try_close(timeout)); }
+  std::string stats() const { return try_stats().value(); }
+  /** @} */
+#endif
+
+private:
+  struct free_publisher {
+    void operator()(PusherPublisher *handle) const noexcept { pusher_publisher_free(handle); }
+  };
+  explicit publisher(PusherPublisher *handle) noexcept : handle_(handle) {}
+
+  result<std::uint64_t> queue(std::optional<std::string_view> on, std::string_view event, std::string_view data,
+                              const inside::object &more) {
+    using arg = inside::argument;
+    if (more.wrong()) return inside::not_json("options." + *more.wrong(), true);
+    std::uint64_t id = 0;
+    const auto c_publish = [&](auto name, auto what, auto payload, auto options, char **out) {
+      return pusher_publisher_publish(native_handle(), name, what, payload, options, &id, out);
+    };
+    const std::string text = more.empty() ? std::string() : more.str();
+    const auto options = more.empty() ? std::nullopt : std::optional<std::string_view>(text);
+    auto made = inside::call(true, c_publish, arg{"channels", on}, arg{"event", event}, arg{"data", data},
+                             arg{"options", options});
+    if (!made) return std::move(made).failure();
+    return id;
+  }
+
+#if PUSHER_HAS_EXCEPTIONS
+  static bool in_time(const result<done> &ended) {
+    if (!ended && ended.failure().code() == PUSHER_STATUS_TIMED_OUT) return false;
+    ended.value();
+    return true;
+  }
+#endif
+
+  std::unique_ptr<PusherPublisher, free_publisher> handle_;
+};
+
+} // namespace PUSHER_INLINE_NAMESPACE
+} // namespace pusher
+
+#endif // PUSHER_HPP

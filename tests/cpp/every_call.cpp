@@ -1,0 +1,122 @@
+// Uses all of pusher.hpp once, to be compiled under every standard, with the strictest warnings, with exceptions and without.
+// Included twice: once has to do.
+#include <pusher.hpp>
+#include <pusher.hpp>
+
+#include <cstdio>
+
+namespace {
+
+struct silent_transport {
+  void operator()(const pusher::request_ref &request, pusher::response_ref &response) const {
+    if (request.timeout() > std::chrono::milliseconds(0)) response.set(200, "{}").header("content-length", "2");
+  }
+};
+struct silent_log {
+  void operator()(pusher::log_level, std::string_view, std::string_view) const {}
+};
+
+// Every call that throws nothing. How many of them succeed.
+int without_exceptions(pusher::client &client) {
+  int succeeded = 0;
+  const auto count = [&succeeded](const auto &result) { succeeded += result ? 1 : 0; };
+  const auto more = pusher::options().socket_id("1.2").info("subscription_count").timeout(std::chrono::seconds(1)).json("info2", "1");
+  count(client.try_set_log(silent_log()));
+  count(client.try_set_transport(silent_transport()));
+  count(client.try_trigger("c", "e", "1"));
+  count(client.try_trigger({"c", "d"}, "e", "1", more));
+  count(client.try_trigger(std::vector<std::string>{"c", "d"}, "e", "1"));
+  count(client.try_trigger_batch({{"c", "e", "1"}, pusher::event("c", "e", "2").socket_id("1.2").info("subscription_count")}));
+  count(client.try_trigger_batch(R"([{"channel":"c","name":"e","data":1}])"));
+  count(client.try_send_to_user("u", "e", "1"));
+  count(client.try_terminate_user_connections("u"));
+  count(client.try_channels_info());
+  count(client.try_channels_info("presence-", "user_count"));
+  count(client.try_channel_info("c", "subscription_count"));
+  count(client.try_users_info("presence-c"));
+  count(client.try_get("/channels", R"({"limit":1})"));
+  count(client.try_post("/events", std::nullopt, "{}"));
+  count(client.try_authenticate("presence-c", "1.2", R"({"user_id":"u"})"));
+  count(client.try_authenticate_user("1.2", R"({"id":"u"})"));
+  count(client.try_validate_webhook(std::nullopt, std::nullopt, "{}"));
+
+  auto prepared = client.try_prepare("trigger", {"c", "e", "1", std::nullopt});
+  pusher::response response;
+  response.set(200, "{}").header("date", "now").fail(pusher::delivery::unknown, "reset", "cut");
+  if (prepared) {
+    std::size_t size = prepared->method().size() + prepared->url().size() + prepared->headers().size() + prepared->body().size();
+    succeeded += size > 0 && prepared->timeout() > std::chrono::milliseconds(0) ? 1 : 0;
+    count(client.try_finish(*prepared, response));
+  }
+
+  auto publisher = pusher::publisher::make(client, pusher::config().boolean("hooks_on_threads", true));
+  if (publisher) {
+    count(publisher->try_publish({"c"}, "e", "1", pusher::publish_options().conflate("k")));
+    count(publisher->try_publish_to_user("u", "e", "1"));
+    count(publisher->try_flush(std::chrono::seconds(1)));
+    count(publisher->try_close(pusher::forever));
+    count(publisher->try_poll(std::chrono::milliseconds(0)));
+    count(publisher->try_stats());
+  }
+  return succeeded;
+}
+
+#if PUSHER_HAS_EXCEPTIONS
+// The same, by the calls that throw.
+int with_exceptions() {
+  try {
+    pusher::client client(pusher::config()
+                              .app_id("1")
+                              .key("k")
+                              .secret("s")
+                              .cluster("eu")
+                              .host("127.0.0.1")
+                              .port(1)
+                              .ssl(false)
+                              .timeout(std::chrono::seconds(1))
+                              .text("log_level", "debug")
+                              .number("idle_timeout_ms", 1000)
+                              .boolean("clock_correction", false)
+                              .json("retry", R"({"mode":"never"})"));
+    client.set_log(silent_log());
+    client.set_transport(silent_transport());
+    client.trigger("c", "e", "1");
+    client.trigger_batch({{"c", "e", "1"}});
+    client.trigger_batch(R"([{"channel":"c","name":"e","data":1}])");
+    client.send_to_user("u", "e", "1");
+    client.terminate_user_connections("u");
+    client.channels_info();
+    client.channel_info("c");
+    client.users_info("presence-c");
+    client.get("/channels");
+    client.post("/events");
+    client.authenticate("private-c", "1.2");
+    client.authenticate_user("1.2", R"({"id":"u"})");
+    pusher::request request = client.prepare("trigger", {"c", "e", "1"});
+    client.finish(request, pusher::response().set(200, "{}"));
+    pusher::publisher publisher(client, R"({"hooks_on_threads":true})");
+    publisher.publish("c", "e", "1");
+    publisher.publish_to_user("u", "e", "1");
+    if (!publisher.flush(std::chrono::seconds(10)) || !publisher.close(std::chrono::seconds(10))) return 0;
+    if (publisher.poll(std::chrono::milliseconds(0)) || publisher.stats().empty()) return 0;
+    client.validate_webhook("k", "signature", "{}");
+  } catch (const pusher::error &error) {
+    // The last one of them.
+    return error.status() == PUSHER_STATUS_WEBHOOK_INVALID && error.delivery() == pusher::delivery::none && !error.document().empty();
+  }
+  return 0;
+}
+#else
+int with_exceptions() { return 1; }
+#endif
+
+}  // namespace
+
+int main() {
+  auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
+  if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
+  const int succeeded = without_exceptions(*client);
+  const bool all = succeeded == 22 && with_exceptions() == 1;
+  std::printf("%d calls succeeded\n", succeeded);
+  return all ? 0 : 1;
+}

@@ -1,0 +1,17 @@
+-- pusher.ffi.h, read by LuaJIT as it stands: the library is called through it.
+local ffi = require("ffi")
+local file = assert(io.open(arg[1]))
+ffi.cdef(file:read("*a"))
+file:close()
+local pusher = ffi.load(arg[2])
+assert(pusher.pusher_version_number() == ffi.C.PUSHER_VERSION_NUMBER)
+
+local client, out = ffi.new("Pusher *[1]"), ffi.new("char *[1]")
+local status = pusher.pusher_new("http://key:secret@127.0.0.1:1/apps/1", client, out)
+assert(status == ffi.C.PUSHER_STATUS_OK and out[0] == nil)
+status = pusher.pusher_trigger(client[0], "c", "e", "{}", nil, out)
+assert(status == ffi.C.PUSHER_STATUS_NOT_SENT)
+assert(pusher.pusher_error_delivery(out[0]) == ffi.C.PUSHER_DELIVERY_NOT_SENT)
+assert(ffi.string(out[0]):find(ffi.string(pusher.pusher_status_name(status)), 1, true))
+pusher.pusher_string_free(out[0])
+pusher.pusher_free(client[0])
