@@ -1,0 +1,67 @@
+/*
+ * What Go calls instead of pusher.h. Crossing from Go to C costs as much as half a signature, so each call crosses once: its texts go
+ * in as one buffer of Go's, and its document comes back in another one, if it fits.
+ */
+#ifndef PUSHER_GO_BRIDGE_H
+#define PUSHER_GO_BRIDGE_H
+
+#include <pusher.h>
+
+/* The calls that a client makes; those before BRIDGE_AUTHENTICATE use the network. */
+enum {
+  BRIDGE_TRIGGER,
+  BRIDGE_TRIGGER_BATCH,
+  BRIDGE_SEND_TO_USER,
+  BRIDGE_TERMINATE_USER_CONNECTIONS,
+  BRIDGE_CHANNELS_INFO,
+  BRIDGE_CHANNEL_INFO,
+  BRIDGE_USERS_INFO,
+  BRIDGE_GET,
+  BRIDGE_POST,
+  BRIDGE_AUTHENTICATE,
+  BRIDGE_AUTHENTICATE_USER,
+  BRIDGE_VALIDATE_WEBHOOK
+};
+
+/* And those of a publisher. */
+enum { BRIDGE_PUBLISH, BRIDGE_POLL, BRIDGE_FLUSH, BRIDGE_CLOSE, BRIDGE_STATS };
+
+/* A call's texts: where each begins in `base`, ended by a NUL; -1 for NULL. By value, since Go can't keep pointers for C. */
+typedef struct {
+  int64_t at[4];
+} BridgeTexts;
+
+/* Where the document goes. */
+typedef struct {
+  int32_t status;
+  size_t length; /* of the document */
+  char *text;    /* the document, where Go's buffer is too small for it: to be freed. Else NULL. */
+} BridgeAnswer;
+
+typedef struct {
+  BridgeAnswer answer;
+  void *handle; /* NULL on failure */
+} BridgeMade;
+
+typedef struct {
+  BridgeAnswer answer;
+  uint64_t id; /* of an event that was published */
+} BridgePublished;
+
+BridgeMade bridge_new(const char *config, char *buffer, size_t size);
+
+/* `body_len` is of the third text of BRIDGE_VALIDATE_WEBHOOK. */
+BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len, char *buffer, size_t size);
+
+/* Prepares one of the calls that use the network. */
+BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer, size_t size);
+BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer, size_t size);
+
+BridgeMade bridge_publisher_new(const Pusher *client, const char *config, char *buffer, size_t size);
+BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer, size_t size);
+BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
+
+/* Sets a log that ends in Go's libpusherGoLog, which is told `log`, a cgo.Handle. */
+int32_t bridge_set_log(Pusher *client, uintptr_t log);
+
+#endif

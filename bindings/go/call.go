@@ -1,0 +1,455 @@
+package pusher
+
+// #cgo pkg-config: pusher
+// #include "bridge.h"
+import "C"
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// operation is a function of the library, and whether it delivers anything: a refusal then says "not_sent".
+type operation struct {
+	code    C.int32_t
+	effects bool
+}
+
+var (
+	opTrigger      = operation{C.BRIDGE_TRIGGER, true}
+	opTriggerBatch = operation{C.BRIDGE_TRIGGER_BATCH, true}
+	opSendToUser   = operation{C.BRIDGE_SEND_TO_USER, true}
+	opTerminate    = operation{C.BRIDGE_TERMINATE_USER_CONNECTIONS, true}
+	opChannels     = operation{C.BRIDGE_CHANNELS_INFO, false}
+	opChannel      = operation{C.BRIDGE_CHANNEL_INFO, false}
+	opUsers        = operation{C.BRIDGE_USERS_INFO, false}
+	opGet          = operation{C.BRIDGE_GET, false}
+	opPost         = operation{C.BRIDGE_POST, true}
+	opAuthorize    = operation{C.BRIDGE_AUTHENTICATE, false}
+	opAuthenticate = operation{C.BRIDGE_AUTHENTICATE_USER, false}
+	opWebhook      = operation{C.BRIDGE_VALIDATE_WEBHOOK, false}
+	opPublish      = operation{C.BRIDGE_PUBLISH, true}
+	opNone         = operation{}
+)
+
+// frame carries one call: its texts on the way in, its document on the way out. Both are Go's memory, lent for the time of the call.
+type frame struct {
+	op     operation
+	texts  []byte
+	at     C.BridgeTexts
+	count  int
+	failed *Error // the first text that can't be handed on
+	answer []byte
+}
+
+const (
+	answerSize  = 1024     // most documents fit
+	largestKept = 64 << 10 // of texts: a huge payload must not stay in the pool
+)
+
+var frames = sync.Pool{New: func() any { return &frame{answer: make([]byte, answerSize)} }}
+
+func newFrame(op operation) *frame {
+	f := frames.Get().(*frame)
+	f.op, f.texts, f.count, f.failed = op, f.texts[:0], 0, nil
+	for i := range f.at.at {
+		f.at.at[i] = -1 // NULL
+	}
+	return f
+}
+
+func (f *frame) free() {
+	if cap(f.texts) <= largestKept {
+		frames.Put(f)
+	}
+}
+
+// delivery is what to say of it before anything was sent.
+func (f *frame) delivery() Delivery {
+	if f.op.effects {
+		return DeliveryNotSent
+	}
+	return DeliveryNone
+}
+
+func (f *frame) refuse(argument, message string, wrapped error) {
+	if f.failed == nil {
+		said := failure{Message: argument + ": " + message, Delivery: f.delivery().String(), Argument: argument}
+		f.failed = refusal(StatusInvalidArgument, said, wrapped)
+	}
+}
+
+// null leaves out the next text.
+func (f *frame) null() { f.count++ }
+
+func (f *frame) begin() {
+	f.at.at[f.count] = C.int64_t(len(f.texts))
+	f.count++
+}
+
+// end closes the text that began last. C would read it only as far as a NUL, so one within it is refused.
+func (f *frame) end(argument string) {
+	if bytes.IndexByte(f.texts[f.at.at[f.count-1]:], 0) >= 0 {
+		f.refuse(argument, "has a NUL byte", nil)
+	}
+	f.texts = append(f.texts, 0)
+}
+
+func (f *frame) text(argument, value string) {
+	f.begin()
+	f.texts = append(f.texts, value...)
+	f.end(argument)
+}
+
+// optional is a text, or none where there is nothing in it.
+func (f *frame) optional(argument string, value *string) {
+	if value == nil {
+		f.null()
+		return
+	}
+	f.text(argument, *value)
+}
+
+// body is bytes whose length goes along: NULs are bytes like any other.
+func (f *frame) body(value []byte) {
+	f.begin()
+	f.texts = append(f.texts, value...)
+	f.texts = append(f.texts, 0)
+}
+
+// json is a value as JSON.
+func (f *frame) json(argument string, value any) {
+	f.begin()
+	f.encode(argument, value)
+	f.end(argument)
+}
+
+// channels is one name as it is, or a JSON array of several.
+func (f *frame) channels(names []string) {
+	f.begin()
+	defer f.end("channels")
+	// A text that begins like a JSON array would be taken for one: a name that somebody made up must not become several.
+	if len(names) == 1 && !strings.HasPrefix(strings.TrimLeft(names[0], " \t\r\n"), "[") {
+		f.texts = append(f.texts, names[0]...)
+		return
+	}
+	f.texts = append(f.texts, '[')
+	for index, name := range names {
+		if index > 0 {
+			f.texts = append(f.texts, ',')
+		}
+		f.texts = appendQuoted(f.texts, name)
+	}
+	f.texts = append(f.texts, ']')
+}
+
+// encode appends a value as JSON. A []byte counts as text, as in Pusher's own SDK; a json.RawMessage goes as it is, byte for byte.
+func (f *frame) encode(argument string, value any) {
+	switch value := value.(type) {
+	case string:
+		f.texts = appendQuoted(f.texts, value)
+	case []byte:
+		f.texts = appendQuoted(f.texts, value)
+	case json.RawMessage:
+		if value == nil {
+			value = json.RawMessage("null")
+		}
+		f.texts = append(f.texts, value...)
+	default:
+		// Not json.Marshal, which writes < > & as six bytes each: they would count against the limit of a payload.
+		encoder := json.NewEncoder(f)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(value); err != nil {
+			f.refuse(argument, "can't be written as JSON: "+err.Error(), err)
+			return
+		}
+		f.texts = bytes.TrimSuffix(f.texts, []byte("\n"))
+	}
+}
+
+// Write makes a frame what encode writes to.
+func (f *frame) Write(text []byte) (int, error) {
+	f.texts = append(f.texts, text...)
+	return len(text), nil
+}
+
+// member appends a member of a JSON object that was begun with "{".
+func (f *frame) member(argument, name string, value any) {
+	if last := f.texts[len(f.texts)-1]; last != '{' {
+		f.texts = append(f.texts, ',')
+	}
+	f.texts = appendQuoted(f.texts, name)
+	f.texts = append(f.texts, ':')
+	f.encode(argument, value)
+}
+
+// appendQuoted appends a text as a JSON string. What is not UTF-8 stays so, and the library refuses it: encoding/json would put U+FFFD in its
+// place, and something else would be signed than was meant.
+func appendQuoted[T string | []byte](to []byte, text T) []byte {
+	const digits = "0123456789abcdef"
+	to = append(to, '"')
+	start := 0
+	for index := 0; index < len(text); index++ {
+		char := text[index]
+		if char >= ' ' && char != '"' && char != '\\' {
+			continue
+		}
+		to = append(to, text[start:index]...)
+		start = index + 1
+		switch char {
+		case '"', '\\':
+			to = append(to, '\\', char)
+		case '\n':
+			to = append(to, '\\', 'n')
+		case '\r':
+			to = append(to, '\\', 'r')
+		case '\t':
+			to = append(to, '\\', 't')
+		default:
+			to = append(to, '\\', 'u', '0', '0', digits[char>>4], digits[char&15])
+		}
+	}
+	to = append(to, text[start:]...)
+	return append(to, '"')
+}
+
+// options are the members of the JSON object that most functions take last.
+type options struct {
+	socketID *string
+	info     *string
+	userID   string // the publisher's, as is the next
+	conflate string
+	timeout  time.Duration
+	shorter  bool // timeout counts, and not that of extra
+	extra    map[string]any
+}
+
+func (f *frame) options(o *options) {
+	if o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.timeout == 0 && len(o.extra) == 0 {
+		f.null()
+		return
+	}
+	f.begin()
+	f.texts = append(f.texts, '{')
+	if o.socketID != nil {
+		f.member("options", "socket_id", *o.socketID)
+	}
+	if o.info != nil {
+		f.member("options", "info", *o.info)
+	}
+	if o.userID != "" {
+		f.member("options", "user_id", o.userID)
+	}
+	if o.conflate != "" {
+		f.member("options", "conflate", o.conflate)
+	}
+	if _, given := o.extra["timeout_ms"]; o.timeout != 0 && (o.shorter || !given) {
+		f.member("options", "timeout_ms", milliseconds(o.timeout))
+	}
+	for name, value := range o.extra {
+		if o.shorter && name == "timeout_ms" {
+			continue
+		}
+		f.member("options", name, value)
+	}
+	f.texts = append(f.texts, '}')
+	f.end("options")
+}
+
+// milliseconds rounds up: what is not over yet is not 0.
+func milliseconds(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+// base is where the texts are. There is always a byte, since Go can't point at none.
+func (f *frame) base() *C.char {
+	if len(f.texts) == 0 {
+		f.texts = append(f.texts, 0)
+	}
+	return (*C.char)(unsafe.Pointer(&f.texts[0]))
+}
+
+func (f *frame) buffer() *C.char { return (*C.char)(unsafe.Pointer(&f.answer[0])) }
+
+// take copies the document out, or gives what failed.
+func (f *frame) take(answer C.BridgeAnswer) ([]byte, error) {
+	document := f.answer[:0]
+	if answer.text != nil {
+		defer C.pusher_string_free(answer.text)
+		document = unsafe.Slice((*byte)(unsafe.Pointer(answer.text)), int(answer.length))
+	} else {
+		document = f.answer[:answer.length]
+	}
+	own := append([]byte(nil), document...)
+	if answer.status != C.PUSHER_STATUS_OK {
+		return nil, fromDocument(Status(answer.status), own)
+	}
+	return own, nil
+}
+
+// lifetime frees a handle of the library once, when it is closed and the last call that uses it has ended.
+type lifetime struct {
+	users atomic.Int64 // less than 0 when it is closed
+	freed atomic.Bool
+	free  func()
+}
+
+const closedUsers = -1 << 62
+
+// enter says whether the handle may be used, until leave.
+func (l *lifetime) enter() bool {
+	if l.users.Add(1) > 0 {
+		return true
+	}
+	l.leave()
+	return false
+}
+
+func (l *lifetime) leave() {
+	if l.users.Add(-1) == closedUsers {
+		l.end()
+	}
+}
+
+// close says whether it was this call that closed it.
+func (l *lifetime) close() bool {
+	for {
+		users := l.users.Load()
+		if users < 0 {
+			return false
+		}
+		if l.users.CompareAndSwap(users, users+closedUsers) {
+			if users == 0 {
+				l.end()
+			}
+			return true
+		}
+	}
+}
+
+func (l *lifetime) end() {
+	if l.mark() {
+		l.free()
+	}
+}
+
+// mark says whether nobody has freed it yet; the caller will.
+func (l *lifetime) mark() bool { return l.freed.CompareAndSwap(false, true) }
+
+// local makes a call that uses no network.
+func (c *core) local(f *frame, bodyLength int) ([]byte, error) {
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	if !c.life.enter() {
+		return nil, c.gone(f)
+	}
+	defer c.life.leave()
+	return f.take(C.bridge_call(f.op.code, c.client, f.base(), f.at, C.size_t(bodyLength), f.buffer(), C.size_t(len(f.answer))))
+}
+
+func (c *core) gone(f *frame) *Error {
+	return refusal(StatusInvalidState, failure{Message: "the client is closed", Delivery: f.delivery().String()}, nil)
+}
+
+// network makes a call that uses the network. Its options are appended here, since only now it is known how much time there is.
+func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error) {
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	if !c.life.enter() {
+		return nil, c.gone(f)
+	}
+	defer c.life.leave()
+	limit := c.timeout
+	given := number(o.extra["timeout_ms"]) // the library says what is wrong with what is no number
+	if given > 0 {
+		limit = time.Duration(given) * time.Millisecond
+	} else if o.timeout != 0 {
+		limit = o.timeout
+	}
+	waited, err := c.slot(ctx, f, limit)
+	if err != nil {
+		return nil, err
+	}
+	if c.http == nil {
+		defer func() { <-c.slots }()
+	}
+	byContext := false
+	if deadline, has := ctx.Deadline(); has {
+		if left := time.Until(deadline); left < limit-waited {
+			byContext, o.timeout = true, left
+			if left <= 0 {
+				return nil, late(f, context.DeadlineExceeded)
+			}
+		}
+	}
+	if !byContext && waited > 0 {
+		if o.timeout = limit - waited; o.timeout <= 0 {
+			return nil, late(f, context.DeadlineExceeded)
+		}
+	}
+	o.shorter = given > 0 && (byContext || waited > 0)
+	f.options(&o)
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	var document []byte
+	if c.http == nil {
+		document, err = f.take(C.bridge_call(f.op.code, c.client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
+	} else {
+		document, err = c.send(ctx, f)
+	}
+	var failed *Error
+	if errors.As(err, &failed) {
+		if failed.Cause == "timeout" && byContext {
+			failed.wrapped = context.DeadlineExceeded
+		}
+		if cancelled := ctx.Err(); cancelled != nil && c.http != nil {
+			failed.wrapped = cancelled
+		}
+	}
+	return document, err
+}
+
+// slot waits until the call may use a thread, and says how long that took.
+func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, late(f, err)
+	}
+	if c.http != nil {
+		return 0, nil // net/http needs none
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return 0, nil
+	default:
+	}
+	start := time.Now()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case c.slots <- struct{}{}:
+		return time.Since(start), nil
+	case <-ctx.Done():
+		return 0, late(f, ctx.Err())
+	case <-timer.C:
+		return 0, late(f, context.DeadlineExceeded)
+	}
+}
+
+// late is a call whose time was up, or that was given up, before anything was sent.
+func late(f *frame, why error) *Error {
+	said := failure{Message: "not sent: " + why.Error(), Delivery: f.delivery().String()}
+	if errors.Is(why, context.DeadlineExceeded) {
+		said.Cause = "timeout"
+	}
+	return refusal(StatusNotSent, said, why)
+}

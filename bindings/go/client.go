@@ -1,0 +1,403 @@
+package pusher
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/cgo"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// Client is a client of one Channels application. Set its fields, then call; what is changed after the first call has no effect. It may be
+// used by any number of goroutines, and must not be copied after the first call. Zero fields stand for the library's defaults.
+type Client struct {
+	AppID   string // required, as are Key and Secret, or a URL instead
+	Key     string
+	Secret  string
+	Cluster string // "mt1" unless given; the host is api-{cluster}.pusher.com
+	Host    string // instead of a cluster, perhaps with a port behind a colon
+	Port    int    // 443, or 80 without TLS
+	URL     string // https://KEY:SECRET@HOST/apps/APP_ID; other fields win over its parts
+	Path    string // a prefix of the path, of servers behind a proxy
+
+	// Secure is here for those who come from Pusher's own SDK: it always is, unless Insecure says otherwise.
+	Secure bool
+	// Insecure speaks plain HTTP.
+	Insecure bool
+
+	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end as soon as their context
+	// does; but retries, the proxy, TLS settings and connections are up to it, each call is one attempt, and publishers do not use it.
+	// Redirects are not followed. A Transport of yours must not send a POST twice.
+	HTTPClient *http.Client
+
+	// MaxConcurrentCalls is how many calls may wait for the network at once, 128 unless given: each holds a thread of the operating system.
+	// More wait for their turn, within their time.
+	MaxConcurrentCalls int
+
+	Timeout        time.Duration // of a call in all, retries and waiting included: 5 s
+	ConnectTimeout time.Duration // 3 s
+	Retry          Retry
+
+	EncryptionMasterKeyBase64   string         // 32 bytes, for private-encrypted- channels
+	WebhookTokens               []WebhookToken // more pairs that webhooks may be signed with
+	WebhookMaxAge               time.Duration  // how old a webhook may be: 10 min; less than 0 for any age
+	OverrideMaxMessagePayloadKB int            // how large data may be, in KiB: 10
+
+	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for that of the environment
+	CAFile             string        // PEM certificates to trust instead of the system's
+	TLSRoots           string        // "system", "bundled" or "both"
+	MaxIdleConnections int           // MaxConcurrentCalls unless given
+	IdleTimeout        time.Duration // 15 s
+
+	// Log is told what the client does, as far as LogLevel says: LogWarn unless given. It is called while a call runs, by several at once, and
+	// may not use the client. A panic in it is dropped.
+	Log      func(LogRecord)
+	LogLevel LogLevel
+
+	// Extra are more members of the configuration of pusher_new (see pusher.h), by their names there. They win over fields.
+	Extra map[string]any
+
+	environment bool // ClientFromEnv("")
+	opened      atomic.Pointer[core]
+	mutex       sync.Mutex // of what follows
+	closed      bool
+}
+
+// Retry says what is sent again. Mode "safe", the default, sends again what was certainly not delivered and may now succeed;
+// "at_least_once" also what may have been delivered, which may deliver it twice; "never" sends once. MaxAttempts is 3 unless given.
+type Retry struct {
+	Mode        string `json:"mode,omitempty"`
+	MaxAttempts int    `json:"max_attempts,omitempty"`
+}
+
+// WebhookToken is a key and the secret that webhooks under it are signed with.
+type WebhookToken struct {
+	Key    string `json:"key"`
+	Secret string `json:"secret"`
+}
+
+const (
+	defaultTimeout     = 5 * time.Second
+	defaultConcurrency = 128
+	mostIdle           = 1000 // as the library has it
+	defaultMaxResponse = 16 << 20
+)
+
+// ClientFromURL gives a client of a URL like https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID.
+func ClientFromURL(serverURL string) (*Client, error) {
+	client := &Client{URL: serverURL}
+	return client, client.Check()
+}
+
+// ClientFromEnv gives a client of the URL that an environment variable holds. With "" it takes PUSHER_URL, or PUSHER_APP_ID, PUSHER_KEY,
+// PUSHER_SECRET, PUSHER_CLUSTER, PUSHER_HOST, PUSHER_PORT and PUSHER_SCHEME.
+func ClientFromEnv(key string) (*Client, error) {
+	if key == "" {
+		client := &Client{environment: true}
+		return client, client.Check()
+	}
+	return ClientFromURL(os.Getenv(key))
+}
+
+// Check says what is wrong with the fields, as the first call would. It uses no network, and fields may still be changed.
+func (c *Client) Check() error {
+	handle, err := c.make()
+	C.pusher_free(handle)
+	return err
+}
+
+// Close frees what the client holds, once the last of its calls has ended; later ones fail. A client that is not closed is closed when it is
+// garbage. Its publishers live on.
+func (c *Client) Close() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.closed = true
+	if opened := c.opened.Load(); opened != nil {
+		opened.life.close()
+	}
+}
+
+// core is what a client is after its first call.
+type core struct {
+	life    lifetime
+	client  *C.Pusher
+	slots   chan struct{} // one for each call that may be waiting for the network
+	timeout time.Duration
+	http    *http.Client
+	logs    bool
+
+	maxResponse int64
+}
+
+// open gives the core, made by the first call.
+func (c *Client) open(op operation) (*core, error) {
+	if opened := c.opened.Load(); opened != nil {
+		return opened, nil
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if opened := c.opened.Load(); opened != nil {
+		return opened, nil
+	}
+	opened, err := c.build()
+	if err != nil {
+		if op.effects && err.Delivery == DeliveryNone {
+			err.Delivery = DeliveryNotSent
+		}
+		return nil, err
+	}
+	c.opened.Store(opened)
+	return opened, nil
+}
+
+func (c *Client) build() (*core, *Error) {
+	if c.closed {
+		return nil, refusal(StatusInvalidState, failure{Message: "the client is closed"}, nil)
+	}
+	handle, err := c.make()
+	if err != nil {
+		return nil, err.(*Error)
+	}
+	if c.Log != nil {
+		// The library takes care of it from here on, also where it fails.
+		if status := C.bridge_set_log(handle, C.uintptr_t(cgo.NewHandle(c.Log))); status != C.PUSHER_STATUS_OK {
+			C.pusher_free(handle)
+			return nil, refusal(Status(status), failure{Message: "the log could not be set"}, nil)
+		}
+	}
+	opened := &core{
+		client:  handle,
+		slots:   make(chan struct{}, c.concurrency()),
+		timeout: c.callTimeout(),
+		http:    sender(c.HTTPClient),
+		logs:    c.Log != nil,
+
+		maxResponse: c.maxResponse(),
+	}
+	opened.life.free = func() { C.pusher_free(handle) }
+	runtime.SetFinalizer(opened, func(unused *core) { unused.life.close() })
+	return opened, nil
+}
+
+// make makes a client of the library. The error is nil or an *Error.
+func (c *Client) make() (*C.Pusher, error) {
+	f := newFrame(opNone)
+	defer f.free()
+	switch config, err := c.configuration(); {
+	case err != nil:
+		return nil, err
+	case c.environment:
+		if len(config) > 0 {
+			return nil, badConfig("", "a client of the environment's variables can have no others: use a URL")
+		}
+	default:
+		f.begin()
+		f.texts = append(f.texts, '{')
+		for name, value := range config {
+			f.member(name, name, value)
+		}
+		f.texts = append(f.texts, '}')
+		f.end("config")
+	}
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	var config *C.char
+	if !c.environment {
+		config = f.base()
+	}
+	made := C.bridge_new(config, f.buffer(), C.size_t(len(f.answer)))
+	_, err := f.take(made.answer)
+	return (*C.Pusher)(made.handle), err
+}
+
+func badConfig(argument, message string) *Error {
+	if argument != "" {
+		message = argument + ": " + message
+	}
+	return refusal(StatusInvalidConfig, failure{Message: message, Argument: argument}, nil)
+}
+
+func (c *Client) concurrency() int {
+	if c.MaxConcurrentCalls > 0 {
+		return c.MaxConcurrentCalls
+	}
+	return defaultConcurrency
+}
+
+func (c *Client) callTimeout() time.Duration {
+	if given := number(c.Extra["timeout_ms"]); given > 0 {
+		return time.Duration(given) * time.Millisecond
+	}
+	if c.Timeout > 0 {
+		return c.Timeout
+	}
+	return defaultTimeout
+}
+
+func (c *Client) maxResponse() int64 {
+	if given := number(c.Extra["max_response_bytes"]); given > 0 {
+		return given
+	}
+	return defaultMaxResponse
+}
+
+// number is a member of an Extra that is a number; 0 for whatever else. The library says what is wrong with that.
+func number(member any) int64 {
+	switch given := member.(type) {
+	case int:
+		return int64(given)
+	case int64:
+		return given
+	case float64:
+		return int64(given)
+	case json.Number:
+		number, _ := given.Int64()
+		return number
+	}
+	return 0
+}
+
+// configuration is the fields as pusher_new has them.
+func (c *Client) configuration() (map[string]any, error) {
+	config := map[string]any{}
+	text := func(name, value string) {
+		if value != "" {
+			config[name] = value
+		}
+	}
+	duration := func(name string, value time.Duration) {
+		if value != 0 {
+			config[name] = milliseconds(value)
+		}
+	}
+	if strings.IndexByte(c.URL, 0) >= 0 {
+		return nil, refusal(StatusInvalidArgument, failure{Message: "config: has a NUL byte", Argument: "config"}, nil)
+	}
+	text("app_id", c.AppID)
+	text("key", c.Key)
+	text("secret", c.Secret)
+	text("cluster", c.Cluster)
+	text("url", c.URL)
+	text("path", c.Path)
+	text("proxy", c.Proxy)
+	text("ca_file", c.CAFile)
+	text("tls_roots", c.TLSRoots)
+	text("encryption_master_key_base64", c.EncryptionMasterKeyBase64)
+	duration("timeout_ms", c.Timeout)
+	duration("connect_timeout_ms", c.ConnectTimeout)
+	duration("idle_timeout_ms", c.IdleTimeout)
+
+	host, port := c.Host, ""
+	if strings.Contains(host, ":") {
+		if before, after, err := net.SplitHostPort(host); err == nil {
+			host, port = before, after
+		}
+	}
+	text("host", host)
+	switch {
+	case port != "" && c.Port != 0 && port != strconv.Itoa(c.Port):
+		return nil, badConfig("port", "Host has another one")
+	case port != "":
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, badConfig("host", "its port is not a number up to 65535")
+		}
+		config["port"] = number
+	case c.Port != 0:
+		config["port"] = c.Port
+	}
+	switch {
+	case c.Secure && c.Insecure:
+		return nil, badConfig("ssl", "is asked for by Secure, and not by Insecure")
+	case c.Insecure:
+		config["ssl"] = false
+	case c.Secure:
+		config["ssl"] = true
+	}
+
+	if c.Retry.Mode != "" || c.Retry.MaxAttempts != 0 {
+		config["retry"] = c.Retry
+	}
+	if c.WebhookTokens != nil {
+		config["webhook_tokens"] = c.WebhookTokens
+	}
+	switch {
+	case c.WebhookMaxAge < 0:
+		config["webhook_max_age_ms"] = 0
+	case c.WebhookMaxAge > 0:
+		config["webhook_max_age_ms"] = milliseconds(c.WebhookMaxAge)
+	}
+	if c.OverrideMaxMessagePayloadKB != 0 {
+		config["max_data_bytes"] = c.OverrideMaxMessagePayloadKB << 10
+	}
+	if c.LogLevel != 0 {
+		config["log_level"] = c.LogLevel.String()
+	}
+	if c.MaxIdleConnections != 0 {
+		config["max_idle_connections"] = c.MaxIdleConnections
+	} else if !c.environment {
+		// As many as may be in use, or a burst would end as many connections, and make them anew.
+		idle := c.concurrency()
+		if idle > mostIdle {
+			idle = mostIdle
+		}
+		config["max_idle_connections"] = idle
+	}
+	for name, value := range c.Extra {
+		config[name] = value
+	}
+	for _, token := range c.WebhookTokens {
+		if !utf8.ValidString(token.Key) || !utf8.ValidString(token.Secret) {
+			return nil, badConfig("webhook_tokens", "are not UTF-8")
+		}
+	}
+	return config, nil
+}
+
+// perform opens the client and makes a call that uses the network.
+func (c *Client) perform(ctx context.Context, f *frame, o options) ([]byte, error) {
+	defer f.free()
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	opened, err := c.open(f.op)
+	if err != nil {
+		return nil, err
+	}
+	return opened.network(ctx, f, o)
+}
+
+// sign opens the client and makes a call that does not.
+func (c *Client) sign(f *frame, bodyLength int) ([]byte, error) {
+	defer f.free()
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	opened, err := c.open(f.op)
+	if err != nil {
+		return nil, err
+	}
+	return opened.local(f, bodyLength)
+}
+
+// Version is that of the library that is loaded, such as "0.1.0".
+func Version() string { return C.GoString(C.pusher_version()) }
+
+// String keeps the secret out of whatever prints a client.
+func (c *Client) String() string { return fmt.Sprintf("pusher.Client(%s)", c.AppID) }
+
+// GoString does so for %#v.
+func (c *Client) GoString() string { return c.String() }

@@ -1,0 +1,585 @@
+package pusher_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	pusher "github.com/libpusher/libpusher/bindings/go"
+)
+
+func pointer(text string) *string { return &text }
+
+// refused gives the error, which has to be of this status and about this argument.
+func refused(t *testing.T, err error, status pusher.Status, argument string) *pusher.Error {
+	t.Helper()
+	var failed *pusher.Error
+	if !errors.As(err, &failed) || failed.Status != status || failed.Argument != argument {
+		t.Fatalf("wanted %v about %q, got %#v", status, argument, err)
+	}
+	return failed
+}
+
+func TestStringsBytesRawJSONAndValuesAsPayloads(t *testing.T) {
+	server := healthy(t)
+	client := server.client(t)
+	type greeting struct {
+		To   string `json:"to"`
+		From *string
+	}
+	payloads := []struct {
+		data   any
+		wanted string
+	}{
+		{"text <&>", "text <&>"},
+		{[]byte(`{"raw": "bytes"}`), `{"raw": "bytes"}`},
+		{json.RawMessage(`{"b": 1.10, "a": [ ]}`), `{"b": 1.10, "a": [ ]}`},
+		{json.RawMessage(nil), "null"},
+		{greeting{To: "<you>"}, `{"to":"<you>","From":null}`},
+		{map[string]any{"b": 1, "a": []int{2}}, `{"a":[2],"b":1}`},
+		{nil, "null"},
+		{time.Unix(0, 0).UTC(), "1970-01-01T00:00:00Z"},
+	}
+	for _, payload := range payloads {
+		if err := client.Trigger("c", "e", payload.data); err != nil {
+			t.Fatalf("%#v: %v", payload.data, err)
+		}
+	}
+	for index, event := range server.applied(t) {
+		same(t, "the payload", event["data"], payloads[index].wanted)
+	}
+}
+
+func TestWhatIsNoJSONIsRefusedBeforeTheCall(t *testing.T) {
+	client := nobody.client(t)
+	failed := refused(t, client.Trigger("c", "e", make(chan int)), pusher.StatusInvalidArgument, "data")
+	if failed.Delivery != pusher.DeliveryNotSent {
+		t.Errorf("delivery is %v", failed.Delivery)
+	}
+	var unsupported *json.UnsupportedTypeError
+	if !errors.As(failed, &unsupported) {
+		t.Errorf("%v does not hold the error of encoding/json", failed)
+	}
+	_, err := client.TriggerBatch([]pusher.Event{{Channel: "c", Name: "e", Data: 1}, {Channel: "c", Name: "e", Data: func() {}}})
+	refused(t, err, pusher.StatusInvalidArgument, "events[1].data")
+	refused(t, client.Trigger("c", "e", json.RawMessage("{")), pusher.StatusInvalidArgument, "data")
+	refused(t, client.Trigger("c", "e", json.RawMessage("1\x00")), pusher.StatusInvalidArgument, "data")
+}
+
+func TestWhatIsNotUTF8IsRefusedRatherThanReplaced(t *testing.T) {
+	client := nobody.client(t)
+	refused(t, client.Trigger("c", "e", "caf\xe9"), pusher.StatusInvalidArgument, "data")
+	refused(t, client.Trigger("c", "caf\xe9", "x"), pusher.StatusInvalidArgument, "event")
+	refused(t, client.TriggerMulti([]string{"a", "caf\xe9"}, "e", "x"), pusher.StatusInvalidArgument, "channels")
+	wrong := pusher.Client{AppID: "1", Key: "k", Secret: "caf\xe9"}
+	if err := wrong.Check(); !errors.Is(err, pusher.StatusInvalidArgument) {
+		t.Errorf("a secret that is not UTF-8: %v", err)
+	}
+}
+
+func TestTheClientIsReadyAsALiteral(t *testing.T) {
+	server := healthy(t)
+	client := pusher.Client{AppID: "4711", Key: faults.Key, Secret: faults.Secret, Insecure: true}
+	client.Host = fmt.Sprintf("127.0.0.1:%d", server.Port)
+	defer client.Close()
+	list, err := client.TriggerMultiWithParams([]string{"a", "b"}, "e", "x", pusher.TriggerParams{SocketID: pointer("1.2"), Info: pointer("subscription_count")})
+	if err != nil || len(list.Channels) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	batch, err := client.TriggerBatch([]pusher.Event{{Channel: "a", Name: "e", Data: "x", Info: pointer("subscription_count")}})
+	if err != nil || len(batch.Batch) != 1 {
+		t.Fatalf("%v, %v", batch, err)
+	}
+	if err := client.SendToUser("u", "e", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.TerminateUserConnections("u"); err != nil {
+		t.Fatal(err)
+	}
+	channel, err := client.Channel("c", pusher.ChannelParams{})
+	if err != nil || channel.Name != "c" || channel.Occupied {
+		t.Fatalf("%v, %v", channel, err)
+	}
+	channels, err := client.Channels(pusher.ChannelsParams{FilterByPrefix: pointer("presence-"), Info: pointer("user_count")})
+	if err != nil || channels.Channels == nil {
+		t.Fatalf("%v, %v", channels, err)
+	}
+	users, err := client.GetChannelUsers("presence-c")
+	if err != nil || users.List == nil {
+		t.Fatalf("%v, %v", users, err)
+	}
+}
+
+func TestConfigurationOfEachField(t *testing.T) {
+	full := pusher.Client{
+		AppID: "1", Key: "k", Secret: "s", Cluster: "eu", Host: "[::1]:8443", Path: "/prefix", Secure: true,
+		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1},
+		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
+		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
+		IdleTimeout: time.Minute, LogLevel: pusher.LogDebug, Extra: map[string]any{"sign_path_prefix": false},
+	}
+	if err := full.Check(); err != nil {
+		t.Error(err)
+	}
+	full.CAFile, full.TLSRoots = "", "both"
+	if err := full.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range []struct {
+		client   *pusher.Client
+		argument string
+	}{
+		{&pusher.Client{AppID: "1", Key: "k"}, "secret"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Secure: true, Insecure: true}, "ssl"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:1", Port: 2}, "port"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:99999"}, "host"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "a:b:c"}, "host"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Retry: pusher.Retry{Mode: "often"}}, "retry.mode"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Extra: map[string]any{"no_such_key": 1}}, "no_such_key"},
+	} {
+		refused(t, wrong.client.Check(), pusher.StatusInvalidConfig, wrong.argument)
+		failed := refused(t, wrong.client.Trigger("c", "e", "x"), pusher.StatusInvalidConfig, wrong.argument)
+		if failed.Delivery != pusher.DeliveryNotSent {
+			t.Errorf("an event of a client that can't be made: %v", failed.Delivery)
+		}
+	}
+}
+
+func TestTLSUnlessPlainHTTPIsAskedFor(t *testing.T) {
+	server := healthy(t) // which speaks no TLS
+	client := server.client(t)
+	client.Insecure, client.Retry.Mode, client.Timeout = false, "never", 300*time.Millisecond
+	failed := refused(t, client.Trigger("c", "e", "x"), pusher.StatusNotSent, "")
+	if !strings.Contains(failed.Message, "TLS") {
+		t.Errorf("%v", failed)
+	}
+}
+
+func TestClientsOfAURLAndOfTheEnvironment(t *testing.T) {
+	server := healthy(t)
+	address := fmt.Sprintf("http://%s:%s@127.0.0.1:%d/apps/4711", faults.Key, url.QueryEscape(faults.Secret), server.Port)
+	for _, variable := range []string{"PUSHER_URL", "TEST_CHANNELS_URL"} {
+		t.Setenv(variable, address)
+	}
+	for _, name := range []string{"PUSHER_URL", "TEST_CHANNELS_URL", ""} {
+		client, err := pusher.ClientFromEnv(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Trigger("c", "e", "x"); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		client.Close()
+	}
+	if _, err := pusher.ClientFromEnv("NO_SUCH_VARIABLE"); !errors.Is(err, pusher.StatusInvalidConfig) {
+		t.Errorf("a variable that is not set: %v", err)
+	}
+	client, err := pusher.ClientFromURL(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Timeout = time.Millisecond // fields may follow
+	client.Close()
+	refused(t, client.Trigger("c", "e", "x"), pusher.StatusInvalidState, "")
+	mixed, err := pusher.ClientFromEnv("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed.Timeout = time.Second
+	refused(t, mixed.Check(), pusher.StatusInvalidConfig, "")
+}
+
+func TestAuthorizationOfForms(t *testing.T) {
+	client := nobody.client(t)
+	form := []byte("socket_id=1234.5678&channel_name=presence-c&more=1")
+	for _, info := range []any{map[string]string{"name": "Ann"}, struct {
+		Name string `json:"name"`
+	}{"Ann"}} {
+		response, err := client.AuthorizePresenceChannel(form, pusher.MemberData{UserID: "7", UserInfo: info})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer map[string]string
+		if err := json.Unmarshal(response, &answer); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "channel_data", answer["channel_data"], `{"user_id":"7","user_info":{"name":"Ann"}}`)
+	}
+	for _, none := range []any{nil, map[string]string(nil), (*pusher.User)(nil)} {
+		response, err := client.AuthorizePresenceChannel(form, pusher.MemberData{UserID: "7", UserInfo: none})
+		if err != nil || !strings.Contains(string(response), `"{\"user_id\":\"7\"}"`) {
+			t.Errorf("%#v: %s, %v", none, response, err)
+		}
+	}
+	for body, argument := range map[string]string{
+		"channel_name=private-c": "socket_id",
+		"socket_id=1.2":          "channel_name",
+		"socket_id=1.2&socket_id=3.4&channel_name=private-c": "socket_id",
+		"socket_id=1.2&channel_name=%zz":                     "params",
+		"socket_id=1.2%3Aprivate-d&channel_name=private-c":   "socket_id",
+		"socket_id=1.2&channel_name=c":                       "channel",
+	} {
+		_, err := client.AuthorizePrivateChannel([]byte(body))
+		refused(t, err, pusher.StatusInvalidArgument, argument)
+	}
+	if _, err := client.AuthenticateUser([]byte("socket_id=1.2"), map[string]any{"id": "7", "watchlist": []string{"8"}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnErrorTellsWhatHappened(t *testing.T) {
+	client := listen(t, once("retry-after-1")).client(t)
+	client.Retry.Mode = "never"
+	err := client.Trigger("c", "e", "x")
+	var failed *pusher.Error
+	if !errors.As(err, &failed) {
+		t.Fatalf("%#v", err)
+	}
+	if !errors.Is(err, pusher.StatusRateLimited) || errors.Is(err, pusher.StatusForbidden) {
+		t.Errorf("%v is not as its status says", err)
+	}
+	wanted := pusher.Error{
+		Status: pusher.StatusRateLimited, Message: failed.Message, Delivery: pusher.DeliveryRejected, Retryable: true, Attempts: 1,
+		HTTPStatus: 429, Response: failed.Response, RetryAfter: time.Second, Document: failed.Document,
+	}
+	if !reflect.DeepEqual(*failed, wanted) {
+		t.Errorf("%#v", failed)
+	}
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", err, err, err), fmt.Sprintf("%v %+v %#v", client, client, client)} {
+		if strings.Contains(text, faults.Secret) {
+			t.Errorf("holds the secret: %s", text)
+		}
+	}
+}
+
+func TestADeadlineIsThatOfTheCall(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
+	for name, sender := range map[string]*http.Client{"the library": nil, "net/http": {}} {
+		t.Run(name, func(t *testing.T) {
+			client := server.client(t)
+			client.HTTPClient = sender
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+			if took := time.Since(start); took < 150*time.Millisecond || took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			failed := refused(t, err, pusher.StatusDeliveryUnknown, "")
+			if failed.Cause != "timeout" || failed.Delivery != pusher.DeliveryUnknown || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%#v", failed)
+			}
+			// Also of one that has been given a longer time in so many words.
+			longer := pusher.TriggerParams{Extra: map[string]any{"timeout_ms": 60000}}
+			ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			start = time.Now()
+			if _, err = client.TriggerContext(ctx, []string{"c"}, "e", "x", longer); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%#v", err)
+			}
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			// The client's own time is no context's.
+			_, err = client.TriggerContext(context.Background(), []string{"c"}, "e", "x", pusher.TriggerParams{Timeout: 100 * time.Millisecond})
+			if refused(t, err, pusher.StatusDeliveryUnknown, ""); errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%#v", err)
+			}
+		})
+	}
+}
+
+func TestAContextThatIsDoneSendsNothing(t *testing.T) {
+	server := healthy(t)
+	client := server.client(t)
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	late, cancel := context.WithTimeout(context.Background(), -time.Second)
+	defer cancel()
+	for ctx, why := range map[context.Context]error{cancelled: context.Canceled, late: context.DeadlineExceeded} {
+		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+		failed := refused(t, err, pusher.StatusNotSent, "")
+		if failed.Delivery != pusher.DeliveryNotSent || !errors.Is(err, why) {
+			t.Errorf("%#v", failed)
+		}
+		_, err = client.ChannelContext(ctx, "c", pusher.ChannelParams{})
+		if failed := refused(t, err, pusher.StatusNotSent, ""); failed.Delivery != pusher.DeliveryNone {
+			t.Errorf("%#v", failed)
+		}
+	}
+	same(t, "published", server.applied(t), []map[string]any{})
+}
+
+func TestCancellingEndsACallOverNetHTTP(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
+	client := server.client(t)
+	client.HTTPClient = &http.Client{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+		ended <- err
+	}()
+	for len(server.applied(t)) == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, pusher.StatusDeliveryUnknown) {
+			t.Errorf("%#v", err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("it goes on")
+	}
+}
+
+// More calls than may wait for the network wait for their turn, within their time.
+func TestCallsWaitForTheirTurn(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "silence-after-request", "times": 1})
+	client := server.client(t)
+	client.MaxConcurrentCalls, client.Timeout, client.Retry.Mode = 1, 600*time.Millisecond, "never"
+	first := make(chan error, 1)
+	go func() { first <- client.Trigger("c", "first", "x") }()
+	for len(server.attempts(t)) == 0 {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err := client.TriggerContext(ctx, []string{"c"}, "second", "x", pusher.TriggerParams{})
+	if refused(t, err, pusher.StatusNotSent, ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%#v", err)
+	}
+	_, err = client.TriggerContext(context.Background(), []string{"c"}, "third", "x", pusher.TriggerParams{Timeout: 50 * time.Millisecond})
+	refused(t, err, pusher.StatusNotSent, "")
+	if err := <-first; !errors.Is(err, pusher.StatusDeliveryUnknown) {
+		t.Errorf("%#v", err)
+	}
+	if err := client.Trigger("c", "fourth", "x"); err != nil {
+		t.Error(err)
+	}
+	applied := server.applied(t)
+	if len(applied) != 1 || applied[0]["name"] != "fourth" {
+		t.Errorf("published %v", applied)
+	}
+}
+
+func TestTheLogIsTold(t *testing.T) {
+	server := healthy(t)
+	var mutex sync.Mutex
+	var records []pusher.LogRecord
+	client := server.client(t)
+	client.LogLevel = pusher.LogDebug
+	client.Log = func(record pusher.LogRecord) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		records = append(records, record)
+		switch len(records) {
+		case 2:
+			panic("in the log")
+		case 3:
+			runtime.Goexit()
+		}
+	}
+	for range [5]int{} {
+		if err := client.Trigger("c", "e", "payload"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = client.Trigger("a b", "e", "payload")
+	mutex.Lock()
+	defer mutex.Unlock()
+	if len(records) < 6 || records[0].Level != pusher.LogDebug || records[0].Fields["call"] == nil {
+		t.Errorf("%v", records)
+	}
+	if text := fmt.Sprint(records); strings.Contains(text, faults.Secret) || strings.Contains(text, "payload") {
+		t.Errorf("the log says too much: %s", text)
+	}
+}
+
+// What the log holds is let go of once nobody needs the client.
+func TestClosingLetsGoOfTheLog(t *testing.T) {
+	for name, end := range map[string]func(*pusher.Client){"closed": (*pusher.Client).Close, "garbage": func(*pusher.Client) {}} {
+		t.Run(name, func(t *testing.T) {
+			gone := make(chan struct{})
+			func() {
+				client := &pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "127.0.0.1:1", Insecure: true}
+				held := new([1 << 20]byte)
+				runtime.SetFinalizer(held, func(*[1 << 20]byte) { close(gone) })
+				client.Log = func(pusher.LogRecord) { held[0]++ }
+				_ = client.Trigger("a b", "e", "x")
+				end(client)
+			}()
+			deadline := time.After(10 * time.Second)
+			for {
+				runtime.GC()
+				select {
+				case <-gone:
+					return
+				case <-deadline:
+					t.Fatal("it is still held")
+				case <-time.After(time.Millisecond):
+				}
+			}
+		})
+	}
+}
+
+func TestClosingWaitsForCallsAndRefusesLaterOnes(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "late-answer", "times": 0, "params": map[string]any{"ms": 5}})
+	client := server.client(t)
+	var delivered, closed atomic.Int64
+	var all sync.WaitGroup
+	started := make(chan struct{}, 64)
+	for range [64]int{} {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for count := 0; ; count++ {
+				err := client.Trigger("c", "e", "x")
+				switch {
+				case err == nil:
+					delivered.Add(1)
+				case errors.Is(err, pusher.StatusInvalidState):
+					closed.Add(1)
+					return
+				default:
+					t.Error(err)
+					return
+				}
+				if count == 0 {
+					started <- struct{}{}
+				}
+			}
+		}()
+	}
+	for range [64]int{} {
+		<-started
+	}
+	client.Close()
+	client.Close()
+	all.Wait()
+	if closed.Load() != 64 || int(delivered.Load()) != len(server.applied(t)) {
+		t.Errorf("%d closed, %d delivered", closed.Load(), delivered.Load())
+	}
+	never := &pusher.Client{AppID: "1", Key: "k", Secret: "s"}
+	never.Close()
+	refused(t, never.Trigger("c", "e", "x"), pusher.StatusInvalidState, "")
+}
+
+func TestVersionAndNames(t *testing.T) {
+	if version := pusher.Version(); strings.Count(version, ".") != 2 {
+		t.Error(version)
+	}
+	same(t, "a name", pusher.StatusNotSent.String(), "NOT_SENT")
+	same(t, "no name", pusher.Status(19).String(), "?")
+	same(t, "a delivery", pusher.DeliveryNotSent.String(), "not_sent")
+	same(t, "a level", pusher.LogWarn.String(), "warn")
+}
+
+// What is said of delivery is held against what the server really did, under every fault there is.
+func TestDeliveryIsTrueUnderEveryFault(t *testing.T) {
+	if os.Getenv("FAULTS") == "few" {
+		t.Skip("FAULTS=few")
+	}
+	var catalogue struct {
+		Faults []struct {
+			Name       string
+			Plain, TLS bool
+		}
+	}
+	var raw json.RawMessage
+	control(t, "GET", "/faults", nil, &raw)
+	if err := json.Unmarshal(raw, &catalogue); err != nil || len(catalogue.Faults) == 0 {
+		if err := json.Unmarshal(raw, &catalogue.Faults); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(catalogue.Faults) < 100 {
+		t.Fatalf("only %d faults: %.200s", len(catalogue.Faults), raw)
+	}
+	for _, sender := range []string{"the library", "net/http"} {
+		counts := map[pusher.Delivery]int{}
+		for _, fault := range catalogue.Faults {
+			if !fault.Plain || strings.HasPrefix(fault.Name, "proxy-") {
+				continue
+			}
+			server := listen(t, once(fault.Name))
+			client := server.client(t)
+			client.Timeout, client.Retry.Mode = 400*time.Millisecond, "never"
+			transport := &http.Transport{}
+			if sender == "net/http" {
+				client.HTTPClient = &http.Client{Transport: transport}
+			}
+			err := client.Trigger("c", "e", "x")
+			delivery := pusher.DeliveryDelivered
+			var failed *pusher.Error
+			if errors.As(err, &failed) {
+				delivery = failed.Delivery
+			}
+			counts[delivery]++
+			times := len(server.applied(t))
+			switch delivery {
+			case pusher.DeliveryDelivered:
+				// Some answer before they have read the request.
+				for deadline := time.Now().Add(5 * time.Second); times == 0 && time.Now().Before(deadline); times = len(server.applied(t)) {
+					runtime.Gosched()
+				}
+				if times != 1 {
+					t.Errorf("%s, %s: delivered, and published %d times", sender, fault.Name, times)
+				}
+			case pusher.DeliveryNotSent, pusher.DeliveryRejected:
+				if times != 0 {
+					t.Errorf("%s, %s: %v, and published %d times: %v", sender, fault.Name, delivery, times, err)
+				}
+			case pusher.DeliveryUnknown:
+				if times > 1 {
+					t.Errorf("%s, %s: published %d times: %v", sender, fault.Name, times, err)
+				}
+			default:
+				t.Errorf("%s, %s: no delivery: %v", sender, fault.Name, err)
+			}
+			client.Close()
+			transport.CloseIdleConnections()
+		}
+		t.Logf("%s: %v", sender, counts)
+		if len(counts) != 4 {
+			t.Errorf("%s never says some of it: %v", sender, counts)
+		}
+	}
+}
+
+// A transport that does not tell of connections is not believed to have had none.
+func TestATransportThatHidesItsConnectionsMayHaveSent(t *testing.T) {
+	for name, transport := range map[string]http.RoundTripper{
+		"hidden": roundTrip(func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Err: errors.New("refused, the second time")}
+		}),
+		"told": &http.Transport{},
+	} {
+		client := nobody.client(t)
+		client.HTTPClient = &http.Client{Transport: transport}
+		var failed *pusher.Error
+		if err := client.Trigger("c", "e", "x"); !errors.As(err, &failed) || failed.Cause != "connect" {
+			t.Fatalf("%s: %#v", name, err)
+		}
+		wanted := map[string]pusher.Delivery{"hidden": pusher.DeliveryUnknown, "told": pusher.DeliveryNotSent}[name]
+		same(t, name, failed.Delivery, wanted)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (r roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }

@@ -1,0 +1,184 @@
+package pusher
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+)
+
+// Status says what became of a call, and what may be done now. New values may be added: treat one that you do not know by its range.
+// 1 to 19: the call was wrong; 20 to 39: the network; 40 to 59: the server said no; 60 to 79: signatures and encryption; 80 to 99: the
+// publisher.
+//
+// A Status is an error to compare with: errors.Is(err, pusher.StatusRateLimited).
+type Status int32
+
+const (
+	StatusOK              Status = C.PUSHER_STATUS_OK               // for events: delivered
+	StatusInvalidArgument Status = C.PUSHER_STATUS_INVALID_ARGUMENT // Error.Argument names it; nothing was sent
+	StatusInvalidConfig   Status = C.PUSHER_STATUS_INVALID_CONFIG   // Error.Argument names the key
+	StatusInvalidState    Status = C.PUSHER_STATUS_INVALID_STATE    // calls in the wrong order, such as after Close
+	StatusNotSent         Status = C.PUSHER_STATUS_NOT_SENT         // the request's last byte never left: certainly not delivered
+	StatusDeliveryUnknown Status = C.PUSHER_STATUS_DELIVERY_UNKNOWN // sent whole, and no valid answer came
+	StatusBadResponse     Status = C.PUSHER_STATUS_BAD_RESPONSE     // an answer that can't be read
+	StatusBadRequest      Status = C.PUSHER_STATUS_BAD_REQUEST      // 400, or another 4xx
+	StatusUnauthorized    Status = C.PUSHER_STATUS_UNAUTHORIZED     // 401: the key, the secret or the clock is wrong
+	StatusForbidden       Status = C.PUSHER_STATUS_FORBIDDEN        // 403: the application is disabled or over its quota
+	StatusNotFound        Status = C.PUSHER_STATUS_NOT_FOUND        // 404
+	StatusPayloadTooLarge Status = C.PUSHER_STATUS_PAYLOAD_TOO_LARGE
+	StatusRateLimited     Status = C.PUSHER_STATUS_RATE_LIMITED // 429: try again later
+	StatusServerError     Status = C.PUSHER_STATUS_SERVER_ERROR // any 5xx: it may or may not have been delivered
+	StatusRedirected      Status = C.PUSHER_STATUS_REDIRECTED   // any 3xx: never followed
+	StatusWebhookInvalid  Status = C.PUSHER_STATUS_WEBHOOK_INVALID
+	StatusEncryption      Status = C.PUSHER_STATUS_ENCRYPTION // no master key, or a payload that can't be decrypted
+	StatusQueueFull       Status = C.PUSHER_STATUS_QUEUE_FULL
+	StatusClosed          Status = C.PUSHER_STATUS_CLOSED    // the publisher is closed
+	StatusTimedOut        Status = C.PUSHER_STATUS_TIMED_OUT // the wait ended first; nothing was lost
+	StatusForked          Status = C.PUSHER_STATUS_FORKED    // the publisher belongs to the parent process
+	StatusInternal        Status = C.PUSHER_STATUS_INTERNAL  // a bug in libpusher: please report it
+)
+
+// String is the status's name, such as "NOT_SENT"; "?" for one that the library does not know.
+func (s Status) String() string { return C.GoString(C.pusher_status_name(C.int32_t(s))) }
+
+// Error makes a Status the target of errors.Is.
+func (s Status) Error() string { return "pusher: " + s.String() }
+
+// The statuses by their names, as the loaded library has them: reports name theirs.
+var (
+	statusesByName = map[string]Status{}
+	readStatuses   sync.Once
+)
+
+func statusByName(name string) Status {
+	readStatuses.Do(func() {
+		for status := Status(0); status <= StatusInternal; status++ {
+			if name := status.String(); name != "?" {
+				statusesByName[name] = status
+			}
+		}
+	})
+	if status, known := statusesByName[name]; known {
+		return status
+	}
+	return StatusInternal
+}
+
+// Delivery says what happened to the events of a call that failed.
+type Delivery int32
+
+const (
+	DeliveryNone      Delivery = 0                           // the call had none to deliver: a question, a signature
+	DeliveryNotSent   Delivery = C.PUSHER_DELIVERY_NOT_SENT  // the request's last byte never left: certainly not delivered
+	DeliveryRejected  Delivery = C.PUSHER_DELIVERY_REJECTED  // the server refused: certainly not delivered
+	DeliveryUnknown   Delivery = C.PUSHER_DELIVERY_UNKNOWN   // it may have been delivered; sending again may deliver it twice
+	DeliveryDelivered Delivery = C.PUSHER_DELIVERY_DELIVERED // the server accepted it
+)
+
+var deliveryNames = [...]string{"", "not_sent", "rejected", "unknown", "delivered"}
+
+// String is the word of error documents, such as "not_sent"; "" for none.
+func (d Delivery) String() string {
+	if d < 0 || int(d) >= len(deliveryNames) {
+		return "?"
+	}
+	return deliveryNames[d]
+}
+
+func deliveryByName(name string) Delivery {
+	for delivery, known := range deliveryNames {
+		if name == known {
+			return Delivery(delivery)
+		}
+	}
+	return DeliveryUnknown
+}
+
+// Error is what every failure of this package is. Its text never holds a secret, a signature or a payload.
+type Error struct {
+	Status   Status
+	Message  string   // for people
+	Delivery Delivery // what happened to the events; DeliveryNone where there were none
+
+	Cause      string        // of a failure of the network: dns connect tls proxy write timeout reset closed malformed transport
+	Retryable  bool          // the same call may succeed now, and would not deliver anything twice
+	Attempts   int           // how often it was sent
+	HTTPStatus int           // what the server said, or 0
+	Response   string        // the beginning of the server's text
+	Argument   string        // which argument is wrong, such as "channels[3]"
+	RetryAfter time.Duration // how long the server wants to be left alone
+	Reason     string        // of an event that the publisher never sent: expired dropped superseded closed
+
+	Document json.RawMessage // all of this as the library said it
+
+	wrapped error
+}
+
+func (e *Error) Error() string { return "pusher: " + e.Message }
+
+// Unwrap gives what lies below: the error of a context, or of encoding/json.
+func (e *Error) Unwrap() error { return e.wrapped }
+
+// Is says whether target is this error's Status.
+func (e *Error) Is(target error) bool {
+	status, ok := target.(Status)
+	return ok && status == e.Status
+}
+
+// The members of an error document, and of a report.
+type failure struct {
+	ID           uint64          `json:"id,omitempty"`
+	Status       string          `json:"status"`
+	Message      string          `json:"message,omitempty"`
+	Delivery     string          `json:"delivery,omitempty"`
+	Cause        string          `json:"cause,omitempty"`
+	Retryable    *bool           `json:"retryable,omitempty"`
+	Attempts     int             `json:"attempts,omitempty"`
+	HTTPStatus   int             `json:"http_status,omitempty"`
+	Response     string          `json:"response,omitempty"`
+	Argument     string          `json:"argument,omitempty"`
+	RetryAfterMs int64           `json:"retry_after_ms,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+	Answer       json.RawMessage `json:"answer,omitempty"`
+}
+
+func (f *failure) error(status Status, document []byte) *Error {
+	return &Error{
+		Status:     status,
+		Message:    f.Message,
+		Delivery:   deliveryByName(f.Delivery),
+		Cause:      f.Cause,
+		Retryable:  f.Retryable != nil && *f.Retryable,
+		Attempts:   f.Attempts,
+		HTTPStatus: f.HTTPStatus,
+		Response:   f.Response,
+		Argument:   f.Argument,
+		RetryAfter: time.Duration(f.RetryAfterMs) * time.Millisecond,
+		Reason:     f.Reason,
+		Document:   document,
+	}
+}
+
+// What the library said of a call that failed.
+func fromDocument(status Status, document []byte) *Error {
+	var whole struct {
+		Error failure `json:"error"`
+	}
+	if err := json.Unmarshal(document, &whole); err != nil {
+		// Only where there is no document at all.
+		return &Error{Status: status, Message: status.String(), Document: document}
+	}
+	return whole.Error.error(status, document)
+}
+
+// refusal is a failure that was found on this side, said as the library says its own.
+func refusal(status Status, said failure, wrapped error) *Error {
+	said.Status = status.String()
+	document, _ := json.Marshal(map[string]failure{"error": said})
+	failed := said.error(status, document)
+	failed.wrapped = wrapped
+	return failed
+}

@@ -1,0 +1,162 @@
+package pusher
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// TriggerParams are what an event may have beside its payload.
+type TriggerParams struct {
+	SocketID *string        // the connection that is left out
+	Info     *string        // attributes of the channels to answer with, such as "user_count,subscription_count"
+	Timeout  time.Duration  // of this call, instead of the client's; a context's deadline counts where it is sooner
+	Extra    map[string]any // more members of the options of pusher_trigger (see pusher.h), by their names there
+}
+
+func (p *TriggerParams) options() options {
+	return options{socketID: p.SocketID, info: p.Info, timeout: p.Timeout, extra: p.Extra}
+}
+
+// Event is an event of a batch. Data is as for Trigger.
+type Event struct {
+	Channel  string
+	Name     string
+	Data     any
+	SocketID *string
+	Info     *string
+}
+
+// TriggerChannelsList is the answer to an event: what Info asked for.
+type TriggerChannelsList struct {
+	Channels map[string]TriggerChannelListItem `json:"channels"`
+	Document json.RawMessage                   `json:"-"` // the server's answer
+}
+
+// TriggerChannelListItem is what the server says of a channel; nil is what it does not say.
+type TriggerChannelListItem struct {
+	UserCount         *int `json:"user_count,omitempty"`
+	SubscriptionCount *int `json:"subscription_count,omitempty"`
+}
+
+// TriggerBatchChannelsList is the answer to a batch: what the Info of each event asked for, in their order.
+type TriggerBatchChannelsList struct {
+	Batch    []TriggerBatchChannelListItem `json:"batch"`
+	Document json.RawMessage               `json:"-"` // the server's answer
+}
+
+// TriggerBatchChannelListItem is what the server says of an event's channel; nil is what it does not say.
+type TriggerBatchChannelListItem TriggerChannelListItem
+
+// Trigger publishes an event on a channel and waits for the server's answer. A string or []byte is sent as it is, a json.RawMessage byte for byte,
+// anything else as JSON.
+func (c *Client) Trigger(channel string, eventName string, data any) error {
+	_, err := c.TriggerContext(context.Background(), []string{channel}, eventName, data, TriggerParams{})
+	return err
+}
+
+// TriggerWithParams is Trigger with more to say.
+func (c *Client) TriggerWithParams(channel string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
+	return c.TriggerContext(context.Background(), []string{channel}, eventName, data, params)
+}
+
+// TriggerMulti publishes an event on up to 100 channels.
+func (c *Client) TriggerMulti(channels []string, eventName string, data any) error {
+	_, err := c.TriggerContext(context.Background(), channels, eventName, data, TriggerParams{})
+	return err
+}
+
+// TriggerMultiWithParams is TriggerMulti with more to say.
+func (c *Client) TriggerMultiWithParams(channels []string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
+	return c.TriggerContext(context.Background(), channels, eventName, data, params)
+}
+
+// TriggerContext publishes an event on up to 100 channels, within the time of a context.
+//
+// Once a request is on its way, cancelling the context does not call it back: without HTTPClient, the call goes on until it has its answer or
+// its time is up, so that it can say what happened to the event.
+func (c *Client) TriggerContext(ctx context.Context, channels []string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
+	f := newFrame(opTrigger)
+	f.channels(channels)
+	f.text("event", eventName)
+	f.json("data", data)
+	return triggered(c.perform(ctx, f, params.options()))
+}
+
+// What was delivered is no failure, whatever the answer looks like.
+func triggered(document []byte, err error) (*TriggerChannelsList, error) {
+	if err != nil {
+		return nil, err
+	}
+	list := &TriggerChannelsList{Document: document}
+	if len(document) > len("{}") {
+		_ = json.Unmarshal(document, list)
+	}
+	return list, nil
+}
+
+// TriggerBatch publishes up to 10 events in one request. A batch is not atomic: where the server refuses it, some may have been delivered.
+func (c *Client) TriggerBatch(batch []Event) (*TriggerBatchChannelsList, error) {
+	return c.TriggerBatchContext(context.Background(), batch)
+}
+
+// TriggerBatchContext is TriggerBatch within the time of a context.
+func (c *Client) TriggerBatchContext(ctx context.Context, batch []Event) (*TriggerBatchChannelsList, error) {
+	f := newFrame(opTriggerBatch)
+	f.begin()
+	f.texts = append(f.texts, '[')
+	for index, event := range batch {
+		if index > 0 {
+			f.texts = append(f.texts, ',')
+		}
+		f.texts = append(f.texts, '{')
+		f.member("", "channel", event.Channel)
+		f.member("", "name", event.Name)
+		f.member("events["+strconv.Itoa(index)+"].data", "data", event.Data)
+		if event.SocketID != nil {
+			f.member("", "socket_id", *event.SocketID)
+		}
+		if event.Info != nil {
+			f.member("", "info", *event.Info)
+		}
+		f.texts = append(f.texts, '}')
+	}
+	f.texts = append(f.texts, ']')
+	f.end("events")
+	document, err := c.perform(ctx, f, options{})
+	if err != nil {
+		return nil, err
+	}
+	list := &TriggerBatchChannelsList{Document: document}
+	_ = json.Unmarshal(document, list)
+	return list, nil
+}
+
+// SendToUser publishes an event to all connections of a user who has signed in (AuthenticateUser).
+func (c *Client) SendToUser(userID string, event string, data any) error {
+	_, err := c.SendToUserContext(context.Background(), userID, event, data, TriggerParams{})
+	return err
+}
+
+// SendToUserContext is SendToUser within the time of a context.
+func (c *Client) SendToUserContext(ctx context.Context, userID string, event string, data any, params TriggerParams) (*TriggerChannelsList, error) {
+	f := newFrame(opSendToUser)
+	f.text("user_id", userID)
+	f.text("event", event)
+	f.json("data", data)
+	return triggered(c.perform(ctx, f, params.options()))
+}
+
+// TerminateUserConnections ends all connections of a user who has signed in.
+func (c *Client) TerminateUserConnections(userID string) error {
+	return c.TerminateUserConnectionsContext(context.Background(), userID)
+}
+
+// TerminateUserConnectionsContext is TerminateUserConnections within the time of a context.
+func (c *Client) TerminateUserConnectionsContext(ctx context.Context, userID string) error {
+	f := newFrame(opTerminate)
+	f.text("user_id", userID)
+	_, err := c.perform(ctx, f, options{})
+	return err
+}

@@ -1,0 +1,3 @@
+module github.com/libpusher/libpusher/bindings/go
+
+go 1.19

@@ -1,0 +1,163 @@
+package pusher
+
+// #include <stdlib.h>
+// #include "bridge.h"
+import "C"
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// sender is an HTTP client that follows no redirect: an event would become a GET that nobody publishes, and that succeeds.
+func sender(given *http.Client) *http.Client {
+	if given == nil {
+		return nil
+	}
+	own := *given
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// send makes a call through the HTTP client: the library signs the request and judges what came of it.
+func (c *core) send(ctx context.Context, f *frame) ([]byte, error) {
+	prepared := C.bridge_prepare(f.op.code, c.client, f.base(), f.at, f.buffer(), C.size_t(len(f.answer)))
+	if _, err := f.take(prepared.answer); err != nil {
+		return nil, err
+	}
+	signed := (*C.PusherRequest)(prepared.handle)
+	defer C.pusher_request_free(signed)
+	response := C.pusher_response_new()
+	defer C.pusher_response_free(response)
+	c.exchange(ctx, signed, response)
+	return f.take(C.bridge_finish(c.client, signed, response, f.buffer(), C.size_t(len(f.answer))))
+}
+
+// exchange sends a request and says what came of it, in terms of the library.
+func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *C.PusherResponse) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(C.pusher_request_timeout_ms(signed))*time.Millisecond)
+	defer cancel()
+	// A request can only have left over a connection. That none was had is believed only of a transport that tells of them at all.
+	var asked, connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	fail := func(err error) {
+		delivery := DeliveryUnknown
+		if asked.Load() && !connected.Load() {
+			delivery = DeliveryNotSent
+		}
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err // without the URL, which holds the signature
+		}
+		failed(response, delivery, cause(err), err.Error())
+	}
+
+	var length C.size_t
+	start := C.pusher_request_body(signed, &length)
+	body := unsafe.Slice((*byte)(unsafe.Pointer(start)), int(length))
+	// A copy: net/http may still read it when it has returned.
+	request, err := http.NewRequestWithContext(ctx, C.GoString(C.pusher_request_method(signed)), C.GoString(C.pusher_request_url(signed)),
+		bytes.NewReader(append([]byte(nil), body...)))
+	if err != nil {
+		failed(response, DeliveryNotSent, "transport", "the request could not be made")
+		return
+	}
+	var name, value *C.char
+	for index := C.size_t(0); C.pusher_request_header(signed, index, &name, &value) == 1; index++ {
+		request.Header.Set(C.GoString(name), C.GoString(value))
+	}
+	request.Header.Set("Accept-Encoding", "identity")
+
+	answer, err := c.http.Do(request)
+	if err != nil {
+		fail(err)
+		return
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, c.maxResponse+1))
+	var at *C.uint8_t
+	if len(text) > 0 {
+		at = (*C.uint8_t)(unsafe.Pointer(&text[0]))
+	}
+	C.pusher_response_set(response, C.int32_t(answer.StatusCode), at, C.size_t(len(text)))
+	if err != nil {
+		failed(response, DeliveryUnknown, cause(err), err.Error())
+		return
+	}
+	for name, values := range answer.Header {
+		for _, value := range values {
+			setHeader(response, name, value)
+		}
+	}
+	switch {
+	case len(answer.TransferEncoding) > 0:
+		setHeader(response, "Transfer-Encoding", answer.TransferEncoding[0])
+	case answer.ProtoMajor >= 2 && answer.Header.Get("Content-Length") == "":
+		// Its frames say where it ends.
+		setHeader(response, "Content-Length", strconv.Itoa(len(text)))
+	}
+}
+
+func failed(response *C.PusherResponse, delivery Delivery, cause, message string) {
+	causeC, messageC := C.CString(cause), C.CString(message)
+	C.pusher_response_fail(response, C.int32_t(delivery), causeC, messageC)
+	C.free(unsafe.Pointer(causeC))
+	C.free(unsafe.Pointer(messageC))
+}
+
+func setHeader(response *C.PusherResponse, name, value string) {
+	nameC, valueC := C.CString(name), C.CString(value)
+	C.pusher_response_set_header(response, nameC, valueC)
+	C.free(unsafe.Pointer(nameC))
+	C.free(unsafe.Pointer(valueC))
+}
+
+// cause is the library's word for what went wrong.
+func cause(err error) string {
+	var (
+		lookup    *net.DNSError
+		operation *net.OpError
+		record    tls.RecordHeaderError
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		name      x509.HostnameError
+		slow      net.Error
+	)
+	switch {
+	case errors.As(err, &lookup):
+		return "dns"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
+		return "timeout"
+	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &name):
+		return "tls"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "reset"
+	case errors.As(err, &operation) && operation.Op == "dial":
+		return "connect"
+	case errors.As(err, &operation) && operation.Op == "write":
+		return "write"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed"
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no type for it
+		return "malformed"
+	}
+	return "transport"
+}

@@ -1,0 +1,391 @@
+package pusher
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// PublisherConfig says how a Publisher works; what is 0 is as pusher_publisher_new has it (see pusher.h).
+type PublisherConfig struct {
+	Connections        int           // requests under way at the same time: 2
+	MaxQueueEvents     int           // that have not ended: 10,000
+	MaxQueueBytes      int           // that these take: 16 MiB
+	Overflow           string        // when it is full: "reject", "block" (PublishParams.Timeout says how long) or "drop_oldest"
+	MaxBatchEvents     int           // of one request: as for TriggerBatch
+	MaxBatchBytes      int           // of one request, roughly: 1 MiB
+	Linger             time.Duration // how long the first of several waits for more: 5 ms; less than 0 for not at all
+	EventTTL           time.Duration // events that have waited longer are not sent; 0 for none
+	MaxEventsPerSecond int
+	Reports            string // what Poll tells of: "failures", "all" or "none"
+	MaxReports         int    // kept until they are fetched: 10,000
+	BatchIsAtomic      bool   // the server refuses a batch as a whole or not at all
+	Retry              Retry
+	Timeout            time.Duration // of each request: the client's
+	// Extra are more members of the configuration, by their names there. They win over fields.
+	Extra map[string]any
+}
+
+func (p *PublisherConfig) members(logs bool) map[string]any {
+	config := map[string]any{}
+	count := func(name string, value int) {
+		if value != 0 {
+			config[name] = value
+		}
+	}
+	text := func(name, value string) {
+		if value != "" {
+			config[name] = value
+		}
+	}
+	count("connections", p.Connections)
+	count("max_queue_events", p.MaxQueueEvents)
+	count("max_queue_bytes", p.MaxQueueBytes)
+	count("max_batch_events", p.MaxBatchEvents)
+	count("max_batch_bytes", p.MaxBatchBytes)
+	count("max_events_per_second", p.MaxEventsPerSecond)
+	count("max_reports", p.MaxReports)
+	count("event_ttl_ms", int(milliseconds(p.EventTTL)))
+	count("timeout_ms", int(milliseconds(p.Timeout)))
+	text("overflow", p.Overflow)
+	text("reports", p.Reports)
+	switch {
+	case p.Linger < 0:
+		config["linger_ms"] = 0
+	case p.Linger > 0:
+		config["linger_ms"] = milliseconds(p.Linger)
+	}
+	if p.BatchIsAtomic {
+		config["batch_is_atomic"] = true
+	}
+	if p.Retry != (Retry{}) {
+		config["retry"] = p.Retry
+	}
+	if logs {
+		// Go may be called on any thread.
+		config["hooks_on_threads"] = true
+	}
+	for name, value := range p.Extra {
+		config[name] = value
+	}
+	return config
+}
+
+// PublishParams are what an event may have beside its payload.
+type PublishParams struct {
+	SocketID *string        // the connection that is left out
+	Info     *string        // attributes of the channel that the report answers with
+	UserID   string         // the user it is for, without channels
+	Conflate string         // one that waits on the same channel, with the same name and Conflate, is replaced by this one
+	Timeout  time.Duration  // how long to wait for room where Overflow is "block"
+	Extra    map[string]any // more members of the options, by their names in pusher.h
+}
+
+// Publisher is a queue of events that are sent in the background, several at a time; the events of a channel in their order. Any number of
+// goroutines may use it.
+type Publisher struct {
+	life      lifetime
+	publisher *C.PusherPublisher
+	finished  atomic.Bool // nothing more will be reported than what waits
+}
+
+// Report says what became of an event.
+type Report struct {
+	ID       uint64
+	Status   Status
+	Delivery Delivery
+	Reason   string          // of one that was never sent: "expired", "dropped", "superseded" or "closed"
+	Answer   json.RawMessage // what Info asked for
+	Err      *Error          // nil if it was delivered
+}
+
+// Reports are what Poll fetches, the oldest first.
+type Reports struct {
+	List     []Report
+	Lost     int // reports that were given up since the last time, because more than MaxReports waited
+	Document json.RawMessage
+}
+
+// NewPublisher makes a publisher with connections of its own. Close it: what was published before may still be sent then.
+func (c *Client) NewPublisher(config PublisherConfig) (*Publisher, error) {
+	opened, err := c.open(opNone)
+	if err != nil {
+		return nil, err
+	}
+	f := newFrame(opNone)
+	defer f.free()
+	f.begin()
+	f.texts = append(f.texts, '{')
+	for name, value := range config.members(opened.logs) {
+		f.member(name, name, value)
+	}
+	f.texts = append(f.texts, '}')
+	f.end("config")
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	if !opened.life.enter() {
+		return nil, opened.gone(f)
+	}
+	defer opened.life.leave()
+	made := C.bridge_publisher_new(opened.client, f.base(), f.buffer(), C.size_t(len(f.answer)))
+	if _, err := f.take(made.answer); err != nil {
+		return nil, err
+	}
+	handle := (*C.PusherPublisher)(made.handle)
+	publisher := &Publisher{publisher: handle}
+	publisher.life.free = func() { C.pusher_publisher_free(handle) }
+	runtime.SetFinalizer(publisher, func(unused *Publisher) {
+		// On a goroutine of its own: it waits up to a second for events, and other finalizers wait for this one. What it ends by needs the
+		// handle only.
+		if unused.life.mark() {
+			go C.pusher_publisher_free(handle)
+		}
+	})
+	return publisher, nil
+}
+
+// Publish queues an event and gives the number by which reports name it. It does not wait for the network.
+func (p *Publisher) Publish(channel string, eventName string, data any) (uint64, error) {
+	return p.PublishWithParams([]string{channel}, eventName, data, PublishParams{})
+}
+
+// PublishMulti queues an event on up to 100 channels.
+func (p *Publisher) PublishMulti(channels []string, eventName string, data any) (uint64, error) {
+	return p.PublishWithParams(channels, eventName, data, PublishParams{})
+}
+
+// PublishToUser queues an event to all connections of a user who has signed in.
+func (p *Publisher) PublishToUser(userID string, eventName string, data any) (uint64, error) {
+	return p.PublishWithParams(nil, eventName, data, PublishParams{UserID: userID})
+}
+
+// PublishWithParams queues an event with more to say. channels is nil where params names a user.
+func (p *Publisher) PublishWithParams(channels []string, eventName string, data any, params PublishParams) (uint64, error) {
+	f := newFrame(opPublish)
+	defer f.free()
+	if channels == nil {
+		f.null()
+	} else {
+		f.channels(channels)
+	}
+	f.text("event", eventName)
+	f.json("data", data)
+	f.options(&options{
+		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate, timeout: params.Timeout, extra: params.Extra,
+	})
+	if f.failed != nil {
+		return 0, f.failed
+	}
+	if !p.life.enter() {
+		return 0, p.gone(DeliveryNotSent)
+	}
+	defer p.life.leave()
+	published := C.bridge_publish(p.publisher, f.base(), f.at, f.buffer(), C.size_t(len(f.answer)))
+	_, err := f.take(published.answer)
+	return uint64(published.id), err
+}
+
+func (p *Publisher) gone(delivery Delivery) *Error {
+	return refusal(StatusClosed, failure{Message: "the publisher is closed", Delivery: delivery.String()}, nil)
+}
+
+// Poll fetches up to 1,000 reports, waiting for the first of them as long as the context lasts: then it is StatusTimedOut, and also the context's
+// error. When the publisher was shut down and all was fetched, it is StatusClosed.
+func (p *Publisher) Poll(ctx context.Context) (*Reports, error) {
+	for {
+		finished := p.finished.Load()
+		document, err := p.call(C.BRIDGE_POLL, slice(ctx))
+		if err == nil {
+			return readReports(document), nil
+		}
+		if err.Status != StatusTimedOut {
+			return nil, err
+		}
+		if finished {
+			return nil, p.gone(DeliveryNone)
+		}
+		if over := ctx.Err(); over != nil {
+			err.wrapped = over
+			return nil, err
+		}
+	}
+}
+
+func readReports(document []byte) *Reports {
+	var read struct {
+		Reports []json.RawMessage `json:"reports"`
+		Lost    int               `json:"lost"`
+	}
+	_ = json.Unmarshal(document, &read)
+	reports := &Reports{List: make([]Report, 0, len(read.Reports)), Lost: read.Lost, Document: document}
+	for _, text := range read.Reports {
+		var said failure
+		_ = json.Unmarshal(text, &said)
+		report := Report{
+			ID:       said.ID,
+			Status:   statusByName(said.Status),
+			Delivery: deliveryByName(said.Delivery),
+			Reason:   said.Reason,
+			Answer:   said.Answer,
+		}
+		if report.Status != StatusOK {
+			report.Err = said.error(report.Status, text)
+		}
+		reports.List = append(reports.List, report)
+	}
+	return reports
+}
+
+// Flush waits until every event that was published has ended, or the context is done: then it is StatusTimedOut, and nothing is lost.
+func (p *Publisher) Flush(ctx context.Context) error {
+	for {
+		_, err := p.call(C.BRIDGE_FLUSH, slice(ctx))
+		if err == nil {
+			return nil
+		}
+		over := ctx.Err()
+		if err.Status != StatusTimedOut || over != nil {
+			err.wrapped = over
+			return err
+		}
+	}
+}
+
+// Shutdown takes no more events, and waits until those that were published have ended. When the context is done before, what has not ended ends
+// now: as not sent what waits, as unknown what is being sent. Reports can be fetched until Close.
+func (p *Publisher) Shutdown(ctx context.Context) error {
+	stopped, cut := make(chan struct{}), make(chan *Error, 1)
+	go func() {
+		select {
+		case <-ctx.Done():
+			// Closing it again with no time to wait ends the wait of the first, and says whether there was anything to end.
+			_, err := p.call(C.BRIDGE_CLOSE, 0)
+			cut <- err
+		case <-stopped:
+			cut <- nil
+		}
+	}()
+	_, err := p.call(C.BRIDGE_CLOSE, math.MaxUint32)
+	close(stopped)
+	p.finished.Store(true)
+	if ended := <-cut; ended != nil && ended.Status == StatusTimedOut {
+		ended.wrapped = ctx.Err()
+		return ended
+	}
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+// Close ends the publisher, waiting at most a second for what was published. What becomes of its last events is not reported then: Shutdown and
+// Poll before, to know. It may be called again.
+func (p *Publisher) Close() {
+	// Whoever waits in Poll or Flush is woken so.
+	_, _ = p.call(C.BRIDGE_CLOSE, 1000)
+	p.finished.Store(true)
+	p.life.close()
+}
+
+// PublisherStats are counts and times of a publisher.
+type PublisherStats struct {
+	Queue struct {
+		Events   int `json:"events"` // that have not ended
+		Bytes    int `json:"bytes"`
+		InFlight int `json:"in_flight"`
+	} `json:"queue"`
+	Events struct {
+		Published uint64 `json:"published"`
+		Refused   uint64 `json:"refused"` // for want of room
+		Delivered uint64 `json:"delivered"`
+		NotSent   uint64 `json:"not_sent"`
+		Rejected  uint64 `json:"rejected"`
+		Unknown   uint64 `json:"unknown"`
+	} `json:"events"`
+	Unsent  map[string]uint64 `json:"unsent"`  // of those not sent, by reason
+	Retries map[string]uint64 `json:"retries"` // by what had gone wrong
+	Reports struct {
+		Waiting int    `json:"waiting"`
+		Lost    uint64 `json:"lost"`
+	} `json:"reports"`
+	Requests    uint64          `json:"requests"` // attempts
+	BatchEvents Histogram       `json:"batch_events"`
+	LatencyMs   Histogram       `json:"latency_ms"`
+	Document    json.RawMessage `json:"-"`
+}
+
+// Histogram counts values by how large they are.
+type Histogram struct {
+	Count   uint64   `json:"count"`
+	Sum     float64  `json:"sum"`
+	Buckets []Bucket `json:"buckets"`
+}
+
+// Bucket is how many values are larger than the bucket before says, and at most Bound; the last has +Inf.
+type Bucket struct {
+	Bound float64
+	Count uint64
+}
+
+// UnmarshalJSON reads [bound, count].
+func (b *Bucket) UnmarshalJSON(text []byte) error {
+	bound := math.Inf(1)
+	given := &bound
+	if err := json.Unmarshal(text, &[...]any{&given, &b.Count}); err != nil {
+		return err
+	}
+	b.Bound = bound
+	return nil
+}
+
+// Stats counts. With the "stats_format" "prometheus" in PublisherConfig.Extra, Document is the text for Prometheus and the rest is 0.
+func (p *Publisher) Stats() (*PublisherStats, error) {
+	document, err := p.call(C.BRIDGE_STATS, 0)
+	if err != nil {
+		return nil, err
+	}
+	stats := &PublisherStats{Document: document}
+	_ = json.Unmarshal(document, stats)
+	return stats, nil
+}
+
+func (p *Publisher) call(code C.int32_t, timeoutMs uint32) ([]byte, *Error) {
+	if !p.life.enter() {
+		return nil, p.gone(DeliveryNone)
+	}
+	defer p.life.leave()
+	f := newFrame(opNone)
+	defer f.free()
+	document, err := f.take(C.bridge_publisher(code, p.publisher, C.uint32_t(timeoutMs), f.buffer(), C.size_t(len(f.answer))))
+	if err != nil {
+		return nil, err.(*Error)
+	}
+	return document, nil
+}
+
+// slice is how long to wait within the library, in milliseconds: it does not see the context.
+func slice(ctx context.Context) uint32 {
+	const most = 100 * time.Millisecond
+	if ctx.Err() != nil {
+		return 0
+	}
+	if ctx.Done() == nil {
+		return math.MaxUint32
+	}
+	if deadline, has := ctx.Deadline(); has {
+		if left := time.Until(deadline); left < most {
+			if left < 0 {
+				return 0
+			}
+			return uint32(milliseconds(left))
+		}
+	}
+	return uint32(most / time.Millisecond)
+}
