@@ -28,6 +28,8 @@ step 'valgrind' tests/valgrind.sh
 step "the header's code samples" tests/samples.sh
 step 'real proxies' tests/proxy.sh
 step 'the official libraries' tests/differential.sh
+step 'C++, the header for FFI parsers, and the conformance cases in C and C++' tests/bindings/cpp.sh
+step 'Go' tests/bindings/go.sh
 step 'Python' tests/bindings/python.sh
 step 'Ruby' tests/bindings/ruby.sh
 step 'PHP' tests/bindings/php.sh
