@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the library beside what it competes with, and prints a table (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh                                  two and a half minutes, beside the build
+#   benches/run.sh                                  five minutes, beside the build
 #   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh a quick try
 #
 # It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
@@ -29,6 +29,11 @@ build_library() {
 build_peers() {
   cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers"
   cp "$target/peers/release/libpeers.so" "$target/peers/release/rust-peers" "$out"
+}
+
+build_fault_server() {
+  cargo build --profile no-lto --locked --example fault-server
+  cp "$target/no-lto/examples/fault-server" "$out"
 }
 
 # The official libraries, in the versions that the library is compared with elsewhere (tests/differential).
@@ -100,6 +105,19 @@ print_calls() {
   echo "files, network, threads: $([ -z "$calls" ] && echo 'none, met' || echo "NOT MET: $(paste -sd ' ' <<<"$calls")")"
 }
 
+# Each language beside its official library, or, where no registry here has that, beside what it does the same with.
+print_languages() {
+  local language
+  for language in cpp go python ruby php; do
+    say "$language"
+    if PUSHER_LIBRARY="$out/libpusher.so.0" FAULT_SERVER="$out/fault-server" "tests/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
+      grep -v -E '^(== |   ok: )' "$out/$language.log"
+    else
+      echo "not measured: $(grep . "$out/$language.log" | tail -n 1)"
+    fi
+  done
+}
+
 write_json() {
   local machine
   machine=$(sed 's/[\\"]/\\&/g; s/^\([a-z]*\): \(.*\)/"\1":"\2"/' "$out/machine.txt" | paste -sd ,)
@@ -117,6 +135,7 @@ step "building the peers" build_peers
 peer 'pusher (PyPI)' install_python
 peer 'pusher (npm)' install_node
 step "building the contenders" build_programs
+step "building the fault server, for the languages" build_fault_server
 # Each of them is a program that has to be asked, and longer: a third of the rounds.
 event_rounds=$(((rounds + 2) / 3))
 say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 + $event_rounds * $seconds * 20 }") s"
@@ -126,5 +145,6 @@ describe_machine >"$out/machine.txt"
   "$out/bench" "$rounds" "$seconds" "$out/measures.json"
   NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$event_rounds" "$seconds" "$out" "${missing[@]}"
   print_calls
+  print_languages
 } | tee "$out/results.txt"
 write_json
