@@ -19,6 +19,7 @@ step 'checks' tests/check.sh
 step 'the header in C and C++' tests/header.sh
 step 'install, move, and link from other projects' tests/packaging.sh
 step 'the ABI' tests/abi.sh
+step 'tarball, Debian and Conan packages' tests/packages.sh
 step 'system calls of a warm call' tests/syscalls.sh
 step 'memory' tests/memory.sh
 step 'delivery under faults' tests/delivery.sh

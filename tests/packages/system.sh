@@ -1,0 +1,55 @@
+# Run on a system by tests/packages.sh, in a directory with the packages and a program: they are installed, used as a stranger
+# does, and removed without a trace. Every command counts (-e).
+cd "$(dirname "${BASH_SOURCE[0]}")"
+unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH
+
+# refused COMMAND…: it fails. (-e does not look at what stands behind an exclamation mark.)
+refused() {
+  if "$@"; then
+    echo "should have failed: $*" >&2
+    exit 1
+  fi
+}
+
+# The library alone is enough to run programs, and what compiles them does not do without it.
+refused dpkg -i libpusher-dev_*.deb
+dpkg --purge libpusher-dev
+dpkg -i libpusher0_*.deb
+refused pkg-config --exists pusher
+ldconfig -p | grep -F "libpusher.so.0 "
+dpkg -i libpusher-dev_*.deb
+dpkg --verify libpusher0 libpusher-dev
+[ -z "$(dpkg --audit)" ]
+
+# By pkg-config, shared and static.
+gcc -std=c99 -Wall -Wextra -Werror publish.c $(pkg-config --cflags --libs pusher) -o by-pkg-config
+readelf -d by-pkg-config | grep -F 'NEEDED' | grep -F '[libpusher.so.0]'
+./by-pkg-config
+gcc -std=c99 publish.c $(pkg-config --cflags pusher) $(pkg-config --static --libs pusher | sed 's/-lpusher/-l:libpusher.a/') -o static
+refused grep -F libpusher <<<"$(readelf -d static)"
+./static
+
+# By find_package.
+cmake -S . -B by-cmake
+cmake --build by-cmake
+./by-cmake/publish
+
+# A package of a program made with it depends on it, in at least this version.
+mkdir debian
+printf 'Source: publish\n\nPackage: publish\nArchitecture: any\n' >debian/control
+dpkg-shlibdeps -O ./by-pkg-config | grep -F "libpusher0 (>= "
+
+# Removed in the wrong order it stays, in the right order everything goes.
+dpkg -L libpusher0 libpusher-dev | grep -F pusher >files
+grep -qx /usr/include/pusher.h files
+refused dpkg --remove libpusher0
+dpkg --purge libpusher-dev
+./by-pkg-config
+dpkg --purge libpusher0
+refused ./by-pkg-config
+./static
+[ -z "$(ldconfig -p | grep -F libpusher)" ]
+while read -r file; do
+  refused test -e "$file"
+  refused test -L "$file"
+done <files
