@@ -8,7 +8,7 @@ help:
 	@echo 'make test    everything that CI runs: the checks, the packages, valgrind, real servers'
 	@echo 'make check   the quick inner loop: format, lints, tests without real servers'
 	@echo 'make bench   events per second beside raw sockets and libcurl, signatures beside their floor and a peer'
-	@echo 'make header  write include/pusher.h and pusher.ffi.h anew from the sources'
+	@echo 'make header  write include/pusher.h, pusher.ffi.h and the manual pages anew from the sources'
 	@echo 'make clean   remove what was built'
 
 demo:
@@ -25,6 +25,7 @@ bench:
 
 header:
 	@PUSHER_WRITE_HEADER=1 cargo test --quiet --test header
+	@docs/man.py
 
 clean:
 	cargo clean

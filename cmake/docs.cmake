@@ -1,0 +1,19 @@
+# The manual: pages for man(1), which are committed (docs/man.py writes them of the header, so that nothing but cp is needed
+# to install them), and the reference as a web site, which takes Doxygen.
+
+file(GLOB pages CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../docs/man/*.3")
+install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man3" COMPONENT Pusher_Development)
+
+option(PUSHER_BUILD_DOCS "Build the reference as a web site, by Doxygen" OFF)
+if(PUSHER_BUILD_DOCS)
+  find_package(Doxygen 1.9.4 REQUIRED)
+  set(PUSHER_DOCS_DIR "${PROJECT_BINARY_DIR}/html")
+  add_custom_target(pusher-docs ALL
+    COMMAND "${CMAKE_COMMAND}" -E make_directory "${PUSHER_DOCS_DIR}"
+    COMMAND "${CMAKE_COMMAND}" -E env "PUSHER_DOCS_VERSION=${PROJECT_VERSION}" "PUSHER_DOCS_OUTPUT=${PUSHER_DOCS_DIR}"
+      "$<TARGET_FILE:Doxygen::doxygen>" docs/Doxyfile
+    WORKING_DIRECTORY "${CMAKE_CURRENT_LIST_DIR}/.."
+    COMMENT "Writing the reference to ${PUSHER_DOCS_DIR}"
+    VERBATIM)
+  install(DIRECTORY "${PUSHER_DOCS_DIR}" TYPE DOC COMPONENT Pusher_Development)
+endif()
