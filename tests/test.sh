@@ -27,6 +27,7 @@ step 'the publisher under load' tests/publisher.sh
 step "the publisher's queue, model-checked" tests/models.sh
 step 'valgrind' tests/valgrind.sh
 step "the header's code samples" tests/samples.sh
+step 'the manual' tests/manual.sh
 step 'real proxies' tests/proxy.sh
 step 'the official libraries' tests/differential.sh
 step 'C++, the header for FFI parsers, and the conformance cases in C and C++' tests/bindings/cpp.sh
@@ -39,5 +40,6 @@ say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
 step 'real servers and real subscribers' tests/e2e.sh
 step 'two people chat in real browsers' tests/chat.sh
+step "the manual's code" tests/snippets.sh
 
 printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

@@ -1,0 +1,42 @@
+/* What stands around a piece of C in the manual: the names that it takes for granted. They are not static, so that what a piece
+ * does not use is no warning. */
+#define _GNU_SOURCE
+#include <pusher.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Pusher *client;
+PusherPublisher *publisher;
+char *out;
+const char *channel_name = "private-room", *socket_id = "1234.5678";
+const char *price = "{\"EURUSD\":1.0843}";
+const char *master_key, *key, *signature;
+const uint8_t *body;
+size_t body_len;
+
+/* Of a web server. */
+void respond(int status, const char *type, const char *text) { printf("%d %s %s\n", status, type, text); }
+
+void before(void) {
+  if (pusher_new(NULL, &client, &out) != PUSHER_STATUS_OK ||
+      pusher_publisher_new(client, NULL, &publisher, &out) != PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", out);
+    exit(1);
+  }
+  master_key = getenv("MASTER_KEY");
+  key = getenv("HTTP_X_PUSHER_KEY");
+  signature = getenv("HTTP_X_PUSHER_SIGNATURE");
+  body = (const uint8_t *)getenv("BODY");
+  body_len = body == NULL ? 0 : strlen((const char *)body);
+}
+
+/* What was published in the background has to have arrived. */
+void after(void) {
+  pusher_publisher_close(publisher, 10000, NULL);
+  pusher_publisher_free(publisher);
+  pusher_free(client);
+}

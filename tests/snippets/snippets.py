@@ -1,0 +1,654 @@
+"""Runs every block of code in README.md and docs/*.md, as it stands: see tests/snippets.sh.
+
+    snippets.py OUT [--docs FOLDER] [--only FILE]
+
+A block is C that is compiled and run against the fault server, whose ledger then has to have its events; or commands for a shell,
+which are run; or JSON that the library takes; and so on: CASES says for each what has to come of it. A block that has no case
+fails, and so does a case without a block. Only one that says why is left out, by a line above it: <!-- not run: REASON -->. It is
+printed.
+
+What is replaced before a block runs is only where it goes: hosts, ports, keys and folders.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+AROUND = ROOT / "tests" / "snippets"
+MASTER_KEY = "ZUhQVldIZzduRkdZVkJzS2pPRkRYV1JyaWJJUjJiMGI="
+# What is not code.
+OUTPUT = {"text"}
+# Which test runs the blocks of a file by itself, by language; it says so by naming the file.
+ELSEWHERE = {
+    "docs/migrating.md": {
+        "cpp": "tests/bindings/cpp.sh",
+        "go": "bindings/go/readme_test.go",
+        "python": "bindings/python/tests/test_package.py",
+        "ruby": "bindings/ruby/test/readme_test.rb",
+        "php": "bindings/php/tests/ReadmeTest.php",
+    },
+    "docs/packaging.md": {"sh": "tests/packages.sh"},
+    "bindings/go/README.md": {"go": "bindings/go/readme_test.go", "sh": "bindings/go/readme_test.go"},
+    "bindings/php/README.md": {"php": "bindings/php/tests/ReadmeTest.php", "ini": "bindings/php/tests/ReadmeTest.php"},
+    "bindings/python/README.md": {
+        "python": "bindings/python/tests/test_package.py",
+        "sh": "bindings/python/tests/test_package.py",
+    },
+    "bindings/ruby/README.md": {"ruby": "bindings/ruby/test/readme_test.rb"},
+}
+
+
+class Wrong(Exception):
+    """A block does not do what it says."""
+
+
+class Block:
+    def __init__(self, file, line, language, code, reason):
+        self.file, self.line, self.language, self.code, self.reason = file, line, language, code, reason
+        self.done = False
+
+    def __str__(self):
+        return f"{self.file}:{self.line} ({self.language or 'no language'})"
+
+
+def read_blocks(name, text):
+    blocks, lines, at = [], text.splitlines(), 0
+    while at < len(lines):
+        fence = re.match(r" *```(\S*)", lines[at])
+        if not fence:
+            at += 1
+            continue
+        end = next((n for n in range(at + 1, len(lines)) if lines[n].strip() == "```"), None)
+        if end is None:
+            raise Wrong(f"{name}:{at + 1}: a block without an end")
+        above = next((line for line in reversed(lines[:at]) if line.strip()), "")
+        mark = re.fullmatch(r" *<!-- not run: (.+) -->", above)
+        if "not run" in above and not mark:
+            raise Wrong(f"{name}:{at}: a mark without a reason")
+        blocks.append(Block(name, at + 1, fence[1], "\n".join(lines[at + 1 : end]) + "\n", mark and mark[1]))
+        at = end + 1
+    return blocks
+
+
+def run(command, say=None, expect=0, timeout=120, **how):
+    """Runs a command, which is bounded, and returns what it said."""
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **how
+    )
+    if expect is not None and result.returncode != expect:
+        raise Wrong(f"{command} ended with {result.returncode}:\n{result.stdout}")
+    if say is not None and not re.search(say, result.stdout, re.S):
+        raise Wrong(f"it said, instead of {say}:\n{result.stdout}")
+    return result.stdout
+
+
+@contextlib.contextmanager
+def program(command, until, **how):
+    """A program in the background, once it has said a line like `until`, which comes with it; it is ended at last."""
+    how.update(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, start_new_session=True)
+    process = subprocess.Popen(command, **how)
+    process.said, process.line = "", None
+    try:
+        process.line = listen(process, until)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        process.stdout.close()
+
+
+def listen(process, until, seconds=60):
+    """Reads until a line like `until` has come, whole."""
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if found := re.search(rf"(?:{until}).*\n", process.said):
+                return found
+            if not selector.select(max(0, deadline - time.monotonic())):
+                break
+            part = process.stdout.read(65536)
+            if not part:
+                break
+            process.said += part.decode(errors="replace")
+    raise Wrong(f"{process.args} did not say {until}, but:\n{process.said}")
+
+
+class FaultServer:
+    def __init__(self):
+        self.process = subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        hello = json.loads(self.process.stdout.readline())
+        self.control, self.key, self.secret = hello["control"], hello["key"], hello["secret"]
+
+    def ask(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=30)
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse().read()
+        connection.close()
+        return json.loads(answer) if answer else None
+
+    def listen(self, fault):
+        port = self.ask("POST", "/listen", {"fault": fault})["port"]
+        return port, f"http://{self.key}:{urllib.parse.quote(self.secret, safe='')}@127.0.0.1:{port}/apps/1"
+
+    def applied(self, port):
+        attempts = self.ask("GET", f"/listen/{port}")["attempts"]
+        return sorted((event["channel"], event["name"]) for attempt in attempts for event in attempt["applied"])
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+class Runner:
+    """The folders, servers and environment that the blocks run in."""
+
+    def __init__(self, out):
+        self.out = out
+        self.root = out / "root"
+        self.prefix = self.root / "usr" / "local"
+        self.faults = FaultServer()
+        tools = out / "bin"
+        tools.mkdir()
+        # What is installed for the whole system goes to a folder.
+        self.tool(tools / "sudo", f'DESTDIR={self.root} exec "$@"')
+        self.tool(tools / "ldconfig", "exit 0")
+        # Without link-time optimisation, which takes long, and where other tests have built already.
+        self.tool(
+            tools / "cmake",
+            f'[ "$1" != -S ] || set -- "$@" -DPUSHER_CARGO_PROFILE=no-lto '
+            f'-DPUSHER_CARGO_TARGET_DIR={ROOT}/build/cargo -DPUSHER_BUILD_EXAMPLES=OFF\nexec {which("cmake")} "$@"',
+        )
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PUSHER_")},
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PKG_CONFIG_PATH": str(self.prefix / "lib" / "pkgconfig"),
+            "LD_LIBRARY_PATH": str(self.prefix / "lib"),
+        }
+
+    @staticmethod
+    def tool(path, script):
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def folder(self, block):
+        """One for each file of the manual: its blocks find each other's files there."""
+        folder = self.out / block.file.replace("/", "-")
+        folder.mkdir(exist_ok=True)
+        if not (folder / "c_examples").exists():
+            (folder / "c_examples").symlink_to(ROOT / "c_examples")
+        return folder
+
+    def shell(self, block, folder=None, say=None, url=None, replace=(), more="", timeout=120, expect=0):
+        code = block.code
+        for old, new in [("build/release", str(self.out / "release")), ("/usr/local/", f"{self.prefix}/"), *replace]:
+            code = code.replace(old, new)
+        environment = {**self.environment, **({"PUSHER_URL": url} if url else {})}
+        return run(
+            ["bash", "-euo", "pipefail", "-c", code + more],
+            say,
+            cwd=folder or self.folder(block),
+            env=environment,
+            timeout=timeout,
+            expect=expect,
+        )
+
+    def compile(self, source, program, *flags, language="c"):
+        compiler = ["cc", "-std=c99"] if language == "c" else ["g++", "-std=c++17"]
+        run(
+            [
+                *compiler,
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-pedantic",
+                f"-I{self.prefix}/include",
+                "-o",
+                program,
+                source,
+                f"-L{self.prefix}/lib",
+                "-lpusher",
+                *flags,
+            ]
+        )
+
+
+def which(name):
+    return subprocess.run(["sh", "-c", f"command -v {name}"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+# --- what is done with a block, or with several that belong together ---
+
+
+def against_fault_server(runner, command, folder, fault="none", say="", applied=(), expect=0, environment=()):
+    port, url = runner.faults.listen(fault)
+    run(command, say, expect, cwd=folder, env={**runner.environment, "PUSHER_URL": url, **dict(environment)})
+    got = runner.faults.applied(port)
+    if got != sorted(applied):
+        raise Wrong(f"published: {got}, and not {sorted(applied)}")
+
+
+def whole(say, applied=(), faults=()):
+    """A whole program: to a server that is well, and to some that are not, where it has to say what is in `faults`."""
+
+    def check(runner, block):
+        folder = runner.folder(block)
+        source = folder / ("whole.c" if block.language == "c" else "whole.cpp")
+        source.write_text(block.code)
+        runner.compile(source, folder / "whole", language="c" if block.language == "c" else "c++")
+        against_fault_server(runner, [folder / "whole"], folder, say=say, applied=applied)
+        for fault, words, code, events in faults:
+            against_fault_server(runner, [folder / "whole"], folder, fault, words, events, code)
+
+    return check
+
+
+def pieces(say, applied=(), faults=(), environment=(), include="", flags=(), count=0):
+    """Pieces of C, put into a program in their order."""
+
+    def check(runner, *blocks):
+        folder = runner.folder(blocks[0])
+        code = "".join(block.code for block in blocks)
+        name = "piece-" + hashlib.sha256(code.encode()).hexdigest()[:8]
+        port, _ = runner.faults.listen("none")
+        # Where the piece makes a client of its own.
+        configured = code.replace(r"\"cluster\":\"eu\"", rf"\"host\":\"127.0.0.1\",\"port\":{port},\"ssl\":false")
+        configured = configured.replace(r"\"KEY\"", rf"\"{runner.faults.key}\"")
+        # It stands in a format.
+        configured = configured.replace(r"\"SECRET\"", rf"\"{runner.faults.secret}\"".replace("%", "%%"))
+        (folder / f"{name}.c").write_text(
+            f'#include "{AROUND}/around.h"\n{include}\nint main(void) {{\n  before();\n'
+            f"{configured}\n  after();\n  return 0;\n}}\n",
+            encoding="utf-8",
+        )
+        runner.compile(folder / f"{name}.c", folder / name, *flags)
+        if configured != code:
+            run(
+                [folder / name],
+                say,
+                cwd=folder,
+                env={**runner.environment, "PUSHER_URL": "http://k:s@127.0.0.1:1/apps/1", **dict(environment)},
+            )
+            got = runner.faults.applied(port)
+            if got != sorted(applied):
+                raise Wrong(f"published: {got}, and not {sorted(applied)}")
+            return
+        against_fault_server(runner, [folder / name], folder, say=say, applied=applied, environment=environment)
+        for fault, words, code, events in faults:
+            against_fault_server(runner, [folder / name], folder, fault, words, events, code, environment)
+
+    check.count = count
+    return check
+
+
+def webhook(runner, block):
+    content = f'{{"time_ms":{int(time.time() * 1000)},"events":[]}}'
+    signed = hmac.new(runner.faults.secret.encode(), content.encode(), hashlib.sha256).hexdigest()
+    for body, key, says in (
+        (content, runner.faults.key, "200 application/json {"),
+        (content + " ", runner.faults.key, "401 text/plain WEBHOOK_INVALID"),
+        (content, "other", "401 text/plain WEBHOOK_INVALID"),
+    ):
+        pieces(says, environment={"BODY": body, "HTTP_X_PUSHER_KEY": key, "HTTP_X_PUSHER_SIGNATURE": signed})(runner, block)
+
+
+def shell(**how):
+    return lambda runner, block: runner.shell(block, **how)
+
+
+def install(runner, block):
+    runner.shell(block, folder=ROOT, timeout=1200)
+    for file in ("include/pusher.h", "include/pusher.hpp", "lib/libpusher.so", "lib/libpusher.a", "lib/pkgconfig/pusher.pc"):
+        if not (runner.prefix / file).exists():
+            raise Wrong(f"{file} is not installed")
+
+
+def demo(runner, block):
+    """The first command shows an event arrive; the second is what runs this test."""
+    commands = [line.partition("#")[0].strip() for line in block.code.splitlines()]
+    if commands != ["make demo", "make test"]:
+        raise Wrong(f"other commands than there were: {commands}")
+    # It is to build as a newcomer's does, without what stands in for sudo and cmake.
+    environment = {**runner.environment, "PATH": os.environ["PATH"], "DEMO_SERVER": "soketi"}
+    run(commands[0], r"event my-event on channel my-channel", cwd=ROOT, env=environment, timeout=1200, shell=True)
+
+
+def is_a_url(runner, block):
+    """What it exports is a configuration that the library takes."""
+    folder = runner.folder(block)
+    (folder / "takes.c").write_text(
+        "#include <pusher.h>\n#include <stdio.h>\nint main(void) {\n  Pusher *client;\n  char *out;\n"
+        "  if (pusher_new(NULL, &client, &out) != PUSHER_STATUS_OK) return puts(out), 1;\n"
+        "  pusher_free(client);\n  return 0;\n}\n"
+    )
+    runner.compile(folder / "takes.c", folder / "takes")
+    runner.shell(block, more="./takes\n")
+
+
+def configuration(runner, block):
+    """JSON that the library takes as a configuration."""
+    json.loads(block.code)
+    folder = runner.folder(block)
+    (folder / "configures.c").write_text(
+        "#include <pusher.h>\n#include <stdio.h>\nint main(int argc, char **argv) {\n  Pusher *client;\n  char *out;\n"
+        "  if (argc != 2 || pusher_new(argv[1], &client, &out) != PUSHER_STATUS_OK) return puts(out), 1;\n"
+        "  pusher_free(client);\n  return 0;\n}\n"
+    )
+    runner.compile(folder / "configures.c", folder / "configures")
+    run([folder / "configures", block.code], env=runner.environment)
+
+
+def consumer(runner, block):
+    folder = runner.folder(block) / "consumer"
+    folder.mkdir()
+    (folder / "server.c").write_text(runner.sample)
+    (folder / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(consumer C)\nadd_executable(my_server server.c)\n" + block.code
+    )
+    run(["cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={runner.prefix}"])
+    run(["cmake", "--build", folder / "build"])
+    against_fault_server(
+        runner, [folder / "build" / "my_server"], folder, say="delivered: {}", applied=[("my-channel", "my-event")]
+    )
+
+
+def twenty_lines(runner, block):
+    runner.sample = block.code
+    whole(
+        "delivered: {}",
+        [("my-channel", "my-event")],
+        [
+            ("status-401", "UNAUTHORIZED: .*rejected", 1, []),
+            ("fin-after-request-applied", "DELIVERY_UNKNOWN: .*unknown", 1, [("my-channel", "my-event")]),
+        ],
+    )(runner, block)
+
+
+def pkg_config(runner, block):
+    folder = runner.folder(block)
+    (folder / "server.c").write_text(runner.sample)
+    runner.shell(block)
+    against_fault_server(runner, [folder / "server"], folder, say="delivered: {}", applied=[("my-channel", "my-event")])
+
+
+def file_of(block):
+    """The file that a block names in its first line."""
+    return re.search(r"[\w.]+\.\w+", block.code.splitlines()[0])[0]
+
+
+def save(runner, *blocks):
+    for block in blocks:
+        (runner.folder(block) / file_of(block)).write_text(block.code)
+
+
+def from_nothing_to_a_received_event(runner, subscriber, commands, hello_c, build_c, hello_cpp, build_cpp, hello_lua, run_lua):
+    """A real server, a real subscriber, and the programs in C, C++ and Lua, by the commands that the guide gives."""
+    save(runner, subscriber, hello_c, hello_cpp, hello_lua)
+    folder = runner.folder(subscriber)
+    with program(["node", ROOT / "tests/servers/run.mjs", "soketi"], r"PUSHER_URL=(\S+)", env=runner.environment) as server:
+        url = server.line[1]
+        prepared = commands.code.splitlines()
+        run(["bash", "-euc", "\n".join(prepared[:-1])], cwd=folder, env=runner.environment, timeout=300)
+        for block, says in ((build_c, r"^delivered: \{"), (build_cpp, "^$"), (run_lua, r"^OK\s+\{")):
+            with program(
+                prepared[-1].split(), "subscribed", cwd=folder, env={**runner.environment, "PUSHER_URL": url}
+            ) as waiting:
+                runner.shell(block, say=says, url=url)
+                listen(waiting, r"received: \{ hello: 'world' \}")
+                waiting.wait(30)
+    whole(
+        "delivered: {}",
+        [("my-channel", "my-event")],
+        [("status-401", "^not delivered: .*UNAUTHORIZED", 1, []), ("fin-after-request", "^it may have been delivered: ", 1, [])],
+    )(runner, hello_c)
+    whole("^$", [("my-channel", "my-event")], [("status-401", "401", 1, []), ("fin-after-request", ".", 2, [])])(
+        runner, hello_cpp
+    )
+
+
+def receiver(runner, build, post):
+    """The receiver is built and run as the guide says, and posted to."""
+    lines = build.code.splitlines()
+    folder = runner.folder(build)
+    run(["bash", "-euc", lines[0]], cwd=folder, env=runner.environment)
+    assignment, *command = lines[1].split()
+    command = ["0" if word == "8081" else word for word in command]
+    environment = {**runner.environment, assignment.partition("=")[0]: assignment.partition("=")[2]}
+    with program(command, r"listening on .*:(\d+)", cwd=folder, env=environment) as server:
+        port = server.line[1]
+        runner.shell(post, replace=[("8081", port)])
+        listen(server, r'\{"name":"channel_occupied","channel":"my-channel"\}')
+        runner.shell(post, replace=[("8081", port), ("SECRET", "OTHER")], expect=22)
+        listen(server, "WEBHOOK_INVALID")
+
+
+def real_server(runner, block):
+    trigger = runner.folder(block) / "trigger"
+    runner.compile(ROOT / "c_examples/trigger.c", trigger)
+    runner.shell(block, folder=ROOT, replace=[("build/demo/trigger", str(trigger))], say=r"\{")
+
+
+def preforking(runner, folder, command, environment, stop=signal.SIGTERM):
+    """Each page publishes twice, and all of it has arrived once the server has ended."""
+    port, url = runner.faults.listen("none")
+    with program(
+        command,
+        r"istening (?:at|on)\D*127\.0\.0\.1:(\d+)",
+        cwd=folder,
+        env={**runner.environment, **environment, "PUSHER_URL": url},
+    ) as server:
+        pids, said = [], ""
+        try:
+            # Whoever asks before the workers are there waits in the kernel's queue.
+            for _ in range(6):
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.line[1]}/", timeout=60) as answer:
+                    pids.append(answer.read().decode())
+        except OSError as error:
+            said = f"{error}\n"
+        server.send_signal(stop)
+        said += server.communicate(timeout=60)[0].decode(errors="replace")
+    if len(pids) != 6 or str(server.pid) in pids:
+        raise Wrong(f"{command[0]}, {server.pid}: pages of {pids}\n{server.said}{said}")
+    got = runner.faults.applied(port)
+    if got != sorted([("my-channel", "waited-for")] * 6 + [("my-channel", "in-the-background")] * 6):
+        raise Wrong(f"{command[0]} published: {got}\n{server.said}{said}")
+
+
+def gunicorn(runner, app, settings):
+    folder = runner.folder(app)
+    save(runner, app, settings)
+    package = runner.out / "python"
+    run(["cp", "-R", ROOT / "bindings/python/src", package])
+    run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '{ROOT}/bindings/python')\n"
+            f"import cffi_build; cffi_build.ffi.emit_python_code('{package}/libpusher/_native.py')",
+        ]
+    )
+    command = app.code.splitlines()[0].partition(": ")[2].split()
+    preforking(
+        runner,
+        folder,
+        [*command, "--bind", "127.0.0.1:0"],
+        {"PYTHONPATH": str(package), "PUSHER_LIBRARY": str(runner.prefix / "lib/libpusher.so.0"), "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def ruby(runner, puma, app, unicorn):
+    folder = runner.folder(app)
+    save(runner, puma, app, unicorn)
+    environment = {"RUBYLIB": str(ROOT / "bindings/ruby/lib"), "PUSHER_LIBRARY": str(runner.prefix / "lib/libpusher.so.0")}
+    for block, bind, stop in (
+        (puma, ["-b", "tcp://127.0.0.1:0"], signal.SIGTERM),
+        (unicorn, ["-l", "127.0.0.1:0"], signal.SIGQUIT),
+    ):
+        command = block.code.splitlines()[0].partition(": ")[2].split()
+        preforking(runner, folder, [*command, *bind], environment, stop)
+
+
+def php(runner, block):
+    folder = runner.folder(block)
+    (folder / "page.php").write_text(block.code)
+    against_fault_server(
+        runner,
+        ["php", "-d", "ffi.enable=true", "-d", f"auto_prepend_file={ROOT}/bindings/php/autoload.php", folder / "page.php"],
+        folder,
+        say=r"^\d+\n$",
+        applied=[("my-channel", "from-php")],
+        environment={"PUSHER_LIBRARY": str(runner.prefix / "lib/libpusher.so.0")},
+    )
+
+
+EVENT = [("my-channel", "my-event")]
+CURL = {"include": f'#include "{AROUND}/http.h"', "flags": ["-lcurl"]}
+
+# File; a text that is in this block and in no other, or several texts for blocks that belong together; what has to come of it.
+# They run in this order: first the library is installed, as README.md says.
+CASES = [
+    ("README.md", ["make demo"], demo),
+    ("README.md", ["cmake -S . -B"], install),
+    ("README.md", ["int main(void)"], twenty_lines),
+    ("README.md", ["find_package(Pusher"], consumer),
+    ("README.md", ["cc server.c"], pkg_config),
+    ("README.md", ["pusher_authenticate(client, channel_name"], pieces(r'^200 application/json \{"auth":"')),
+    ("README.md", ["pusher_publisher_publish"], pieces("^$", [("prices", "tick")])),
+    ("docs/getting-started.md", ["export PUSHER_URL"], is_a_url),
+    ("docs/getting-started.md", ["cmake -S . -B"], install),
+    (
+        "docs/getting-started.md",
+        [
+            "// subscribe.mjs",
+            "npm install",
+            "/* hello.c */",
+            "cc hello.c",
+            "// hello.cpp",
+            "g++",
+            "-- hello.lua",
+            "luajit hello.lua",
+        ],
+        from_nothing_to_a_received_event,
+    ),
+    ("docs/encryption.md", ["openssl rand"], shell(say=r"^[\w+/]{43}=\n$")),
+    (
+        "docs/encryption.md",
+        ["snprintf", "pusher_trigger(", "pusher_authenticate("],
+        pieces(
+            r'^OK\n200 application/json \{"auth":"[^"]*","shared_secret":"[^"]{44}"\}\n$',
+            [("private-encrypted-orders", "created")],
+            environment={"MASTER_KEY": MASTER_KEY},
+        ),
+    ),
+    (
+        "docs/event-loops.md",
+        ["pusher_prepare", "pusher_finish"],
+        pieces(
+            "^OK {}\n$",
+            EVENT,
+            [
+                ("fin-after-request-applied", "^DELIVERY_UNKNOWN .*unknown", 0, EVENT),
+                ("refused", "^NOT_SENT .*not_sent", 0, []),
+                ("status-401", "^UNAUTHORIZED .*rejected", 0, []),
+            ],
+            **CURL,
+        ),
+    ),
+    (
+        "docs/forking-servers.md",
+        ["fork()"],
+        pieces("^OK 0\n$", [("my-channel", "from-child"), ("my-channel", "from-child"), ("my-channel", "from-parent")]),
+    ),
+    ("docs/forking-servers.md", ["# app.py", "# gunicorn.conf.py"], gunicorn),
+    ("docs/forking-servers.md", ["# puma.rb", "# app.ru", "# unicorn.rb"], ruby),
+    ("docs/forking-servers.md", ["<?php"], php),
+    ("docs/publisher.md", ["/* in the loop */"], pieces("^$", [("prices", "tick")])),
+    ("docs/publisher.md", ["conflate"], pieces("^$", [("prices", "tick")])),
+    (
+        "docs/publisher.md",
+        ["scrape_configs"],
+        lambda runner, block: yaml.safe_load(block.code)["scrape_configs"][0]["static_configs"],
+    ),
+    ("docs/self-hosted.md", ["export PUSHER_URL"], is_a_url),
+    ("docs/self-hosted.md", ['"ca_file"'], configuration),
+    ("docs/self-hosted.md", ["run.mjs"], real_server),
+    ("docs/self-hosted.md", ['"path"'], configuration),
+    ("docs/self-hosted.md", ['"max_data_bytes"'], configuration),
+    ("docs/webhooks.md", ["pusher_validate_webhook"], webhook),
+    ("docs/webhooks.md", ['"webhook_tokens"'], configuration),
+    ("docs/webhooks.md", ["cc c_examples/webhook.c", "openssl dgst"], receiver),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path, default=ROOT)
+    parser.add_argument("--only")
+    arguments = parser.parse_args()
+    names = ["README.md", *sorted(str(file.relative_to(arguments.docs)) for file in arguments.docs.glob("docs/*.md"))]
+    names = [name for name in names if name not in ELSEWHERE]
+    blocks = [block for name in names for block in read_blocks(name, (arguments.docs / name).read_text(encoding="utf-8"))]
+    elsewhere = [block for name in ELSEWHERE for block in read_blocks(name, (ROOT / name).read_text(encoding="utf-8"))]
+    runner = Runner(arguments.out)
+    wrong = []
+    try:
+        for file, texts, check in CASES:
+            found = [
+                [block for block in blocks if block.file == file and text in block.code and not block.reason] for text in texts
+            ]
+            if any(len(some) != 1 for some in found):
+                wrong.append(f"{file}: there is not one block each with: {', '.join(texts)}")
+                continue
+            found = [some[0] for some in found]
+            for block in found:
+                block.done = True
+            # What README.md installs is what the others are built with.
+            if arguments.only not in (None, file) and (file, check) != ("README.md", install):
+                continue
+            start = time.monotonic()
+            try:
+                check(runner, *found)
+            except (Wrong, subprocess.TimeoutExpired, ValueError) as error:
+                wrong.append(f"{', '.join(map(str, found))}: {error}")
+                continue
+            print(f"   ran {', '.join(map(str, found))} ({time.monotonic() - start:.1f} s)", flush=True)
+    finally:
+        runner.faults.close()
+    for block in blocks + elsewhere:
+        by = ELSEWHERE.get(block.file, {}).get(block.language)
+        if block.reason:
+            print(f"   not run: {block}: {block.reason}")
+        elif by:
+            if pathlib.Path(block.file).stem not in (ROOT / by).read_text(encoding="utf-8"):
+                wrong.append(f"{block}: {by} does not name {block.file}")
+        elif not block.done and block.language not in OUTPUT:
+            wrong.append(f"{block}: nothing runs it")
+    print(f"   {sum(block.done for block in blocks)} blocks ran here, {len(elsewhere)} run by the tests of their languages")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
