@@ -39,6 +39,7 @@ step 'PHP' tests/bindings/php.sh
 say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
 step 'real servers and real subscribers' tests/e2e.sh
+step 'every binding on a real server' tests/e2e/bindings.sh
 step 'two people chat in real browsers' tests/chat.sh
 step "the manual's code" tests/snippets.sh
 
