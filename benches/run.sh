@@ -110,7 +110,7 @@ print_languages() {
   local language
   for language in cpp go python ruby php; do
     say "$language"
-    if PUSHER_LIBRARY="$out/libpusher.so.0" FAULT_SERVER="$out/fault-server" "tests/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
+    if PUSHER_LIBRARY="$PWD/$out/libpusher.so.0" FAULT_SERVER="$PWD/$out/fault-server" "tests/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
       grep -v -E '^(== |   ok: )' "$out/$language.log"
     else
       echo "not measured: $(grep . "$out/$language.log" | tail -n 1)"
