@@ -195,13 +195,23 @@ def related(name, pages):
     return names + ["libpusher"]
 
 
-def heading(name, version):
+def heading(name, version, summary):
+    """All up to what a program includes."""
     return [
         '.\\" Written by docs/man.py from include/pusher.h; not to be edited.',
         f'.TH {name} 3 "" "libpusher {version}" "libpusher manual"',
         # Code is not to be broken in the middle of a word, nor filled up with spaces.
         ".nh",
         ".ad l",
+        ".SH NAME",
+        f"{literal(name)} \\- {summary}",
+        ".SH LIBRARY",
+        "Pusher Channels server library",
+        "(\\fIlibpusher\\fR, \\fI\\-lpusher\\fR)",
+        ".SH SYNOPSIS",
+        ".nf",
+        ".B #include <pusher.h>",
+        ".PP",
     ]
 
 
@@ -213,18 +223,7 @@ def see_also(writer, names):
 def page(item, pages, version):
     description, parameters, returned = split_tags(item.comment)
     writer = Writer(pages, item.name)
-    writer.macro(
-        *heading(item.name, version),
-        ".SH NAME",
-        f"{literal(item.name)} \\- {plain(brief(description))}",
-        ".SH LIBRARY",
-        "Pusher Channels server library",
-        "(\\fIlibpusher\\fR, \\fI\\-lpusher\\fR)",
-        ".SH SYNOPSIS",
-        ".nf",
-        ".B #include <pusher.h>",
-        ".PP",
-    )
+    writer.macro(*heading(item.name, version, plain(brief(description))))
     if item.kind == "enum":
         width = max(len(value[1]) for value, _ in item.values)
         writer.macro(f"\\fBenum {item.name} {{\\fR")
@@ -260,16 +259,7 @@ def overview(about, items, pages, version):
     about = re.sub(r"\n\s*Generated from the sources.*", "", about, flags=re.S)
     title, rest = about.split("\n", 1)
     writer.macro(
-        *heading("libpusher", version),
-        ".SH NAME",
-        f"libpusher \\- {plain(title.partition(': ')[2].rstrip('.'))}",
-        ".SH LIBRARY",
-        "Pusher Channels server library",
-        "(\\fIlibpusher\\fR, \\fI\\-lpusher\\fR)",
-        ".SH SYNOPSIS",
-        ".nf",
-        ".B #include <pusher.h>",
-        ".PP",
+        *heading("libpusher", version, plain(title.partition(": ")[2].rstrip("."))),
         "\\fBcc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs pusher)\\fR",
         ".fi",
         ".SH DESCRIPTION",
