@@ -16,9 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
+#include "clock.h"
 #include "harness.h"
 #include "server.h"
 
@@ -29,19 +28,6 @@ static const char *data;
 static Pusher *client;
 static char batch[16 * 1024];
 static char channels[CHANNELS][32];
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static double cpu_seconds(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 /* `out` is what the call has filled, whichever argument the compiler looks at first. */
 static void expect_ok(PusherStatus status, char **out, const char *call) {

@@ -8,11 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "http.h"
 #include "server.h"
 
@@ -52,19 +51,6 @@ void use_core(int core) {
   sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
-static double now(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static double cpu_seconds(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 static void *work(void *argument) {
   struct worker *worker = argument;
   const struct contender *contender = worker->contender;
@@ -74,9 +60,9 @@ static void *work(void *argument) {
 
   pthread_barrier_wait(worker->start);
   unsigned long count = 0;
-  double start = now(CLOCK_MONOTONIC);
+  double start = now();
   for (; !atomic_load_explicit(worker->stop, memory_order_relaxed); count++) contender->once(own);
-  worker->seconds = now(CLOCK_MONOTONIC) - start;
+  worker->seconds = now() - start;
   worker->count = count;
 
   contender->leave(own);

@@ -1,0 +1,23 @@
+/* What time it is, and how much of the processors' it took. */
+#ifndef BENCH_CLOCK_H
+#define BENCH_CLOCK_H
+
+#include <sys/resource.h>
+#include <time.h>
+
+/* In seconds, since some time. */
+static inline double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* User and system time of this process, all its threads. */
+static inline double cpu_seconds(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+#endif
