@@ -3,8 +3,14 @@
 #   need cmake strace /usr/include/curl/curl.h=libcurl4-openssl-dev    a command or a file, and its Debian package where
 #                                                                      that has another name
 #   step "what is done" COMMAND…                                       prints the step, then "ok" and how long it took
-#   library FILE                                                       puts the shared library there: that of the folder
-#                                                                      PUSHER_LIB_DIR, else one built anew
+#   library FILE                                                       puts the shared library there: the file PUSHER_LIBRARY,
+#                                                                      that of the folder PUSHER_LIB_DIR, else one built anew
+#   as_installed FOLDER                                                puts it there with its link and a pusher.pc
+#   fault_server                                                       exports FAULT_SERVER: what it is already, else the path
+#                                                                      of one built anew
+#   version                                                            prints the library's
+#   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, which it
+#                                                                      is put into as the folder's package-lock.json says
 
 set -euo pipefail
 
@@ -49,11 +55,64 @@ step() {
 }
 
 library() {
-  local folder=${PUSHER_LIB_DIR:-}
-  if [ -z "$folder" ]; then
+  local file=${PUSHER_LIBRARY:-${PUSHER_LIB_DIR:+$PUSHER_LIB_DIR/libpusher.so}}
+  if [ -z "$file" ]; then
     # Without link-time optimisation: it takes long and changes nothing that is tested with this.
     cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    folder=${CARGO_TARGET_DIR:-target}/no-lto
+    file=${CARGO_TARGET_DIR:-target}/no-lto/libpusher.so
   fi
-  cp -L "$folder/libpusher.so" "$1"
+  cp -L "$file" "$1"
 }
+
+version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }
+
+# What CMake installs, packaging.sh looks at.
+as_installed() {
+  library "$1/libpusher.so.0"
+  ln -s libpusher.so.0 "$1/libpusher.so"
+  cat >"$1/pusher.pc" <<PC
+Name: pusher
+Description: The server side of Pusher Channels
+Version: $(version)
+Cflags: -I$PWD/include
+Libs: -L$1 -lpusher -Wl,-rpath,$1
+PC
+}
+
+fault_server() {
+  if [ -z "${FAULT_SERVER:-}" ]; then
+    cargo build --quiet --profile no-lto --locked --example fault-server
+    FAULT_SERVER=${CARGO_TARGET_DIR:-target}/no-lto/examples/fault-server
+  fi
+  FAULT_SERVER=$(realpath "$FAULT_SERVER")
+  export FAULT_SERVER
+}
+
+npm_package() (
+  exec 3>&1 >&2 # only the path goes to standard output
+  name=$1 version=$2 from=$3
+  here=$CACHE/$name-$version
+  folder=$here/node_modules/$name
+
+  finished() { [ -d "$folder" ]; }
+
+  install() {
+    finished && return # another run was quicker
+    need npm
+    rm -rf "$here.part"
+    mkdir "$here.part"
+    cp "$from/package.json" "$from/package-lock.json" "$here.part"
+    npm ci --prefix "$here.part" --ignore-scripts --no-audit --no-fund --loglevel=error
+    # Only what is whole gets its final name.
+    rm -rf "$here"
+    mv "$here.part" "$here"
+  }
+
+  if ! finished; then
+    mkdir -p "$CACHE"
+    exec 9>"$here.lock"
+    flock 9
+    step "install $name $version (once)" install
+  fi
+  echo "$folder" >&3
+)

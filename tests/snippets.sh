@@ -16,11 +16,7 @@ rm -rf "$out"
 mkdir -p "$out"
 
 get_servers() {
-  if [ -z "${FAULT_SERVER:-}" ]; then
-    cargo build --quiet --profile no-lto --locked --example fault-server
-    FAULT_SERVER=${CARGO_TARGET_DIR:-$PWD/target}/no-lto/examples/fault-server
-  fi
-  export FAULT_SERVER
+  fault_server
   tests/servers/get-soketi.sh >/dev/null
 }
 

@@ -24,12 +24,8 @@ LIBRARY=("$out/libpusher.so.0" "-Wl,-rpath,$PWD/$out")
 bounded() { timeout 300 "$@"; }
 
 get_library() {
-  if [ -n "${PUSHER_LIBRARY:-}" ]; then cp -L "$PUSHER_LIBRARY" "$out/libpusher.so.0"; else library "$out/libpusher.so.0"; fi
-  if [ -z "${FAULT_SERVER:-}" ]; then
-    cargo build --quiet --profile no-lto --locked --example fault-server
-    FAULT_SERVER=${CARGO_TARGET_DIR:-$PWD/target}/no-lto/examples/fault-server
-  fi
-  export FAULT_SERVER
+  library "$out/libpusher.so.0"
+  fault_server
 }
 
 # Commands that are told by their process ids have all ended well.

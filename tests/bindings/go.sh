@@ -13,28 +13,11 @@ out=$root/build/bindings-go
 rm -rf "$out"
 mkdir -p "$out"
 
-if [ -n "${PUSHER_LIBRARY:-}" ]; then
-  cp -L "$PUSHER_LIBRARY" "$out/libpusher.so.0"
-else
-  library "$out/libpusher.so.0"
-fi
-ln -s libpusher.so.0 "$out/libpusher.so"
-if [ -z "${FAULT_SERVER:-}" ]; then
-  cargo build --quiet --profile no-lto --locked --example fault-server
-  FAULT_SERVER=${CARGO_TARGET_DIR:-target}/no-lto/examples/fault-server
-fi
+# As if it were installed.
+as_installed "$out"
+fault_server
 
-# As if it were installed: what CMake installs, packaging.sh looks at.
-cat >"$out/pusher.pc" <<PC
-Name: pusher
-Description: The server side of Pusher Channels
-Version: $(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-Cflags: -I$root/include
-Libs: -L$out -lpusher
-PC
-
-FAULT_SERVER=$(realpath "$FAULT_SERVER")
-export FAULT_SERVER PUSHER_LIBRARY="$out/libpusher.so.0" PKG_CONFIG_PATH=$out LD_LIBRARY_PATH=$out CGO_ENABLED=1
+export PUSHER_LIBRARY="$out/libpusher.so.0" PKG_CONFIG_PATH=$out LD_LIBRARY_PATH=$out CGO_ENABLED=1
 # Nothing but the standard library: there is nothing to fetch.
 export GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local
 export CGO_CFLAGS="-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror"

@@ -13,25 +13,19 @@ python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-built=${PUSHER_LIBRARY:-}
+built=$work/libpusher.so
+step 'the library' library "$built"
 # From here on the tests find it in the wheel, or not at all.
 unset PUSHER_LIBRARY
-if [ -z "$built" ]; then
-  built=$work/libpusher.so
-  step 'the library' library "$built"
-fi
-if [ -z "${FAULT_SERVER:-}" ]; then
-  step 'the fault server' cargo build --quiet --profile no-lto --locked --example fault-server
-  FAULT_SERVER=$(realpath "${CARGO_TARGET_DIR:-target}/no-lto/examples/fault-server")
-fi
-export FAULT_SERVER PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
+step 'the fault server' fault_server
+export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
 
 wheel() {
   # A copy, laid out as in a source distribution: a build leaves traces in its sources.
   cp -rL bindings/python "$work/sources"
   cp include/pusher.ffi.h "$work/sources/"
   python3 -m venv "$work/venv"
-  PUSHER_LIBRARY=$(realpath "$built") "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work" "$work/sources"
+  PUSHER_LIBRARY=$built "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work" "$work/sources"
 }
 
 install() { "$work/venv/bin/pip" install "$(echo "$work"/libpusher-*.whl)[$1]"; }

@@ -18,18 +18,6 @@ mkdir -p "$out"
 
 servers() { tests/servers/get-soketi.sh >/dev/null && tests/servers/get-pusher-js.sh >/dev/null; }
 
-get_library() {
-  if [ -n "${PUSHER_LIBRARY:-}" ]; then cp -L "$PUSHER_LIBRARY" "$out/libpusher.so.0"; else library "$out/libpusher.so.0"; fi
-  ln -s libpusher.so.0 "$out/libpusher.so"
-  cat >"$out/pusher.pc" <<PC
-Name: pusher
-Description: The server side of Pusher Channels
-Version: $(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-Cflags: -I$root/include
-Libs: -L$out -lpusher -Wl,-rpath,$out
-PC
-}
-
 # What is lost or misused shows as an exit code and on standard error, and there the test has none.
 SANITIZED=(-g -fsanitize=address,undefined -fno-sanitize-recover=all)
 
@@ -72,7 +60,7 @@ run() {
 }
 
 step 'the server and the subscriber' servers
-step 'the library' get_library
+step 'the library' as_installed "$out"
 step 'C' c
 step 'C++' cpp
 step 'Go' go_program
