@@ -5,8 +5,6 @@
 #ifndef EXAMPLES_HTTP_H
 #define EXAMPLES_HTTP_H
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "listen.h"
 
 enum { HTTP_MAX_HEAD = 16 * 1024, HTTP_MAX_BODY = 1024 * 1024, HTTP_MAX_HEADERS = 64, HTTP_SECONDS = 10 };
 
@@ -173,24 +173,16 @@ static void http_stop(int signal_number) {
 /* Serves on 127.0.0.1 until SIGINT or SIGTERM; port 0 takes a free one. The address goes to standard output, as a line
  * "listening on http://127.0.0.1:PORT". Returns 0 when it was stopped, 1 with a message when it can't listen. */
 static int http_serve(int port, HttpHandler handler, void *context) {
-  struct sockaddr_in address = {0};
-  socklen_t size = sizeof address;
   struct timeval slowest = {HTTP_SECONDS, 0};
   struct sigaction action = {0};
   sigset_t blocked, before;
-  int yes = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+  int taken, listener = listen_on(port, &taken);
 
-  address.sin_family = AF_INET;
-  address.sin_port = htons((unsigned short)port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-      bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 64) != 0 ||
-      getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
+  if (listener < 0) {
     perror("can't listen");
-    if (listener >= 0) close(listener);
     return 1;
   }
-  printf("listening on http://127.0.0.1:%d\n", ntohs(address.sin_port));
+  printf("listening on http://127.0.0.1:%d\n", taken);
   fflush(stdout);
 
   signal(SIGPIPE, SIG_IGN); /* a peer that has gone must not end this program */

@@ -1,9 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "web.h"
 
-#include <arpa/inet.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +9,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../listen.h"
 
 enum {
   MAX_FORM = 16 * 1024,
@@ -409,25 +409,6 @@ static int load_page(Web *web, const WebConfig *config) {
   return 1;
 }
 
-/* A socket that listens on 127.0.0.1, -1 with a message. The port is known before the first request may come. */
-static int listen_on(int port, int *taken) {
-  struct sockaddr_in address = {0};
-  socklen_t size = sizeof address;
-  int yes = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
-  address.sin_family = AF_INET;
-  address.sin_port = htons((unsigned short)port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-      bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 64) != 0 ||
-      getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
-    perror("chat: can't listen");
-    if (listener >= 0) close(listener);
-    return -1;
-  }
-  *taken = ntohs(address.sin_port);
-  return listener;
-}
-
 static void web_delete(Web *web) {
   struct MHD_Response *const files[] = {web->page, web->style, web->script, web->pusher_js};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -446,7 +427,12 @@ Web *web_new(const WebConfig *config, Room *room, People *people) {
   web->people = people;
   pthread_mutex_init(&web->lock, NULL);
   pthread_cond_init(&web->idle, NULL);
-  listener = load_page(web, config) ? listen_on(config->port, &web->port) : -1;
+  listener = -1;
+  if (load_page(web, config)) {
+    /* The port is known before the first request may come. */
+    listener = listen_on(config->port, &web->port);
+    if (listener < 0) perror("chat: can't listen");
+  }
   if (listener < 0) {
     web_delete(web);
     return NULL;
