@@ -5,7 +5,7 @@
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
 use crate::json::{Json, join};
-use crate::signing::Signer;
+use crate::signing::{SIGNATURE, Signer};
 use crate::validation;
 
 /// What a client's configuration has to say about authorizations.
@@ -18,7 +18,7 @@ pub struct Keys<'a> {
 }
 
 /// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` and `shared_secret` where they belong.
-pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<String, Error> {
+pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
     validation::channel(channel, "channel").map_err(Error::Argument)?;
     validation::socket_id(socket_id, "socket_id").map_err(Error::Argument)?;
     let presence = channel.starts_with("presence-");
@@ -56,15 +56,14 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
 }
 
 /// Signs a user in on a connection: `{"auth":…,"user_data":…}`.
-pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error> {
+pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
     const NAME: &str = "user_data";
     validation::socket_id(socket_id, "socket_id").map_err(Error::Argument)?;
     let check = || -> Result<(), Problem> {
-        let members = Json::members_of(data, NAME)?;
-        let id = join(NAME, "id");
-        let (_, value) = members.iter().find(|(key, _)| key == "id").ok_or_else(|| Problem::new(&id, "is missing"))?;
-        match value.string(&id)?.is_empty() {
-            true => Err(Problem::new(id, "must not be empty")),
+        let [id] = Json::pick(data, NAME, ["id"])?;
+        let name = join(NAME, "id");
+        match id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?.is_empty() {
+            true => Err(Problem::new(name, "must not be empty")),
             false => Ok(()),
         }
     };
@@ -75,16 +74,15 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<String, Error
 /// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
-    let members = Json::members_of(data, NAME)?;
-    let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+    let [id, info] = Json::pick(data, NAME, ["user_id", "user_info"])?;
     let name = join(NAME, "user_id");
-    match member("user_id") {
+    match id {
         None => return Err(Problem::new(name, "is missing: it tells a presence channel's members apart")),
         Some(id) if id.is_integer() => {}
         Some(id) if id.is_string() && !id.string(&name)?.is_empty() => {}
         Some(_) => return Err(Problem::new(name, "must be a string that is not empty, or an integer")),
     }
-    match member("user_info") {
+    match info {
         Some(info) if !info.is_object() => Err(Problem::new(join(NAME, "user_info"), "must be an object")),
         _ => Ok(()),
     }
@@ -96,26 +94,26 @@ fn answer<const PARTS: usize, const MEMBERS: usize>(
     signer: &Signer,
     signed: [&str; PARTS],
     members: [Option<(&str, &str)>; MEMBERS],
-) -> Result<String, Error> {
-    let code = signer.sign_parts(signed);
-    let start = [r#"{"auth":""#, signer.key(), ":", std::str::from_utf8(&code).unwrap_or_default(), "\""];
+) -> Result<Vec<u8>, Error> {
+    let start = [r#"{"auth":""#, signer.key(), ":"];
     let members = members.iter().flatten();
     let size = start.iter().map(|part| part.len()).sum::<usize>()
+        + SIGNATURE
         + members.clone().map(|(name, value)| name.len() + string_size(value)).sum::<usize>();
-    let mut json = String::new();
-    // With the brace and the NUL that C is given: nothing is allocated twice.
-    json.try_reserve_exact(size + 2).map_err(|_| Error::Unavailable("memory"))?;
+    let mut json = Vec::new();
+    // With the quote, the brace and the NUL that C is given: nothing is allocated twice.
+    json.try_reserve_exact(size + 3).map_err(|_| Error::Unavailable("memory"))?;
     for part in start {
-        json.push_str(part);
+        json.extend_from_slice(part.as_bytes());
     }
+    signer.sign_parts(signed, &mut json);
+    json.push(b'"');
     for (name, value) in members {
-        json.push_str(name);
-        let mut bytes = json.into_bytes();
-        // Neither can a str or a Vec fail to be written, nor is it anything but UTF-8.
-        let _ = serde_json::to_writer(&mut bytes, value);
-        json = String::from_utf8(bytes).unwrap_or_default();
+        json.extend_from_slice(name.as_bytes());
+        // A str does not fail to be written, nor a Vec to be written to.
+        let _ = serde_json::to_writer(&mut json, value);
     }
-    json.push('}');
+    json.push(b'}');
     Ok(json)
 }
 

@@ -92,6 +92,25 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Those members of the object that `text` is that have these names. As with [`Json::members`] a key that comes twice is an
+    /// error, whichever it is. No memory is taken, but for objects that few callers make.
+    pub fn pick<const N: usize>(
+        text: &'a str,
+        argument: &str,
+        names: [&str; N],
+    ) -> Result<[Option<Json<'a>>; N], Problem> {
+        if text.trim_ascii_start().starts_with('{') {
+            let mut scanner = serde_json::Deserializer::from_str(text);
+            let picked = scanner.deserialize_map(Pick(names));
+            let picked = picked.and_then(|picked| scanner.end().map(|()| picked));
+            if let Some(picked) = picked.map_err(|error| malformed(&error, argument))? {
+                return Ok(picked);
+            }
+        }
+        let members = Json::members_of(text, argument)?;
+        Ok(names.map(|name| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value)))
+    }
+
     /// The members of an object in their order, whatever their keys: of one that is not the caller's.
     pub fn entries(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
         Json::entries_of(self.text(), argument)
@@ -171,6 +190,40 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     }
 }
 
+/// Picks the members of these names, unless an object has many members, escapes in a key, or a key twice.
+struct Pick<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
+    type Value = Option<[Option<Json<'de>>; N]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut picked = [None; N];
+        let (mut keys, mut count, mut is_simple) = ([""; 8], 0, true);
+        while let Some(Key(key)) = map.next_key()? {
+            let place = match key {
+                Cow::Borrowed(key) if count < keys.len() && !keys[..count].contains(&key) => {
+                    keys[count] = key;
+                    count += 1;
+                    self.0.iter().position(|name| *name == key)
+                }
+                _ => {
+                    is_simple = false;
+                    None
+                }
+            };
+            match place {
+                Some(place) => picked[place] = Some(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(is_simple.then_some(picked))
+    }
+}
+
 /// An object's key, borrowed where it has no escapes.
 struct Key<'a>(Cow<'a, str>);
 
@@ -212,4 +265,38 @@ fn malformed(error: &serde_json::Error, argument: &str) -> Problem {
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or("malformed");
     Problem::new(argument, format!("is not JSON: {what} (line {}, column {})", error.line(), error.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_picked_is_what_the_members_are() {
+        let picked = |text| Json::pick(text, "x", ["a", "b"]).map(|all| all.map(|value| value.map(Json::text)));
+        let many: String = (0..20).map(|i| format!(r#""k{i}":{i},"#)).collect();
+        let (right, twice) = (format!(r#"{{{many}"b":null,"a":{{}}}}"#), format!(r#"{{{many}"k7":1}}"#));
+        for (text, expected) in [
+            ("{}", [None, None]),
+            (r#" {"b" : [1, {"a":2}] , "":3,"a":"x"} "#, [Some(r#""x""#), Some(r#"[1, {"a":2}]"#)]),
+            (r#"{"\u0061":1,"c":2}"#, [Some("1"), None]),
+            (&right, [Some("{}"), Some("null")]),
+        ] {
+            assert_eq!(picked(text), Ok(expected), "{text}");
+        }
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"c":1,"b":2,"c":3}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            &twice,
+            r#"{"a":1} x"#,
+            r#"{"a":}"#,
+            "[]",
+            "1",
+            "",
+        ] {
+            let all = Json::members_of(text, "x").map(|_| [None, None]);
+            assert!(all.is_err() && picked(text) == all, "{text}: {all:?}");
+        }
+    }
 }

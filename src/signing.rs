@@ -18,6 +18,9 @@ use crate::config::Secret;
 /// What a query value is encoded for: all but RFC 3986's unreserved characters.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The size of a signature, which is in hex.
+pub const SIGNATURE: usize = 64;
+
 /// HMAC-SHA256 without the buffer of `Hmac`, which is as large again and need not be copied with the keyed states.
 type HmacSha256 = HmacCore<Sha256>;
 
@@ -53,11 +56,12 @@ impl Signer {
         hex_string(&self.code([message]))
     }
 
-    /// The lower-case hex HMAC-SHA256 of a message in parts.
-    pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; 64] {
-        let mut text = [0; 64];
-        write_hex(&self.code(parts.map(str::as_bytes)), &mut text);
-        text
+    /// Writes the lower-case hex HMAC-SHA256 of a message in parts.
+    pub fn sign_parts<const N: usize>(&self, parts: [&str; N], json: &mut Vec<u8>) {
+        let code = self.code(parts.map(str::as_bytes));
+        let start = json.len();
+        json.resize(start + SIGNATURE, 0);
+        write_hex(&code, &mut json[start..]);
     }
 
     /// Whether `signature`, in hex, is that of a message. Takes the same time wherever they differ.
@@ -151,10 +155,11 @@ fn read_hex(text: &str) -> Option<[u8; 32]> {
         let (number, letter) = (digit.wrapping_sub(b'0'), (*digit | 0x20).wrapping_sub(b'a'));
         *digit = if number < 10 { number } else { u8::MAX } & if letter < 6 { letter + 10 } else { u8::MAX };
     }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = pair[0] << 4 | pair[1] & 15;
+    let mut pairs = [0; 32];
+    for (pair, digits) in pairs.iter_mut().zip(digits.chunks_exact(2)) {
+        *pair = u16::from_le_bytes([digits[0], digits[1]]);
     }
+    let bytes = pairs.map(|pair| (pair << 4 | pair >> 8) as u8);
     let all = digits.iter().fold(0, |all, digit| all | digit);
     (all < 16).then_some(bytes)
 }

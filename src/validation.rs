@@ -24,6 +24,25 @@ const IS_CHANNEL_BYTE: [bool; 256] = {
     table
 };
 
+/// Whether a text is one or more ASCII digits.
+fn is_number(text: &[u8]) -> bool {
+    // Eight digits at once: the upper half of each byte is 3, and so it is when 6 is added.
+    const UPPER: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const THREE: u64 = 0x3030_3030_3030_3030;
+    const SIX: u64 = 0x0606_0606_0606_0606;
+    let are_digits = |eight: [u8; 8]| {
+        let eight = u64::from_ne_bytes(eight);
+        eight & UPPER == THREE && eight.wrapping_add(SIX) & UPPER == THREE
+    };
+    match (text.last_chunk(), text.is_empty()) {
+        // The last eight overlap those before.
+        (Some(last), _) => {
+            are_digits(*last) && text.chunks_exact(8).all(|chunk| chunk.try_into().is_ok_and(are_digits))
+        }
+        (None, is_empty) => !is_empty && text.iter().all(u8::is_ascii_digit),
+    }
+}
+
 /// A channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
 pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
     of_channel_characters(name, argument, "a channel name")
@@ -80,10 +99,12 @@ pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
 
 /// A socket id: ASCII digits, a dot, ASCII digits, and nothing else.
 pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
-    let digits = |text: Option<&[u8]>| text.is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit));
-    // Of bytes, because a split at a char is slower than all the rest.
-    let mut parts = id.as_bytes().splitn(2, |byte| *byte == b'.');
-    match digits(parts.next()) && digits(parts.next()) {
+    let text = id.as_bytes();
+    match text
+        .iter()
+        .position(|byte| *byte == b'.')
+        .is_some_and(|dot| is_number(&text[..dot]) && is_number(&text[dot + 1..]))
+    {
         true => Ok(()),
         false => {
             Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678"))

@@ -53,10 +53,9 @@ pub fn validate(
             ));
         }
         let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but not UTF-8"))?;
-        let members = Json::members_of(text, "body")?;
-        let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
-        check_time(member("time_ms"), webhooks.max_age, now_ms)?;
-        Ok(match (webhooks.master_key, member("events")) {
+        let [time, events] = Json::pick(text, "body", ["time_ms", "events"])?;
+        check_time(time, webhooks.max_age, now_ms)?;
+        Ok(match (webhooks.master_key, events) {
             (Some(master_key), Some(events)) => decrypted(text, events, master_key),
             _ => Cow::Borrowed(text),
         })

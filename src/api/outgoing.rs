@@ -140,10 +140,7 @@ pub fn request(events: &[Outgoing]) -> Result<Call, Error> {
 /// What an answer says of each of these events that asked for something: of one on one channel what is known of that, of one on
 /// several an object of that by channel.
 pub fn answers<'a>(answer: &'a str, events: &[Outgoing]) -> Vec<Option<&'a str>> {
-    let member = |text: &'a str, wanted: &str| {
-        let members = Json::members_of(text, "").ok()?;
-        members.into_iter().find_map(|(key, value)| (key == wanted).then_some(value))
-    };
+    let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
     let found = match events {
         // A trigger is answered by channel: `{"channels":{"my-channel":{…}}}`.
         [event] => {

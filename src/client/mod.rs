@@ -102,12 +102,12 @@ impl Pusher {
     }
 
     /// Authorizes a subscription. See pusher_authenticate().
-    pub fn authenticate(&self, channel: &str, socket_id: &str, data: Option<&str>) -> Result<String, Error> {
+    pub fn authenticate(&self, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
         authorization::channel(self.keys(), channel, socket_id, data)
     }
 
     /// Signs a user in. See pusher_authenticate_user().
-    pub fn authenticate_user(&self, socket_id: &str, data: &str) -> Result<String, Error> {
+    pub fn authenticate_user(&self, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
         authorization::user(self.keys(), socket_id, data)
     }
 

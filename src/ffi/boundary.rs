@@ -9,17 +9,20 @@ use std::slice;
 use crate::client::{Endpoint, Pusher};
 use crate::error::{Error, Purpose, Status};
 
-/// Runs `body` as the inside of an exported function.
+/// What a function returns on success that has nothing to tell.
+pub(super) const NO_DOCUMENT: Option<String> = None;
+
+/// Runs `body` as the inside of an exported function. `T` is JSON.
 ///
 /// NULL is written to `out` first. A result or an error document goes to `out` if it is not NULL; the status is returned.
 /// A panic is caught here and is INTERNAL.
 ///
 /// # Safety
 /// `out` is NULL or points to a `char *` that may be written.
-pub(super) unsafe fn boundary(
+pub(super) unsafe fn boundary<T: Into<Vec<u8>>>(
     out: *mut *mut c_char,
     purpose: Purpose,
-    body: impl FnOnce() -> Result<Option<String>, Error>,
+    body: impl FnOnce() -> Result<Option<T>, Error>,
 ) -> Status {
     // SAFETY: the caller vouches for `out`.
     unsafe { write(out, ptr::null_mut()) };
@@ -27,7 +30,9 @@ pub(super) unsafe fn boundary(
     // stack shares stands behind its own locks.
     let caught = catch_unwind(AssertUnwindSafe(|| document(body(), purpose)));
     let (status, text) = caught
-        .or_else(|panic| catch_unwind(AssertUnwindSafe(|| document(Err(Error::from_panic(&*panic)), purpose))))
+        .or_else(|panic| {
+            catch_unwind(AssertUnwindSafe(|| document::<String>(Err(Error::from_panic(&*panic)), purpose)))
+        })
         .unwrap_or((Status::Internal, None));
     if let (Some(text), false) = (text, out.is_null()) {
         // SAFETY: as above.
@@ -37,7 +42,7 @@ pub(super) unsafe fn boundary(
 }
 
 /// What a result is for C.
-fn document(result: Result<Option<String>, Error>, purpose: Purpose) -> (Status, Option<CString>) {
+fn document<T: Into<Vec<u8>>>(result: Result<Option<T>, Error>, purpose: Purpose) -> (Status, Option<CString>) {
     match result {
         Ok(None) => (Status::Ok, None),
         Ok(Some(text)) => (Status::Ok, Some(c_text(text))),
@@ -46,8 +51,15 @@ fn document(result: Result<Option<String>, Error>, purpose: Purpose) -> (Status,
 }
 
 /// A document as C has it. None holds a NUL: JSON has to escape it.
-fn c_text(text: String) -> CString {
-    CString::new(text).unwrap_or_default()
+fn c_text(text: impl Into<Vec<u8>>) -> CString {
+    let text = text.into();
+    // As CString::new() does, but by C's own function, which looks at many bytes at once.
+    // SAFETY: it has as many bytes.
+    match unsafe { libc::memchr(text.as_ptr().cast(), 0, text.len()) }.is_null() {
+        // SAFETY: it holds no NUL.
+        true => unsafe { CString::from_vec_unchecked(text) },
+        false => CString::default(),
+    }
 }
 
 /// Runs `body` where there is no document to report a panic in.
@@ -108,8 +120,13 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, argument: &str) -> R
         return Ok(None);
     }
     // SAFETY: not NULL, and the caller vouches for the rest.
-    let bytes = unsafe { CStr::from_ptr(text) };
-    bytes.to_str().map(Some).map_err(|e| {
+    let text = unsafe { CStr::from_ptr(text) };
+    let bytes = text.to_bytes();
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8. (Nearly all texts are, and this is how that is seen soonest.)
+        return Ok(Some(unsafe { std::str::from_utf8_unchecked(bytes) }));
+    }
+    text.to_str().map(Some).map_err(|e| {
         Error::argument(argument, format!("is not UTF-8: the byte at offset {} is not valid", e.valid_up_to()))
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use super::boundary::{boundary, guarded, handle, optional_text, write};
+use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, write};
 use crate::client::Pusher;
 use crate::error::{Purpose, Status};
 
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
             handle(client, "client")?;
             let made = Pusher::new(optional_text(config, "config")?)?;
             write(client, Box::into_raw(Box::new(made)));
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }

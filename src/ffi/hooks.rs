@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char, c_void};
 use std::time::Instant;
 
-use super::boundary::{boundary, handle};
+use super::boundary::{NO_DOCUMENT, boundary, handle};
 use super::request::{PusherRequest, PusherResponse};
 use crate::client::Pusher;
 use crate::error::{Error, Purpose, Status};
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn pusher_set_transport(
         boundary(out, Purpose::Other, || {
             let send = send.ok_or_else(|| Error::argument("send", "must not be NULL"))?;
             handle(client, "client")?.set_transport(Box::new(HookTransport { send, user_data }))?;
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn pusher_set_log(
         boundary(out, Purpose::Other, || {
             let log = log.ok_or_else(|| Error::argument("log", "must not be NULL"))?;
             handle(client, "client")?.set_log(Box::new(HookLog { log, user_data }))?;
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }

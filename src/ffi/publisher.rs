@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::Duration;
 
-use super::boundary::{boundary, guarded, handle, optional_text, text, write};
+use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, text, write};
 use crate::client::Pusher;
 use crate::error::{Purpose, Status};
 use crate::publisher::PusherPublisher;
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn pusher_publisher_new(
             handle(publisher, "publisher")?;
             let made = PusherPublisher::new(client, optional_text(config, "config")?)?;
             write(publisher, Box::into_raw(Box::new(made)));
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn pusher_publisher_publish(
             let (event, data) = (text(event, "event")?, text(data, "data")?);
             let queued = publisher.publish(channels, event, data, optional_text(options, "options")?)?;
             write(id, queued);
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn pusher_publisher_flush(
     unsafe {
         boundary(out, Purpose::Other, || {
             handle(publisher, "publisher")?.flush(duration(timeout_ms))?;
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn pusher_publisher_close(
     unsafe {
         boundary(out, Purpose::Other, || {
             handle(publisher, "publisher")?.close(duration(timeout_ms))?;
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }

@@ -4,7 +4,9 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Instant;
 
-use super::boundary::{array, boundary, guarded, handle, handle_mut, lenient_text, optional_text, text, write};
+use super::boundary::{
+    NO_DOCUMENT, array, boundary, guarded, handle, handle_mut, lenient_text, optional_text, text, write,
+};
 use crate::client::{Endpoint, Prepared, Pusher, Ticket};
 use crate::error::{Delivery, Error, Problem, Purpose, Status, copied};
 use crate::http::{Cause, Failure, Progress, Request, Response};
@@ -147,7 +149,7 @@ pub unsafe extern "C" fn pusher_prepare(
             let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.ticket));
             let prepared = client.prepare(endpoint, &texts, owned)?;
             write(request, Box::into_raw(Box::new(prepared)));
-            Ok(None)
+            Ok(NO_DOCUMENT)
         })
     }
 }
