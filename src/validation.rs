@@ -100,11 +100,8 @@ pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
 /// A socket id: ASCII digits, a dot, ASCII digits, and nothing else.
 pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
     let text = id.as_bytes();
-    match text
-        .iter()
-        .position(|byte| *byte == b'.')
-        .is_some_and(|dot| is_number(&text[..dot]) && is_number(&text[dot + 1..]))
-    {
+    let dot = text.iter().position(|byte| *byte == b'.');
+    match dot.is_some_and(|dot| is_number(&text[..dot]) && is_number(&text[dot + 1..])) {
         true => Ok(()),
         false => {
             Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678"))
@@ -192,6 +189,20 @@ mod tests {
             "1.1a", "-1.1", "+1.1",
         ] {
             assert!(socket_id(id, "socket_id").is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_nothing_but_digits_whatever_its_length() {
+        assert!(!is_number(b""));
+        for length in 1..=25 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = b"0918273645".repeat(3)[..length].to_vec();
+                    text[at] = byte;
+                    assert_eq!(is_number(&text), byte.is_ascii_digit(), "{byte:#x} at {at} of {length}");
+                }
+            }
         }
     }
 
