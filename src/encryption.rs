@@ -76,15 +76,12 @@ impl MasterKey {
 
     /// Decrypts what a client or [`MasterKey::encrypt`] sealed for this channel: `{"nonce","ciphertext"}`.
     pub fn decrypt(&self, channel: &str, payload: &str) -> Result<String, &'static str> {
-        let members =
-            Json::parse(payload, "").and_then(|json| json.members("")).map_err(|_| "it is not a JSON object")?;
-        let bytes = |name: &str| {
-            let (_, value) = members.iter().find(|(key, _)| key == name)?;
-            BASE64.decode(value.string("").ok()?.as_bytes()).ok()
-        };
+        let [nonce, sealed] =
+            Json::pick(payload, "", ["nonce", "ciphertext"]).map_err(|_| "it is not a JSON object")?;
+        let bytes = |value: Option<Json<'_>>| BASE64.decode(value?.string("").ok()?.as_bytes()).ok();
         let nonce: [u8; NONCE_BYTES] =
-            bytes("nonce").and_then(|nonce| nonce.try_into().ok()).ok_or("its nonce is not base64 of 24 bytes")?;
-        let mut sealed = bytes("ciphertext").ok_or("its ciphertext is not base64")?;
+            bytes(nonce).and_then(|nonce| nonce.try_into().ok()).ok_or("its nonce is not base64 of 24 bytes")?;
+        let mut sealed = bytes(sealed).ok_or("its ciphertext is not base64")?;
         if sealed.len() < TAG_BYTES {
             return Err("its ciphertext is too short");
         }

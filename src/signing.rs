@@ -149,7 +149,7 @@ fn write_hex(bytes: &[u8], text: &mut [u8]) {
 
 /// The 32 bytes that `text` has in hex of any case.
 fn read_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digits: [u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut digits: [u8; SIGNATURE] = text.as_bytes().try_into().ok()?;
     // Without a branch and one after the other, so that the compiler does many at once. 255 is for what is no digit.
     for digit in &mut digits {
         let (number, letter) = (digit.wrapping_sub(b'0'), (*digit | 0x20).wrapping_sub(b'a'));
