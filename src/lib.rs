@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → signing → config → encryption, retry → validation, json → error
-//!                ╰─── http and log, which know nothing of Pusher and of which client, api and config know
+//!                ╰─── http, process and log, which know nothing of Pusher and of which client, api and config know
 //! ```
 
 #![deny(unsafe_code)]
@@ -24,6 +24,7 @@ mod error;
 mod http;
 mod json;
 mod log;
+mod process;
 mod publisher;
 mod retry;
 mod signing;

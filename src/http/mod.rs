@@ -7,7 +7,6 @@
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 mod connection;
-mod fork;
 mod message;
 mod phases;
 mod resolver;
@@ -19,17 +18,7 @@ mod ureq;
 mod watch;
 mod wire;
 
-use std::io;
-use std::thread::{self, JoinHandle};
-
 pub use message::{Method, Origin, Proxy, Request, Response};
-pub use sys::process_number;
 pub use tls::Roots;
 pub use transport::{Cause, Failure, Progress, Transport};
 pub use ureq::{HttpClient, Settings};
-
-/// Starts a thread of ours in a process that is not. The host's signal handlers never run on it.
-pub fn spawn(name: &str, stack_bytes: usize, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let builder = thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes);
-    sys::without_signals(|| builder.spawn(run))
-}

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use socket2::{Domain, Socket, Type};
 
+use crate::process;
+
 /// How many look-ups may run at the same time. More than one is only ever needed when a name server hangs.
 const MOST: usize = 4;
 
@@ -96,7 +98,7 @@ impl Resolver {
     fn start(&self, host: &str, port: u16, number: u64) -> Result<(), Unresolved> {
         let (ending, name) = (Ending { shared: Arc::clone(&self.0), number }, host.to_owned());
         let run = move || ending.with(look_up(&name, port));
-        match super::spawn("pusher-resolver", STACK_BYTES, run) {
+        match process::spawn("pusher-resolver", STACK_BYTES, run) {
             Ok(_) => Ok(()),
             Err(error) => Err(Unresolved::Failed(format!("could not start a thread for the look-up ({error})"))),
         }

@@ -4,8 +4,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-#[cfg(target_os = "linux")]
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Sends without blocking and without SIGPIPE, which would kill a host that has no handler for it.
@@ -71,90 +69,6 @@ pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], patience: Duration) 
         write: entry.revents & (libc::POLLOUT | failed) != 0,
     };
     Ok(entries.iter().map(ready).collect())
-}
-
-/// Runs `start`, which starts a thread, with signals blocked: the thread inherits that, and the host's signal handlers never run
-/// on a thread that is not the host's. Those of a crash stay as they are: a crash is the host's to handle, wherever.
-pub(super) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    const OF_A_CRASH: [libc::c_int; 6] =
-        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
-    /// Puts the mask back, also when `start` panics.
-    struct Restore(libc::sigset_t);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            // SAFETY: the set was filled in by the C library, and the mask is the calling thread's own.
-            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
-        }
-    }
-    // SAFETY: all zeroes are a value of the type, and both sets are initialised by the C library before they are used.
-    let restore = unsafe {
-        let mut blocked: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut blocked);
-        for signal in OF_A_CRASH {
-            libc::sigdelset(&mut blocked, signal);
-        }
-        (libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before) == 0).then_some(Restore(before))
-    };
-    let started = start();
-    drop(restore);
-    started
-}
-
-/// A number that this process has to itself among all that it descends from.
-///
-/// On Linux it stands in a page that the kernel wipes in a child, which costs no system call to look at, and tells a child from
-/// its parent even when both have the same id, in two namespaces of them. Elsewhere, and on old kernels, it is the process id.
-pub fn process_number() -> u32 {
-    #[cfg(target_os = "linux")]
-    if let Some(page) = wiped_in_children() {
-        /// The last number that was given, here or in a process that this one descends from.
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = page.load(Ordering::Acquire);
-        if number != 0 {
-            return number;
-        }
-        let next = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        return page
-            .compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire)
-            .map_or_else(|theirs| theirs, |_| next);
-    }
-    std::process::id()
-}
-
-/// A page of memory that is all zeroes in a child, made on first use and kept for ever.
-#[cfg(target_os = "linux")]
-fn wiped_in_children() -> Option<&'static AtomicU32> {
-    /// NULL before the first use, `NONE` where there is no such thing.
-    static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
-    const NONE: *mut AtomicU32 = std::ptr::dangling_mut();
-    const SIZE: usize = 4096;
-    let mut page = PAGE.load(Ordering::Acquire);
-    if page.is_null() {
-        // SAFETY: it is new memory, which nobody else knows of. An emulator that ignores advice says yes to any, so it is asked for
-        // advice that there is not.
-        page = unsafe {
-            let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-            let new = libc::mmap(std::ptr::null_mut(), SIZE, access, kind, -1, 0);
-            if new == libc::MAP_FAILED {
-                NONE
-            } else if libc::madvise(new, SIZE, -1) == 0 || libc::madvise(new, SIZE, libc::MADV_WIPEONFORK) != 0 {
-                libc::munmap(new, SIZE);
-                NONE
-            } else {
-                new.cast()
-            }
-        };
-        if let Err(theirs) = PAGE.compare_exchange(std::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire) {
-            if page != NONE {
-                // SAFETY: it came from mmap above, and nobody has seen it.
-                unsafe { libc::munmap(page.cast(), SIZE) };
-            }
-            page = theirs;
-        }
-    }
-    // SAFETY: it is a mapped page, aligned and zeroed, which is never unmapped.
-    (page != NONE).then(|| unsafe { &*page })
 }
 
 #[cfg(not(target_vendor = "apple"))]

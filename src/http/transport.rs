@@ -1,6 +1,7 @@
 //! What it means to send a request: the phases of an exchange, and the words for what broke it.
 
 use std::fmt;
+use std::io;
 use std::time::Instant;
 
 use super::message::{Request, Response};
@@ -106,3 +107,17 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What a failure says when the deadline has passed.
+pub(super) const TIME_IS_UP: &str = "the time was up";
+
+/// Returns the cause of a socket's error and a phrase for people. An error without a cause of its own gets `fallback`.
+pub(super) fn classify_io_error(error: &io::Error, fallback: Cause) -> (Cause, String) {
+    match error.kind() {
+        io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            (Cause::Reset, "the connection was reset".to_owned())
+        }
+        _ => (fallback, error.to_string()),
+    }
+}

@@ -7,9 +7,8 @@ use zeroize::Zeroizing;
 use super::MAX_HEAD_BYTES;
 use super::connection::Socket;
 use super::message::Proxy;
-use super::transport::Cause;
+use super::transport::{Cause, classify_io_error};
 use super::watch::MAX_HEADERS;
-use super::wire::told;
 
 /// Asks the proxy on the other end of `socket` for a tunnel to `authority`. Nothing of the request is sent before it is open.
 pub(super) fn open(
@@ -28,12 +27,13 @@ pub(super) fn open(
         request.push_str("\r\n");
     }
     request.push_str("\r\n");
-    socket.send_all(request.as_bytes(), deadline).map_err(|error| told(&error, Cause::Write))?;
+    socket.send_all(request.as_bytes(), deadline).map_err(|error| classify_io_error(&error, Cause::Write))?;
 
     let mut answer = vec![0; MAX_HEAD_BYTES];
     let mut filled = 0;
     loop {
-        let length = socket.recv(&mut answer[filled..], deadline).map_err(|error| told(&error, Cause::Reset))?;
+        let length =
+            socket.recv(&mut answer[filled..], deadline).map_err(|error| classify_io_error(&error, Cause::Reset))?;
         if length == 0 {
             return Err((Cause::Closed, "the proxy closed the connection".to_owned()));
         }

@@ -11,8 +11,9 @@ use ::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolve
 use ::ureq::unversioned::transport::{Connector, NextTimeout};
 use ::ureq::{Agent, Body, Error};
 
+use crate::process::PerProcess;
+
 use super::MAX_HEAD_BYTES;
-use super::fork::PerProcess;
 use super::message::{Method, Proxy, Request, Response};
 use super::phases::{self, Exchange};
 use super::resolver::Resolver;

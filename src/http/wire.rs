@@ -17,10 +17,8 @@ use super::message::{Proxy, bare_host};
 use super::phases::{self, Exchange, Phase};
 use super::resolver::{Resolver, Unresolved};
 use super::sys::Readiness;
-use super::transport::{Cause, Failure};
+use super::transport::{Cause, Failure, TIME_IS_UP, classify_io_error};
 use super::tunnel;
-
-const TIME_IS_UP: &str = "the time was up";
 
 /// Makes connections.
 #[derive(Debug)]
@@ -80,7 +78,7 @@ fn not_connected(exchange: &Exchange, addresses: &[SocketAddr], error: &io::Erro
         return exchange.failure(Cause::Timeout, format_args!("no answer from {}", Addresses(addresses)));
     }
     // A server may accept and reset before we have seen that it accepted.
-    let (cause, what) = told(error, Cause::Connect);
+    let (cause, what) = classify_io_error(error, Cause::Connect);
     exchange.failure(cause, format_args!("{}: {what}", Addresses(addresses)))
 }
 
@@ -160,7 +158,7 @@ impl Wire {
                 Ok(length > 0)
             }
             (Err(error), None) => {
-                let (cause, what) = told(&error, Cause::Reset);
+                let (cause, what) = classify_io_error(&error, Cause::Reset);
                 Err(exchange.failure(cause, what))
             }
         }
@@ -188,21 +186,10 @@ impl Wire {
             match result {
                 Ok(ready) if ready.write => {}
                 Ok(_) => return Flushed::InputFirst,
-                Err(error) => self.write_error = Some(told(&error, Cause::Write)),
+                Err(error) => self.write_error = Some(classify_io_error(&error, Cause::Write)),
             }
         }
         if self.write_error.is_none() { Flushed::All } else { Flushed::Failed }
-    }
-}
-
-/// The cause and the words for an error of a socket; `other` where it is none of those that have a word of their own.
-pub(super) fn told(error: &io::Error, other: Cause) -> (Cause, String) {
-    match error.kind() {
-        io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            (Cause::Reset, "the connection was reset".to_owned())
-        }
-        _ => (other, error.to_string()),
     }
 }
 

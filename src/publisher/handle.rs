@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::api::Outgoing;
 use crate::client::{Core, Hooks, Pusher};
 use crate::error::{Error, Problem, Refusal};
-use crate::http::{process_number, spawn};
+use crate::process::{process_number, spawn};
 
 use super::queue::{New, Shards};
 use super::reports::{Outcome, Reports};
