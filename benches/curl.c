@@ -57,9 +57,12 @@ static void *enter(void *shared) {
 static void escape(const char *text, char *to, const char *end) {
   for (; *text != '\0' && to + 7 < end; text++) {
     unsigned char byte = (unsigned char)*text;
-    if (byte == '"' || byte == '\\') *to++ = '\\', *to++ = (char)byte;
-    else if (byte < 0x20) to += sprintf(to, "\\u%04x", byte);
-    else *to++ = (char)byte;
+    if (byte == '"' || byte == '\\')
+      *to++ = '\\', *to++ = (char)byte;
+    else if (byte < 0x20)
+      to += sprintf(to, "\\u%04x", byte);
+    else
+      *to++ = (char)byte;
   }
   *to = '\0';
 }

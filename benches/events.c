@@ -62,8 +62,7 @@ static void *batch_until(void *argument) {
 
 static void publish(PusherPublisher *publisher, unsigned long number) {
   char *out;
-  PusherStatus status =
-      pusher_publisher_publish(publisher, channels[number % CHANNELS], EVENT, data, NULL, NULL, &out);
+  PusherStatus status = pusher_publisher_publish(publisher, channels[number % CHANNELS], EVENT, data, NULL, NULL, &out);
   if (status != PUSHER_STATUS_OK) die("pusher_publisher_publish: %s", out);
 }
 
@@ -157,8 +156,9 @@ int main(int count, char **arguments) {
   for (unsigned i = 0; i < CHANNELS; i++) snprintf(channels[i], sizeof channels[i], "my-channel-%u", i);
   size_t size = 0;
   for (unsigned i = 0; i < BATCH; i++) {
-    size += (size_t)snprintf(batch + size, sizeof batch - size, "%s{\"channel\":\"%s\",\"name\":\"" EVENT "\",\"data\":%s}",
-                             i > 0 ? "," : "[", channels[i], data);
+    size +=
+        (size_t)snprintf(batch + size, sizeof batch - size, "%s{\"channel\":\"%s\",\"name\":\"" EVENT "\",\"data\":%s}",
+                         i > 0 ? "," : "[", channels[i], data);
   }
   snprintf(batch + size, sizeof batch - size, "]");
 

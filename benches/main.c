@@ -250,8 +250,8 @@ int main(int count, char **arguments) {
     targets[target_count++] = target_for(i, RAW, "of raw", 0.60);
     targets[target_count++] = target_for(i, CURL, "of libcurl", 1.30);
   }
-  targets[target_count++] = (struct target){"pusher_trigger, 10 KB: CPU beyond that of 100 B", "of MD5+JSON", 1.5, true,
-                                            large_times()};
+  targets[target_count++] =
+      (struct target){"pusher_trigger, 10 KB: CPU beyond that of 100 B", "of MD5+JSON", 1.5, true, large_times()};
   const struct {
     unsigned who, other;
     const char *unit;
@@ -263,12 +263,13 @@ int main(int count, char **arguments) {
   };
   for (unsigned i = 0; i < sizeof signature_targets / sizeof *signature_targets; i++) {
     unsigned who = signature_targets[i].who;
-    targets[target_count++] = (struct target){signatures[who].name, signature_targets[i].unit, signature_targets[i].bound,
-                                              true, signature_times(who, signature_targets[i].other)};
+    targets[target_count++] =
+        (struct target){signatures[who].name, signature_targets[i].unit, signature_targets[i].bound, true,
+                        signature_times(who, signature_targets[i].other)};
   }
   /* As fast as so many times the peer: what the peer takes, in times ours. */
-  targets[target_count++] = (struct target){signatures[AUTHENTICATE].name, "of pushers", 2.5, false,
-                                            signature_times(PEER, AUTHENTICATE)};
+  targets[target_count++] =
+      (struct target){signatures[AUTHENTICATE].name, "of pushers", 2.5, false, signature_times(PEER, AUTHENTICATE)};
   targets[target_count++] = (struct target){"pusher_new + pusher_free", "us", 20, true, life_us()};
   print_table(targets, target_count);
   if (count > 3) write_json(arguments[3], targets, target_count);

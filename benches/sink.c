@@ -20,12 +20,11 @@
 
 enum { BOUND_SECONDS = 1800, MOST_BYTES = 32 * 1024, STACK_BYTES = 128 * 1024 };
 
-static const char answer[] =
-    "HTTP/1.1 200 OK\r\n"
-    "Content-Type: application/json\r\n"
-    "Content-Length: 2\r\n"
-    "\r\n"
-    "{}";
+static const char answer[] = "HTTP/1.1 200 OK\r\n"
+                             "Content-Type: application/json\r\n"
+                             "Content-Length: 2\r\n"
+                             "\r\n"
+                             "{}";
 
 static unsigned together;
 static unsigned waiting;

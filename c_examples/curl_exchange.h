@@ -159,7 +159,8 @@ static void curl_exchange_end(const CurlExchange *exchange, CURL *curl, CURLcode
   } else if (status / 100 != 2) {
     return; /* a refusal is one, whenever it came */
   } else if ((size_t)body_sent < exchange->body_len) {
-    pusher_response_fail(response, PUSHER_DELIVERY_UNKNOWN, "malformed", "the answer came before the request had been sent");
+    pusher_response_fail(response, PUSHER_DELIVERY_UNKNOWN, "malformed",
+                         "the answer came before the request had been sent");
   } else if (exchange->answer_len == 0 && declared != 0 && status != 204 &&
              curl_easy_header(curl, "Transfer-Encoding", 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
     /* Nothing says that it is meant to be empty: it may have been cut. */

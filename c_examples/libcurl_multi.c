@@ -125,7 +125,8 @@ int main(int argc, char **argv) {
   if (ready) {
     trigger_all(&run, client, multi, slots);
     printf("%d delivered, %d not sent, %d rejected, %d unknown\n", run.became[PUSHER_DELIVERY_DELIVERED],
-           run.became[PUSHER_DELIVERY_NOT_SENT], run.became[PUSHER_DELIVERY_REJECTED], run.became[PUSHER_DELIVERY_UNKNOWN]);
+           run.became[PUSHER_DELIVERY_NOT_SENT], run.became[PUSHER_DELIVERY_REJECTED],
+           run.became[PUSHER_DELIVERY_UNKNOWN]);
   }
   for (int i = 0; i < AT_ONCE; i++) curl_easy_cleanup(slots[i].curl);
   curl_multi_cleanup(multi);

@@ -175,9 +175,7 @@ static int explain(PusherStatus status, const char *document) {
         delivery = "rejected";
         code = CODE_REJECTED;
         break;
-      default:
-        delivery = "unknown, it may have been delivered";
-        code = CODE_UNKNOWN;
+      default: delivery = "unknown, it may have been delivered"; code = CODE_UNKNOWN;
     }
   }
   pusher_error_message(document, message, sizeof message);

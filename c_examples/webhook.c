@@ -53,9 +53,9 @@ static void receive(void *context, const HttpRequest *request, int peer) {
     return;
   }
   /* A missing header is NULL, and then it is not authentic. */
-  PusherStatus status = pusher_validate_webhook(client, http_header(request, "X-Pusher-Key"),
-                                                http_header(request, "X-Pusher-Signature"), request->body,
-                                                request->body_len, &document);
+  PusherStatus status =
+      pusher_validate_webhook(client, http_header(request, "X-Pusher-Key"), http_header(request, "X-Pusher-Signature"),
+                              request->body, request->body_len, &document);
   if (status == PUSHER_STATUS_OK) {
     print_events(document);
     http_answer(peer, 200, "{}");

@@ -26,8 +26,10 @@ BridgeMade bridge_new(const char *config, char *buffer, size_t size) {
   return (BridgeMade){answer(status, out, buffer, size), client};
 }
 
-BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len, char *buffer, size_t size) {
-  const char *a = text(base, texts.at[0]), *b = text(base, texts.at[1]), *c = text(base, texts.at[2]), *d = text(base, texts.at[3]);
+BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
+                         char *buffer, size_t size) {
+  const char *a = text(base, texts.at[0]), *b = text(base, texts.at[1]), *c = text(base, texts.at[2]),
+             *d = text(base, texts.at[3]);
   PusherStatus status = PUSHER_STATUS_INTERNAL;
   char *out = NULL;
   switch (call) {
@@ -42,14 +44,18 @@ BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, B
     case BRIDGE_POST: status = pusher_post(client, a, b, c, d, &out); break;
     case BRIDGE_AUTHENTICATE: status = pusher_authenticate(client, a, b, c, &out); break;
     case BRIDGE_AUTHENTICATE_USER: status = pusher_authenticate_user(client, a, b, &out); break;
-    case BRIDGE_VALIDATE_WEBHOOK: status = pusher_validate_webhook(client, a, b, (const uint8_t *)c, body_len, &out); break;
+    case BRIDGE_VALIDATE_WEBHOOK:
+      status = pusher_validate_webhook(client, a, b, (const uint8_t *)c, body_len, &out);
+      break;
   }
   return answer(status, out, buffer, size);
 }
 
-BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer, size_t size) {
-  static const char *const names[] = {"trigger",       "trigger_batch", "send_to_user", "terminate_user_connections", "channels_info",
-                                      "channel_info",  "users_info",    "get",          "post"};
+BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer,
+                          size_t size) {
+  static const char *const names[] = {"trigger",       "trigger_batch", "send_to_user", "terminate_user_connections",
+                                      "channels_info", "channel_info",  "users_info",   "get",
+                                      "post"};
   static const size_t counts[] = {4, 2, 4, 2, 3, 3, 2, 3, 4};
   const char *arguments[4];
   for (int i = 0; i < 4; i++) arguments[i] = text(base, texts.at[i]);
@@ -59,7 +65,8 @@ BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, 
   return (BridgeMade){answer(status, out, buffer, size), request};
 }
 
-BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer, size_t size) {
+BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer,
+                           size_t size) {
   char *out;
   PusherStatus status = pusher_finish(client, request, response, &out);
   return answer(status, out, buffer, size);
@@ -72,15 +79,17 @@ BridgeMade bridge_publisher_new(const Pusher *client, const char *config, char *
   return (BridgeMade){answer(status, out, buffer, size), publisher};
 }
 
-BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer, size_t size) {
+BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer,
+                               size_t size) {
   uint64_t id;
   char *out;
-  PusherStatus status = pusher_publisher_publish(publisher, text(base, texts.at[0]), text(base, texts.at[1]), text(base, texts.at[2]),
-                                                 text(base, texts.at[3]), &id, &out);
+  PusherStatus status = pusher_publisher_publish(publisher, text(base, texts.at[0]), text(base, texts.at[1]),
+                                                 text(base, texts.at[2]), text(base, texts.at[3]), &id, &out);
   return (BridgePublished){answer(status, out, buffer, size), id};
 }
 
-BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size) {
+BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer,
+                              size_t size) {
   PusherStatus status = PUSHER_STATUS_INTERNAL;
   char *out = NULL;
   switch (call) {
@@ -98,4 +107,6 @@ static void on_log(void *log, int32_t level, const char *message, const char *fi
 
 static void on_drop(void *log) { libpusherGoDrop((uintptr_t)log); }
 
-int32_t bridge_set_log(Pusher *client, uintptr_t log) { return pusher_set_log(client, on_log, (void *)log, on_drop, NULL); }
+int32_t bridge_set_log(Pusher *client, uintptr_t log) {
+  return pusher_set_log(client, on_log, (void *)log, on_drop, NULL);
+}

@@ -51,14 +51,18 @@ typedef struct {
 BridgeMade bridge_new(const char *config, char *buffer, size_t size);
 
 /* `body_len` is of the third text of BRIDGE_VALIDATE_WEBHOOK. */
-BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len, char *buffer, size_t size);
+BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
+                         char *buffer, size_t size);
 
 /* Prepares one of the calls that use the network. */
-BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer, size_t size);
-BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer, size_t size);
+BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer,
+                          size_t size);
+BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer,
+                           size_t size);
 
 BridgeMade bridge_publisher_new(const Pusher *client, const char *config, char *buffer, size_t size);
-BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer, size_t size);
+BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer,
+                               size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 
 /* Sets a log that ends in Go's libpusherGoLog, which is told `log`, a cgo.Handle. */

@@ -63,7 +63,8 @@ int main(int argc, char **argv) {
     if (web_config.port < 0) break;
   }
   if (web_config.port < 0) {
-    fputs("usage: chat [--port N] [--origin URL] [--pusher-js FILE_OR_URL] [--websocket URL] [--config CONFIG] [--page FOLDER]\n",
+    fputs("usage: chat [--port N] [--origin URL] [--pusher-js FILE_OR_URL] [--websocket URL] [--config CONFIG] [--page "
+          "FOLDER]\n",
           stderr);
     return 2;
   }

@@ -59,7 +59,11 @@ static int same_token(const char *mine, const char *given) {
 /* The length of the UTF-8 character at `at`, 0 if it is none, or one that has no place in a name. */
 static size_t character(const unsigned char *at) {
   static const unsigned long least[] = {0, 0x20, 0x80, 0x800, 0x10000};
-  size_t length = at[0] < 0x80 ? 1 : (at[0] & 0xe0) == 0xc0 ? 2 : (at[0] & 0xf0) == 0xe0 ? 3 : (at[0] & 0xf8) == 0xf0 ? 4 : 0;
+  size_t length = at[0] < 0x80             ? 1
+                  : (at[0] & 0xe0) == 0xc0 ? 2
+                  : (at[0] & 0xf0) == 0xe0 ? 3
+                  : (at[0] & 0xf8) == 0xf0 ? 4
+                                           : 0;
   unsigned long code = length == 1 ? at[0] : at[0] & (0x7fu >> length);
   for (size_t i = 1; i < length; i++) {
     if ((at[i] & 0xc0) != 0x80) return 0;

@@ -138,7 +138,8 @@ static int read_configuration(Room *room, const char *websocket) {
       memcpy(room->cluster, room->host + 4, length - end - 4);
       snprintf(room->connect_source, sizeof room->connect_source, "wss://ws-%s.pusher.com", room->cluster);
     } else {
-      snprintf(room->connect_source, sizeof room->connect_source, "%s://%s:%d", room->tls ? "wss" : "ws", room->host, room->port);
+      snprintf(room->connect_source, sizeof room->connect_source, "%s://%s:%d", room->tls ? "wss" : "ws", room->host,
+               room->port);
     }
   } else {
     fputs("chat: browsers can't be told where to connect: give a sound --websocket\n", stderr);
@@ -334,7 +335,8 @@ Answer room_webhook(Room *room, const char *key, const char *signature, const ui
   if (claim(room, signature)) {
     webhook = cJSON_Parse(document);
     time = cJSON_GetObjectItemCaseSensitive(webhook, "time_ms");
-    cJSON_ArrayForEach(event, cJSON_GetObjectItemCaseSensitive(webhook, "events")) told = tell(room, event, time) && told;
+    cJSON_ArrayForEach(event, cJSON_GetObjectItemCaseSensitive(webhook, "events")) told =
+        tell(room, event, time) && told;
     cJSON_Delete(webhook);
     if (!told) disclaim(room, signature);
   }

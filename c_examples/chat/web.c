@@ -50,7 +50,7 @@ typedef struct {
   const struct Route *route;
   uint8_t *body;
   size_t length, room;
-  Person person;   /* of whom the session is, where the route wants one */
+  Person person; /* of whom the session is, where the route wants one */
   const char *token;
   char *new_cookie; /* to be set with the answer */
 } Request;
@@ -216,7 +216,8 @@ static Answer answer_request(Web *web, Request *request) {
   const char *origin = header(request, "Origin");
   Form *form;
   Answer answer;
-  if ((route->audience == FOR_PAGE || route->audience == FOR_PERSON) && (origin == NULL || strcmp(origin, web->origin) != 0)) {
+  if ((route->audience == FOR_PAGE || route->audience == FOR_PERSON) &&
+      (origin == NULL || strcmp(origin, web->origin) != 0)) {
     return answer_error(403, "this is for our own page only");
   }
   request->token = MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, web->cookie);
@@ -226,7 +227,8 @@ static Answer answer_request(Web *web, Request *request) {
   if (route->needs == 0) return route->handler(web, request, NULL);
   form = calloc(1, sizeof *form);
   if (form == NULL) return answer_error(500, "our fault");
-  answer = read_form(request, form) ? route->handler(web, request, form) : answer_error(400, "not the form that is needed");
+  answer =
+      read_form(request, form) ? route->handler(web, request, form) : answer_error(400, "not the form that is needed");
   free(form);
   return answer;
 }
@@ -250,8 +252,10 @@ static int keep(Request *request, const char *part, size_t size) {
 
 /* The head of a request has come. A route that is not there, or a body that says it is too long, is answered at once. */
 static enum MHD_Result begin(Web *web, Request *request, const char *method, const char *path) {
-  const struct { const char *path; struct MHD_Response *response; } files[] = {
-      {"/", web->page}, {"/chat.css", web->style}, {"/chat.js", web->script}, {"/pusher.js", web->pusher_js}};
+  const struct {
+    const char *path;
+    struct MHD_Response *response;
+  } files[] = {{"/", web->page}, {"/chat.css", web->style}, {"/chat.js", web->script}, {"/pusher.js", web->pusher_js}};
   const char *declared = header(request, "Content-Length");
   int known = 0;
   if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
@@ -267,7 +271,8 @@ static enum MHD_Result begin(Web *web, Request *request, const char *method, con
     if (strcmp(routes[i].method, method) == 0) request->route = &routes[i];
   }
   if (request->route == NULL) {
-    return send_answer(request, known ? answer_error(405, "not with this method") : answer_error(404, "there is nothing here"));
+    return send_answer(request,
+                       known ? answer_error(405, "not with this method") : answer_error(404, "there is nothing here"));
   }
   if (declared != NULL && strtoull(declared, NULL, 10) > limit(request->route)) {
     return send_answer(request, answer_error(413, "too long"));
@@ -301,7 +306,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 }
 
 /* A request has been answered, or its connection is gone. */
-static void completed(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code) {
+static void completed(void *context, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode code) {
   Web *web = context;
   Request *request = *state;
   (void)connection, (void)code;
@@ -398,7 +404,8 @@ static int load_page(Web *web, const WebConfig *config) {
     char *content = read_file(config->pusher_js, &length);
     web->pusher_js = file_response(content, length, "text/javascript; charset=utf-8");
   }
-  if (web->page == NULL || web->style == NULL || web->script == NULL || (!elsewhere && web->pusher_js == NULL)) return 0;
+  if (web->page == NULL || web->style == NULL || web->script == NULL || (!elsewhere && web->pusher_js == NULL))
+    return 0;
   /* Should a name or a message ever get into the page as HTML, no script of it would run. */
   snprintf(policy, sizeof policy,
            "default-src 'none'; script-src 'self' %s; style-src 'self'; img-src data:; connect-src 'self' %s; "
@@ -444,11 +451,11 @@ Web *web_new(const WebConfig *config, Room *room, People *people) {
   }
   web->secure = strncmp(web->origin, "https:", 6) == 0;
   strcpy(web->cookie, web->secure ? "__Host-chat" : "chat");
-  web->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC |
-                                     MHD_USE_ERROR_LOG,
-                                 0, NULL, NULL, handle, web, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_NOTIFY_COMPLETED,
-                                 completed, web, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_END);
+  web->daemon = MHD_start_daemon(
+      MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+      0, NULL, NULL, handle, web, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_NOTIFY_COMPLETED, completed, web,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+      MHD_OPTION_END);
   if (web->daemon == NULL) {
     fputs("chat: can't serve\n", stderr);
     close(listener);

@@ -6,8 +6,9 @@
 #include "room.h"
 
 typedef struct {
-  int port;              /* on 127.0.0.1; 0 takes a free one */
-  const char *origin;    /* where browsers see the page, such as "https://chat.example.org"; NULL for http://127.0.0.1:PORT */
+  int port; /* on 127.0.0.1; 0 takes a free one */
+  const char
+      *origin; /* where browsers see the page, such as "https://chat.example.org"; NULL for http://127.0.0.1:PORT */
   const char *page;      /* the folder of the page's files */
   const char *pusher_js; /* a file with pusher-js, or the https address of one */
 } WebConfig;

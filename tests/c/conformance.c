@@ -129,8 +129,8 @@ static PusherStatus publish(const Pusher *client, const cJSON *arguments, cJSON 
   cJSON_free(config);
   cJSON_ArrayForEach(event, member(arguments, "events")) {
     if (status != PUSHER_STATUS_OK) break;
-    status = pusher_publisher_publish(publisher, channels(event), text(event, "event"), json(event, "data"), json(event, "options"),
-                                      &id, out);
+    status = pusher_publisher_publish(publisher, channels(event), text(event, "event"), json(event, "data"),
+                                      json(event, "options"), &id, out);
     if (status == PUSHER_STATUS_OK && id != ++queued) stop("ids are counted from 1", "publish");
   }
   if (status == PUSHER_STATUS_OK) status = pusher_publisher_flush(publisher, 10000, out);
@@ -152,7 +152,8 @@ static PusherStatus call(const char *name, const Pusher *client, const cJSON *a,
   if (IS("send_to_user")) {
     return pusher_send_to_user(client, text(a, "user_id"), text(a, "event"), json(a, "data"), options, out);
   }
-  if (IS("terminate_user_connections")) return pusher_terminate_user_connections(client, text(a, "user_id"), options, out);
+  if (IS("terminate_user_connections"))
+    return pusher_terminate_user_connections(client, text(a, "user_id"), options, out);
   if (IS("channels_info")) return pusher_channels_info(client, text(a, "prefix_filter"), attributes(a), options, out);
   if (IS("channel_info")) return pusher_channel_info(client, text(a, "channel"), attributes(a), options, out);
   if (IS("users_info")) return pusher_users_info(client, text(a, "channel"), options, out);
@@ -164,7 +165,8 @@ static PusherStatus call(const char *name, const Pusher *client, const cJSON *a,
   if (IS("authenticate_user")) return pusher_authenticate_user(client, text(a, "socket_id"), json(a, "user_data"), out);
   if (IS("validate_webhook")) {
     const char *body = text(a, "body");
-    return pusher_validate_webhook(client, text(a, "key"), text(a, "signature"), (const uint8_t *)body, strlen(body), out);
+    return pusher_validate_webhook(client, text(a, "key"), text(a, "signature"), (const uint8_t *)body, strlen(body),
+                                   out);
   }
   if (IS("publish")) return publish(client, a, reports, out);
 #undef IS
@@ -223,7 +225,8 @@ static void replace(cJSON *object, const char *name, cJSON *value) {
 
 static void complain(const cJSON *one, const char *what, const cJSON *came) {
   char *printed = came == NULL ? NULL : cJSON_PrintUnformatted(came);
-  fprintf(stderr, "FAILED  %s (%s): %s %s\n", text(one, "name"), text(one, "call"), what, printed == NULL ? "" : printed);
+  fprintf(stderr, "FAILED  %s (%s): %s %s\n", text(one, "name"), text(one, "call"), what,
+          printed == NULL ? "" : printed);
   cJSON_free(printed);
   failures++;
 }
@@ -262,7 +265,8 @@ static void run(const cJSON *one, const cJSON *credentials) {
   const cJSON *arguments = member(one, "arguments"), *error = member(one, "error"), *ok = member(one, "ok");
   const cJSON *wanted, *member_of;
   cJSON *reports = NULL, *came = NULL, *published = NULL;
-  char *given = cJSON_PrintUnformatted(arguments), *more = cJSON_PrintUnformatted(member(one, "config")), *config, *out = NULL;
+  char *given = cJSON_PrintUnformatted(arguments), *more = cJSON_PrintUnformatted(member(one, "config")), *config,
+       *out = NULL;
   Pusher *client;
   PusherStatus status;
   int port, i, had_nul;

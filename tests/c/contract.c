@@ -26,23 +26,23 @@
 static int failures;
 
 /* Says what does not hold, and goes on: one run shows all. */
-#define CHECK(condition, ...)                                            \
-  do {                                                                   \
-    if (!(condition)) {                                                  \
-      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);    \
-      fprintf(stderr, __VA_ARGS__);                                      \
-      fputc('\n', stderr);                                               \
-      __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED);                \
-    }                                                                    \
+#define CHECK(condition, ...)                                         \
+  do {                                                                \
+    if (!(condition)) {                                               \
+      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+      fprintf(stderr, __VA_ARGS__);                                   \
+      fputc('\n', stderr);                                            \
+      __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED);             \
+    }                                                                 \
   } while (0)
 
 /* For what the checks themselves need. */
-#define NEED(condition)                                                  \
-  do {                                                                   \
-    if (!(condition)) {                                                  \
+#define NEED(condition)                                                                    \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
       fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno)); \
-      exit(2);                                                           \
-    }                                                                    \
+      exit(2);                                                                             \
+    }                                                                                      \
   } while (0)
 
 /* ---- the server: the name of the event says how it is answered ---- */
@@ -163,7 +163,8 @@ static void *serve(void *argument) {
     for (int i = 0; i < MOST_CONNECTIONS; i++) {
       Connection *connection = &connections[i];
       if (waiting[i + 2].revents == 0) continue;
-      ssize_t got = recv(connection->socket, connection->bytes + connection->length, MOST_BYTES - connection->length, 0);
+      ssize_t got =
+          recv(connection->socket, connection->bytes + connection->length, MOST_BYTES - connection->length, 0);
       if (got > 0) connection->length += (size_t)got;
       if (got <= 0 || !serve_one(connection, numbers[i])) {
         close(connection->socket);
@@ -203,8 +204,9 @@ static char *text(const char *format, ...) {
 }
 
 static Pusher *client_of(unsigned short port, const char *more) {
-  char *config = text("{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"host\":\"127.0.0.1\",\"port\":%d,\"ssl\":false%s}",
-                      port, more);
+  char *config =
+      text("{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"host\":\"127.0.0.1\",\"port\":%d,\"ssl\":false%s}",
+           port, more);
   Pusher *client = NULL;
   char *out = NULL;
   PusherStatus status = pusher_new(config, &client, &out);
@@ -218,12 +220,15 @@ static Pusher *client_of(unsigned short port, const char *more) {
 static char stale;
 
 /* Holds status, delivery, and what has to stand in the document. */
-static void expect(const char *what, PusherStatus status, char *out, PusherStatus wanted, int delivery, const char *needle) {
+static void expect(const char *what, PusherStatus status, char *out, PusherStatus wanted, int delivery,
+                   const char *needle) {
   const char *shown = out != NULL ? out : "(null)";
   CHECK(out != &stale, "%s: out was not written", what);
   if (out == &stale) return;
-  CHECK(status == wanted, "%s: %s instead of %s: %s", what, pusher_status_name(status), pusher_status_name(wanted), shown);
-  CHECK(pusher_error_delivery(out) == delivery, "%s: delivery %d instead of %d: %s", what, pusher_error_delivery(out), delivery, shown);
+  CHECK(status == wanted, "%s: %s instead of %s: %s", what, pusher_status_name(status), pusher_status_name(wanted),
+        shown);
+  CHECK(pusher_error_delivery(out) == delivery, "%s: delivery %d instead of %d: %s", what, pusher_error_delivery(out),
+        delivery, shown);
   CHECK(out != NULL && strstr(out, needle) != NULL, "%s: no %s in %s", what, needle, shown);
   CHECK(out == NULL || strstr(out, "canary") == NULL, "%s: the secret is in %s", what, shown);
   char message[16384];
@@ -245,7 +250,8 @@ static void expect_trigger(const Pusher *client, const Case *c) {
   expect(c->needle, status, out, c->status, c->delivery, c->needle);
   /* And once more for somebody who does not want the document. */
   if (c->status == PUSHER_STATUS_INVALID_ARGUMENT) {
-    CHECK(pusher_trigger(client, c->channels, c->event, c->data, c->options, NULL) == c->status, "%s without out", c->needle);
+    CHECK(pusher_trigger(client, c->channels, c->event, c->data, c->options, NULL) == c->status, "%s without out",
+          c->needle);
   }
 }
 
@@ -264,7 +270,8 @@ static void check_versions_and_names(void) {
 }
 
 static void check_documents(void) {
-  const char *document = "{\"error\":{\"status\":\"X\",\"delivery\":\"unknown\",\"message\":\"a\\u00e9\xe2\x82\xacz\"}}";
+  const char *document =
+      "{\"error\":{\"status\":\"X\",\"delivery\":\"unknown\",\"message\":\"a\\u00e9\xe2\x82\xacz\"}}";
   const char *message = "a\xc3\xa9\xe2\x82\xacz";
   const size_t whole = strlen(message);
   CHECK(pusher_error_delivery(document) == PUSHER_DELIVERY_UNKNOWN, "%d", pusher_error_delivery(document));
@@ -280,7 +287,8 @@ static void check_documents(void) {
     CHECK((message[length] & 0xc0) != 0x80 && (length + 3 >= size || length == whole), "size %zu: %s", size, buffer);
     free(buffer);
   }
-  const char *others[] = {NULL, "", "{}", "[", "{\"error\":1}", "{\"ok\":true}", "\xff", "{\"error\":{\"message\":\"\xff\"}}"};
+  const char *others[] = {
+      NULL, "", "{}", "[", "{\"error\":1}", "{\"ok\":true}", "\xff", "{\"error\":{\"message\":\"\xff\"}}"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
     char buffer[4] = "abc";
     CHECK(pusher_error_delivery(others[i]) == 0, "document %zu", i);
@@ -302,10 +310,14 @@ static void check_configurations(void) {
       {"\xff", PUSHER_STATUS_INVALID_ARGUMENT, "\"config\""},
       {"{}", PUSHER_STATUS_INVALID_CONFIG, "\"app_id\""},
       {"{\"app_id\":\"1\",\"key\":\"k\"}", PUSHER_STATUS_INVALID_CONFIG, "\"secret\""},
-      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"colour\":1}", PUSHER_STATUS_INVALID_CONFIG, "\"colour\""},
-      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"secret\":\"canary\"}", PUSHER_STATUS_INVALID_CONFIG, "\"secret\""},
-      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"port\":70000}", PUSHER_STATUS_INVALID_CONFIG, "\"port\""},
-      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"host\":\"a b\"}", PUSHER_STATUS_INVALID_CONFIG, "\"host\""},
+      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"colour\":1}", PUSHER_STATUS_INVALID_CONFIG,
+       "\"colour\""},
+      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"secret\":\"canary\"}", PUSHER_STATUS_INVALID_CONFIG,
+       "\"secret\""},
+      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"port\":70000}", PUSHER_STATUS_INVALID_CONFIG,
+       "\"port\""},
+      {"{\"app_id\":\"1\",\"key\":\"k\",\"secret\":\"canary\",\"host\":\"a b\"}", PUSHER_STATUS_INVALID_CONFIG,
+       "\"host\""},
       {"https://k:canary@h", PUSHER_STATUS_INVALID_CONFIG, "\"url\""},
       {NULL, PUSHER_STATUS_INVALID_CONFIG, "PUSHER_URL"},
   };
@@ -313,10 +325,12 @@ static void check_configurations(void) {
     char *out = &stale;
     Pusher *client = (Pusher *)&stale;
     PusherStatus status = pusher_new(wrong[i].config, &client, &out);
-    expect(wrong[i].config != NULL ? wrong[i].config : "no environment", status, out, wrong[i].status, 0, wrong[i].needle);
+    expect(wrong[i].config != NULL ? wrong[i].config : "no environment", status, out, wrong[i].status, 0,
+           wrong[i].needle);
     CHECK(client == NULL, "configuration %zu", i);
     client = (Pusher *)&stale;
-    CHECK(pusher_new(wrong[i].config, &client, NULL) == wrong[i].status && client == NULL, "configuration %zu without out", i);
+    CHECK(pusher_new(wrong[i].config, &client, NULL) == wrong[i].status && client == NULL,
+          "configuration %zu without out", i);
   }
   char *out = &stale;
   PusherStatus status = pusher_new("https://k:canary@h/apps/1", NULL, &out);
@@ -408,7 +422,8 @@ static void check_arguments(unsigned short port) {
 static void check_answers(unsigned short port) {
   static const Case cases[] = {
       {"c", "ok", "{\"a\":[1,2,{}]}", NULL, PUSHER_STATUS_OK, 0, "{}"},
-      {"[\"a\",\"b\"]", "ok", "\"text\"", "{\"socket_id\":\"1.2\",\"info\":\"user_count\",\"timeout_ms\":5000}", PUSHER_STATUS_OK, 0, "{}"},
+      {"[\"a\",\"b\"]", "ok", "\"text\"", "{\"socket_id\":\"1.2\",\"info\":\"user_count\",\"timeout_ms\":5000}",
+       PUSHER_STATUS_OK, 0, "{}"},
       {"c", "empty", "{}", NULL, PUSHER_STATUS_OK, 0, "{}"},
       {"c", "302 Found", "{}", NULL, PUSHER_STATUS_REDIRECTED, PUSHER_DELIVERY_REJECTED, "302"},
       {"c", "400 No", "{}", NULL, PUSHER_STATUS_BAD_REQUEST, PUSHER_DELIVERY_REJECTED, "400"},
@@ -424,7 +439,8 @@ static void check_answers(unsigned short port) {
       {"c", "cut", "{}", NULL, PUSHER_STATUS_BAD_RESPONSE, PUSHER_DELIVERY_UNKNOWN, "\"closed\""},
       {"c", "garbage", "{}", NULL, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN, "\"malformed\""},
       {"c", "close", "{}", NULL, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN, "\"closed\""},
-      {"c", "silence", "{}", "{\"timeout_ms\":200}", PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN, "\"timeout\""},
+      {"c", "silence", "{}", "{\"timeout_ms\":200}", PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN,
+       "\"timeout\""},
       {"c", "ok", "{}", NULL, PUSHER_STATUS_OK, 0, "{}"},
   };
   Pusher *client = client_of(port, "");
@@ -468,7 +484,8 @@ static void check_that_nothing_is_signalled(unsigned short port) {
   data[0] = data[size - 1] = '"';
   data[size] = 0;
   Pusher *client = client_of(port, ",\"max_data_bytes\":16777216,\"timeout_ms\":30000");
-  expect_trigger(client, &(Case){"c", "drop", data, NULL, PUSHER_STATUS_NOT_SENT, PUSHER_DELIVERY_NOT_SENT, "NOT_SENT"});
+  expect_trigger(client,
+                 &(Case){"c", "drop", data, NULL, PUSHER_STATUS_NOT_SENT, PUSHER_DELIVERY_NOT_SENT, "NOT_SENT"});
   expect_trigger(client, &(Case){"c", "ok", "{}", NULL, PUSHER_STATUS_OK, 0, "{}"});
   pusher_free(client);
   free(data);
@@ -477,7 +494,8 @@ static void check_that_nothing_is_signalled(unsigned short port) {
 static int connection_of(const Pusher *client) {
   char *out = NULL;
   int number = -1;
-  if (pusher_trigger(client, "c", "connection", "{}", NULL, &out) == PUSHER_STATUS_OK) sscanf(out, "{\"connection\":%d", &number);
+  if (pusher_trigger(client, "c", "connection", "{}", NULL, &out) == PUSHER_STATUS_OK)
+    sscanf(out, "{\"connection\":%d", &number);
   pusher_string_free(out);
   return number;
 }
@@ -600,7 +618,10 @@ static PusherStatus authenticate_user(const Pusher *c, const char *const *t, cha
 
 static const Function functions[] = {
     {"trigger", trigger, PUSHER_DELIVERY_NOT_SENT, 0, {{"channels", 1, "[\"a\",\"b\"]"}, EVENT, DATA, EVENT_OPTIONS}},
-    {"trigger_batch", trigger_batch, PUSHER_DELIVERY_NOT_SENT, 0,
+    {"trigger_batch",
+     trigger_batch,
+     PUSHER_DELIVERY_NOT_SENT,
+     0,
      {{"events", 1, "[{\"channel\":\"c\",\"name\":\"e\",\"data\":[1]}]"}, OPTIONS}},
     {"send_to_user", send_to_user, PUSHER_DELIVERY_NOT_SENT, 0, {{"user_id", 1, "7"}, EVENT, DATA, EVENT_OPTIONS}},
     {"terminate_user_connections", terminate, PUSHER_DELIVERY_NOT_SENT, 0, {{"user_id", 1, "7"}, OPTIONS}},
@@ -608,9 +629,15 @@ static const Function functions[] = {
     {"channel_info", channel_info, 0, 0, {{"channel", 1, "c"}, ATTRIBUTES, OPTIONS}},
     {"users_info", users_info, 0, 0, {{"channel", 1, "presence-c"}, OPTIONS}},
     {"get", get, 0, 0, {{"path", 1, "/channels"}, {"params", 0, "{\"info\":\"a b&\"}"}, OPTIONS}},
-    {"post", post, PUSHER_DELIVERY_NOT_SENT, 0,
+    {"post",
+     post,
+     PUSHER_DELIVERY_NOT_SENT,
+     0,
      {{"path", 1, "/events"}, {"params", 0, "{\"n\":1}"}, {"body", 0, "{\"b\":[]}"}, OPTIONS}},
-    {"authenticate", authenticate, 0, 1,
+    {"authenticate",
+     authenticate,
+     0,
+     1,
      {{"channel", 1, "presence-c"}, {"socket_id", 1, "1.2"}, {"channel_data", 1, "{\"user_id\":\"7\"}"}}},
     {"authenticate_user", authenticate_user, 0, 1, {{"socket_id", 1, "1.2"}, {"user_data", 1, "{\"id\":\"7\"}"}}},
 };
@@ -701,7 +728,8 @@ static void check_webhooks(unsigned short port) {
     const uint8_t *given = body != NULL ? body : (const uint8_t *)cases[i].body;
     PusherStatus status = pusher_validate_webhook(client, cases[i].key, signature, given, cases[i].length, &out);
     expect("a webhook", status, out, cases[i].status, 0, cases[i].needle);
-    CHECK(pusher_validate_webhook(client, cases[i].key, signature, given, cases[i].length, NULL) == cases[i].status, "%zu", i);
+    CHECK(pusher_validate_webhook(client, cases[i].key, signature, given, cases[i].length, NULL) == cases[i].status,
+          "%zu", i);
     free(body);
   }
   char *out = &stale;
@@ -769,7 +797,8 @@ static void check_requests(unsigned short port) {
     expect("no end", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"arguments\"");
     status = pusher_prepare(client, function->name, texts, count, NULL, (out = &stale, &out));
     expect("no place", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"request\"");
-    CHECK(pusher_prepare(client, function->name, texts, count, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "neither");
+    CHECK(pusher_prepare(client, function->name, texts, count, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT,
+          "neither");
     CHECK(request == NULL, "%s", function->name);
     many[0] = "\xff";
     CHECK(pusher_prepare(client, function->name, many, 1, &request, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "UTF-8");
@@ -879,7 +908,8 @@ static void check_hooks(unsigned short port) {
   CHECK(pusher_set_log(NULL, NULL, NULL, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
 
   Hook *transport = hook(&drops), *log = hook(&drops);
-  CHECK(pusher_set_transport(client, send_nowhere, transport, drop_hook, (out = &stale, &out)) == PUSHER_STATUS_OK, "set");
+  CHECK(pusher_set_transport(client, send_nowhere, transport, drop_hook, (out = &stale, &out)) == PUSHER_STATUS_OK,
+        "set");
   CHECK(out == NULL, "out");
   CHECK(pusher_set_log(client, log_nothing, log, drop_hook, NULL) == PUSHER_STATUS_OK, "set");
   status = pusher_set_transport(client, send_nowhere, hook(&drops), drop_hook, (out = &stale, &out));
@@ -890,7 +920,8 @@ static void check_hooks(unsigned short port) {
     good_texts(&functions[f], texts);
     expect_call(&functions[f], client, texts, NULL);
   }
-  CHECK(transport->calls == 2 * (FUNCTIONS - 2) && log->calls >= transport->calls, "%d %d", transport->calls, log->calls);
+  CHECK(transport->calls == 2 * (FUNCTIONS - 2) && log->calls >= transport->calls, "%d %d", transport->calls,
+        log->calls);
   CHECK(pthread_equal(transport->thread, pthread_self()), "another thread");
   status = pusher_set_log(client, log_nothing, hook(&drops), drop_hook, (out = &stale, &out));
   expect("too late", status, out, PUSHER_STATUS_INVALID_STATE, 0, "INVALID_STATE");
@@ -933,7 +964,8 @@ static void expect_reports(PusherPublisher *publisher, int count, const char *ne
   while (reports < count) {
     char *out = &stale;
     PusherStatus status = pusher_publisher_poll(publisher, PATIENCE_MS, &out);
-    CHECK(status == PUSHER_STATUS_OK && out != NULL, "%d of %d reports with %s: %s", reports, count, needle, pusher_status_name(status));
+    CHECK(status == PUSHER_STATUS_OK && out != NULL, "%d of %d reports with %s: %s", reports, count, needle,
+          pusher_status_name(status));
     if (status != PUSHER_STATUS_OK) return;
     CHECK(strstr(out, "canary") == NULL, "%s", out);
     for (const char *at = out; (at = strstr(at, "{\"id\":")) != NULL; at++) reports++;
@@ -994,7 +1026,8 @@ static void check_publisher_arguments(unsigned short port) {
       status = pusher_publisher_publish(publisher, texts[0], texts[1], texts[2], texts[3], &id, (out = &stale, &out));
       expect(names[i], status, out, invalid, PUSHER_DELIVERY_NOT_SENT, names[i]);
       CHECK(id == 0, "id was not written");
-      CHECK(pusher_publisher_publish(publisher, texts[0], texts[1], texts[2], texts[3], NULL, NULL) == invalid, "%s", names[i]);
+      CHECK(pusher_publisher_publish(publisher, texts[0], texts[1], texts[2], texts[3], NULL, NULL) == invalid, "%s",
+            names[i]);
     }
   }
   uint64_t id = 7;
@@ -1018,16 +1051,21 @@ static void check_publisher(unsigned short port) {
   enum { EVENTS = 200 };
   Pusher *client = client_of(port, "");
   char *out = &stale;
-  PusherPublisher *publisher = publisher_of(client, "{\"reports\":\"all\",\"connections\":3,\"overflow\":\"drop_oldest\"}");
+  PusherPublisher *publisher =
+      publisher_of(client, "{\"reports\":\"all\",\"connections\":3,\"overflow\":\"drop_oldest\"}");
   /* The publisher outlives it. */
   pusher_free(client);
   expect_no_report(publisher, 0);
   for (int i = 1; i <= EVENTS; i++) {
     CHECK(publish(publisher, "e", i % 3 == 0 ? "{\"socket_id\":\"1.2\"}" : NULL) == (uint64_t)i, "%d", i);
   }
-  CHECK(pusher_publisher_publish(publisher, NULL, "e", "1", "{\"user_id\":\"7\",\"info\":\"user_count\"}", NULL, NULL) == PUSHER_STATUS_OK, "user");
-  CHECK(pusher_publisher_publish(publisher, "[\"a\",\"b\",\"d\"]", "e", "1", NULL, NULL, NULL) == PUSHER_STATUS_OK, "several");
-  CHECK(pusher_publisher_flush(publisher, PATIENCE_MS, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL, "flush");
+  CHECK(pusher_publisher_publish(publisher, NULL, "e", "1", "{\"user_id\":\"7\",\"info\":\"user_count\"}", NULL,
+                                 NULL) == PUSHER_STATUS_OK,
+        "user");
+  CHECK(pusher_publisher_publish(publisher, "[\"a\",\"b\",\"d\"]", "e", "1", NULL, NULL, NULL) == PUSHER_STATUS_OK,
+        "several");
+  CHECK(pusher_publisher_flush(publisher, PATIENCE_MS, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL,
+        "flush");
   expect_reports(publisher, EVENTS + 2, "\"delivery\":\"delivered\"");
   expect_no_report(publisher, 1);
   publish(publisher, "404 No", NULL);
@@ -1037,7 +1075,8 @@ static void check_publisher(unsigned short port) {
   PusherStatus status = pusher_publisher_stats(publisher, (out = &stale, &out));
   expect("stats", status, out, PUSHER_STATUS_OK, 0, "\"published\":204");
   CHECK(pusher_publisher_stats(publisher, NULL) == PUSHER_STATUS_OK, "stats without out");
-  CHECK(pusher_publisher_close(publisher, PATIENCE_MS, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL, "close");
+  CHECK(pusher_publisher_close(publisher, PATIENCE_MS, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL,
+        "close");
   CHECK(pusher_publisher_close(publisher, 0, NULL) == PUSHER_STATUS_OK, "close again");
   uint64_t id = 7;
   status = pusher_publisher_publish(publisher, "c", "e", "1", NULL, &id, (out = &stale, &out));
@@ -1142,13 +1181,15 @@ static void check_publisher_fork(unsigned short port) {
 }
 
 static void *publish_often(void *argument) {
-  for (int i = 0; i < 50; i++) publish(argument, i % 10 == 0 ? "404 No" : "e", i % 7 == 0 ? "{\"conflate\":\"k\"}" : NULL);
+  for (int i = 0; i < 50; i++)
+    publish(argument, i % 10 == 0 ? "404 No" : "e", i % 7 == 0 ? "{\"conflate\":\"k\"}" : NULL);
   return NULL;
 }
 
 static void check_publisher_threads(unsigned short port) {
   Pusher *client = client_of(port, ",\"timeout_ms\":60000");
-  PusherPublisher *publisher = publisher_of(client, "{\"reports\":\"all\",\"max_queue_events\":60,\"overflow\":\"block\"}");
+  PusherPublisher *publisher =
+      publisher_of(client, "{\"reports\":\"all\",\"max_queue_events\":60,\"overflow\":\"block\"}");
   pthread_t threads[4];
   for (size_t i = 0; i < 4; i++) NEED(pthread_create(&threads[i], NULL, publish_often, publisher) == 0);
   expect_reports(publisher, 200, "\"delivery\":");
@@ -1160,8 +1201,9 @@ static void check_publisher_threads(unsigned short port) {
 }
 
 static int check_all(void) {
-  const char *names[] = {"PUSHER_URL",    "PUSHER_APP_ID",  "PUSHER_KEY",         "PUSHER_APP_KEY", "PUSHER_SECRET", "PUSHER_APP_SECRET",
-                         "PUSHER_CLUSTER", "PUSHER_HOST",    "PUSHER_APP_CLUSTER", "PUSHER_PORT",    "PUSHER_SCHEME"};
+  const char *names[] = {"PUSHER_URL",         "PUSHER_APP_ID",     "PUSHER_KEY",     "PUSHER_APP_KEY",
+                         "PUSHER_SECRET",      "PUSHER_APP_SECRET", "PUSHER_CLUSTER", "PUSHER_HOST",
+                         "PUSHER_APP_CLUSTER", "PUSHER_PORT",       "PUSHER_SCHEME"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) NEED(unsetenv(names[i]) == 0);
   int stop[2];
   NEED(pipe(stop) == 0);

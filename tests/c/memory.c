@@ -188,7 +188,8 @@ static long measure_publisher(unsigned count) {
 static long measure_dead(unsigned count, unsigned long bytes) {
   char config[256];
   snprintf(config, sizeof config,
-           "{\"max_queue_bytes\":%lu,\"max_queue_events\":%d,\"overflow\":\"drop_oldest\",\"max_reports\":1000}", bytes, MOST);
+           "{\"max_queue_bytes\":%lu,\"max_queue_events\":%d,\"overflow\":\"drop_oldest\",\"max_reports\":1000}", bytes,
+           MOST);
   /* It waits for more requests than there will be. */
   struct server server = server_start(MOST);
   Pusher *client = make_client("http", server.port, 2);
@@ -204,8 +205,10 @@ static long measure_dead(unsigned count, unsigned long bytes) {
 
 int main(int count, char **arguments) {
   unsigned long number = count > 2 ? strtoul(arguments[2], NULL, 10) : 0;
-  if (count < 3 || count > 4 || number < 1 || number > MOST || (count == 3) != (strcmp(arguments[1], "publisher") == 0)) {
-    die("usage: memory clients COUNT SCHEME, memory connections COUNT SIZE, memory publisher COUNT, or memory dead COUNT BYTES");
+  if (count < 3 || count > 4 || number < 1 || number > MOST ||
+      (count == 3) != (strcmp(arguments[1], "publisher") == 0)) {
+    die("usage: memory clients COUNT SCHEME, memory connections COUNT SIZE, memory publisher COUNT, or memory dead "
+        "COUNT BYTES");
   }
   if (count == 3) {
     printf("%ld\n", measure_publisher((unsigned)number));

@@ -64,45 +64,46 @@ static atomic_int buffer; /* 0: as the kernel likes */
 
 /* A text on the stack that grows. What does not fit is left out. */
 struct text {
-    char characters[LINE];
-    size_t length;
+  char characters[LINE];
+  size_t length;
 };
 
 static void add(struct text *text, const char *more) {
-    while (*more != '\0' && text->length < LINE - 1) text->characters[text->length++] = *more++;
+  while (*more != '\0' && text->length < LINE - 1) text->characters[text->length++] = *more++;
 }
 
 static void add_number(struct text *text, unsigned long long number) {
-    char digits[24];
-    size_t at = sizeof digits;
-    digits[--at] = '\0';
-    do digits[--at] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    add(text, digits + at);
+  char digits[24];
+  size_t at = sizeof digits;
+  digits[--at] = '\0';
+  do digits[--at] = (char)('0' + number % 10);
+  while ((number /= 10) > 0);
+  add(text, digits + at);
 }
 
 /* One write for a line, in a file opened to append: lines of several threads don't mix. */
 static void write_line(struct text *text) {
-    int file = atomic_load(&log_file);
-    add(text, "\n");
-    if (text->characters[text->length - 1] != '\n') text->characters[text->length - 1] = '\n';
-    if (file >= 0 && write(file, text->characters, text->length) < 0) abort(); /* A gap in the log would be a false witness. */
+  int file = atomic_load(&log_file);
+  add(text, "\n");
+  if (text->characters[text->length - 1] != '\n') text->characters[text->length - 1] = '\n';
+  if (file >= 0 && write(file, text->characters, text->length) < 0)
+    abort(); /* A gap in the log would be a false witness. */
 }
 
 static void note(const char *what, int connection, const unsigned long long *numbers_of, size_t count) {
-    struct text line = {.length = 0};
-    add(&line, what);
+  struct text line = {.length = 0};
+  add(&line, what);
+  add(&line, " ");
+  add_number(&line, (unsigned long long)connection);
+  for (size_t index = 0; index < count; index++) {
     add(&line, " ");
-    add_number(&line, (unsigned long long)connection);
-    for (size_t index = 0; index < count; index++) {
-        add(&line, " ");
-        add_number(&line, numbers_of[index]);
-    }
-    write_line(&line);
+    add_number(&line, numbers_of[index]);
+  }
+  write_line(&line);
 }
 
 static int number_of(int descriptor) {
-    return descriptor >= 0 && descriptor < DESCRIPTORS ? atomic_load(&numbers[descriptor]) : 0;
+  return descriptor >= 0 && descriptor < DESCRIPTORS ? atomic_load(&numbers[descriptor]) : 0;
 }
 
 void witness_mark(const char *what);
@@ -113,172 +114,169 @@ int witness_settle(int patience_ms);
 
 /* Everything is counted anew from here. */
 void witness_mark(const char *what) {
-    struct text line = {.length = 0};
-    add(&line, "mark ");
-    add(&line, what);
-    for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++) {
-        atomic_store(&taken_of[descriptor], 0);
-        atomic_store(&was_cut[descriptor], 0);
-    }
-    write_line(&line);
+  struct text line = {.length = 0};
+  add(&line, "mark ");
+  add(&line, what);
+  for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++) {
+    atomic_store(&taken_of[descriptor], 0);
+    atomic_store(&was_cut[descriptor], 0);
+  }
+  write_line(&line);
 }
 
 /* As WITNESS_CUT; `error` 0 ends it. */
 void witness_cut(int connection, size_t byte, int error, int times) {
-    atomic_store(&cut_errno, 0);
-    atomic_store(&cut_connection, connection);
-    atomic_store(&cut_byte, byte);
-    atomic_store(&cut_times, times > 0 ? times : -1);
-    atomic_store(&cut_errno, error);
+  atomic_store(&cut_errno, 0);
+  atomic_store(&cut_connection, connection);
+  atomic_store(&cut_byte, byte);
+  atomic_store(&cut_times, times > 0 ? times : -1);
+  atomic_store(&cut_errno, error);
 }
 
 /* As WITNESS_PIECES; 0 ends it. */
-void witness_pieces(size_t most) {
-    atomic_store(&piece, most > 0 ? most : SIZE_MAX);
-}
+void witness_pieces(size_t most) { atomic_store(&piece, most > 0 ? most : SIZE_MAX); }
 
 /* As WITNESS_BUFFER; 0 ends it. */
-void witness_buffer(int most) {
-    atomic_store(&buffer, most);
-}
+void witness_buffer(int most) { atomic_store(&buffer, most); }
 
 /* Waits until every open connection has something to read: bytes, an end or an error. 0 if one has not when the time is up. */
 int witness_settle(int patience_ms) {
-    for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++) {
-        struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
-        if (number_of(descriptor) != 0 && poll(&waiting, 1, patience_ms) != 1) return 0;
-    }
-    return 1;
+  for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++) {
+    struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
+    if (number_of(descriptor) != 0 && poll(&waiting, 1, patience_ms) != 1) return 0;
+  }
+  return 1;
 }
 
 __attribute__((constructor(101))) static void begin(void) {
-    /* POSIX has dlsym() hand out functions as data pointers, which ISO C does not know. */
-    *(void **)&real_connect = dlsym(RTLD_NEXT, "connect");
-    *(void **)&real_send = dlsym(RTLD_NEXT, "send");
-    *(void **)&real_shutdown = dlsym(RTLD_NEXT, "shutdown");
-    *(void **)&real_close = dlsym(RTLD_NEXT, "close");
-    if (real_connect == NULL || real_send == NULL || real_shutdown == NULL || real_close == NULL) abort();
+  /* POSIX has dlsym() hand out functions as data pointers, which ISO C does not know. */
+  *(void **)&real_connect = dlsym(RTLD_NEXT, "connect");
+  *(void **)&real_send = dlsym(RTLD_NEXT, "send");
+  *(void **)&real_shutdown = dlsym(RTLD_NEXT, "shutdown");
+  *(void **)&real_close = dlsym(RTLD_NEXT, "close");
+  if (real_connect == NULL || real_send == NULL || real_shutdown == NULL || real_close == NULL) abort();
 
-    const char *name = getenv("WITNESS_LOG");
-    if (name != NULL && strlen(name) < sizeof log_name) {
-        strcpy(log_name, name);
-        atomic_store(&log_file, open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-        if (atomic_load(&log_file) < 0) abort();
-    }
-    const char *cut = getenv("WITNESS_CUT");
-    if (cut != NULL) {
-        char *end;
-        long connection = strtol(cut, &end, 10);
-        unsigned long byte = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
-        long error = *end == ':' ? strtol(end + 1, &end, 10) : 0;
-        long times = *end == ':' ? strtol(end + 1, &end, 10) : 1;
-        if (*end != '\0' || error == 0) abort();
-        witness_cut((int)connection, byte, (int)error, (int)times);
-    }
-    const char *pieces = getenv("WITNESS_PIECES");
-    if (pieces != NULL) witness_pieces(strtoul(pieces, NULL, 10));
-    const char *most = getenv("WITNESS_BUFFER");
-    if (most != NULL) witness_buffer((int)strtol(most, NULL, 10));
+  const char *name = getenv("WITNESS_LOG");
+  if (name != NULL && strlen(name) < sizeof log_name) {
+    strcpy(log_name, name);
+    atomic_store(&log_file, open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (atomic_load(&log_file) < 0) abort();
+  }
+  const char *cut = getenv("WITNESS_CUT");
+  if (cut != NULL) {
+    char *end;
+    long connection = strtol(cut, &end, 10);
+    unsigned long byte = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
+    long error = *end == ':' ? strtol(end + 1, &end, 10) : 0;
+    long times = *end == ':' ? strtol(end + 1, &end, 10) : 1;
+    if (*end != '\0' || error == 0) abort();
+    witness_cut((int)connection, byte, (int)error, (int)times);
+  }
+  const char *pieces = getenv("WITNESS_PIECES");
+  if (pieces != NULL) witness_pieces(strtoul(pieces, NULL, 10));
+  const char *most = getenv("WITNESS_BUFFER");
+  if (most != NULL) witness_buffer((int)strtol(most, NULL, 10));
 }
 
 int connect(int descriptor, const struct sockaddr *address, socklen_t length) {
-    int most = atomic_load(&buffer);
-    if (most > 0 && address != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6) &&
-        setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &most, sizeof most) != 0) {
-        abort();
-    }
-    int result = real_connect(descriptor, address, length);
-    int error = result == 0 ? 0 : errno;
-    int type = 0;
-    socklen_t size = sizeof type;
-    if (address != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6) && descriptor >= 0 &&
-        descriptor < DESCRIPTORS && getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM) {
-        int connection = atomic_fetch_add(&connections, 1) + 1;
-        atomic_store(&numbers[descriptor], connection);
-        atomic_store(&taken_of[descriptor], 0);
-        atomic_store(&was_cut[descriptor], 0);
-        note("connect", connection, (unsigned long long[]){(unsigned long long)error}, 1);
-    }
-    errno = error;
-    return result;
+  int most = atomic_load(&buffer);
+  if (most > 0 && address != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6) &&
+      setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &most, sizeof most) != 0) {
+    abort();
+  }
+  int result = real_connect(descriptor, address, length);
+  int error = result == 0 ? 0 : errno;
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (address != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6) && descriptor >= 0 &&
+      descriptor < DESCRIPTORS && getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+      type == SOCK_STREAM) {
+    int connection = atomic_fetch_add(&connections, 1) + 1;
+    atomic_store(&numbers[descriptor], connection);
+    atomic_store(&taken_of[descriptor], 0);
+    atomic_store(&was_cut[descriptor], 0);
+    note("connect", connection, (unsigned long long[]){(unsigned long long)error}, 1);
+  }
+  errno = error;
+  return result;
 }
 
 /* Keeps the bytes that were taken. A file per connection, opened by its first byte. */
 static void keep(int descriptor, int connection, const void *bytes, size_t length) {
-    if (log_name[0] == '\0' || length == 0) return;
-    int file = atomic_load(&files[descriptor]);
-    if (file == 0) {
-        char name[sizeof log_name + LINE];
-        struct text number = {.length = 0};
-        add(&number, ".");
-        add_number(&number, (unsigned long long)connection);
-        number.characters[number.length] = '\0';
-        strcpy(name, log_name);
-        strcat(name, number.characters);
-        file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (file < 0) abort();
-        atomic_store(&files[descriptor], file);
-    }
-    for (const char *at = bytes; length > 0;) {
-        ssize_t written = write(file, at, length);
-        if (written <= 0) abort();
-        at += written;
-        length -= (size_t)written;
-    }
+  if (log_name[0] == '\0' || length == 0) return;
+  int file = atomic_load(&files[descriptor]);
+  if (file == 0) {
+    char name[sizeof log_name + LINE];
+    struct text number = {.length = 0};
+    add(&number, ".");
+    add_number(&number, (unsigned long long)connection);
+    number.characters[number.length] = '\0';
+    strcpy(name, log_name);
+    strcat(name, number.characters);
+    file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (file < 0) abort();
+    atomic_store(&files[descriptor], file);
+  }
+  for (const char *at = bytes; length > 0;) {
+    ssize_t written = write(file, at, length);
+    if (written <= 0) abort();
+    at += written;
+    length -= (size_t)written;
+  }
 }
 
 ssize_t send(int descriptor, const void *bytes, size_t length, int flags) {
-    int connection = number_of(descriptor);
-    if (connection == 0) return real_send(descriptor, bytes, length, flags);
+  int connection = number_of(descriptor);
+  if (connection == 0) return real_send(descriptor, bytes, length, flags);
 
-    size_t most = atomic_load(&piece);
-    size_t wanted = length < most ? length : most;
-    int error = 0;
-    int cut = atomic_load(&cut_connection);
-    if (atomic_load(&cut_errno) != 0 && (cut == 0 || cut == connection) &&
-        (atomic_load(&cut_times) != 0 || atomic_load(&was_cut[descriptor]))) {
-        size_t taken = atomic_load(&taken_of[descriptor]);
-        size_t left = atomic_load(&cut_byte) > taken ? atomic_load(&cut_byte) - taken : 0;
-        if (left == 0 && wanted > 0) {
-            error = atomic_load(&cut_errno);
-            if (!atomic_exchange(&was_cut[descriptor], 1) && atomic_load(&cut_times) > 0) atomic_fetch_sub(&cut_times, 1);
-        } else if (left < wanted) {
-            wanted = left;
-        }
+  size_t most = atomic_load(&piece);
+  size_t wanted = length < most ? length : most;
+  int error = 0;
+  int cut = atomic_load(&cut_connection);
+  if (atomic_load(&cut_errno) != 0 && (cut == 0 || cut == connection) &&
+      (atomic_load(&cut_times) != 0 || atomic_load(&was_cut[descriptor]))) {
+    size_t taken = atomic_load(&taken_of[descriptor]);
+    size_t left = atomic_load(&cut_byte) > taken ? atomic_load(&cut_byte) - taken : 0;
+    if (left == 0 && wanted > 0) {
+      error = atomic_load(&cut_errno);
+      if (!atomic_exchange(&was_cut[descriptor], 1) && atomic_load(&cut_times) > 0) atomic_fetch_sub(&cut_times, 1);
+    } else if (left < wanted) {
+      wanted = left;
     }
-    ssize_t result = -1;
-    if (error == 0) {
-        result = real_send(descriptor, bytes, wanted, flags);
-        error = result < 0 ? errno : 0;
-    }
-    size_t taken = result > 0 ? (size_t)result : 0;
-    atomic_fetch_add(&taken_of[descriptor], taken);
-    keep(descriptor, connection, bytes, taken);
-    note("send", connection, (unsigned long long[]){length, taken, (unsigned long long)error}, 3);
-    errno = error;
-    return result;
+  }
+  ssize_t result = -1;
+  if (error == 0) {
+    result = real_send(descriptor, bytes, wanted, flags);
+    error = result < 0 ? errno : 0;
+  }
+  size_t taken = result > 0 ? (size_t)result : 0;
+  atomic_fetch_add(&taken_of[descriptor], taken);
+  keep(descriptor, connection, bytes, taken);
+  note("send", connection, (unsigned long long[]){length, taken, (unsigned long long)error}, 3);
+  errno = error;
+  return result;
 }
 
 int shutdown(int descriptor, int how) {
-    int connection = number_of(descriptor);
-    int result = real_shutdown(descriptor, how);
-    int error = result == 0 ? 0 : errno;
-    if (connection != 0) note("shutdown", connection, (unsigned long long[]){(unsigned long long)error}, 1);
-    errno = error;
-    return result;
+  int connection = number_of(descriptor);
+  int result = real_shutdown(descriptor, how);
+  int error = result == 0 ? 0 : errno;
+  if (connection != 0) note("shutdown", connection, (unsigned long long[]){(unsigned long long)error}, 1);
+  errno = error;
+  return result;
 }
 
 int close(int descriptor) {
-    int connection = number_of(descriptor);
-    if (connection != 0) {
-        int file = atomic_exchange(&files[descriptor], 0);
-        if (file > 0) real_close(file);
-        /* Before the kernel may give the number to somebody else. */
-        atomic_store(&numbers[descriptor], 0);
-    }
-    int result = real_close(descriptor);
-    int error = result == 0 ? 0 : errno;
-    if (connection != 0) note("close", connection, (unsigned long long[]){(unsigned long long)error}, 1);
-    errno = error;
-    return result;
+  int connection = number_of(descriptor);
+  if (connection != 0) {
+    int file = atomic_exchange(&files[descriptor], 0);
+    if (file > 0) real_close(file);
+    /* Before the kernel may give the number to somebody else. */
+    atomic_store(&numbers[descriptor], 0);
+  }
+  int result = real_close(descriptor);
+  int error = result == 0 ? 0 : errno;
+  if (connection != 0) note("close", connection, (unsigned long long[]){(unsigned long long)error}, 1);
+  errno = error;
+  return result;
 }

@@ -26,7 +26,7 @@ std::string message(const Text &document) {
   return text;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
   std::cout << "libpusher " << pusher_version() << ", from C++\n";

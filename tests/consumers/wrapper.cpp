@@ -15,7 +15,7 @@ void check(bool holds, const char *condition, int line) {
   }
 }
 
-}  // namespace
+} // namespace
 
 int main() {
   std::cout << "libpusher " << pusher::version() << ", by pusher.hpp\n";

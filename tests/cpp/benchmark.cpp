@@ -34,10 +34,11 @@ void compare(const char *name, const pusher::client &client, work in_c, work in_
   }
   std::sort(c.begin(), c.end());
   std::sort(cpp.begin(), cpp.end());
-  std::printf("%-40s C %7.0f ns   C++ %7.0f ns   %.2f times\n", name, c[rounds / 2], cpp[rounds / 2], cpp[rounds / 2] / c[rounds / 2]);
+  std::printf("%-40s C %7.0f ns   C++ %7.0f ns   %.2f times\n", name, c[rounds / 2], cpp[rounds / 2],
+              cpp[rounds / 2] / c[rounds / 2]);
 }
 
-}  // namespace
+} // namespace
 
 int main(int count, char **words) {
   if (count > 1) rounds = std::strtoul(words[1], nullptr, 10);
@@ -74,7 +75,8 @@ int main(int count, char **words) {
       "trigger on three channels, but for that", client,
       [](const pusher::client &c) {
         char *document = nullptr;
-        pusher_trigger(c.native_handle(), R"(["a","b","c"])", "my-event", R"({"hello":"world"})", R"({"socket_id":"1.2"})", &document);
+        pusher_trigger(c.native_handle(), R"(["a","b","c"])", "my-event", R"({"hello":"world"})",
+                       R"({"socket_id":"1.2"})", &document);
         pusher_string_free(document);
       },
       [](const pusher::client &c) {

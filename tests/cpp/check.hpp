@@ -49,15 +49,15 @@ inline int run() {
   return failures() == 0 && !tests().empty() ? 0 : 1;
 }
 
-}  // namespace check
+} // namespace check
 
 #define CHECK(condition) check::holds((condition), #condition, __FILE__, __LINE__)
 #define CHECK_WITH(condition, detail) check::holds((condition), #condition, __FILE__, __LINE__, (detail))
 #define CHECK_JOINED(a, b) a##b
 #define CHECK_NAME(prefix, line) CHECK_JOINED(prefix, line)
-#define TEST(sentence)                                                                                             \
-  static void CHECK_NAME(test_, __LINE__)();                                                                       \
-  static const check::registered CHECK_NAME(registered_, __LINE__)(sentence, CHECK_NAME(test_, __LINE__));         \
+#define TEST(sentence)                                                                                     \
+  static void CHECK_NAME(test_, __LINE__)();                                                               \
+  static const check::registered CHECK_NAME(registered_, __LINE__)(sentence, CHECK_NAME(test_, __LINE__)); \
   static void CHECK_NAME(test_, __LINE__)()
 
 #endif

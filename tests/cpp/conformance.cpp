@@ -48,8 +48,9 @@ json parsed(const std::string &document) {
 outcome failed(pusher::status code, pusher::delivery delivery, const std::string &document) {
   json error = parsed(document)["error"];
   // What C++ is told has to be what the document says.
-  const std::set<std::pair<std::string, pusher::delivery>> deliveries = {
-      {"not_sent", pusher::delivery::not_sent}, {"rejected", pusher::delivery::rejected}, {"unknown", pusher::delivery::unknown}};
+  const std::set<std::pair<std::string, pusher::delivery>> deliveries = {{"not_sent", pusher::delivery::not_sent},
+                                                                         {"rejected", pusher::delivery::rejected},
+                                                                         {"unknown", pusher::delivery::unknown}};
   const bool named = error.contains("delivery") ? deliveries.count({error["delivery"], delivery}) == 1
                                                 : delivery == pusher::delivery::none;
   if (error["status"] != std::string(pusher::status_name(code)) || !named) error["contradicted"] = true;
@@ -216,12 +217,14 @@ const std::map<std::string, one_call> &calls() {
       {"new", [](const pusher::client &, arguments &, json &) { return outcome{true, nullptr}; }},
       {"trigger",
        [](const pusher::client &c, arguments &a, json &) {
-         return CALL(c, trigger, a.channels("channels"), a.text("event"), *a.document("data"), a.options<pusher::options>());
+         return CALL(c, trigger, a.channels("channels"), a.text("event"), *a.document("data"),
+                     a.options<pusher::options>());
        }},
       {"trigger_batch", [](const pusher::client &c, arguments &a, json &) { return trigger_batch(c, a); }},
       {"send_to_user",
        [](const pusher::client &c, arguments &a, json &) {
-         return CALL(c, send_to_user, a.text("user_id"), a.text("event"), *a.document("data"), a.options<pusher::options>());
+         return CALL(c, send_to_user, a.text("user_id"), a.text("event"), *a.document("data"),
+                     a.options<pusher::options>());
        }},
       {"terminate_user_connections",
        [](const pusher::client &c, arguments &a, json &) {
@@ -235,14 +238,10 @@ const std::map<std::string, one_call> &calls() {
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, channel_info, a.text("channel"), a.attributes(), a.options<pusher::options>());
        }},
-      {"users_info",
-       [](const pusher::client &c, arguments &a, json &) {
-         return CALL(c, users_info, a.text("channel"), a.options<pusher::options>());
-       }},
-      {"get",
-       [](const pusher::client &c, arguments &a, json &) {
-         return CALL(c, get, a.text("path"), a.document("params"), a.options<pusher::options>());
-       }},
+      {"users_info", [](const pusher::client &c, arguments &a,
+                        json &) { return CALL(c, users_info, a.text("channel"), a.options<pusher::options>()); }},
+      {"get", [](const pusher::client &c, arguments &a,
+                 json &) { return CALL(c, get, a.text("path"), a.document("params"), a.options<pusher::options>()); }},
       {"post",
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, post, a.text("path"), a.document("params"), a.document("body"), a.options<pusher::options>());
@@ -274,8 +273,8 @@ bool has_members(const json &value, const json &wanted) {
 
 bool is_encrypted(const json &event, const json &wanted) {
   const json data = parsed(event.value("data", ""));
-  return event["channel"] == wanted["channel"] && event["name"] == wanted["name"] && data.is_object() && data.size() == 2 &&
-         data["nonce"].is_string() && data["ciphertext"].is_string();
+  return event["channel"] == wanted["channel"] && event["name"] == wanted["name"] && data.is_object() &&
+         data.size() == 2 && data["nonce"].is_string() && data["ciphertext"].is_string();
 }
 
 bool were_published(const json &applied, const json &wanted) {
@@ -298,8 +297,8 @@ json applied(int control, int port) {
 }
 
 void run(const ordered &one, const json &credentials, const json &ready) {
-  static const std::set<std::string> known = {"name",    "server",    "config",  "call", "arguments", "ok",
-                                              "ok_keys", "published", "reports", "error"};
+  static const std::set<std::string> known = {"name", "server",  "config",    "call",    "arguments",
+                                              "ok",   "ok_keys", "published", "reports", "error"};
   for (const auto &[key, value] : one.items()) {
     if (known.count(key) == 0) stop("a member that is not known: " + key);
   }
@@ -354,7 +353,8 @@ void run(const ordered &one, const json &credentials, const json &ready) {
   }
   if (one.contains("reports")) {
     bool as_wanted = reports.is_array() && reports.size() == one["reports"].size();
-    for (std::size_t i = 0; as_wanted && i < reports.size(); i++) as_wanted = has_members(reports[i], one["reports"][i]);
+    for (std::size_t i = 0; as_wanted && i < reports.size(); i++)
+      as_wanted = has_members(reports[i], one["reports"][i]);
     if (!as_wanted) wrong << " other reports: " << reports;
   }
   if (!server.is_null()) {
@@ -368,7 +368,7 @@ void run(const ordered &one, const json &credentials, const json &ready) {
   }
 }
 
-}  // namespace
+} // namespace
 
 int main(int count, char **words) {
   if (count != 2) stop("usage: conformance FILE");

@@ -1,6 +1,7 @@
 // Uses all of pusher.hpp once, to be compiled under every standard, with the strictest warnings, with exceptions and without.
 // Included twice: once has to do.
 #include <pusher.hpp>
+
 #include <pusher.hpp>
 
 #include <cstdio>
@@ -20,13 +21,15 @@ struct silent_log {
 int without_exceptions(pusher::client &client) {
   int succeeded = 0;
   const auto count = [&succeeded](const auto &result) { succeeded += result ? 1 : 0; };
-  const auto more = pusher::options().socket_id("1.2").info("subscription_count").timeout(std::chrono::seconds(1)).json("info2", "1");
+  const auto more =
+      pusher::options().socket_id("1.2").info("subscription_count").timeout(std::chrono::seconds(1)).json("info2", "1");
   count(client.try_set_log(silent_log()));
   count(client.try_set_transport(silent_transport()));
   count(client.try_trigger("c", "e", "1"));
   count(client.try_trigger({"c", "d"}, "e", "1", more));
   count(client.try_trigger(std::vector<std::string>{"c", "d"}, "e", "1"));
-  count(client.try_trigger_batch({{"c", "e", "1"}, pusher::event("c", "e", "2").socket_id("1.2").info("subscription_count")}));
+  count(client.try_trigger_batch(
+      {{"c", "e", "1"}, pusher::event("c", "e", "2").socket_id("1.2").info("subscription_count")}));
   count(client.try_trigger_batch(R"([{"channel":"c","name":"e","data":1}])"));
   count(client.try_send_to_user("u", "e", "1"));
   count(client.try_terminate_user_connections("u"));
@@ -44,7 +47,8 @@ int without_exceptions(pusher::client &client) {
   pusher::response response;
   response.set(200, "{}").header("date", "now").fail(pusher::delivery::unknown, "reset", "cut");
   if (prepared) {
-    std::size_t size = prepared->method().size() + prepared->url().size() + prepared->headers().size() + prepared->body().size();
+    std::size_t size =
+        prepared->method().size() + prepared->url().size() + prepared->headers().size() + prepared->body().size();
     succeeded += size > 0 && prepared->timeout() > std::chrono::milliseconds(0) ? 1 : 0;
     count(client.try_finish(*prepared, response));
   }
@@ -102,7 +106,8 @@ int with_exceptions() {
     client.validate_webhook("k", "signature", "{}");
   } catch (const pusher::error &error) {
     // The last one of them.
-    return error.status() == PUSHER_STATUS_WEBHOOK_INVALID && error.delivery() == pusher::delivery::none && !error.document().empty();
+    return error.status() == PUSHER_STATUS_WEBHOOK_INVALID && error.delivery() == pusher::delivery::none &&
+           !error.document().empty();
   }
   return 0;
 }
@@ -110,7 +115,7 @@ int with_exceptions() {
 int with_exceptions() { return 1; }
 #endif
 
-}  // namespace
+} // namespace
 
 int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");

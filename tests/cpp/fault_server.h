@@ -51,7 +51,8 @@ static inline struct fault_server fault_server_start(void) {
   close(to_it[0]), close(from_it[1]);
   server.input = to_it[1];
   for (size_t length = 0; length + 1 < sizeof server.ready; length++) {
-    if (read(from_it[0], server.ready + length, 1) != 1) fault_server_fail("the fault server does not say that it is ready");
+    if (read(from_it[0], server.ready + length, 1) != 1)
+      fault_server_fail("the fault server does not say that it is ready");
     if (server.ready[length] == '\n') {
       server.ready[length] = '\0';
       break;

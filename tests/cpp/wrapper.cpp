@@ -84,9 +84,7 @@ public:
   }
   ~server() { fault_server_stop(&process_); }
 
-  int listen(const json &how = {{"fault", "none"}}) const {
-    return ask("POST", "/listen", how.dump())["port"];
-  }
+  int listen(const json &how = {{"fault", "none"}}) const { return ask("POST", "/listen", how.dump())["port"]; }
   // The data of what was published there, in order.
   std::vector<std::string> published(int port) const {
     const json ledger = ask("GET", "/listen/" + std::to_string(port), "");
@@ -122,7 +120,8 @@ private:
 // --- results and errors ---
 
 static_assert(!std::is_copy_constructible_v<pusher::client> && std::is_nothrow_move_constructible_v<pusher::client>);
-static_assert(!std::is_copy_constructible_v<pusher::publisher> && std::is_nothrow_move_constructible_v<pusher::publisher>);
+static_assert(!std::is_copy_constructible_v<pusher::publisher> &&
+              std::is_nothrow_move_constructible_v<pusher::publisher>);
 static_assert(!std::is_copy_constructible_v<pusher::request> && std::is_nothrow_move_assignable_v<pusher::request>);
 static_assert(!std::is_copy_constructible_v<pusher::response> && std::is_nothrow_move_assignable_v<pusher::response>);
 static_assert(std::is_nothrow_copy_constructible_v<pusher::error>, "else copying an exception may end the program");
@@ -182,17 +181,18 @@ TEST("what is wrong with a configuration is said by its key") {
       pusher::client::make(pusher::config().app_id("1").key("k").secret("s").json("retry", "{},\"host\":\"evil\""));
   CHECK(reaching.failure().code() == PUSHER_STATUS_INVALID_CONFIG);
   CHECK_WITH(argument_of(reaching) == "retry", argument_of(reaching));
-  const auto whole = pusher::client::make(pusher::config()
-                                              .app_id("1")
-                                              .key("k")
-                                              .secret("quote \" and \\ and \n")
-                                              .cluster("eu")
-                                              .timeout(2s)
-                                              .number("max_idle_connections", 2)
-                                              .boolean("clock_correction", false)
-                                              .text("log_level", "info")
-                                              .encryption_master_key_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-                                              .json("retry", R"({"mode":"never"})"));
+  const auto whole =
+      pusher::client::make(pusher::config()
+                               .app_id("1")
+                               .key("k")
+                               .secret("quote \" and \\ and \n")
+                               .cluster("eu")
+                               .timeout(2s)
+                               .number("max_idle_connections", 2)
+                               .boolean("clock_correction", false)
+                               .text("log_level", "info")
+                               .encryption_master_key_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+                               .json("retry", R"({"mode":"never"})"));
   CHECK_WITH(whole.has_value(), whole ? "" : whole.failure().document());
 }
 
@@ -260,10 +260,23 @@ TEST("a text is one channel's name, and never a list that somebody else has made
 TEST("the data of an event in a batch can't reach beyond its place") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
-  const std::string reaching[] = {
-      R"(1},{"channel":"admin","name":"e","data":1)", R"(1,"socket_id":"1.2")", "\"a\",\"info\":\"x\"", "1]", "}", "{]}}", "[1]]",
-      "\"open", "\"a\\", "", " \t\r\n", "{", "[[]", ":1", "1,", std::string("1\0", 2),
-      std::string("\"\0\"", 3)};
+  const std::string reaching[] = {R"(1},{"channel":"admin","name":"e","data":1)",
+                                  R"(1,"socket_id":"1.2")",
+                                  "\"a\",\"info\":\"x\"",
+                                  "1]",
+                                  "}",
+                                  "{]}}",
+                                  "[1]]",
+                                  "\"open",
+                                  "\"a\\",
+                                  "",
+                                  " \t\r\n",
+                                  "{",
+                                  "[[]",
+                                  ":1",
+                                  "1,",
+                                  std::string("1\0", 2),
+                                  std::string("\"\0\"", 3)};
   for (const std::string &data : reaching) {
     const auto refused = client.try_trigger_batch({{"a", "e", "{}"}, {"b", "f", data}});
     CHECK_WITH(argument_of(refused) == "events[1].data", data);
@@ -272,7 +285,8 @@ TEST("the data of an event in a batch can't reach beyond its place") {
   CHECK(kept.empty());
 
   // What stays in its place is sent byte for byte, whatever it looks like.
-  const std::string staying[] = {R"("a\"},{\\\"")", R"({"k":[1,{"l":"]}"}]})", "\"\\\\\"", " [ ] ", "-0.10e+3", "\"\\u0000\""};
+  const std::string staying[] = {R"("a\"},{\\\"")", R"({"k":[1,{"l":"]}"}]})", "\"\\\\\"", " [ ] ", "-0.10e+3",
+                                 "\"\\u0000\""};
   for (const std::string &data : staying) {
     const auto sent = client.try_trigger_batch({{"a", "e", data}});
     CHECK_WITH(sent.has_value(), data);
@@ -383,10 +397,11 @@ TEST("a publisher keeps the transport of a client that is gone") {
   std::atomic<int> destroyed{0}, sent{0};
   {
     auto client = std::make_unique<pusher::client>(NOWHERE);
-    client->set_transport([&sent, state = counted(destroyed)](const pusher::request_ref &, pusher::response_ref &response) {
-      sent++;
-      response.set(200, "{}").header("content-length", "2");
-    });
+    client->set_transport(
+        [&sent, state = counted(destroyed)](const pusher::request_ref &, pusher::response_ref &response) {
+          sent++;
+          response.set(200, "{}").header("content-length", "2");
+        });
     pusher::publisher publisher(*client, R"({"hooks_on_threads":true,"reports":"all"})");
     client.reset();
     CHECK(destroyed == 0);
@@ -401,7 +416,8 @@ TEST("a publisher keeps the transport of a client that is gone") {
 }
 
 TEST("a transport sees the whole request, and what it answers counts") {
-  pusher::client client(pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
+  pusher::client client(
+      pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
   int turn = 0;
   client.set_transport([&turn](const pusher::request_ref &request, pusher::response_ref &response) {
     CHECK(request.method() == "POST");
@@ -413,16 +429,16 @@ TEST("a transport sees the whole request, and what it answers counts") {
     CHECK(std::find(headers.begin(), headers.end(), json_is_sent) != headers.end());
     CHECK(request.native_handle() != nullptr && response.native_handle() != nullptr);
     switch (turn++) {
-    case 0: response.set(403, "disabled").header("Date", "x"); break;
-    case 1: response.fail(pusher::delivery::not_sent, "connect", std::string("a NUL \0 in the middle", 21)); break;
-    case 2: response.set(200, "{").fail(pusher::delivery::unknown, "reset", "cut"); break;
-    case 3: break;
+      case 0: response.set(403, "disabled").header("Date", "x"); break;
+      case 1: response.fail(pusher::delivery::not_sent, "connect", std::string("a NUL \0 in the middle", 21)); break;
+      case 2: response.set(200, "{").fail(pusher::delivery::unknown, "reset", "cut"); break;
+      case 3: break;
     }
   });
   const pusher::status codes[] = {PUSHER_STATUS_FORBIDDEN, PUSHER_STATUS_NOT_SENT, PUSHER_STATUS_BAD_RESPONSE,
                                   PUSHER_STATUS_DELIVERY_UNKNOWN};
-  const pusher::delivery deliveries[] = {pusher::delivery::rejected, pusher::delivery::not_sent, pusher::delivery::unknown,
-                                         pusher::delivery::unknown};
+  const pusher::delivery deliveries[] = {pusher::delivery::rejected, pusher::delivery::not_sent,
+                                         pusher::delivery::unknown, pusher::delivery::unknown};
   for (std::size_t i = 0; i < std::size(codes); i++) {
     const auto failed = client.try_trigger("c", "e", "1");
     CHECK_WITH(!failed && failed.failure().code() == codes[i] && failed.failure().delivery() == deliveries[i],
@@ -432,7 +448,8 @@ TEST("a transport sees the whole request, and what it answers counts") {
 }
 
 TEST("a transport that throws may have sent the request, and its message is told") {
-  pusher::client client(pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
+  pusher::client client(
+      pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
   int turn = 0;
   client.set_transport([&turn](const pusher::request_ref &, pusher::response_ref &response) {
     if (turn == 1) response.set(200, "{}").header("content-length", "2");
@@ -514,15 +531,17 @@ TEST("a newer event takes the place of one that waits, and a flush that takes to
   std::promise<void> sending, opened;
   const std::shared_future<void> open = opened.get_future().share();
   pusher::client client(NOWHERE);
-  client.set_transport([&sending, open, first = true](const pusher::request_ref &, pusher::response_ref &response) mutable {
-    if (std::exchange(first, false)) sending.set_value();
-    open.wait_for(10s);
-    response.set(200, "{}").header("content-length", "2");
-  });
+  client.set_transport(
+      [&sending, open, first = true](const pusher::request_ref &, pusher::response_ref &response) mutable {
+        if (std::exchange(first, false)) sending.set_value();
+        open.wait_for(10s);
+        response.set(200, "{}").header("content-length", "2");
+      });
   pusher::publisher publisher(client, R"({"hooks_on_threads":true,"reports":"all","connections":1,"linger_ms":0})");
   publisher.publish("c", "first", "0");
   CHECK(sending.get_future().wait_for(10s) == std::future_status::ready);
-  for (int i = 0; i < 3; i++) publisher.publish("c", "price", std::to_string(i), pusher::publish_options().conflate("EUR"));
+  for (int i = 0; i < 3; i++)
+    publisher.publish("c", "price", std::to_string(i), pusher::publish_options().conflate("EUR"));
   CHECK(!publisher.flush(20ms));
   CHECK(publisher.try_flush(0ms).failure().code() == PUSHER_STATUS_TIMED_OUT);
   opened.set_value();
@@ -608,12 +627,14 @@ TEST("memory may run out at any allocation: nothing leaks, and hooks are still d
       counted log_state(destroyed), send_state(destroyed);
       hooks = 2;
       client.set_log([state = std::move(log_state)](auto...) {});
-      client.set_transport([state = std::move(send_state)](const pusher::request_ref &request, pusher::response_ref &response) {
-        if (!request.headers().empty()) response.set(200, "{}").header("content-length", "2");
-      });
+      client.set_transport(
+          [state = std::move(send_state)](const pusher::request_ref &request, pusher::response_ref &response) {
+            if (!request.headers().empty()) response.set(200, "{}").header("content-length", "2");
+          });
       const auto options = pusher::options().socket_id("1.2").info("subscription_count");
       const auto sent = client.try_trigger(names, "e", long_text, options);
-      const auto batch = client.try_trigger_batch({{"c", "e", long_text}, {"c", "e", "1"}}, pusher::options().timeout(1s));
+      const auto batch =
+          client.try_trigger_batch({{"c", "e", long_text}, {"c", "e", "1"}}, pusher::options().timeout(1s));
       const auto failed = client.try_trigger("c", "e", "nothing");
       auto prepared = client.try_prepare("trigger", {"c", "e", long_text});
       pusher::response response;
@@ -627,7 +648,7 @@ TEST("memory may run out at any allocation: nothing leaks, and hooks are still d
         finished = error.status() == PUSHER_STATUS_INVALID_ARGUMENT;
       }
       allocations_left = -1;
-      CHECK(sent || sent.failure().delivery() == pusher::delivery::unknown);  // its transport was out of memory
+      CHECK(sent || sent.failure().delivery() == pusher::delivery::unknown); // its transport was out of memory
       CHECK(!failed);
       CHECK_WITH(done.has_value(), done ? "" : done.failure().document());
       CHECK_WITH(queued.has_value(), queued ? "" : queued.failure().document());
@@ -640,7 +661,7 @@ TEST("memory may run out at any allocation: nothing leaks, and hooks are still d
   CHECK(finished && failed_allocations > 30);
 }
 
-#if defined(__GLIBC__) && !defined(SANITIZED)  // a sanitizer has its own malloc, and looks for leaks itself
+#if defined(__GLIBC__) && !defined(SANITIZED) // a sanitizer has its own malloc, and looks for leaks itself
 TEST("many calls take no more memory than a few") {
   std::vector<exchange> kept;
   pusher::client client(NOWHERE);
@@ -669,6 +690,6 @@ TEST("sources with and without exceptions live in one program") {
   CHECK(status_without_exceptions("nonsense") == "INVALID_CONFIG");
 }
 
-}  // namespace
+} // namespace
 
 int main() { return check::run(); }

@@ -45,7 +45,9 @@ static long my_status(void) {
 static const uint8_t *my_body(void) { return (const uint8_t *)my_answer; }
 static size_t my_body_length(void) { return my_length; }
 static const char *my_error(void) { return my_error_text; }
-static int my_connection_was_made(void) { return my_code != CURLE_COULDNT_CONNECT && my_code != CURLE_COULDNT_RESOLVE_HOST; }
+static int my_connection_was_made(void) {
+  return my_code != CURLE_COULDNT_CONNECT && my_code != CURLE_COULDNT_RESOLVE_HOST;
+}
 
 static int my_next_header(const char **name, const char **value) {
   my_last = curl_easy_nextheader(my_curl, CURLH_HEADER, -1, my_last);

@@ -12,7 +12,9 @@ static void die(const char *what) {
   exit(2);
 }
 
-static const char *text(const cJSON *job, const char *name) { return cJSON_GetStringValue(cJSON_GetObjectItem(job, name)); }
+static const char *text(const cJSON *job, const char *name) {
+  return cJSON_GetStringValue(cJSON_GetObjectItem(job, name));
+}
 
 /* A member as JSON, to be freed; NULL where there is none. */
 static char *json(const cJSON *job, const char *name) {
@@ -61,7 +63,8 @@ static PusherStatus perform(const Pusher *client, const cJSON *job, char **out) 
   } else if (strcmp(call, "authenticate_user") == 0) {
     status = pusher_authenticate_user(client, socket_id, data, out);
   } else if (strcmp(call, "validate_webhook") == 0) {
-    status = pusher_validate_webhook(client, text(job, "key"), text(job, "signature"), (const uint8_t *)body, strlen(body), out);
+    status = pusher_validate_webhook(client, text(job, "key"), text(job, "signature"), (const uint8_t *)body,
+                                     strlen(body), out);
   } else {
     die("no such call");
   }

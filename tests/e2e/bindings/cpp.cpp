@@ -30,7 +30,8 @@ static std::string perform(const pusher::client &client, const json &job) {
   if (call == "trigger_batch") {
     std::vector<pusher::event> events;
     for (const json &one : job.at("events")) {
-      events.emplace_back(one.at("channel").get<std::string>(), one.at("name").get<std::string>(), one.at("data").dump());
+      events.emplace_back(one.at("channel").get<std::string>(), one.at("name").get<std::string>(),
+                          one.at("data").dump());
     }
     return client.trigger_batch(events);
   }
