@@ -21,8 +21,20 @@ class PusherConan(ConanFile):
     default_options = {"shared": True}
     # `.cargo` and `vendor` are in the source tarball: from there it builds without a network.
     exports_sources = (
-        "CMakeLists.txt", "Cargo.toml", "Cargo.lock", "build.rs", "README.md", "CHANGELOG.md", "LICENSE-*", "src/*", "include/*",
-        "cmake/*", "docs/*", "tests/faults/*.rs", ".cargo/*", "vendor/*",
+        "CMakeLists.txt",
+        "Cargo.toml",
+        "Cargo.lock",
+        "build.rs",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE-*",
+        "src/*",
+        "include/*",
+        "cmake/*",
+        "docs/*",
+        "tests/faults/*.rs",
+        ".cargo/*",
+        "vendor/*",
     )
 
     def set_version(self):

@@ -16,12 +16,16 @@ import subprocess
 import sys
 
 # 100 bytes of JSON, as in harness.h.
-DATA = ('{"message":"hello, world","from":"a server out there","room":"general",'
-        '"sequence":1234567890,"n":12}')
+DATA = '{"message":"hello, world","from":"a server out there","room":"general","sequence":1234567890,"n":12}'
 assert len(DATA) == 100
 ENVIRONMENT = os.environ | {
-    "EVENTS_APP_ID": "1234567", "EVENTS_KEY": "278d425bdf160c739803", "EVENTS_SECRET": "7ad3773142a6692b25b8",
-    "EVENTS_CHANNEL": "my-channel-0", "EVENTS_EVENT": "my-event", "EVENTS_DATA": DATA}
+    "EVENTS_APP_ID": "1234567",
+    "EVENTS_KEY": "278d425bdf160c739803",
+    "EVENTS_SECRET": "7ad3773142a6692b25b8",
+    "EVENTS_CHANNEL": "my-channel-0",
+    "EVENTS_EVENT": "my-event",
+    "EVENTS_DATA": DATA,
+}
 WARM_UP = 0.1
 
 
@@ -29,8 +33,7 @@ class Contender:
     """A process that publishes when it is told to."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
     def ask(self, what, at_once, seconds):
         """The three figures that it answers with."""
@@ -81,8 +84,15 @@ class Target:
         return f"{self.what:58} {spread(self.values, 2):>24} {self.unit:16} {sign} {self.bound:5.2f}  {verdict}"
 
     def as_json(self):
-        return {"what": self.what, "unit": self.unit, "at_most" if self.at_most else "at_least": self.bound,
-                "met": self.met(), "median": statistics.median(self.values), "least": min(self.values), "most": max(self.values)}
+        return {
+            "what": self.what,
+            "unit": self.unit,
+            "at_most" if self.at_most else "at_least": self.bound,
+            "met": self.met(),
+            "median": statistics.median(self.values),
+            "least": min(self.values),
+            "most": max(self.values),
+        }
 
 
 def main():
@@ -146,10 +156,14 @@ def main():
                 times = ratios(publisher.per_second, best.per_second)
                 targets.append(Target(f"{publisher.name}: events/s", f"of the best peer's {what}", times, bound))
                 # The best of those that make one call after the other, as most programs do.
-                best = max((way for way in peer_ways[what] if way.at_once == 1), key=lambda way: statistics.median(way.per_second))
+                best = max(
+                    (way for way in peer_ways[what] if way.at_once == 1), key=lambda way: statistics.median(way.per_second)
+                )
                 times = ratios(publisher.per_second, best.per_second)
                 targets.append(Target(f"{publisher.name}: events/s", "of its, one at a time", times, bound))
-        targets.append(Target(f"{publisher.name}: CPU per event", "of a trigger's", ratios(publisher.cpu_us, trigger.cpu_us), 0.2, True))
+        targets.append(
+            Target(f"{publisher.name}: CPU per event", "of a trigger's", ratios(publisher.cpu_us, trigger.cpu_us), 0.2, True)
+        )
     targets.append(Target("pusher_publisher_publish, median", "us", medians, 1.5, True))
     targets.append(Target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
     print(f"\n{'':58} {'median (least - most)':>24} {'target':>22}")

@@ -8,8 +8,13 @@ import pusher
 
 value = os.environ.__getitem__
 client = pusher.Pusher(
-    app_id=value("EVENTS_APP_ID"), key=value("EVENTS_KEY"), secret=value("EVENTS_SECRET"),
-    host="127.0.0.1", port=int(sys.argv[1]), ssl=False)
+    app_id=value("EVENTS_APP_ID"),
+    key=value("EVENTS_KEY"),
+    secret=value("EVENTS_SECRET"),
+    host="127.0.0.1",
+    port=int(sys.argv[1]),
+    ssl=False,
+)
 channel, event, data = value("EVENTS_CHANNEL"), value("EVENTS_EVENT"), value("EVENTS_DATA")
 
 for line in sys.stdin:

@@ -93,18 +93,14 @@ class Client:
 
     def validate_webhook(self, key, signature, body):
         out = ctypes.c_void_p()
-        status = self.library.validate_webhook(
-            self.handle, encoded(key), encoded(signature), body, len(body), ctypes.byref(out)
-        )
+        status = self.library.validate_webhook(self.handle, encoded(key), encoded(signature), body, len(body), ctypes.byref(out))
         return self.library.answer(status, out)
 
     def prepare(self, call, texts):
         """An answer, and the request if it was accepted."""
         library, request, out = self.library, ctypes.c_void_p(), ctypes.c_void_p()
         arguments = (ctypes.c_char_p * len(texts))(*map(encoded, texts))
-        status = library.prepare(
-            self.handle, encoded(call), arguments, len(texts), ctypes.byref(request), ctypes.byref(out)
-        )
+        status = library.prepare(self.handle, encoded(call), arguments, len(texts), ctypes.byref(request), ctypes.byref(out))
         answer = library.answer(status, out)
         if request.value is None:
             return answer, None

@@ -1,7 +1,7 @@
 """libpusher beside the official Python and Node.js libraries, on random cases. tests/differential.sh runs it.
 
-    run.py --library libpusher.so [--seed SEED] [--cases N] [--only KIND:NUMBER]
-    run.py --write-docs
+run.py --library libpusher.so [--seed SEED] [--cases N] [--only KIND:NUMBER]
+run.py --write-docs
 """
 
 import argparse
@@ -153,13 +153,16 @@ def main():
     applications = cases.applications(seed)
     library = libpusher.Library(arguments.library)
     clients = [
-        libpusher.Client(library, {
-            "app_id": one["app_id"],
-            "key": one["key"],
-            "secret": one["secret"],
-            "webhook_tokens": one["tokens"],
-            **({"encryption_master_key_base64": one["master_key"]} if one["master_key"] else {}),
-        })  # fmt: skip
+        libpusher.Client(
+            library,
+            {
+                "app_id": one["app_id"],
+                "key": one["key"],
+                "secret": one["secret"],
+                "webhook_tokens": one["tokens"],
+                **({"encryption_master_key_base64": one["master_key"]} if one["master_key"] else {}),
+            },
+        )  # fmt: skip
         for one in applications
     ]
     peers = [python_peer.Peer(one) for one in applications]

@@ -159,8 +159,15 @@ class Environment(Case):
         self.check(self.trigger(ssl=False, proxy=down), "NOT_SENT", "connect")
 
     def test_the_variables_that_count(self):
-        for ssl, name in [(True, "HTTPS_PROXY"), (True, "https_proxy"), (True, "ALL_PROXY"), (True, "all_proxy"),
-                          (False, "http_proxy"), (False, "ALL_PROXY"), (False, "all_proxy")]:
+        for ssl, name in [
+            (True, "HTTPS_PROXY"),
+            (True, "https_proxy"),
+            (True, "ALL_PROXY"),
+            (True, "all_proxy"),
+            (False, "http_proxy"),
+            (False, "ALL_PROXY"),
+            (False, "all_proxy"),
+        ]:
             with self.subTest(name=name, ssl=ssl):
                 self.check(self.outcome(ssl, **{name: "{}"}), "NOT_SENT", "connect")
 

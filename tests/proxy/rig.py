@@ -41,8 +41,15 @@ class Library:
         return text
 
     def client(self, **config):
-        config = {"app_id": "1", "key": "k", "secret": "s", "host": "127.0.0.1", "log_level": "debug",
-                  "retry": {"mode": "never"}, **config}
+        config = {
+            "app_id": "1",
+            "key": "k",
+            "secret": "s",
+            "host": "127.0.0.1",
+            "log_level": "debug",
+            "retry": {"mode": "never"},
+            **config,
+        }
         client, out = ctypes.c_void_p(), ctypes.c_void_p()
         self.c.pusher_new(json.dumps(config).encode(), ctypes.byref(client), ctypes.byref(out))
         text = self._take(out)
@@ -271,6 +278,21 @@ def certificates(folder):
         openssl("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
     openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server")
     write(folder, "server.ext", "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-            "-extfile", "server.ext", "-out", "server.pem")
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "server.ext",
+        "-out",
+        "server.pem",
+    )
     return [os.path.join(folder, name) for name in ["ca.pem", "other.pem", "server.pem", "server.key"]]
