@@ -64,7 +64,7 @@ class Way:
 
 def ratios(ones, others):
     """Of each round by itself."""
-    return [one / other for one, other in zip(ones, others)]
+    return [one / other for one, other in zip(ones, others, strict=True)]
 
 
 def spread(values, digits):

@@ -108,7 +108,7 @@ class Writer:
         for found in re.finditer(r"`([^`]+)`|\b(pusher_\w+)\(\)|(?:::|#)(P\w+)|\*\*(.+?)\*\*", text):
             out += [plain(text[at : found.start()]), span(found)]
             at = found.end()
-        return "".join(out + [plain(text[at:])])
+        return "".join([*out, plain(text[at:])])
 
     def macro(self, *lines):
         self.lines += lines
@@ -171,7 +171,7 @@ def split_tags(comment):
     """The description, what is said of each parameter, and what is returned."""
     description, *tags = re.split(r"^@(param|return)\b", comment, flags=re.M)
     parameters, returned = [], None
-    for kind, text in zip(tags[::2], tags[1::2]):
+    for kind, text in zip(tags[::2], tags[1::2], strict=True):
         if kind == "param":
             name, what = text.split(None, 1)
             parameters.append((name, what))
@@ -192,7 +192,7 @@ def related(name, pages):
     """Pages of the same families, and the one that lists all."""
     names = [other for family in FAMILIES if re.match(family, name) for other in pages if re.match(family, other)]
     names = sorted({other for other in names if other != name}, key=lambda other: (other.lower(), other))
-    return names + ["libpusher"]
+    return [*names, "libpusher"]
 
 
 def heading(name, version, summary):

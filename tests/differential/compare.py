@@ -287,7 +287,7 @@ class Calls:
         if comparison.peer == "python":
             self.compare_with_python(comparison, theirs)
         else:
-            self.compare_with_node(comparison, theirs["value"] if "value" in theirs else theirs)
+            self.compare_with_node(comparison, theirs.get("value", theirs))
 
     def compare_with_python(self, comparison, theirs):
         made = theirs.get("value", "")

@@ -1,8 +1,8 @@
 """The differences from the official libraries that are meant, and nothing else: the one list of them.
 
-A disagreement that none of them explains fails the test; so does a text that libpusher accepts where one of them says that it is the
-stricter. docs/differences.md shows this list, and is compared with it. Each has a
-function that tells, from the case alone where it can, whether it explains a disagreement.
+A disagreement that none of them explains fails the test. A string that libpusher accepts although a difference says that
+libpusher is stricter fails the test too. docs/differences.md shows this list, and a test compares the two. Each difference has a
+function that decides, from the case alone where it can, whether it explains a disagreement.
 """
 
 import json
@@ -570,7 +570,7 @@ def _(d):
     case = d.case
     in_batch = case["call"] == "trigger_batch"
     names = [None] if case["call"] == "send_to_user" else channels(case)
-    for channel, text in zip(names, case["data"] or []):
+    for channel, text in zip(names, case["data"] or [], strict=False):
         look = look_at(text)
         content = look.value if isinstance(look.value, str) else text.strip(" \t\r\n")
         size = len(content.encode("utf-8", "surrogatepass"))

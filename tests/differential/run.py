@@ -162,7 +162,7 @@ def main():
                 "webhook_tokens": one["tokens"],
                 **({"encryption_master_key_base64": one["master_key"]} if one["master_key"] else {}),
             },
-        )  # fmt: skip
+        )
         for one in applications
     ]
     peers = [python_peer.Peer(one) for one in applications]
@@ -185,7 +185,7 @@ def main():
             compared(subject, comparison, subject.ask_python())
             asked.append((case, subject, comparison))
         messages = [{**case, **(subject.for_node() if hasattr(subject, "for_node") else {})} for case, subject, _ in asked]
-        for (case, subject, with_python), theirs in zip(asked, node.ask(messages)):
+        for (case, subject, with_python), theirs in zip(asked, node.ask(messages), strict=False):
             with_node = compare.Comparison(case, "node")
             compared(subject, with_node, theirs)
             accepted = not hasattr(subject, "answer") or subject.answer.accepted

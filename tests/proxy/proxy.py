@@ -24,8 +24,10 @@ WRONG = "canary-wrong"
 
 
 def url(port, user=None, password=None):
-    quote = lambda text: urllib.parse.quote(text, safe="")
-    return f"http://{quote(user)}:{quote(password)}@127.0.0.1:{port}" if user else f"http://127.0.0.1:{port}"
+    if not user:
+        return f"http://127.0.0.1:{port}"
+    user, password = urllib.parse.quote(user, safe=""), urllib.parse.quote(password, safe="")
+    return f"http://{user}:{password}@127.0.0.1:{port}"
 
 
 class Case(unittest.TestCase):

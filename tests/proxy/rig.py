@@ -205,7 +205,7 @@ class RealProxy:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     self.stop()
                     with open(log, errors="replace") as text:
-                        raise SystemExit(f"{command[0]} does not start:\n{text.read()}")
+                        raise SystemExit(f"{command[0]} does not start:\n{text.read()}") from None
                 time.sleep(0.05)
 
     def stop(self):
