@@ -4,17 +4,18 @@
 use std::path::Path;
 
 /// The sources in the header's order.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "src/error.rs",
     "src/log.rs",
     "src/ffi/version.rs",
     "src/client/mod.rs",
     "src/ffi/client.rs",
     "src/ffi/documents.rs",
-    "src/ffi/events.rs",
-    "src/ffi/state.rs",
+    "src/ffi/calls.rs",
     "src/ffi/signatures.rs",
+    "src/ffi/prepare.rs",
     "src/ffi/request.rs",
+    "src/ffi/response.rs",
     "src/ffi/hooks.rs",
     "src/publisher/handle.rs",
     "src/ffi/publisher.rs",

@@ -2,12 +2,12 @@
 //!
 //! Source: Channels HTTP API reference; what two self-hosted servers do beyond it is said where it matters.
 
-mod answer;
 mod body;
-mod events;
+mod event;
+mod interpret;
 mod options;
-mod outgoing;
-mod state;
+mod publish;
+mod queries;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::encryption::MasterKey;
 use crate::error::{Error, Purpose};
 use crate::http::Method;
 
-pub use answer::outcome;
-pub use outgoing::{Outgoing, Wishes, answers, request};
+pub use event::{Outgoing, Wishes, answers, request};
+pub use interpret::outcome;
 
 /// A call, ready to be signed and sent.
 #[derive(Debug)]
@@ -129,15 +129,15 @@ impl Endpoint {
     pub fn build(self, context: &Context, arguments: &[Option<&str>]) -> Result<Call, Error> {
         type Build = fn(&Context, Arguments<'_>) -> Result<Call, Error>;
         let (most, build): (usize, Build) = match self {
-            Endpoint::Trigger => (4, events::trigger),
-            Endpoint::TriggerBatch => (2, events::trigger_batch),
-            Endpoint::SendToUser => (4, events::send_to_user),
-            Endpoint::TerminateUserConnections => (2, events::terminate_user_connections),
-            Endpoint::ChannelsInfo => (3, state::channels_info),
-            Endpoint::ChannelInfo => (3, state::channel_info),
-            Endpoint::UsersInfo => (2, state::users_info),
-            Endpoint::Get => (3, state::get),
-            Endpoint::Post => (4, state::post),
+            Endpoint::Trigger => (4, publish::trigger),
+            Endpoint::TriggerBatch => (2, publish::trigger_batch),
+            Endpoint::SendToUser => (4, publish::send_to_user),
+            Endpoint::TerminateUserConnections => (2, publish::terminate_user_connections),
+            Endpoint::ChannelsInfo => (3, queries::channels_info),
+            Endpoint::ChannelInfo => (3, queries::channel_info),
+            Endpoint::UsersInfo => (2, queries::users_info),
+            Endpoint::Get => (3, queries::get),
+            Endpoint::Post => (4, queries::post),
         };
         if arguments.len() > most {
             let message = format!("is {}, but {} has {most} arguments", arguments.len(), self.name());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::core::Core;
+use super::application::Core;
 use super::hooks::Hooks;
 use crate::api::{Call, Endpoint};
 use crate::error::{Delivery, Error, FailedExchange};

@@ -3,8 +3,8 @@
 //! The handle is [`Pusher`]; what it is made of without the caller's functions is [`Core`], which publishers share, and these
 //! functions are [`Hooks`], which may be called where their owner said so.
 
+mod application;
 mod attempts;
-mod core;
 mod hooks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +20,8 @@ use crate::log::Log;
 use crate::signing::Signer;
 use crate::webhook::{self, Webhooks};
 
-pub use self::core::{Core, Prepared, Ticket};
 pub use crate::api::Endpoint;
+pub use application::{Core, Prepared, Ticket};
 pub use attempts::{Attempts, Step, Terms};
 pub use hooks::Hooks;
 

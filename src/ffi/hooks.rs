@@ -4,7 +4,8 @@ use std::ffi::{CString, c_char, c_void};
 use std::time::Instant;
 
 use super::boundary::{NO_DOCUMENT, boundary, handle};
-use super::request::{PusherRequest, PusherResponse};
+use super::request::PusherRequest;
+use super::response::PusherResponse;
 use crate::client::Pusher;
 use crate::error::{Error, Purpose, Status};
 use crate::http::{Cause, Failure, Progress, Request, Response, Transport};

@@ -9,22 +9,24 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod boundary;
+mod calls;
 mod client;
 mod documents;
-mod events;
 mod hooks;
+mod prepare;
 mod publisher;
 mod request;
+mod response;
 mod signatures;
-mod state;
 mod version;
 
+pub use calls::*;
 pub use client::*;
 pub use documents::*;
-pub use events::*;
 pub use hooks::*;
+pub use prepare::*;
 pub use publisher::*;
 pub use request::*;
+pub use response::*;
 pub use signatures::*;
-pub use state::*;
 pub use version::*;

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::body::Body;
-use super::events::{self, Payload};
 use super::options::{Accepts, Options};
 use super::{Call, Context, Effect};
-use crate::error::Error;
+use crate::encryption::is_encrypted;
+use crate::error::{Error, Problem};
 use crate::http::Method;
 use crate::json::Json;
 use crate::validation;
@@ -44,8 +44,8 @@ impl Outgoing {
     ) -> Result<(Outgoing, Wishes), Error> {
         let options = Options::parse(options, Accepts::Publisher).map_err(Error::Argument)?;
         let recipients = match (channels, &options.user_id) {
-            (Some(text), None) => events::parse_channels(text, context.limits.channels).map_err(Error::Argument)?,
-            (None, Some(user_id)) => vec![Cow::Owned(events::channel_of_user(user_id))],
+            (Some(text), None) => parse_channels(text, context.limits.channels).map_err(Error::Argument)?,
+            (None, Some(user_id)) => vec![Cow::Owned(channel_of_user(user_id))],
             (None, None) => {
                 return Err(Error::argument("channels", "must not be NULL, except with the option user_id"));
             }
@@ -57,7 +57,7 @@ impl Outgoing {
             return Err(Error::argument("options.conflate", "is for events on one channel"));
         }
         validation::event(name, "event").map_err(Error::Argument)?;
-        let encrypted = events::encrypted_one(&recipients)?;
+        let encrypted = encrypted_one(&recipients)?;
         let data = Json::parse(data, "data").map_err(Error::Argument)?;
         let payload = Payload::new(context, encrypted, data, "data")?;
         let names: usize = recipients.iter().map(|channel| channel.len() + 3).sum();
@@ -68,7 +68,7 @@ impl Outgoing {
         }
         let channels_end = body.len();
         body.text(r#""name":"#).string(name);
-        events::write_rest(&mut body, &payload, &options);
+        write_rest(&mut body, &payload, &options);
         let outgoing = Outgoing {
             text: body.finish(),
             channels_end,
@@ -161,6 +161,122 @@ pub fn answers<'a>(answer: &'a str, events: &[Outgoing]) -> Vec<Option<&'a str>>
         found.get(index).copied().flatten().filter(|_| event.wants_answer).map(Json::text)
     };
     events.iter().enumerate().map(of).collect()
+}
+
+/// The channel that a user's connections are on once they have signed in.
+pub(super) fn channel_of_user(user_id: &str) -> String {
+    format!("#server-to-user-{user_id}")
+}
+
+/// The channel that an event is encrypted for, if it is. Several channels can't have one in common.
+pub(super) fn encrypted_one<'a>(channels: &'a [Cow<'_, str>]) -> Result<Option<&'a str>, Error> {
+    match channels.iter().position(|channel| is_encrypted(channel)) {
+        Some(index) if channels.len() > 1 => Err(Error::argument(
+            format!("channels[{index}]"),
+            "is end-to-end encrypted: each such channel has a key of its own, so it can only be triggered alone",
+        )),
+        index => Ok(index.map(|index| channels[index].as_ref())),
+    }
+}
+
+pub(super) fn write_event(
+    body: &mut Body,
+    name: &str,
+    channels: &[Cow<'_, str>],
+    payload: &Payload<'_>,
+    options: &Options<'_>,
+) {
+    body.text(r#"{"name":"#).string(name).text(r#","channels":["#);
+    for (index, channel) in channels.iter().enumerate() {
+        body.text(if index > 0 { "," } else { "" }).string(channel);
+    }
+    body.text("]");
+    write_rest(body, payload, options);
+}
+
+/// What an event has behind its name and channels. What is absent is left out: never null, never empty.
+pub(super) fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &Options<'_>) {
+    body.text(r#","data":"#);
+    match payload {
+        Payload::Literal(literal) => body.text(literal),
+        Payload::Text(text) => body.string(text),
+    };
+    if let Some(id) = &options.socket_id {
+        body.text(r#","socket_id":"#).string(id);
+    }
+    if let Some(info) = &options.info {
+        body.text(r#","info":"#).string(info);
+    }
+    body.text("}");
+}
+
+/// One name, or a JSON array of names: a name can't begin with `[`, so there is no doubt which.
+pub(super) fn parse_channels<'a>(text: &'a str, most: usize) -> Result<Vec<Cow<'a, str>>, Problem> {
+    const NAME: &str = "channels";
+    if !text.trim_start().starts_with('[') {
+        validation::channel(text, NAME)?;
+        return Ok(vec![Cow::Borrowed(text)]);
+    }
+    let elements = Json::parse(text, NAME)?.elements(NAME, most)?;
+    if elements.is_empty() || elements.len() > most {
+        return Err(Problem::new(NAME, format!("must hold 1 to {most} channel names (max_channels)")));
+    }
+    let parse = |(index, element): (usize, Json<'a>)| {
+        let argument = format!("{NAME}[{index}]");
+        let name = element.string(&argument)?;
+        validation::channel(&name, &argument)?;
+        Ok(name)
+    };
+    elements.into_iter().enumerate().map(parse).collect()
+}
+
+/// An event's `data` as it goes on the wire, where it is always a JSON string.
+pub(super) enum Payload<'a> {
+    /// A JSON string of the caller's: it stands as it is.
+    Literal(&'a str),
+    /// A text that becomes a JSON string: any other JSON, or what encryption made of it.
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Payload<'a> {
+    /// Checks the size that counts: of the string's content, after encryption. `encrypted` is the channel if it is.
+    pub(super) fn new(
+        context: &Context,
+        encrypted: Option<&str>,
+        data: Json<'a>,
+        argument: &str,
+    ) -> Result<Payload<'a>, Error> {
+        let content =
+            if data.is_string() { data.string(argument).map_err(Error::Argument)? } else { Cow::Borrowed(data.text()) };
+        let limit = context.limits.data_bytes;
+        let (payload, size) = match encrypted {
+            Some(channel) => {
+                let master_key = context.master_key.as_ref().ok_or_else(|| {
+                    let message =
+                        "encrypted channels need encryption_master_key_base64 in the configuration; nothing was sent";
+                    Error::Encryption(Problem::new("encryption_master_key_base64", message))
+                })?;
+                let sealed = master_key.encrypt(channel, content.as_bytes())?;
+                let size = sealed.len();
+                (Payload::Text(sealed.into()), size)
+            }
+            None if data.is_string() => (Payload::Literal(data.text()), content.len()),
+            None => (Payload::Text(content), data.text().len()),
+        };
+        if size > limit {
+            let encrypted = if encrypted.is_some() { " once encrypted" } else { "" };
+            let message = format!("is too large: {size} bytes{encrypted}, and the limit is {limit} (max_data_bytes)");
+            return Err(Error::DataTooLarge(Problem::new(argument, message)));
+        }
+        Ok(payload)
+    }
+
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Payload::Literal(text) => text.len(),
+            Payload::Text(text) => text.len(),
+        }
+    }
 }
 
 #[cfg(test)]
