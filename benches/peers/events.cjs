@@ -6,15 +6,22 @@ const Pusher = require('pusher');
 
 const value = (name) => process.env[`EVENTS_${name}`];
 const client = new Pusher({
-  appId: value('APP_ID'), key: value('KEY'), secret: value('SECRET'),
-  host: '127.0.0.1', port: process.argv[2], useTLS: false,
+  appId: value('APP_ID'),
+  key: value('KEY'),
+  secret: value('SECRET'),
+  host: '127.0.0.1',
+  port: process.argv[2],
+  useTLS: false,
   // Without it each request has a connection of its own, which is several times slower.
   agent: new Agent({ keepAlive: true }),
 });
 const [channel, name, data] = ['CHANNEL', 'EVENT', 'DATA'].map(value);
 
 const ways = {
-  trigger: async () => { await (await client.trigger(channel, name, data)).text(); return 1; },
+  trigger: async () => {
+    await (await client.trigger(channel, name, data)).text();
+    return 1;
+  },
   batch: async () => {
     await (await client.triggerBatch(Array.from({ length: 10 }, () => ({ channel, name, data })))).text();
     return 10;
@@ -34,6 +41,10 @@ const ways = {
     };
     const counts = await Promise.all(Array.from({ length: Number(atOnce) }, publish));
     const { user, system } = process.cpuUsage(cpu);
-    console.log(counts.reduce((sum, count) => sum + count), (performance.now() - start) / 1000, (user + system) / 1e6);
+    console.log(
+      counts.reduce((sum, count) => sum + count),
+      (performance.now() - start) / 1000,
+      (user + system) / 1e6,
+    );
   }
 })();

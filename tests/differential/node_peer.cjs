@@ -2,17 +2,17 @@
 // back for each. A refusal, however the library makes it, is {"refused": why}.
 //
 //   NODE_PATH=…/node_modules node node_peer.cjs
-"use strict"
+'use strict';
 
-const readline = require("node:readline")
-const Pusher = require("pusher")
-const nacl = require("tweetnacl")
-const naclUtil = require("tweetnacl-util")
+const readline = require('node:readline');
+const Pusher = require('pusher');
+const nacl = require('tweetnacl');
+const naclUtil = require('tweetnacl-util');
 
 // Of the library itself: it has no public way to ask for a call without sending it.
-const sent = Symbol("the options that would have been sent")
+const sent = Symbol('the options that would have been sent');
 
-let clients
+let clients;
 
 function client(application) {
   const pusher = new Pusher({
@@ -21,48 +21,48 @@ function client(application) {
     secret: application.secret,
     encryptionMasterKeyBase64: application.master_key ?? undefined,
     useTLS: true,
-  })
-  pusher.post = (options) => ({ [sent]: { ...options, method: "POST" } })
-  pusher.get = (options) => ({ [sent]: { ...options, method: "GET" } })
-  return pusher
+  });
+  pusher.post = (options) => ({ [sent]: { ...options, method: 'POST' } });
+  pusher.get = (options) => ({ [sent]: { ...options, method: 'GET' } });
+  return pusher;
 }
 
 // What opens a message, or null.
 function open(pusher, channel, payload) {
   try {
-    const { nonce, ciphertext } = JSON.parse(payload)
-    const secret = new Uint8Array(pusher.channelSharedSecret(channel))
-    const plain = nacl.secretbox.open(naclUtil.decodeBase64(ciphertext), naclUtil.decodeBase64(nonce), secret)
-    return plain && naclUtil.encodeUTF8(plain)
+    const { nonce, ciphertext } = JSON.parse(payload);
+    const secret = new Uint8Array(pusher.channelSharedSecret(channel));
+    const plain = nacl.secretbox.open(naclUtil.decodeBase64(ciphertext), naclUtil.decodeBase64(nonce), secret);
+    return plain && naclUtil.encodeUTF8(plain);
   } catch {
-    return null
+    return null;
   }
 }
 
 // A body whose encrypted events are opened, and whose data is serialized as this library does it where it is not a string's
 // content. `values` are the payloads as they were given.
 function canonical(pusher, text, values) {
-  const body = JSON.parse(text)
-  const events = body.batch ?? [body]
+  const body = JSON.parse(text);
+  const events = body.batch ?? [body];
   events.forEach((event, index) => {
-    if (typeof event.data !== "string") return
-    const channel = event.channel ?? event.channels?.[0]
-    if (channel?.startsWith("private-encrypted-")) event.data = open(pusher, channel, event.data)
-    if (typeof values[index] !== "string" && event.data !== null) event.data = JSON.stringify(JSON.parse(event.data))
-  })
-  return body
+    if (typeof event.data !== 'string') return;
+    const channel = event.channel ?? event.channels?.[0];
+    if (channel?.startsWith('private-encrypted-')) event.data = open(pusher, channel, event.data);
+    if (typeof values[index] !== 'string' && event.data !== null) event.data = JSON.stringify(JSON.parse(event.data));
+  });
+  return body;
 }
 
 // The exact text of each payload, opened.
 function payloads(pusher, text) {
-  const body = JSON.parse(text)
+  const body = JSON.parse(text);
   return (body.batch ?? [body]).map((event) => {
-    const channel = event.channel ?? event.channels?.[0]
-    return channel?.startsWith("private-encrypted-") ? open(pusher, channel, event.data) : event.data
-  })
+    const channel = event.channel ?? event.channels?.[0];
+    return channel?.startsWith('private-encrypted-') ? open(pusher, channel, event.data) : event.data;
+  });
 }
 
-const optional = (text) => (text === null ? undefined : JSON.parse(text))
+const optional = (text) => (text === null ? undefined : JSON.parse(text));
 
 // The calls as this library has them; those that it has no method for are made by its `get`, as its README says.
 const calls = {
@@ -73,115 +73,118 @@ const calls = {
   terminate_user_connections: (pusher, [userId]) => pusher.terminateUserConnections(userId),
   channels_info: (pusher, [prefix, attributes]) =>
     pusher.get({
-      path: "/channels",
-      params: { ...(prefix !== null && { filter_by_prefix: prefix }), ...(attributes !== null && { info: attributes }) },
+      path: '/channels',
+      params: {
+        ...(prefix !== null && { filter_by_prefix: prefix }),
+        ...(attributes !== null && { info: attributes }),
+      },
     }),
   channel_info: (pusher, [channel, attributes]) =>
     pusher.get({ path: `/channels/${channel}`, params: attributes === null ? {} : { info: attributes } }),
   users_info: (pusher, [channel]) => pusher.get({ path: `/channels/${channel}/users` }),
   get: (pusher, [path, params]) => pusher.get({ path, params: optional(params) }),
   post: (pusher, [path, params, body]) => pusher.post({ path, params: optional(params), body: optional(body) }),
-}
+};
 
 // The query that this library signs at a time of ours.
 function signedQuery(pusher, timestamp, request) {
-  const now = Date.now
-  Date.now = () => timestamp * 1000
+  const now = Date.now;
+  Date.now = () => timestamp * 1000;
   try {
-    return pusher.createSignedQueryString(request)
+    return pusher.createSignedQueryString(request);
   } finally {
-    Date.now = now
+    Date.now = now;
   }
 }
 
 const kinds = {
   authorize(pusher, { channel, socket_id, data }) {
-    return pusher.authorizeChannel(socket_id, channel, optional(data))
+    return pusher.authorizeChannel(socket_id, channel, optional(data));
   },
 
   authenticate_user(pusher, { socket_id, data }) {
-    return pusher.authenticateUser(socket_id, JSON.parse(data))
+    return pusher.authenticateUser(socket_id, JSON.parse(data));
   },
 
   // `payload` is what libpusher made of the body.
   webhook(pusher, { key, signature, body, content_type, tokens, payload }) {
     const webhook = pusher.webhook({
       headers: {
-        "x-pusher-key": key ?? undefined,
-        "x-pusher-signature": signature ?? undefined,
-        "content-type": content_type,
+        'x-pusher-key': key ?? undefined,
+        'x-pusher-signature': signature ?? undefined,
+        'content-type': content_type,
       },
-      rawBody: Buffer.from(body, "base64").toString(),
-    })
-    if (!webhook.isValid(tokens)) throw new Error("isValid() is false")
-    const data = JSON.stringify(webhook.getData())
-    return payload === null ? null : data === JSON.stringify(JSON.parse(payload))
+      rawBody: Buffer.from(body, 'base64').toString(),
+    });
+    if (!webhook.isValid(tokens)) throw new Error('isValid() is false');
+    const data = JSON.stringify(webhook.getData());
+    return payload === null ? null : data === JSON.stringify(JSON.parse(payload));
   },
 
   // `ours` is libpusher's request, signed once more here.
   call(pusher, { call, arguments: texts, data, ours }) {
-    const answer = {}
+    const answer = {};
     const values = (data ?? []).map((text) => {
       try {
-        return JSON.parse(text)
+        return JSON.parse(text);
       } catch {
-        return undefined
+        return undefined;
       }
-    })
+    });
     try {
-      const request = calls[call](pusher, texts)[sent]
-      const path = pusher.config.prefixPath(request.path)
-      const body = request.body ? JSON.stringify(request.body) : null
+      const request = calls[call](pusher, texts)[sent];
+      const path = pusher.config.prefixPath(request.path);
+      const body = request.body ? JSON.stringify(request.body) : null;
       // It looks at the parameters when it signs.
-      signedQuery(pusher, 0, { method: request.method, path, params: request.params, body })
-      const params = Object.entries(request.params ?? {}).map(([name, value]) => [name, String(value)])
-      answer.request = { method: request.method, path, params }
+      signedQuery(pusher, 0, { method: request.method, path, params: request.params, body });
+      const params = Object.entries(request.params ?? {}).map(([name, value]) => [name, String(value)]);
+      answer.request = { method: request.method, path, params };
       if (body !== null) {
-        answer.request.body = data === null ? JSON.parse(body) : canonical(pusher, body, values)
-        answer.payloads = data === null ? null : payloads(pusher, body)
+        answer.request.body = data === null ? JSON.parse(body) : canonical(pusher, body, values);
+        answer.payloads = data === null ? null : payloads(pusher, body);
       }
     } catch (error) {
-      answer.refused = String(error)
+      answer.refused = String(error);
     }
     if (ours !== null) {
-      answer.signed = signedQuery(pusher, ours.timestamp, ours)
+      answer.signed = signedQuery(pusher, ours.timestamp, ours);
       if (ours.body !== null) {
-        answer.ours = data === null ? JSON.parse(ours.body) : canonical(pusher, ours.body, values)
-        answer.our_payloads = data === null ? null : payloads(pusher, ours.body)
+        answer.ours = data === null ? JSON.parse(ours.body) : canonical(pusher, ours.body, values);
+        answer.our_payloads = data === null ? null : payloads(pusher, ours.body);
       }
     }
-    return answer
+    return answer;
   },
 
   // Sealed here, then perhaps changed, and opened here.
   decrypt(pusher, { channel, other_channel, data, harm }) {
-    const { body } = pusher.trigger(channel, "an-event", JSON.parse(data))[sent]
-    let payload = body.data
+    const { body } = pusher.trigger(channel, 'an-event', JSON.parse(data))[sent];
+    let payload = body.data;
     if (harm !== null) {
-      const parts = JSON.parse(payload)
-      const bytes = Buffer.from(parts[harm.part], "base64")
-      const changed = harm.cut ? bytes.subarray(0, Math.max(0, bytes.length - harm.cut)) : bytes
-      if (harm.flip !== undefined) changed[harm.flip % changed.length] ^= harm.bit
-      parts[harm.part] = changed.toString("base64")
-      payload = JSON.stringify(parts)
+      const parts = JSON.parse(payload);
+      const bytes = Buffer.from(parts[harm.part], 'base64');
+      const changed = harm.cut ? bytes.subarray(0, Math.max(0, bytes.length - harm.cut)) : bytes;
+      if (harm.flip !== undefined) changed[harm.flip % changed.length] ^= harm.bit;
+      parts[harm.part] = changed.toString('base64');
+      payload = JSON.stringify(parts);
     }
-    return { payload, opened: open(pusher, other_channel ?? channel, payload) }
+    return { payload, opened: open(pusher, other_channel ?? channel, payload) };
   },
-}
+};
 
-kinds.encrypt = kinds.call
+kinds.encrypt = kinds.call;
 
-readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const message = JSON.parse(line)
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  const message = JSON.parse(line);
   if (clients === undefined) {
-    clients = message.map(client)
-    return
+    clients = message.map(client);
+    return;
   }
-  let answer
+  let answer;
   try {
-    answer = { value: kinds[message.kind](clients[message.application], message) }
+    answer = { value: kinds[message.kind](clients[message.application], message) };
   } catch (error) {
-    answer = { refused: String(error) }
+    answer = { refused: String(error) };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
-})
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+});

@@ -21,25 +21,35 @@ const refused = (status, http_status, delivery, response) => ({ status, http_sta
 // Each case: what is called, and what comes of it on each server. The configuration's limits are raised (LOOSE), so that
 // what the library itself would refuse reaches the servers. One of them answers 200 to everything, with the code inside.
 // What no call of this library can be made to send is not here: a wrong body_md5, no parameters, another content type.
-const LOOSE = { max_data_bytes: 32 * 1024 * 1024, max_batch_events: 1000, max_channels: 1000, timeout_ms: 30_000, retry: { mode: 'never' } };
+const LOOSE = {
+  max_data_bytes: 32 * 1024 * 1024,
+  max_batch_events: 1000,
+  max_channels: 1000,
+  timeout_ms: 30_000,
+  retry: { mode: 'never' },
+};
 const cases = {
   'a wrong secret': {
-    config: { secret: 'wrong' }, call: ['trigger', 'c', 'e', '{}'],
+    config: { secret: 'wrong' },
+    call: ['trigger', 'c', 'e', '{}'],
     sockudo: refused('UNAUTHORIZED', 401, 'rejected', /"auth_failed"/),
     soketi: refused('UNAUTHORIZED', 200, 'rejected', /"code":401/),
   },
   'a wrong secret on a query': {
-    config: { secret: 'wrong' }, call: ['channels_info'],
+    config: { secret: 'wrong' },
+    call: ['channels_info'],
     sockudo: refused('UNAUTHORIZED', 401, undefined, /"auth_failed"/),
     soketi: refused('UNAUTHORIZED', 200, undefined, /"code":401/),
   },
   'an unknown key': {
-    config: { key: 'unknown' }, call: ['trigger', 'c', 'e', '{}'],
+    config: { key: 'unknown' },
+    call: ['trigger', 'c', 'e', '{}'],
     sockudo: refused('NOT_FOUND', 404, 'rejected', /"app_not_found"/),
     soketi: ok, // it looks at the application's id only
   },
   'an unknown application': {
-    config: { app_id: 'unknown' }, call: ['trigger', 'c', 'e', '{}'],
+    config: { app_id: 'unknown' },
+    call: ['trigger', 'c', 'e', '{}'],
     sockudo: refused('UNAUTHORIZED', 401, 'rejected', /"auth_failed"/),
     soketi: refused('NOT_FOUND', 200, 'rejected', /"code":404/),
   },
@@ -120,7 +130,12 @@ for (const name of names) {
 
   describe(`what ${name} refuses`, { skip }, () => {
     let server;
-    before(async () => { server = await start(name); }, { timeout });
+    before(
+      async () => {
+        server = await start(name);
+      },
+      { timeout },
+    );
     after(() => server?.stop());
 
     /** Runs `body` with a client of the server. */
@@ -137,60 +152,91 @@ for (const name of names) {
 
     for (const [title, { config, call, [name]: expected }] of Object.entries(cases)) {
       if (expected === null) continue;
-      test(title, () => withClient(config, async (client) => {
-        const { status, delivery, document } = await client.call(...call);
-        const { status: name, http_status, delivery: said, response, message } = document.error ?? { status };
-        assert.equal(status, expected.status, JSON.stringify(document));
-        if (expected === ok) return;
-        assert.deepEqual([name, http_status], [expected.status, expected.http_status]);
-        assert.deepEqual([delivery, said], [expected.delivery, expected.delivery]);
-        if (expected.response) assert.match(response, expected.response);
-        else assert.equal(response, undefined);
-        assert.doesNotMatch(JSON.stringify(document), /test-secret|wrong|auth_signature|[0-9a-f]{64}/);
-        assert.notEqual(message, '');
-      }));
+      test(title, () =>
+        withClient(config, async (client) => {
+          const { status, delivery, document } = await client.call(...call);
+          const { status: name, http_status, delivery: said, response, message } = document.error ?? { status };
+          assert.equal(status, expected.status, JSON.stringify(document));
+          if (expected === ok) return;
+          assert.deepEqual([name, http_status], [expected.status, expected.http_status]);
+          assert.deepEqual([delivery, said], [expected.delivery, expected.delivery]);
+          if (expected.response) assert.match(response, expected.response);
+          else assert.equal(response, undefined);
+          assert.doesNotMatch(JSON.stringify(document), /test-secret|wrong|auth_signature|[0-9a-f]{64}/);
+          assert.notEqual(message, '');
+        }),
+      );
     }
 
-    test('within the usual limits nothing of that reaches it', () => withClient({
-      max_data_bytes: 10_240, max_batch_events: 10, max_channels: 100, host: '127.0.0.1', port: 1,
-    }, async (client) => {
-      for (const [status, ...call] of [
-        ['PAYLOAD_TOO_LARGE', 'trigger', 'c', 'e', text(10_241)], ['INVALID_ARGUMENT', 'trigger', channels, 'e', '{}'],
-        ['INVALID_ARGUMENT', 'trigger_batch', events], ['INVALID_ARGUMENT', 'trigger', 'c', 'e'.repeat(201), '{}'],
-        ['INVALID_ARGUMENT', 'users_info', 'public'], ['INVALID_ARGUMENT', 'post', '/events', null, '{"name":'],
-      ]) {
-        const answer = await client.call(...call);
-        assert.deepEqual([answer.status, answer.document.error.http_status], [status, undefined], JSON.stringify(answer));
-      }
-    }));
+    test('within the usual limits nothing of that reaches it', () =>
+      withClient(
+        {
+          max_data_bytes: 10_240,
+          max_batch_events: 10,
+          max_channels: 100,
+          host: '127.0.0.1',
+          port: 1,
+        },
+        async (client) => {
+          for (const [status, ...call] of [
+            ['PAYLOAD_TOO_LARGE', 'trigger', 'c', 'e', text(10_241)],
+            ['INVALID_ARGUMENT', 'trigger', channels, 'e', '{}'],
+            ['INVALID_ARGUMENT', 'trigger_batch', events],
+            ['INVALID_ARGUMENT', 'trigger', 'c', 'e'.repeat(201), '{}'],
+            ['INVALID_ARGUMENT', 'users_info', 'public'],
+            ['INVALID_ARGUMENT', 'post', '/events', null, '{"name":'],
+          ]) {
+            const answer = await client.call(...call);
+            assert.deepEqual(
+              [answer.status, answer.document.error.http_status],
+              [status, undefined],
+              JSON.stringify(answer),
+            );
+          }
+        },
+      ));
 
-    test('of what is refused in part, some may arrive: unknown is the truth', () => withClient({}, async (client) => {
-      const subscriber = await Subscriber.connect(server, ['part', 'mark']);
-      try {
-        const parts = [{ channel: 'part', name: 'good', data: 1 }, { channel: 'part', name: 'too large', data: 'x'.repeat(110 * 1024) }];
-        assert.equal((await client.call('trigger_batch', parts)).delivery, 'unknown');
-        await client.ok('trigger', 'mark', 'mark', '{}');
-        await subscriber.wait('mark');
-        // One stops at the event it refuses, the other looks at all of them first.
-        assert.equal(subscriber.of('good').length, name === 'sockudo' ? 1 : 0);
-        assert.equal(subscriber.of('too large').length, 0);
-      } finally {
-        await subscriber.close();
-      }
-    }));
+    test('of what is refused in part, some may arrive: unknown is the truth', () =>
+      withClient({}, async (client) => {
+        const subscriber = await Subscriber.connect(server, ['part', 'mark']);
+        try {
+          const parts = [
+            { channel: 'part', name: 'good', data: 1 },
+            { channel: 'part', name: 'too large', data: 'x'.repeat(110 * 1024) },
+          ];
+          assert.equal((await client.call('trigger_batch', parts)).delivery, 'unknown');
+          await client.ok('trigger', 'mark', 'mark', '{}');
+          await subscriber.wait('mark');
+          // One stops at the event it refuses, the other looks at all of them first.
+          assert.equal(subscriber.of('good').length, name === 'sockudo' ? 1 : 0);
+          assert.equal(subscriber.of('too large').length, 0);
+        } finally {
+          await subscriber.close();
+        }
+      }));
   });
 }
 
 /** Opens a WebSocket connection, and nothing more. */
-const connect = ({ host, port }) => new Promise((resolve, reject) => {
-  const headers = {
-    Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': 13, 'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
-  };
-  const request = get({ host, port, path: `/app/${app.key}?protocol=7&client=test&version=1`, headers, agent: false });
-  request.on('upgrade', (_, socket) => resolve(socket.on('error', () => {})));
-  request.on('response', ({ statusCode }) => reject(new Error(`no WebSocket: ${statusCode}`)));
-  request.on('error', reject);
-});
+const connect = ({ host, port }) =>
+  new Promise((resolve, reject) => {
+    const headers = {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': 13,
+      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+    };
+    const request = get({
+      host,
+      port,
+      path: `/app/${app.key}?protocol=7&client=test&version=1`,
+      headers,
+      agent: false,
+    });
+    request.on('upgrade', (_, socket) => resolve(socket.on('error', () => {})));
+    request.on('response', ({ statusCode }) => reject(new Error(`no WebSocket: ${statusCode}`)));
+    request.on('error', reject);
+  });
 
 describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
   /** Runs `body` with such a server and a client. */
@@ -205,26 +251,42 @@ describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
     }
   };
 
-  it('limits the rate: 429 is rejected, and says how long to wait', { timeout }, () => withServer({ rateLimit: 3 }, async (client) => {
-    for (let i = 0; i < 3; i++) await client.ok('trigger', 'c', 'e', '{}');
-    const { status, delivery, document: { error } } = await client.call('trigger', 'c', 'e', '{}');
-    assert.deepEqual([status, delivery, error.http_status, error.retryable], ['RATE_LIMITED', 'rejected', 429, true]);
-    assert.ok(error.retry_after_ms > 1000 && error.retry_after_ms <= 60_000, `${error.retry_after_ms}`);
-    assert.equal((await client.call('channels_info')).status, 'RATE_LIMITED');
-  }));
+  it('limits the rate: 429 is rejected, and says how long to wait', { timeout }, () =>
+    withServer({ rateLimit: 3 }, async (client) => {
+      for (let i = 0; i < 3; i++) await client.ok('trigger', 'c', 'e', '{}');
+      const {
+        status,
+        delivery,
+        document: { error },
+      } = await client.call('trigger', 'c', 'e', '{}');
+      assert.deepEqual([status, delivery, error.http_status, error.retryable], ['RATE_LIMITED', 'rejected', 429, true]);
+      assert.ok(error.retry_after_ms > 1000 && error.retry_after_ms <= 60_000, `${error.retry_after_ms}`);
+      assert.equal((await client.call('channels_info')).status, 'RATE_LIMITED');
+    }),
+  );
 
-  it('drains: 503 is unknown, and says how long to wait', { timeout }, () => withServer({ grace: 3 }, async (client, server) => {
-    // While somebody is connected, it waits for them to go. (Not pusher-js, which would try to come back for ever.)
-    const somebody = await connect(server);
-    try {
-      server.drain();
-      let answer;
-      do answer = await client.call('trigger', 'c', 'e', '{}'); while (answer.status === 'OK');
-      const { status, delivery, document: { error } } = answer;
-      assert.deepEqual([status, delivery, error.http_status, error.retryable, error.retry_after_ms],
-        ['SERVER_ERROR', 'unknown', 503, false, 3000], JSON.stringify(error));
-    } finally {
-      somebody.destroy();
-    }
-  }));
+  it('drains: 503 is unknown, and says how long to wait', { timeout }, () =>
+    withServer({ grace: 3 }, async (client, server) => {
+      // While somebody is connected, it waits for them to go. (Not pusher-js, which would try to come back for ever.)
+      const somebody = await connect(server);
+      try {
+        server.drain();
+        let answer;
+        do answer = await client.call('trigger', 'c', 'e', '{}');
+        while (answer.status === 'OK');
+        const {
+          status,
+          delivery,
+          document: { error },
+        } = answer;
+        assert.deepEqual(
+          [status, delivery, error.http_status, error.retryable, error.retry_after_ms],
+          ['SERVER_ERROR', 'unknown', 503, false, 3000],
+          JSON.stringify(error),
+        );
+      } finally {
+        somebody.destroy();
+      }
+    }),
+  );
 });

@@ -26,11 +26,17 @@ async function withListener(name, args, body) {
 
 function ask(address, { method = 'POST', path = '/', headers = {}, body = '' }) {
   return new Promise((resolve, reject) => {
-    const asked = request(`${address}${path}`, { method, headers: { 'Content-Length': body.length, ...headers } }, (got) => {
-      let text = '';
-      got.setEncoding('utf8').on('data', (part) => { text += part; });
-      got.on('end', () => resolve({ status: got.statusCode, text }));
-    });
+    const asked = request(
+      `${address}${path}`,
+      { method, headers: { 'Content-Length': body.length, ...headers } },
+      (got) => {
+        let text = '';
+        got.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        got.on('end', () => resolve({ status: got.statusCode, text }));
+      },
+    );
     asked.on('error', reject).end(body);
   });
 }
@@ -40,69 +46,110 @@ function raw(address, text) {
   return new Promise((resolve, reject) => {
     let answer = '';
     const socket = connect({ host: '127.0.0.1', port: Number(new URL(address).port) }, () => socket.write(text));
-    socket.setEncoding('latin1').on('data', (part) => { answer += part; });
+    socket.setEncoding('latin1').on('data', (part) => {
+      answer += part;
+    });
     socket.on('error', reject).on('close', () => resolve(answer));
   });
 }
 
 describe('authorize', suite, () => {
-  const with2 = (body) => withListener('authorize', ['token-a=alice', 'token-b=bob'], async ({ address }) => {
-    await body((form, { token = 'token-a', path = '/pusher/auth', ...more } = {}) => ask(address, {
-      path, body: form, headers: { Authorization: `Bearer ${token}` }, ...more,
-    }), address);
-  });
+  const with2 = (body) =>
+    withListener('authorize', ['token-a=alice', 'token-b=bob'], async ({ address }) => {
+      await body(
+        (form, { token = 'token-a', path = '/pusher/auth', ...more } = {}) =>
+          ask(address, {
+            path,
+            body: form,
+            headers: { Authorization: `Bearer ${token}` },
+            ...more,
+          }),
+        address,
+      );
+    });
 
-  it('signs for who has a session', { timeout }, () => with2(async (post) => {
-    const answer = await post('socket_id=12.34&channel_name=private-a');
-    assert.equal(answer.status, 200);
-    assert.deepEqual(JSON.parse(answer.text), { auth: `some-key:${sign('12.34:private-a')}` });
-  }));
+  it('signs for who has a session', { timeout }, () =>
+    with2(async (post) => {
+      const answer = await post('socket_id=12.34&channel_name=private-a');
+      assert.equal(answer.status, 200);
+      assert.deepEqual(JSON.parse(answer.text), { auth: `some-key:${sign('12.34:private-a')}` });
+    }),
+  );
 
-  it('takes the user of a presence channel from the session', { timeout }, () => with2(async (post) => {
-    const form = 'socket_id=12.34&channel_name=presence-a&user_id=root&channel_data={"user_id":"root"}';
-    const { auth, channel_data } = JSON.parse((await post(form, { token: 'token-b' })).text);
-    assert.deepEqual(JSON.parse(channel_data), { user_id: 'bob', user_info: { name: 'bob' } });
-    assert.equal(auth, `some-key:${sign(`12.34:presence-a:${channel_data}`)}`);
-  }));
+  it('takes the user of a presence channel from the session', { timeout }, () =>
+    with2(async (post) => {
+      const form = 'socket_id=12.34&channel_name=presence-a&user_id=root&channel_data={"user_id":"root"}';
+      const { auth, channel_data } = JSON.parse((await post(form, { token: 'token-b' })).text);
+      assert.deepEqual(JSON.parse(channel_data), { user_id: 'bob', user_info: { name: 'bob' } });
+      assert.equal(auth, `some-key:${sign(`12.34:presence-a:${channel_data}`)}`);
+    }),
+  );
 
-  it('signs a user in', { timeout }, () => with2(async (post) => {
-    const { auth, user_data } = JSON.parse((await post('socket_id=12.34', { path: '/pusher/user-auth' })).text);
-    assert.equal(JSON.parse(user_data).id, 'alice');
-    assert.equal(auth, `some-key:${sign(`12.34::user::${user_data}`)}`);
-  }));
+  it('signs a user in', { timeout }, () =>
+    with2(async (post) => {
+      const { auth, user_data } = JSON.parse((await post('socket_id=12.34', { path: '/pusher/user-auth' })).text);
+      assert.equal(JSON.parse(user_data).id, 'alice');
+      assert.equal(auth, `some-key:${sign(`12.34::user::${user_data}`)}`);
+    }),
+  );
 
-  it('decodes the form', { timeout }, () => with2(async (post) => {
-    const { text } = await post('channel_name=private-a%3D%40%2C%3bz&socket_id=12%2E34');
-    assert.equal(JSON.parse(text).auth, `some-key:${sign('12.34:private-a=@,;z')}`);
-  }));
+  it('decodes the form', { timeout }, () =>
+    with2(async (post) => {
+      const { text } = await post('channel_name=private-a%3D%40%2C%3bz&socket_id=12%2E34');
+      assert.equal(JSON.parse(text).auth, `some-key:${sign('12.34:private-a=@,;z')}`);
+    }),
+  );
 
-  it('refuses everybody else, and everything else', { timeout }, () => with2(async (post, address) => {
-    const refused = async (status, ...args) => {
-      const answer = await post(...args);
-      assert.equal(answer.status, status, JSON.stringify([args, answer]));
-      assert.doesNotMatch(answer.text, /"auth"|[0-9a-f]{64}/);
-    };
-    const form = 'socket_id=1.2&channel_name=private-a';
-    for (const token of ['', 'token', 'token-ab', 'token-a=alice', 'alice']) await refused(401, form, { token });
-    await refused(401, form, { headers: {} });
-    await refused(403, 'socket_id=1.2&channel_name=private-user-bob');
-    await refused(200 + 200, 'socket_id=1.2&channel_name=public'); // which needs none
-    await refused(404, form, { path: '/pusher/authority' });
-    await refused(405, form, { method: 'PUT' });
-    for (const wrong of ['', 'socket_id=1.2', 'channel_name=private-a', 'my_socket_id=1.2&channel_name=private-a',
-      'socket_id=1.2&channel_name=private-a%00b', 'socket_id=1.2&channel_name=private-a%0', 'socket_id=1.2&channel_name=%zz',
-      `socket_id=1.2&channel_name=private-${'a'.repeat(600)}`, 'socket_id=1.2\0&channel_name=private-a',
-      'socket_id=1.2%0A&channel_name=private-a', 'socket_id=1:2&channel_name=private-a']) await refused(400, wrong);
-    assert.equal((await post('socket_id=1.2&channel_name=private-user-alice')).status, 200);
-    assert.match(await raw(address, 'rubbish\r\n\r\n'), /^HTTP\/1.1 400 /);
-    assert.match(await raw(address, 'POST / HTTP/1.1\r\nno colon\r\n\r\n'), /^HTTP\/1.1 400 /);
-    assert.match(await raw(address, 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'), /^HTTP\/1.1 411 /);
-    assert.match(await raw(address, `POST / HTTP/1.1\r\nContent-Length: ${2 ** 21}\r\n\r\n`), /^HTTP\/1.1 413 /);
-    assert.match(await raw(address, `POST /${'a'.repeat(16 * 1024)}`), /^HTTP\/1.1 413 /);
-  }));
+  it('refuses everybody else, and everything else', { timeout }, () =>
+    with2(async (post, address) => {
+      const refused = async (status, ...args) => {
+        const answer = await post(...args);
+        assert.equal(answer.status, status, JSON.stringify([args, answer]));
+        assert.doesNotMatch(answer.text, /"auth"|[0-9a-f]{64}/);
+      };
+      const form = 'socket_id=1.2&channel_name=private-a';
+      for (const token of ['', 'token', 'token-ab', 'token-a=alice', 'alice']) await refused(401, form, { token });
+      await refused(401, form, { headers: {} });
+      await refused(403, 'socket_id=1.2&channel_name=private-user-bob');
+      await refused(200 + 200, 'socket_id=1.2&channel_name=public'); // which needs none
+      await refused(404, form, { path: '/pusher/authority' });
+      await refused(405, form, { method: 'PUT' });
+      for (const wrong of [
+        '',
+        'socket_id=1.2',
+        'channel_name=private-a',
+        'my_socket_id=1.2&channel_name=private-a',
+        'socket_id=1.2&channel_name=private-a%00b',
+        'socket_id=1.2&channel_name=private-a%0',
+        'socket_id=1.2&channel_name=%zz',
+        `socket_id=1.2&channel_name=private-${'a'.repeat(600)}`,
+        'socket_id=1.2\0&channel_name=private-a',
+        'socket_id=1.2%0A&channel_name=private-a',
+        'socket_id=1:2&channel_name=private-a',
+      ])
+        await refused(400, wrong);
+      assert.equal((await post('socket_id=1.2&channel_name=private-user-alice')).status, 200);
+      assert.match(await raw(address, 'rubbish\r\n\r\n'), /^HTTP\/1.1 400 /);
+      assert.match(await raw(address, 'POST / HTTP/1.1\r\nno colon\r\n\r\n'), /^HTTP\/1.1 400 /);
+      assert.match(
+        await raw(address, 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+        /^HTTP\/1.1 411 /,
+      );
+      assert.match(await raw(address, `POST / HTTP/1.1\r\nContent-Length: ${2 ** 21}\r\n\r\n`), /^HTTP\/1.1 413 /);
+      assert.match(await raw(address, `POST /${'a'.repeat(16 * 1024)}`), /^HTTP\/1.1 413 /);
+    }),
+  );
 
   it('says how it is used', { timeout }, async () => {
-    for (const args of [[], ['alice'], ['=alice'], ['t='], ['t=a b'], ['--port', 'x', 't=a'], ['--port', '65536', 't=a']]) {
+    for (const args of [
+      [],
+      ['alice'],
+      ['=alice'],
+      ['t='],
+      ['t=a b'],
+      ['--port', 'x', 't=a'],
+      ['--port', '65536', 't=a'],
+    ]) {
       const { code, stderr } = await run('authorize', url, args);
       assert.deepEqual([code, stderr.startsWith('usage: authorize ')], [2, true], `${args}`);
     }
@@ -117,18 +164,34 @@ describe('webhook', suite, () => {
   });
 
   const prints = async (program) => {
-    const events = [{ name: 'a', nested: [{ events: [{}] }], text: '\\"}]{' }, { events: 'x' }, { name: 'ü', channel: 'c' }];
-    const payload = { 'x"': '\\', events: 'no', list: [{ not: 'this' }], ...{ time_ms: Date.now() }, more: { events: [{}] } };
+    const events = [
+      { name: 'a', nested: [{ events: [{}] }], text: '\\"}]{' },
+      { events: 'x' },
+      { name: 'ü', channel: 'c' },
+    ];
+    const payload = {
+      'x"': '\\',
+      events: 'no',
+      list: [{ not: 'this' }],
+      ...{ time_ms: Date.now() },
+      more: { events: [{}] },
+    };
     const body = JSON.stringify({ ...payload, events }, null, 2);
-    const post = (changes = {}, text = body) => ask(program.address, {
-      path: '/', body: Buffer.from(text),
-      headers: { 'X-Pusher-Key': 'some-key', 'x-pusher-signature': sign(body), ...changes },
-    });
+    const post = (changes = {}, text = body) =>
+      ask(program.address, {
+        path: '/',
+        body: Buffer.from(text),
+        headers: { 'X-Pusher-Key': 'some-key', 'x-pusher-signature': sign(body), ...changes },
+      });
     assert.equal((await post()).status, 200);
     await program.event({ name: 'ü' });
     assert.deepEqual(program.events(), events);
 
-    for (const [changes, text] of [[{ 'X-Pusher-Key': 'other' }], [{ 'x-pusher-signature': sign(`${body} `) }], [{}, `${body} `]]) {
+    for (const [changes, text] of [
+      [{ 'X-Pusher-Key': 'other' }],
+      [{ 'x-pusher-signature': sign(`${body} `) }],
+      [{}, `${body} `],
+    ]) {
       assert.equal((await post(changes, text)).status, 401);
     }
     assert.equal((await ask(program.address, { body })).status, 401);
@@ -138,12 +201,14 @@ describe('webhook', suite, () => {
     assert.equal(program.events().length, events.length);
   };
 
-  it('outlives a peer that goes away or sends nothing to its end', { timeout }, () => withListener('webhook', [], async ({ address }) => {
-    const gone = connect({ host: '127.0.0.1', port: Number(new URL(address).port) });
-    await new Promise((resolve) => gone.write('POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n', resolve));
-    gone.resetAndDestroy();
-    assert.equal((await ask(address, { method: 'GET' })).status, 405);
-  }));
+  it('outlives a peer that goes away or sends nothing to its end', { timeout }, () =>
+    withListener('webhook', [], async ({ address }) => {
+      const gone = connect({ host: '127.0.0.1', port: Number(new URL(address).port) });
+      await new Promise((resolve) => gone.write('POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n', resolve));
+      gone.resetAndDestroy();
+      assert.equal((await ask(address, { method: 'GET' })).status, 405);
+    }),
+  );
 });
 
 /** Runs `body` with an API that does `serve(request, response, body)`, and returns the requests' targets and bodies. */
@@ -151,7 +216,9 @@ async function withApi(serve, body) {
   const requests = [];
   const api = createServer((asked, response) => {
     let text = '';
-    asked.setEncoding('utf8').on('data', (part) => { text += part; });
+    asked.setEncoding('utf8').on('data', (part) => {
+      text += part;
+    });
     asked.on('error', () => {});
     asked.on('end', () => {
       requests.push({ target: asked.url, headers: asked.headers, text, socket: asked.socket });
@@ -203,30 +270,71 @@ const accept = (response) => response.end('{}');
 // What both examples have to tell, by what the server does. `serve` gets node's response, `peer` the bare socket.
 const outcomes = {
   'an answer is delivered': { serve: accept, is: 'delivered' },
-  'an answer that is empty, and says so, is delivered': { serve: (response) => response.writeHead(200).end(), is: 'delivered' },
-  'a refusal is rejected': { serve: (response) => response.writeHead(403).end('no'), is: 'rejected', status: 'FORBIDDEN' },
+  'an answer that is empty, and says so, is delivered': {
+    serve: (response) => response.writeHead(200).end(),
+    is: 'delivered',
+  },
+  'a refusal is rejected': {
+    serve: (response) => response.writeHead(403).end('no'),
+    is: 'rejected',
+    status: 'FORBIDDEN',
+  },
   '429 is rejected, with Retry-After': {
-    serve: (response) => response.writeHead(429, { 'retry-after': '7' }).end(), is: 'rejected', status: 'RATE_LIMITED', retry_after_ms: 7000,
+    serve: (response) => response.writeHead(429, { 'retry-after': '7' }).end(),
+    is: 'rejected',
+    status: 'RATE_LIMITED',
+    retry_after_ms: 7000,
   },
   'a redirect is not followed': {
-    serve: (response, _, asked) => response.writeHead(307, { location: asked.url }).end(), is: 'rejected', status: 'REDIRECTED',
+    serve: (response, _, asked) => response.writeHead(307, { location: asked.url }).end(),
+    is: 'rejected',
+    status: 'REDIRECTED',
   },
-  'an error of the server is unknown': { serve: (response) => response.writeHead(500).end(), is: 'unknown', status: 'SERVER_ERROR' },
-  'a connection that ends without an answer is unknown': { serve: (response) => response.destroy(), is: 'unknown', status: 'DELIVERY_UNKNOWN' },
+  'an error of the server is unknown': {
+    serve: (response) => response.writeHead(500).end(),
+    is: 'unknown',
+    status: 'SERVER_ERROR',
+  },
+  'a connection that ends without an answer is unknown': {
+    serve: (response) => response.destroy(),
+    is: 'unknown',
+    status: 'DELIVERY_UNKNOWN',
+  },
   'an answer that is cut is unknown': {
-    serve: (response) => { response.writeHead(200, { 'content-length': 9 }).write('{}'); setImmediate(() => response.destroy()); },
-    is: 'unknown', status: 'BAD_RESPONSE',
+    serve: (response) => {
+      response.writeHead(200, { 'content-length': 9 }).write('{}');
+      setImmediate(() => response.destroy());
+    },
+    is: 'unknown',
+    status: 'BAD_RESPONSE',
   },
-  'an answer that is no JSON is unknown': { serve: (response) => response.end('<html>'), is: 'unknown', status: 'BAD_RESPONSE' },
+  'an answer that is no JSON is unknown': {
+    serve: (response) => response.end('<html>'),
+    is: 'unknown',
+    status: 'BAD_RESPONSE',
+  },
   'an answer without body and length is unknown': {
-    peer: answering('HTTP/1.1 200 OK\r\n\r\n'), is: 'unknown', status: 'BAD_RESPONSE',
+    peer: answering('HTTP/1.1 200 OK\r\n\r\n'),
+    is: 'unknown',
+    status: 'BAD_RESPONSE',
   },
   'no HTTP at all is unknown': {
-    peer: answering('220 ready\r\n\r\n'), is: 'unknown', status: 'DELIVERY_UNKNOWN',
+    peer: answering('220 ready\r\n\r\n'),
+    is: 'unknown',
+    status: 'DELIVERY_UNKNOWN',
   },
-  'silence is unknown, at the deadline': { peer: () => {}, is: 'unknown', status: 'DELIVERY_UNKNOWN', cause: 'timeout' },
+  'silence is unknown, at the deadline': {
+    peer: () => {},
+    is: 'unknown',
+    status: 'DELIVERY_UNKNOWN',
+    cause: 'timeout',
+  },
   'a peer that does not speak TLS is not sent anything': {
-    peer: (socket) => socket.once('data', () => socket.end('no TLS')), scheme: 'https', is: 'not_sent', status: 'NOT_SENT', cause: 'tls',
+    peer: (socket) => socket.once('data', () => socket.end('no TLS')),
+    scheme: 'https',
+    is: 'not_sent',
+    status: 'NOT_SENT',
+    cause: 'tls',
   },
   'nobody who listens is not sent': { peer: null, is: 'not_sent', status: 'NOT_SENT', cause: 'connect' },
 };
@@ -235,8 +343,10 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
   describe(program, suite, () => {
     const single = program === 'libcurl_transport';
     const args = single ? ['my-channel', 'my-event', '{"n":0}'] : ['my-channel', 'my-event', '1'];
-    const summary = (is, count = 1) => ['delivered', 'not_sent', 'rejected', 'unknown']
-      .map((one) => `${is === one ? count : 0} ${one.replace('_', ' ')}`).join(', ');
+    const summary = (is, count = 1) =>
+      ['delivered', 'not_sent', 'rejected', 'unknown']
+        .map((one) => `${is === one ? count : 0} ${one.replace('_', ' ')}`)
+        .join(', ');
 
     for (const [title, { serve, peer, scheme = 'http', is, ...expected }] of Object.entries(outcomes)) {
       it(title, { timeout }, async () => {
@@ -246,22 +356,30 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
           if (!single) assert.equal(stdout, `${summary(is)}\n`);
           if (is === 'delivered') return;
           const { error } = JSON.parse(single ? stdout : stderr);
-          for (const [key, value] of Object.entries({ delivery: is, ...expected })) assert.equal(error[key], value, JSON.stringify(error));
+          for (const [key, value] of Object.entries({ delivery: is, ...expected }))
+            assert.equal(error[key], value, JSON.stringify(error));
           assert.doesNotMatch(stdout + stderr, /some-secret|auth_signature/);
         };
         if (serve) {
           const requests = await withApi(serve, check);
           assert.equal(requests.length, 1);
-          assert.deepEqual(JSON.parse(requests[0].text), { name: 'my-event', channels: ['my-channel'], data: '{"n":0}' });
+          assert.deepEqual(JSON.parse(requests[0].text), {
+            name: 'my-event',
+            channels: ['my-channel'],
+            data: '{"n":0}',
+          });
           assert.equal(requests[0].headers['content-type'], 'application/json');
           assert.equal(requests[0].headers.expect, undefined);
         } else if (peer) {
           await withPeer(peer, check);
         } else {
-          await withPeer(() => {}, async (address, stop) => {
-            await stop();
-            await check(address);
-          });
+          await withPeer(
+            () => {},
+            async (address, stop) => {
+              await stop();
+              await check(address);
+            },
+          );
         }
       });
     }
@@ -285,8 +403,14 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
         const { code, stdout, stderr } = await run(program, address, several);
         assert.equal(code, 1);
         if (single) {
-          const answers = stdout.trim().split('\n').map((line) => JSON.parse(line));
-          assert.deepEqual(answers.map((answer) => answer.error?.delivery), [undefined, undefined, 'unknown', undefined]);
+          const answers = stdout
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line));
+          assert.deepEqual(
+            answers.map((answer) => answer.error?.delivery),
+            [undefined, undefined, 'unknown', undefined],
+          );
         } else {
           assert.equal(stdout, `${count - 1} delivered, 0 not sent, 0 rejected, 1 unknown\n`, stderr);
         }
@@ -295,7 +419,11 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
       assert.ok(died);
       // Without the query: it holds the time, and a second may pass between two requests.
       assert.equal(new Set(requests.map(({ target, text }) => target.split('?')[0] + text)).size, single ? 1 : count);
-      if (single) assert.deepEqual([0, 1, 2, 3].map((i) => requests[0].socket === requests[i].socket), [true, true, true, false]);
+      if (single)
+        assert.deepEqual(
+          [0, 1, 2, 3].map((i) => requests[0].socket === requests[i].socket),
+          [true, true, true, false],
+        );
     });
 
     if (!single) {
@@ -313,7 +441,10 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
         });
         assert.equal(most, 32);
         const numbers = requests.map(({ text }) => JSON.parse(JSON.parse(text).data).n).sort((a, b) => a - b);
-        assert.deepEqual(numbers, Array.from({ length: 320 }, (_, i) => i));
+        assert.deepEqual(
+          numbers,
+          Array.from({ length: 320 }, (_, i) => i),
+        );
       });
     }
   });

@@ -53,16 +53,25 @@ for (const name of names) {
     let alice;
     let bob;
 
-    before(async () => {
-      const config = { encryption_master_key_base64: randomBytes(32).toString('base64') };
-      const programs = JSON.stringify({ ...config, url: 'http://test-key:test-secret@127.0.0.1/apps/100001' });
-      webhook = await Listener.start('webhook', null, ['--config', programs]);
-      authorize = await Listener.start('authorize', null, ['--config', programs, 'token-a=alice', 'token-b=bob', 'token-c=carol']);
-      server = await start(name, { webhook: `${webhook.address}/webhook` });
-      client = new Client({ ...config, url: server.url });
-      alice = await connect('token-a');
-      bob = await connect('token-b');
-    }, { timeout });
+    before(
+      async () => {
+        const config = { encryption_master_key_base64: randomBytes(32).toString('base64') };
+        const programs = JSON.stringify({ ...config, url: 'http://test-key:test-secret@127.0.0.1/apps/100001' });
+        webhook = await Listener.start('webhook', null, ['--config', programs]);
+        authorize = await Listener.start('authorize', null, [
+          '--config',
+          programs,
+          'token-a=alice',
+          'token-b=bob',
+          'token-c=carol',
+        ]);
+        server = await start(name, { webhook: `${webhook.address}/webhook` });
+        client = new Client({ ...config, url: server.url });
+        alice = await connect('token-a');
+        bob = await connect('token-b');
+      },
+      { timeout },
+    );
 
     after(async () => {
       await alice?.close();
@@ -75,7 +84,8 @@ for (const name of names) {
       assert.equal(webhook.stderr, '');
     });
 
-    const connect = (token, channels = []) => Subscriber.connect(server, channels, { authorizer: authorize.address, token });
+    const connect = (token, channels = []) =>
+      Subscriber.connect(server, channels, { authorizer: authorize.address, token });
 
     const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
@@ -111,7 +121,8 @@ for (const name of names) {
       const channel = await client.ok('channel_info', 'presence-a', 'user_count,subscription_count');
       assert.deepEqual(channel, { occupied: true, user_count: 2, subscription_count: 2 });
       await arrives(bob, 'presence-a', 'presence', 'text');
-      for (const user_id of ['alice', 'bob']) await webhook.event({ name: 'member_added', channel: 'presence-a', user_id });
+      for (const user_id of ['alice', 'bob'])
+        await webhook.event({ name: 'member_added', channel: 'presence-a', user_id });
 
       bob.pusher.unsubscribe('presence-a');
       await alice.wait('pusher_internal:member_removed');
@@ -139,8 +150,12 @@ for (const name of names) {
     });
 
     test('cache channels: the last event for who comes later, and cache_miss', async () => {
-      for (const [channel, missed] of [['cache-a', 'cache-b'], ['private-cache-a', 'private-cache-b'],
-        ['private-encrypted-cache-a', 'private-encrypted-cache-b'], ...(its.presenceCache ? [['presence-cache-a', 'presence-cache-b']] : [])]) {
+      for (const [channel, missed] of [
+        ['cache-a', 'cache-b'],
+        ['private-cache-a', 'private-cache-b'],
+        ['private-encrypted-cache-a', 'private-encrypted-cache-b'],
+        ...(its.presenceCache ? [['presence-cache-a', 'presence-cache-b']] : []),
+      ]) {
         await alice.subscribe([channel]);
         await arrives(alice, channel, `first on ${channel}`, { cached: channel });
         await bob.subscribe([channel]);
@@ -186,7 +201,9 @@ for (const name of names) {
         await bob.wait('for bob');
         assert.equal(bob.of('for carol').length, 0);
 
-        const over = [first, second].map((one) => new Promise((resolve) => one.pusher.connection.bind('disconnected', resolve)));
+        const over = [first, second].map(
+          (one) => new Promise((resolve) => one.pusher.connection.bind('disconnected', resolve)),
+        );
         await client.ok('terminate_user_connections', 'carol');
         await Promise.all(over);
         await client.ok('send_to_user', 'bob', 'still there', {});
@@ -203,13 +220,19 @@ for (const name of names) {
       const events = Array.from({ length: 10 }, (_, i) => ({ channel: channels[i % 3], name: 'batch', data: { i } }));
       assert.deepEqual(await client.ok('trigger_batch', events), its.batchAnswer);
       const got = await alice.wait('batch', 10);
-      assert.deepEqual(got.map(({ channel, value }) => [channel, value.i]), events.map(({ channel, data }) => [channel, data.i]));
+      assert.deepEqual(
+        got.map(({ channel, value }) => [channel, value.i]),
+        events.map(({ channel, data }) => [channel, data.i]),
+      );
     });
 
     test('the connection that an event of a batch or to a user leaves out', async () => {
       await alice.subscribe(['out']);
       await bob.subscribe(['out']);
-      const events = [{ channel: 'out', name: 'left out', data: 1, socket_id: alice.socketId }, { channel: 'out', name: 'mark', data: 2 }];
+      const events = [
+        { channel: 'out', name: 'left out', data: 1, socket_id: alice.socketId },
+        { channel: 'out', name: 'mark', data: 2 },
+      ];
       await client.ok('trigger_batch', events);
       await bob.wait('left out');
       await alice.wait('mark');
@@ -219,9 +242,13 @@ for (const name of names) {
     test('info: the attributes of the channels that an event went to', async () => {
       await alice.subscribe(['public-info', 'presence-info']);
       await bob.subscribe(['presence-info']);
-      const one = await client.ok('trigger', '["public-info","presence-info"]', 'e', '1', { info: 'subscription_count,user_count' });
-      const batch = await client.ok('trigger_batch', [{ channel: 'presence-info', name: 'e', data: 1, info: 'user_count' },
-        { channel: 'public-info', name: 'e', data: 1 }]);
+      const one = await client.ok('trigger', '["public-info","presence-info"]', 'e', '1', {
+        info: 'subscription_count,user_count',
+      });
+      const batch = await client.ok('trigger_batch', [
+        { channel: 'presence-info', name: 'e', data: 1, info: 'user_count' },
+        { channel: 'public-info', name: 'e', data: 1 },
+      ]);
       if (its.infoOnTrigger) {
         const { 'public-info': open, 'presence-info': presence } = one.channels;
         assert.deepEqual([open.subscription_count, presence.subscription_count, presence.user_count], [1, 2, 2]);
@@ -234,8 +261,14 @@ for (const name of names) {
     test('queries', async () => {
       await alice.subscribe(['query-a', 'query-b', 'presence-query']);
       const all = await client.ok('channels_info');
-      assert.ok(['query-a', 'query-b', 'presence-query'].every((channel) => channel in all.channels), JSON.stringify(all));
-      assert.deepEqual(Object.keys((await client.ok('channels_info', 'query-')).channels).sort(), ['query-a', 'query-b']);
+      assert.ok(
+        ['query-a', 'query-b', 'presence-query'].every((channel) => channel in all.channels),
+        JSON.stringify(all),
+      );
+      assert.deepEqual(Object.keys((await client.ok('channels_info', 'query-')).channels).sort(), [
+        'query-a',
+        'query-b',
+      ]);
       const { channels } = await client.ok('channels_info', 'presence-query', 'user_count');
       assert.equal(channels['presence-query'].user_count, its.userCountOfChannels ? 1 : undefined);
       const one = await client.ok('channel_info', 'query-a', 'subscription_count');
@@ -246,7 +279,10 @@ for (const name of names) {
 
     test('any path, by get and post', async () => {
       await alice.subscribe(['generic']);
-      const { channels } = await client.ok('get', '/channels', { filter_by_prefix: 'generic', info: 'subscription_count' });
+      const { channels } = await client.ok('get', '/channels', {
+        filter_by_prefix: 'generic',
+        info: 'subscription_count',
+      });
       assert.equal(channels.generic.subscription_count, 1);
       await client.ok('post', '/events', null, { name: 'posted', channels: ['generic'], data: '{"by":"post"}' });
       assert.deepEqual((await alice.wait('posted'))[0].value, { by: 'post' });

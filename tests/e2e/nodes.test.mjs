@@ -20,17 +20,25 @@ for (const name of names) {
     let alice; // on the first
     let bob; // on the second
 
-    before(async () => {
-      const config = { encryption_master_key_base64: randomBytes(32).toString('base64') };
-      redis = await startRedis();
-      nodes = [await start(name, { redis: redis.port }), await start(name, { redis: redis.port })];
-      clients = nodes.map(({ url }) => new Client({ ...config, url }));
-      authorize = await Listener.start('authorize', null,
-        ['--config', JSON.stringify({ ...config, url: nodes[0].url }), 'token-a=alice', 'token-b=bob']);
-      const connect = (node, token, channels) => Subscriber.connect(node, channels, { authorizer: authorize.address, token });
-      alice = await connect(nodes[0], 'token-a', ['shared', 'presence-shared', 'private-encrypted-shared']);
-      bob = await connect(nodes[1], 'token-b', ['shared', 'presence-shared', 'private-encrypted-shared']);
-    }, { timeout });
+    before(
+      async () => {
+        const config = { encryption_master_key_base64: randomBytes(32).toString('base64') };
+        redis = await startRedis();
+        nodes = [await start(name, { redis: redis.port }), await start(name, { redis: redis.port })];
+        clients = nodes.map(({ url }) => new Client({ ...config, url }));
+        authorize = await Listener.start('authorize', null, [
+          '--config',
+          JSON.stringify({ ...config, url: nodes[0].url }),
+          'token-a=alice',
+          'token-b=bob',
+        ]);
+        const connect = (node, token, channels) =>
+          Subscriber.connect(node, channels, { authorizer: authorize.address, token });
+        alice = await connect(nodes[0], 'token-a', ['shared', 'presence-shared', 'private-encrypted-shared']);
+        bob = await connect(nodes[1], 'token-b', ['shared', 'presence-shared', 'private-encrypted-shared']);
+      },
+      { timeout },
+    );
 
     after(async () => {
       await alice?.close();
@@ -38,20 +46,23 @@ for (const name of names) {
       for (const one of [...(clients ?? []), authorize, ...(nodes ?? []), redis]) await one?.stop();
     });
 
-    const test = (title, body) => it(title, { timeout }, async () => {
-      try {
-        await body();
-      } catch (error) {
-        nodes.forEach((node) => console.error(node.log()));
-        throw error;
-      }
-    });
+    const test = (title, body) =>
+      it(title, { timeout }, async () => {
+        try {
+          await body();
+        } catch (error) {
+          nodes.forEach((node) => console.error(node.log()));
+          throw error;
+        }
+      });
 
     test('what is triggered on either reaches the subscribers of both', async () => {
       for (const [i, client] of clients.entries()) {
         await client.ok('trigger', 'shared', `from ${i}`, { i });
-        await client.ok('trigger_batch', [{ channel: 'shared', name: `batch from ${i}`, data: { i } },
-          { channel: 'private-encrypted-shared', name: `secret from ${i}`, data: { i } }]);
+        await client.ok('trigger_batch', [
+          { channel: 'shared', name: `batch from ${i}`, data: { i } },
+          { channel: 'private-encrypted-shared', name: `secret from ${i}`, data: { i } },
+        ]);
         for (const one of [alice, bob]) {
           for (const event of [`from ${i}`, `batch from ${i}`, `secret from ${i}`]) {
             assert.deepEqual((await one.wait(event))[0].value, { i });
@@ -71,7 +82,11 @@ for (const name of names) {
       for (const client of clients) {
         const { users } = await client.ok('users_info', 'presence-shared');
         assert.deepEqual(users.map(({ id }) => id).sort(), ['alice', 'bob']);
-        const { user_count, subscription_count } = await client.ok('channel_info', 'presence-shared', 'user_count,subscription_count');
+        const { user_count, subscription_count } = await client.ok(
+          'channel_info',
+          'presence-shared',
+          'user_count,subscription_count',
+        );
         assert.deepEqual([user_count, subscription_count], [2, 2]);
         assert.equal((await client.ok('channel_info', 'shared', 'subscription_count')).subscription_count, 2);
         assert.ok('shared' in (await client.ok('channels_info', 'shared')).channels);

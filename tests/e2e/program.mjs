@@ -53,7 +53,9 @@ class Program {
     this.#name = name;
     this.#child = spawn(...commandLine(name, args), { env: environment(url), stdio: 'pipe' });
     running.add(this.#child);
-    this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => {
+      this.stderr += text;
+    });
     this.#child.stdin.on('error', () => {});
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(error.message));
@@ -68,7 +70,9 @@ class Program {
 
   /** Rejects if it ends, or doesn't do `what` in time. */
   async until(what, promise) {
-    const ended = this.#ended.then((how) => { throw new Error(`${this.#name} ended: ${how} ${this.stderr}`); });
+    const ended = this.#ended.then((how) => {
+      throw new Error(`${this.#name} ended: ${how} ${this.stderr}`);
+    });
     return within(20_000, () => `${this.#name}: no ${what()} ${this.stderr}`, Promise.race([promise, ended]));
   }
 
@@ -90,7 +94,12 @@ export class Listener extends Program {
 
   static async start(name, url, args) {
     const program = new Listener(name, url, ['--port', '0', ...args]);
-    program.address = await program.until(() => 'address', new Promise((resolve) => { program.#arrived = resolve; }));
+    program.address = await program.until(
+      () => 'address',
+      new Promise((resolve) => {
+        program.#arrived = resolve;
+      }),
+    );
     return program;
   }
 
@@ -148,7 +157,9 @@ export class Client extends Program {
   /** Calls a function, and returns { status, delivery, document }; arguments that are no texts are made JSON of. */
   async call(name, ...args) {
     const texts = args.map((value) => (value === null || typeof value === 'string' ? value : JSON.stringify(value)));
-    const answer = new Promise((resolve) => { this.#answers.push(resolve); });
+    const answer = new Promise((resolve) => {
+      this.#answers.push(resolve);
+    });
     this.write(`${JSON.stringify([name, ...texts])}\n`);
     const { status, delivery, document } = JSON.parse(await this.until(() => `answer to ${name}`, answer));
     return { status, delivery: deliveries[delivery], document };

@@ -97,14 +97,23 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
 
   it('takes --config instead of the environment', { timeout }, async () => {
     await withPeer(answering(reply(200, '{}')), async (url) => {
-      const { code, stdout } = await trigger('http://k:s@127.0.0.1:1/apps/1', ['--config', url, '--', '-c', '-e', '-1']);
+      const { code, stdout } = await trigger('http://k:s@127.0.0.1:1/apps/1', [
+        '--config',
+        url,
+        '--',
+        '-c',
+        '-e',
+        '-1',
+      ]);
       assert.deepEqual({ code, stdout }, { code: 0, stdout: '{}\n' });
     });
   });
 
   it('ends with 2 and "not sent" where nobody listens', { timeout }, async () => {
     let closed;
-    await withPeer(silent, (url) => { closed = url; });
+    await withPeer(silent, (url) => {
+      closed = url;
+    });
     await ends(closed, ['c', 'e', '{}'], 2, /^trigger: NOT_SENT \(not sent\): /);
   });
 

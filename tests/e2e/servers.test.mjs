@@ -18,7 +18,7 @@ function document(size, character) {
 
 // What is triggered, and the data that has to arrive, byte for byte; where it isn't said, that is the same text.
 const payloads = {
-  'ASCII': { data: '{"hello":"world"}' },
+  ASCII: { data: '{"hello":"world"}' },
   'UTF-8, with characters beyond the basic plane': { data: '{"text":"Grüße, 世界, 🎈 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \u{10FFFD}"}' },
   'white space and the order of keys': { data: '{ "b" : 1.0,\n\t"a":[ 2e3 , -0 ],"c" :\r\n{} }' },
   'a number of 30 digits': { data: '123456789012345678901234567890' },
@@ -31,7 +31,7 @@ const payloads = {
     arrives: 'one\n"two" é 🎈 é 🎈 \\ /',
   },
   'JSON within a string': { data: String.raw`"{\"a\": 1.0}"`, arrives: '{"a": 1.0}' },
-  'null': { data: 'null' },
+  null: { data: 'null' },
   'exactly 10,240 bytes': { data: document(10_240, 'x') },
   'exactly 10,240 bytes of UTF-8': { data: document(10_240, '🎈') },
   '10,240 bytes, each one escaped': { data: `"${'\\n'.repeat(10_240)}"`, arrives: '\n'.repeat(10_240) },
@@ -49,10 +49,13 @@ for (const name of names) {
     let subscriber;
     const channels = Array.from({ length: 100 }, (_, i) => `channel-${i}`);
 
-    before(async () => {
-      server = await start(name);
-      subscriber = await Subscriber.connect(server, channels);
-    }, { timeout });
+    before(
+      async () => {
+        server = await start(name);
+        subscriber = await Subscriber.connect(server, channels);
+      },
+      { timeout },
+    );
 
     after(async () => {
       await subscriber?.close();

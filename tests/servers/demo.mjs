@@ -29,7 +29,9 @@ try {
   await step('trigger the event with the C program', () => {
     console.log(`   $ trigger ${channel} ${event} '${data}'`);
     const { status, stdout, stderr, error } = spawnSync(process.env.TRIGGER, [channel, event, data], {
-      env: { ...process.env, PUSHER_URL: server.url }, encoding: 'utf8', timeout: 60_000,
+      env: { ...process.env, PUSHER_URL: server.url },
+      encoding: 'utf8',
+      timeout: 60_000,
     });
     if (error || status !== 0) throw new Error(stderr || error);
     console.log(`   the answer: ${stdout.trim()}`);

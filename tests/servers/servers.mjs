@@ -22,8 +22,15 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const app = { id: '100001', key: 'test-key', secret: 'test-secret' };
 
 /** The kinds of webhooks that there are. */
-export const webhookKinds = ['channel_occupied', 'channel_vacated', 'member_added', 'member_removed', 'client_event',
-  'cache_miss', 'subscription_count'];
+export const webhookKinds = [
+  'channel_occupied',
+  'channel_vacated',
+  'member_added',
+  'member_removed',
+  'client_event',
+  'cache_miss',
+  'subscription_count',
+];
 
 // How each is configured with free ports, and with what start() is asked for:
 //   webhook     where it posts all kinds of webhooks
@@ -58,7 +65,9 @@ const kinds = {
       config['appManager.array.apps'][0].webhooks = webhooks;
       if (redis) {
         Object.assign(config, {
-          'adapter.driver': 'redis', 'database.redis.host': '127.0.0.1', 'database.redis.port': redis,
+          'adapter.driver': 'redis',
+          'database.redis.host': '127.0.0.1',
+          'database.redis.port': redis,
         });
       }
       // It listens on its metrics port even when metrics are off.
@@ -73,7 +82,9 @@ export const names = Object.keys(kinds);
 /** The paths that tests/servers/get-WHAT.sh prints, once they are there. */
 export function fetched(what) {
   const options = { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' };
-  return execFileSync(join(here, `get-${what}.sh`), options).trim().split('\n');
+  return execFileSync(join(here, `get-${what}.sh`), options)
+    .trim()
+    .split('\n');
 }
 
 /** Starts a server, waits until it is healthy, and returns { name, url, host, port, pid, log(), drain(), stop() }. */
@@ -81,16 +92,30 @@ export async function start(name, wishes = {}) {
   const { health, command, configure } = kinds[name];
   const paths = fetched(name);
   const template = readFileSync(join(here, `${name}.json`), 'utf8');
-  return persist(name, async (folder, ports) => {
-    const config = join(folder, `${name}.json`);
-    writeFileSync(config, JSON.stringify(configure(JSON.parse(template), ports, wishes)));
-    return command(paths, config);
-  }, (port) => answers(port, health));
+  return persist(
+    name,
+    async (folder, ports) => {
+      const config = join(folder, `${name}.json`);
+      writeFileSync(config, JSON.stringify(configure(JSON.parse(template), ports, wishes)));
+      return command(paths, config);
+    },
+    (port) => answers(port, health),
+  );
 }
 
 /** Starts a Redis server that keeps nothing: through it nodes of a server share their state. */
 export function startRedis() {
-  const command = ([port]) => ['redis-server', '--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const command = ([port]) => [
+    'redis-server',
+    '--port',
+    `${port}`,
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ];
   return persist('redis', async (folder, ports) => command(ports), accepts);
 }
 
@@ -115,7 +140,11 @@ async function persist(name, prepare, healthy) {
 
 const running = new Set();
 process.on('exit', () => running.forEach((server) => server.abandon()));
-for (const [signal, number] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]]) {
+for (const [signal, number] of [
+  ['SIGHUP', 1],
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+]) {
   process.once(signal, () => process.exit(128 + number));
 }
 
@@ -129,7 +158,9 @@ function launch(name, folder, port, commandLine) {
 
   let log = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => { log = (log + text).slice(-64 * 1024); });
+    stream.setEncoding('utf8').on('data', (text) => {
+      log = (log + text).slice(-64 * 1024);
+    });
   }
   const ended = new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
@@ -147,7 +178,12 @@ function launch(name, folder, port, commandLine) {
     pid: child.pid,
     ended,
     /** The end of what it has logged, without colours. */
-    log: () => `--- the log of ${name}:\n${log.replace(/\x1b\[[0-9;]*m/g, '').split('\n').slice(-30).join('\n')}---`,
+    log: () =>
+      `--- the log of ${name}:\n${log
+        .replace(/\x1b\[[0-9;]*m/g, '')
+        .split('\n')
+        .slice(-30)
+        .join('\n')}---`,
     /** Asks it to end when it is done. */
     drain() {
       child.kill('SIGTERM');
@@ -172,7 +208,9 @@ function launch(name, folder, port, commandLine) {
 async function ready(server, isHealthy) {
   const deadline = Date.now() + 30_000;
   let end;
-  server.ended.then((how) => { end = how; });
+  server.ended.then((how) => {
+    end = how;
+  });
   for (;;) {
     const healthy = await isHealthy(server.port);
     // sockudo only logs that it can't read its configuration, and then listens on all addresses.
@@ -238,10 +276,16 @@ function linkOf(path) {
 }
 
 async function freePorts(count) {
-  const held = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const listener = createServer().once('error', reject);
-    listener.listen(0, '127.0.0.1', () => resolve(listener));
-  })));
+  const held = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise((resolve, reject) => {
+          const listener = createServer().once('error', reject);
+          listener.listen(0, '127.0.0.1', () => resolve(listener));
+        }),
+    ),
+  );
   const ports = held.map((listener) => listener.address().port);
   await Promise.all(held.map((listener) => new Promise((resolve) => listener.close(resolve))));
   return ports;

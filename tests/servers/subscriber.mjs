@@ -51,7 +51,12 @@ export class Subscriber {
     const Pusher = pusherJs();
     const headers = { Authorization: `Bearer ${token}` };
     this.#pusher = new Pusher(app.key, {
-      cluster: '', wsHost: host, wsPort: port, forceTLS: false, enabledTransports: ['ws'], disableStats: true,
+      cluster: '',
+      wsHost: host,
+      wsPort: port,
+      forceTLS: false,
+      enabledTransports: ['ws'],
+      disableStats: true,
       ...(authorizer && {
         channelAuthorization: { endpoint: `${authorizer}/pusher/auth`, headers },
         userAuthentication: { endpoint: `${authorizer}/pusher/user-auth`, headers },
@@ -62,18 +67,25 @@ export class Subscriber {
     // pusher-js gives its handlers parsed data only, in which a long number has lost digits; its transport has the
     // text. pusher-js itself bound it first, so its handlers have run when ours does.
     this.#pusher.connection.connection.transport.bind('message', ({ data }) => this.#take(JSON.parse(data)));
-    this.#pusher.user.bind_global((event, value) => { this.#value = value; });
+    this.#pusher.user.bind_global((event, value) => {
+      this.#value = value;
+    });
   }
 
   /** Returns once all of them are subscribed, if they weren't already; rejects with pusher-js's error if one can't be. */
   async subscribe(channels) {
     const missing = channels.filter((name) => !this.#pusher.channel(name)?.subscribed);
-    const done = missing.map((name) => new Promise((resolve, reject) => {
-      const channel = this.#pusher.subscribe(name);
-      channel.bind('pusher:subscription_succeeded', resolve);
-      channel.bind('pusher:subscription_error', (error) => reject(new Error(`${name}: ${JSON.stringify(error)}`)));
-      channel.bind_global((event, value) => { this.#value = value; });
-    }));
+    const done = missing.map(
+      (name) =>
+        new Promise((resolve, reject) => {
+          const channel = this.#pusher.subscribe(name);
+          channel.bind('pusher:subscription_succeeded', resolve);
+          channel.bind('pusher:subscription_error', (error) => reject(new Error(`${name}: ${JSON.stringify(error)}`)));
+          channel.bind_global((event, value) => {
+            this.#value = value;
+          });
+        }),
+    );
     await within(10_000, () => `no subscription to ${missing}`, Promise.all(done));
   }
 
@@ -109,12 +121,15 @@ export class Subscriber {
   async wait(event, count = 1) {
     let check;
     const enough = new Promise((resolve) => {
-      check = () => { if (this.of(event).length >= count) resolve(); };
+      check = () => {
+        if (this.of(event).length >= count) resolve();
+      };
       this.#waiting.add(check);
       check();
     });
-    const missing = () => `${this.of(event).length} of ${count} events "${event}" came, and the connection is `
-      + `${this.#pusher.connection.state}; all that came: ${this.received.map((one) => one.event).join(', ')}`;
+    const missing = () =>
+      `${this.of(event).length} of ${count} events "${event}" came, and the connection is ` +
+      `${this.#pusher.connection.state}; all that came: ${this.received.map((one) => one.event).join(', ')}`;
     try {
       await within(10_000, missing, enough);
     } finally {

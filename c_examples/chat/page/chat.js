@@ -13,7 +13,8 @@ async function post(path, fields = {}) {
 
 /** Runs `work` when `form` is sent, once at a time, and shows what goes wrong below it. */
 function onSubmit(form, work, explain = (error) => error.message) {
-  const button = form.querySelector('button'), error = form.querySelector('.error');
+  const button = form.querySelector('button'),
+    error = form.querySelector('.error');
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -46,7 +47,9 @@ function notice(text) {
   clearTimeout(noticeTimer);
   $('notice').textContent = text;
   $('notice').hidden = false;
-  noticeTimer = setTimeout(() => { $('notice').hidden = true; }, 6000);
+  noticeTimer = setTimeout(() => {
+    $('notice').hidden = true;
+  }, 6000);
 }
 
 /** Keeps the last 200 of a list, with the newest one in sight. */
@@ -122,15 +125,19 @@ function enter({ user, presence, talk, pusher: { key, cluster, host, port, tls }
     append($('webhooks'), item, true);
   });
 
-  onSubmit(say, async () => {
-    await post('/say', { text: $('text').value });
-    say.reset();
-    $('text').focus();
-  }, ({ message, status, delivery }) => {
-    // libpusher knows what became of it; where the server could not even say that, only a refusal of its own is sure.
-    const sure = delivery ? delivery !== 'unknown' : status < 500;
-    return `${sure ? 'Not sent' : 'It may have been sent'}: ${message}`;
-  });
+  onSubmit(
+    say,
+    async () => {
+      await post('/say', { text: $('text').value });
+      say.reset();
+      $('text').focus();
+    },
+    ({ message, status, delivery }) => {
+      // libpusher knows what became of it; where the server could not even say that, only a refusal of its own is sure.
+      const sure = delivery ? delivery !== 'unknown' : status < 500;
+      return `${sure ? 'Not sent' : 'It may have been sent'}: ${message}`;
+    },
+  );
 
   $('sign-out').addEventListener('click', async () => {
     await post('/sign-out').catch(() => {});

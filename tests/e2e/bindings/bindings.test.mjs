@@ -30,9 +30,14 @@ class Program {
   #turn = Promise.resolve();
 
   constructor([command, ...args], url) {
-    this.#child = spawn(command, args, { env: { ...process.env, PUSHER_URL: url, MASTER_KEY: masterKey }, stdio: 'pipe' });
+    this.#child = spawn(command, args, {
+      env: { ...process.env, PUSHER_URL: url, MASTER_KEY: masterKey },
+      stdio: 'pipe',
+    });
     running.add(this.#child);
-    this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.#stderr += text; });
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => {
+      this.#stderr += text;
+    });
     this.#child.stdin.on('error', () => {});
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(error.message));
@@ -61,7 +66,9 @@ class Program {
 
   async stop() {
     this.#child.stdin.end();
-    const code = await within(10_000, () => 'the program does not end', this.#ended).finally(() => this.#child.kill('SIGKILL'));
+    const code = await within(10_000, () => 'the program does not end', this.#ended).finally(() =>
+      this.#child.kill('SIGKILL'),
+    );
     running.delete(this.#child);
     assert.deepEqual({ code, stderr: this.#stderr }, { code: 0, stderr: '' });
   }
@@ -78,14 +85,19 @@ class Application {
     const application = new Application();
     application.#server = createServer((request, response) => {
       let body = '';
-      request.setEncoding('utf8').on('data', (part) => { body += part; }).on('end', async () => {
-        try {
-          const { status, answer } = await application.#serve(request, body);
-          response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
-        } catch (error) {
-          response.writeHead(500).end(error.message);
-        }
-      });
+      request
+        .setEncoding('utf8')
+        .on('data', (part) => {
+          body += part;
+        })
+        .on('end', async () => {
+          try {
+            const { status, answer } = await application.#serve(request, body);
+            response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
+          } catch (error) {
+            response.writeHead(500).end(error.message);
+          }
+        });
     });
     await once(application.#server.listen(0, '127.0.0.1'), 'listening');
     application.address = `http://127.0.0.1:${application.#server.address().port}`;
@@ -102,9 +114,10 @@ class Application {
     const form = new URLSearchParams(body);
     const [socket_id, channel] = [form.get('socket_id'), form.get('channel_name')];
     const member = { user_id: `${language}-7`, user_info: { name: 'Zoë 🎈' } };
-    const job = url === '/pusher/user-auth'
-      ? ['authenticate_user', { socket_id, data: { id: `${language}-7`, name: 'Zoë 🎈' } }]
-      : ['authenticate', { socket_id, channel, ...(channel.startsWith('presence-') && { data: member }) }];
+    const job =
+      url === '/pusher/user-auth'
+        ? ['authenticate_user', { socket_id, data: { id: `${language}-7`, name: 'Zoë 🎈' } }]
+        : ['authenticate', { socket_id, channel, ...(channel.startsWith('presence-') && { data: member }) }];
     const { ok, error } = await this.programs.get(language).do(...job);
     return ok ? { status: 200, answer: ok } : { status: 403, answer: { error } };
   }
@@ -115,11 +128,17 @@ class Application {
     const find = () => this.webhooks.find(({ body }) => JSON.parse(body).events.some(tells));
     let check;
     try {
-      await within(10_000, () => `no webhook ${name} of ${channel}`, new Promise((resolve) => {
-        check = () => { if (find()) resolve(); };
-        this.#waiting.add(check);
-        check();
-      }));
+      await within(
+        10_000,
+        () => `no webhook ${name} of ${channel}`,
+        new Promise((resolve) => {
+          check = () => {
+            if (find()) resolve();
+          };
+          this.#waiting.add(check);
+          check();
+        }),
+      );
     } finally {
       this.#waiting.delete(check);
     }
@@ -136,10 +155,13 @@ describe('every binding on a real server', () => {
   let application;
   let server;
 
-  before(async () => {
-    application = await Application.start();
-    server = await start('soketi', { webhook: `${application.address}/webhook` });
-  }, { timeout });
+  before(
+    async () => {
+      application = await Application.start();
+      server = await start('soketi', { webhook: `${application.address}/webhook` });
+    },
+    { timeout },
+  );
 
   after(async () => {
     await server?.stop();
@@ -151,11 +173,14 @@ describe('every binding on a real server', () => {
       let program;
       let subscriber;
 
-      before(async () => {
-        program = new Program(command, server.url);
-        application.programs.set(language, program);
-        subscriber = await Subscriber.connect(server, [], { authorizer: application.address, token: language });
-      }, { timeout });
+      before(
+        async () => {
+          program = new Program(command, server.url);
+          application.programs.set(language, program);
+          subscriber = await Subscriber.connect(server, [], { authorizer: application.address, token: language });
+        },
+        { timeout },
+      );
 
       after(async () => {
         await subscriber?.close();
@@ -170,9 +195,12 @@ describe('every binding on a real server', () => {
         await subscriber.subscribe([one, two]);
         await program.ok('trigger', { channels: [one], event: 'ascii', data: 'plain "text" \\ \n' });
         assert.deepEqual(got(await subscriber.wait('ascii')), [[one, 'plain "text" \\ \n']]);
-        const data = { 'Grüße': ['🎈', '👩‍👩‍👧', '日本語', null, 1.5, true, {}] };
+        const data = { Grüße: ['🎈', '👩‍👩‍👧', '日本語', null, 1.5, true, {}] };
         await program.ok('trigger', { channels: [one, two], event: 'ereignis-ü', data });
-        assert.deepEqual(got(await subscriber.wait('ereignis-ü', 2)).sort(), [[one, data], [two, data]]);
+        assert.deepEqual(got(await subscriber.wait('ereignis-ü', 2)).sort(), [
+          [one, data],
+          [two, data],
+        ]);
       });
 
       test('a batch, each event on its own channel', async () => {
@@ -181,15 +209,24 @@ describe('every binding on a real server', () => {
         const event = (_, n) => ({ channel: channels[n % 2], name: 'batch', data: { n, text: 'ü 🎈' } });
         const events = Array.from({ length: 10 }, event);
         await program.ok('trigger_batch', { events });
-        assert.deepEqual(got(await subscriber.wait('batch', 10)), events.map(({ channel, data }) => [channel, data]));
+        assert.deepEqual(
+          got(await subscriber.wait('batch', 10)),
+          events.map(({ channel, data }) => [channel, data]),
+        );
       });
 
       test('10 events in the background, in their order, each reported as delivered', async () => {
         const channel = `${language}-background`;
         await subscriber.subscribe([channel]);
         const { reports } = await program.ok('publish', { channel, event: 'background', count: 10 });
-        assert.deepEqual(reports.map(({ status, delivery }) => [status, delivery]), Array(10).fill(['OK', 'delivered']));
-        assert.deepEqual(got(await subscriber.wait('background', 10)), Array.from({ length: 10 }, (_, n) => [channel, n]));
+        assert.deepEqual(
+          reports.map(({ status, delivery }) => [status, delivery]),
+          Array(10).fill(['OK', 'delivered']),
+        );
+        assert.deepEqual(
+          got(await subscriber.wait('background', 10)),
+          Array.from({ length: 10 }, (_, n) => [channel, n]),
+        );
       });
 
       test('a private channel', async () => {
@@ -227,7 +264,10 @@ describe('every binding on a real server', () => {
         await subscriber.subscribe([channel]);
         const webhook = await application.webhook('channel_occupied', channel);
         const { events } = await program.ok('validate_webhook', webhook);
-        assert.ok(events.some((event) => event.name === 'channel_occupied' && event.channel === channel), JSON.stringify(events));
+        assert.ok(
+          events.some((event) => event.name === 'channel_occupied' && event.channel === channel),
+          JSON.stringify(events),
+        );
         const forged = { ...webhook, body: webhook.body.replace(channel, `${channel}-`) };
         assert.deepEqual(await program.do('validate_webhook', forged), { error: 'WEBHOOK_INVALID' });
       });

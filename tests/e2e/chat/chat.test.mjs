@@ -20,23 +20,38 @@ function ask(address, method, path, options = {}) {
   // Who is refused while still writing may get an error in place of the answer; who asks first gets the answer.
   const asksFirst = headers?.Expect === '100-continue';
   return new Promise((resolve, reject) => {
-    const sent = request(`${address}${path}`, {
-      method,
-      headers: {
-        ...(fields !== undefined && { 'Content-Type': 'application/x-www-form-urlencoded' }),
-        ...(origin && { Origin: origin }), ...(cookie && { Cookie: cookie }), ...headers,
-        ...(asksFirst && { 'Content-Length': Buffer.byteLength(body) }),
+    const sent = request(
+      `${address}${path}`,
+      {
+        method,
+        headers: {
+          ...(fields !== undefined && { 'Content-Type': 'application/x-www-form-urlencoded' }),
+          ...(origin && { Origin: origin }),
+          ...(cookie && { Cookie: cookie }),
+          ...headers,
+          ...(asksFirst && { 'Content-Length': Buffer.byteLength(body) }),
+        },
       },
-    }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('error', reject);
-      answer.on('end', () => {
-        let json;
-        try { json = JSON.parse(text); } catch { /* a file of the page */ }
-        resolve({ status: answer.statusCode, headers: answer.headers, text, json });
-        if (asksFirst) sent.destroy();
-      });
-    });
+      (answer) => {
+        let text = '';
+        answer
+          .setEncoding('utf8')
+          .on('data', (part) => {
+            text += part;
+          })
+          .on('error', reject);
+        answer.on('end', () => {
+          let json;
+          try {
+            json = JSON.parse(text);
+          } catch {
+            /* a file of the page */
+          }
+          resolve({ status: answer.statusCode, headers: answer.headers, text, json });
+          if (asksFirst) sent.destroy();
+        });
+      },
+    );
     sent.on('error', reject);
     if (asksFirst) sent.on('continue', () => sent.end(body)).flushHeaders();
     else sent.end(body);
@@ -69,25 +84,28 @@ describe('chat', { timeout: 600_000 }, () => {
   let arrived = () => {};
 
   // The chat wants to know the server's address, and the server that of the chat: so this stands between.
-  before(async () => {
-    relay = createServer(async (incoming, outgoing) => {
-      const parts = [];
-      for await (const part of incoming) parts.push(part);
-      const body = Buffer.concat(parts);
-      const { 'x-pusher-key': key, 'x-pusher-signature': signature } = incoming.headers;
-      const headers = { 'X-Pusher-Key': key, 'X-Pusher-Signature': signature };
-      const { status } = await ask(chat.address, 'POST', '/webhook', { body, origin: null, headers });
-      outgoing.writeHead(status).end();
-      webhooks.push({ body, headers, status, events: JSON.parse(body).events });
-      arrived();
-    });
-    await once(relay.listen(0, '127.0.0.1'), 'listening');
-    server = await start('soketi', { webhook: `http://127.0.0.1:${relay.address().port}/` });
-    chat = await Listener.start('chat', server.url, ['--pusher-js', pusherJs]);
-    // Its sandbox does not work for root; and it only ever sees our own page.
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args });
-  }, { timeout });
+  before(
+    async () => {
+      relay = createServer(async (incoming, outgoing) => {
+        const parts = [];
+        for await (const part of incoming) parts.push(part);
+        const body = Buffer.concat(parts);
+        const { 'x-pusher-key': key, 'x-pusher-signature': signature } = incoming.headers;
+        const headers = { 'X-Pusher-Key': key, 'X-Pusher-Signature': signature };
+        const { status } = await ask(chat.address, 'POST', '/webhook', { body, origin: null, headers });
+        outgoing.writeHead(status).end();
+        webhooks.push({ body, headers, status, events: JSON.parse(body).events });
+        arrived();
+      });
+      await once(relay.listen(0, '127.0.0.1'), 'listening');
+      server = await start('soketi', { webhook: `http://127.0.0.1:${relay.address().port}/` });
+      chat = await Listener.start('chat', server.url, ['--pusher-js', pusherJs]);
+      // Its sandbox does not work for root; and it only ever sees our own page.
+      const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
+      browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args });
+    },
+    { timeout },
+  );
 
   after(async () => {
     await browser?.close();
@@ -101,14 +119,16 @@ describe('chat', { timeout: 600_000 }, () => {
   const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
   /** Waits until the server has posted an event about somebody, and returns that webhook. */
-  const webhookOf = (name, user_id) => new Promise((resolve) => {
-    arrived = () => {
-      const found = webhooks.find(({ events }) => events.some((event) => (
-        event.name === name && event.user_id === user_id)));
-      if (found) resolve(found);
-    };
-    arrived();
-  });
+  const webhookOf = (name, user_id) =>
+    new Promise((resolve) => {
+      arrived = () => {
+        const found = webhooks.find(({ events }) =>
+          events.some((event) => event.name === name && event.user_id === user_id),
+        );
+        if (found) resolve(found);
+      };
+      arrived();
+    });
 
   const troubles = [];
   /** Lets somebody come in by the page, with a browser of their own. */
@@ -116,8 +136,13 @@ describe('chat', { timeout: 600_000 }, () => {
     const context = await browser.newContext({ viewport, deviceScaleFactor: 1.5, locale: 'en-GB' });
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
-    page.on('dialog', (dialog) => { troubles.push(dialog.message()); dialog.dismiss(); });
-    page.on('console', (message) => { if (message.type() === 'error') troubles.push(message.text()); });
+    page.on('dialog', (dialog) => {
+      troubles.push(dialog.message());
+      dialog.dismiss();
+    });
+    page.on('console', (message) => {
+      if (message.type() === 'error') troubles.push(message.text());
+    });
     page.on('pageerror', (error) => troubles.push(error.message));
     await page.goto(chat.address);
     await page.fill('#name', name);
@@ -134,8 +159,11 @@ describe('chat', { timeout: 600_000 }, () => {
   }
 
   /** Waits until a list has an entry with exactly this text. */
-  const shows = (page, list, text) => page.waitForFunction(([list, text]) => (
-    [...document.querySelectorAll(list)].some((item) => item.textContent === text)), [list, text]);
+  const shows = (page, list, text) =>
+    page.waitForFunction(
+      ([list, text]) => [...document.querySelectorAll(list)].some((item) => item.textContent === text),
+      [list, text],
+    );
 
   test('two people see each other, talk and wave, and one sees by a webhook that the other left', async () => {
     const ada = await comeIn('Ada');
@@ -158,7 +186,10 @@ describe('chat', { timeout: 600_000 }, () => {
       for (const reader of [ada, grace]) await shows(reader, '#messages .text', text);
     }
     for (const reader of [ada, grace]) {
-      assert.deepEqual(await texts(reader, '#messages .text'), said.map(([, text]) => text));
+      assert.deepEqual(
+        await texts(reader, '#messages .text'),
+        said.map(([, text]) => text),
+      );
       assert.equal(await reader.locator('#messages .text *').count(), 0, 'what people write is text');
       assert.equal(await reader.locator('#messages .mine').count(), 2);
     }
@@ -178,8 +209,12 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.ok(webhooks.every(({ status }) => status === 200));
 
     // Closing the window is leaving, too.
-    const left = (count) => ada.waitForFunction((count) => (
-      [...document.querySelectorAll('#webhooks p')].filter((p) => p.textContent === 'Grace left').length === count), count);
+    const left = (count) =>
+      ada.waitForFunction(
+        (count) =>
+          [...document.querySelectorAll('#webhooks p')].filter((p) => p.textContent === 'Grace left').length === count,
+        count,
+      );
     const second = await comeIn('Grace');
     await shows(ada, '#members bdi', 'Grace');
     await second.context().close();
@@ -216,7 +251,9 @@ describe('chat', { timeout: 600_000 }, () => {
     const before = await comeIn('Listener');
     const page = await comeIn('Visitor');
     await shows(before, '#webhooks p', 'Visitor came in');
-    const { user: { id } } = await page.evaluate(async () => (await fetch('/session')).json());
+    const {
+      user: { id },
+    } = await page.evaluate(async () => (await fetch('/session')).json());
     const { body, headers } = await webhookOf('member_added', id);
 
     const send = (body, headers) => ask(chat.address, 'POST', '/webhook', { body, headers, origin: null });
@@ -239,12 +276,21 @@ describe('chat', { timeout: 600_000 }, () => {
     const { cookie, attributes } = await signIn(chat.address, 'Mallory');
     assert.match(attributes, /^chat=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict$/);
     const requests = {
-      '/say': { text: 'hello' }, '/wave': { to: '0123456789abcdef' }, '/sign-out': {},
-      '/pusher/auth': { socket_id: '1.2', channel_name: 'private-room' }, '/pusher/user-auth': { socket_id: '1.2' },
+      '/say': { text: 'hello' },
+      '/wave': { to: '0123456789abcdef' },
+      '/sign-out': {},
+      '/pusher/auth': { socket_id: '1.2', channel_name: 'private-room' },
+      '/pusher/user-auth': { socket_id: '1.2' },
     };
     for (const [path, fields] of Object.entries(requests)) {
       const { address } = chat;
-      const others = ['http://evil.example', 'null', `${address}.evil.example`, address.replace('http:', 'https:'), null];
+      const others = [
+        'http://evil.example',
+        'null',
+        `${address}.evil.example`,
+        address.replace('http:', 'https:'),
+        null,
+      ];
       for (const origin of others) {
         assert.equal((await post(chat.address, path, fields, { origin, cookie })).status, 403, `${path} ${origin}`);
       }
@@ -263,8 +309,8 @@ describe('chat', { timeout: 600_000 }, () => {
 
   test('people are who their session says, and see the two channels only', async () => {
     const { cookie, id } = await signIn(chat.address, 'Trudy');
-    const auth = (channel_name, more = {}) => (
-      post(chat.address, '/pusher/auth', { socket_id: '1.2', channel_name, ...more }, { cookie }));
+    const auth = (channel_name, more = {}) =>
+      post(chat.address, '/pusher/auth', { socket_id: '1.2', channel_name, ...more }, { cookie });
     const { json } = await auth('presence-room', { user_id: 'root', channel_data: '{"user_id":"root"}' });
     assert.deepEqual(JSON.parse(json.channel_data), { user_id: id, user_info: { name: 'Trudy' } });
     assert.match(json.auth, /^test-key:[0-9a-f]{64}$/);
@@ -272,8 +318,15 @@ describe('chat', { timeout: 600_000 }, () => {
       assert.equal((await auth(channel)).status, 403, channel);
     }
     for (const socket_id of ['1', '1.2:private-x', '', '1.2\n']) {
-      for (const [path, more] of [['/pusher/auth', { channel_name: 'private-room' }], ['/pusher/user-auth', {}]]) {
-        assert.equal((await post(chat.address, path, { socket_id, ...more }, { cookie })).status, 400, `${path} ${socket_id}`);
+      for (const [path, more] of [
+        ['/pusher/auth', { channel_name: 'private-room' }],
+        ['/pusher/user-auth', {}],
+      ]) {
+        assert.equal(
+          (await post(chat.address, path, { socket_id, ...more }, { cookie })).status,
+          400,
+          `${path} ${socket_id}`,
+        );
       }
     }
   });
@@ -281,8 +334,8 @@ describe('chat', { timeout: 600_000 }, () => {
   test('what is malformed, too long or too much is refused', async () => {
     const { cookie } = await signIn(chat.address, 'Peggy');
     const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
-    const status = async (path, body, headers = form) => (
-      (await ask(chat.address, 'POST', path, { body, cookie, headers })).status);
+    const status = async (path, body, headers = form) =>
+      (await ask(chat.address, 'POST', path, { body, cookie, headers })).status;
     const cases = { 'text=a%00b': 400, 'text=a&text=b': 400, 'other=a': 400, '': 400, 'text=': 400, 'text=%FF': 400 };
     for (const [body, expected] of Object.entries(cases)) assert.equal(await status('/say', body), expected, body);
     assert.equal(await status('/say', `text=${'x'.repeat(2001)}`), 400);
@@ -298,9 +351,14 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.equal((await ask(chat.address, 'GET', '/../main.c', { cookie })).status, 404);
 
     // A body that does not say how long it is, and is too long, ends its connection.
-    await assert.rejects(ask(chat.address, 'POST', '/say', {
-      body: 'x'.repeat(20_000), cookie, headers: { ...form, 'Transfer-Encoding': 'chunked' },
-    }), { code: /ECONNRESET|EPIPE/ });
+    await assert.rejects(
+      ask(chat.address, 'POST', '/say', {
+        body: 'x'.repeat(20_000),
+        cookie,
+        headers: { ...form, 'Transfer-Encoding': 'chunked' },
+      }),
+      { code: /ECONNRESET|EPIPE/ },
+    );
 
     const answers = [];
     for (let i = 0; i < 21; i++) answers.push(await status('/say', 'text=spam'));
@@ -346,10 +404,14 @@ describe('chat', { timeout: 600_000 }, () => {
 describe('chat, and an API that fails', { timeout: 300_000 }, () => {
   /** Runs `body` with the chat and an API of ours; `serve(response)` answers each request. */
   async function withApi(serve, body) {
-    const api = createServer((incoming, outgoing) => { incoming.resume().on('end', () => serve(outgoing)); });
+    const api = createServer((incoming, outgoing) => {
+      incoming.resume().on('end', () => serve(outgoing));
+    });
     await once(api.listen(0, '127.0.0.1'), 'listening');
     try {
-      await withChat(`http://some-key:some-secret@127.0.0.1:${api.address().port}/apps/1`, [], (chat) => body(chat, api));
+      await withChat(`http://some-key:some-secret@127.0.0.1:${api.address().port}/apps/1`, [], (chat) =>
+        body(chat, api),
+      );
     } finally {
       api.closeAllConnections();
       api.close();
@@ -358,38 +420,50 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
 
   it('says what became of a message', { timeout }, async () => {
     let answer = (response) => response.writeHead(500).end('secrets of the server');
-    await withApi((response) => answer(response), async ({ address }, api) => {
-      const { cookie } = await signIn(address, 'Ada');
-      const say = async () => (await post(address, '/say', { text: 'hello' }, { cookie }));
-      const error = 'Channels does not answer as it should';
-      assert.deepEqual((await say()).json, { error, delivery: 'unknown' });
-      answer = (response) => response.writeHead(403).end('over quota');
-      assert.deepEqual((await say()).json, { error, delivery: 'rejected' });
-      answer = (response) => response.destroy();
-      assert.deepEqual((await say()).json, { error, delivery: 'unknown' });
-      const closed = once(api, 'close');
-      api.close();
-      api.closeAllConnections();
-      await closed;
-      const { status, json } = await say();
-      assert.deepEqual({ status, ...json }, { status: 502, error, delivery: 'not_sent' });
-    });
+    await withApi(
+      (response) => answer(response),
+      async ({ address }, api) => {
+        const { cookie } = await signIn(address, 'Ada');
+        const say = async () => await post(address, '/say', { text: 'hello' }, { cookie });
+        const error = 'Channels does not answer as it should';
+        assert.deepEqual((await say()).json, { error, delivery: 'unknown' });
+        answer = (response) => response.writeHead(403).end('over quota');
+        assert.deepEqual((await say()).json, { error, delivery: 'rejected' });
+        answer = (response) => response.destroy();
+        assert.deepEqual((await say()).json, { error, delivery: 'unknown' });
+        const closed = once(api, 'close');
+        api.close();
+        api.closeAllConnections();
+        await closed;
+        const { status, json } = await say();
+        assert.deepEqual({ status, ...json }, { status: 502, error, delivery: 'not_sent' });
+      },
+    );
   });
 
   it('answers what it was asked before it ends', { timeout }, async () => {
     let asked;
-    const api = new Promise((resolve) => { asked = resolve; });
-    await withApi((response) => asked(response), async (chat) => {
-      const { cookie } = await signIn(chat.address, 'Ada');
-      const said = post(chat.address, '/say', { text: 'the last word' }, { cookie });
-      const response = await api;
-      const stopping = new Promise((resolve) => { chat.take = (line) => { if (line === 'stopping') resolve(); }; });
-      const stopped = chat.stop();
-      await chat.until(() => 'word that it stops', stopping);
-      response.end('{}');
-      assert.equal((await said).status, 200);
-      assert.equal(await stopped, 0);
+    const api = new Promise((resolve) => {
+      asked = resolve;
     });
+    await withApi(
+      (response) => asked(response),
+      async (chat) => {
+        const { cookie } = await signIn(chat.address, 'Ada');
+        const said = post(chat.address, '/say', { text: 'the last word' }, { cookie });
+        const response = await api;
+        const stopping = new Promise((resolve) => {
+          chat.take = (line) => {
+            if (line === 'stopping') resolve();
+          };
+        });
+        const stopped = chat.stop();
+        await chat.until(() => 'word that it stops', stopping);
+        response.end('{}');
+        assert.equal((await said).status, 200);
+        assert.equal(await stopped, 0);
+      },
+    );
   });
 
   it('behind TLS, takes requests of that origin only, and keeps its cookie to TLS', { timeout }, async () => {
@@ -429,7 +503,14 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     await wrong(null, [], /PUSHER_URL/);
     await wrong(url, ['--pusher-js', '/nonexistent'], /can't read \/nonexistent/);
     await wrong(url, ['--page', '/nonexistent'], /can't read \/nonexistent/);
-    const unsound = ['nonsense', 'wss://', 'wss://a b', "ws://a;script-src 'unsafe-inline'", 'ws://a:0', 'ws://a:65536'];
+    const unsound = [
+      'nonsense',
+      'wss://',
+      'wss://a b',
+      "ws://a;script-src 'unsafe-inline'",
+      'ws://a:0',
+      'ws://a:65536',
+    ];
     for (const websocket of unsound) {
       await wrong(url, ['--websocket', websocket, '--pusher-js', pusherJs], /--websocket/);
     }
