@@ -1,78 +1,73 @@
-//! System calls that std and socket2 do not offer, behind safe functions. Beside `ffi`, the one file that may be unsafe.
-
-#![allow(unsafe_code)]
+//! The system calls of a socket, with flags that std does not offer.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Sends without blocking and without SIGPIPE, which would kill a host that has no handler for it.
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{self, MsgFlags};
+
+/// Sends without blocking and without SIGPIPE, which would kill a host that does not handle it.
 pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: the descriptor is open while it is borrowed, and the kernel reads `len` bytes of a live slice.
-    let sent =
-        unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), NO_SIGNAL | libc::MSG_DONTWAIT) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    Ok(socket::send(socket.as_raw_fd(), bytes, NO_SIGNAL | MsgFlags::MSG_DONTWAIT)?)
 }
 
 /// Receives.
-pub(super) fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: Recv) -> io::Result<usize> {
-    let flags = match flags {
-        Recv::Blocking => 0,
-        Recv::Nonblocking => libc::MSG_DONTWAIT,
-        Recv::Peek => libc::MSG_DONTWAIT | libc::MSG_PEEK,
+pub(super) fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], mode: Recv) -> io::Result<usize> {
+    let flags = match mode {
+        Recv::Blocking => MsgFlags::empty(),
+        Recv::Nonblocking => MsgFlags::MSG_DONTWAIT,
+        Recv::Peek => MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK,
     };
-    // SAFETY: the descriptor is open while it is borrowed, and the kernel writes at most `len` bytes into a live slice.
-    let received = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
-    usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    Ok(socket::recv(socket.as_raw_fd(), buffer, flags)?)
 }
 
 /// How to receive.
 #[derive(Clone, Copy)]
 pub(super) enum Recv {
-    /// Wait for bytes, as long as the socket's receive timeout says.
+    /// Wait for bytes, up to the socket's receive timeout.
     Blocking,
-    /// Take what is there.
+    /// Take the bytes that are there.
     Nonblocking,
-    /// Look at what is there, and leave it.
+    /// Look at the bytes that are there, and leave them.
     Peek,
 }
 
-/// What to wait for, and what came.
+/// The events to wait for, and the events that happened.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Readiness {
     /// Bytes, an end or an error can be read.
     pub(super) read: bool,
-    /// Bytes can be written, or writing will say why not.
+    /// Bytes can be written, or a write will return the error.
     pub(super) write: bool,
 }
 
-/// Waits until one of the sockets is ready or the time is up, and says for each what it is ready for.
-pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], patience: Duration) -> io::Result<Vec<Readiness>> {
-    let mut entries: Vec<libc::pollfd> = sockets
-        .iter()
-        .map(|(socket, wanted)| libc::pollfd {
-            fd: socket.as_raw_fd(),
-            events: if wanted.read { libc::POLLIN } else { 0 } | if wanted.write { libc::POLLOUT } else { 0 },
-            revents: 0,
-        })
-        .collect();
-    // Rounded up: rounded down, the last fraction of a millisecond would be spun away.
-    let ms = i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-    let count = libc::nfds_t::try_from(entries.len()).unwrap_or_default();
-    // SAFETY: the array is live and has that many entries, and each descriptor is open while it is borrowed.
-    if unsafe { libc::poll(entries.as_mut_ptr(), count, ms) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let failed = libc::POLLERR | libc::POLLHUP | libc::POLLNVAL;
-    let ready = |entry: &libc::pollfd| Readiness {
-        read: entry.revents & (libc::POLLIN | failed) != 0,
-        write: entry.revents & (libc::POLLOUT | failed) != 0,
+/// Waits until one of the sockets is ready or `timeout` has passed. Returns what each of them is ready for.
+pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], timeout: Duration) -> io::Result<Vec<Readiness>> {
+    let events = |wanted: Readiness| {
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::POLLIN, wanted.read);
+        events.set(PollFlags::POLLOUT, wanted.write);
+        events
+    };
+    let mut entries: Vec<PollFd<'_>> =
+        sockets.iter().map(|(socket, wanted)| PollFd::new(*socket, events(*wanted))).collect();
+    // Rounded up: rounded down, the last fraction of a millisecond would be a busy loop.
+    let ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+    poll::poll(&mut entries, PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX))?;
+    let failed = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+    let ready = |entry: &PollFd<'_>| {
+        let happened = entry.revents().unwrap_or_else(PollFlags::empty);
+        Readiness {
+            read: happened.intersects(PollFlags::POLLIN | failed),
+            write: happened.intersects(PollFlags::POLLOUT | failed),
+        }
     };
     Ok(entries.iter().map(ready).collect())
 }
 
 #[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-/// There the socket itself is told (`SO_NOSIGPIPE`).
+const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
+/// There the socket has an option for it (`SO_NOSIGPIPE`).
 #[cfg(target_vendor = "apple")]
-const NO_SIGNAL: libc::c_int = 0;
+const NO_SIGNAL: MsgFlags = MsgFlags::empty();

@@ -1,4 +1,6 @@
 //! A number for each process, by which a forked child recognises itself.
+//!
+//! The code is unsafe because no safe crate offers `MADV_WIPEONFORK` on a mapping that is then read as an atomic.
 
 #![allow(unsafe_code)]
 

@@ -1,9 +1,9 @@
 //! Starting threads in a process that belongs to the host.
 
-#![allow(unsafe_code)]
-
 use std::io;
 use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 /// Starts a thread of the library. The host's signal handlers never run on it.
 pub fn spawn(name: &str, stack_bytes: usize, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
@@ -15,26 +15,21 @@ pub fn spawn(name: &str, stack_bytes: usize, run: impl FnOnce() + Send + 'static
 ///
 /// Signals of a crash are not blocked: the host handles a crash on any thread.
 fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
-    const CRASH_SIGNALS: [libc::c_int; 6] =
-        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
-    /// Restores the mask, also when `start` panics.
-    struct Restore(libc::sigset_t);
+    const CRASH_SIGNALS: [Signal; 6] =
+        [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGTRAP, Signal::SIGABRT];
+    /// Restores the mask of the calling thread, also when `start` panics.
+    struct Restore(SigSet);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the C library filled in the set, and the mask is that of the calling thread.
-            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+            // It fails for no mask that the system returned.
+            let _ = self.0.thread_set_mask();
         }
     }
-    // SAFETY: all zeroes are a value of the type, and the C library initialises both sets before they are used.
-    let restore = unsafe {
-        let mut blocked: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut blocked);
-        for signal in CRASH_SIGNALS {
-            libc::sigdelset(&mut blocked, signal);
-        }
-        (libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before) == 0).then_some(Restore(before))
-    };
+    let mut blocked = SigSet::all();
+    for signal in CRASH_SIGNALS {
+        blocked.remove(signal);
+    }
+    let restore = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Restore);
     let started = start();
     drop(restore);
     started
