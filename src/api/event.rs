@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::body::Body;
-use super::options::{Accepts, Options};
-use super::{Call, Context, Effect};
+use super::options::{Accepts, CallOptions};
+use super::{Call, Effect, RequestContext};
 use crate::encryption::is_encrypted;
 use crate::error::{Error, Problem};
 use crate::http::Method;
@@ -14,7 +14,7 @@ use crate::validation;
 
 /// An event, checked, encrypted and encoded. What is the same in every request that may carry it is made once.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct Event {
     /// Its channels with `","` between them, then what stands behind them: `"name":…,"data":…}`. No channel's name needs escaping.
     text: Vec<u8>,
     channels_end: usize,
@@ -26,23 +26,23 @@ pub struct Outgoing {
 
 /// What else a caller said of an event.
 #[derive(Debug)]
-pub struct Wishes {
+pub struct PublishOptions {
     /// By what a newer event takes its place.
     pub conflate: Option<Box<str>>,
     /// How long to wait for room.
     pub timeout: Option<Duration>,
 }
 
-impl Outgoing {
+impl Event {
     /// Checks and encodes an event for `channels` or, where these are NULL, for the user in `options`.
     pub fn new(
-        context: &Context,
+        context: &RequestContext,
         channels: Option<&str>,
         name: &str,
         data: &str,
         options: Option<&str>,
-    ) -> Result<(Outgoing, Wishes), Error> {
-        let options = Options::parse(options, Accepts::Publisher).map_err(Error::Argument)?;
+    ) -> Result<(Event, PublishOptions), Error> {
+        let options = CallOptions::parse(options, Accepts::Publisher).map_err(Error::Argument)?;
         let recipients = match (channels, &options.user_id) {
             (Some(text), None) => parse_channels(text, context.limits.channels).map_err(Error::Argument)?,
             (None, Some(user_id)) => vec![Cow::Owned(channel_of_user(user_id))],
@@ -69,14 +69,14 @@ impl Outgoing {
         let channels_end = body.len();
         body.text(r#""name":"#).string(name);
         write_rest(&mut body, &payload, &options);
-        let outgoing = Outgoing {
+        let outgoing = Event {
             text: body.finish(),
             channels_end,
             has_several_channels: recipients.len() > 1,
             wants_answer: options.info.is_some(),
         };
         let conflate = options.conflate.map(|key| key_of(&recipients[0], name, &key));
-        Ok((outgoing, Wishes { conflate, timeout: options.timeout }))
+        Ok((outgoing, PublishOptions { conflate, timeout: options.timeout }))
     }
 
     /// Its channels.
@@ -109,8 +109,8 @@ fn key_of(channel: &str, name: &str, key: &str) -> Box<str> {
 }
 
 /// The one request that carries these events: a trigger for one, a batch for several, each of which goes to one channel.
-pub fn request(events: &[Outgoing]) -> Result<Call, Error> {
-    let size: usize = events.iter().map(Outgoing::length).sum();
+pub fn request(events: &[Event]) -> Result<Call, Error> {
+    let size: usize = events.iter().map(Event::length).sum();
     let mut body = Body::with_capacity(size + 16)?;
     let (path, effect) = match events {
         [event] => {
@@ -139,7 +139,7 @@ pub fn request(events: &[Outgoing]) -> Result<Call, Error> {
 
 /// What an answer says of each of these events that asked for something: of one on one channel what is known of that, of one on
 /// several an object of that by channel.
-pub fn answers<'a>(answer: &'a str, events: &[Outgoing]) -> Vec<Option<&'a str>> {
+pub fn answers<'a>(answer: &'a str, events: &[Event]) -> Vec<Option<&'a str>> {
     let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
     let found = match events {
         // A trigger is answered by channel: `{"channels":{"my-channel":{…}}}`.
@@ -157,7 +157,7 @@ pub fn answers<'a>(answer: &'a str, events: &[Outgoing]) -> Vec<Option<&'a str>>
             batch.unwrap_or_default().into_iter().map(Some).collect()
         }
     };
-    let of = |(index, event): (usize, &Outgoing)| {
+    let of = |(index, event): (usize, &Event)| {
         found.get(index).copied().flatten().filter(|_| event.wants_answer).map(Json::text)
     };
     events.iter().enumerate().map(of).collect()
@@ -184,7 +184,7 @@ pub(super) fn write_event(
     name: &str,
     channels: &[Cow<'_, str>],
     payload: &Payload<'_>,
-    options: &Options<'_>,
+    options: &CallOptions<'_>,
 ) {
     body.text(r#"{"name":"#).string(name).text(r#","channels":["#);
     for (index, channel) in channels.iter().enumerate() {
@@ -195,7 +195,7 @@ pub(super) fn write_event(
 }
 
 /// What an event has behind its name and channels. What is absent is left out: never null, never empty.
-pub(super) fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &Options<'_>) {
+pub(super) fn write_rest(body: &mut Body, payload: &Payload<'_>, options: &CallOptions<'_>) {
     body.text(r#","data":"#);
     match payload {
         Payload::Literal(literal) => body.text(literal),
@@ -241,7 +241,7 @@ pub(super) enum Payload<'a> {
 impl<'a> Payload<'a> {
     /// Checks the size that counts: of the string's content, after encryption. `encrypted` is the channel if it is.
     pub(super) fn new(
-        context: &Context,
+        context: &RequestContext,
         encrypted: Option<&str>,
         data: Json<'a>,
         argument: &str,
@@ -284,17 +284,17 @@ mod tests {
     use super::*;
     use crate::config::Limits;
 
-    fn context() -> Context {
+    fn context() -> RequestContext {
         let limits = Limits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
-        Context { limits, master_key: None }
+        RequestContext { limits, master_key: None }
     }
 
-    fn body(events: &[Outgoing]) -> String {
+    fn body(events: &[Event]) -> String {
         String::from_utf8(request(events).unwrap().body.unwrap()).unwrap()
     }
 
-    fn event(channels: &str, data: &str, options: Option<&str>) -> Outgoing {
-        Outgoing::new(&context(), Some(channels), "e", data, options).unwrap().0
+    fn event(channels: &str, data: &str, options: Option<&str>) -> Event {
+        Event::new(&context(), Some(channels), "e", data, options).unwrap().0
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(several[0].channels().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(body(&several), r#"{"channels":["a","b","c"],"name":"e","data":"1"}"#);
         assert_eq!(request(&several).unwrap().effect, Effect::Several);
-        let user = [Outgoing::new(&context(), None, "e", "1", Some(r#"{"user_id":"7"}"#)).unwrap().0];
+        let user = [Event::new(&context(), None, "e", "1", Some(r#"{"user_id":"7"}"#)).unwrap().0];
         assert_eq!(user[0].channels().collect::<Vec<_>>(), ["#server-to-user-7"]);
         assert_eq!(request(&user).unwrap().effect, Effect::One);
     }

@@ -12,7 +12,7 @@ use crate::json::Json;
 
 /// What a call returns for what came of its request. `signature` is blotted out wherever the server repeats it; `now` is the
 /// time on the wall.
-pub fn outcome(
+pub fn interpret(
     effect: Effect,
     signature: &str,
     exchange: Result<Response, Failure>,

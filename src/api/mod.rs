@@ -17,8 +17,8 @@ use crate::encryption::MasterKey;
 use crate::error::{Error, Purpose};
 use crate::http::Method;
 
-pub use event::{Outgoing, Wishes, answers, request};
-pub use interpret::outcome;
+pub use event::{Event, PublishOptions, answers, request};
+pub use interpret::interpret;
 
 /// A call, ready to be signed and sent.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub enum Effect {
 
 /// What a client's configuration has to say about its calls.
 #[derive(Debug)]
-pub struct Context {
+pub struct RequestContext {
     /// How large things may be.
     pub limits: Limits,
     /// The key of end-to-end encrypted channels.
@@ -126,8 +126,8 @@ impl Endpoint {
     }
 
     /// Makes the call of its function's texts, in their order; those missing at the end are omitted.
-    pub fn build(self, context: &Context, arguments: &[Option<&str>]) -> Result<Call, Error> {
-        type Build = fn(&Context, Arguments<'_>) -> Result<Call, Error>;
+    pub fn build(self, context: &RequestContext, arguments: &[Option<&str>]) -> Result<Call, Error> {
+        type Build = fn(&RequestContext, Arguments<'_>) -> Result<Call, Error>;
         let (most, build): (usize, Build) = match self {
             Endpoint::Trigger => (4, publish::trigger),
             Endpoint::TriggerBatch => (2, publish::trigger_batch),

@@ -20,7 +20,7 @@ pub(super) enum Accepts {
 
 /// A call's options, checked.
 #[derive(Debug, Default)]
-pub(super) struct Options<'a> {
+pub(super) struct CallOptions<'a> {
     pub(super) socket_id: Option<Cow<'a, str>>,
     pub(super) info: Option<Cow<'a, str>>,
     pub(super) timeout: Option<Duration>,
@@ -28,10 +28,10 @@ pub(super) struct Options<'a> {
     pub(super) user_id: Option<Cow<'a, str>>,
 }
 
-impl<'a> Options<'a> {
-    pub(super) fn parse(text: Option<&'a str>, accepts: Accepts) -> Result<Options<'a>, Problem> {
+impl<'a> CallOptions<'a> {
+    pub(super) fn parse(text: Option<&'a str>, accepts: Accepts) -> Result<CallOptions<'a>, Problem> {
         const NAME: &str = "options";
-        let mut options = Options::default();
+        let mut options = CallOptions::default();
         let Some(text) = text else { return Ok(options) };
         for (key, value) in Json::parse(text, NAME)?.members(NAME)? {
             let name = join(NAME, &key);

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::body::Body;
 use super::event::{Payload, channel_of_user, encrypted_one, parse_channels, write_event, write_rest};
-use super::options::{self, Accepts, Options};
-use super::{Arguments, Call, Context, Effect};
+use super::options::{self, Accepts, CallOptions};
+use super::{Arguments, Call, Effect, RequestContext};
 use crate::encryption::is_encrypted;
 use crate::error::{Error, Problem};
 use crate::http::Method;
@@ -13,7 +13,7 @@ use crate::json::{Json, join};
 use crate::validation;
 
 /// A call that posts `body`.
-fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, options: &Options<'_>) -> Call {
+fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, options: &CallOptions<'_>) -> Call {
     Call {
         method: Method::Post,
         path: path.into(),
@@ -25,27 +25,27 @@ fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, optio
 }
 
 /// POST `/events`: one event on one or more channels.
-pub(super) fn trigger(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let text = arguments.required(0, "channels")?;
     let channels = parse_channels(text, context.limits.channels).map_err(Error::Argument)?;
     publish(context, &channels, arguments)
 }
 
 /// POST `/events` to the channel that a user's connections are on once they have signed in.
-pub(super) fn send_to_user(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn send_to_user(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let user_id = arguments.required(0, "user_id")?;
     validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
     publish(context, &[channel_of_user(user_id).into()], arguments)
 }
 
 /// An event on these channels, of the arguments behind the one that names them: event, data and options.
-fn publish(context: &Context, channels: &[Cow<'_, str>], arguments: Arguments<'_>) -> Result<Call, Error> {
+fn publish(context: &RequestContext, channels: &[Cow<'_, str>], arguments: Arguments<'_>) -> Result<Call, Error> {
     let name = arguments.required(1, "event")?;
     validation::event(name, "event").map_err(Error::Argument)?;
     let encrypted = encrypted_one(channels)?;
     let data = Json::parse(arguments.required(2, "data")?, "data").map_err(Error::Argument)?;
     let payload = Payload::new(context, encrypted, data, "data")?;
-    let options = Options::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
+    let options = CallOptions::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
     // Each name comes with its quotation marks and a comma.
     let names: usize = channels.iter().map(|channel| channel.len() + 3).sum();
     let mut body = Body::new(payload.size() + names)?;
@@ -55,15 +55,15 @@ fn publish(context: &Context, channels: &[Cow<'_, str>], arguments: Arguments<'_
 }
 
 /// POST `/users/{user_id}/terminate_connections`.
-pub(super) fn terminate_user_connections(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn terminate_user_connections(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let user_id = arguments.required(0, "user_id")?;
     validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
-    let options = Options::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
+    let options = CallOptions::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
     Ok(post(format!("/users/{user_id}/terminate_connections"), b"{}".to_vec(), Effect::One, &options))
 }
 
 /// POST `/batch_events`: several events at once.
-pub(super) fn trigger_batch(context: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     const NAME: &str = "events";
     let text = arguments.required(0, NAME)?;
     let most = context.limits.batch_events;
@@ -71,7 +71,7 @@ pub(super) fn trigger_batch(context: &Context, arguments: Arguments<'_>) -> Resu
     if events.is_empty() || events.len() > most {
         return Err(Error::argument(NAME, format!("must hold 1 to {most} events (max_batch_events)")));
     }
-    let options = Options::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
+    let options = CallOptions::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
     let mut body = Body::new(text.len())?;
     body.text(r#"{"batch":["#);
     for (index, event) in events.iter().enumerate() {
@@ -83,8 +83,8 @@ pub(super) fn trigger_batch(context: &Context, arguments: Arguments<'_>) -> Resu
 }
 
 /// One event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
-fn write_batched(body: &mut Body, context: &Context, event: Json<'_>, argument: &str) -> Result<(), Error> {
-    let (mut channel, mut name, mut data, mut options) = (None, None, None, Options::default());
+fn write_batched(body: &mut Body, context: &RequestContext, event: Json<'_>, argument: &str) -> Result<(), Error> {
+    let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
     for (key, value) in event.members(argument).map_err(Error::Argument)? {
         let member = join(argument, &key);
         let mut take = || -> Result<(), Problem> {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::options::{Accepts, Options};
-use super::{Arguments, Call, Context, Effect};
+use super::options::{Accepts, CallOptions};
+use super::{Arguments, Call, Effect, RequestContext};
 use crate::error::{Error, Problem, copied};
 use crate::http::Method;
 use crate::json::{Json, join};
@@ -16,12 +16,12 @@ type Parameters = Vec<(Cow<'static, str>, String)>;
 
 /// A call that gets.
 fn ask(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
-    let options = Options::parse(options, Accepts::Timeout).map_err(Error::Argument)?;
+    let options = CallOptions::parse(options, Accepts::Timeout).map_err(Error::Argument)?;
     Ok(Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, timeout: options.timeout })
 }
 
 /// GET `/channels`: the channels that are occupied.
-pub(super) fn channels_info(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn channels_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let mut parameters = Parameters::new();
     if let Some(prefix) = arguments.optional(0) {
         validation::channel(prefix, "prefix_filter").map_err(Error::Argument)?;
@@ -32,7 +32,7 @@ pub(super) fn channels_info(_: &Context, arguments: Arguments<'_>) -> Result<Cal
 }
 
 /// GET `/channels/{channel}`.
-pub(super) fn channel_info(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn channel_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let channel = arguments.required(0, "channel")?;
     validation::channel_in_path(channel, "channel").map_err(Error::Argument)?;
     let mut parameters = Parameters::new();
@@ -41,7 +41,7 @@ pub(super) fn channel_info(_: &Context, arguments: Arguments<'_>) -> Result<Call
 }
 
 /// GET `/channels/{channel}/users`.
-pub(super) fn users_info(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn users_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let channel = arguments.required(0, "channel")?;
     validation::channel_in_path(channel, "channel").map_err(Error::Argument)?;
     if !channel.starts_with("presence-") {
@@ -51,7 +51,7 @@ pub(super) fn users_info(_: &Context, arguments: Arguments<'_>) -> Result<Call, 
 }
 
 /// GET any path.
-pub(super) fn get(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn get(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = arguments.required(0, "path")?;
     validation::path(path, "path").map_err(Error::Argument)?;
     ask(
@@ -62,12 +62,12 @@ pub(super) fn get(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> 
 }
 
 /// POST to any path.
-pub(super) fn post(_: &Context, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn post(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = arguments.required(0, "path")?;
     validation::path(path, "path").map_err(Error::Argument)?;
     let parameters = parse_parameters(arguments.optional(1)).map_err(Error::Argument)?;
     let body = Json::parse(arguments.optional(2).unwrap_or("{}"), "body").map_err(Error::Argument)?;
-    let options = Options::parse(arguments.optional(3), Accepts::Timeout).map_err(Error::Argument)?;
+    let options = CallOptions::parse(arguments.optional(3), Accepts::Timeout).map_err(Error::Argument)?;
     Ok(Call {
         method: Method::Post,
         path: path.to_owned().into(),

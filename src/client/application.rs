@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::hooks::Hooks;
 use super::since_1970;
-use crate::api::{self, Call, Context, Effect, Endpoint, Outgoing, Wishes};
+use crate::api::{self, Call, Effect, Endpoint, Event, PublishOptions, RequestContext};
 use crate::config::{self, Config};
 use crate::error::{Error, FailedExchange, Purpose, Status};
 use crate::http::{Cause, Failure, HttpClient, Origin, Progress, Request, Response, Settings, Transport};
@@ -14,9 +14,9 @@ use crate::retry::{Budget, Policy};
 use crate::signing::Signer;
 
 /// Signs requests, sends them, and tells what came of them.
-pub struct Core {
+pub struct Application {
     pub(super) signer: Signer,
-    pub(super) context: Context,
+    pub(super) context: RequestContext,
     origin: Origin,
     /// `/apps/{app_id}` as it is sent, with the path prefix.
     base: String,
@@ -45,7 +45,7 @@ pub struct Prepared<'a> {
     /// When its time is up.
     pub deadline: Instant,
     /// What the outcome is told with.
-    pub ticket: Ticket,
+    pub pending: Pending,
 }
 
 /// How far a request's time may be from the server's, in seconds. (Channels HTTP API reference, "Authentication")
@@ -55,14 +55,14 @@ const CLOCK_WINDOW: u64 = 600;
 const MAX_TARGET: usize = 6 * 1024;
 
 /// What is kept of a request until its outcome is known.
-pub struct Ticket {
+pub struct Pending {
     pub(super) endpoint: Endpoint,
     effect: Effect,
     /// Never to be shown.
     signature: String,
 }
 
-impl Ticket {
+impl Pending {
     /// What finishing the request is for.
     pub fn purpose(&self) -> Purpose {
         match self.endpoint.purpose() {
@@ -72,12 +72,12 @@ impl Ticket {
     }
 }
 
-impl Core {
+impl Application {
     /// Nothing is connected, read or started.
-    pub(super) fn new(config: Config) -> Core {
+    pub(super) fn new(config: Config) -> Application {
         let signed_base = format!("/apps/{}", config.app_id);
         let base = format!("{}{signed_base}", config.path);
-        Core {
+        Application {
             signer: Signer::new(&config.key, &config.secret),
             origin: Origin { tls: config.ssl, host: config::url_host(&config.host).into_owned(), port: config.port },
             signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
@@ -96,19 +96,19 @@ impl Core {
                 roots: config.roots,
                 proxy: config.proxy,
             }),
-            context: Context { limits: config.limits, master_key: config.master_key },
+            context: RequestContext { limits: config.limits, master_key: config.master_key },
         }
     }
 
     /// Checks and encodes an event that is sent later. See pusher_publisher_publish().
-    pub fn outgoing(
+    pub fn event(
         &self,
         channels: Option<&str>,
         event: &str,
         data: &str,
         options: Option<&str>,
-    ) -> Result<(Outgoing, Wishes), Error> {
-        Outgoing::new(&self.context, channels, event, data, options)
+    ) -> Result<(Event, PublishOptions), Error> {
+        Event::new(&self.context, channels, event, data, options)
     }
 
     /// What is sent again.
@@ -149,13 +149,13 @@ impl Core {
         Ok(Prepared {
             request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
             deadline,
-            ticket: Ticket { endpoint, effect: call.effect, signature: signed.signature },
+            pending: Pending { endpoint, effect: call.effect, signature: signed.signature },
         })
     }
 
     /// Sends a request once.
     pub(super) fn send(&self, prepared: &Prepared<'_>, hooks: Option<&Hooks>) -> Result<String, Error> {
-        let Prepared { request, deadline, ticket } = prepared;
+        let Prepared { request, deadline, pending } = prepared;
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
             _ if Instant::now() >= *deadline => Err(Failure {
@@ -166,13 +166,13 @@ impl Core {
             Some(transport) => transport.send(request, *deadline),
             None => self.http.send(request, *deadline),
         };
-        self.outcome(ticket, exchange, hooks)
+        self.interpret(pending, exchange, hooks)
     }
 
     /// Tells what came of a request.
-    pub(super) fn outcome(
+    pub(super) fn interpret(
         &self,
-        ticket: &Ticket,
+        pending: &Pending,
         exchange: Result<Response, Failure>,
         hooks: Option<&Hooks>,
     ) -> Result<String, Error> {
@@ -186,7 +186,7 @@ impl Core {
             }),
             exchange => exchange,
         };
-        let mut result = api::outcome(ticket.effect, &ticket.signature, exchange, SystemTime::now);
+        let mut result = api::interpret(pending.effect, &pending.signature, exchange, SystemTime::now);
         if let Err(Error::Exchange(failed)) = &mut result {
             if let Some(offset) = self.correct_clock(failed) {
                 // Signed with the right time, the same call may succeed.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::application::Core;
+use super::application::Application;
 use super::hooks::Hooks;
 use crate::api::{Call, Endpoint};
 use crate::error::{Delivery, Error, FailedExchange};
@@ -10,10 +10,10 @@ use crate::retry::Policy;
 
 /// A call that is being made.
 pub struct Attempts<'a> {
-    core: &'a Core,
+    application: &'a Application,
     endpoint: Endpoint,
     call: &'a Call,
-    terms: Terms<'a>,
+    options: AttemptOptions<'a>,
     made: u32,
     /// The first attempt that may have been delivered.
     first_doubt: Option<Box<FailedExchange>>,
@@ -22,7 +22,7 @@ pub struct Attempts<'a> {
 
 /// How a call is made.
 #[derive(Clone, Copy)]
-pub struct Terms<'a> {
+pub struct AttemptOptions<'a> {
     /// What is sent again.
     pub policy: Policy,
     /// When all attempts have to be over.
@@ -41,15 +41,20 @@ pub enum Step {
 
 impl<'a> Attempts<'a> {
     /// None yet.
-    pub fn new(core: &'a Core, endpoint: Endpoint, call: &'a Call, terms: Terms<'a>) -> Attempts<'a> {
-        core.budget.earn();
-        Attempts { core, endpoint, call, terms, made: 0, first_doubt: None, last: None }
+    pub fn new(
+        application: &'a Application,
+        endpoint: Endpoint,
+        call: &'a Call,
+        options: AttemptOptions<'a>,
+    ) -> Attempts<'a> {
+        application.budget.earn();
+        Attempts { application, endpoint, call, options, made: 0, first_doubt: None, last: None }
     }
 
     /// Makes the next one.
     pub fn next(&mut self) -> Step {
         // Who waits may wake late: then the failure that there was says more than that the time is up.
-        if self.made > 0 && Instant::now() >= self.terms.deadline {
+        if self.made > 0 && Instant::now() >= self.options.deadline {
             return Step::Ended(Err(self.so_far()));
         }
         self.remember();
@@ -59,10 +64,10 @@ impl<'a> Attempts<'a> {
             ended => return Step::Ended(ended),
         };
         failed.attempts = self.made;
-        let left = self.terms.deadline.saturating_duration_since(Instant::now());
-        match self.terms.policy.wait(&failed, left, random(), &self.core.budget) {
+        let left = self.options.deadline.saturating_duration_since(Instant::now());
+        match self.options.policy.wait(&failed, left, random(), &self.application.budget) {
             Some(wait) => {
-                if let Some(hooks) = self.terms.hooks {
+                if let Some(hooks) = self.options.hooks {
                     hooks.log_retry(self.endpoint, &failed, wait);
                 }
                 self.last = Some(failed);
@@ -87,8 +92,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn send(&self) -> Result<String, Error> {
-        let prepared = self.core.sign(self.endpoint, self.call, self.terms.deadline)?;
-        self.core.send(&prepared, self.terms.hooks)
+        let prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
+        self.application.send(&prepared, self.options.hooks)
     }
 }
 

@@ -61,7 +61,7 @@ impl Hooks {
     }
 
     /// Tells how a call ended.
-    pub(super) fn log_outcome(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
+    pub(super) fn log_result(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
         let level = match result {
             Ok(_) => Level::Debug,
             Err(error) if error.status() == Status::Internal => Level::Error,

@@ -1,6 +1,6 @@
 //! A client: each call validated and built, signed, sent, and its outcome told.
 //!
-//! The handle is [`Pusher`]; what it is made of without the caller's functions is [`Core`], which publishers share, and these
+//! The handle is [`Pusher`]; what it is made of without the caller's functions is [`Application`], which publishers share, and these
 //! functions are [`Hooks`], which may be called where their owner said so.
 
 mod application;
@@ -21,15 +21,15 @@ use crate::signing::Signer;
 use crate::webhook::{self, Webhooks};
 
 pub use crate::api::Endpoint;
-pub use application::{Core, Prepared, Ticket};
-pub use attempts::{Attempts, Step, Terms};
+pub use application::{Application, Pending, Prepared};
+pub use attempts::{AttemptOptions, Attempts, Step};
 pub use hooks::Hooks;
 
 /// A client of one Channels application.
 ///
 /// Threads: any number may use one client at the same time. Life: from pusher_new() to pusher_free().
 pub struct Pusher {
-    core: Arc<Core>,
+    application: Arc<Application>,
     hooks: Arc<Hooks>,
     /// Those that webhooks may be signed with beside the application's own.
     webhook_tokens: Vec<Signer>,
@@ -44,13 +44,13 @@ impl Pusher {
             webhook_tokens: config.webhook_tokens.iter().map(|(key, secret)| Signer::new(key, secret)).collect(),
             webhook_max_age: config.webhook_max_age,
             hooks: Arc::new(Hooks::new(config.log_level)),
-            core: Arc::new(Core::new(config)),
+            application: Arc::new(Application::new(config)),
         })
     }
 
     /// What publishers of this client share with it.
-    pub fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub fn application(&self) -> &Arc<Application> {
+        &self.application
     }
 
     /// The caller's functions in it.
@@ -64,16 +64,19 @@ impl Pusher {
         // A bug is caught here, where there is a log to tell.
         let result = catch_unwind(AssertUnwindSafe(|| self.try_call(endpoint, arguments, started)))
             .unwrap_or_else(|panic| Err(Error::from_panic(&*panic)));
-        self.hooks.log_outcome(endpoint.name(), &result, Some(started));
+        self.hooks.log_result(endpoint.name(), &result, Some(started));
         result
     }
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
-        let call = endpoint.build(&self.core.context, arguments)?;
+        let call = endpoint.build(&self.application.context, arguments)?;
         self.hooks.mark_used();
-        let terms =
-            Terms { policy: self.core.retry(), deadline: self.core.deadline(&call, started), hooks: Some(&self.hooks) };
-        let mut attempts = Attempts::new(&self.core, endpoint, &call, terms);
+        let options = AttemptOptions {
+            policy: self.application.retry(),
+            deadline: self.application.deadline(&call, started),
+            hooks: Some(&self.hooks),
+        };
+        let mut attempts = Attempts::new(&self.application, endpoint, &call, options);
         loop {
             match attempts.next() {
                 Step::Ended(result) => return result,
@@ -90,14 +93,14 @@ impl Pusher {
         take: impl FnOnce(Prepared<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let call = endpoint.build(&self.core.context, arguments)?;
-        take(self.core.sign(endpoint, &call, self.core.deadline(&call, started))?)
+        let call = endpoint.build(&self.application.context, arguments)?;
+        take(self.application.sign(endpoint, &call, self.application.deadline(&call, started))?)
     }
 
     /// Tells what came of a prepared request.
-    pub fn finish(&self, ticket: &Ticket, exchange: Result<Response, Failure>) -> Result<String, Error> {
-        let result = self.core.outcome(ticket, exchange, Some(&self.hooks));
-        self.hooks.log_outcome(ticket.endpoint.name(), &result, None);
+    pub fn finish(&self, pending: &Pending, exchange: Result<Response, Failure>) -> Result<String, Error> {
+        let result = self.application.interpret(pending, exchange, Some(&self.hooks));
+        self.hooks.log_result(pending.endpoint.name(), &result, None);
         result
     }
 
@@ -112,22 +115,22 @@ impl Pusher {
     }
 
     fn keys(&self) -> Keys<'_> {
-        Keys { signer: &self.core.signer, master_key: self.core.context.master_key.as_ref() }
+        Keys { signer: &self.application.signer, master_key: self.application.context.master_key.as_ref() }
     }
 
     /// Checks a webhook. See pusher_validate_webhook().
     pub fn validate_webhook(&self, key: Option<&str>, signature: Option<&str>, body: &[u8]) -> Result<String, Error> {
         let webhooks = Webhooks {
-            own: &self.core.signer,
+            own: &self.application.signer,
             others: &self.webhook_tokens,
             max_age: self.webhook_max_age,
-            master_key: self.core.context.master_key.as_ref(),
+            master_key: self.application.context.master_key.as_ref(),
         };
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);
         // Reading the clock takes as long as a compression of SHA-256.
         let started = self.hooks.has_log().then(Instant::now);
         let result = webhook::validate(&webhooks, key, signature, body, now);
-        self.hooks.log_outcome("validate_webhook", &result, started);
+        self.hooks.log_result("validate_webhook", &result, started);
         result
     }
 

@@ -6,7 +6,7 @@ use std::ptr;
 use super::boundary::{NO_DOCUMENT, array, boundary, handle, handle_mut, lenient_text, optional_text, text, write};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
-use crate::client::{Endpoint, Prepared, Pusher, Ticket};
+use crate::client::{Endpoint, Pending, Prepared, Pusher};
 use crate::error::{Error, Problem, Purpose, Status, copied};
 
 /// Signs a call without sending it, for event loops and HTTP clients of your own.
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn pusher_prepare(
             let texts =
                 pointers.iter().enumerate().map(|(index, one)| optional_text(*one, &format!("arguments[{index}]")));
             let texts = texts.collect::<Result<Vec<_>, _>>()?;
-            let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.ticket));
+            let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.pending));
             let prepared = client.prepare(endpoint, &texts, owned)?;
             write(request, Box::into_raw(Box::new(prepared)));
             Ok(NO_DOCUMENT)
@@ -69,14 +69,14 @@ pub unsafe extern "C" fn pusher_finish(
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
         let purpose =
-            request.as_ref().and_then(|request| request.ticket.as_ref()).map_or(Purpose::Other, Ticket::purpose);
+            request.as_ref().and_then(|request| request.pending.as_ref()).map_or(Purpose::Other, Pending::purpose);
         boundary(out, purpose, || {
             let client = handle(client, "client")?;
             let response = handle(response, "response")?;
-            let ticket = handle_mut(request, "request")?.ticket.take();
-            let ticket = ticket.ok_or_else(|| Error::State(Problem::new("request", "was finished before")))?;
+            let pending = handle_mut(request, "request")?.pending.take();
+            let pending = pending.ok_or_else(|| Error::State(Problem::new("request", "was finished before")))?;
             let body = copied(response.answer.as_ref().map_or(&[], |(_, body)| body))?;
-            client.finish(&ticket, response.exchange(|| body)).map(Some)
+            client.finish(&pending, response.exchange(|| body)).map(Some)
         })
     }
 }

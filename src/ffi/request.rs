@@ -5,7 +5,7 @@ use std::ptr;
 use std::time::Instant;
 
 use super::boundary::{guarded, write};
-use crate::client::Ticket;
+use crate::client::Pending;
 use crate::error::{Error, copied};
 use crate::http::Request;
 
@@ -21,14 +21,14 @@ pub struct PusherRequest {
     body: Vec<u8>,
     deadline: Instant,
     /// Until pusher_finish() takes it. A transport's has none.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) pending: Option<Pending>,
 }
 
 impl PusherRequest {
     pub(super) fn new(
         request: &Request<'_>,
         deadline: Instant,
-        ticket: Option<Ticket>,
+        pending: Option<Pending>,
     ) -> Result<PusherRequest, Error> {
         let url = format!("{}{}", request.origin.url(), request.target);
         let mut body = copied(request.body.unwrap_or_default())?;
@@ -39,7 +39,7 @@ impl PusherRequest {
             headers: request.headers.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             body,
             deadline,
-            ticket,
+            pending,
         })
     }
 }

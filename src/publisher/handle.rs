@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::api::Outgoing;
-use crate::client::{Core, Hooks, Pusher};
+use crate::api::Event;
+use crate::client::{Application, Hooks, Pusher};
 use crate::error::{Error, Problem, Refusal};
 use crate::process::{process_number, spawn};
 
@@ -42,11 +42,11 @@ pub struct PusherPublisher {
 
 /// What the handle shares with its threads.
 pub(super) struct Inner {
-    pub(super) core: Arc<Core>,
+    pub(super) application: Arc<Application>,
     /// The caller's functions, if they may be called on threads of ours.
     pub(super) hooks: Option<Arc<Hooks>>,
     pub(super) settings: Settings,
-    pub(super) shared: Shared<Outgoing, Reports>,
+    pub(super) shared: Shared<Event, Reports>,
     pub(super) traffic: Mutex<Traffic>,
     /// Which shards have a thread.
     started: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Inner {
 impl PusherPublisher {
     /// An idle one: no thread before the first event.
     pub fn new(client: &Pusher, config: Option<&str>) -> Result<PusherPublisher, Error> {
-        let settings = Settings::parse(config, client.core())?;
+        let settings = Settings::parse(config, client.application())?;
         if client.hooks().transport().is_some() && !settings.hooks_on_threads {
             let message = "the client has a transport of yours, and a publisher would call it on threads of its own: \
                            allow that with \"hooks_on_threads\":true";
@@ -67,7 +67,7 @@ impl PusherPublisher {
         let reports = Reports::new(settings.keep, settings.max_reports);
         let inner = Inner {
             shared: Shared::new(settings.limits.clone(), reports),
-            core: Arc::clone(client.core()),
+            application: Arc::clone(client.application()),
             hooks: settings.hooks_on_threads.then(|| Arc::clone(client.hooks())),
             settings,
             traffic: Mutex::new(Traffic::new()),
@@ -87,20 +87,20 @@ impl PusherPublisher {
         options: Option<&str>,
     ) -> Result<u64, Error> {
         let inner = self.own()?;
-        let (event, wishes) = inner.core.outgoing(channels, event, data, options)?;
+        let (event, publish_options) = inner.application.event(channels, event, data, options)?;
         let count = inner.settings.limits.shards;
         let shards = event.channels().fold(Shards::NONE, |shards, channel| shards.and(shard_of(channel, count)));
         inner.start(shards)?;
-        let key = wishes.conflate.as_ref().map_or(0, |key| 2 * key.len());
+        let key = publish_options.conflate.as_ref().map_or(0, |key| 2 * key.len());
         let new = New {
             bytes: event.memory() + key + EVENT_OVERHEAD,
             length: event.length(),
             shards,
             is_alone: event.has_several_channels,
-            key: wishes.conflate,
+            key: publish_options.conflate,
             event,
         };
-        let overflow = match (inner.settings.overflow, wishes.timeout) {
+        let overflow = match (inner.settings.overflow, publish_options.timeout) {
             (Overflow::Block(_), Some(patience)) => Overflow::Block(patience),
             (overflow, _) => overflow,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::queue::{Limits, MAX_SHARDS};
 use super::reports::Keep;
 use super::shared::Overflow;
-use crate::client::Core;
+use crate::client::Application;
 use crate::config;
 use crate::error::{Error, Problem};
 use crate::json::Json;
@@ -50,7 +50,7 @@ pub enum StatsFormat {
 
 impl Settings {
     /// Those of a JSON object, or the defaults, some of which are the client's.
-    pub fn parse(text: Option<&str>, client: &Core) -> Result<Settings, Error> {
+    pub fn parse(text: Option<&str>, client: &Application) -> Result<Settings, Error> {
         let mut settings = Settings {
             limits: Limits {
                 shards: 2,
@@ -75,7 +75,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn take(&mut self, text: &str, client: &Core) -> Result<(), Problem> {
+    fn take(&mut self, text: &str, client: &Application) -> Result<(), Problem> {
         let mut block = false;
         let config = Json::parse(text, "config")?;
         if !config.is_object() {

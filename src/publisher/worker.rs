@@ -8,8 +8,8 @@ use super::handle::Inner;
 use super::queue::Batch;
 use super::reports::Outcome;
 use super::stats::Traffic;
-use crate::api::{self, Outgoing};
-use crate::client::{Attempts, Endpoint, Step, Terms};
+use crate::api::{self, Event};
+use crate::client::{AttemptOptions, Attempts, Endpoint, Step};
 use crate::error::{Delivery, Error, FailedExchange};
 
 /// As much as a call on a thread of the caller's own may count on, TLS included.
@@ -37,7 +37,7 @@ impl Worker {
         }
     }
 
-    fn send(&self, number: u64, events: &[Outgoing]) {
+    fn send(&self, number: u64, events: &[Event]) {
         let Ok(result) = self.request(number, events) else { return };
         match result {
             Ok(answer) => self.delivered(number, events, &answer),
@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    fn delivered(&self, number: u64, events: &[Outgoing], answer: &str) {
+    fn delivered(&self, number: u64, events: &[Event], answer: &str) {
         if !events.iter().any(|event| event.wants_answer) {
             return self.settle(number, events.len(), &Outcome::delivered(None));
         }
@@ -64,7 +64,7 @@ impl Worker {
     }
 
     /// Sends the events of a batch that was refused one at a time, so that one that is wrong does not take the others with it.
-    fn one_by_one(&self, number: u64, events: &[Outgoing], refusal: &FailedExchange) {
+    fn one_by_one(&self, number: u64, events: &[Event], refusal: &FailedExchange) {
         for event in events {
             self.count(|traffic| *traffic.retries.entry("refused").or_default() += 1);
             let Ok(result) = self.request(number, std::slice::from_ref(event)) else { return };
@@ -81,8 +81,8 @@ impl Worker {
     }
 
     /// Makes one request, sent again as the retry policy has it, unless it is given up meanwhile.
-    fn request(&self, number: u64, events: &[Outgoing]) -> Result<Result<String, Error>, GivenUp> {
-        let Inner { core, hooks, settings, shared, .. } = &*self.inner;
+    fn request(&self, number: u64, events: &[Event]) -> Result<Result<String, Error>, GivenUp> {
+        let Inner { application, hooks, settings, shared, .. } = &*self.inner;
         if !shared.is_under_way(self.shard, number) {
             return Err(GivenUp);
         }
@@ -92,9 +92,12 @@ impl Worker {
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
         self.count(|traffic| traffic.batches.add(events.len() as u64));
-        let terms =
-            Terms { policy: settings.retry, deadline: Instant::now() + settings.timeout, hooks: hooks.as_deref() };
-        let mut attempts = Attempts::new(core, endpoint, &call, terms);
+        let attempt = AttemptOptions {
+            policy: settings.retry,
+            deadline: Instant::now() + settings.timeout,
+            hooks: hooks.as_deref(),
+        };
+        let mut attempts = Attempts::new(application, endpoint, &call, attempt);
         loop {
             self.count(|traffic| traffic.requests += 1);
             let wait = match attempts.next() {
@@ -119,7 +122,7 @@ impl Worker {
 }
 
 /// The refusal of a batch that does not say which of its events is wrong, if it is one.
-fn refused_as_a_whole<'a>(error: &'a Error, events: &[Outgoing]) -> Option<&'a FailedExchange> {
+fn refused_as_a_whole<'a>(error: &'a Error, events: &[Event]) -> Option<&'a FailedExchange> {
     match error {
         Error::Exchange(failed) if events.len() > 1 && is_refused(error) => Some(failed),
         _ => None,
