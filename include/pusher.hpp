@@ -82,7 +82,9 @@ enum class log_level : std::int32_t {
 inline constexpr std::chrono::milliseconds forever{UINT32_MAX};
 
 /** A status's name, such as `NOT_SENT`. */
-inline std::string_view status_name(status code) noexcept { return pusher_status_name(static_cast<std::int32_t>(code)); }
+inline std::string_view status_name(status code) noexcept {
+  return pusher_status_name(static_cast<std::int32_t>(code));
+}
 
 /** The version of the library that is loaded, such as `0.1.0`. */
 inline std::string_view version() noexcept { return pusher_version(); }
@@ -368,7 +370,9 @@ inline std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time.count(), 0, UINT32_MAX));
 }
 
-inline std::string_view view(const char *text) noexcept { return text == nullptr ? std::string_view() : std::string_view(text); }
+inline std::string_view view(const char *text) noexcept {
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
 
 template <typename Names>
 using name_of = decltype(*std::begin(std::declval<const Names &>()));
@@ -571,7 +575,8 @@ private:
 /** A request from client::prepare(). One thread at a time; it may outlive its client. */
 class request : public request_ref {
 public:
-  request(request &&other) noexcept : request_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
+  request(request &&other) noexcept
+      : request_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
   request &operator=(request &&other) noexcept {
     handle_ = std::exchange(other.handle_, nullptr);
     owned_ = std::move(other.owned_);
@@ -591,7 +596,8 @@ private:
 class response : public response_ref {
 public:
   response() : response(pusher_response_new()) {}
-  response(response &&other) noexcept : response_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
+  response(response &&other) noexcept
+      : response_ref(std::exchange(other.handle_, nullptr)), owned_(std::move(other.owned_)) {}
   response &operator=(response &&other) noexcept {
     handle_ = std::exchange(other.handle_, nullptr);
     owned_ = std::move(other.owned_);
@@ -620,7 +626,8 @@ void call_log(void *user_data, std::int32_t level, const char *message, const ch
 #if PUSHER_HAS_EXCEPTIONS
   try {
 #endif
-    (*static_cast<Log *>(user_data))(static_cast<log_level>(level), std::string_view(message), std::string_view(fields));
+    (*static_cast<Log *>(user_data))(static_cast<log_level>(level), std::string_view(message),
+                                     std::string_view(fields));
 #if PUSHER_HAS_EXCEPTIONS
   } catch (...) {
   }
@@ -672,7 +679,8 @@ public:
   /** The same, of a configuration that was put together. */
   static result<client> make(const config &configuration) {
     const inside::object &members = configuration.members_;
-    if (members.wrong()) return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
+    if (members.wrong())
+      return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
     return make(std::optional<std::string_view>(members.str()));
   }
 
@@ -724,7 +732,9 @@ public:
 
   /** Ends a user's connections: see pusher_terminate_user_connections(). */
   result<std::string> try_terminate_user_connections(std::string_view user_id, const options &more = {}) const {
-    const auto c_terminate = [this](auto... texts) { return pusher_terminate_user_connections(native_handle(), texts...); };
+    const auto c_terminate = [this](auto... texts) {
+      return pusher_terminate_user_connections(native_handle(), texts...);
+    };
     return call(true, more, c_terminate, arg{"user_id", user_id});
   }
 
@@ -737,7 +747,8 @@ public:
   }
 
   /** Asks for the state of a channel: see pusher_channel_info(). */
-  result<std::string> try_channel_info(std::string_view channel, std::optional<std::string_view> attributes = std::nullopt,
+  result<std::string> try_channel_info(std::string_view channel,
+                                       std::optional<std::string_view> attributes = std::nullopt,
                                        const options &more = {}) const {
     const auto c_channel_info = [this](auto... texts) { return pusher_channel_info(native_handle(), texts...); };
     return call(false, more, c_channel_info, arg{"channel", channel}, arg{"attributes", attributes});
@@ -773,17 +784,18 @@ public:
 
   /** Signs a user in: see pusher_authenticate_user(). `user_data` is a JSON object. */
   result<std::string> try_authenticate_user(std::string_view socket_id, std::string_view user_data) const {
-    const auto c_authenticate_user = [this](auto... texts) { return pusher_authenticate_user(native_handle(), texts...); };
-    return inside::call(false, c_authenticate_user, arg{"socket_id", socket_id},
-                        arg{"user_data", user_data});
+    const auto c_authenticate_user = [this](auto... texts) {
+      return pusher_authenticate_user(native_handle(), texts...);
+    };
+    return inside::call(false, c_authenticate_user, arg{"socket_id", socket_id}, arg{"user_data", user_data});
   }
 
   /**
    * Tells whether a webhook is authentic: see pusher_validate_webhook(). `key` and `signature` are the values of its headers, if
    * it has them; `body` is the body as it came, whatever bytes it has.
    */
-  result<std::string> try_validate_webhook(std::optional<std::string_view> key, std::optional<std::string_view> signature,
-                                           std::string_view body) const {
+  result<std::string> try_validate_webhook(std::optional<std::string_view> key,
+                                           std::optional<std::string_view> signature, std::string_view body) const {
     const auto c_validate_webhook = [this, body](const char *k, const char *s, char **out) {
       const auto *bytes = reinterpret_cast<const std::uint8_t *>(body.data());
       return pusher_validate_webhook(native_handle(), k, s, bytes, body.size(), out);
@@ -795,7 +807,8 @@ public:
    * Signs a call without sending it: see pusher_prepare(). `arguments` are the texts of the C function `pusher_` + `call`, and
    * `std::nullopt` where one is omitted.
    */
-  result<request> try_prepare(std::string_view call, const std::vector<std::optional<std::string_view>> &arguments) const {
+  result<request> try_prepare(std::string_view call,
+                              const std::vector<std::optional<std::string_view>> &arguments) const {
     const std::string name(call);
     if (name.find('\0') != std::string::npos) return inside::has_nul("call", false);
     std::vector<inside::argument> all;
@@ -831,11 +844,13 @@ public:
    */
   template <typename Log>
   result<done> try_set_log(Log log) {
-    static_assert(std::is_invocable_v<Log &, log_level, std::string_view, std::string_view>, "log(level, message, fields)");
+    static_assert(std::is_invocable_v<Log &, log_level, std::string_view, std::string_view>,
+                  "log(level, message, fields)");
     auto owned = std::make_unique<Log>(std::move(log));
     char *out = nullptr;
     /* From here on it is the library's, also if that does not take it. */
-    const status code = pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_hook<Log>, &out);
+    const status code =
+        pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_hook<Log>, &out);
     return inside::without_document(inside::answer(code, out));
   }
 
@@ -857,7 +872,8 @@ public:
 #if PUSHER_HAS_EXCEPTIONS
   /** @name The same, throwing pusher::error
    *  @{ */
-  std::string trigger(const channels &on, std::string_view event, std::string_view data, const options &more = {}) const {
+  std::string trigger(const channels &on, std::string_view event, std::string_view data,
+                      const options &more = {}) const {
     return try_trigger(on, event, data, more).value();
   }
   std::string trigger_batch(const std::vector<event> &events, const options &more = {}) const {
@@ -928,7 +944,8 @@ private:
 
   /* A call whose last text is its options. */
   template <typename Function, typename... Arguments>
-  static result<std::string> call(bool publishes, const options &more, const Function &function, const Arguments &...arguments) {
+  static result<std::string> call(bool publishes, const options &more, const Function &function,
+                                  const Arguments &...arguments) {
     const inside::object &members = more.members_;
     if (members.wrong()) return inside::not_json("options." + *members.wrong(), publishes);
     if (members.empty()) return inside::call(publishes, function, arguments..., arg{"options", std::nullopt});
@@ -938,7 +955,6 @@ private:
 
   std::unique_ptr<Pusher, free_client> handle_;
 };
-
 
 /**
  * A queue of events that are sent in the background: see pusher_publisher_new(). Its destructor waits at most a second for what
@@ -956,7 +972,9 @@ public:
   /** See pusher_publisher_new(): `configuration` is a JSON object. The client may go before the publisher. */
   static result<publisher> make(const client &of, std::optional<std::string_view> configuration = std::nullopt) {
     PusherPublisher *handle = nullptr;
-    const auto c_new = [&](const char *text, char **out) { return pusher_publisher_new(of.native_handle(), text, &handle, out); };
+    const auto c_new = [&](const char *text, char **out) {
+      return pusher_publisher_new(of.native_handle(), text, &handle, out);
+    };
     auto made = inside::call(false, c_new, inside::argument{"config", configuration});
     if (!made) return std::move(made).failure();
     return publisher(handle);
@@ -964,7 +982,8 @@ public:
   /** The same, of a configuration that was put together. */
   static result<publisher> make(const client &of, const config &configuration) {
     const inside::object &members = configuration.members_;
-    if (members.wrong()) return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
+    if (members.wrong())
+      return inside::wrong(PUSHER_STATUS_INVALID_CONFIG, *members.wrong(), "must be one JSON value", false);
     return make(of, std::optional<std::string_view>(members.str()));
   }
 
@@ -1025,7 +1044,8 @@ public:
 #if PUSHER_HAS_EXCEPTIONS
   /** @name The same, throwing pusher::error
    *  @{ */
-  std::uint64_t publish(const channels &on, std::string_view event, std::string_view data, const publish_options &more = {}) {
+  std::uint64_t publish(const channels &on, std::string_view event, std::string_view data,
+                        const publish_options &more = {}) {
     return try_publish(on, event, data, more).value();
   }
   std::uint64_t publish_to_user(std::string_view user_id, std::string_view event, std::string_view data,
