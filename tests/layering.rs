@@ -1,10 +1,10 @@
-//! Who may use whom. The layering is what keeps HTTP free of Pusher, the core free of C, and `unsafe` in two files.
+//! Which module may use which. The layers keep HTTP free of Pusher, the core free of C, and `unsafe` in two files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module with the modules it may use, itself aside.
+/// The modules of the crate, each with those it may use. Between the files of one module there must be no circle.
 const ALLOWED: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("log", &[]),
@@ -29,19 +29,8 @@ const UNSAFE: [&str; 2] = ["src/ffi/mod.rs", "src/process/number.rs"];
 
 #[test]
 fn modules_use_only_what_is_below_them() {
-    for (file, text) in sources() {
-        let module = module_of(&file);
-        if module == "lib" {
-            continue;
-        }
-        let (_, allowed) = ALLOWED
-            .iter()
-            .find(|(name, _)| *name == module)
-            .unwrap_or_else(|| panic!("{file}: the module {module} has no place in the layering: give it one"));
-        for used in used_modules(&text) {
-            assert!(used == module || allowed.contains(&used.as_str()), "{file}: {module} may not use {used}");
-        }
-    }
+    let faults = faults(&sources(), &ALLOWED);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -53,22 +42,317 @@ fn unsafe_is_allowed_in_two_files() {
     assert!(sources().iter().any(|(file, text)| file == "src/lib.rs" && text.contains("#![deny(unsafe_code)]")));
 }
 
-/// The modules that `crate::` paths name, in `use` lines and elsewhere.
-fn used_modules(text: &str) -> BTreeSet<String> {
-    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    code.split("crate::")
-        .skip(1)
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(group) => panic!("use crate::{{{}: one module a line, so that this test can read it", name(group)),
-            None => Some(name(rest)),
-        })
+#[test]
+fn a_use_of_a_higher_module_is_found() {
+    let files = [
+        ("src/lib.rs", "mod high;\nmod low;\n"),
+        ("src/high.rs", "use crate::low::Thing;\n"),
+        ("src/low.rs", "// crate::high is only mentioned here.\nfn f() -> u32 { crate::high::answer() }\n"),
+    ];
+    let allowed: [(&str, &[&str]); 2] = [("low", &[]), ("high", &["low"])];
+    assert_eq!(faults(&owned(&files), &allowed), ["src/low.rs: low may not use high"]);
+}
+
+#[test]
+fn a_module_without_a_layer_is_found() {
+    let files = [("src/lib.rs", "mod stray;\n"), ("src/stray.rs", "")];
+    assert_eq!(faults(&owned(&files), &[]), ["src/stray.rs: the module stray has no layer: add it to ALLOWED"]);
+}
+
+#[test]
+fn a_use_of_the_folder_above_is_found() {
+    let files = [
+        ("src/lib.rs", "mod house;\n"),
+        ("src/house/mod.rs", "mod cellar;\npub use cellar::Wine;\npub fn open() {}\n"),
+        ("src/house/cellar.rs", "pub struct Wine;\nfn f() { super::open() }\n"),
+    ];
+    let expected = ["src/house/cellar.rs uses src/house/mod.rs, which is above it"];
+    assert_eq!(faults(&owned(&files), &[("house", &[])]), expected);
+}
+
+#[test]
+fn a_circle_inside_a_folder_is_found() {
+    let files = [
+        ("src/lib.rs", "mod house;\n"),
+        ("src/house/mod.rs", "mod attic;\nmod cellar;\nmod stairs;\npub use attic::{Attic, Beam as Rafter};\n"),
+        // By a group, by the name that mod.rs gives it, and by a path in the code.
+        ("src/house/attic.rs", "use super::{cellar::{self, Wine}};\npub struct Attic;\npub struct Beam;\n"),
+        ("src/house/cellar.rs", "use super::stairs;\npub struct Wine;\n"),
+        ("src/house/stairs.rs", "fn f(_: super::Rafter) {}\n#[cfg(test)]\nmod tests {\n    use super::*;\n}\n"),
+    ];
+    let expected =
+        ["src/house/attic.rs, src/house/cellar.rs, src/house/stairs.rs: these files use each other in a circle"];
+    assert_eq!(faults(&owned(&files), &[("house", &[])]), expected);
+}
+
+#[test]
+fn layers_without_a_fault_pass() {
+    let files = [
+        ("src/lib.rs", "mod house;\nmod ground;\n"),
+        ("src/ground.rs", "pub struct Soil;\n"),
+        ("src/house/mod.rs", "mod attic;\nmod cellar;\npub use cellar::Wine;\nfn f() { attic::look() }\n"),
+        ("src/house/attic.rs", "use super::Wine;\nuse crate::ground::Soil;\npub fn look() {}\n"),
+        ("src/house/cellar.rs", "use ::ground::other;\npub struct Wine;\n"),
+    ];
+    assert_eq!(faults(&owned(&files), &[("ground", &[]), ("house", &["ground"])]), [""; 0]);
+}
+
+/// A source file as a module.
+struct Module {
+    file: String,
+    /// Its path below the crate.
+    path: Vec<String>,
+    /// The paths below the crate that its code names.
+    uses: Vec<Vec<String>>,
+    /// The names that it re-exports, with the paths below the crate that they stand for.
+    exports: BTreeMap<String, Vec<String>>,
+}
+
+/// Returns what is wrong with the layers of these files, each with its text. `src/lib.rs` may use every module.
+fn faults(files: &[(String, String)], allowed: &[(&str, &[&str])]) -> Vec<String> {
+    let modules: BTreeMap<Vec<String>, Module> = files
+        .iter()
+        .filter(|(file, _)| file != "src/lib.rs" && !file.ends_with("/tests.rs"))
+        .map(|(file, text)| (module_path(file), read_module(file, text)))
+        .collect();
+    let mut faults = Vec::new();
+    let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for module in modules.values() {
+        let (file, layer) = (&module.file, &module.path[0]);
+        let Some((_, below)) = allowed.iter().find(|(name, _)| name == layer) else {
+            faults.push(format!("{file}: the module {layer} has no layer: add it to ALLOWED"));
+            continue;
+        };
+        for used in
+            module.uses.iter().filter_map(|path| resolve(&modules, path)).filter(|used| used.path != module.path)
+        {
+            if used.path[0] != *layer {
+                if !below.contains(&used.path[0].as_str()) {
+                    faults.push(format!("{file}: {layer} may not use {}", used.path[0]));
+                }
+            } else if module.path.starts_with(&used.path) {
+                faults.push(format!("{file} uses {}, which is above it", used.file));
+            } else {
+                arrows.entry(file).or_default().insert(&used.file);
+            }
+        }
+    }
+    faults.extend(
+        circles(&arrows)
+            .into_iter()
+            .map(|files| format!("{}: these files use each other in a circle", files.join(", "))),
+    );
+    faults.sort();
+    faults.dedup();
+    faults
+}
+
+/// Finds the groups of files each of which reaches all others of its group.
+fn circles<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<Vec<&'a str>> {
+    let reached = |from: &'a str| {
+        let mut reached: BTreeSet<&str> = BTreeSet::new();
+        let mut next = vec![from];
+        while let Some(file) = next.pop() {
+            next.extend(arrows.get(file).into_iter().flatten().filter(|file| reached.insert(file)));
+        }
+        reached
+    };
+    let reach: BTreeMap<&str, BTreeSet<&str>> = arrows.keys().map(|file| (*file, reached(file))).collect();
+    let returns = |from: &str, to: &str| reach.get(to).is_some_and(|reached| reached.contains(from));
+    reach
+        .iter()
+        .map(|(from, to)| to.iter().copied().filter(|to| returns(from, to)).collect::<Vec<_>>())
+        .filter(|group| !group.is_empty())
         .collect()
 }
 
-fn module_of(file: &str) -> &str {
-    let below = file.trim_start_matches("src/");
-    below.split('/').next().unwrap_or(below).trim_end_matches(".rs")
+/// Finds the file in which the item with this path is defined.
+fn resolve<'a>(modules: &'a BTreeMap<Vec<String>, Module>, path: &[String]) -> Option<&'a Module> {
+    let mut found: Option<&Module> = None;
+    for length in 1..=path.len() {
+        if let Some(module) = modules.get(&path[..length]) {
+            found = Some(module);
+        } else {
+            let name = &path[length - 1];
+            return match found?.exports.get(name) {
+                Some(exported) => resolve(modules, &[exported, &path[length..]].concat()),
+                None => found,
+            };
+        }
+    }
+    found
+}
+
+fn module_path(file: &str) -> Vec<String> {
+    let below = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    below.split('/').map(str::to_owned).collect()
+}
+
+fn read_module(file: &str, text: &str) -> Module {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let tokens = tokens(code);
+    let path = module_path(file);
+    let mut children = BTreeSet::new();
+    for window in tokens.windows(3).filter(|window| window[0] == "mod") {
+        assert!(window[2] == ";", "{file}: this test reads a module only if it has a file of its own: {}", window[1]);
+        children.insert(window[1]);
+    }
+    let mut module = Module { file: file.to_owned(), path, uses: Vec::new(), exports: BTreeMap::new() };
+    for found in paths(&tokens) {
+        let Some(target) = below_the_crate(&module.path, &children, &found.segments) else { continue };
+        if found.is_exported {
+            let name = found.alias.or(found.segments.last().copied()).unwrap_or_default();
+            module.exports.insert(name.to_owned(), target.clone());
+            // A folder hands on what its files define; that is no use of them.
+            if target.starts_with(&module.path) {
+                continue;
+            }
+        }
+        module.uses.push(target);
+    }
+    module
+}
+
+/// Returns the path without `crate`, `super` and `self`; none if it is not a path of this crate.
+fn below_the_crate(module: &[String], children: &BTreeSet<&str>, segments: &[&str]) -> Option<Vec<String>> {
+    let mut base = module.to_vec();
+    let mut rest = segments;
+    match rest.first()? {
+        &"crate" => {
+            base.clear();
+            rest = &rest[1..];
+        }
+        &"self" => rest = &rest[1..],
+        &"super" => {
+            while rest.first() == Some(&"super") {
+                base.pop();
+                rest = &rest[1..];
+            }
+        }
+        first => {
+            children.get(first)?;
+        }
+    }
+    base.extend(rest.iter().map(|segment| (*segment).to_owned()));
+    Some(base)
+}
+
+/// A path in the code, or one of those that a `use` names.
+struct Found<'a> {
+    segments: Vec<&'a str>,
+    alias: Option<&'a str>,
+    /// Whether a `pub use` names it.
+    is_exported: bool,
+}
+
+fn paths<'a>(tokens: &[&'a str]) -> Vec<Found<'a>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let before = at.checked_sub(1).map(|before| tokens[before]);
+        if tokens[at] == "use" {
+            let first = found.len();
+            at = read_use(tokens, at + 1, &[], &mut found);
+            // `pub(super) use` ends with the bracket.
+            let is_exported = matches!(before, Some("pub" | ")"));
+            found[first..].iter_mut().for_each(|path| path.is_exported = is_exported);
+        } else if is_name(tokens[at]) && before != Some("::") {
+            let mut segments = vec![tokens[at]];
+            while tokens.get(at + 1) == Some(&"::") && tokens.get(at + 2).is_some_and(|token| is_name(token)) {
+                segments.push(tokens[at + 2]);
+                at += 2;
+            }
+            at += 1;
+            if segments.len() > 1 {
+                found.push(Found { segments, alias: None, is_exported: false });
+            }
+        } else {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// Reads the tree of a `use` from `at` on, and returns the place after it.
+fn read_use<'a>(tokens: &[&'a str], mut at: usize, prefix: &[&'a str], found: &mut Vec<Found<'a>>) -> usize {
+    let mut segments = prefix.to_vec();
+    let mut alias = None;
+    let mut is_group = false;
+    while at < tokens.len() {
+        match tokens[at] {
+            ";" | "," | "}" => break,
+            "{" => {
+                is_group = true;
+                while tokens.get(at).is_some_and(|token| *token != "}") {
+                    at = read_use(tokens, at + 1, &segments, found);
+                }
+            }
+            "as" => {
+                alias = tokens.get(at + 1).copied();
+                at += 1;
+            }
+            // In a group it is the prefix; as the first segment it is this module.
+            "self" if !segments.is_empty() => {}
+            "::" if segments.is_empty() => segments.push("::"),
+            token if is_name(token) => segments.push(token),
+            _ => {}
+        }
+        at += 1;
+    }
+    if !is_group && !segments.is_empty() {
+        found.push(Found { segments, alias, is_exported: false });
+    }
+    at
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// Splits code into names, `::` and single characters. Comments and strings are left out.
+fn tokens(code: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = code;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
+            rest[1..].find('\'').map_or(rest.len(), |end| end + 2)
+        } else if rest.starts_with("r#\"") {
+            rest.find("\"#").map_or(rest.len(), |end| end + 2)
+        } else if first == '"' {
+            string_length(rest)
+        } else {
+            let length = match rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()) {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                length => length,
+            };
+            if !first.is_whitespace() {
+                tokens.push(&rest[..length]);
+            }
+            length
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// Returns the length of the string literal at the beginning of `code`, with its quotes.
+fn string_length(code: &str) -> usize {
+    let mut escaped = false;
+    for (at, character) in code.char_indices().skip(1) {
+        match character {
+            '"' if !escaped => return at + 1,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    code.len()
+}
+
+fn owned(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
 }
 
 fn sources() -> Vec<(String, String)> {
