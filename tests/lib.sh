@@ -11,11 +11,13 @@
 #   version                                                            prints the library's
 #   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, which it
 #                                                                      is put into as the folder's package-lock.json says
+#   python_packages NAME FILE                                          prints the path of a virtual environment in the cache
+#                                                                      with the packages of a file of requirements
 
 set -euo pipefail
 
 # Colours only where somebody looks.
-if [ -t 1 ]; then BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m'); else BOLD= PLAIN=; fi
+if [ -t 1 ]; then BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m'); else BOLD='' PLAIN=''; fi
 
 say() { printf '%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
@@ -96,6 +98,7 @@ npm_package() (
 
   finished() { [ -d "$folder" ]; }
 
+  # shellcheck disable=SC2329 # step runs it
   install() {
     finished && return # another run was quicker
     need npm
@@ -115,4 +118,31 @@ npm_package() (
     step "install $name $version (once)" install
   fi
   echo "$folder" >&3
+)
+
+python_packages() (
+  exec 3>&1 >&2 # only the path goes to standard output
+  name=$1 from=$2
+  # A change of the versions, or of Python's, makes a new one.
+  here=$CACHE/$name/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$(sha256sum <"$from" | cut -c1-12)
+
+  # A virtual environment cannot be renamed when it is complete, so a file marks it.
+  finished() { [ -e "$here/finished" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    finished && return # another run was quicker
+    rm -rf "$here"
+    python3 -m venv "$here"
+    "$here/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "$from"
+    touch "$here/finished"
+  }
+
+  if ! finished; then
+    mkdir -p "$CACHE/$name"
+    exec 9>"$here.lock"
+    flock 9
+    step "install the Python packages of $from (once)" install
+  fi
+  echo "$here" >&3
 )

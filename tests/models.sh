@@ -4,8 +4,8 @@
 #
 #   tests/models.sh          everything
 #   tests/models.sh NAME     the models whose names hold this, with their numbers of schedules
-cd "$(dirname "${BASH_SOURCE[0]}")/models"
-. ../lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/models"
 
 need cargo gcc
 target=${CARGO_TARGET_DIR:-$PWD/../../target}

@@ -14,7 +14,6 @@ BUILD=$(realpath -m "${1:-$ROOT/build/packages}")
 mkdir -p "$BUILD"
 WORK=$(mktemp -d "$BUILD/run.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
-MULTIARCH=$(gcc -print-multiarch)
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 SOURCE=$WORK/source/libpusher-$VERSION
 CONAN_VERSION=2.34.0

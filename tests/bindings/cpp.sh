@@ -17,7 +17,7 @@ FLAGS=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -pthread -Iinclude
 # The sources that only the test is made of need not be as strict as the header that others compile.
 STRICT=(-Wsign-conversion -Wold-style-cast -Wcast-qual -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference -Wundef)
 QUIET=(-fno-exceptions -fno-rtti -DJSON_NOEXCEPTION)
-SANITIZED=(-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DSANITIZED)
+SANITIZED=(-g -O1 -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -DSANITIZED)
 LIBRARY=("$out/libpusher.so.0" "-Wl,-rpath,$PWD/$out")
 
 # Ends within bounds, whatever happens.

