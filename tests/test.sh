@@ -4,13 +4,13 @@
 cd "$(dirname "$0")/.."
 start=$SECONDS
 
-# The one thing that takes minutes the first time is a real server that has to be compiled. It is built at a low priority
-# beside all the rest, and kept in the cache folder.
+# A real server and cargo-deny are compiled the first time, which takes minutes. They are built at a low priority in the
+# background, and kept in the cache folder.
 mkdir -p build
-say 'getting the real servers in the background (build/servers.log)'
+say 'getting the real servers and cargo-deny in the background (build/servers.log)'
 (
   # They may need packages first, and those install at full speed.
-  tests/servers/get-soketi.sh && tests/servers/get-pusher-js.sh && tests/servers/get-sockudo.sh
+  tests/servers/get-soketi.sh && tests/servers/get-pusher-js.sh && tests/servers/get-sockudo.sh && tools/lint/get-cargo-deny.sh
 ) >build/servers.log 2>&1 &
 servers=$!
 trap 'kill "$servers" 2>/dev/null || true' EXIT
@@ -38,6 +38,7 @@ step 'PHP' tests/bindings/php.sh
 
 say 'waiting for the real servers'
 wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
+step 'dependencies: licences, sources, duplicates' scripts/deny.sh
 step 'real servers and real subscribers' tests/e2e.sh
 step 'every binding on a real server' tests/e2e/bindings.sh
 step 'two people chat in real browsers' tests/chat.sh
