@@ -4,7 +4,8 @@
 //! nothing of C. Who may use whom, roughly (tests/layering.rs holds it exactly):
 //!
 //! ```text
-//! ffi → publisher → client → api, authorization, webhook → signing → config → encryption, retry → validation, json → error
+//! ffi → publisher → client → api, authorization, webhook → config → encryption, validation → json → error → status
+//!                │                          ╰─── signing → secret
 //!                ╰─── http, process and log, which know nothing of Pusher and of which client, api and config know
 //! ```
 
@@ -17,8 +18,10 @@
 
 mod api;
 mod authorization;
+mod bytes;
 mod client;
 mod config;
+mod document;
 mod encryption;
 mod error;
 mod http;
@@ -27,7 +30,9 @@ mod log;
 mod process;
 mod publisher;
 mod retry;
+mod secret;
 mod signing;
+mod status;
 mod validation;
 mod webhook;
 

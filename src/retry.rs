@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::error::{Delivery, FailedExchange};
+use crate::error::FailedExchange;
+use crate::status::Delivery;
 
 /// What is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +119,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Status;
+    use crate::status::Status;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -137,7 +137,7 @@ fn json_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::secret::Secret;
 
     const NOW: u64 = 1_700_000_000_000;
 

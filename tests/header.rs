@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The sources in the header's order.
 const SOURCES: [&str; 14] = [
-    "src/error.rs",
+    "src/status.rs",
     "src/log.rs",
     "src/ffi/version.rs",
     "src/client/mod.rs",

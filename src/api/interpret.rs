@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Effect;
-use crate::error::{Delivery, Error, FailedExchange, Status};
+use crate::error::{Error, FailedExchange};
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
+use crate::status::{Delivery, Status};
 
 /// What a call returns for what came of its request. `signature` is blotted out wherever the server repeats it; `now` is the
 /// time on the wall.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::options::{Accepts, CallOptions};
 use super::{Arguments, Call, Effect, RequestContext};
-use crate::error::{Error, Problem, copied};
+use crate::bytes::copied;
+use crate::error::{Error, Problem};
 use crate::http::Method;
 use crate::json::{Json, join};
 use crate::validation;

@@ -7,11 +7,12 @@ use super::hooks::Hooks;
 use super::since_1970;
 use crate::api::{self, Call, Effect, Endpoint, Event, PublishOptions, RequestContext};
 use crate::config::{self, Config};
-use crate::error::{Error, FailedExchange, Purpose, Status};
+use crate::error::{Error, FailedExchange, Purpose};
 use crate::http::{Cause, Failure, HttpClient, Origin, Progress, Request, Response, Settings, Transport};
 use crate::log::Level;
 use crate::retry::{Budget, Policy};
 use crate::signing::Signer;
+use crate::status::Status;
 
 /// Signs requests, sends them, and tells what came of them.
 pub struct Application {

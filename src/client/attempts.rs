@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::application::Application;
 use super::hooks::Hooks;
 use crate::api::{Call, Endpoint};
-use crate::error::{Delivery, Error, FailedExchange};
+use crate::error::{Error, FailedExchange};
 use crate::retry::Policy;
+use crate::status::Delivery;
 
 /// A call that is being made.
 pub struct Attempts<'a> {

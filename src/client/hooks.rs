@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use once_cell::race::OnceBox;
 
 use crate::api::Endpoint;
-use crate::error::{Error, FailedExchange, Problem, Status};
+use crate::error::{Error, FailedExchange, Problem};
 use crate::http::Transport;
 use crate::log::{Fields, Level, Log};
+use crate::status::Status;
 
 /// Functions of the caller's. They end with the last handle that may call them.
 pub struct Hooks {

@@ -6,8 +6,8 @@ mod address;
 mod proxy;
 
 use std::borrow::Cow;
+use std::env;
 use std::time::Duration;
-use std::{env, fmt};
 
 use zeroize::Zeroizing;
 
@@ -17,33 +17,12 @@ use crate::http::{Proxy, Roots};
 use crate::json::{Json, join};
 use crate::log::Level;
 use crate::retry::{Mode, Policy};
+use crate::secret::Secret;
 use crate::validation;
 
 use address::Address;
 
 pub use address::url_host;
-
-/// A secret: wiped when it is dropped, and never shown.
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes a secret over.
-    pub fn new(text: String) -> Secret {
-        Secret(Zeroizing::new(text))
-    }
-
-    /// The secret itself, for a key to be made of.
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// How large things may be before they are sent, and how large an answer.
 #[derive(Clone, Debug)]

@@ -7,7 +7,9 @@ use std::ptr;
 use std::slice;
 
 use crate::client::{Endpoint, Pusher};
-use crate::error::{Error, Purpose, Status};
+use crate::document;
+use crate::error::{Error, Purpose};
+use crate::status::Status;
 
 /// What a function returns on success that has nothing to tell.
 pub(super) const NO_DOCUMENT: Option<String> = None;
@@ -46,7 +48,7 @@ fn document<T: Into<Vec<u8>>>(result: Result<Option<T>, Error>, purpose: Purpose
     match result {
         Ok(None) => (Status::Ok, None),
         Ok(Some(text)) => (Status::Ok, Some(c_text(text))),
-        Err(error) => (error.status(), Some(c_text(error.document(purpose)))),
+        Err(error) => (error.status(), Some(c_text(document::of(&error, purpose)))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use super::boundary::call;
 use crate::client::{Endpoint, Pusher};
-use crate::error::Status;
+use crate::status::Status;
 
 /// Publishes an event on one or more channels, and waits for the server's answer.
 ///

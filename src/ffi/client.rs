@@ -5,7 +5,8 @@ use std::ptr;
 
 use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, write};
 use crate::client::Pusher;
-use crate::error::{Purpose, Status};
+use crate::error::Purpose;
+use crate::status::Status;
 
 /// Makes a client from a configuration.
 ///

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::boundary::{guarded, optional_text};
-use crate::error;
+use crate::document;
 
 /// What happened to the events of the call that gave this error document.
 ///
@@ -13,7 +13,7 @@ use crate::error;
 pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
     // SAFETY: as the caller of this function promises.
     let document = unsafe { optional_text(document, "document") };
-    guarded(0, || document.ok().flatten().and_then(error::delivery_in).map_or(0, |delivery| delivery as i32))
+    guarded(0, || document.ok().flatten().and_then(document::delivery_in).map_or(0, |delivery| delivery as i32))
 }
 
 /// The sentence for people in an error document, without JSON around it.
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
 pub unsafe extern "C" fn pusher_error_message(document: *const c_char, buffer: *mut c_char, size: usize) -> usize {
     // SAFETY: as the caller of this function promises.
     let document = unsafe { optional_text(document, "document") };
-    let message = guarded(String::new(), || document.ok().flatten().and_then(error::message_in).unwrap_or_default());
+    let message = guarded(String::new(), || document.ok().flatten().and_then(document::message_in).unwrap_or_default());
     if let (false, Some(room)) = (buffer.is_null(), size.checked_sub(1)) {
         let cut = (0..=room.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
         // SAFETY: `buffer` has `size` bytes, and `cut` is less than that.

@@ -7,9 +7,10 @@ use super::boundary::{NO_DOCUMENT, boundary, handle};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
 use crate::client::Pusher;
-use crate::error::{Error, Purpose, Status};
+use crate::error::{Error, Purpose};
 use crate::http::{Cause, Failure, Progress, Request, Response, Transport};
 use crate::log::{Level, Log};
+use crate::status::Status;
 
 /// Sends a request and sets the answer, or says that it failed; neither counts as unknown.
 ///

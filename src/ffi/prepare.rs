@@ -6,8 +6,10 @@ use std::ptr;
 use super::boundary::{NO_DOCUMENT, array, boundary, handle, handle_mut, lenient_text, optional_text, text, write};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
+use crate::bytes::copied;
 use crate::client::{Endpoint, Pending, Prepared, Pusher};
-use crate::error::{Error, Problem, Purpose, Status, copied};
+use crate::error::{Error, Problem, Purpose};
+use crate::status::Status;
 
 /// Signs a call without sending it, for event loops and HTTP clients of your own.
 ///

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, text, write};
 use crate::client::Pusher;
-use crate::error::{Purpose, Status};
+use crate::error::Purpose;
 use crate::publisher::PusherPublisher;
+use crate::status::Status;
 
 /// Makes a publisher: a queue whose events are sent in the background, several at a time.
 ///

@@ -5,8 +5,9 @@ use std::ptr;
 use std::time::Instant;
 
 use super::boundary::{guarded, write};
+use crate::bytes::copied;
 use crate::client::Pending;
-use crate::error::{Error, copied};
+use crate::error::Error;
 use crate::http::Request;
 
 /// A signed request that is ready to be sent.

@@ -3,8 +3,9 @@
 use std::ffi::c_char;
 
 use super::boundary::{array, guarded, lenient_text, text};
-use crate::error::{Delivery, copied};
+use crate::bytes::copied;
 use crate::http::{Cause, Failure, Progress, Response};
+use crate::status::Delivery;
 
 /// What came of a request.
 ///

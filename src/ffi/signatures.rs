@@ -4,7 +4,8 @@ use std::ffi::c_char;
 
 use super::boundary::{array, boundary, handle, lenient_text, optional_text, text};
 use crate::client::Pusher;
-use crate::error::{Purpose, Status};
+use crate::error::Purpose;
+use crate::status::Status;
 
 /// Authorizes a connection to subscribe to a channel: what your authorization endpoint answers. No network.
 ///

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::histogram::Histogram;
 use super::queue::{End, Ledger, Reason};
 use super::shared::Backlog;
-use crate::error::{Delivery, Error, Purpose, Status};
+use crate::document;
+use crate::error::{Error, Purpose};
+use crate::status::{Delivery, Status};
 
 /// Which reports are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl Outcome {
 
     /// It failed so.
     pub fn failed(error: &Error) -> Outcome {
-        let document = error.document(Purpose::Publish);
+        let document = document::of(error, Purpose::Publish);
         let members = document.strip_prefix(r#"{"error":{"#).and_then(|rest| rest.strip_suffix("}}"));
         let delivery = error.delivery(Purpose::Publish).unwrap_or(Delivery::Unknown);
         Outcome(Arc::new(Told { delivery, members: members.unwrap_or_default().to_owned() }))

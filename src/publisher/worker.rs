@@ -10,7 +10,8 @@ use super::reports::Outcome;
 use super::stats::Traffic;
 use crate::api::{self, Event};
 use crate::client::{AttemptOptions, Attempts, Endpoint, Step};
-use crate::error::{Delivery, Error, FailedExchange};
+use crate::error::{Error, FailedExchange};
+use crate::status::Delivery;
 
 /// As much as a call on a thread of the caller's own may count on, TLS included.
 pub(super) const STACK_BYTES: usize = 512 * 1024;
