@@ -3,9 +3,6 @@
 //! ureq speaks HTTP and rustls speaks TLS, but both stand on a socket transport of ours ([`wire`]), because only the one who
 //! hands bytes to the kernel knows whether the last of them left.
 
-/// The longest head of an answer.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-
 mod connection;
 mod message;
 mod phases;

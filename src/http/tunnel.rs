@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::MAX_HEAD_BYTES;
 use super::connection::Socket;
 use super::message::Proxy;
 use super::transport::{Cause, classify_io_error};
-use super::watch::MAX_HEADERS;
+use super::watch::{MAX_HEAD_BYTES, MAX_HEADERS};
 
 /// Asks the proxy on the other end of `socket` for a tunnel to `authority`. Nothing of the request is sent before it is open.
 pub(super) fn open(

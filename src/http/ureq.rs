@@ -13,13 +13,12 @@ use ::ureq::{Agent, Body, Error};
 
 use crate::process::PerProcess;
 
-use super::MAX_HEAD_BYTES;
 use super::message::{Method, Proxy, Request, Response};
 use super::phases::{self, Exchange};
 use super::resolver::Resolver;
 use super::tls::{self, Roots, TlsConnector};
 use super::transport::{Cause, Failure, Progress, Transport};
-use super::watch::WatchConnector;
+use super::watch::{MAX_HEAD_BYTES, WatchConnector};
 use super::wire::WireConnector;
 
 /// How an [`HttpClient`] connects.

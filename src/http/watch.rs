@@ -11,10 +11,13 @@ use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, Next
 use super::phases::{self, Phase};
 use super::transport::{Cause, Failure};
 
-/// As many header lines as an answer may have.
+/// The longest head of a response.
+pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The most header lines in a response.
 pub(super) const MAX_HEADERS: usize = 64;
 
-/// As many interim answers (1xx) as may come before an answer.
+/// The most interim responses (1xx) before a final one.
 const MAX_INTERIM: usize = 1000;
 
 /// Wraps a connection once it is ready for a request.
