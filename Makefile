@@ -15,13 +15,13 @@ help:
 	@echo 'make clean   remove what was built'
 
 demo:
-	@tests/demo.sh
+	@scripts/demo.sh
 
 test:
-	@tests/test.sh
+	@scripts/test.sh
 
 check:
-	@tests/check.sh
+	@scripts/check.sh
 
 lint:
 	@scripts/lint.sh
@@ -37,7 +37,7 @@ bench:
 	@benches/run.sh
 
 header:
-	@PUSHER_WRITE_HEADER=1 cargo test --quiet --test header
+	@PUSHER_WRITE_HEADER=1 cargo test --quiet --test repository header
 	@docs/man.py
 
 clean:

@@ -32,7 +32,7 @@ class PusherConan(ConanFile):
         "include/*",
         "cmake/*",
         "docs/*",
-        "tests/faults/*.rs",
+        "tools/fault-server/*.rs",
         ".cargo/*",
         "vendor/*",
     )

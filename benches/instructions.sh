@@ -5,7 +5,7 @@
 #   benches/instructions.sh             of this tree
 #   benches/instructions.sh REVISION    beside those of REVISION, which is checked out and built in build/
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. tests/lib.sh
+. scripts/lib.sh
 
 need cc=gcc valgrind git
 out=build/instructions

@@ -6,7 +6,7 @@
 #
 # It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. tests/lib.sh
+. scripts/lib.sh
 
 rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
 target=${CARGO_TARGET_DIR:-target}
@@ -36,15 +36,15 @@ build_fault_server() {
   cp "$target/no-lto/examples/fault-server" "$out"
 }
 
-# The official libraries, in the versions that the library is compared with elsewhere (tests/differential).
+# The official libraries, in the versions that the library is compared with elsewhere (e2e/differential).
 install_python() {
   python3 -m venv "$out/python" &&
     "$out/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-      --requirement tests/differential/requirements.txt
+      --requirement e2e/differential/requirements.txt
 }
 
 install_node() {
-  mkdir -p "$out/node" && cp tests/differential/package.json tests/differential/package-lock.json "$out/node" &&
+  mkdir -p "$out/node" && cp e2e/differential/package.json e2e/differential/package-lock.json "$out/node" &&
     npm ci --prefix "$out/node" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
@@ -110,7 +110,7 @@ print_languages() {
   local language
   for language in cpp go python ruby php; do
     say "$language"
-    if PUSHER_LIBRARY="$PWD/$out/libpusher.so.0" FAULT_SERVER="$PWD/$out/fault-server" "tests/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
+    if PUSHER_LIBRARY="$PWD/$out/libpusher.so.0" FAULT_SERVER="$PWD/$out/fault-server" "scripts/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
       grep -v -E '^(== |   ok: )' "$out/$language.log"
     else
       echo "not measured: $(grep . "$out/$language.log" | tail -n 1)"

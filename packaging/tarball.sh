@@ -5,7 +5,7 @@
 #
 # Reproducible: the same commit and the same tools give the same bytes. It packs the working tree, without what git ignores,
 # and says so when that is not the commit. The one step that may use the network is `cargo vendor`.
-source "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 need git cargo tar xz=xz-utils python3

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the licences, the sources and the duplicates of all crates that the library and its tests use, against deny.toml.
 # Advisories need a network: .github/workflows/deny.yml checks them.
-. "$(dirname "$0")/../tests/lib.sh"
+. "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 need cargo
 

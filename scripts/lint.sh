@@ -4,7 +4,7 @@
 #
 #   scripts/lint.sh          checks
 #   scripts/lint.sh --fix    formats, and fixes what the tools can fix
-. "$(dirname "$0")/../tests/lib.sh"
+. "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 # shellcheck disable=SC2046 # nothing, or one word
 need node=nodejs ruby php=php-cli python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)

@@ -1,7 +1,7 @@
 //! libpusher: the server-side SDK for the Pusher Channels HTTP API as a C library.
 //!
 //! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust that knows
-//! nothing of C. Who may use whom, roughly (tests/layering.rs holds it exactly):
+//! nothing of C. Who may use whom, roughly (tests/repository/layering.rs holds it exactly):
 //!
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config → encryption, validation → json → error → status

@@ -25,7 +25,7 @@ import (
 	pusher "github.com/libpusher/libpusher/bindings/go"
 )
 
-// Beside this package: what Go itself does the same with, crypto/hmac and net/http, used as Pusher's own SDK uses them. tests/bindings/go.sh prints
+// Beside this package: what Go itself does the same with, crypto/hmac and net/http, used as Pusher's own SDK uses them. scripts/bindings/go.sh prints
 // the ratios.
 
 func BenchmarkAuthorize(b *testing.B) {

@@ -16,7 +16,7 @@ import (
 	pusher "github.com/libpusher/libpusher/bindings/go"
 )
 
-// The fault server of tests/faults, started once: a server that fails on request, and says what it really did.
+// The fault server of tools/fault-server, started once: a server that fails on request, and says what it really did.
 var faults struct {
 	CA      string `json:"ca"`
 	Control int    `json:"control"`
@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 	log.SetOutput(io.Discard) // net/http tells of answers that the fault server means to be strange
 	path := os.Getenv("FAULT_SERVER")
 	if path == "" {
-		fmt.Fprintln(os.Stderr, "FAULT_SERVER is not set: tests/bindings/go.sh runs these tests with all they need")
+		fmt.Fprintln(os.Stderr, "FAULT_SERVER is not set: scripts/bindings/go.sh runs these tests with all they need")
 		return 1
 	}
 	server := exec.Command(path)

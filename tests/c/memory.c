@@ -1,4 +1,4 @@
-/* How much resident memory the library takes, in bytes for each; see tests/memory.sh.
+/* How much resident memory the library takes, in bytes for each; see scripts/memory.sh.
  *
  *   memory clients COUNT SCHEME     a client before its first call; SCHEME is http or https
  *   memory connections COUNT SIZE   what a client grows by that has COUNT idle connections, all of them together, after

@@ -1,4 +1,4 @@
-/* The server that fails on request (tests/faults), started and asked from C or C++. Every wait is bounded. */
+/* The server that fails on request (tools/fault-server), started and asked from C or C++. Every wait is bounded. */
 #ifndef FAULT_SERVER_H
 #define FAULT_SERVER_H
 

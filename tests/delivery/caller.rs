@@ -257,7 +257,7 @@ pub fn run(steps: &[Step]) -> (Vec<Said>, Log) {
     let plan = log.plan();
     fs::write(&plan, json!(steps.iter().map(Step::to_json).collect::<Vec<_>>()).to_string()).unwrap();
     let variables = [("LD_PRELOAD", witness::library()), ("WITNESS_LOG", log.path()), (PLAN, &*plan)];
-    let told = child::run(PROGRAM, &variables);
+    let told = child::run("", PROGRAM, &variables);
     let said: Vec<Said> = told.iter().map(|line| Said::from_json(&serde_json::from_str(line).unwrap())).collect();
     assert_eq!(said.len(), steps.len());
     (said, log.read())

@@ -105,11 +105,11 @@ const HEAD: &str = "\
 What does the library say of an event when the network or the server fails? This page shows it for every fault that we know how to
 make, on every kind of connection, under every retry mode. The picture, [`delivery.svg`](delivery.svg), has the same in colours.
 
-It is not written by hand. A [server that fails on request](../tests/faults/README.md) keeps a ledger of what it really did: what it
+It is not written by hand. A [server that fails on request](../tools/fault-server/README.md) keeps a ledger of what it really did: what it
 read, what it published, what it answered, how it ended. A library preloaded into the client's process
 ([`witness.c`](../tests/c/witness.c)) knows which bytes the kernel took; it can also refuse to take them, which is the one thing that no
 server can bring about. From these two, an [oracle](../tests/delivery/oracle.rs) that shares no code with the library works out what
-has to be said. `tests/delivery.rs` makes every call in a process of its own, by the C ABI, and holds four things against each other:
+has to be said. `tests/delivery/main.rs` makes every call in a process of its own, by the C ABI, and holds four things against each other:
 what the library said, what follows from what happened, how often the event was published, and this page. If one of them differs, the
 test fails.
 
@@ -143,7 +143,7 @@ TLS, a handshake on a connection that is used again). Each combination has three
 Faults that come to the same in every column share a row. The call is one event on one channel unless the row says otherwise; a large
 event is one that does not fit into the kernel's buffers, so that the fault strikes while it is being sent. Behind the answer, on a
 reused connection, the fault struck the request before. What each fault does stands in the
-[server's table](../tests/faults/README.md), for those of the kernel below.
+[server's table](../tools/fault-server/README.md), for those of the kernel below.
 ";
 
 /// `docs/delivery.md`.
@@ -232,7 +232,7 @@ const FOOT: &str = "
   follows redirects, one that takes what was written for delivered, one that calls every failure unknown, one that never tries again,
   one that calls every 4xx and 5xx rejected. Each is caught.
 - **A crowd.** 100,000 events from eight threads of one client on a server that fails by chance, in the modes `never` and `safe`: each
-  has one outcome, and the server's ledger agrees with it (`tests/delivery.sh`).
+  has one outcome, and the server's ledger agrees with it (`scripts/delivery.sh`).
 ";
 
 const LABEL: usize = 330;

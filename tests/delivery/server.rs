@@ -1,4 +1,4 @@
-//! The fault server: a process of its own, which keeps the ledger of truth. See `tests/faults/README.md`.
+//! The fault server: a process of its own, which keeps the ledger of truth. See `tools/fault-server/README.md`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,5 +1,5 @@
-# shellcheck disable=SC2046,SC2164 # flags are words; tests/packages.sh runs this with -e
-# Run on a system by tests/packages.sh, in a directory with the packages and a program: they are installed, used as a stranger
+# shellcheck disable=SC2046,SC2164 # flags are words; scripts/distribution.sh runs this with -e
+# Run on a system by scripts/distribution.sh, in a directory with the packages and a program: they are installed, used as a stranger
 # does, and removed without a trace. Every command counts (-e).
 cd "$(dirname "${BASH_SOURCE[0]}")"
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH

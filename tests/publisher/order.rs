@@ -131,7 +131,7 @@ fn each_thread_keeps_its_own_order() {
 }
 
 #[test]
-#[ignore = "takes minutes without optimisation: tests/publisher.sh"]
+#[ignore = "takes minutes without optimisation: scripts/publisher.sh"]
 fn a_million_events_arrive_once_each_and_in_order() {
     const EVENTS: u64 = 1_000_000;
     const THREADS: u64 = 4;

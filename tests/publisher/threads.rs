@@ -59,7 +59,7 @@ fn a_publisher_has_no_thread_before_its_first_event() {
         assert_eq!((thread_count(), threads().len()), (before, 0), "{:?}", threads());
         return;
     }
-    child::run::<&str>("threads::a_publisher_has_no_thread_before_its_first_event", &[]);
+    child::run::<&str>(module_path!(), "a_publisher_has_no_thread_before_its_first_event", &[]);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn threads_are_named_take_no_signals_and_go_with_the_publisher() {
         }
         return;
     }
-    child::run::<&str>("threads::threads_are_named_take_no_signals_and_go_with_the_publisher", &[]);
+    child::run::<&str>(module_path!(), "threads_are_named_take_no_signals_and_go_with_the_publisher", &[]);
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn a_thread_that_waits_for_an_answer_ends_with_its_request() {
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         return;
     }
-    child::run::<&str>("threads::a_thread_that_waits_for_an_answer_ends_with_its_request", &[]);
+    child::run::<&str>(module_path!(), "a_thread_that_waits_for_an_answer_ends_with_its_request", &[]);
 }

@@ -1,4 +1,4 @@
-"""Runs every block of code in README.md and docs/*.md, as it stands: see tests/snippets.sh.
+"""Runs every block of code in README.md and docs/*.md, as it stands: see scripts/snippets.sh.
 
     snippets.py OUT [--docs FOLDER] [--only FILE]
 
@@ -37,13 +37,13 @@ OUTPUT = {"text"}
 # Which test runs the blocks of a file by itself, by language; it says so by naming the file.
 ELSEWHERE = {
     "docs/migrating.md": {
-        "cpp": "tests/bindings/cpp.sh",
+        "cpp": "scripts/bindings/cpp.sh",
         "go": "bindings/go/readme_test.go",
         "python": "bindings/python/tests/test_package.py",
         "ruby": "bindings/ruby/test/readme_test.rb",
         "php": "bindings/php/tests/ReadmeTest.php",
     },
-    "docs/packaging.md": {"sh": "tests/packages.sh"},
+    "docs/packaging.md": {"sh": "scripts/distribution.sh"},
     "bindings/go/README.md": {"go": "bindings/go/readme_test.go", "sh": "bindings/go/readme_test.go"},
     "bindings/php/README.md": {"php": "bindings/php/tests/ReadmeTest.php", "ini": "bindings/php/tests/ReadmeTest.php"},
     "bindings/python/README.md": {
@@ -406,7 +406,7 @@ def from_nothing_to_a_received_event(runner, subscriber, commands, hello_c, buil
     """A real server, a real subscriber, and the programs in C, C++ and Lua, by the commands that the guide gives."""
     save(runner, subscriber, hello_c, hello_cpp, hello_lua)
     folder = runner.folder(subscriber)
-    with program(["node", ROOT / "tests/servers/run.mjs", "soketi"], r"PUSHER_URL=(\S+)", env=runner.environment) as server:
+    with program(["node", ROOT / "tools/servers/run.mjs", "soketi"], r"PUSHER_URL=(\S+)", env=runner.environment) as server:
         url = server.line[1]
         prepared = commands.code.splitlines()
         run(["bash", "-euc", "\n".join(prepared[:-1])], cwd=folder, env=runner.environment, timeout=300)

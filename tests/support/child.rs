@@ -22,9 +22,11 @@ pub fn tell(line: &str) {
     eprintln!("child: {line}");
 }
 
-/// Runs the test with this name in a child process that has these variables, and hands back what it told.
+/// Runs the test with this name, in this module (`module_path!()`), in a child process that has these variables, and hands back what it told.
 #[track_caller]
-pub fn run<T: AsRef<OsStr>>(test: &str, variables: &[(&str, T)]) -> Vec<String> {
+pub fn run<T: AsRef<OsStr>>(module: &str, test: &str, variables: &[(&str, T)]) -> Vec<String> {
+    // A test's name has the modules in it, but not the crate.
+    let test = &module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"));
     let mut command = Command::new(env::current_exe().unwrap());
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();

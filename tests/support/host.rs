@@ -1,10 +1,5 @@
 //! What may surround a library: a process that forks and is interrupted by signals, a C library other than expected, addresses
 //! that do not answer.
-//!
-//! Not a part of `support` itself, because only few tests need it: `#[path = "support/host.rs"] mod host;`.
-
-// Each test binary uses its part of this.
-#![allow(dead_code, unreachable_pub)]
 
 use std::ffi::{CStr, c_int, c_void};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +13,7 @@ use std::{fs, io};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::calls;
+use super::calls;
 
 /// How long a forked process may live. Whatever hangs in it ends with it, by SIGALRM.
 const LIFE_SECONDS: u32 = 8;

@@ -9,6 +9,8 @@ pub mod calls;
 pub mod child;
 pub mod functions;
 pub mod hooks;
+#[cfg(unix)]
+pub mod host;
 pub mod publisher;
 pub mod random;
 pub mod secretbox;

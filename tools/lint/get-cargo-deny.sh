@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds cargo-deny into the cache, and prints the path of the program. The first time it is compiled, at a low priority,
 # which takes about 5 minutes on two cores.
-. "$(dirname "$0")/../../tests/lib.sh"
+. "$(dirname "$0")/../../scripts/lib.sh"
 exec 3>&1 >&2 # only the path goes to standard output
 
 VERSION=0.20.2

@@ -7,7 +7,7 @@ namespace LibPusher\Tests;
 use LibPusher\Pusher;
 
 /**
- * The fault server (tests/faults/README.md of the project): one process for all tests, and a listener for each that wants one. It
+ * The fault server (tools/fault-server/README.md of the project): one process for all tests, and a listener for each that wants one. It
  * is found by the environment, FAULT_SERVER, and ends with this process, which holds its standard input.
  */
 final class FaultServer

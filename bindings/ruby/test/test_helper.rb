@@ -9,7 +9,7 @@ require 'timeout'
 $LOAD_PATH.unshift File.expand_path('../lib', __dir__)
 require 'libpusher'
 
-# The fault server (tests/faults/README.md): one process for all tests, and a listener for each that wants one. It is found by the
+# The fault server (tools/fault-server/README.md): one process for all tests, and a listener for each that wants one. It is found by the
 # environment, FAULT_SERVER, and ends with this process.
 module FaultServer
   # A listener: its port, and what it has done.

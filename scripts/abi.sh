@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# The shared library exports what abi/symbols.txt says and nothing else, under its name, built with link-time
+# optimisation, small, and without a runtime inside; and pusher.h declares for it what abi/ has on record (docs/abi.md).
+#
+#   scripts/abi.sh            checks
+#   scripts/abi.sh record     writes abi/ anew after an addition to pusher.h; refuses what would break programs
+#
+# What is on record is made of the header and not of the library, whose debug information describes Rust's types and half of
+# Rust's standard library. That the header is what Rust exports is held by tests/repository/header.rs and by the symbols.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+need gcc cmake make nm=binutils abidiff=abigail-tools
+
+MAX_BYTES=2300000
+BUILD=$ROOT/build/abi
+LIBRARY=$BUILD/libpusher.so
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
+
+# The bits of abidiff's exit status that say: it could not compare.
+readonly ABI_ERROR=3
+
+# surface HEADER DIRECTORY: makes there of a pusher.h
+#   surface.so      a library in C with each function of the header, and a function that takes each of its enums
+#   functions.txt   the functions as they are declared, one a line. abidiff knows types only: it can't see two parameters of
+#                   one type change places, and the names of parameters are those of the keyword arguments in the bindings
+surface() {
+  local header=$1 directory=$2
+  rm -rf "$directory"
+  mkdir -p "$directory"
+  cp "$header" "$directory/pusher.h"
+  (
+    cd "$directory" || exit
+    printf '#include "pusher.h"\n' >surface.c
+    # The compiler lists what it has seen declared, and where. The record may not depend on where it was made.
+    gcc -std=gnu17 -fsyntax-only -aux-info declared surface.c &&
+      sed -n 's|^/\* [^ ]*pusher\.h:.* \*/ extern \(.*\);$|\1 { __builtin_trap(); }|p' declared >>surface.c &&
+      sed -nE 's|^enum (Pusher\w+).*|void enum_\1(enum \1 value) { (void)value; }|p' pusher.h >>surface.c &&
+      gcc -std=gnu17 -g -O0 -fPIC -shared -Wl,-soname,libpusher.so.0 -ffile-prefix-map="$PWD=." -o surface.so surface.c &&
+      gcc -E -P -x c pusher.h | tr -s ' \n' ' ' | tr ';' '\n' |
+      sed -nE 's/^ ?(extern )?([^(]*\bpusher_\w+ ?\(.*\))$/\2;/p' | LC_ALL=C sort >functions.txt
+  ) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; fail "no library can be made of $header"; }
+}
+
+# compare OPTION… FILE FILE: abidiff, its report in $BUILD/report; fails if it can't compare, and answers whether it finds
+# no difference.
+compare() {
+  local status=0
+  # Sizes and calling conventions differ between machines, what is declared does not.
+  abidiff --no-architecture "$@" >"$BUILD/report" 2>&1 || status=$?
+  [ $((status & ABI_ERROR)) = 0 ] || { cat "$BUILD/report" >&2; fail "abidiff failed ($status): $*"; }
+  [ $status = 0 ]
+}
+
+# compatible DIRECTORY: programs compiled against what is on record run with what surface has put there. New functions and
+# new values of an enum are no difference to them.
+compatible() {
+  local lost
+  compare --no-added-syms "$ROOT/abi/pusher.abi" "$1/surface.so" || return 1
+  lost=$(LC_ALL=C comm -23 "$ROOT/abi/functions.txt" "$1/functions.txt")
+  [ -z "$lost" ] || { printf 'No longer declared so:\n%s\n' "$lost" >"$BUILD/report"; return 1; }
+}
+
+# on_record DIRECTORY: compatible, and nothing was added or made const either.
+on_record() {
+  compatible "$1" || return 1
+  compare --harmless "$ROOT/abi/pusher.abi" "$1/surface.so" || return 1
+  diff -u "$ROOT/abi/functions.txt" "$1/functions.txt" >"$BUILD/report"
+}
+
+declared() {
+  surface "$ROOT/include/pusher.h" "$BUILD/surface"
+  # What was read is the whole interface: a function missing here would be guarded by nothing.
+  diff -u "$ROOT/abi/symbols.txt" <(grep -oE 'pusher_\w+ ?\(' "$BUILD/surface/functions.txt" | tr -d ' (' | LC_ALL=C sort) ||
+    fail "pusher.h and abi/symbols.txt do not have the same functions"
+  compatible "$BUILD/surface" || {
+    cat "$BUILD/report" >&2
+    fail "This breaks programs that were compiled before; see docs/abi.md."
+  }
+  on_record "$BUILD/surface" || {
+    cat "$BUILD/report" >&2
+    fail "An addition, and not on record yet. If it is meant to stay for ever: scripts/abi.sh record"
+  }
+}
+
+# edited SCRIPT: a pusher.h that sed has changed, as surface makes it.
+edited() {
+  sed -E "$1" "$ROOT/include/pusher.h" >"$BUILD/edited.h"
+  ! cmp -s "$ROOT/include/pusher.h" "$BUILD/edited.h" || fail "changes nothing in pusher.h: $1"
+  surface "$BUILD/edited.h" "$BUILD/edited"
+}
+
+# breaks WHAT SCRIPT: the change is refused.
+breaks() {
+  edited "$2"
+  ! compatible "$BUILD/edited" || fail "not noticed: $1"
+}
+
+# adds WHAT SCRIPT: the change is allowed, and has to be recorded.
+adds() {
+  edited "$2"
+  compatible "$BUILD/edited" || { cat "$BUILD/report" >&2; fail "refused, and breaks nothing: $1"; }
+  ! on_record "$BUILD/edited" || fail "need not be recorded: $1"
+}
+
+# The guard itself, on changes that somebody might make.
+guard() {
+  breaks "a function removed" '/^const char \*pusher_version\(void\);/d'
+  breaks "a function renamed" 's/^(void pusher_free)\(/\1_client(/'
+  breaks "another type returned" 's/^int32_t (pusher_error_delivery)/int64_t \1/'
+  breaks "an answer dropped" 's/^PusherStatus (pusher_publisher_stats)/void \1/'
+  breaks "a wider parameter" 's/^(const char \*pusher_status_name\()int32_t/\1int64_t/'
+  breaks "another handle" 's/^(uint32_t pusher_request_timeout_ms\(const )PusherRequest/\1PusherResponse/'
+  breaks "a parameter more" 's/^(void pusher_string_free\(char \*text)/\1, int32_t flags/'
+  breaks "two parameters of one type in each other's place" \
+    's/(const char \*)key,/\1swapped,/; s/(const char \*)signature,/\1key,/; s/(const char \*)swapped,/\1signature,/'
+  breaks "an enum's value changed" 's/(PUSHER_STATUS_FORKED =) 83/\1 84/'
+  breaks "an enum's value removed" '/PUSHER_STATUS_FORKED = 83/d'
+  breaks "an enum's value renamed" 's/PUSHER_DELIVERY_UNKNOWN =/PUSHER_DELIVERY_UNSURE =/'
+  breaks "a wider status" 's/^typedef int32_t PusherStatus/typedef int64_t PusherStatus/'
+  breaks "a callback that returns something" 's/^typedef void (\(\*PusherDropFn\))/typedef int32_t \1/'
+  breaks "a callback with another parameter" 's/^(typedef void \(\*PusherLogFn\)\(void \*user_data, )int32_t/\1int64_t/'
+  adds "a new function" 's/^(const char \*pusher_version\(void\);)/\1 int32_t pusher_new_function(void);/'
+  adds "a new status" 's/(PUSHER_STATUS_FORKED = 83)/\1, PUSHER_STATUS_NEW = 84/'
+}
+
+record() {
+  mkdir -p "$BUILD"
+  surface "$ROOT/include/pusher.h" "$BUILD/surface"
+  if [ -e "$ROOT/abi/pusher.abi" ]; then
+    compatible "$BUILD/surface" || {
+      cat "$BUILD/report" >&2
+      fail "Not recorded: this breaks programs that were compiled before. If the SONAME changes with it (docs/abi.md), remove
+abi/pusher.abi and abi/functions.txt first."
+    }
+  fi
+  cp "$BUILD/surface/functions.txt" "$ROOT/abi/functions.txt"
+  grep -oE 'pusher_\w+ ?\(' "$BUILD/surface/functions.txt" | tr -d ' (' | LC_ALL=C sort >"$ROOT/abi/symbols.txt"
+  abidw --no-show-locs --no-comp-dir-path --no-corpus-path --out-file "$ROOT/abi/pusher.abi" "$BUILD/surface/surface.so"
+}
+
+build() {
+  rm -rf "$BUILD"
+  mkdir -p "$BUILD"
+  {
+    cmake -S "$ROOT" -B "$BUILD" -DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_EXAMPLES=OFF &&
+      cmake --build "$BUILD"
+  } >"$BUILD/log" 2>&1 || { cat "$BUILD/log" >&2; fail "the shared library does not build"; }
+}
+
+symbols() {
+  nm -D --defined-only --format=just-symbols "$LIBRARY" | LC_ALL=C sort >"$BUILD/symbols.txt"
+  ! grep -v '^pusher_' "$BUILD/symbols.txt" || fail "exported without the prefix pusher_"
+  diff -u "$ROOT/abi/symbols.txt" "$BUILD/symbols.txt" ||
+    fail "The exported symbols are not those of abi/symbols.txt. One that is missing breaks every program that uses it;
+a new one is recorded by: scripts/abi.sh record"
+}
+
+dynamic() {
+  local dynamic
+  dynamic=$(readelf -dW "$LIBRARY")
+  grep -q 'SONAME.*\[libpusher\.so\.0\]' <<<"$dynamic" || fail "the SONAME is not libpusher.so.0: $dynamic"
+  grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the library may be unloaded: $dynamic"
+}
+
+# Link-time optimisation makes one unit of all Rust code, and the symbol table names the units. (compiler_builtins never
+# takes part.)
+lto() {
+  local units
+  units=$(readelf -sW "$LIBRARY" | awk '$4 == "FILE" && $8 ~ /-cgu\./ && $8 !~ /^compiler_builtins\./ { print $8 }')
+  [[ $units =~ ^pusher\.[0-9a-f]+-cgu\.0$ ]] ||
+    fail "not built with link-time optimisation: Rust code of $(wc -l <<<"$units") units is in it, such as
+$(head -n 5 <<<"$units")"
+}
+
+size() {
+  local bytes
+  strip --strip-unneeded -o "$BUILD/stripped.so" "$LIBRARY"
+  bytes=$(stat -c %s "$BUILD/stripped.so")
+  say "$bytes bytes, stripped"
+  [ "$bytes" -le $MAX_BYTES ] || fail "larger than $MAX_BYTES bytes"
+}
+
+no_runtime() {
+  local tree
+  tree=$(cd "$ROOT" && cargo tree --locked -e normal --prefix none)
+  ! grep -E '^(tokio|async-std|smol)\b' <<<"$tree" || fail "an asynchronous runtime is among the dependencies"
+}
+
+if [ "${1:-}" = record ]; then
+  step "record the interface in abi/" record
+  exit
+fi
+
+step "build the shared library" build
+step "exported symbols" symbols
+step "what pusher.h declares" declared
+step "changes that would break programs are noticed" guard
+step "SONAME and NODELETE" dynamic
+step "link-time optimisation" lto
+step "size" size
+step "no asynchronous runtime" no_runtime

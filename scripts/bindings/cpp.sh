@@ -1,0 +1,235 @@
+#!/usr/bin/env bash
+# pusher.hpp and pusher.ffi.h, and the conformance cases in C and C++.
+#
+#   scripts/bindings/cpp.sh                                              builds the library and the fault server
+#   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/cpp.sh        takes these
+#   scripts/bindings/cpp.sh bench                                        instead, measures pusher.hpp beside the C functions
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib.sh
+
+out=build/cpp
+rm -rf "$out"
+mkdir -p "$out"
+need gcc g++ clang-19 python3 luajit php=php-cli /usr/include/nlohmann/json.hpp=nlohmann-json3-dev \
+  /usr/include/cjson/cJSON.h=libcjson-dev /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
+
+FLAGS=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -pthread -Iinclude)
+# The sources that only the test is made of need not be as strict as the header that others compile.
+STRICT=(-Wsign-conversion -Wold-style-cast -Wcast-qual -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference -Wundef)
+QUIET=(-fno-exceptions -fno-rtti -DJSON_NOEXCEPTION)
+SANITIZED=(-g -O1 -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -DSANITIZED)
+LIBRARY=("$out/libpusher.so.0" "-Wl,-rpath,$PWD/$out")
+
+# Ends within bounds, whatever happens.
+bounded() { timeout 300 "$@"; }
+
+get_library() {
+  library "$out/libpusher.so.0"
+  fault_server
+}
+
+# Commands that are told by their process ids have all ended well.
+all_of() {
+  local job
+  for job in "$@"; do wait "$job"; done
+}
+
+every_call() {
+  local compiler=$1 standard=$2 exceptions=$3 program=$out/every_call-$1-$2-$3 quiet=()
+  [ "$exceptions" = yes ] || quiet=("${QUIET[@]}")
+  "$compiler" -std="$standard" -O2 "${FLAGS[@]}" "${STRICT[@]}" "${quiet[@]}" -o "$program" tests/cpp/every_call.cpp "${LIBRARY[@]}" ||
+    fail "$compiler -std=$standard, exceptions: $exceptions"
+  bounded "$program" >/dev/null || fail "$compiler -std=$standard, exceptions: $exceptions: not every call succeeds"
+}
+
+# Every standard, both compilers, with exceptions and without: no warning, and each call does what it says.
+every_standard() {
+  local compiler standard exceptions jobs
+  for compiler in g++ clang++-19; do
+    for standard in c++17 c++20 c++23; do
+      jobs=()
+      for exceptions in yes no; do
+        every_call "$compiler" "$standard" "$exceptions" &
+        jobs+=($!)
+      done
+      all_of "${jobs[@]}"
+    done
+  done
+}
+
+# What has to be refused by the compiler is.
+compiler_refuses() {
+  local name code refused
+  while IFS='|' read -r name code; do
+    printf '#include <pusher.hpp>\nvoid f(pusher::client &client) { %s }\n' "$code" >"$out/refused.cpp"
+    refused=no
+    g++ -std=c++17 "${FLAGS[@]}" -fsyntax-only "$out/refused.cpp" >"$out/refused.log" 2>&1 || refused=yes
+    [ "$refused" = "${name%% *}" ] || { cat "$out/refused.log" >&2; fail "refused by the compiler: $refused, and not $name"; }
+  done <<'CASES'
+no right|client.trigger("c", "e", "1");
+yes a failure that nobody looks at|client.try_trigger("c", "e", "1");
+yes a client that is copied|pusher::client copy(client);
+yes a hook that takes something else|client.set_log([](int) {});
+yes a number for a channel|client.trigger(1, "e", "1");
+CASES
+}
+
+# Nothing of the C functions is left out.
+every_function() {
+  local function
+  while read -r function; do
+    grep -q "\b$function(" include/pusher.hpp || fail "pusher.hpp has no $function"
+  done <abi/symbols.txt
+}
+
+# The samples of the header, to a port on which nobody listens, and those of the manual, which publish.
+samples() {
+  local sample
+  python3 - "$out" <<'PYTHON'
+import re, sys
+
+out = sys.argv[1]
+with open("include/pusher.hpp", encoding="utf-8") as file:
+    text = file.read()
+blocks = re.findall(r"@code\n(.*?)@endcode", text, re.S)
+assert len(blocks) == text.count("@code") == text.count("@endcode") > 2, "a sample without an end"
+for number, block in enumerate(blocks):
+    code = "\n".join("  " + re.sub(r"^ *\* ?", "", line) for line in block.splitlines()).rstrip()
+    own = "" if "client::make" in code or "client client" in code else "  pusher::client client;\n"
+    code = re.sub(r"https://(KEY:SECRET)@[^/]*", r"http://\1@127.0.0.1:1", code)
+    code = code.replace('.cluster("eu")', '.host("127.0.0.1").port(1).ssl(false)')
+    with open(f"{out}/sample{number}.cpp", "w", encoding="utf-8") as file:
+        file.write(f"#include <pusher.hpp>\n\n#include <iostream>\n\nint main() {{\n{own}{code}\n  return 0;\n}}\n")
+with open("docs/migrating.md", encoding="utf-8") as file:
+    programs = re.findall(r"^```cpp\n(.*?)^```", file.read(), re.S | re.M)
+assert len(programs) == 1, "the manual has one program"
+with open(f"{out}/program.cpp", "w", encoding="utf-8") as file:
+    file.write(programs[0])
+PYTHON
+  for sample in "$out"/sample*.cpp; do
+    g++ -std=c++17 "${FLAGS[@]}" -o "${sample%.cpp}" "$sample" "${LIBRARY[@]}"
+    PUSHER_URL=http://KEY:SECRET@127.0.0.1:1/apps/1 bounded "${sample%.cpp}" >/dev/null 2>"${sample%.cpp}.said" ||
+      fail "$sample ended with $?"
+    grep -q 'refused' "${sample%.cpp}.said" || fail "$sample said: $(cat "${sample%.cpp}.said")"
+  done
+  g++ -std=c++17 "${FLAGS[@]}" -o "$out/program" "$out/program.cpp" "${LIBRARY[@]}"
+  bounded python3 tests/cpp/program.py "$out/program"
+}
+
+build_wrapper() {
+  sanitized_wrapper &
+  local sanitized=$!
+  clang++-19 -std=c++20 -O1 "${FLAGS[@]}" "${QUIET[@]}" -c -o "$out/not_throwing.o" tests/cpp/not_throwing.cpp
+  clang++-19 -std=c++20 -O1 -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/wrapper" tests/cpp/wrapper.cpp tests/cpp/allocations.cpp \
+    "$out/not_throwing.o" "${LIBRARY[@]}"
+  all_of "$sanitized"
+}
+sanitized_wrapper() {
+  g++ -std=c++17 "${SANITIZED[@]}" "${FLAGS[@]}" "${QUIET[@]}" -c -o "$out/not_throwing-sanitized.o" tests/cpp/not_throwing.cpp
+  g++ -std=c++17 "${SANITIZED[@]}" -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/wrapper-sanitized" tests/cpp/wrapper.cpp \
+    tests/cpp/allocations.cpp "$out/not_throwing-sanitized.o" "${LIBRARY[@]}"
+}
+
+# The sanitizers have to find what there is to find, or their silence means nothing.
+sanitizers_see() {
+  printf '#include <pusher.hpp>\nint main() { pusher_authenticate(pusher::client("http://k:s@127.0.0.1:1/apps/1").native_handle(), %s; }\n' \
+    '"private-c", "1.2", nullptr, new char *)' >"$out/leak.cpp"
+  g++ -std=c++17 "${SANITIZED[@]}" -Iinclude -o "$out/leak" "$out/leak.cpp" "${LIBRARY[@]}"
+  if "$out/leak" >"$out/leak.log" 2>&1; then fail "the sanitizers do not see that an answer is lost"; fi
+  grep -q 'LeakSanitizer: detected memory leaks' "$out/leak.log" || fail "$(cat "$out/leak.log")"
+}
+
+conformance() {
+  # Without optimisation it takes half as long to compile.
+  g++ -std=c++17 "${SANITIZED[@]}" -O0 -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/conformance" tests/cpp/conformance.cpp "${LIBRARY[@]}" &
+  local sanitized=$! program
+  clang++-19 -std=c++20 -D_GNU_SOURCE "${FLAGS[@]}" "${QUIET[@]}" -o "$out/conformance-quiet" tests/cpp/conformance.cpp "${LIBRARY[@]}"
+  gcc -std=c11 "${SANITIZED[@]}" -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/conformance-c" tests/c/conformance.c "${LIBRARY[@]}" -lcjson
+  all_of "$sanitized"
+  for program in conformance conformance-quiet conformance-c; do bounded "$out/$program" tests/conformance.json; done
+}
+
+# A wrong case has to fail, each by what is wrong with it.
+conformance_can_fail() {
+  python3 - tests/conformance.json "$out" <<'PYTHON'
+import copy, json, sys
+
+source, out = sys.argv[1:]
+with open(source, encoding="utf-8") as file:
+    whole = json.load(file)
+first = next(case for case in whole["cases"] if case["call"] == "trigger" and case.get("published") and case.get("ok") == {})
+failing = next(case for case in whole["cases"] if case.get("error", {}).get("delivery") == "unknown" and case["call"] == "trigger")
+reported = next(case for case in whole["cases"] if case.get("reports"))
+wrong = [copy.deepcopy(case) for case in (first, first, first, failing, failing, reported)]
+wrong[0]["ok"] = {"more": 1}
+wrong[1]["published"].append({"channel": "c", "name": "e", "data": "1"})
+del wrong[2]["ok"]
+wrong[2]["error"] = {"status": "NOT_SENT"}
+wrong[3]["error"] = {"delivery": "not_sent"}
+wrong[4]["error"] = {"delivery": None}
+wrong[5]["reports"][0]["status"] = "FORKED"
+for number, case in enumerate(wrong):
+    with open(f"{out}/wrong{number}.json", "w", encoding="utf-8") as file:
+        json.dump(dict(whole, cases=[case]), file)
+PYTHON
+  local file program
+  for file in "$out"/wrong?.json; do
+    for program in conformance conformance-quiet conformance-c; do
+      code=0
+      bounded "$out/$program" "$file" >"$out/wrong.log" 2>&1 || code=$?
+      [ "$code" = 1 ] || { cat "$out/wrong.log" >&2; fail "$program ends with $code on $file"; }
+    done
+  done
+}
+
+# What a real preprocessor leaves of pusher.h, token by token: the Rust test that writes pusher.ffi.h has one of its own.
+tokens() { tr '\n' ' ' | sed -E 's/[[:space:]]+/ /g; s/, ?\}/ }/g; s/; ?/;\n/g; s/ \n/\n/g'; }
+same_as_preprocessed() {
+  mkdir -p "$out/empty"
+  : >"$out/empty/stddef.h"
+  : >"$out/empty/stdint.h"
+  gcc -E -P -std=c99 -nostdinc -I"$out/empty" include/pusher.h | tokens >"$out/pusher.h.tokens"
+  gcc -E -P -std=c99 include/pusher.ffi.h | tokens | grep -v PUSHER_VERSION_NUMBER >"$out/pusher.ffi.h.tokens"
+  diff "$out/pusher.h.tokens" "$out/pusher.ffi.h.tokens" || fail "pusher.ffi.h is not what a preprocessor leaves of pusher.h"
+}
+
+# With the types that C's parsers need to be told, it is C as it stands.
+ffi_header_is_c() {
+  printf '#include <stddef.h>\n#include <stdint.h>\n#include "pusher.ffi.h"\n' >"$out/ffi.c"
+  gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only "$out/ffi.c"
+  clang-19 -std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only "$out/ffi.c"
+}
+
+ffi_parsers() {
+  bounded /usr/bin/python3 tests/cpp/ffi/parse.py include/pusher.ffi.h "$PWD/$out/libpusher.so.0"
+  bounded php -d ffi.enable=1 tests/cpp/ffi/parse.php include/pusher.ffi.h "$PWD/$out/libpusher.so.0"
+  bounded luajit tests/cpp/ffi/parse.lua include/pusher.ffi.h "$PWD/$out/libpusher.so.0"
+}
+
+benchmark() {
+  g++ -std=c++17 -O2 "${FLAGS[@]}" -o "$out/benchmark" tests/cpp/benchmark.cpp "${LIBRARY[@]}"
+  bounded "$out/benchmark" "$@"
+}
+
+# What is never run stops to work; its figures say nothing.
+benchmark_works() { benchmark 1 >/dev/null; }
+
+step "library and fault server" get_library
+if [ "${1:-}" = bench ]; then
+  step "what pusher.hpp costs" benchmark
+  exit
+fi
+step "pusher.hpp in every C++ since C++17, with exceptions and without" every_standard
+step "what the compiler has to refuse" compiler_refuses
+step "every function of the library" every_function
+step "the samples in pusher.hpp and the manual" samples
+step "building the tests of pusher.hpp" build_wrapper
+step "pusher.hpp" bounded "$out/wrapper"
+step "the sanitizers" sanitizers_see
+step "pusher.hpp under the sanitizers" bounded "$out/wrapper-sanitized"
+step "conformance: C++ with exceptions, C++ without, C" conformance
+step "conformance can fail" conformance_can_fail
+step "pusher.ffi.h beside a preprocessor" same_as_preprocessed
+step "pusher.ffi.h as C" ffi_header_is_c
+step "pusher.ffi.h in cffi, PHP and LuaJIT" ffi_parsers
+step "the benchmark, once" benchmark_works

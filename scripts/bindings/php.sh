@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The PHP package: its own suite with the conformance cases and a real PHP-FPM, and the package as Composer installs it.
+#
+#   scripts/bindings/php.sh                                                    builds the library and the fault server
+#   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/php.sh
+#   scripts/bindings/php.sh bench                                              instead, measures it beside hash_hmac and curl
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib.sh
+
+need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin
+version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')
+need "php-fpm$version=php$version-fpm"
+php -r 'exit((int) !extension_loaded("curl"));' || need curl-for-php="php$version-curl"
+export PHP_FPM=php-fpm$version
+# It is given nothing from the network, and asks for nothing.
+export COMPOSER_ALLOW_SUPERUSER=1 COMPOSER_NO_INTERACTION=1 COMPOSER_DISABLE_NETWORK=1
+out=$PWD/build/bindings/php
+rm -rf "$out"
+mkdir -p "$out"
+export COMPOSER_HOME=$out/composer
+
+build() {
+  library "$out/libpusher.so"
+  export PUSHER_LIBRARY=$out/libpusher.so
+  fault_server
+}
+
+# The package has a copy of the header, behind the lines that PHP wants first.
+header() {
+  sed '1,/^$/d' bindings/php/include/pusher.ffi.h | cmp - include/pusher.ffi.h ||
+    fail 'bindings/php/include/pusher.ffi.h differs: below its first empty line belongs include/pusher.ffi.h'
+}
+
+# Before PHP 8.3 -l looks at one file only.
+syntax() { find bindings/php -name '*.php' -print0 | xargs -0 -n 1 php -d display_errors=stderr -l >/dev/null; }
+
+suite() { (cd bindings/php && phpunit); }
+
+# As somebody has it who installed the library in the place where it is looked for, and not a look at this folder.
+installed() {
+  local project=$out/project says='echo LibPusher\Pusher::libraryVersion();' autoload said
+  mkdir -p "$project" "$out/system"
+  cp "$PUSHER_LIBRARY" "$out/system/libpusher.so.0"
+  cat >"$project/composer.json" <<JSON
+{
+  "repositories": [{ "type": "path", "url": "$PWD/bindings/php", "options": { "symlink": false } }, { "packagist.org": false }],
+  "require": { "libpusher/libpusher": "@dev" }
+}
+JSON
+  composer validate --strict bindings/php/composer.json >/dev/null
+  composer install --quiet --working-dir="$project"
+  for autoload in vendor/autoload.php vendor/libpusher/libpusher/autoload.php; do
+    said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/$autoload'; $says")
+    [ "$said" = "$(version)" ] || fail "the installed package says: $said"
+  done
+  # Without the library it says what is missing.
+  said=$(cd / && PUSHER_LIBRARY=/nonexistent/libpusher.so.0 php -r "require '$project/vendor/autoload.php';
+    try { $says } catch (RuntimeException \$e) { echo \$e->getMessage(); }")
+  case $said in *"can't be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac
+}
+
+bench() {
+  need cc=gcc
+  cc -std=c11 -D_GNU_SOURCE -O2 -pthread -Ibenches -o "$out/sink" benches/sink.c
+  SINK=$out/sink php bindings/php/bench/benchmark.php
+}
+
+step 'library and fault server' build
+if [ "${1:-}" = bench ]; then
+  step 'beside hash_hmac and curl' bench
+else
+  step 'the header is a copy' header
+  step 'syntax' syntax
+  step 'the suite' suite
+  step 'the package, installed' installed
+fi

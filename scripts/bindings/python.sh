@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The Python binding: its checks, and its tests against the wheel, installed in a fresh environment as a stranger would.
+#
+#   scripts/bindings/python.sh            all of that
+#   scripts/bindings/python.sh bench      instead of the tests, channel authorization and trigger beside the official package
+#
+# PUSHER_LIBRARY and FAULT_SERVER name the library and the fault server where they have been built.
+. "$(dirname "$0")/../lib.sh"
+cd "$(dirname "$0")/../.."
+need python3
+python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+built=$work/libpusher.so
+step 'the library' library "$built"
+# From here on the tests find it in the wheel, or not at all.
+unset PUSHER_LIBRARY
+step 'the fault server' fault_server
+export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
+
+wheel() {
+  # A copy, laid out as in a source distribution: a build leaves traces in its sources.
+  cp -rL bindings/python "$work/sources"
+  cp include/pusher.ffi.h "$work/sources/"
+  python3 -m venv "$work/venv"
+  PUSHER_LIBRARY=$built "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work" "$work/sources"
+}
+
+install() { "$work/venv/bin/pip" install "$(echo "$work"/libpusher-*.whl)[$1]"; }
+
+# Bounded: a hang says where it is, and ends.
+python() { (cd bindings/python && timeout --kill-after 10 900 "$work/venv/bin/python" "$@"); }
+
+step 'the wheel' wheel
+if [ "${1:-}" = bench ]; then
+  step 'the official package' install benchmark
+  python benchmark.py
+else
+  step 'pytest and others' install test,benchmark
+  step 'format' python -m ruff format --no-cache --check --quiet .
+  step 'lints' python -m ruff check --no-cache --quiet .
+  step 'types' python -m mypy --cache-dir "$work/mypy"
+  step 'tests' python -m pytest -q -p no:cacheprovider -o faulthandler_timeout=120
+fi

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The Ruby gem: its own suite with the conformance cases, and the gem as somebody installs it.
+#
+#   scripts/bindings/ruby.sh                                                    builds the library and the fault server
+#   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/ruby.sh
+#   scripts/bindings/ruby.sh bench                                              instead, measures it beside OpenSSL and Net::HTTP
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib.sh
+
+need ruby
+ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
+ruby -e 'require "minitest"' 2>/dev/null || need minitest-for-ruby=ruby-minitest
+need rake
+out=$PWD/build/bindings/ruby
+rm -rf "$out"
+mkdir -p "$out"
+
+build() {
+  library "$out/libpusher.so"
+  export PUSHER_LIBRARY=$out/libpusher.so
+  fault_server
+}
+
+# Bounded: a hang ends.
+suite() { (cd bindings/ruby && timeout --kill-after 10 900 rake); }
+
+# As somebody does who has the library in the place where it is looked for, and not a look at this folder.
+installed() {
+  local version licence
+  # A gem can't hold links: its licences are copies, which must not go their own way.
+  for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$licence" "bindings/ruby/$licence"; done
+  cp -r bindings/ruby/libpusher.gemspec bindings/ruby/lib bindings/ruby/README.md bindings/ruby/LICENSE-* "$out"
+  # It warns of what a gem may lack; that is of interest where it fails.
+  (cd "$out" && gem build --quiet libpusher.gemspec &&
+    gem install --quiet --local --ignore-dependencies --no-document --install-dir gems libpusher-*.gem) >"$out/gem.log" 2>&1 ||
+    fail "$(cat "$out/gem.log")"
+  mkdir -p "$out/system"
+  cp "$PUSHER_LIBRARY" "$out/system/libpusher.so.0"
+  version=$(cd / && env -u PUSHER_LIBRARY GEM_PATH="$out/gems:$(gem env path)" LD_LIBRARY_PATH="$out/system" \
+    ruby -e 'require "libpusher"; print LibPusher.library_version')
+  [ "$version" = "$(version)" ] || fail "the installed gem says: $version"
+}
+
+bench() {
+  need cc=gcc
+  cc -std=c11 -D_GNU_SOURCE -O2 -pthread -Ibenches -o "$out/sink" benches/sink.c
+  SINK=$out/sink ruby bindings/ruby/bench/benchmark.rb
+}
+
+step 'library and fault server' build
+if [ "${1:-}" = bench ]; then
+  step 'beside OpenSSL and Net::HTTP' bench
+else
+  step 'the suite' suite
+  step 'the gem, installed' installed
+fi

@@ -1,0 +1,38 @@
+#!/bin/bash
+# The chat of c_examples/chat, built with AddressSanitizer and UndefinedBehaviorSanitizer: two people in headless Chromium, on a
+# real server.
+#
+#   PUSHER_WRITE_SCREENSHOT=1 scripts/chat.sh    also takes docs/chat.png anew
+#   LIBPUSHER_SKIP_SERVERS=1                   leaves the test out where there is no such server, and says so
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+build() {
+  need cmake make cc=gcc pkg-config
+  pkg-config --exists libmicrohttpd || need libmicrohttpd-headers=libmicrohttpd-dev
+  pkg-config --exists libcjson || need libcjson-headers=libcjson-dev
+  # The library as the other end-to-end tests have it, so that it is built once.
+  cmake -S . -B build/chat -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_C_FLAGS="-Werror -fsanitize=address,undefined -fno-sanitize-recover=all" >/dev/null
+  cmake --build build/chat --target chat
+}
+
+for what in soketi pusher-js; do
+  tools/servers/get-$what.sh >/dev/null && continue
+  [ "${LIBPUSHER_SKIP_SERVERS:-}" = 1 ] || fail "$what can't be had (LIBPUSHER_SKIP_SERVERS=1 leaves the test out)"
+  say "left out: the chat, since $what can't be had: see above"
+  exit
+done
+
+need node=nodejs chromium
+if [ "${PUSHER_WRITE_SCREENSHOT:-}" = 1 ]; then
+  # How it looks depends on the fonts.
+  need /usr/share/fonts/opentype/inter/Inter-Regular.otf=fonts-inter \
+    /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf=fonts-noto-color-emoji
+fi
+PLAYWRIGHT=$(e2e/chat/get-playwright.sh)
+CHROMIUM=$(command -v chromium)
+export PLAYWRIGHT CHROMIUM PROGRAMS="$PWD/build/chat"
+
+step "build the chat" build
+step "two people chat" node --test e2e/chat/chat.test.mjs

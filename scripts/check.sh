@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The quick inner loop: format, lints, and the tests that need no real server.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+need cargo gcc
+
+# Without a terminal cargo's progress would only fill a log.
+export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
+
+scripts/lint.sh
+
+# Both tools are components of the toolchain that Debian's and rustup's packages bring.
+step 'Rust: layout' cargo fmt --all --check
+step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
+if cargo nextest --version >/dev/null 2>&1; then
+  # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, optimised.
+  step 'tests' cargo nextest run --locked -E 'not binary(delivery)'
+else
+  step 'tests' cargo test --locked
+fi

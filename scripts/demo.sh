@@ -1,0 +1,59 @@
+#!/bin/bash
+# Shows an event on its way from C to a subscriber: `make demo`.
+#
+#   PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID    triggers it on that application, and shows the answer
+#   DEMO_CHANNEL, DEMO_EVENT, DEMO_DATA                        what is triggered
+#   DEMO_SERVER=soketi or sockudo                              the local server, where PUSHER_URL is not set
+#
+# Without node and without the right to install it, a small recorder in Python stands in for server and subscriber.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+CHANNEL=${DEMO_CHANNEL:-my-channel}
+EVENT=${DEMO_EVENT:-my-event}
+DATA=${DEMO_DATA:-'{"message":"Hello from C 🎈"}'}
+SERVER=${DEMO_SERVER:-$([ -x "$CACHE/sockudo-5.2.0-local+redis/bin/sockudo" ] && echo sockudo || echo soketi)}
+export TRIGGER=$PWD/build/demo/trigger
+
+build() {
+  need cmake make cc=gcc
+  # Without link-time optimisation, which takes another minute.
+  cmake -S . -B build/demo -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" >/dev/null
+  cmake --build build/demo --target trigger
+}
+
+trigger() {
+  local answer
+  printf "   \$ trigger %s %s '%s'\n" "$CHANNEL" "$EVENT" "$DATA"
+  answer=$("$TRIGGER" "$CHANNEL" "$EVENT" "$DATA")
+  printf '   the answer: %s\n' "$answer"
+}
+
+record() {
+  local pid lines url line
+  coproc RECORDER { exec python3 tools/servers/recorder.py --seconds 30; }
+  pid=$RECORDER_PID
+  # shellcheck disable=SC2064 # that process, not whatever the variable holds later
+  trap "kill $pid 2>/dev/null || true" EXIT
+  # bash closes its own end of the pipe as soon as the recorder ends, which it does after the event.
+  exec {lines}<&"${RECORDER[0]}"
+  read -r url <&"$lines" || fail "the recorder does not start"
+  PUSHER_URL=$url trigger
+  say "what the recorder verified"
+  while IFS= read -r line <&"$lines"; do printf '   %s\n' "$line"; done
+  wait "$pid"
+  trap - EXIT
+}
+
+step "build the library and the C example" build
+
+if [ -n "${PUSHER_URL:-}" ]; then
+  step "trigger the event on your application" trigger
+elif tools/servers/get-pusher-js.sh >/dev/null && "tools/servers/get-$SERVER.sh" >/dev/null; then
+  step "send an event from C to a subscriber" node tools/servers/demo.mjs "$SERVER" "$CHANNEL" "$EVENT" "$DATA"
+elif command -v python3 >/dev/null; then
+  say "no Channels server for lack of the above: a recorder in Python takes its place"
+  step "trigger the event with the C program" record
+else
+  fail "Library and example are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
+fi

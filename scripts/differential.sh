@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# libpusher, through its C ABI, beside the official Python and Node.js libraries on random cases: every answer that is not the
+# same has to be in the list of meant differences (docs/differences.md).
+#
+#   scripts/differential.sh                          builds the library
+#   PUSHER_LIB_DIR=folder scripts/differential.sh    takes libpusher.so from there
+#   scripts/differential.sh --seed S [--cases N]     repeats a run; the seed is printed. PUSHER_SEED does the same
+#   scripts/differential.sh --seed S --only KIND:N   one case of it
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib.sh
+FROM=$PWD/e2e/differential
+
+# shellcheck disable=SC2046 # nothing, or one word
+need node=nodejs python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
+
+# Each set of packages has a folder of its own, so that a change of versions, or of Python's, makes a new one.
+content() { cat "$@" | sha256sum | cut -c1-12; }
+PYTHON=$CACHE/differential/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$(content "$FROM/requirements.txt")
+NODE=$CACHE/differential/node-$(content "$FROM/package.json" "$FROM/package-lock.json")
+
+install_python() {
+  [ ! -d "$PYTHON" ] || return 0 # another run was quicker
+  rm -rf "$PYTHON.part"
+  python3 -m venv "$PYTHON.part"
+  "$PYTHON.part/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "$FROM/requirements.txt"
+  # Only what is whole gets its final name.
+  mv "$PYTHON.part" "$PYTHON"
+}
+
+install_node() {
+  [ ! -d "$NODE" ] || return 0
+  need npm
+  rm -rf "$NODE.part"
+  mkdir "$NODE.part"
+  cp "$FROM/package.json" "$FROM/package-lock.json" "$NODE.part"
+  npm ci --prefix "$NODE.part" --ignore-scripts --no-audit --no-fund --loglevel=error
+  mv "$NODE.part" "$NODE"
+}
+
+if [ ! -d "$PYTHON" ] || [ ! -d "$NODE" ]; then
+  mkdir -p "$CACHE/differential"
+  (
+    flock 9
+    step "install the official Python library (once)" install_python
+    step "install the official Node.js library (once)" install_node
+  ) 9>"$CACHE/differential/lock"
+fi
+
+LIBRARY=$PWD/build/differential.so
+mkdir -p build
+step "build the library" library "$LIBRARY"
+
+say "compare with the official libraries"
+NODE_PATH=$NODE/node_modules exec "$PYTHON/bin/python" -B -X faulthandler "$FROM/run.py" --library "$LIBRARY" \
+  ${PUSHER_SEED:+--seed "$PUSHER_SEED"} "$@"

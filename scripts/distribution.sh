@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# What distributions and package managers take: the source tarball builds without a network, Debian's packages are installed, used
+# and removed, and Conan's package works for its consumers. Each proof ends with the same program, tests/packages/publish.c, which
+# publishes an event with the library as it was installed.
+#
+#   scripts/distribution.sh [DIRECTORY]      where to build; default: build/packages; Rust's part is kept there between runs
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+need git gcc make cmake pkg-config xz=xz-utils file unshare=util-linux ip=iproute2 dpkg-shlibdeps=dpkg-dev lintian readelf=binutils \
+  /usr/bin/python3=python3 /usr/share/doc/python3-venv=python3-venv
+
+BUILD=$(realpath -m "${1:-$ROOT/build/packages}")
+mkdir -p "$BUILD"
+WORK=$(mktemp -d "$BUILD/run.XXXXXX")
+trap 'rm -rf "$WORK"' EXIT
+VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+SOURCE=$WORK/source/libpusher-$VERSION
+CONAN_VERSION=2.34.0
+# All proofs build the unpacked tarball, so its Rust is compiled once; apart from what is built of the tree, whose crates come
+# from elsewhere.
+export CARGO_TARGET_DIR=$BUILD/cargo
+SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
+
+# Runs a command whose output only matters if it fails.
+quiet() {
+  "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
+}
+
+# Runs a command without a network but the loopback, and with a cargo that has never downloaded anything.
+# shellcheck disable=SC2016
+OFFLINE=(unshare --net sh -c 'ip link set lo up && exec "$@"' _)
+if ! "${OFFLINE[@]}" true 2>/dev/null; then
+  OFFLINE=(unshare --map-root-user "${OFFLINE[@]:1}")
+  if ! "${OFFLINE[@]}" true 2>/dev/null; then
+    say 'no network namespaces here: cargo is told to stay offline, and nothing more'
+    OFFLINE=()
+  fi
+fi
+offline() {
+  CARGO_HOME=$WORK/cargo-home CARGO_NET_OFFLINE=true quiet "${OFFLINE[@]}" "$@"
+}
+
+tarball() {
+  quiet "$ROOT/packaging/tarball.sh" "$WORK/source"
+  tar -C "$WORK/source" -xf "$SOURCE.tar.xz"
+  [ ! -e "$SOURCE/target" ] && [ ! -e "$SOURCE/build" ] && [ ! -e "$SOURCE/.git" ] || fail "what was built is in the tarball"
+  say "$(stat -c %s "$SOURCE.tar.xz") bytes"
+  # Another one is made beside what follows, of the same files in another place.
+  mkdir "$WORK/tree"
+  cp -r "$SOURCE/." "$WORK/tree"
+  rm -rf "$WORK/tree"/{vendor,.cargo}
+  (
+    cd "$WORK/tree"
+    git init --quiet
+    git add --all --force
+    git -c user.name=test -c user.email=test@localhost -c commit.gpgsign=false commit --quiet --message tree
+    nice packaging/tarball.sh "$WORK/again"
+  ) >"$WORK/again.log" 2>&1 &
+  AGAIN=$!
+}
+
+tarball_again() {
+  wait "$AGAIN" || { cat "$WORK/again.log" >&2; fail "the second tarball can't be made"; }
+  cmp "$SOURCE.tar.xz" "$WORK/again/libpusher-$VERSION.tar.xz" || fail "a second tarball of the same files differs"
+}
+
+build() {
+  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen
+  offline cmake --build "$WORK/build"
+  [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo has downloaded something"
+}
+
+# from_prefix PREFIX: a program built with what is installed there.
+from_prefix() {
+  local build
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  quiet cmake -S "$SOURCE/tests/packages" -B "$build" -DCMAKE_PREFIX_PATH="$1"
+  quiet cmake --build "$build"
+  "$build/publish"
+}
+
+install() {
+  quiet cmake --install "$WORK/build" --prefix "$WORK/prefix"
+  from_prefix "$WORK/prefix"
+}
+
+debian_packages() {
+  (cd "$WORK/build" && offline cpack -G DEB)
+  mkdir "$WORK/deb"
+  mv "$WORK/build"/*.deb "$WORK/deb/"
+  [ "$(cd "$WORK/deb" && echo *)" = "$(cd "$WORK/deb" && echo libpusher-dev_"$VERSION"-1_*.deb libpusher0_"$VERSION"-1_*.deb)" ] ||
+    fail "other packages than libpusher0 and libpusher-dev: $(ls "$WORK/deb")"
+}
+
+# field PACKAGE FIELD VALUE
+field() {
+  local value
+  value=$(dpkg-deb -f "$WORK/deb/$1"_*.deb "$2")
+  [[ $value =~ ^$3$ ]] || fail "$1 has $2: '$value', not $3"
+}
+
+debian_control() {
+  local package
+  field libpusher0 Section libs
+  field libpusher-dev Section libdevel
+  field libpusher0 Depends 'libc6 \(>= [0-9.]+\), libgcc-s1 \(>= [0-9.]+\)'
+  field libpusher-dev Depends "libpusher0 \(= $VERSION-1\)"
+  for package in libpusher0 libpusher-dev; do
+    field $package Multi-Arch same
+    field $package Architecture "$(dpkg --print-architecture)"
+  done
+  # What a package that is built with it will depend on.
+  [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
+  dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -qx 'activate-noawait ldconfig' || fail "ldconfig is not triggered"
+  # It is a bug report of Debian's that is missing, and these packages are not Debian's.
+  quiet lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$WORK"/deb/*.deb
+}
+
+# The packages on a system: this one, seen through a file system whose changes are in memory and go with the shell that made them.
+# The directory is outside of the project, and nothing says where the library is.
+debian_system() {
+  # shellcheck disable=SC2016
+  quiet unshare --mount bash -euo pipefail -c '
+    mount -t tmpfs -o size=1g tmpfs "$1"
+    mkdir "$1"/{upper,work,root}
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+    mount -t tmpfs tmpfs "$1/root/tmp"
+    for dir in proc dev sys; do mount --rbind "/$dir" "$1/root/$dir"; done
+    cp -r "$2"/. "$1/root/tmp/"
+    # The project itself is out of sight.
+    mkdir -p "$1/root$3"
+    mount -t tmpfs tmpfs "$1/root$3"
+    exec chroot "$1/root" bash -euo pipefail -x /tmp/system.sh
+  ' _ "$WORK/system" "$WORK/stage" "$ROOT"
+}
+
+debian_use() {
+  mkdir "$WORK/system" "$WORK/stage"
+  cp "$WORK"/deb/*.deb "$SOURCE"/tests/packages/{CMakeLists.txt,publish.c,system.sh} "$WORK/stage/"
+  if unshare --mount true 2>/dev/null; then
+    debian_system
+  elif [ "$(id -u)" = 0 ] && ! dpkg-query -W libpusher0 libpusher-dev >/dev/null 2>&1; then
+    # A container may not mount. There the packages are installed in earnest, and the script ends by removing them.
+    say 'no mount namespaces here: the packages are installed on this system for a moment'
+    trap 'dpkg --purge libpusher-dev libpusher0 >/dev/null 2>&1; rm -rf "$WORK"' EXIT
+    (cd "$WORK/stage" && quiet bash -euo pipefail -x ./system.sh)
+  else
+    fail "installing Debian packages takes root"
+  fi
+  ! dpkg-query -W libpusher0 >/dev/null 2>&1 || fail "libpusher0 was left installed"
+}
+
+conan() {
+  CONAN_HOME=$WORK/conan "$BUILD/venv/bin/conan" "$@"
+}
+
+conan_get() {
+  "$BUILD/venv/bin/conan" --version 2>/dev/null | grep -qF "$CONAN_VERSION" || {
+    rm -rf "$BUILD/venv"
+    quiet /usr/bin/python3 -m venv "$BUILD/venv"
+    quiet "$BUILD/venv/bin/pip" install --quiet "conan==$CONAN_VERSION"
+  }
+  quiet conan profile detect
+}
+
+# conan_create True|False: shared or static
+conan_create() {
+  CONAN_HOME=$WORK/conan offline "$BUILD/venv/bin/conan" create "$SOURCE" --no-remote -o "libpusher/*:shared=$1"
+  grep -F "libpusher $VERSION: OK {}" "$WORK/log" || { cat "$WORK/log" >&2; fail "Conan's test program published nothing"; }
+}
+
+step "source tarball" tarball
+step "build the tarball without a network" build
+step "install it, and publish" install
+step "the same tarball again" tarball_again
+step "Debian packages" debian_packages
+step "their control information, and lintian" debian_control
+step "install, use and remove them" debian_use
+step "get Conan $CONAN_VERSION" conan_get
+step "conan create, shared" conan_create True
+step "conan create, static" conan_create False

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# libpusher, built, installed and moved elsewhere, works for those who use it: programs in C and C++, shared and static,
+# by find_package, pkg-config, add_subdirectory and FetchContent. The projects are in tests/consumers.
+#
+#   scripts/install.sh [DIRECTORY]      where to build; or BUILD; default: build/packaging
+#
+# What cargo builds is kept in CARGO_TARGET_DIR, default build/cargo, so that Rust is compiled once for all of them.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CONSUMERS=$ROOT/tests/consumers
+
+need gcc g++ make cmake ninja=ninja-build pkg-config readelf=binutils
+
+BUILD=$(realpath -m "${1:-${BUILD:-$ROOT/build/packaging}}")
+mkdir -p "$BUILD"
+WORK=$(mktemp -d "$BUILD/run.XXXXXX")
+trap 'rm -rf "$WORK"; rmdir --ignore-fail-on-non-empty "$BUILD"' EXIT
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
+# A prefix elsewhere on this machine must not be found instead.
+unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
+
+LIBDIR=lib/$(gcc -print-multiarch)
+LIBRARY=libpusher.so.$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+PREFIX=$WORK/moved
+
+# Runs a command whose output only matters if it fails.
+quiet() {
+  "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
+}
+
+# install_to PREFIX OPTION…: as a distribution does.
+install_to() {
+  local prefix=$1 build=$WORK/library
+  shift
+  rm -rf "$build"
+  quiet cmake -S "$ROOT" -B "$build" -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR="$LIBDIR" "$@"
+  quiet cmake --build "$build"
+  quiet cmake --install "$build"
+}
+
+# Installs both kinds, and moves the prefix.
+install_and_move() {
+  install_to "$WORK/first" -G "Unix Makefiles"
+  mv "$WORK/first" "$PREFIX"
+}
+
+# Installs as packagers do: below another root, stripped.
+install_stripped() {
+  DESTDIR=$WORK/root quiet cmake --install "$WORK/library" --prefix /usr --strip
+  [ -z "$(nm "$WORK/root/usr/$LIBDIR/$LIBRARY" 2>/dev/null)" ] || fail "--strip did not strip the shared library"
+}
+
+check_tree() {
+  local lib=$PREFIX/$LIBDIR file dynamic
+  for file in include/pusher.{h,hpp,ffi.h} "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
+    "$LIBDIR"/cmake/pusher/pusher-config{,-version}.cmake; do
+    [ -s "$PREFIX/$file" ] || fail "not installed: $file"
+  done
+  [ "$(readlink "$lib/libpusher.so")" = libpusher.so.0 ] || fail "libpusher.so is not a link to libpusher.so.0"
+  [ "$(readlink "$lib/libpusher.so.0")" = "$LIBRARY" ] || fail "libpusher.so.0 is not a link to $LIBRARY"
+  dynamic=$(readelf -dW "$lib/libpusher.so")
+  grep -q 'SONAME.*\[libpusher\.so\.0\]' <<<"$dynamic" || fail "the SONAME is not libpusher.so.0: $dynamic"
+  grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the shared library is not marked NODELETE: $dynamic"
+  ! grep -E 'RPATH|RUNPATH' <<<"$dynamic" || fail "the shared library has a search path"
+  ! grep -rlF -e "$WORK" -e "$ROOT" "$lib/cmake" "$lib/pkgconfig" || fail "these files name a directory of the build"
+}
+
+# A static library needs what rustc says, of the real crate, not of an empty one.
+check_native_libs() {
+  local said written
+  said=$(cd "$ROOT" && cargo rustc --locked --profile no-lto --target "$(rustc -vV | sed -n 's/^host: //p')" --lib \
+    --crate-type staticlib -- --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p')
+  written=$(sed -n 's/^Libs.private: //p' "$PREFIX/$LIBDIR/pkgconfig/pusher.pc")
+  [[ -n $said && $said == "$written" ]] || fail "rustc says '$said', and pusher.pc has '$written'"
+}
+
+# linked KIND PROGRAM…: they use the shared library, or carry the static one inside.
+linked() {
+  local kind=$1 program
+  shift
+  for program in "$@"; do
+    if readelf -dW "$program" | grep -q 'NEEDED.*\[libpusher\.so\.0\]'; then
+      [ "$kind" = shared ] || fail "uses the shared library: $program"
+    else
+      [ "$kind" = static ] || fail "does not use the shared library: $program"
+    fi
+  done
+}
+
+# consumer PROJECT GENERATOR DEFAULT OPTION…: configures, builds and runs a project; DEFAULT is the kind that
+# Pusher::pusher has to be.
+consumer() {
+  local project=$1 generator=$2 default=$3 build kind
+  shift 3
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  quiet cmake -S "$CONSUMERS/$project" -B "$build" -G "$generator" "$@"
+  quiet cmake --build "$build"
+  quiet ctest --test-dir "$build" --output-on-failure --no-tests=error
+  linked "$default" "$build"/pusher-{c,cpp,hpp}
+  for kind in shared static; do
+    [ ! -e "$build/$kind-c" ] || linked "$kind" "$build/$kind"-{c,cpp,hpp}
+  done
+  BUILT=$build
+}
+
+# Cargo always runs, but what depends on it is linked anew only if it changed.
+nothing_is_linked_anew() {
+  local before after
+  before=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
+  quiet cmake --build "$BUILT"
+  after=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
+  [ "$before" = "$after" ] || fail "linked anew though nothing changed: $before $after"
+}
+
+from_source() {
+  consumer "$@"
+  nothing_is_linked_anew
+}
+
+# refused MESSAGE OPTION…: find_package says no, and why.
+refused() {
+  local message=$1
+  shift
+  ! cmake -S "$CONSUMERS/find_package" -B "$(mktemp -d "$WORK/refused.XXXXXX")" "$@" >"$WORK/log" 2>&1 ||
+    fail "find_package did not refuse: $*"
+  tr -s ' \n' ' ' <"$WORK/log" | grep -qE "$message" ||
+    { cat "$WORK/log" >&2; fail "find_package does not say: $message"; }
+}
+
+# What find_package may not accept.
+find_package_refuses() {
+  refused "not compatible|compatible with requested version" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_VERSION=0.0
+  refused "component 'quantum' is not installed" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_COMPONENTS=quantum
+  refused "component 'static' is not installed" -DCMAKE_PREFIX_PATH="$WORK/only-shared" -DCONSUMER_COMPONENTS=static
+}
+
+# On many systems /lib is a link to /usr/lib, and CMake may come that way.
+find_package_through_a_link() {
+  mkdir "$WORK/merged"
+  ln -s ../moved/lib "$WORK/merged/lib"
+  consumer find_package Ninja shared -DCMAKE_PREFIX_PATH="$WORK/merged"
+}
+
+# pkg_config PREFIX KIND [STATIC=1]
+pkg_config() {
+  local prefix=$1 kind=$2 program build
+  shift 2
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  PKG_CONFIG_PATH=$prefix/$LIBDIR/pkgconfig quiet make -C "$build" -f "$CONSUMERS/pkg_config/Makefile" "$@"
+  linked "$kind" "$build"/consumer-{c,cpp,hpp}
+  for program in "$build"/consumer-{c,cpp,hpp}; do
+    LD_LIBRARY_PATH=$prefix/$LIBDIR quiet "$program"
+  done
+}
+
+# Two static libraries with Rust inside, in one program.
+two_rust() {
+  quiet cmake -S "$CONSUMERS/two_rust" -B "$WORK/two_rust" -DCMAKE_PREFIX_PATH="$PREFIX"
+  quiet cmake --build "$WORK/two_rust"
+  quiet ctest --test-dir "$WORK/two_rust" --output-on-failure --no-tests=error
+  linked static "$WORK/two_rust/two_rust"
+}
+
+step "build, install, and move the prefix" install_and_move
+step "what is installed" check_tree
+step "install below another root, stripped" install_stripped
+step "the native libraries of the static library" check_native_libs
+step "install only the shared library" install_to "$WORK/only-shared" -G Ninja -DPUSHER_BUILD_STATIC=OFF
+step "install only the static library" install_to "$WORK/only-static" -G Ninja -DPUSHER_BUILD_SHARED=OFF
+
+step "find_package(Pusher)" consumer find_package "Unix Makefiles" shared -DCMAKE_PREFIX_PATH="$PREFIX"
+step "find_package(pusher), static by default" consumer find_package Ninja static -DCMAKE_PREFIX_PATH="$PREFIX" \
+  -DCONSUMER_PACKAGE=pusher -DBUILD_SHARED_LIBS=OFF
+step "find_package, only shared" consumer find_package Ninja shared -DCMAKE_PREFIX_PATH="$WORK/only-shared" \
+  -DCONSUMER_COMPONENTS=shared
+step "find_package, only static" consumer find_package Ninja static -DCMAKE_PREFIX_PATH="$WORK/only-static" \
+  -DCONSUMER_COMPONENTS=static -DBUILD_SHARED_LIBS=ON
+step "find_package through a link" find_package_through_a_link
+step "find_package refuses what is not there" find_package_refuses
+
+step "pkg-config, shared" pkg_config "$PREFIX" shared
+step "pkg-config, static" pkg_config "$PREFIX" static STATIC=1
+step "pkg-config, only static" pkg_config "$WORK/only-static" static
+
+step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
+step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
+step "FetchContent" from_source fetch_content Ninja shared
+
+step "two static libraries with Rust inside" two_rust

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# The manual: a page for man(1) for every function, in good order and up to date with the header, and the reference as a web
+# site, without a warning. Both as an installation has them. Nothing is compiled.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib.sh
+
+need cmake make cc=gcc python3 doxygen mandoc man=man-db groff
+out=$PWD/build/manual
+rm -rf "$out"
+mkdir -p "$out"
+
+up_to_date() {
+  local function section
+  docs/man.py --check
+  while read -r function; do
+    [ -e "docs/man/$function.3" ] || fail "$function has no page"
+    for section in NAME SYNOPSIS DESCRIPTION 'RETURN VALUE' 'SEE ALSO'; do
+      grep -qx "\.SH $section" "docs/man/$function.3" || fail "docs/man/$function.3 has no $section"
+    done
+  done <abi/symbols.txt
+}
+
+# A word of the header that is changed, a function that is new, a page that nobody needs: each has to be found.
+changes_are_found() {
+  local copy=$out/copy what
+  for what in word function page; do
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp -R include docs "$copy"
+    case $what in
+      word) sed -i 's/Publishes an event on one/Publishes some event on one/' "$copy/include/pusher.h" ;;
+      function) sed -i 's/^const char \*pusher_version(void);/&\n\/**\n * More.\n *\/\nvoid pusher_more(void);/' "$copy/include/pusher.h" ;;
+      page) cp docs/man/pusher_new.3 "$copy/docs/man/pusher_more.3" ;;
+    esac
+    if python3 "$copy/docs/man.py" --check 2>"$out/said"; then fail "a $what that is not right goes unnoticed"; fi
+    [ "$(grep -Ec 'pusher_(more|trigger)\.3' "$out/said")" = 1 ] || fail "docs/man.py said: $(cat "$out/said")"
+  done
+}
+
+well_formed() {
+  local page said
+  for page in docs/man/*.3; do
+    said=$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null) || fail "man can't show $page"
+    [ -z "$said" ] || fail "$page: $said"
+  done
+  # They have no date, so that they are the same whenever they are written.
+  said=$(mandoc -T lint -W warning docs/man/*.3 | grep -v 'WARNING: missing date' || true)
+  [ -z "$said" ] || fail "$said"
+}
+
+# No page leads to one that does not exist.
+references() {
+  local name
+  while read -r name; do
+    [ -e "docs/man/$name.3" ] || fail "there is no $name(3)"
+  done < <(cat docs/man/*.3 | grep -oE '(\\fB|\.BR )\w+(\\fR)? ?\(3\)' |
+    grep -oE '(pusher|Pusher|libpusher)\w*' | sort -u)
+}
+
+# As installed: `man 3 pusher_trigger` says what the header says.
+installed() {
+  local function
+  cmake -S . -B "$out/build" -DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_EXAMPLES=OFF -DPUSHER_BUILD_DOCS=ON \
+    -DCMAKE_INSTALL_PREFIX="$out/prefix" >"$out/log" || fail "$(cat "$out/log")"
+  cmake --build "$out/build" --target pusher-docs >"$out/log" 2>&1 || fail "$(cat "$out/log")"
+  cmake --install "$out/build" --component Pusher_Development >"$out/log" || fail "$(cat "$out/log")"
+  while read -r function; do
+    MANPATH=$out/prefix/share/man man -P cat 3 "$function" >"$out/page" 2>"$out/said" ||
+      fail "man 3 $function: $(cat "$out/said")"
+    grep -q "$function - " "$out/page" || fail "man 3 $function shows something else"
+  done <abi/symbols.txt
+  MANPATH=$out/prefix/share/man MANWIDTH=100 man -P cat 3 pusher_trigger | grep -q "ask pusher_error_delivery(3)" ||
+    fail "man 3 pusher_trigger does not say what it returns"
+}
+
+site() {
+  local function html
+  html=$(echo "$out"/prefix/share/doc/*/html)
+  while read -r function; do
+    grep -q "class=\"memname\">[^<]*\(<[^>]*>[^<]*\)*\b$function\b" "$html/pusher_8h.html" ||
+      fail "the site has nothing on $function"
+  done <abi/symbols.txt
+  grep -q 'class_*pusher.*client' "$html/annotated.html" || fail "the site has nothing on C++"
+}
+
+# A parameter that does not exist has to be found, or silence means nothing.
+warnings_are_found() {
+  local copy=$out/copy
+  rm -rf "$copy"
+  mkdir -p "$copy/html"
+  cp -R include docs README.md "$copy"
+  sed -i 's/@param channels  one channel/@param channel  one channel/' "$copy/include/pusher.h"
+  if (cd "$copy" && PUSHER_DOCS_VERSION=0 PUSHER_DOCS_OUTPUT=html doxygen docs/Doxyfile) 2>"$out/said"; then
+    fail "a parameter that does not exist goes unnoticed"
+  fi
+  grep -q "'channel' of command @param is not found" "$out/said" || fail "Doxygen said: $(cat "$out/said")"
+}
+
+# Each link within the project leads to a file that is there, and to a heading of it.
+links() {
+  python3 - README.md docs/*.md bindings/*/README.md c_examples/*/README.md <<'PYTHON'
+import pathlib, re, sys
+
+def anchors(file):
+    text = re.sub(r"^```.*?^```", "", file.read_text(encoding="utf-8"), flags=re.S | re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)}
+
+wrong, count = [], 0
+for name in sys.argv[1:]:
+    page = pathlib.Path(name)
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)):
+        if re.match(r"\w+:", target):
+            continue
+        count += 1
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            wrong.append(f"{name} leads to {target}")
+assert count > 30, f"only {count} links"
+if wrong:
+    sys.exit("\n".join(wrong))
+PYTHON
+}
+
+step "a page for every function, up to date with the header" up_to_date
+step "what is out of date is found" changes_are_found
+step "the pages are well formed" well_formed
+step "they lead to one another" references
+step "links lead somewhere" links
+step "the manual and the site are installed" installed
+step "the site has every function" site
+step "what is wrong in a comment is found" warnings_are_found

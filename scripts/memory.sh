@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Holds the library to its resident memory: a client before its first call, a kept-alive connection, and a publisher that has sent
+# much or can send nothing.
+#
+#   scripts/memory.sh                          builds the library
+#   PUSHER_LIB_DIR=folder scripts/memory.sh    takes libpusher.so from there
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib.sh
+
+CLIENT_KIB=64
+CONNECTION_KIB=48
+# What a publisher may grow by in however many events: the C library's arenas do not give back every page of a full queue.
+PUBLISHER_KIB=3072
+# Beside its queue: its threads, their connections, and the reports that wait.
+DEAD_KIB=2048
+
+out=build/memory
+mkdir -p "$out"
+need cc=gcc
+
+build() {
+  library "$out/libpusher.so.0"
+  local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
+  cc "${flags[@]}" -o "$out/sink" benches/sink.c
+  cc "${flags[@]}" -o "$out/memory" tests/c/memory.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
+}
+
+# check WHAT BYTES LIMIT_KIB
+check() {
+  local verdict=ok
+  if [ "$2" -gt $(($3 * 1024)) ]; then verdict="TOO MUCH" exceeded=yes; fi
+  awk -v what="$1" -v bytes="$2" -v limit="$3" -v verdict="$verdict" \
+    'BEGIN { printf "%-60s %6.1f KiB, at most %d: %s\n", what, bytes / 1024, limit, verdict }'
+}
+
+step "building" build
+
+exceeded=
+few=100 many=400
+# The figure first, then the check: a failure of the program has to end the script.
+bytes=$("$out/memory" clients 2000 http)
+check "a client before its first call, http" "$bytes" $CLIENT_KIB
+bytes=$("$out/memory" clients 2000 https)
+check "a client before its first call, https" "$bytes" $CLIENT_KIB
+for size in 100 10000; do
+  of_few=$("$out/memory" connections $few $size)
+  of_many=$("$out/memory" connections $many $size)
+  check "an idle connection after $size bytes: all of $many, by $many" $((of_many / many)) $CONNECTION_KIB
+  check "an idle connection after $size bytes: from $few to $many" $(((of_many - of_few) / (many - few))) $CONNECTION_KIB
+done
+for events in 20000 1000000; do
+  bytes=$("$out/memory" publisher $events)
+  check "a publisher in $((10 * events)) events, after $events" "$bytes" $PUBLISHER_KIB
+done
+for queue in 1048576 16777216; do
+  bytes=$("$out/memory" dead 500000 $queue)
+  check "a publisher with a full queue of $queue bytes, server dead" "$bytes" $((queue / 1024 + DEAD_KIB))
+done
+[ -z "$exceeded" ] || fail "More memory than the library is meant to take."

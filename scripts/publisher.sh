@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The publisher under load, with optimisation: a million events, each once and in order, and a hundred thousand under faults.
+#
+#   scripts/publisher.sh
+#   PUBLISHER_SEED=7 scripts/publisher.sh    repeats the faults of a run; the seed is printed
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib.sh
+
+need cargo
+if ! cargo nextest --version >/dev/null 2>&1; then fail "Missing: cargo-nextest (cargo install cargo-nextest --locked)"; fi
+
+run=(cargo nextest run --cargo-profile no-lto --locked --test publisher)
+step 'building' "${run[@]}" --no-run
+step 'a crowd of events' "${run[@]}" --run-ignored all --success-output final -E 'test(million) | test(crowd)'

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Every block of code in README.md and docs/*.md runs, and does what it says: from the two commands that install the library to an
+# event that a real subscriber receives. What is done with each stands in tests/snippets/snippets.py.
+#
+#   scripts/snippets.sh                            builds the library and the fault server
+#   FAULT_SERVER=file scripts/snippets.sh          takes that one
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib.sh
+
+need cmake make cc=gcc g++ pkg-config curl openssl python3 node=nodejs npm luajit php=php-cli ruby gunicorn puma unicorn \
+  /usr/lib/python3/dist-packages/yaml/__init__.py=python3-yaml /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
+echo '#include <curl/curl.h>' | cc -E -o /dev/null - 2>/dev/null || need libcurl-headers=libcurl4-openssl-dev
+ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
+out=$PWD/build/snippets
+rm -rf "$out"
+mkdir -p "$out"
+
+get_servers() {
+  fault_server
+  tools/servers/get-soketi.sh >/dev/null
+}
+
+snippets() {
+  mkdir -p "$out/$1"
+  timeout 1800 python3 tests/snippets/snippets.py "$out/$1" "${@:2}"
+}
+
+# A block that does something else than it says, that nobody runs, or that is marked without a reason: each has to be found.
+mistakes_are_found() {
+  local what pattern
+  for what in event block mark; do
+    mkdir -p "$out/docs-$what/docs"
+    cp README.md "$out/docs-$what"
+    cp docs/*.md "$out/docs-$what/docs"
+    case $what in
+      event)
+        sed -i 's/"private-encrypted-orders", "created"/"private-encrypted-orders", "other"/' "$out/docs-$what/docs/encryption.md"
+        pattern='docs/encryption.md.*and not .*created'
+        ;;
+      block)
+        printf '\n```c\nint x;\n```\n' >>"$out/docs-$what/docs/encryption.md"
+        pattern='docs/encryption.md:[0-9]* (c): nothing runs it'
+        ;;
+      mark)
+        printf '\n<!-- not run -->\n```c\nint x;\n```\n' >>"$out/docs-$what/docs/encryption.md"
+        pattern='docs/encryption.md.*a mark without a reason'
+        ;;
+    esac
+    if snippets "wrong-$what" --docs "$out/docs-$what" --only docs/encryption.md >"$out/said" 2>&1; then
+      fail "a wrong $what goes unnoticed"
+    fi
+    grep -q "$pattern" "$out/said" || fail "about a wrong $what it said: $(cat "$out/said")"
+  done
+}
+
+step "a server that fails on request, and a real one" get_servers
+step "every block of the manual" snippets all
+step "what is wrong is found" mistakes_are_found

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands. Nothing is skipped: what can't be had fails.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+start=$SECONDS
+
+# A real server and cargo-deny are compiled the first time, which takes minutes. They are built at a low priority in the
+# background, and kept in the cache folder.
+mkdir -p build
+say 'getting the real servers and cargo-deny in the background (build/servers.log)'
+(
+  # They may need packages first, and those install at full speed.
+  tools/servers/get-soketi.sh && tools/servers/get-pusher-js.sh && tools/servers/get-sockudo.sh && tools/lint/get-cargo-deny.sh
+) >build/servers.log 2>&1 &
+servers=$!
+trap 'kill "$servers" 2>/dev/null || true' EXIT
+
+step 'checks' scripts/check.sh
+step 'the header in C and C++' scripts/header.sh
+step 'install, move, and link from other projects' scripts/install.sh
+step 'the ABI' scripts/abi.sh
+step 'tarball, Debian and Conan packages' scripts/distribution.sh
+step 'system calls of a warm call' scripts/syscalls.sh
+step 'memory' scripts/memory.sh
+step 'delivery under faults' scripts/delivery.sh
+step 'the publisher under load' scripts/publisher.sh
+step "the publisher's queue, model-checked" scripts/models.sh
+step 'valgrind' scripts/valgrind.sh
+step "the header's code samples" scripts/samples.sh
+step 'the manual' scripts/manual.sh
+step 'real proxies' scripts/proxy.sh
+step 'the official libraries' scripts/differential.sh
+step 'C++, the header for FFI parsers, and the conformance cases in C and C++' scripts/bindings/cpp.sh
+step 'Go' scripts/bindings/go.sh
+step 'Python' scripts/bindings/python.sh
+step 'Ruby' scripts/bindings/ruby.sh
+step 'PHP' scripts/bindings/php.sh
+
+say 'waiting for the real servers'
+wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
+step 'dependencies: licences, sources, duplicates' scripts/deny.sh
+step 'real servers and real subscribers' scripts/e2e.sh
+step 'every binding on a real server' scripts/e2e-bindings.sh
+step 'two people chat in real browsers' scripts/chat.sh
+step "the manual's code" scripts/snippets.sh
+
+printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

@@ -1,0 +1,214 @@
+//! Authorizing subscriptions and signing users in: what is signed is what was checked, and what is returned.
+
+use crate::support::secretbox::channel_key;
+use crate::support::{Client, KEY, MASTER_KEY, Outcome, SECRET, calls, config, signature};
+use serde_json::{Value, json};
+
+const ID: &str = "1234.5678";
+
+fn client() -> Client {
+    let key = calls::base64(MASTER_KEY.as_bytes());
+    // Nobody listens there, and nobody has to.
+    Client::new(&config(1, json!({"encryption_master_key_base64": key})))
+}
+
+/// `KEY:` and the signature of `text`.
+fn auth(text: &str) -> String {
+    format!("{KEY}:{}", signature::hmac_hex(SECRET.as_bytes(), text.as_bytes()))
+}
+
+/// The members of what the call returned, in their order as they stand.
+#[track_caller]
+fn result(outcome: &Outcome) -> Value {
+    assert_eq!(outcome.name(), "OK", "{outcome:?}");
+    serde_json::from_str(outcome.document.as_deref().unwrap()).unwrap()
+}
+
+#[test]
+fn a_private_channel_is_authorized_by_its_name() {
+    for channel in
+        ["private-a", "private-", "private-encrypted", "private-A_1-=@,.;", &format!("private-{}", "a".repeat(192))]
+    {
+        let outcome = client().call_with("authenticate", &[channel, ID]);
+        outcome.is_ok(&format!(r#"{{"auth":"{}"}}"#, auth(&format!("{ID}:{channel}"))));
+    }
+}
+
+#[test]
+fn data_on_a_private_channel_is_any_json() {
+    for data in [r#"{"a":1}"#, "null", "1e400", "\"text\"", "[]", " { }\n", r#"{"user_id":null,"x":[{"x":1,"x":2}]}"#] {
+        let outcome = client().call_with("authenticate", &["private-a", ID, data]);
+        let expected = json!({"auth": auth(&format!("{ID}:private-a:{data}")), "channel_data": data});
+        assert_eq!(result(&outcome), expected);
+    }
+    for malformed in ["", " ", "x", "{", "{}}", "{a:1}", "\u{feff}{}", "\"\n\""] {
+        let outcome = client().call_with("authenticate", &["private-a", ID, malformed]);
+        outcome.is("INVALID_ARGUMENT", "").naming("channel_data");
+    }
+}
+
+/// Texts of one object that all have to come back as they are.
+const KEPT: [&str; 10] = [
+    r#"{"user_id":"7"}"#,
+    r#"{"user_id":7}"#,
+    r#"{"user_id":-123456789012345678901234567890}"#,
+    r#"{"user_info":{"name":"Mr. Pusher"},"user_id":"7"}"#,
+    "  {\t\"user_id\" :\r\n\"7\" }  \n",
+    r#"{"\u0075ser_id":"\u00e9\/\"\\"}"#,
+    r#"{"user_id":"é😀\ud83d\ude00","user_info":{}}"#,
+    "{\"user_id\":\"\u{2028}\u{7f}\u{feff}\"}",
+    r#"{"user_id":"7","user_info":{"a":1,"a":2,"n":1.0e+10,"deep":[[[]]]},"other":null}"#,
+    r#"{"user_id":"7","x":"</script>&'+%2B"}"#,
+];
+
+#[test]
+fn a_presence_channels_data_is_signed_and_returned_byte_for_byte() {
+    for data in KEPT {
+        let outcome = client().call_with("authenticate", &["presence-a", ID, data]);
+        let expected = json!({"auth": auth(&format!("{ID}:presence-a:{data}")), "channel_data": data});
+        assert_eq!(result(&outcome), expected, "{data}");
+    }
+}
+
+#[test]
+fn a_users_data_is_signed_and_returned_byte_for_byte() {
+    for data in KEPT {
+        // The same texts with a user's `id`, which is a string.
+        let data = data.replace("user_id\"", "id\"").replace("\\u0075ser_id", "\\u0069d");
+        let data = data.replace(":7}", ":\"7\"}").replace(":-123456789012345678901234567890}", ":\"-1\"}");
+        let outcome = client().call_with("authenticate_user", &[ID, &data]);
+        let expected = json!({"auth": auth(&format!("{ID}::user::{data}")), "user_data": data});
+        assert_eq!(result(&outcome), expected, "{data}");
+    }
+}
+
+#[test]
+fn the_answers_members_stand_in_this_order() {
+    let client = client();
+    let auth_of = |text: &str| auth(&format!("{ID}:{text}"));
+    let data = r#"{"user_id":"\u00e9"}"#;
+    client.call_with("authenticate", &["presence-a", ID, data]).is_ok(&format!(
+        r#"{{"auth":"{}","channel_data":"{{\"user_id\":\"\\u00e9\"}}"}}"#,
+        auth_of(&format!("presence-a:{data}"))
+    ));
+    let secret = calls::base64(&channel_key("private-encrypted-a", MASTER_KEY.as_bytes()));
+    client.call_with("authenticate", &["private-encrypted-a", ID, "1"]).is_ok(&format!(
+        r#"{{"auth":"{}","channel_data":"1","shared_secret":"{secret}"}}"#,
+        auth_of("private-encrypted-a:1")
+    ));
+    client
+        .call_with("authenticate_user", &[ID, r#"{"id":"7"}"#])
+        .is_ok(&format!(r#"{{"auth":"{}","user_data":"{{\"id\":\"7\"}}"}}"#, auth_of(r#":user::{"id":"7"}"#)));
+}
+
+#[test]
+fn an_encrypted_channel_comes_with_its_own_key_and_no_other_does() {
+    let client = client();
+    for channel in ["private-encrypted-a", "private-encrypted-", "private-encrypted-cache-b"] {
+        let answer = result(&client.call_with("authenticate", &[channel, ID]));
+        let secret = calls::base64(&channel_key(channel, MASTER_KEY.as_bytes()));
+        assert_eq!(answer, json!({"auth": auth(&format!("{ID}:{channel}")), "shared_secret": secret}));
+    }
+    for channel in ["private-encrypted", "private-a-encrypted-", "private-Encrypted-a"] {
+        let answer = result(&client.call_with("authenticate", &[channel, ID]));
+        assert!(answer.get("shared_secret").is_none(), "{channel}");
+    }
+}
+
+#[test]
+fn a_public_channel_needs_no_authorization() {
+    for channel in ["a", "cache-a", "presence", "private", "Private-a", "presence_a", "xprivate-a", "public-private-a"]
+    {
+        let outcome = client().call_with("authenticate", &[channel, ID]);
+        outcome.is("INVALID_ARGUMENT", "").naming("channel");
+        assert!(outcome.text("message").contains("public"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_presence_channel_needs_data() {
+    for channel in ["presence-a", "presence-", "presence-cache-a"] {
+        let outcome = client().call_with("authenticate", &[channel, ID]);
+        outcome.is("INVALID_ARGUMENT", "").naming("channel_data");
+    }
+}
+
+#[test]
+fn neither_a_channel_nor_a_socket_id_can_carry_something_else() {
+    let client = client();
+    let user = r#"{"id":"admin"}"#;
+    let channels = [
+        format!("private-a::user::{user}"),
+        ":user::{\"id\":\"admin\"}".to_owned(),
+        "private-a:presence-b".to_owned(),
+        "private-a\nGET".to_owned(),
+        "private-ä".to_owned(),
+        "private-a b".to_owned(),
+        format!("private-{}", "a".repeat(193)),
+    ];
+    for channel in &channels {
+        client.call_with("authenticate", &[channel, ID]).is("INVALID_ARGUMENT", "").naming("channel");
+    }
+    let ids = [
+        "",
+        "1",
+        "1.1:private-b",
+        "1.1:presence-b:{\"user_id\":\"1\"}",
+        "1.1::user::{\"id\":\"admin\"}",
+        "POST\n/apps/4711/events\nauth_key=k",
+        "1.1\n",
+        "\n1.1",
+        "1.1\r",
+        " 1.1",
+        "1.1 ",
+        "١.١",
+        "１.1",
+        "1.1.1",
+        "-1.1",
+    ];
+    for id in ids {
+        client.call_with("authenticate", &["private-a", id]).is("INVALID_ARGUMENT", "").naming("socket_id");
+        let presence = client.call_with("authenticate", &["presence-a", id, r#"{"user_id":"1"}"#]);
+        presence.is("INVALID_ARGUMENT", "").naming("socket_id");
+        client.call_with("authenticate_user", &[id, user]).is("INVALID_ARGUMENT", "").naming("socket_id");
+    }
+}
+
+#[test]
+fn signing_needs_no_network() {
+    // A host that does not exist, and a call that would take for ever to find out.
+    let client = Client::new(&config(1, json!({"host": "no-such-host.invalid", "timeout_ms": 600_000})));
+    for _ in 0..100 {
+        assert_eq!(client.call_with("authenticate", &["private-a", ID]).name(), "OK");
+        assert_eq!(client.call_with("authenticate_user", &[ID, r#"{"id":"1"}"#]).name(), "OK");
+    }
+}
+
+#[test]
+fn data_may_be_long() {
+    let client = client();
+    let info = "é".repeat(1 << 16);
+    let data = json!({"user_id": "1", "user_info": {"x": info}}).to_string();
+    let answer = result(&client.call_with("authenticate", &["presence-a", ID, &data]));
+    assert_eq!(answer, json!({"auth": auth(&format!("{ID}:presence-a:{data}")), "channel_data": data}));
+    let data = json!({"id": "1", "x": "\u{1}".repeat(1 << 16)}).to_string();
+    let answer = result(&client.call_with("authenticate_user", &[ID, &data]));
+    assert_eq!(answer, json!({"auth": auth(&format!("{ID}::user::{data}")), "user_data": data}));
+}
+
+#[test]
+fn threads_sign_with_one_client() {
+    let client = client();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let client = &client;
+            scope.spawn(move || {
+                for call in 0..200 {
+                    let channel = format!("private-{thread}-{call}");
+                    let expected = format!(r#"{{"auth":"{}"}}"#, auth(&format!("{ID}:{channel}")));
+                    client.call_with("authenticate", &[&channel, ID]).is_ok(&expected);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,136 @@
+//! What a caller asks without a client: versions, names, and what stands in a document.
+
+use std::ffi::CStr;
+
+use crate::support::calls::{error_delivery, error_message, error_message_length, status_name};
+use pusher::ffi;
+
+const STATUSES: [(i32, &str); 22] = [
+    (0, "OK"),
+    (1, "INVALID_ARGUMENT"),
+    (2, "INVALID_CONFIG"),
+    (3, "INVALID_STATE"),
+    (20, "NOT_SENT"),
+    (21, "DELIVERY_UNKNOWN"),
+    (22, "BAD_RESPONSE"),
+    (40, "BAD_REQUEST"),
+    (41, "UNAUTHORIZED"),
+    (42, "FORBIDDEN"),
+    (43, "NOT_FOUND"),
+    (44, "PAYLOAD_TOO_LARGE"),
+    (45, "RATE_LIMITED"),
+    (46, "SERVER_ERROR"),
+    (47, "REDIRECTED"),
+    (60, "WEBHOOK_INVALID"),
+    (61, "ENCRYPTION"),
+    (80, "QUEUE_FULL"),
+    (81, "CLOSED"),
+    (82, "TIMED_OUT"),
+    (83, "FORKED"),
+    (255, "INTERNAL"),
+];
+
+#[test]
+fn the_version_is_the_packages() {
+    // SAFETY: the version is a static text.
+    let version = unsafe { CStr::from_ptr(ffi::pusher_version()) };
+    assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
+    let parts: Vec<u32> = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap()).collect();
+    assert_eq!(ffi::pusher_version_number(), parts[0] << 16 | parts[1] << 8 | parts[2]);
+}
+
+#[test]
+fn every_status_has_its_name_and_no_other_number_has() {
+    for status in (-1000..=1000).chain([i32::MIN, i32::MAX, 1 << 16]) {
+        let expected = STATUSES.iter().find(|(number, _)| *number == status).map_or("?", |(_, name)| name);
+        assert_eq!(status_name(status), expected, "{status}");
+    }
+}
+
+#[test]
+fn an_error_document_tells_its_delivery() {
+    for (word, number) in [("not_sent", 1), ("rejected", 2), ("unknown", 3), ("delivered", 4)] {
+        for document in [
+            format!(r#"{{"error":{{"status":"X","message":"m","delivery":"{word}"}}}}"#),
+            format!(" {{ \"error\" : {{ \"delivery\" : \"{word}\" , \"new\" : [{{}}] }} , \"more\" : 1 }}\n"),
+        ] {
+            assert_eq!(error_delivery(Some(document.as_bytes())), number, "{document}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_error_document_tells_nothing() {
+    assert_eq!(error_delivery(None), 0);
+    assert_eq!(error_message(None, 10), (Vec::new(), 0));
+    let deep = "[".repeat(1_000_000);
+    for document in [
+        "",
+        " ",
+        "{}",
+        "[]",
+        "null",
+        "1",
+        "\"error\"",
+        "{\"ok\":true}",
+        "{",
+        "x",
+        "{\"error\":null}",
+        "{\"error\":\"unknown\"}",
+        "{\"error\":[]}",
+        "{\"error\":{}}",
+        "{\"error\":{\"delivery\":3,\"message\":4}}",
+        "{\"error\":{\"delivery\":\"lost\"}}",
+        "{\"error\":{\"delivery\":null}}",
+        "{\"delivery\":\"unknown\",\"message\":\"m\"}",
+        "{\"error\":{\"delivery\":\"unknown\",\"message\":\"m\"}",
+        &deep,
+    ] {
+        assert_eq!(error_delivery(Some(document.as_bytes())), 0, "{document:.80}");
+        assert_eq!(error_message(Some(document.as_bytes()), 10), (Vec::new(), 0), "{document:.80}");
+    }
+    let not_utf_8 = b"{\"error\":{\"delivery\":\"unknown\",\"message\":\"\xff\"}}";
+    assert_eq!((error_delivery(Some(not_utf_8)), error_message(Some(not_utf_8), 10)), (0, (Vec::new(), 0)));
+}
+
+#[test]
+fn a_message_is_cut_to_fit_but_never_inside_a_character() {
+    // One character of each length: a, é, €, 😀.
+    let message = "aé€😀z";
+    let document = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+    let whole = message.len();
+    for (size, fits) in [
+        (1, ""),
+        (2, "a"),
+        (3, "a"),
+        (4, "aé"),
+        (5, "aé"),
+        (6, "aé"),
+        (7, "aé€"),
+        (10, "aé€"),
+        (11, "aé€😀"),
+        (12, message),
+        (100, message),
+    ] {
+        assert_eq!(error_message(Some(document.as_bytes()), size), (fits.as_bytes().to_vec(), whole), "{size}");
+    }
+    assert_eq!(error_message(Some(document.as_bytes()), 0), (Vec::new(), whole));
+    assert_eq!(error_message_length(&document), whole);
+    assert_eq!(error_message_length("{}"), 0);
+}
+
+#[test]
+fn a_message_is_without_its_escapes() {
+    let document = r#"{"error":{"message":"a\n\"\u00e9\ud83d\ude00\\"}}"#;
+    let message = "a\n\"é😀\\";
+    assert_eq!(error_message(Some(document.as_bytes()), 100), (message.as_bytes().to_vec(), message.len()));
+}
+
+#[test]
+fn nothing_may_be_freed() {
+    // SAFETY: NULL is fine for both.
+    unsafe {
+        ffi::pusher_string_free(std::ptr::null_mut());
+        ffi::pusher_free(std::ptr::null_mut());
+    }
+}

@@ -1,0 +1,20 @@
+//! The C ABI: what each function takes, sends, returns and reports, against a recorder that shares no code with the library.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod arguments;
+mod authorization;
+mod documents;
+mod encryption;
+mod functions;
+mod logs;
+mod request;
+mod requests;
+mod responses;
+mod retries;
+mod secrecy;
+mod signatures;
+mod transports;
+mod vectors;
+mod webhooks;

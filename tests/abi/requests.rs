@@ -1,0 +1,451 @@
+//! What each call but a trigger puts on the wire (that one: `request.rs`). The server checks every signature.
+
+use crate::support::functions::Function;
+use crate::support::server::Received;
+use crate::support::{Answer, Client, Outcome, Server, signature};
+use serde_json::{Value, json};
+
+/// Makes one call and hands back what was sent.
+#[track_caller]
+fn sent(name: &str, texts: &[Option<&str>]) -> Received {
+    let server = Server::start([]);
+    server.client().call(name, texts).is_ok("{}");
+    server.only()
+}
+
+/// Method and path, the call's own parameters decoded, and the body.
+#[track_caller]
+fn parts(request: &Received) -> (String, Vec<(String, String)>, String) {
+    let own = |(name, _): &(String, String)| !name.starts_with("auth_") && name != "body_md5";
+    let parameters = signature::parameters(request.query()).unwrap().into_iter().filter(own).collect();
+    (format!("{} {}", request.method(), request.path()), parameters, request.text().to_owned())
+}
+
+#[track_caller]
+fn is_request(name: &str, texts: &[Option<&str>], line: &str, parameters: &[(&str, &str)], body: &str) {
+    let parameters: Vec<(String, String)> =
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    assert_eq!(parts(&sent(name, texts)), (line.to_owned(), parameters, body.to_owned()), "{name} {texts:?}");
+}
+
+/// A call, its texts, and what it sends: the request line, its own parameters and the body.
+type Case<'a> = (&'a str, &'a [Option<&'a str>], &'a str, &'a [(&'a str, &'a str)], &'a str);
+
+#[test]
+fn each_call_is_its_request() {
+    let long = "u".repeat(200);
+    let to_long = format!(r##"{{"name":"e","channels":["#server-to-user-{long}"],"data":"1"}}"##);
+    let terminate_long = format!("POST /apps/4711/users/{long}/terminate_connections");
+    let cases: [Case; 18] = [
+        (
+            "send_to_user",
+            &[Some("user-7"), Some("my-event"), Some(r#"{"a": 1}"#)],
+            "POST /apps/4711/events",
+            &[],
+            r##"{"name":"my-event","channels":["#server-to-user-user-7"],"data":"{\"a\": 1}"}"##,
+        ),
+        (
+            "send_to_user",
+            &[
+                Some("a@b.c,d;=_"),
+                Some("e"),
+                Some(r#""\u00e9""#),
+                Some(r#"{"socket_id":"1.2","info":"x","timeout_ms":9000}"#),
+            ],
+            "POST /apps/4711/events",
+            &[],
+            r##"{"name":"e","channels":["#server-to-user-a@b.c,d;=_"],"data":"\u00e9","socket_id":"1.2","info":"x"}"##,
+        ),
+        ("send_to_user", &[Some(&long), Some("e"), Some("1")], "POST /apps/4711/events", &[], &to_long),
+        (
+            "terminate_user_connections",
+            &[Some("user@example.org"), Some(r#"{"timeout_ms":9000}"#)],
+            "POST /apps/4711/users/user@example.org/terminate_connections",
+            &[],
+            "{}",
+        ),
+        (
+            "terminate_user_connections",
+            &[Some("a=b,c;d")],
+            "POST /apps/4711/users/a=b,c;d/terminate_connections",
+            &[],
+            "{}",
+        ),
+        ("terminate_user_connections", &[Some(&long)], &terminate_long, &[], "{}"),
+        ("channels_info", &[], "GET /apps/4711/channels", &[], ""),
+        (
+            "channels_info",
+            &[Some("presence-"), Some("user_count"), Some(r#"{"timeout_ms":9000}"#)],
+            "GET /apps/4711/channels",
+            &[("filter_by_prefix", "presence-"), ("info", "user_count")],
+            "",
+        ),
+        ("channels_info", &[None, Some("a,b")], "GET /apps/4711/channels", &[("info", "a,b")], ""),
+        ("channels_info", &[Some("a@,;=.")], "GET /apps/4711/channels", &[("filter_by_prefix", "a@,;=.")], ""),
+        ("channel_info", &[Some("c@a,b;=.")], "GET /apps/4711/channels/c@a,b;=.", &[], ""),
+        (
+            "channel_info",
+            &[Some("cache-c"), Some("user_count,subscription_count,cache")],
+            "GET /apps/4711/channels/cache-c",
+            &[("info", "user_count,subscription_count,cache")],
+            "",
+        ),
+        ("users_info", &[Some("presence-c")], "GET /apps/4711/channels/presence-c/users", &[], ""),
+        (
+            "users_info",
+            &[Some("presence-c"), Some(r#"{"timeout_ms":9000}"#)],
+            "GET /apps/4711/channels/presence-c/users",
+            &[],
+            "",
+        ),
+        ("get", &[Some("/channels/c/users")], "GET /apps/4711/channels/c/users", &[], ""),
+        ("get", &[Some("/a-b/C_d=@,.;/...")], "GET /apps/4711/a-b/C_d=@,.;/...", &[], ""),
+        ("post", &[Some("/events")], "POST /apps/4711/events", &[], "{}"),
+        (
+            "post",
+            &[Some("/a/b"), Some(r#"{"z":true,"a":-1,"m":"x y"}"#), Some(" [1, {\"b\" : 1e400}]\n")],
+            "POST /apps/4711/a/b",
+            &[("a", "-1"), ("m", "x y"), ("z", "true")],
+            "[1, {\"b\" : 1e400}]",
+        ),
+    ];
+    for (name, texts, line, parameters, body) in cases {
+        is_request(name, texts, line, parameters, body);
+    }
+}
+
+#[test]
+fn every_request_has_the_same_headers() {
+    let version = env!("CARGO_PKG_VERSION");
+    let server = Server::start([]);
+    let client = server.client();
+    for function in Function::network() {
+        function.call(Some(&client), &function.shortest());
+        let request = server.last();
+        let mut headers = request.headers();
+        headers.sort();
+        let mut expected = vec![
+            ("content-type", "application/json".to_owned()),
+            ("host", format!("127.0.0.1:{}", server.port())),
+            ("user-agent", format!("libpusher/{version}")),
+            ("x-pusher-library", format!("libpusher {version}")),
+        ];
+        if request.method() == "POST" {
+            expected.insert(0, ("content-length", request.body.len().to_string()));
+        }
+        let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(headers, expected, "{}", function.name);
+    }
+}
+
+#[test]
+fn a_get_has_no_digest_of_a_body_and_a_post_has_one() {
+    let server = Server::start([]);
+    let client = server.client();
+    for function in Function::network() {
+        function.call(Some(&client), &function.good());
+        let request = server.last();
+        assert_eq!(request.query().contains("body_md5="), request.method() == "POST", "{}", request.head);
+    }
+}
+
+#[test]
+fn values_are_encoded_on_the_wire_and_signed_raw() {
+    let nasty = [
+        "",
+        " ",
+        "a b",
+        "a+b",
+        "a&b=c",
+        "a%20b",
+        "100%",
+        "?#/:;,@",
+        "é",
+        "😀",
+        "a\u{a0}b",
+        "\"<>\\^`{|}",
+        "-._~",
+        "!$'()*",
+        "http://a/?b=c&d=e",
+    ];
+    let server = Server::start([]);
+    let client = server.client();
+    for value in nasty {
+        for (name, path) in [("get", "/channels"), ("post", "/events")] {
+            client.call_with(name, &[path, &json!({"x_1": value}).to_string()]).is_ok("{}");
+            let request = server.last();
+            // The server has decoded it, and made the same signature over the raw value.
+            let (_, parameters, _) = parts(&request);
+            assert_eq!(parameters, [("x_1".to_owned(), value.to_owned())]);
+            assert!(request.target().bytes().all(|b| b.is_ascii_graphic()), "{}", request.target());
+        }
+    }
+}
+
+#[test]
+fn parameters_are_sorted_among_those_of_the_signature() {
+    let server = Server::start([]);
+    let params = r#"{"zeta":1,"a":2,"auth":3,"authx":4,"b":5,"bodx":6,"0":7,"_":8,"auti_key":9}"#;
+    server.client().call_with("post", &["/x", params]).is_ok("{}");
+    let parameters = signature::parameters(server.only().query()).unwrap();
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "0",
+        "_",
+        "a",
+        "auth",
+        "auth_key",
+        "auth_timestamp",
+        "auth_version",
+        "authx",
+        "auti_key",
+        "b",
+        "bodx",
+        "body_md5",
+        "zeta",
+        "auth_signature",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn numbers_and_booleans_are_sent_as_they_are_written() {
+    let numbers = "123456789012345678901234567890";
+    let params = format!(r#"{{"big":{numbers},"minus":-0,"no":false,"zero":0}}"#);
+    let (_, parameters, _) = parts(&sent("get", &[Some("/x"), Some(&params)]));
+    let expected = [("big", numbers), ("minus", "-0"), ("no", "false"), ("zero", "0")];
+    assert_eq!(parameters, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn an_empty_object_of_parameters_is_none() {
+    assert_eq!(parts(&sent("get", &[Some("/x"), Some(" {} ")])).1, []);
+}
+
+#[test]
+fn a_path_prefix_belongs_to_every_call() {
+    for (more, stripped) in
+        [(json!({"path": "/pre"}), ""), (json!({"path": "/pre", "sign_path_prefix": false}), "/pre")]
+    {
+        let server = Server::builder().behind_prefix(stripped).start();
+        let client = server.client_with(more);
+        for function in Function::network() {
+            assert_eq!(function.call(Some(&client), &function.good()).name(), "OK");
+            assert!(server.last().path().starts_with("/pre/apps/4711/"));
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_this_request() {
+    let server = Server::start([]);
+    let client = server.client();
+    let cases = [
+        (
+            r#"[{"channel":"a","name":"e","data":{"x":1}}]"#,
+            r#"{"batch":[{"channel":"a","name":"e","data":"{\"x\":1}"}]}"#,
+        ),
+        // In their order, with what each has of its own, and whatever the order of the members.
+        (
+            r#" [ {"data" : "text\u00e9" ,"name":"n 1","channel":"b"},
+                 {"info":"user_count","socket_id":"1.2","channel":"a","name":"\u0065","data":[ 1 , 2 ]} ] "#,
+            concat!(
+                r#"{"batch":[{"channel":"b","name":"n 1","data":"text\u00e9"},"#,
+                r#"{"channel":"a","name":"e","data":"[ 1 , 2 ]","socket_id":"1.2","info":"user_count"}]}"#
+            ),
+        ),
+        (
+            r#"[{"channel":"a","name":"e","data":null},{"channel":"a","name":"e","data":false},{"channel":"a","name":"e","data":-0.0}]"#,
+            concat!(
+                r#"{"batch":[{"channel":"a","name":"e","data":"null"},{"channel":"a","name":"e","data":"false"},"#,
+                r#"{"channel":"a","name":"e","data":"-0.0"}]}"#
+            ),
+        ),
+    ];
+    for (events, body) in cases {
+        client.call_with("trigger_batch", &[events]).is_ok("{}");
+        let request = server.last();
+        assert_eq!((request.method(), request.path(), request.text()), ("POST", "/apps/4711/batch_events", body));
+    }
+}
+
+/// A batch of so many events, the one at `index` changed.
+fn batch(count: usize, index: usize, change: impl Fn(&mut Value)) -> String {
+    let mut events: Vec<Value> =
+        (0..count).map(|i| json!({"channel": format!("c-{i}"), "name": "e", "data": i})).collect();
+    change(&mut events[index]);
+    Value::from(events).to_string()
+}
+
+#[track_caller]
+fn refused(outcome: &Outcome, argument: &str) {
+    outcome.is("INVALID_ARGUMENT", "not_sent").naming(argument);
+}
+
+#[test]
+fn a_batch_holds_1_to_10_events() {
+    let server = Server::start([]);
+    let client = server.client();
+    for count in [1, 9, 10] {
+        client.call_with("trigger_batch", &[&batch(count, 0, |_| ())]).is_ok("{}");
+        assert_eq!(server.last().json()["batch"].as_array().unwrap().len(), count);
+    }
+    for count in [11, 12, 1000] {
+        refused(&client.call_with("trigger_batch", &[&batch(count, 0, |_| ())]), "events");
+    }
+    refused(&client.call_with("trigger_batch", &["[]"]), "events");
+    let client = server.client_with(json!({"max_batch_events": 2}));
+    client.call_with("trigger_batch", &[&batch(2, 0, |_| ())]).is_ok("{}");
+    refused(&client.call_with("trigger_batch", &[&batch(3, 0, |_| ())]), "events");
+    let client = server.client_with(json!({"max_batch_events": 11}));
+    client.call_with("trigger_batch", &[&batch(11, 0, |_| ())]).is_ok("{}");
+    assert_eq!(server.ledger().len(), 5);
+}
+
+/// What is done to an event.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
+#[test]
+fn an_event_of_a_batch_is_named_by_its_place() {
+    let server = Server::start([]);
+    let client = server.client();
+    let long = "a".repeat(201);
+    let cases: [(&str, Change); 12] = [
+        ("channel", &|event| event["channel"] = json!("a b")),
+        ("channel", &|event| event["channel"] = json!("")),
+        ("channel", &|event| event["channel"] = json!(long)),
+        ("channel", &|event| event["channel"] = json!(["a"])),
+        ("channel", &|event| event["channel"] = json!("#server-to-user-1")),
+        ("channel", &|event| drop(event.as_object_mut().unwrap().remove("channel"))),
+        ("name", &|event| event["name"] = json!(long)),
+        ("name", &|event| drop(event.as_object_mut().unwrap().remove("name"))),
+        ("data", &|event| drop(event.as_object_mut().unwrap().remove("data"))),
+        ("socket_id", &|event| event["socket_id"] = json!("1.2\n")),
+        ("info", &|event| event["info"] = json!("")),
+        ("timeout_ms", &|event| event["timeout_ms"] = json!(1)),
+    ];
+    for index in [0, 3, 9] {
+        for (member, change) in cases {
+            let outcome = client.call_with("trigger_batch", &[&batch(10, index, change)]);
+            refused(&outcome, &format!("events[{index}].{member}"));
+        }
+        let outcome = client.call_with("trigger_batch", &[&batch(10, index, |event| *event = json!("x"))]);
+        refused(&outcome, &format!("events[{index}]"));
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn the_size_of_data_is_limited_in_every_call() {
+    let server = Server::start([]);
+    for (limit, more) in [(10_240, json!({})), (7, json!({"max_data_bytes": 7}))] {
+        let client = server.client_with(more);
+        for size in [limit - 1, limit, limit + 1] {
+            let data = format!("\"{}\"", "a".repeat(size));
+            let event = |index: usize| batch(10, index, |event| event["data"] = json!("a".repeat(size)));
+            let outcomes = [
+                (client.call_with("send_to_user", &["7", "e", &data]), "data".to_owned()),
+                (client.call_with("trigger_batch", &[&event(0)]), "events[0].data".to_owned()),
+                (client.call_with("trigger_batch", &[&event(9)]), "events[9].data".to_owned()),
+            ];
+            for (outcome, argument) in outcomes {
+                if size <= limit {
+                    outcome.is_ok("{}");
+                } else {
+                    outcome.is("PAYLOAD_TOO_LARGE", "not_sent").naming(&argument);
+                }
+            }
+        }
+    }
+    assert_eq!(server.ledger().len(), 12);
+    // Each event by itself, not all together.
+    let all = Value::from(vec![json!({"channel": "c", "name": "e", "data": "a".repeat(10_240)}); 10]);
+    server.client().call_with("trigger_batch", &[&all.to_string()]).is_ok("{}");
+}
+
+#[test]
+fn a_user_id_obeys_the_alphabet_of_channels() {
+    let server = Server::start([]);
+    let client = server.client();
+    let send = |id: &str| client.call_with("send_to_user", &[id, "e", "1"]);
+    let terminate = |id: &str| client.call_with("terminate_user_connections", &[id]);
+    for call in [&send as &dyn Fn(&str) -> Outcome, &terminate] {
+        for byte in 1..=127u8 {
+            let id = format!("a{}", char::from(byte));
+            if byte.is_ascii_alphanumeric() || b"_-=@,.;".contains(&byte) {
+                call(&id).is_ok("{}");
+            } else {
+                refused(&call(&id), "user_id");
+            }
+        }
+        for id in ["...", "a.", ".a", "0", "-", &"a".repeat(200)] {
+            call(id).is_ok("{}");
+        }
+        for id in ["", ".", "..", "../1", "a/../b", "ä", "٣", &"a".repeat(201), "user:1", "#server-to-user-1"] {
+            refused(&call(id), "user_id");
+        }
+    }
+}
+
+#[test]
+fn answers_pass_through_untouched() {
+    let server = Server::start([]);
+    let client = server.client();
+    let answers = [
+        "{}",
+        r#"{"ok":true}"#,
+        r#"{ "channels" : {"presence-c":{"user_count":1.0,"new":[ ]}}, "\u00e9":"\u00e9é😀\/", "n":1e400, "n":2 }"#,
+        r#"{"occupied":true,"user_count":42,"subscription_count":42,"cache":{"data":"x","ttl":1}}"#,
+        r#"{"users":[{"id":"1"},{"id":2}]}"#,
+        r#"{"batch":[{},{"user_count":2}],"event_ids":{"c":"eudhq17zrhfbwc"}}"#,
+        r#"{"error":"but no code"}"#,
+        "[]",
+        "null",
+        "\"\\ud800\"",
+    ];
+    for function in Function::network() {
+        for answer in answers {
+            server.next(Answer::ok(answer));
+            function.call(Some(&client), &function.shortest()).is_ok(answer);
+        }
+        server.next(Answer::raw("HTTP/1.1 204 No Content\r\n\r\n"));
+        function.call(Some(&client), &function.shortest()).is_ok("{}");
+    }
+}
+
+#[test]
+fn each_call_has_its_own_timeout() {
+    let server = Server::builder().answering(|_| Answer::nothing()).start();
+    let client = server.client_with(json!({"timeout_ms": 60_000}));
+    for function in Function::network() {
+        let index = function.arguments.len() - 1;
+        crate::support::in_time(|| {
+            let outcome = function.call(Some(&client), &function.with(index, Some(br#"{"timeout_ms":60}"#)));
+            outcome.is("DELIVERY_UNKNOWN", if function.delivery_unsent() == "" { "" } else { "unknown" });
+            outcome.because("timeout").took(60)
+        });
+    }
+}
+
+#[test]
+fn all_calls_share_one_connection() {
+    let server = Server::start([]);
+    let client = server.client();
+    for _ in 0..3 {
+        for function in Function::network() {
+            assert_eq!(function.call(Some(&client), &function.good()).name(), "OK");
+        }
+    }
+    assert_eq!((server.ledger().len(), server.connections()), (27, 1));
+}
+
+#[test]
+fn a_client_with_another_application_signs_for_it() {
+    let server = Server::builder().application("other-key", "other").start();
+    let config = json!({"app_id": "a_B-9", "key": "other-key", "secret": "other"});
+    let client: Client = server.client_with(config);
+    for function in Function::network() {
+        assert_eq!(function.call(Some(&client), &function.good()).name(), "OK");
+        assert!(server.last().path().starts_with("/apps/a_B-9/"));
+    }
+}

@@ -1,0 +1,683 @@
+//! What each answer of a server means.
+
+use std::time::Duration;
+
+use crate::support::functions::{Function, Purpose};
+use crate::support::{Answer, End, Outcome, Server, in_time};
+use serde_json::{Value, json};
+
+/// A list of channels, so that a server may have applied a part.
+const SEVERAL: &str = r#"["a","b"]"#;
+
+/// What came of one event for one channel that was answered so. It has to have been accepted exactly once.
+#[track_caller]
+fn answered(answer: Answer) -> Outcome {
+    answered_with(answer, json!({}))
+}
+
+#[track_caller]
+fn answered_with(answer: Answer, config: Value) -> Outcome {
+    let server = Server::start([answer]);
+    let outcome = server.client_with(config).trigger("c", "e", "{}");
+    assert_eq!(server.ledger().len(), 1, "{outcome:?}");
+    outcome
+}
+
+/// Status and delivery by the design's tables.
+fn expected(http_status: u64, several: bool) -> (&'static str, &'static str) {
+    let unless_in_part = if several { "unknown" } else { "rejected" };
+    match http_status {
+        300..=399 => ("REDIRECTED", "rejected"),
+        401 => ("UNAUTHORIZED", "rejected"),
+        403 => ("FORBIDDEN", "rejected"),
+        404 => ("NOT_FOUND", "rejected"),
+        // 407 is a proxy's, which has passed nothing on.
+        405 | 407 | 415 => ("BAD_REQUEST", "rejected"),
+        413 => ("PAYLOAD_TOO_LARGE", unless_in_part),
+        429 => ("RATE_LIMITED", "rejected"),
+        400..=499 => ("BAD_REQUEST", unless_in_part),
+        500..=599 => ("SERVER_ERROR", "unknown"),
+        other => panic!("no error: {other}"),
+    }
+}
+
+#[test]
+fn every_refusal_has_its_status_and_delivery() {
+    let server = Server::start([]);
+    let client = server.client();
+    for http_status in 300..600 {
+        for (channels, several) in [("c", false), (r#"["c"]"#, false), (SEVERAL, true)] {
+            server.next(Answer::new(http_status, &[], if http_status == 304 { "" } else { "what the server says" }));
+            let outcome = client.trigger(channels, "e", "{}");
+            let (status, delivery) = expected(http_status.into(), several);
+            outcome.is(status, delivery).because("");
+            let error = outcome.error();
+            assert_eq!(error["http_status"], json!(http_status));
+            assert_eq!(error["attempts"], json!(1));
+            assert_eq!(error["retryable"], json!(http_status == 429), "{outcome:?}");
+            let text = if http_status == 304 { "" } else { "what the server says" };
+            assert_eq!(outcome.text("response"), text);
+        }
+    }
+    assert_eq!(server.ledger().len(), 900);
+}
+
+/// A function, its texts, and what it does.
+type Kind = (Function, Vec<Option<&'static [u8]>>, &'static str);
+
+/// What a call asks, or does in one piece or in several: an event for one channel, a batch of one, whatever a path does.
+fn kinds() -> Vec<Kind> {
+    let batch = |events: &'static str| vec![Some(events.as_bytes()), None];
+    let kind = |function: &Function| match (function.purpose, function.name) {
+        (Purpose::Ask, _) => "asks",
+        (_, "post") => "several",
+        _ => "one",
+    };
+    let mut all: Vec<_> = Function::network().map(|function| (function, function.good(), kind(&function))).collect();
+    let two = r#"[{"channel":"c","name":"e","data":1},{"channel":"c","name":"e","data":1}]"#;
+    all.push((Function::named("trigger_batch"), batch(two), "several"));
+    all
+}
+
+#[test]
+fn every_refusal_of_every_call_has_its_status_and_delivery() {
+    let server = Server::start([]);
+    let client = server.client();
+    let statuses = [300, 301, 302, 303, 304, 307, 308, 399, 499, 500, 501, 502, 503, 504, 599];
+    for http_status in (400..=431).chain(statuses) {
+        for (function, texts, kind) in kinds() {
+            let body = if http_status == 304 { "" } else { "what the server says" };
+            server.next(Answer::new(http_status, &[("Retry-After", "2")], body));
+            let outcome = function.call(Some(&client), &texts);
+            let (status, delivery) = expected(http_status.into(), kind == "several");
+            let delivery = if kind == "asks" { "" } else { delivery };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{} {http_status}", function.name);
+            let error = outcome.error();
+            let retryable = http_status == 429 || (kind == "asks" && http_status >= 500);
+            assert_eq!(error["retryable"], json!(retryable), "{} {http_status}: {outcome:?}", function.name);
+            assert_eq!((&error["http_status"], &error["attempts"]), (&json!(http_status), &json!(1)));
+            assert_eq!((error.get("cause"), &*outcome.text("response")), (None, body));
+            assert_eq!(error.contains_key("delivery"), kind != "asks");
+        }
+    }
+}
+
+#[test]
+fn what_comes_instead_of_an_answer_means_the_same_for_every_call() {
+    let server = Server::start([]);
+    let client = server.client();
+    for (function, texts, kind) in kinds() {
+        for (answer, status) in [
+            (Answer::nothing().then(End::Close), "DELIVERY_UNKNOWN"),
+            (Answer::nothing().then(End::Reset), "DELIVERY_UNKNOWN"),
+            (Answer::raw("HELLO\r\n\r\n").then(End::Close), "DELIVERY_UNKNOWN"),
+            (Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}").then(End::Close), "BAD_RESPONSE"),
+            (Answer::ok("<html>"), "BAD_RESPONSE"),
+            (Answer::ok("{"), "BAD_RESPONSE"),
+        ] {
+            server.next(answer);
+            let outcome = function.call(Some(&client), &texts);
+            let delivery = if kind == "asks" { "" } else { "unknown" };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{}", function.name);
+            assert_eq!(outcome.error()["retryable"], json!(kind == "asks"), "{}: {outcome:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn an_error_inside_a_200_is_that_error_for_every_call() {
+    let server = Server::start([]);
+    let client = server.client();
+    for code in [400, 401, 403, 404, 413, 429, 500] {
+        for (function, texts, kind) in kinds() {
+            let body = format!(r#"{{"error":"what soketi says","code":{code}}}"#);
+            server.next(Answer::ok(&body));
+            let outcome = function.call(Some(&client), &texts);
+            let (status, delivery) = expected(code, kind == "several");
+            let delivery = if kind == "asks" { "" } else { delivery };
+            assert_eq!((outcome.name(), outcome.delivery()), (status, delivery), "{} {code}", function.name);
+            assert_eq!((outcome.number("http_status"), &*outcome.text("response")), (Some(200), &*body));
+        }
+    }
+}
+
+#[test]
+fn a_success_passes_its_json_through() {
+    let server = Server::start([]);
+    let client = server.client();
+    let batch = r#"{"batch":[{},{"user_count":2}]}"#;
+    for body in [
+        "{}",
+        r#"{"ok":true}"#,
+        r#"{ "event_ids" : {"c":"\u00e9é"}, "x":1e400 }"#,
+        batch,
+        "[]",
+        "null",
+        "1",
+        "\"ok\"",
+        " {} \n",
+    ] {
+        for http_status in [200, 201, 202, 203, 206, 299] {
+            server.next(Answer::new(http_status, &[("Content-Type", "text/plain")], body));
+            let outcome = client.trigger("c", "e", "{}");
+            assert_eq!((outcome.name(), outcome.document.as_deref().map(str::trim)), ("OK", Some(body.trim())));
+        }
+    }
+}
+
+#[test]
+fn an_empty_answer_is_ok_where_its_framing_says_empty() {
+    for raw in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n000;x=y\r\nTrailer: x\r\n\r\n",
+    ] {
+        answered(Answer::raw(raw)).is_ok("{}");
+        answered(Answer::raw(raw).then(End::Close)).is_ok("{}");
+    }
+}
+
+#[test]
+fn an_empty_answer_without_a_length_may_have_been_cut() {
+    for raw in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
+        let outcome = answered(Answer::raw(raw).then(End::Close));
+        outcome.is("BAD_RESPONSE", "unknown");
+        assert_eq!(outcome.number("http_status"), Some(200));
+    }
+}
+
+#[test]
+fn every_framing_of_a_whole_answer_is_understood() {
+    let body = r#"{"ok":true}"#;
+    for (raw, end) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", End::Keep),
+        ("HTTP/1.1 200 OK\r\ncontent-length:11\r\n\r\n{\"ok\":true}", End::Keep),
+        ("HTTP/1.1 200\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", End::Keep),
+        ("HTTP/1.1 200 \r\nContent-Length: 11\r\n\r\n{\"ok\":true}", End::Keep),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", End::Close),
+        ("HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}", End::Close),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"ok\":true}", End::Close),
+        ("HTTP/1.0 200 OK\r\n\r\n{\"ok\":true}", End::Close),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n", End::Keep),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n00B;a=\"b\"\r\n{\"ok\":true}\r\n0\r\n\r\n", End::Keep),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ok\"\r\n6\r\n:true}\r\n0\r\nA: b\r\nC: d\r\n\r\n",
+            End::Keep,
+        ),
+    ] {
+        let answer = Answer::raw(raw).then(end);
+        assert_eq!(answered(answer.clone()).is_ok(body).name(), "OK", "{raw}");
+        // And as it may come from a far network, byte by byte.
+        assert_eq!(answered(answer.dribbling(Duration::from_micros(50))).is_ok(body).name(), "OK", "{raw}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_json_is_no_success() {
+    for body in [
+        "OK",
+        "<html>Please log in</html>",
+        "{",
+        "{}x",
+        "{\"ok\":true",
+        "{'ok':true}",
+        "\u{feff}{}",
+        "{} {}",
+        " ",
+        "\r\n",
+        "NaN",
+    ] {
+        let outcome = answered(Answer::ok(body));
+        outcome.is("BAD_RESPONSE", "unknown");
+        assert_eq!((outcome.number("http_status"), outcome.error()["retryable"].clone()), (Some(200), json!(false)));
+    }
+    for bytes in [&b"\xff"[..], b"{\"a\":\"\xff\"}", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        answered(Answer::raw(head).and(bytes)).is("BAD_RESPONSE", "unknown");
+    }
+}
+
+#[test]
+fn a_body_is_not_decompressed() {
+    let outcome = answered(Answer::new(200, &[("Content-Encoding", "gzip")], "{\u{1f}}"));
+    outcome.is("BAD_RESPONSE", "unknown");
+}
+
+#[test]
+fn an_answer_that_is_cut_is_unknown_whichever_byte_is_the_last() {
+    for whole in [
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ] {
+        let status_line = whole.find("\r\n").unwrap() + 2;
+        for end in [End::Close, End::Reset] {
+            let server = Server::start([]);
+            let client = server.client();
+            for length in 0..whole.len() {
+                server.next(Answer::raw(&whole.as_bytes()[..length]).then(end));
+                let outcome = client.trigger("c", "e", "{}");
+                let status = if length < status_line { "DELIVERY_UNKNOWN" } else { "BAD_RESPONSE" };
+                assert_eq!(
+                    (outcome.name(), outcome.delivery()),
+                    (status, "unknown"),
+                    "{end:?} after {length} bytes of {whole:?}: {outcome:?}"
+                );
+            }
+            assert_eq!(server.ledger().len(), whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_refusal_counts_from_its_status_line_on() {
+    let whole = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nno quota";
+    let status_line = whole.find("\r\n").unwrap() + 2;
+    let server = Server::start([]);
+    let client = server.client();
+    for length in 0..=whole.len() {
+        server.next(Answer::raw(&whole.as_bytes()[..length]).then(End::Close));
+        let outcome = client.trigger(SEVERAL, "e", "{}");
+        let expected = if length < status_line { ("DELIVERY_UNKNOWN", "unknown") } else { ("FORBIDDEN", "rejected") };
+        assert_eq!((outcome.name(), outcome.delivery()), expected, "after {length} bytes: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_length_that_is_a_lie_is_unknown() {
+    // Longer than what comes.
+    answered(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"ok\":true}").then(End::Close))
+        .is("BAD_RESPONSE", "unknown")
+        .because("closed");
+    // Shorter: what is left is not JSON.
+    answered(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"ok\":true}")).is("BAD_RESPONSE", "unknown");
+    for lie in ["abc", "-1", "", "1.5", "18446744073709551616", "99999999999999999999999", "2, 3", "0x2"] {
+        let raw = format!("HTTP/1.1 200 OK\r\nContent-Length: {lie}\r\n\r\n{{}}");
+        answered(Answer::raw(raw).then(End::Close)).is("BAD_RESPONSE", "unknown");
+    }
+    answered(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}").then(End::Close))
+        .is("BAD_RESPONSE", "unknown");
+}
+
+#[test]
+fn chunks_that_are_not_well_formed_are_unknown() {
+    for chunks in [
+        "b\r\n{\"ok\":true}",
+        "b\r\n{\"ok\":true}\r\n",
+        "b\r\n{\"ok\":true}\r\n0",
+        "b\r\n{\"ok\":true}\r\n0\r\n",
+        "b\r\n{\"ok\":true}\r\n0\r\nA: b\r\n",
+        "zz\r\n{}\r\n0\r\n\r\n",
+        "-2\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}0\r\n\r\n",
+        "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+        "",
+        "\r\n",
+    ] {
+        let raw = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        let outcome = answered(Answer::raw(raw).then(End::Close));
+        assert_eq!((outcome.name(), outcome.delivery()), ("BAD_RESPONSE", "unknown"), "{chunks:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn an_answer_may_have_so_many_bytes_and_no_more() {
+    let json = |size: usize| format!("\"{}\"", "a".repeat(size - 2));
+    let config = json!({"max_response_bytes": 1000});
+    let chunked = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    answered_with(Answer::ok(&json(1000)), config.clone()).is_ok(&json(1000));
+    answered_with(Answer::raw(chunked(&json(1000))), config.clone()).is_ok(&json(1000));
+    answered_with(Answer::ok(&json(1001)), config.clone()).is("BAD_RESPONSE", "unknown");
+    answered_with(Answer::raw(chunked(&json(1001))), config.clone()).is("BAD_RESPONSE", "unknown");
+    answered_with(Answer::raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", json(1001))).then(End::Close), config.clone())
+        .is("BAD_RESPONSE", "unknown");
+    // A refusal counts however long its text is.
+    answered_with(Answer::new(413, &[], &json(100_000)), config).is("PAYLOAD_TOO_LARGE", "rejected");
+}
+
+#[test]
+fn an_endless_answer_is_given_up_early() {
+    let server = Server::start([]);
+    let client = server.client_with(json!({"max_response_bytes": 100_000, "timeout_ms": 3000}));
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut late = Vec::new();
+    for (head, after, more, status) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", "", "0123456789", "BAD_RESPONSE"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n", "", "0123456789", "BAD_RESPONSE"),
+        (chunked, "", "5\r\n01234\r\n", "BAD_RESPONSE"),
+        (chunked, "ffffffffff\r\n", "0123456789", "BAD_RESPONSE"),
+        // A line that never ends is not to be kept for ever, either.
+        (chunked, "", "0123456789", "BAD_RESPONSE"),
+        (chunked, "2;", "0123456789", "BAD_RESPONSE"),
+        (chunked, "0\r\nA: ", "0123456789", "BAD_RESPONSE"),
+        ("HTTP/1.1 200 OK\r\n", "", "A: 0123456789\r\n", "BAD_RESPONSE"),
+        ("HTTP/1.1 200 OK\r\n", "A: ", "0123456789", "BAD_RESPONSE"),
+        ("HTTP/1.1 200 ", "", "0123456789", "DELIVERY_UNKNOWN"),
+        ("HTTP/1.1 103 Early Hints\r\n", "", "A: 0123456789\r\n", "DELIVERY_UNKNOWN"),
+        ("HTTP/1.1 103 Early Hints\r\n", "A: ", "0123456789", "DELIVERY_UNKNOWN"),
+        ("", "", "0123456789", "DELIVERY_UNKNOWN"),
+        ("HTTP/1.1 403 No\r\n\r\n", "", "no quota. ", "FORBIDDEN"),
+        ("HTTP/1.1 403 No\r\n", "", "A: 0123456789\r\n", "FORBIDDEN"),
+    ] {
+        server.next(Answer::raw(head).and(after).and_endless(more.repeat(100)));
+        let outcome = client.trigger("c", "e", "{}");
+        let delivery = if status == "FORBIDDEN" { "rejected" } else { "unknown" };
+        assert_eq!(
+            (outcome.name(), outcome.delivery()),
+            (status, delivery),
+            "{head:?} {after:?} {more:?}: {outcome:?}"
+        );
+        if outcome.elapsed > Duration::from_millis(1500) {
+            late.push((head, after, more, outcome.elapsed));
+        }
+    }
+    assert!(late.is_empty(), "kept reading: {late:#?}");
+}
+
+#[test]
+fn trailers_without_end_end_at_the_deadline() {
+    let trailers =
+        Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n").and_endless("A: b\r\n".repeat(10));
+    let server = Server::builder().answering(move |_| trailers.clone()).start();
+    let client = server.client_with(json!({"timeout_ms": 300}));
+    in_time(|| {
+        let outcome = client.trigger("c", "e", "{}");
+        outcome.is("BAD_RESPONSE", "unknown").because("timeout");
+        outcome.took(300)
+    });
+}
+
+#[test]
+fn interim_answers_without_end_are_not_waited_out() {
+    let endless = Answer::raw("").and_endless("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(10));
+    let outcome = answered(endless);
+    outcome.is("DELIVERY_UNKNOWN", "unknown").because("malformed");
+    assert!(outcome.elapsed < Duration::from_secs(4), "{outcome:?}");
+    let many = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+    answered(Answer::raw(format!("{many}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}"))).is_ok("{}");
+}
+
+#[test]
+fn interim_answers_are_passed_over() {
+    let body = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    for interim in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nServer: x\r\nDate: today\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 100\r\n\r\n",
+        "HTTP/1.1 199 Who Knows\r\nA: b\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 100 Continue\r\nC: d\r\n\r\n",
+    ] {
+        let together = Answer::raw(format!("{interim}{body}"));
+        answered(together.clone()).is_ok("{}");
+        answered(Answer::raw(interim).and(body)).is_ok("{}");
+        answered(together.dribbling(Duration::from_micros(50))).is_ok("{}");
+        answered(Answer::raw(format!("{interim}HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")))
+            .is("NOT_FOUND", "rejected");
+        answered(Answer::raw(interim).then(End::Close)).is("DELIVERY_UNKNOWN", "unknown");
+    }
+}
+
+#[test]
+fn the_connection_is_good_after_an_interim_answer() {
+    let server = Server::start([]);
+    let client = server.client();
+    for _ in 0..3 {
+        server.next(Answer::raw(
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        ));
+        client.trigger("c", "e", "{}").is_ok("{}");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn what_is_no_status_line_is_malformed() {
+    for garbage in [
+        "HELLO\r\n\r\n",
+        "{}",
+        "\0\0\0\0",
+        "<html></html>\r\n",
+        "220 smtp.example.org ESMTP\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 OK\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 4030 Forbidden\r\n\r\n",
+        "HTTP/1.1 2x0 OK\r\n\r\n",
+        "HTTP/1.1 -20 OK\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/2 200\r\n\r\n",
+        "HTTP/0.9 200 OK\r\n\r\n",
+        "ICY 200 OK\r\n\r\n",
+        "\x15\x03\x03\x00\x02\x02\x28",
+    ] {
+        let outcome = answered(Answer::raw(garbage).then(End::Close));
+        assert_eq!(
+            (outcome.name(), outcome.delivery(), &*outcome.text("cause")),
+            ("DELIVERY_UNKNOWN", "unknown", "malformed"),
+            "{garbage:?}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_status_that_http_does_not_know_is_unknown() {
+    for status in ["000", "099", "101", "600", "999"] {
+        let outcome =
+            answered(Answer::raw(format!("HTTP/1.1 {status} What\r\nContent-Length: 2\r\n\r\n{{}}")).then(End::Close));
+        outcome.is("DELIVERY_UNKNOWN", "unknown");
+    }
+}
+
+#[test]
+fn headers_that_are_not_well_formed_are_unknown() {
+    for headers in ["no colon\r\n", "A\0: b\r\n", ": b\r\n", "A b: c\r\n"] {
+        let outcome = answered(
+            Answer::raw(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 2\r\n\r\n{{}}")).then(End::Close),
+        );
+        outcome.is("BAD_RESPONSE", "unknown");
+    }
+}
+
+#[test]
+fn a_redirect_is_never_followed() {
+    let elsewhere = Server::start([]);
+    let server = Server::start([]);
+    let client = server.client();
+    for http_status in [301, 302, 303, 307, 308] {
+        for location in [
+            format!("http://127.0.0.1:{}/apps/4711/events", elsewhere.port()),
+            "/apps/4711/events".to_owned(),
+            "//".to_owned(),
+        ] {
+            server.next(Answer::new(http_status, &[("Location", &location)], ""));
+            client.trigger("c", "e", "{}").is("REDIRECTED", "rejected");
+        }
+    }
+    assert_eq!((server.ledger().len(), elsewhere.connections()), (15, 0));
+}
+
+#[test]
+fn an_error_inside_a_200_is_that_error() {
+    let server = Server::start([]);
+    let client = server.client();
+    for code in [400, 401, 402, 403, 404, 405, 413, 415, 422, 429, 499, 500, 503, 599] {
+        for (channels, several) in [("c", false), (SEVERAL, true)] {
+            let (status, delivery) = expected(code, several);
+            for body in [
+                format!(r#"{{"error":"what soketi says","code":{code}}}"#),
+                format!("{{ \"code\" : {code} ,\n\"x\":[{{}}], \"error\" : {{\"a\":1}} }}"),
+            ] {
+                server.next(Answer::ok(&body));
+                let outcome = client.trigger(channels, "e", "{}");
+                outcome.is(status, delivery);
+                assert_eq!(outcome.text("response"), body);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_inside_a_200_is_found_however_it_is_written() {
+    for body in [
+        r#"{"error":"x","c\u006fde":401}"#,
+        r#"{"\u0065rror":"x","code":401}"#,
+        r#"{"error":"x","code":401,"other":1,"other":2}"#,
+        r#"{"error":"x","error":"x","code":401}"#,
+    ] {
+        let outcome = answered(Answer::ok(body));
+        assert_eq!((outcome.name(), outcome.delivery()), ("UNAUTHORIZED", "rejected"), "{body}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_200_with_something_like_an_error_inside_is_a_success() {
+    for body in [
+        r#"{"error":"x"}"#,
+        r#"{"code":401}"#,
+        r#"{"error":"x","code":"401"}"#,
+        r#"{"error":"x","code":399}"#,
+        r#"{"error":"x","code":600}"#,
+        r#"{"error":"x","code":200}"#,
+        r#"{"error":"x","code":-401}"#,
+        r#"{"error":"x","code":null}"#,
+        r#"{"error":"x","code":4294967697}"#,
+        r#"{"a":{"error":"x","code":401}}"#,
+        r#"[{"error":"x","code":401}]"#,
+        r#"["error","code"]"#,
+        r#""{\"error\":\"x\",\"code\":401}""#,
+    ] {
+        answered(Answer::ok(body)).is_ok(body);
+    }
+}
+
+#[test]
+fn the_servers_text_is_told_up_to_1_kib() {
+    for body in [
+        "a".repeat(5000),
+        "é".repeat(3000),
+        format!("x{}", "😀".repeat(2000)),
+        "\"\u{1}".repeat(3000),
+        "a".repeat(1024),
+        "a".repeat(1025),
+    ] {
+        let outcome = answered(Answer::new(400, &[], &body));
+        let told = outcome.text("response");
+        assert!(body.starts_with(&told) && told.len() <= 1024 && told.len() > 1020, "{}", told.len());
+    }
+    assert_eq!(answered(Answer::new(400, &[], "{\"a\":\"b\"}")).text("response"), "{\"a\":\"b\"}");
+    assert!(!answered(Answer::new(400, &[], "")).error().contains_key("response"));
+    // What is no text is told as well as it can be.
+    let outcome = answered(Answer::raw("HTTP/1.1 400 No\r\nContent-Length: 3\r\n\r\n").and(&b"a\xffb"[..]));
+    assert_eq!(outcome.text("response"), "a\u{fffd}b");
+    answered(Answer::raw("HTTP/1.1 400 No\r\nContent-Length: 3000\r\n\r\n").and(b"\xff\0".repeat(1500)))
+        .is("BAD_REQUEST", "rejected");
+}
+
+#[test]
+fn a_signature_that_the_server_repeats_is_not_told() {
+    for padding in [0, 900, 950, 959, 960, 961, 1000, 1023, 1024] {
+        for http_status in [401, 500] {
+            let server = Server::builder()
+                .answering(move |request| {
+                    let body = format!("{}{} for {}", "x".repeat(padding), request.signature(), request.target());
+                    Answer::new(http_status, &[("X-Echo", request.target())], &body)
+                })
+                .start();
+            let outcome = server.client().trigger("c", "e", "{}");
+            let signature = server.only().signature().to_owned();
+            assert_eq!(signature.len(), 64);
+            // Not even the beginning of it, where the text is cut.
+            let document = outcome.document.unwrap();
+            assert!(!document.contains(&signature[..12]), "{padding}: {document}");
+        }
+    }
+    // Nor in the error that soketi answers, or in what is no JSON.
+    for suffix in ["\",\"code\":401}", ""] {
+        let server = Server::builder()
+            .answering(move |request| Answer::ok(&format!("{{\"error\":\"{}{suffix}", request.target())))
+            .start();
+        let outcome = server.client().trigger("c", "e", "{}");
+        assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
+    }
+    // Nor in a status line or header that can't be understood.
+    for head in ["HTTP/1.1 200 OK\r\n", "", "HTTP/1.1 "] {
+        let server = Server::builder()
+            .answering(move |request| Answer::raw(format!("{head}{}\r\n\r\n", request.target())).then(End::Close))
+            .start();
+        let outcome = server.client().trigger("c", "e", "{}");
+        outcome.is(if head.contains("200") { "BAD_RESPONSE" } else { "DELIVERY_UNKNOWN" }, "unknown");
+        assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
+    }
+}
+
+#[test]
+fn a_signature_that_the_server_repeats_twice_is_told_neither_in_whole_nor_in_part() {
+    // Where the first is blotted out, more of the text fits, and with it the second.
+    for (before, between) in [(100, 870), (0, 960), (0, 900), (500, 470), (10, 1000), (100, 800), (900, 60), (960, 0)] {
+        for times in [2, 3, 10, 20] {
+            let server = Server::builder()
+                .answering(move |request| {
+                    let signature = request.signature();
+                    let repeated = format!("{}{signature}", "y".repeat(between)).repeat(times - 1);
+                    Answer::new(401, &[], &format!("{}{signature}{repeated}", "x".repeat(before)))
+                })
+                .start();
+            let outcome = server.client().trigger("c", "e", "{}");
+            let signature = server.only().signature().to_owned();
+            let document = outcome.document.unwrap();
+            for at in 0..=signature.len() - 16 {
+                let part = &signature[at..at + 16];
+                assert!(!document.contains(part), "{before}, {between}, {times} times: {document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_have_64_headers() {
+    let headers = |count: usize| {
+        let more: String = (1..count).map(|i| format!("X-{i}: y\r\n")).collect();
+        format!("{more}Content-Length: 2\r\n\r\n{{}}")
+    };
+    answered(Answer::raw(format!("HTTP/1.1 200 OK\r\n{}", headers(64)))).is_ok("{}");
+    for count in [65, 66, 100, 500] {
+        let outcome = answered(Answer::raw(format!("HTTP/1.1 200 OK\r\n{}", headers(count))));
+        assert_eq!((outcome.name(), outcome.delivery()), ("BAD_RESPONSE", "unknown"), "{count}: {outcome:?}");
+        assert_eq!(outcome.number("http_status"), Some(200));
+        let outcome = answered(Answer::raw(format!("HTTP/1.1 403 No\r\n{}", headers(count))));
+        assert_eq!((outcome.name(), outcome.delivery()), ("FORBIDDEN", "rejected"), "{count}: {outcome:?}");
+    }
+}
+
+#[test]
+fn retry_after_is_told_in_milliseconds() {
+    for http_status in [429, 503] {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("7", Some(7000)),
+            (" 7 ", Some(7000)),
+            ("3600", Some(3_600_000)),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+            ("", None),
+        ] {
+            let outcome = answered(Answer::new(http_status, &[("Retry-After", value)], "slower"));
+            assert_eq!(outcome.number("retry_after_ms"), expected, "{value:?}: {outcome:?}");
+        }
+        // Absurd ones do no harm.
+        for value in ["18446744073709551615", "99999999999999999999999"] {
+            answered(Answer::new(http_status, &[("Retry-After", value)], "slower"));
+        }
+        assert_eq!(answered(Answer::new(http_status, &[], "slower")).number("retry_after_ms"), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Delivery: what the client says of a call, held against what really happened to it.
+//!
+//! A server that fails on request (`tools/fault-server`) keeps the ledger of truth, a witness between the client and its kernel
+//! (`tests/c/witness.c`) knows which bytes left, and an oracle that shares nothing with `src/` says what follows from both.
+//! `docs/delivery.md` shows the result; `PUSHER_WRITE_DELIVERY=1` has it written anew.
+
+#![cfg(target_os = "linux")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod caller;
+mod crowd;
+mod cuts;
+mod gates;
+mod matrix;
+mod oracle;
+mod picture;
+mod server;
+mod witness;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, iter};
+
+use caller::{Call, Mode, Wrong};
+use cuts::{By, Cut};
+use gates::Gate;
+use matrix::{Bench, Cell, Column, Results};
+use server::FaultServer;
+use support::child;
+
+/// The other tests run this one in child processes.
+#[test]
+fn the_calling_child() {
+    if child::is_child() {
+        caller::program();
+    }
+}
+
+#[test]
+fn what_is_said_of_delivery_is_what_happened_under_every_fault_and_is_what_the_documentation_shows() {
+    let server = FaultServer::start();
+    let rows = matrix::rows(&server.faults());
+    let bench = Bench::new(&server, &rows);
+    let mut cells = matrix::cells(&rows);
+    // For whoever looks for the cause of a failure: a part of a cell's label.
+    let only = env::var("DELIVERY_ONLY").ok();
+    cells.retain(|cell| only.as_ref().is_none_or(|only| bench.label(*cell).contains(only)));
+    assert!(!cells.is_empty());
+    let mut results = bench.run_all(&cells);
+    let pages = |results: &Results| {
+        let said = matrix::said(results);
+        [("delivery.md", picture::markdown(&rows, &said)), ("delivery.svg", picture::svg(&rows, &said))]
+    };
+    if only.is_none() && env::var_os(WRITE).is_none() {
+        for _ in 0..2 {
+            // What was said was right, but a loaded machine may have used up a deadline before the fault could strike.
+            if !pages(&results).iter().all(|(name, text)| documented(name) == *text) {
+                results.extend(bench.run_all(&bench.of_short_deadlines(&cells)));
+            }
+        }
+    }
+    let complaints = matrix::complaints(&bench, &results);
+    assert!(complaints.is_empty(), "{complaints}");
+    if only.is_none() {
+        pages(&results).iter().for_each(|(name, text)| is_as_documented(name, text));
+    }
+}
+
+/// Has the documentation written instead of compared.
+const WRITE: &str = "PUSHER_WRITE_DELIVERY";
+
+fn file_of(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)
+}
+
+fn documented(page: &str) -> String {
+    fs::read_to_string(file_of(page)).unwrap_or_default()
+}
+
+/// Holds that a page of the documentation has this text, or writes it.
+#[track_caller]
+fn is_as_documented(page: &str, text: &str) {
+    if env::var_os(WRITE).is_some() {
+        fs::write(file_of(page), text).unwrap();
+        return;
+    }
+    let documented = documented(page);
+    let lines = text.lines().zip(documented.lines().chain(iter::repeat("")));
+    let different: Vec<String> = lines
+        .filter(|(now, then)| now != then)
+        .map(|(now, then)| format!("now:        {now}\ndocumented: {then}"))
+        .collect();
+    let different = different.join("\n");
+    assert!(documented == text, "docs/{page} is not what came out ({WRITE}=1 writes it):\n{different}");
+}
+
+/// Holds that this wrong client falls at this gate, and the right one at none.
+#[track_caller]
+fn is_caught(wrong: Wrong, trials: &[(&str, Column, bool, Gate)]) {
+    let server = FaultServer::start();
+    let rows = matrix::rows(&server.faults());
+    let bench = Bench::new(&server, &rows);
+    for (name, column, forever, gate) in trials {
+        let row = rows.iter().position(|row| picture::name(row) == *name).unwrap_or_else(|| panic!("no fault {name}"));
+        let cell = Cell { row, column: *column, forever: *forever };
+        let right = bench.run(0, cell, None);
+        assert!(right.complaints.is_empty(), "{name}: {:?}", right.complaints);
+        let caught = bench.run(1, cell, Some(wrong));
+        let gates: Vec<Gate> = caught.complaints.iter().map(|complaint| complaint.gate).collect();
+        assert!(gates.contains(gate), "{wrong:?} under {name} says {:?} and falls at {gates:?}", caught.said);
+    }
+}
+
+const fn plain(reused: bool, mode: Mode) -> Column {
+    Column { tls: false, reused, mode }
+}
+
+const fn tls(reused: bool, mode: Mode) -> Column {
+    Column { tls: true, reused, mode }
+}
+
+#[test]
+fn a_client_that_sends_again_what_is_unknown_is_caught() {
+    is_caught(
+        Wrong::ResendsUnknown,
+        &[
+            ("rst-after-request-applied", plain(false, Mode::Safe), false, Gate::Duplicate),
+            ("fin-after-request-applied", tls(true, Mode::Never), false, Gate::Duplicate),
+            ("fin-after-request", plain(true, Mode::Safe), false, Gate::SentAgain),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_follows_redirects_is_caught() {
+    is_caught(
+        Wrong::FollowsRedirects,
+        &[
+            ("redirect-302", plain(false, Mode::Safe), true, Gate::Followed),
+            ("redirect-302", plain(false, Mode::Safe), true, Gate::FalselyDelivered),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_takes_what_was_written_for_delivered_is_caught() {
+    is_caught(
+        Wrong::TakesWrittenForDelivered,
+        &[
+            ("rst-after-request", plain(false, Mode::Safe), false, Gate::FalselyDelivered),
+            ("fin-after-request", tls(true, Mode::Never), false, Gate::FalselyDelivered),
+            ("answer-cut-fin", plain(false, Mode::Never), false, Gate::Delivery),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_calls_everything_unknown_is_caught() {
+    is_caught(
+        Wrong::CallsEverythingUnknown,
+        &[
+            ("refused", plain(false, Mode::Never), true, Gate::NeedlesslyUnknown),
+            ("kernel-reset-last", tls(true, Mode::Never), false, Gate::NeedlesslyUnknown),
+            ("status-403", plain(true, Mode::Safe), false, Gate::NeedlesslyUnknown),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_never_tries_again_is_caught() {
+    is_caught(
+        Wrong::NeverRetries,
+        &[
+            ("kernel-reset-last", plain(true, Mode::Safe), false, Gate::GaveUp),
+            ("tls-rst-after-hello", tls(false, Mode::Safe), false, Gate::GaveUp),
+            ("fin-after-request", plain(false, Mode::AtLeastOnce), false, Gate::GaveUp),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_calls_every_refusal_rejected_is_caught() {
+    is_caught(
+        Wrong::CallsEveryRefusalRejected,
+        &[
+            ("status-503-applied", plain(false, Mode::Safe), false, Gate::FalselyRejected),
+            ("status-503", plain(false, Mode::Safe), false, Gate::Delivery),
+            ("partly-400 (three channels)", tls(false, Mode::Never), false, Gate::FalselyRejected),
+            ("partly-413 (a batch of three)", plain(true, Mode::Safe), false, Gate::FalselyRejected),
+        ],
+    );
+}
+
+/// Makes a call for each of these places, on every kind of connection, and says what was counted.
+#[track_caller]
+fn is_right_at_every_byte(ways: &[By], length: impl Fn(&Bench<'_>, bool, bool) -> usize) {
+    let server = FaultServer::start();
+    let bench = Bench::new(&server, &[]);
+    let mut all = Vec::new();
+    for (tls, reused) in [(false, false), (false, true), (true, false), (true, true)] {
+        let places = 0..=length(&bench, tls, reused);
+        all.extend(ways.iter().flat_map(|by| places.clone().map(move |at| Cut { tls, reused, by: by.clone(), at })));
+    }
+    match cuts::run(&server, &bench, &all) {
+        Ok(counts) => println!("{} cuts: {counts:?}", all.len()),
+        Err(complaints) => panic!("{complaints}"),
+    }
+}
+
+#[test]
+fn an_answer_that_is_cut_at_any_byte_is_unknown_and_a_whole_one_delivered() {
+    const ANSWER: usize = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".len();
+    is_right_at_every_byte(&[By::Server("answer-cut-fin"), By::Server("answer-cut-rst")], |_, _, _| ANSWER);
+}
+
+#[test]
+fn a_request_that_the_server_cuts_at_any_byte_had_left() {
+    is_right_at_every_byte(&[By::Server("fin-mid-request"), By::Server("rst-mid-request")], |bench, _, _| {
+        bench.lengths(Call::One).request - 1
+    });
+}
+
+#[test]
+fn a_request_of_which_the_kernel_does_not_take_the_last_byte_is_not_sent() {
+    is_right_at_every_byte(&[By::Kernel(libc::ECONNRESET), By::Kernel(libc::EPIPE)], |bench, tls, reused| {
+        bench.bytes(tls, reused).0
+    });
+}
+
+/// The seed is printed; `DELIVERY_SEED` repeats a run.
+fn a_crowd(mode: Mode) {
+    let seed = env::var("DELIVERY_SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
+    let events = env::var("DELIVERY_EVENTS").map_or(50_000, |events| events.parse().unwrap());
+    match crowd::run(mode, seed, events) {
+        Ok(counts) => println!("{counts}"),
+        Err(complaints) => panic!("{complaints}"),
+    }
+}
+
+#[test]
+#[ignore = "takes minutes without optimisation: scripts/delivery.sh"]
+fn each_of_a_crowd_of_events_has_the_outcome_that_the_server_gave_it_in_mode_safe() {
+    a_crowd(Mode::Safe);
+}
+
+#[test]
+#[ignore = "takes minutes without optimisation: scripts/delivery.sh"]
+fn each_of_a_crowd_of_events_has_the_outcome_that_the_server_gave_it_in_mode_never() {
+    a_crowd(Mode::Never);
+}

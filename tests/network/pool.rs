@@ -1,0 +1,455 @@
+//! A connection is used again only if it is as good as a new one, and a new one is made with whichever address answers.
+
+#![cfg(unix)]
+// What is only for Linux leaves its helpers behind elsewhere.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use crate::support::host::BlackHole;
+use crate::support::tls::Authority;
+use crate::support::{Answer, Client, End, Outcome, PATIENCE, Server, child, config, host, in_time};
+use rustls::ServerConnection;
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+fn trigger(client: &Client) -> Outcome {
+    client.trigger("c", "e", "{}")
+}
+
+/// The server's end of a connection, in the hands of the test.
+struct Peer(TcpStream);
+
+impl Peer {
+    fn accept(listener: &TcpListener) -> Peer {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Peer(stream)
+    }
+
+    /// Reads the whole of a request of the usual kind.
+    fn read_request(&mut self) {
+        let mut request = Vec::new();
+        // The body is the last object, and there is one object in it.
+        while !request.ends_with(b"\"data\":\"{}\"}") {
+            let mut chunk = [0; 4096];
+            let length = self.0.read(&mut chunk).unwrap();
+            assert_ne!(length, 0, "the end within a request");
+            request.extend_from_slice(&chunk[..length]);
+        }
+        assert!(request.starts_with(b"POST /apps/4711/events?"));
+    }
+
+    fn answer(&mut self) {
+        self.0.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    }
+
+    /// Holds that nothing more came on this connection until the client closed it.
+    fn was_left_alone(mut self) {
+        let mut chunk = [0; 4096];
+        match self.0.read(&mut chunk) {
+            // A socket that is closed with something unread is reset.
+            Ok(0) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            Ok(length) => panic!("{:?}", String::from_utf8_lossy(&chunk[..length])),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn reset(self) {
+        SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+/// Where the test is the server. It waits for nobody for ever.
+fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// Makes so many connections at the same time, all of which the client keeps.
+fn fill(client: &Client, listener: &TcpListener, connections: usize) -> Vec<Peer> {
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..connections).map(|_| scope.spawn(|| trigger(client))).collect();
+        let mut peers: Vec<Peer> = (0..connections).map(|_| Peer::accept(listener)).collect();
+        peers.iter_mut().for_each(Peer::read_request);
+        peers.iter_mut().for_each(Peer::answer);
+        calls.into_iter().for_each(|call| _ = call.join().unwrap().is_ok("{}"));
+        peers
+    })
+}
+
+/// Makes a call that has to come on a new connection and succeed.
+#[track_caller]
+fn call_on_a_new_connection(client: &Client, listener: &TcpListener) -> Peer {
+    thread::scope(|scope| {
+        let call = scope.spawn(|| trigger(client));
+        let mut peer = Peer::accept(listener);
+        peer.read_request();
+        peer.answer();
+        call.join().unwrap().is_ok("{}");
+        peer
+    })
+}
+
+#[test]
+fn stale_connections_are_found_out_before_anything_is_sent_on_them() {
+    const CONNECTIONS: usize = 5;
+    let (listener, port) = listener();
+    // Nothing is sent again here, so a success is one of the first attempt.
+    let client = || Client::new(&config(port, json!({})));
+    for bytes in ["", "\r\n", "x", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"] {
+        for and_closes in [true, false] {
+            if bytes.is_empty() && !and_closes {
+                continue;
+            }
+            let client = client();
+            let mut peers = fill(&client, &listener, CONNECTIONS);
+            for peer in &mut peers {
+                peer.0.write_all(bytes.as_bytes()).unwrap();
+                if and_closes {
+                    peer.0.shutdown(Shutdown::Write).unwrap();
+                }
+            }
+            let _kept = call_on_a_new_connection(&client, &listener);
+            // All were looked at, and all were stale.
+            peers.into_iter().for_each(Peer::was_left_alone);
+        }
+    }
+    let client = client();
+    fill(&client, &listener, CONNECTIONS).into_iter().for_each(Peer::reset);
+    let mut kept = call_on_a_new_connection(&client, &listener);
+    // And that one is good for more.
+    thread::scope(|scope| {
+        let call = scope.spawn(|| trigger(&client));
+        kept.read_request();
+        kept.answer();
+        call.join().unwrap().is_ok("{}");
+    });
+}
+
+#[test]
+fn one_good_connection_among_stale_ones_is_used() {
+    const CONNECTIONS: usize = 5;
+    let (listener, port) = listener();
+    for good in 0..CONNECTIONS {
+        listener.set_nonblocking(false).unwrap();
+        let client = Client::new(&config(port, json!({})));
+        let mut peers = fill(&client, &listener, CONNECTIONS);
+        let mut kept = peers.remove(good);
+        peers.into_iter().for_each(Peer::reset);
+        thread::scope(|scope| {
+            let call = scope.spawn(|| trigger(&client));
+            kept.read_request();
+            kept.answer();
+            call.join().unwrap().is_ok("{}");
+        });
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "a connection too many");
+    }
+}
+
+#[test]
+fn a_connection_on_which_something_went_wrong_is_not_used_again() {
+    let authority = Authority::new();
+    let raw = |text: &str| Answer::raw(text);
+    let long = "x".repeat(100_000);
+    let cases = [
+        ("cut, and silent", raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Hold), "BAD_RESPONSE"),
+        ("cut within the head", raw("HTTP/1.1 200 OK\r\nContent-").then(End::HalfClose), "BAD_RESPONSE"),
+        ("cut by its end", raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::HalfClose), "BAD_RESPONSE"),
+        ("silence", Answer::nothing(), "DELIVERY_UNKNOWN"),
+        ("an end without an answer", Answer::nothing().then(End::HalfClose), "DELIVERY_UNKNOWN"),
+        ("an interim answer only", raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
+        ("garbage", raw("SSH-2.0-OpenSSH_9.6\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
+        ("a refusal that is cut", raw("HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nno").then(End::Hold), "BAD_REQUEST"),
+        ("a fault that is cut", raw("HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\noh").then(End::Hold), "SERVER_ERROR"),
+        ("a fault that is whole", Answer::new(500, &[], "oh"), "SERVER_ERROR"),
+        ("a fault that is long", Answer::new(500, &[], &long), "SERVER_ERROR"),
+        ("a success that is long", Answer::ok(&format!("\"{long}\"")), "BAD_RESPONSE"),
+        ("no length", raw("HTTP/1.1 200 OK\r\n\r\n{}").then(End::HalfClose), "OK"),
+        ("an announced end", Answer::new(200, &[("Connection", "close")], "{}"), "OK"),
+        ("an announced end of a refusal", Answer::new(400, &[("Connection", "close")], "no"), "BAD_REQUEST"),
+        ("an old version", raw("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"), "OK"),
+        ("more than it should", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}\r\n"), "OK"),
+        (
+            "two answers",
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{ }"),
+            "OK",
+        ),
+        (
+            "a chunk that is cut",
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}").then(End::Hold),
+            "BAD_RESPONSE",
+        ),
+        (
+            "no last chunk",
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n").then(End::Hold),
+            "BAD_RESPONSE",
+        ),
+        (
+            "more behind the last chunk",
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nx"),
+            "OK",
+        ),
+    ];
+    for tls in [false, true] {
+        for (what, answer, status) in &cases {
+            let server = Server::builder();
+            let server = if tls { server.tls(authority.server(&["localhost"])) } else { server }.start();
+            server.next(Answer::ok("{}"));
+            server.next(answer.clone());
+            let more = json!({
+                "host": "localhost", "ssl": tls, "ca_file": authority.file(), "max_response_bytes": 80_000,
+            });
+            let client = server.client_with(more);
+            // On a fresh connection and on one that was used before it is the same.
+            for round in 1..=2 {
+                trigger(&client).is_ok("{}");
+                if round == 2 {
+                    server.next(answer.clone());
+                }
+                let outcome = client.trigger_with("c", "e", "{}", r#"{"timeout_ms":150}"#);
+                assert_eq!(outcome.name(), *status, "{what}, tls: {tls}: {outcome:?}");
+                trigger(&client).is_ok("{}");
+                let used: Vec<usize> = server.ledger().iter().map(|request| request.connection).collect();
+                let &[.., before, bad, after] = used.as_slice() else { panic!("{used:?}") };
+                assert!(before == bad && bad < after, "{what}, tls: {tls}: {used:?}");
+            }
+            assert_eq!((server.ledger().len(), server.connections()), (6, 3), "{what}, tls: {tls}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_whose_tls_has_ended_with_the_answer_is_not_used_again() {
+    let authority = Authority::new();
+    let (listener, port) = listener();
+    let config = config(port, json!({"host": "localhost", "ssl": true, "ca_file": authority.file()}));
+    let client = Client::new(&config);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let (outcome, peer) = thread::scope(|scope| {
+            let call = scope.spawn(|| trigger(&client));
+            let mut peer = Peer::accept(&listener);
+            let mut tls = ServerConnection::new(authority.server(&["localhost"])).unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                tls.complete_io(&mut peer.0).unwrap();
+                let mut chunk = [0; 4096];
+                match tls.reader().read(&mut chunk) {
+                    Ok(length) => request.extend_from_slice(&chunk[..length]),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+                }
+            }
+            // In one piece, so that the client has read the end when it has read the answer; the socket itself stays open.
+            tls.writer().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            tls.send_close_notify();
+            let mut answer = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut answer).unwrap();
+            }
+            peer.0.write_all(&answer).unwrap();
+            (call.join().unwrap(), peer)
+        });
+        outcome.is_ok("{}");
+        open.push(peer);
+    }
+}
+
+#[test]
+fn a_connection_that_is_used_does_not_age() {
+    in_time(|| {
+        let server = Server::start([]);
+        let client = server.client_with(json!({"idle_timeout_ms": 400}));
+        for _ in 0..8 {
+            trigger(&client).is_ok("{}");
+            // Here it is time itself that is waited for.
+            thread::sleep(Duration::from_millis(100));
+        }
+        let connections = server.connections();
+        if connections == 1 { Ok(()) } else { Err(format!("{connections} connections")) }
+    });
+}
+
+#[test]
+fn connections_of_a_burst_that_have_aged_are_closed_and_not_used() {
+    const CONNECTIONS: usize = 4;
+    let (listener, port) = listener();
+    let client = Client::new(&config(port, json!({"idle_timeout_ms": 50})));
+    let peers = fill(&client, &listener, CONNECTIONS);
+    // Here it is time itself that is waited for.
+    thread::sleep(Duration::from_millis(60));
+    let _kept = call_on_a_new_connection(&client, &listener);
+    peers.into_iter().for_each(Peer::was_left_alone);
+}
+
+/// The name that has several addresses.
+const NAME: &str = "several.test";
+
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+const fn v4(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// What is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    /// A server.
+    Server,
+    /// Nobody, and the system says so.
+    Nobody,
+    /// Nobody, and nothing comes back.
+    BlackHole,
+}
+
+/// Addresses with one port in common, and what is there.
+struct Neighbourhood {
+    addresses: String,
+    port: u16,
+    servers: Vec<Server>,
+    _holes: Vec<BlackHole>,
+}
+
+impl Neighbourhood {
+    /// None where there is no IPv6, or no way to make a black hole.
+    fn new(all: &[(IpAddr, There)]) -> Option<Neighbourhood> {
+        let addresses: Vec<String> = all.iter().map(|(address, _)| address.to_string()).collect();
+        // A port that is free at one address may be taken at another.
+        (0..20).find_map(|_| {
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let (mut servers, mut holes) = (Vec::new(), Vec::new());
+            for (address, there) in all {
+                let address = SocketAddr::new(*address, port);
+                match there {
+                    There::Server => servers.push(Server::builder().start_on(address).ok()?),
+                    There::BlackHole => holes.push(BlackHole::at(address).ok()??),
+                    // Free now, and nobody has a reason to take it.
+                    There::Nobody => drop(TcpListener::bind(address).ok()?),
+                }
+            }
+            Some(Neighbourhood { addresses: addresses.join(","), port, servers, _holes: holes })
+        })
+    }
+}
+
+/// Makes two calls in a process where the name has these addresses, and tells what came of them and how long each took.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn two_calls(test: &str, there: &Neighbourhood, more: Value) -> Vec<(String, String, u64)> {
+    let preload = host::Preload::new("slow_names");
+    let names = format!("{NAME}={}", there.addresses);
+    let mut all = json!({"host": NAME});
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let config = config(there.port, all);
+    let told = child::run(
+        module_path!(),
+        test,
+        &[("LD_PRELOAD", preload.file()), ("TEST_NAMES", &names), ("TEST_CONFIG", &config)],
+    );
+    told.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// In the child: the two calls.
+fn make_two_calls() {
+    let client = Client::new(&env::var("TEST_CONFIG").unwrap());
+    for _ in 0..2 {
+        let outcome = trigger(&client);
+        let why = if outcome.status == 0 { String::new() } else { outcome.text("message") };
+        child::tell(&json!([outcome.name(), why, outcome.elapsed.as_millis() as u64]).to_string());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn addresses_that_do_not_answer_cost_a_moment_each() {
+    const TEST: &str = "addresses_that_do_not_answer_cost_a_moment_each";
+    use There::{BlackHole, Nobody, Server};
+    if child::is_child() {
+        return make_two_calls();
+    }
+    // How long the first call takes at least and at most: a quarter of a second for each address that keeps it waiting.
+    for (all, at_least, at_most) in [
+        (&[(V6, BlackHole), (v4(1), Server)][..], 240, 600),
+        (&[(v4(1), BlackHole), (V6, Server)], 240, 600),
+        (&[(V6, Nobody), (v4(1), Server)], 0, 200),
+        (&[(v4(1), Nobody), (V6, Server)], 0, 200),
+        // The families take turns, so that the second one's turn comes before the first one's second.
+        (&[(V6, BlackHole), (v4(2), Nobody), (v4(1), Server)], 240, 600),
+        (&[(v4(2), BlackHole), (v4(3), BlackHole), (v4(4), BlackHole), (V6, Server)], 240, 600),
+        (&[(v4(2), BlackHole), (v4(3), BlackHole), (v4(1), Server)], 490, 900),
+        (&[(v4(2), Nobody), (v4(3), Nobody), (v4(4), Nobody), (v4(1), Server)], 0, 200),
+        // The first that answers, not the first that is tried: it is not waited for any longer then.
+        (&[(v4(1), Server), (V6, BlackHole)], 0, 200),
+    ] {
+        in_time(|| {
+            let Some(there) = Neighbourhood::new(all) else { return Ok(()) };
+            let told = two_calls(TEST, &there, json!({}));
+            let [(first, _, first_ms), (second, _, second_ms)] = told.as_slice() else { panic!("{told:?}") };
+            assert_eq!((&**first, &**second), ("OK", "OK"), "{all:?}: {told:?}");
+            let server = &there.servers[0];
+            // The second goes on the connection of the first.
+            assert_eq!((server.ledger().len(), server.connections()), (2, 1), "{all:?}");
+            let in_time = (at_least..=at_most).contains(first_ms) && *second_ms < 100;
+            if in_time { Ok(()) } else { Err(format!("{all:?}: {told:?}")) }
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dead_address_does_not_eat_up_a_short_deadline() {
+    const TEST: &str = "a_dead_address_does_not_eat_up_a_short_deadline";
+    use There::{BlackHole, Server};
+    if child::is_child() {
+        return make_two_calls();
+    }
+    for limit in ["timeout_ms", "connect_timeout_ms"] {
+        for ms in [150, 250, 300] {
+            in_time(|| {
+                let Some(there) = Neighbourhood::new(&[(V6, BlackHole), (v4(1), Server)]) else { return Ok(()) };
+                let told = two_calls(TEST, &there, json!({limit: ms}));
+                let all_well = told.iter().all(|(status, ..)| status == "OK");
+                if all_well { Ok(()) } else { Err(format!("{limit} {ms}: {told:?}")) }
+            });
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn when_no_address_answers_all_of_them_are_named() {
+    const TEST: &str = "when_no_address_answers_all_of_them_are_named";
+    use There::{BlackHole, Nobody};
+    if child::is_child() {
+        return make_two_calls();
+    }
+    for (all, ms) in [
+        (&[(V6, BlackHole), (v4(1), Nobody)][..], 600),
+        (&[(V6, Nobody), (v4(1), BlackHole)], 600),
+        // Refused by all: no reason to wait.
+        (&[(V6, Nobody), (v4(1), Nobody), (v4(2), Nobody)], 0),
+    ] {
+        in_time(|| {
+            let start = Instant::now();
+            let Some(there) = Neighbourhood::new(all) else { return Ok(()) };
+            for (status, message, took) in two_calls(TEST, &there, json!({"connect_timeout_ms": 600})) {
+                assert_eq!(status, "NOT_SENT", "{message}");
+                for (address, _) in all {
+                    let address = SocketAddr::new(*address, there.port).to_string();
+                    assert!(message.contains(&address), "{message} does not name {address}");
+                }
+                if !(ms..=ms + 100).contains(&took) {
+                    return Err(format!("{all:?}: {took} ms of {:?}: {message}", start.elapsed()));
+                }
+            }
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,358 @@
+//! Certificates are always verified, and a handshake that fails has sent nothing.
+
+use std::time::Duration;
+
+use crate::support::tls::{Authority, self_signed_server};
+use crate::support::{Answer, Client, End, Outcome, Server, in_time};
+use serde_json::{Value, json};
+
+/// A client over TLS that trusts this authority.
+fn client(server: &Server, authority: &Authority, more: Value) -> Client {
+    let mut config = json!({"ssl": true, "host": "localhost", "ca_file": authority.file()});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    server.client_with(config)
+}
+
+fn trigger(client: &Client) -> Outcome {
+    client.trigger("c", "e", r#"{"a":1}"#)
+}
+
+/// Holds that nothing was sent because of TLS.
+#[track_caller]
+fn distrusted(outcome: &Outcome) {
+    outcome.is("NOT_SENT", "not_sent").because("tls");
+    // It would be the same the next time.
+    assert_eq!(outcome.error()["retryable"], json!(false), "{outcome:?}");
+}
+
+#[test]
+fn a_valid_certificate_is_trusted_and_the_connection_kept() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let client = client(&server, &authority, json!({}));
+    for _ in 0..20 {
+        trigger(&client).is_ok("{}");
+    }
+    assert_eq!((server.ledger().len(), server.connections()), (20, 1));
+    let request = server.last();
+    assert_eq!(request.text(), r#"{"name":"e","channels":["c"],"data":"{\"a\":1}"}"#);
+    assert_eq!(request.header("host"), [format!("localhost:{}", server.port())]);
+}
+
+#[test]
+fn a_certificate_may_be_for_an_address() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["127.0.0.1"])).start();
+    trigger(&client(&server, &authority, json!({"host": "127.0.0.1"}))).is_ok("{}");
+    distrusted(&trigger(&client(&server, &authority, json!({"host": "localhost"}))));
+    assert_eq!(server.ledger().len(), 1);
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_is_refused() {
+    let (trusted, other) = (Authority::new(), Authority::new());
+    for (what, config) in [
+        ("expired", trusted.expired_server(&["localhost"])),
+        ("self-signed", self_signed_server(&["localhost"])),
+        ("for another host", trusted.server(&["example.org", "127.0.0.1"])),
+        ("for a part of the name", trusted.server(&["localhost.example.org", "local", "*.localhost"])),
+        ("of another authority", other.server(&["localhost"])),
+    ] {
+        let server = Server::builder().tls(config).start();
+        let client = client(&server, &trusted, json!({}));
+        for _ in 0..2 {
+            let outcome = trigger(&client);
+            assert_eq!((outcome.name(), &*outcome.text("cause")), ("NOT_SENT", "tls"), "{what}: {outcome:?}");
+            distrusted(&outcome);
+        }
+        assert_eq!(server.ledger().len(), 0, "{what}");
+    }
+}
+
+#[test]
+fn without_a_ca_file_only_the_systems_authorities_are_trusted() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    distrusted(&trigger(&server.client_with(json!({"ssl": true, "host": "localhost"}))));
+    assert_eq!(server.ledger().len(), 0);
+}
+
+#[test]
+fn a_ca_file_that_is_no_use_is_found_before_anything_is_sent() {
+    let server = Server::start([]);
+    let empty = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("empty-{}.pem", std::process::id()));
+    std::fs::write(&empty, "not a certificate\n").unwrap();
+    for file in ["/nonexistent/ca.pem", "/", empty.to_str().unwrap()] {
+        let outcome = trigger(&server.client_with(json!({"ssl": true, "ca_file": file})));
+        distrusted(&outcome);
+        assert!(outcome.text("message").contains("ca_file"), "{outcome:?}");
+    }
+    std::fs::remove_file(empty).unwrap();
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_1_2_or_later_is_refused() {
+    let authority = Authority::new();
+    // "protocol_version" (RFC 8446, 6.2), as a server of TLS 1.1 or 1.0 says it.
+    let alert = |minor: u8| vec![0x15, 3, minor, 0, 2, 2, 70];
+    // A ServerHello of TLS 1.1: version, 32 random bytes, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+    let hello = [&[0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
+    let plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
+    for bytes in [alert(2), alert(1), hello, plain, b"\0".repeat(100)] {
+        let server = Server::start([Answer::raw(bytes.clone()).without_reading().then(End::HalfClose)]);
+        let outcome = trigger(&client(&server, &authority, json!({})));
+        assert_eq!((outcome.name(), &*outcome.text("cause")), ("NOT_SENT", "tls"), "{bytes:x?}: {outcome:?}");
+        assert_eq!(outcome.delivery(), "not_sent");
+    }
+}
+
+#[test]
+fn an_end_within_the_handshake_is_not_sent() {
+    let authority = Authority::new();
+    for end in [End::Close, End::HalfClose, End::Reset] {
+        let server = Server::start([Answer::nothing().without_reading().then(end)]);
+        let outcome = trigger(&client(&server, &authority, json!({})));
+        outcome.is("NOT_SENT", "not_sent");
+        assert!(matches!(&*outcome.text("cause"), "tls" | "closed" | "reset" | "connect"), "{end:?}: {outcome:?}");
+        assert!(outcome.elapsed < Duration::from_secs(2), "{end:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_handshake_that_does_not_end_is_not_sent_in_time() {
+    let authority = Authority::new();
+    for (timeout_ms, connect_timeout_ms) in [(5000, 200), (200, 3000)] {
+        in_time(|| {
+            let server = Server::start([Answer::nothing().without_reading().then(End::Hold)]);
+            let more = json!({"timeout_ms": timeout_ms, "connect_timeout_ms": connect_timeout_ms});
+            let outcome = trigger(&client(&server, &authority, more));
+            outcome.is("NOT_SENT", "not_sent").because("timeout");
+            outcome.took(200)
+        });
+    }
+}
+
+#[test]
+fn an_answer_that_comes_late_is_unknown_over_tls_too() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).answering(|_| Answer::nothing()).start();
+    let client = client(&server, &authority, json!({"timeout_ms": 400}));
+    in_time(|| {
+        let outcome = trigger(&client);
+        outcome.is("DELIVERY_UNKNOWN", "unknown").because("timeout");
+        outcome.took(400)
+    });
+}
+
+#[test]
+fn an_end_before_the_answer_is_unknown() {
+    let authority = Authority::new();
+    for end in [End::Close, End::Cut, End::Reset, End::HalfClose] {
+        let server = Server::builder().tls(authority.server(&["localhost"])).start();
+        server.next(Answer::nothing().then(end));
+        let outcome = trigger(&client(&server, &authority, json!({})));
+        outcome.is("DELIVERY_UNKNOWN", "unknown");
+        let cause = if end == End::Reset { "reset" } else { "closed" };
+        assert_eq!(outcome.text("cause"), cause, "{end:?}: {outcome:?}");
+        assert_eq!(server.ledger().len(), 1);
+    }
+}
+
+#[test]
+fn an_answer_that_ends_without_tls_saying_so_may_have_been_cut() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let client = client(&server, &authority, json!({}));
+    let until_the_end = Answer::raw("HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}");
+    server.next(until_the_end.clone().then(End::Close));
+    trigger(&client).is_ok(r#"{"ok":true}"#);
+    server.next(until_the_end.then(End::Cut));
+    trigger(&client).is("BAD_RESPONSE", "unknown").because("closed");
+    // With a length there is no doubt.
+    server.next(Answer::ok(r#"{"ok":true}"#).then(End::Cut));
+    trigger(&client).is_ok(r#"{"ok":true}"#);
+}
+
+#[test]
+fn an_idle_connection_that_the_server_closed_is_replaced() {
+    let authority = Authority::new();
+    for end in [End::Close, End::Cut, End::Reset] {
+        let server = Server::builder().tls(authority.server(&["localhost"])).start();
+        let client = client(&server, &authority, json!({}));
+        for round in 1..=3 {
+            server.next(Answer::ok("{}").then(end));
+            trigger(&client).is_ok("{}");
+            server.wait_until("the end of the connection", |log| log.ended_by_server == round);
+        }
+        trigger(&client).is_ok("{}");
+        assert_eq!((server.ledger().len(), server.connections()), (4, 4));
+    }
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
+    let authority = Authority::new();
+    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (first, stale) = (answer("{}"), answer(r#"{"stale":true}"#));
+    for together in [true, false] {
+        let server = Server::builder().tls(authority.server(&["localhost"])).start();
+        let client = client(&server, &authority, json!({}));
+        // In one record, or in two of which the second comes when the connection is idle.
+        server.next(match together {
+            true => Answer::raw(format!("{first}{stale}")),
+            false => Answer::raw(&*first).and_wait().and(&*stale).then(End::HalfClose),
+        });
+        trigger(&client).is_ok("{}");
+        if !together {
+            server.release();
+            server.wait_until("the unasked bytes", |log| log.half_closed == 1);
+        }
+        trigger(&client).is_ok("{}");
+        assert_eq!((server.ledger().len(), server.connections()), (2, 2), "together: {together}");
+    }
+}
+
+#[test]
+fn a_second_answer_in_a_record_of_its_own_is_no_answer_to_the_next_request() {
+    // The first fills a record to the last byte (RFC 8446, 5.1: 2^14), so that reading it leaves the second untouched.
+    const RECORD: usize = 16_384;
+    let authority = Authority::new();
+    for size in [RECORD - 1, RECORD, RECORD + 1, 2 * RECORD] {
+        let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let length = size - head(size - 45).len();
+        let body = format!("\"{}\"", "a".repeat(length - 2));
+        let first = format!("{}{body}", head(length));
+        assert_eq!(first.len(), size);
+        let stale = "HTTP/1.1 401 Stale\r\nContent-Length: 5\r\n\r\nstale";
+        for (what, answer) in [
+            ("together", Answer::raw(format!("{first}{stale}"))),
+            ("one after the other", Answer::raw(&*first).and(stale)),
+            ("and closed", Answer::raw(format!("{first}{stale}")).then(End::Close)),
+        ] {
+            let server = Server::builder().tls(authority.server(&["localhost"])).start();
+            server.next(answer);
+            let client = client(&server, &authority, json!({}));
+            trigger(&client).is_ok(&body);
+            let outcome = trigger(&client);
+            match outcome.name() {
+                // On a connection of its own.
+                "OK" => assert_eq!(server.connections(), 2, "{what} {size}"),
+                "NOT_SENT" => {}
+                // If the second came only when the next request was on its way, it can't be told from an answer to it; but
+                // here it was on its way before.
+                other => panic!("{what} {size}: {other}: {outcome:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_without_their_last_line_are_unknown_over_tls_too() {
+    let authority = Authority::new();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let client = client(&server, &authority, json!({}));
+    for chunks in
+        ["b\r\n{\"ok\":true}", "b\r\n{\"ok\":true}\r\n", "b\r\n{\"ok\":true}\r\n0", "b\r\n{\"ok\":true}\r\n0\r\n"]
+    {
+        for end in [End::Close, End::Cut, End::Reset] {
+            server.next(Answer::raw(format!("{head}{chunks}")).then(end));
+            let outcome = trigger(&client);
+            assert_eq!(
+                (outcome.name(), outcome.delivery()),
+                ("BAD_RESPONSE", "unknown"),
+                "{end:?} after {chunks:?}: {outcome:?}"
+            );
+        }
+    }
+    server.next(Answer::raw(format!("{head}b\r\n{{\"ok\":true}}\r\n0\r\n\r\n")));
+    trigger(&client).is_ok(r#"{"ok":true}"#);
+}
+
+#[test]
+fn a_ca_file_that_is_no_file_does_not_hang_a_call() {
+    let server = Server::start([]);
+    let pipe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{}.pem", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let client = server.client_with(json!({"ssl": true, "ca_file": pipe.to_str().unwrap(), "timeout_ms": 1000}));
+    // On a thread that may hang: nobody writes to this pipe.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(trigger(&client)));
+    let outcome = told.recv_timeout(crate::support::PATIENCE);
+    let _ = std::fs::remove_file(pipe);
+    let outcome = outcome.expect("a call hangs on a pipe");
+    outcome.is("NOT_SENT", "not_sent").because("tls");
+    assert!(outcome.text("message").contains("ca_file"), "{outcome:?}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_big_body_goes_up_and_an_early_refusal_is_heard() {
+    const BIG: usize = 8 << 20;
+    let authority = Authority::new();
+    let data = format!("\"{}\"", "a".repeat(BIG));
+    let more = json!({"max_data_bytes": BIG, "timeout_ms": 60_000});
+    let start = || Server::builder().tls(authority.server(&["localhost"])).receive_buffer(16 * 1024).start();
+
+    let server = start();
+    let size = client(&server, &authority, more.clone()).trigger("c", "e", &data);
+    size.is_ok("{}");
+    assert!(server.only().body.len() > BIG);
+
+    let refusal = Answer::new(413, &[], "too much").without_reading();
+    for end in [End::Hold, End::HalfClose, End::Close, End::Cut] {
+        let server = start();
+        server.next(refusal.clone().then(end));
+        let outcome = client(&server, &authority, more.clone()).trigger("c", "e", &data);
+        assert_eq!((outcome.name(), outcome.delivery()), ("PAYLOAD_TOO_LARGE", "rejected"), "{end:?}: {outcome:?}");
+        assert!(outcome.elapsed < Duration::from_secs(10), "{end:?}: {outcome:?}");
+    }
+
+    let server = start();
+    server.next(Answer::nothing().without_reading().then(End::Hold));
+    let more = json!({"max_data_bytes": BIG, "timeout_ms": 1500});
+    let outcome = client(&server, &authority, more).trigger("c", "e", &data);
+    outcome.is("NOT_SENT", "not_sent").because("timeout");
+}
+
+#[test]
+fn refusals_and_interim_answers_are_the_same_over_tls() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let client = client(&server, &authority, json!({}));
+    server.next(Answer::new(401, &[], "no"));
+    trigger(&client).is("UNAUTHORIZED", "rejected");
+    server.next(Answer::new(429, &[("Retry-After", "2")], ""));
+    assert_eq!(trigger(&client).is("RATE_LIMITED", "rejected").number("retry_after_ms"), Some(2000));
+    server.next(
+        Answer::raw("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n").and("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+    );
+    trigger(&client).is_ok("{}");
+    server.next(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}").then(End::Close));
+    trigger(&client).is("BAD_RESPONSE", "unknown").because("closed");
+}
+
+#[test]
+fn threads_share_a_client_over_tls() {
+    let authority = Authority::new();
+    let server = Server::builder()
+        .tls(authority.server(&["localhost"]))
+        .answering(|request| Answer::ok(request.json()["data"].as_str().unwrap()))
+        .start();
+    let client = client(&server, &authority, json!({"timeout_ms": 60_000}));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let client = &client;
+            scope.spawn(move || {
+                for call in 0..25 {
+                    let id = (100 * thread + call).to_string();
+                    client.trigger("c", "e", &id).is_ok(&id);
+                }
+            });
+        }
+    });
+    assert_eq!(server.ledger().len(), 100);
+    assert!(server.connections() <= 4);
+}

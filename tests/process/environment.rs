@@ -1,0 +1,169 @@
+//! A client without a configuration takes it from the environment.
+//!
+//! Each case runs in a child process of its own (`crate::support::child`).
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::{APP_ID, Client, KEY, SECRET, Server, child};
+use serde_json::{Value, json};
+
+/// In the child: makes a client without a configuration, triggers if there is one, and tells what came.
+fn in_the_child() {
+    let outcome = match Client::try_new(None) {
+        Ok(client) => client.trigger("c", "e", "{}"),
+        Err(outcome) => outcome,
+    };
+    let argument = if outcome.status == 0 { String::new() } else { outcome.text("argument") };
+    let message = if outcome.status == 0 { String::new() } else { outcome.text("message") };
+    child::tell(&json!([outcome.name(), argument, message]).to_string());
+}
+
+/// What a child with these variables told: the status, and the argument that it named.
+#[track_caller]
+fn with<T: AsRef<OsStr>>(test: &str, variables: &[(&str, T)]) -> (String, String) {
+    let told = child::run(module_path!(), test, variables);
+    let told: Value = serde_json::from_str(told.last().unwrap()).unwrap();
+    let text = |index: usize| told[index].as_str().unwrap().to_owned();
+    assert!(!text(2).contains("s3cr3t"), "{told}");
+    (text(0), text(1))
+}
+
+fn encoded_secret() -> String {
+    SECRET.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+#[test]
+fn pusher_url_says_all_and_wins() {
+    const TEST: &str = "pusher_url_says_all_and_wins";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let server = Server::start([]);
+    let url = format!("http://{KEY}:{}@127.0.0.1:{}/apps/{APP_ID}", encoded_secret(), server.port());
+    assert_eq!(with(TEST, &[("PUSHER_URL", &url)]).0, "OK");
+    let others = [
+        ("PUSHER_URL", &*url),
+        ("PUSHER_APP_ID", "1"),
+        ("PUSHER_KEY", "x"),
+        ("PUSHER_SECRET", "y"),
+        ("PUSHER_HOST", "h.invalid"),
+    ];
+    assert_eq!(with(TEST, &others).0, "OK");
+    assert!(server.ledger().iter().all(|request| request.path() == "/apps/4711/events"));
+    assert_eq!(server.ledger().len(), 2);
+}
+
+#[test]
+fn variables_say_it_one_by_one_under_both_spellings() {
+    const TEST: &str = "variables_say_it_one_by_one_under_both_spellings";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let server = Server::start([]);
+    let port = server.port().to_string();
+    for (key, secret, cluster) in [
+        ("PUSHER_KEY", "PUSHER_SECRET", "PUSHER_CLUSTER"),
+        ("PUSHER_APP_KEY", "PUSHER_APP_SECRET", "PUSHER_APP_CLUSTER"),
+    ] {
+        let variables = [
+            ("PUSHER_APP_ID", APP_ID),
+            (key, KEY),
+            (secret, SECRET),
+            (cluster, "eu"),
+            ("PUSHER_HOST", "127.0.0.1"),
+            ("PUSHER_PORT", &*port),
+            ("PUSHER_SCHEME", "http"),
+        ];
+        assert_eq!(with(TEST, &variables).0, "OK");
+    }
+    assert_eq!(server.ledger().len(), 2);
+}
+
+#[test]
+fn the_default_is_https() {
+    const TEST: &str = "the_default_is_https";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let authority = crate::support::tls::Authority::new();
+    // Nobody trusts it: it is enough that TLS was spoken.
+    let server = Server::builder().tls(authority.server(&["127.0.0.1"])).start();
+    let port = server.port().to_string();
+    let variables = [
+        ("PUSHER_APP_ID", APP_ID),
+        ("PUSHER_KEY", KEY),
+        ("PUSHER_SECRET", SECRET),
+        ("PUSHER_HOST", "127.0.0.1"),
+        ("PUSHER_PORT", &*port),
+    ];
+    assert_eq!(with(TEST, &variables).0, "NOT_SENT");
+    server.wait_until("the handshake's end", |log| log.failed_handshakes == 1);
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named() {
+    const TEST: &str = "what_is_missing_or_wrong_is_named";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let refused = |variables: &[(&str, &str)]| {
+        let (status, argument) = with(TEST, variables);
+        assert_eq!(status, "INVALID_CONFIG", "{variables:?}");
+        argument
+    };
+    refused(&[]);
+    let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s3cr3t")];
+    assert!(["secret", "PUSHER_SECRET"].contains(&&*refused(&three[..2])));
+    assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&three[1..])));
+    // A variable that is empty counts as not set.
+    assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&[("PUSHER_APP_ID", ""), three[1], three[2]])));
+    for (name, value) in [
+        ("PUSHER_PORT", "http"),
+        ("PUSHER_PORT", "0"),
+        ("PUSHER_PORT", "65536"),
+        ("PUSHER_PORT", "+80"),
+        ("PUSHER_PORT", "-80"),
+        ("PUSHER_PORT", " 80"),
+        ("PUSHER_PORT", "80 "),
+        ("PUSHER_SCHEME", "ftp"),
+    ] {
+        assert_eq!(refused(&[&three[..], &[(name, value)]].concat()), name);
+    }
+    for (name, value, key) in [("PUSHER_CLUSTER", "a.b", "cluster"), ("PUSHER_HOST", "a b", "host")] {
+        let argument = refused(&[&three[..], &[(name, value)]].concat());
+        assert!([name, key].contains(&&*argument), "{argument}");
+    }
+    assert_eq!(refused(&[("PUSHER_URL", "http://s3cr3t")]), "PUSHER_URL");
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    const TEST: &str = "a_variable_that_is_not_utf_8_is_named";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let bytes = |text: &[u8]| OsStr::from_bytes(text).to_owned();
+    let good = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
+    let good = good.map(|(name, value)| (name, bytes(value.as_bytes())));
+    for name in
+        ["PUSHER_URL", "PUSHER_APP_ID", "PUSHER_KEY", "PUSHER_SECRET", "PUSHER_CLUSTER", "PUSHER_HOST", "PUSHER_PORT"]
+    {
+        let mut variables = good.to_vec();
+        variables.retain(|(other, _)| *other != name);
+        variables.push((name, bytes(b"s3cr3t\xff")));
+        let variables: Vec<(&str, &OsStr)> = variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        assert_eq!(with(TEST, &variables), ("INVALID_CONFIG".to_owned(), name.to_owned()));
+    }
+}
+
+#[test]
+fn a_configuration_that_is_given_is_not_mixed_with_the_environment() {
+    const TEST: &str = "a_configuration_that_is_given_is_not_mixed_with_the_environment";
+    if child::is_child() {
+        let outcome = Client::try_new(Some(br#"{"app_id":"1","key":"k"}"#)).unwrap_err();
+        return child::tell(&json!([outcome.name(), outcome.text("argument"), ""]).to_string());
+    }
+    let (status, argument) = with(TEST, &[("PUSHER_SECRET", "s"), ("PUSHER_URL", "http://k:s@h/apps/1")]);
+    assert_eq!((&*status, &*argument), ("INVALID_CONFIG", "secret"));
+}

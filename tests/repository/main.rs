@@ -1,0 +1,4 @@
+//! The repository itself: the committed headers, and which module may use which.
+
+mod header;
+mod layering;

@@ -1,0 +1,66 @@
+//! A Channels server that fails on request: by name, at the moment that was asked for, with a ledger of what it really did.
+//!
+//! It shares no code with the library, and any client of the Channels API can be held against it. See README.md beside this.
+
+mod catalogue;
+mod channels;
+mod connection;
+mod control;
+mod exchange;
+mod http;
+mod ledger;
+mod listener;
+mod proxy;
+mod script;
+#[allow(dead_code)]
+#[path = "../../tests/support/signature.rs"]
+mod signature;
+mod tls;
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::{env, thread};
+
+use serde_json::json;
+
+fn main() -> ExitCode {
+    match port().and_then(|port| run(port).map_err(|error| error.to_string())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("fault-server: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The control port that was asked for, or 0.
+fn port() -> Result<u16, String> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(0),
+        ["--port", port] => port.parse().map_err(|_| format!("{port:?} is not a port")),
+        _ => Err("usage: fault-server [--port N]".to_owned()),
+    }
+}
+
+/// Serves until standard input ends: whoever started it takes it along, however they end.
+fn run(port: u16) -> io::Result<()> {
+    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let authorities = Arc::new(tls::Authorities::new()?);
+    let ready = json!({
+        "control": control.local_addr()?.port(),
+        "ca": authorities.file(),
+        "key": channels::KEY,
+        "secret": channels::SECRET,
+    });
+    let world = Arc::new(listener::World::new(Arc::clone(&authorities)));
+    thread::spawn(move || control::serve(&control, &world));
+    writeln!(io::stdout(), "{ready}")?;
+    io::stdout().flush()?;
+    let mut ignored = [0; 1024];
+    while io::stdin().read(&mut ignored)? > 0 {}
+    authorities.remove();
+    Ok(())
+}
