@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the manual pages in docs/man from include/pusher.h.
+"""Writes the manual pages in docs/man from include/pusher.h and docs/examples.
 
-    docs/man.py             writes them anew
-    docs/man.py --check     says which are out of date, and writes nothing
+    docs/man.py             writes them
+    docs/man.py --check     names those that are out of date, and writes nothing
 
-The pages are committed, as the header itself is, so that whoever installs or packages libpusher needs neither Python nor
-Doxygen. Each function, each enumeration and each type of callback has one, and libpusher(3) lists them all.
+The pages are committed, as the header is, so that installing and packaging libpusher needs neither Python nor Doxygen. Each
+function, enumeration and callback type has a page, and libpusher(3) lists them by task.
 """
 
 import pathlib
@@ -16,11 +16,16 @@ import textwrap
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "man"
 
-# Whose pages a reader of one of them is likely to want next, in the order of the header.
+EXAMPLES = ROOT / "docs" / "examples"
+
+# The widest line of a page that man(1) does not fill, in columns without its indentation.
+MAX_CODE = 76
+
+# The pages of a family refer to each other.
 FAMILIES = [
     r"pusher_(new|free|set_log|set_transport)$",
     r"pusher_(string_free|error_|status_name)|Pusher(Status|Delivery)$",
-    r"pusher_(trigger|trigger_batch|send_to_user)$",
+    r"pusher_(trigger|trigger_batch|send_to_user)$|PusherStatus$",
     r"pusher_(send_to_user|terminate_user_connections|authenticate_user|users_info)$",
     r"pusher_(channels_info|channel_info|users_info|get|post)$",
     r"pusher_(authenticate|authenticate_user|validate_webhook)$",
@@ -29,6 +34,48 @@ FAMILIES = [
     r"pusher_set_|Pusher(Send|Log|Drop)Fn$|PusherLogLevel$",
     r"pusher_publisher_",
     r"pusher_version",
+]
+
+# The statuses of failed calls. INVALID_ARGUMENT and INTERNAL can come from every function that returns a status.
+NETWORK = (
+    "NOT_SENT DELIVERY_UNKNOWN BAD_RESPONSE BAD_REQUEST UNAUTHORIZED FORBIDDEN NOT_FOUND PAYLOAD_TOO_LARGE RATE_LIMITED "
+    "SERVER_ERROR REDIRECTED"
+)
+ERRORS = {
+    "pusher_new": "INVALID_CONFIG",
+    "pusher_set_transport": "INVALID_STATE",
+    "pusher_set_log": "INVALID_STATE",
+    "pusher_trigger": f"{NETWORK} ENCRYPTION",
+    "pusher_trigger_batch": f"{NETWORK} ENCRYPTION",
+    "pusher_send_to_user": NETWORK,
+    "pusher_terminate_user_connections": NETWORK,
+    "pusher_channels_info": NETWORK,
+    "pusher_channel_info": NETWORK,
+    "pusher_users_info": NETWORK,
+    "pusher_get": NETWORK,
+    "pusher_post": NETWORK,
+    "pusher_authenticate": "ENCRYPTION",
+    "pusher_authenticate_user": "",
+    "pusher_validate_webhook": "WEBHOOK_INVALID",
+    "pusher_prepare": "PAYLOAD_TOO_LARGE ENCRYPTION",
+    "pusher_finish": f"INVALID_STATE {NETWORK}",
+    "pusher_publisher_new": "INVALID_CONFIG INVALID_STATE",
+    "pusher_publisher_publish": "PAYLOAD_TOO_LARGE ENCRYPTION QUEUE_FULL CLOSED FORKED",
+    "pusher_publisher_poll": "TIMED_OUT FORKED",
+    "pusher_publisher_flush": "TIMED_OUT FORKED",
+    "pusher_publisher_close": "TIMED_OUT FORKED",
+    "pusher_publisher_stats": "FORKED",
+}
+
+# What the thread safety of a function depends on: the handle that no other thread may use meanwhile, or the environment.
+SAFETY = [
+    (r"pusher_new$", "MT-Safe env"),
+    (r"pusher_(free|set_transport|set_log)$", "MT-Safe race:client"),
+    (r"pusher_publisher_free$", "MT-Safe race:publisher"),
+    (r"pusher_finish$", "MT-Safe race:request race:response"),
+    (r"pusher_request_", "MT-Safe race:request"),
+    (r"pusher_response_(?!new$)", "MT-Safe race:response"),
+    (r"", "MT-Safe"),
 ]
 
 
@@ -64,17 +111,33 @@ def read_header(text):
     return about, items
 
 
+def read_index(about):
+    """The functions by task: of each task its title and the functions, each with its line in the index."""
+    tasks = []
+    for first, second in re.findall(r"^\| *(.*?) *\| *(.*?) *\|$", about, re.M):
+        if found := re.fullmatch(r"(pusher_\w+)\(\)", first):
+            tasks[-1][1].append((found[1], second))
+        elif first.strip("-"):
+            tasks.append((first, []))
+    return tasks
+
+
+def read_examples():
+    """The code of the examples by the name of each page that shows it."""
+    examples = {}
+    for file in sorted(EXAMPLES.glob("*.c")):
+        _, *parts = re.split(r"^/\* EXAMPLE\s+([^/]*)\*/\n", file.read_text(encoding="ascii"), flags=re.M)
+        for names, code in zip(parts[::2], parts[1::2], strict=True):
+            for name in re.findall(r"\w+", names):
+                if name in examples:
+                    sys.exit(f"docs/man.py: {name} has two examples")
+                examples[name] = code.strip("\n")
+    return examples
+
+
 def plain(text):
     """Text as roff takes it."""
-    for what, roff in (
-        ("\\", "\\e"),
-        ("–", "\\(en"),
-        ("…", "\\&..."),
-        ("'", "\\(aq"),
-        ("`", "\\(ga"),
-        ("^", "\\(ha"),
-        ("~", "\\(ti"),
-    ):
+    for what, roff in (("\\", "\\e"), ("'", "\\(aq"), ("`", "\\(ga"), ("^", "\\(ha"), ("~", "\\(ti")):
         text = text.replace(what, roff)
     return text
 
@@ -128,22 +191,29 @@ class Writer:
         self.macro(".fi", ".in")
 
     def table(self, rows):
-        """A row is an entry of a list: what it is about, its default, and what is said of it."""
-        for row in rows[2:]:
-            keys, default, what = (cell.strip() for cell in row.strip("|").split("|"))
-            if what in ("above", "below"):
-                what = "see DESCRIPTION"
-            what = what[:1].upper() + what[1:] + "." if what else ""
+        """Each row becomes an entry of a list: its first cell, then the others with the titles of their columns."""
+        cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+        titles = cells[0]
+        for row in cells[2:]:
             self.macro(".TP")
-            self.text(keys)
-            self.text(f"Required. {what}" if default == "required" else f"Default: {default}. {what}")
+            self.text(row[0])
+            if len(row) == 2:
+                self.text(sentence(row[1]))
+            else:
+                # The last column of a table of keys needs no title: it is the text.
+                parts = [
+                    sentence(cell if title == "meaning" else f"{title}: {cell}")
+                    for title, cell in zip(titles[1:], row[1:], strict=True)
+                    if cell != "none" or title == "default"
+                ]
+                self.text(" ".join(parts))
 
     def body(self, text, first=".PP"):
         """Paragraphs, lists, tables and samples."""
         begin = first
-        for part in re.split(r"(@code\n.*?@endcode)", text, flags=re.S):
-            if part.startswith("@code"):
-                self.code(part[len("@code\n") : -len("@endcode")])
+        for part in re.split(r"(@(?:code|verbatim)\n.*?@end(?:code|verbatim))", text, flags=re.S):
+            if part.startswith("@"):
+                self.code(part.split("\n", 1)[1].rsplit("\n", 1)[0])
                 begin = ".PP"
                 continue
             for block in re.split(r"\n\s*\n", part.strip("\n")):
@@ -152,7 +222,7 @@ class Writer:
                 lines = [line.strip() for line in block.splitlines()]
                 rows = [line for line in lines if line.startswith("|")]
                 before = [line for line in lines if not line.startswith("|")]
-                items = re.split(r"^- ", "\n".join(before), flags=re.M)
+                items = re.split(r"^(?:- |(?=Threads: |Lifetime: ))", "\n".join(before), flags=re.M)
                 if items[0].strip():
                     if begin:
                         self.macro(begin)
@@ -180,12 +250,26 @@ def split_tags(comment):
     return description, parameters, returned
 
 
-def brief(description):
-    """A page's one line: the first sentence, without markup."""
-    first = re.split(r"\n\s*\n", description.strip())[0]
-    sentence = re.split(r"(?<=[.:])\s", " ".join(first.split()))[0].rstrip(".:")
-    sentence = re.sub(r"`|\*\*|::", "", sentence)
-    return sentence[:1].lower() + sentence[1:] if not re.match(r"[A-Z]{2}", sentence) else sentence
+def sentence(text):
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def brief(text):
+    """A page's one line: the first sentence, without markup, its first letter small."""
+    first = re.split(r"\n\s*\n", text.strip())[0]
+    line = re.split(r"(?<=[.:])\s", " ".join(first.split()))[0].rstrip(".:")
+    line = re.sub(r"`|\*\*|::", "", line)
+    return line[:1].lower() + line[1:] if not re.match(r"[A-Z]{2}", line) else line
+
+
+def prototype(declaration):
+    """A declaration, in one line if that fits, else with one parameter a line."""
+    line = " ".join(declaration.split())
+    if len(line) <= MAX_CODE:
+        return [line]
+    opening = line.index("(", line.index(")") if line.startswith("typedef") else 0) + 1
+    return (line[:opening] + line[opening:].replace(", ", ",\n" + " " * opening)).splitlines()
 
 
 def related(name, pages):
@@ -196,11 +280,12 @@ def related(name, pages):
 
 
 def heading(name, version, summary):
-    """All up to what a program includes."""
+    """All up to what a program includes. (The first line asks man(1) for the preprocessor tbl.)"""
     return [
-        '.\\" Written by docs/man.py from include/pusher.h; not to be edited.',
+        "'\\\" t",
+        '.\\" Written by docs/man.py from include/pusher.h and docs/examples; do not edit.',
         f'.TH {name} 3 "" "libpusher {version}" "libpusher manual"',
-        # Code is not to be broken in the middle of a word, nor filled up with spaces.
+        # Do not hyphenate code, and do not fill lines with spaces.
         ".nh",
         ".ad l",
         ".SH NAME",
@@ -220,73 +305,122 @@ def see_also(writer, names):
     writer.macro(",\n".join(f".BR {literal(name)} (3)" for name in names).replace(" (3),", " (3),"))
 
 
-def page(item, pages, version):
+def errors(writer, item, statuses):
+    """The statuses of failed calls, each with the first words of its description."""
+    returns_status = item.declaration.startswith("PusherStatus ")
+    if returns_status != (item.name in ERRORS):
+        sys.exit(f"docs/man.py: ERRORS is wrong about {item.name}")
+    if not returns_status:
+        return
+    wanted = {"INVALID_ARGUMENT", "INTERNAL", *ERRORS[item.name].split()}
+    if unknown := wanted - statuses.keys():
+        sys.exit(f"docs/man.py: {item.name}: there is no status {unknown}")
+    writer.macro(".SH ERRORS")
+    for name, words in statuses.items():
+        if name in wanted:
+            writer.macro(".TP", f"\\fBPUSHER_STATUS_{name}\\fR")
+            writer.text(words)
+
+
+def attributes(writer, item):
+    safety = next(safety for name, safety in SAFETY if re.match(name, item.name))
+    writer.macro(".SH ATTRIBUTES", "For the terms see", ".BR attributes (7).", ".TS", "allbox;", "lB lB lB", "l l l.")
+    writer.macro("Interface\tAttribute\tValue")
+    writer.macro(f"\\fB{literal(item.name)}\\fR()\tThread safety\t{literal(safety)}", ".TE")
+
+
+def page(item, summary, pages, statuses, example, version):
     description, parameters, returned = split_tags(item.comment)
     writer = Writer(pages, item.name)
-    writer.macro(*heading(item.name, version, plain(brief(description))))
+    writer.macro(*heading(item.name, version, plain(summary)))
     if item.kind == "enum":
         width = max(len(value[1]) for value, _ in item.values)
         writer.macro(f"\\fBenum {item.name} {{\\fR")
         writer.macro(*(f"\\fB    {value[1].ljust(width)} = {value[2]},\\fR" for value, _ in item.values), "\\fB};\\fR")
     else:
-        writer.macro(*(f"\\fB{literal(line)}\\fR" for line in item.declaration.splitlines()))
+        writer.macro(*(f"\\fB{literal(line)}\\fR" for line in prototype(item.declaration)))
     writer.macro(".fi", ".SH DESCRIPTION")
-    writer.body(description, first=None)
+    # The first sentence, where NAME has the same and another follows.
+    rest = re.sub(r"\A[^.]*\.\s+(?=\S)", "", description) if brief(description) == summary else description
+    writer.body(rest, first=None)
     if item.kind == "enum":
+        writer.macro(".SS Values")
         for value, what in item.values:
-            writer.macro(".TP", f"\\fB{value[1]}\\fR")
+            writer.macro(".TP", f"\\fB{value[1]}\\fR ({value[2]})")
             writer.text(what)
     if parameters:
         writer.macro(".SS Parameters")
         for name, what in parameters:
             writer.macro(".TP", f"\\fI{literal(name)}\\fR")
-            writer.body(what, first=None)
-    if returned:
+            writer.body(sentence(what), first=None)
+    if item.kind == "function":
         writer.macro(".SH RETURN VALUE")
-        returned = returned.strip()
-        writer.body(returned[:1].upper() + returned[1:], first=None)
-    elif item.kind == "function" and not item.declaration.startswith("void "):
-        writer.macro(".SH RETURN VALUE", "As above.")
-    elif item.kind == "function":
-        writer.macro(".SH RETURN VALUE", "None.")
+        writer.body(sentence(returned) if returned else "None.", first=None)
+        errors(writer, item, statuses)
+        attributes(writer, item)
+    writer.macro(".SH EXAMPLES")
+    writer.body(example, first=None)
     see_also(writer, related(item.name, pages))
     return "\n".join(writer.lines) + "\n"
 
 
-def overview(about, items, pages, version):
+def overview(about, tasks, items, pages, version):
     writer = Writer(pages, "libpusher")
-    about = re.sub(r"^@file.*\n", "", about)
-    about = re.sub(r"\n\s*Generated from the sources.*", "", about, flags=re.S)
-    title, rest = about.split("\n", 1)
+    title, rest = re.sub(r"^@file.*\n", "", about).split("\n", 1)
     writer.macro(
         *heading("libpusher", version, plain(title.partition(": ")[2].rstrip("."))),
         "\\fBcc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs pusher)\\fR",
         ".fi",
         ".SH DESCRIPTION",
     )
-    words, sample = re.match(r"(.*?)(@code\n.*@endcode)", rest, re.S).groups()
+    words, sample = re.match(r"(.*?)(@code\n.*?@endcode)", rest, re.S).groups()
     writer.body(words, first=None)
+    writer.macro(".SH FUNCTIONS")
+    for task, functions in tasks:
+        writer.macro(f".SS {task}")
+        for name, line in functions:
+            writer.macro(".TP", f".BR {literal(name)} (3)")
+            writer.text(line)
+    writer.macro(".SH TYPES")
+    for item in items:
+        if item.kind != "function":
+            writer.macro(".TP", f".BR {literal(item.name)}" + (" (3)" if item.name in pages else ""))
+            writer.text(" ".join(item.comment.split()) if item.kind == "handle" else sentence(brief(item.comment)))
+    status = next(item for item in items if item.name == "PusherStatus")
+    writer.macro(".SH ERRORS", "A function that fails returns a value of one of these ranges:")
+    writer.table([line for line in re.split(r"\n\s*\n", status.comment)[1].splitlines()])
+    writer.macro(".PP")
+    writer.text("::PusherStatus has the values, and the members of an error document.")
     writer.macro(".SH EXAMPLES")
     writer.body(sample, first=None)
-    for title, kinds in (("FUNCTIONS", ("function",)), ("TYPES", ("enum", "callback", "handle"))):
-        writer.macro(f".SH {title}")
-        for item in items:
-            if item.kind in kinds:
-                writer.macro(".TP", f".BR {literal(item.name)}" + (" (3)" if item.name in pages else ""))
-                if item.kind == "handle":
-                    writer.text(" ".join(item.comment.split()))
-                else:
-                    writer.text(brief(item.comment) + ".")
+    see_also(writer, [name for name in pages if name.startswith("Pusher")])
     return "\n".join(writer.lines) + "\n"
 
 
 def write(text):
     """All pages by the names of their files."""
     about, items = read_header(text)
+    tasks, examples = read_index(about), read_examples()
+    summaries = {name: brief(line) for _, functions in tasks for name, line in functions}
     version = ".".join(re.search(rf"PUSHER_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH"))
+    status = next(item for item in items if item.name == "PusherStatus")
+    statuses = {value[1].removeprefix("PUSHER_STATUS_"): words for value, words in status.values}
     pages = [item.name for item in items if item.kind != "handle"]
-    written = {f"{item.name}.3": page(item, pages, version) for item in items if item.name in pages}
-    written["libpusher.3"] = overview(about, items, pages, version)
+    written = {}
+    for item in items:
+        if item.name not in pages:
+            continue
+        if item.kind == "function" and item.name not in summaries:
+            sys.exit(f"docs/man.py: {item.name} is not in the index of pusher.h")
+        sample = re.search(r"@code\n.*?@endcode", item.comment, re.S)
+        if (item.name in examples) == bool(sample):
+            sys.exit(f"docs/man.py: {item.name} needs one example, in docs/examples or in its comment")
+        if sample:
+            item.comment = item.comment.replace(sample[0], "").replace(":\n\n\n", ":\n\n")
+        example = sample[0] if sample else f"@code\n{examples[item.name]}\n@endcode"
+        summary = summaries.get(item.name) or brief(item.comment)
+        written[f"{item.name}.3"] = page(item, summary, pages, statuses, example, version)
+    written["libpusher.3"] = overview(about, tasks, items, pages, version)
     return written
 
 
@@ -299,7 +433,7 @@ def main():
     wrong = sorted(name for name in pages.keys() | there.keys() if pages.get(name) != there.get(name))
     if check:
         if wrong:
-            sys.exit(f"docs/man is not what docs/man.py writes of include/pusher.h: {', '.join(wrong)}")
+            sys.exit(f"docs/man is out of date: run docs/man.py: {', '.join(wrong)}")
         return
     PAGES.mkdir(exist_ok=True)
     for name in wrong:

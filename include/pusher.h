@@ -2,30 +2,117 @@
  * @file pusher.h
  * libpusher: the server-side SDK for the Pusher Channels HTTP API.
  *
- * - Calls: texts go in, a ::PusherStatus comes back, and one JSON document goes to `out`, the last parameter: the result, or
- *   on failure `{"error":{"status","message",…}}`. `out` may be NULL if you do not want it. A former value is not freed.
- * - Memory: what comes out of `out` is yours, freed with pusher_string_free(). Texts that go in are not kept. A handle is
- *   freed by the function with its name and `_free`.
- * - Texts: UTF-8, NUL-terminated. Names, ids and payloads need no escaping; JSON is taken where a value has structure.
- * - Delivery: after every failure pusher_error_delivery() says whether an event was not sent, was rejected, or may have been
- *   delivered. What was certainly not delivered is sent again while there is time (`retry`); nothing that may have been
- *   delivered is ever sent twice, unless you ask for it.
- * - Threads: any number may use one client at the same time. Nothing is kept per thread: an error belongs to its call.
- * - Process: no signal handler, no SIGPIPE, no output. A thread is started only to look up a host name, and ends with that; a
- *   publisher has threads of its own from its first event on.
- *   A forked child may use a client of its parent: it makes connections of its own.
+ * - Results: most functions return a ::PusherStatus and write a JSON document to their last
+ *   parameter, `out`: the result, or an error document if the call failed (its members are at
+ *   ::PusherStatus). They write NULL if there is neither. `out` may be NULL to ignore the document.
+ *   Whatever `*out` held before is overwritten, not freed.
+ * - Memory: the caller frees each document with pusher_string_free(), and each handle with the
+ *   function of its type: pusher_free(), pusher_publisher_free(), pusher_request_free(),
+ *   pusher_response_free(). The library copies the strings that it is given.
+ * - Strings: UTF-8, NUL-terminated. Channel names, event names and ids are plain strings. Payloads
+ *   (`data`) are JSON: a plain string is sent as a JSON string, in quotes, such as `"hello"`.
+ * - Delivery: after a failure, pusher_error_delivery() says whether the event was not sent, was
+ *   rejected, or may have been delivered. The client retries calls that were certainly not
+ *   delivered. It never repeats one that may have been delivered, unless `retry` in the
+ *   configuration allows it.
+ * - Time: every call returns within its `timeout_ms` (5 s by default), as long as your own
+ *   transport, if you set one, respects it. A call cannot be interrupted.
+ * - Threads: any number of threads may use one client or one publisher at the same time. Nothing is
+ *   kept per thread: an error belongs to the call that returned it.
+ * - Process: no signal handler, no SIGPIPE, and no output (but for a Rust panic, which is a bug). A
+ *   thread is started only to look up a host name, and ends after that; a publisher has threads of
+ *   its own. A forked child may use its parent's client, which then opens its own connections, but
+ *   not its parent's publisher.
  *
  * @code
  * Pusher *client;
- * char *answer;
- * if (pusher_new("https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID", &client, NULL) != PUSHER_STATUS_OK) return 1;
- * if (pusher_trigger(client, "my-channel", "my-event", "{\"hello\":\"world\"}", NULL, &answer) != PUSHER_STATUS_OK)
- *   fprintf(stderr, "%s\n", answer);
- * pusher_string_free(answer);
+ * char *out;
+ * if (pusher_new("https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID", &client, &out) !=
+ *     PUSHER_STATUS_OK) {
+ *   fprintf(stderr, "%s\n", out);
+ *   pusher_string_free(out);
+ *   return 1;
+ * }
+ * if (pusher_trigger(client, "my-channel", "my-event", "{\"hello\":\"world\"}", NULL, &out) !=
+ *     PUSHER_STATUS_OK)
+ *   fprintf(stderr, "%s\n", out);
+ * pusher_string_free(out);
  * pusher_free(client);
  * @endcode
  *
- * Generated from the sources by cbindgen; not to be edited.
+ * The functions by task:
+ *
+ * | Client                              |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_new()                        | Creates a client from JSON, a URL or the environment. |
+ * | pusher_free()                       | Frees a client.                                       |
+ * | pusher_set_transport()              | Makes the client send requests through a callback.    |
+ * | pusher_set_log()                    | Makes the client log through a callback.              |
+ *
+ * | Publish and wait for the response   |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_trigger()                    | Publishes an event on one or more channels.           |
+ * | pusher_trigger_batch()              | Publishes several events in one request.              |
+ * | pusher_send_to_user()               | Publishes an event to a user who has signed in.       |
+ *
+ * | Publish in the background           |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_publisher_new()              | Creates a publisher: a queue of events.               |
+ * | pusher_publisher_publish()          | Queues an event.                                      |
+ * | pusher_publisher_poll()             | Fetches reports of how events ended.                  |
+ * | pusher_publisher_flush()            | Waits until all events have ended.                    |
+ * | pusher_publisher_close()            | Stops accepting events and ends those in the queue.   |
+ * | pusher_publisher_stats()            | Returns statistics, as JSON or for Prometheus.        |
+ * | pusher_publisher_free()             | Frees a publisher.                                    |
+ *
+ * | Query channels, close connections   |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_channels_info()              | Lists the channels that have subscribers.             |
+ * | pusher_channel_info()               | Returns the state of one channel.                     |
+ * | pusher_users_info()                 | Lists the users on a presence channel.                |
+ * | pusher_terminate_user_connections() | Closes all connections of a user.                     |
+ * | pusher_get()                        | Sends a GET request to any path of the API.           |
+ * | pusher_post()                       | Sends a POST request to any path of the API.          |
+ *
+ * | Authorize, authenticate, validate   |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_authenticate()               | Authorizes a connection to subscribe to a channel.    |
+ * | pusher_authenticate_user()          | Signs a user in on a connection.                      |
+ * | pusher_validate_webhook()           | Checks that a webhook is authentic.                   |
+ *
+ * | Errors and strings                  |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_error_delivery()             | Returns what happened to the events of a call.        |
+ * | pusher_error_message()              | Copies the message of an error document.              |
+ * | pusher_status_name()                | Returns the name of a status.                         |
+ * | pusher_string_free()                | Frees a string that the library returned.             |
+ *
+ * | Send with your own HTTP client      |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_prepare()                    | Signs a call without sending it.                      |
+ * | pusher_request_method()             | Returns the method of a request.                      |
+ * | pusher_request_url()                | Returns the URL of a request.                         |
+ * | pusher_request_header_count()       | Returns the number of headers of a request.           |
+ * | pusher_request_header()             | Returns one header of a request.                      |
+ * | pusher_request_body()               | Returns the body of a request.                        |
+ * | pusher_request_timeout_ms()         | Returns the time left for a request.                  |
+ * | pusher_request_free()               | Frees a request.                                      |
+ * | pusher_response_new()               | Creates an empty response.                            |
+ * | pusher_response_set()               | Sets the server's response.                           |
+ * | pusher_response_set_header()        | Adds a header to a response.                          |
+ * | pusher_response_fail()              | Reports that a request failed.                        |
+ * | pusher_response_free()              | Frees a response.                                     |
+ * | pusher_finish()                     | Returns the result of a prepared request.             |
+ *
+ * | Version                             |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_version()                    | Returns the version of the library as a string.       |
+ * | pusher_version_number()             | Returns the version of the library as a number.       |
+ *
+ * The configuration keys are listed at pusher_new() and pusher_publisher_new();
+ * `docs/configuration.md` describes each of them, with type, range and example.
+ *
+ * Generated from the sources by cbindgen; do not edit.
  */
 
 
@@ -35,7 +122,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The version of this header; pusher_version_number() tells that of the library. */
+/* The version of this header. pusher_version_number() returns the version of the library. */
 #define PUSHER_VERSION_MAJOR 0
 #define PUSHER_VERSION_MINOR 1
 #define PUSHER_VERSION_PATCH 0
@@ -45,10 +132,47 @@
 
 
 /**
- * What a call returns: what its caller may do now.
+ * The result of a call, grouped by what the caller can do about it.
  *
- * 1–19 the call was wrong; 20–39 the network; 40–59 the server said no; 60–79 signatures and encryption; 80–99 the
- * publisher. New values may be added: treat one that you do not know by its range.
+ * | range    | meaning                                                  |
+ * |----------|----------------------------------------------------------|
+ * | 0        | success                                                  |
+ * | 1 to 19  | the call or the configuration is wrong; nothing was sent |
+ * | 20 to 39 | the network failed, or the response is unusable          |
+ * | 40 to 59 | the server refused the request or failed                 |
+ * | 60 to 79 | a webhook is not authentic, or encryption failed         |
+ * | 80 to 99 | the publisher cannot do what was asked                   |
+ * | 255      | a bug in libpusher, or the system is out of a resource   |
+ *
+ * Later versions may add values: treat a value that you do not know by its range. In C before
+ * C23, ::PusherStatus is an `int32_t`: write `switch ((enum PusherStatus)status)`, so that the
+ * compiler warns about missing cases.
+ *
+ * A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
+ * Its members, to which later versions may add:
+ *
+ * | member           | type    | present if                     | accessor                |
+ * |------------------|---------|--------------------------------|-------------------------|
+ * | `status`         | string  | always                         | the return value        |
+ * | `message`        | string  | always                         | pusher_error_message()  |
+ * | `delivery`       | string  | the call can deliver something | pusher_error_delivery() |
+ * | `argument`       | string  | an argument or key is at fault | none                    |
+ * | `cause`          | string  | the network or response failed | none                    |
+ * | `retryable`      | boolean | a request was attempted        | none                    |
+ * | `attempts`       | integer | a request was attempted        | none                    |
+ * | `http_status`    | integer | the server responded           | none                    |
+ * | `response`       | string  | the response is not a success  | none                    |
+ * | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
+ *
+ * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
+ * - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
+ * - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
+ * - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.
+ * - `retryable` is true if making the same call again cannot do anything twice and may
+ *   succeed.
+ * - `attempts` is the number of requests made.
+ * - `response` is the start of the response's body, up to 1,024 bytes; absent if the body is
+ *   empty. The request's signature is redacted in it and in `message`.
  */
 enum PusherStatus
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -56,35 +180,37 @@ enum PusherStatus
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * Done. For events: delivered to the Channels API.
+   * Success. For an event: the Channels API accepted it.
    */
   PUSHER_STATUS_OK = 0,
   /**
-   * A text is NULL, not UTF-8, malformed or breaks a limit. `argument` names it. Nothing was sent.
+   * A handle or a string is NULL, or a string is not valid UTF-8, is malformed or exceeds a
+   * limit; the error document's `argument` says which. Nothing was sent.
    */
   PUSHER_STATUS_INVALID_ARGUMENT = 1,
   /**
-   * The configuration is wrong. `argument` names the key.
+   * The configuration is wrong; the error document's `argument` names the key.
    */
   PUSHER_STATUS_INVALID_CONFIG = 2,
   /**
-   * Calls in the wrong order.
+   * Functions were called in the wrong order: the message says which order is right.
    */
   PUSHER_STATUS_INVALID_STATE = 3,
   /**
-   * The last byte of the request never left: certainly not delivered. `cause` says why.
+   * The last byte of the request was never sent: certainly not delivered. `cause` says why.
    */
   PUSHER_STATUS_NOT_SENT = 20,
   /**
-   * Sent whole, and no valid answer came: it may have been delivered.
+   * The request was sent, but no valid response arrived: it may have been delivered.
    */
   PUSHER_STATUS_DELIVERY_UNKNOWN = 21,
   /**
-   * A 2xx answer that can't be read (cut, too long, not JSON): it may or may not have been delivered.
+   * The server responded with 2xx, but the response cannot be read (it is truncated, too
+   * long or not JSON): the event may have been delivered.
    */
   PUSHER_STATUS_BAD_RESPONSE = 22,
   /**
-   * 400, or another 4xx.
+   * The server responded with 400, or with a 4xx that has no status of its own here.
    */
   PUSHER_STATUS_BAD_REQUEST = 40,
   /**
@@ -96,23 +222,23 @@ enum PusherStatus
    */
   PUSHER_STATUS_FORBIDDEN = 42,
   /**
-   * 404: no such application or path.
+   * 404: there is no such application or path.
    */
   PUSHER_STATUS_NOT_FOUND = 43,
   /**
-   * 413, or `data` that was found too large before sending.
+   * 413, or the library found `data` too large and sent nothing.
    */
   PUSHER_STATUS_PAYLOAD_TOO_LARGE = 44,
   /**
-   * 429: rejected; try again later.
+   * 429: too many requests. Rejected; try again later.
    */
   PUSHER_STATUS_RATE_LIMITED = 45,
   /**
-   * Any 5xx: it may or may not have been delivered.
+   * 5xx: the event may have been delivered.
    */
   PUSHER_STATUS_SERVER_ERROR = 46,
   /**
-   * Any 3xx: never followed, not delivered.
+   * 3xx: not delivered. Redirects are never followed.
    */
   PUSHER_STATUS_REDIRECTED = 47,
   /**
@@ -120,27 +246,30 @@ enum PusherStatus
    */
   PUSHER_STATUS_WEBHOOK_INVALID = 60,
   /**
-   * There is no master key for an encrypted channel, or a payload can't be decrypted.
+   * An encrypted channel needs `encryption_master_key_base64` in the configuration.
    */
   PUSHER_STATUS_ENCRYPTION = 61,
   /**
-   * The publisher's queue is full.
+   * The publisher's queue is full. The event was not queued.
    */
   PUSHER_STATUS_QUEUE_FULL = 80,
   /**
-   * The publisher is closed.
+   * The publisher is closed. The event was not queued.
    */
   PUSHER_STATUS_CLOSED = 81,
   /**
-   * The wait ended first. Nothing was lost.
+   * The time was up before the call was done. After pusher_publisher_close(), the events
+   * that had not ended are reported as not sent or unknown. After any other call nothing is
+   * lost.
    */
   PUSHER_STATUS_TIMED_OUT = 82,
   /**
-   * This publisher belongs to the parent process.
+   * The publisher belongs to the parent process: create one in this process.
    */
   PUSHER_STATUS_FORKED = 83,
   /**
-   * A bug in libpusher, caught (please report it), or the system is out of memory or randomness. The message says which.
+   * A bug in libpusher, caught (please report it), or the system is out of memory, threads
+   * or randomness. The message says which.
    */
   PUSHER_STATUS_INTERNAL = 255,
 };
@@ -153,7 +282,7 @@ typedef int32_t PusherStatus;
 #endif // __cplusplus
 
 /**
- * What happened to the events of a call.
+ * What happened to the events of a failed call.
  */
 enum PusherDelivery
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -161,19 +290,19 @@ enum PusherDelivery
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * The request's last byte never left: certainly not delivered.
+   * The last byte of the request was never sent: certainly not delivered.
    */
   PUSHER_DELIVERY_NOT_SENT = 1,
   /**
-   * The server refused before it looked at any event: certainly not delivered.
+   * The server refused the request before it processed any event: certainly not delivered.
    */
   PUSHER_DELIVERY_REJECTED = 2,
   /**
-   * It may have been delivered. Sending it again may deliver it twice.
+   * The event may have been delivered. Publishing it again may deliver it twice.
    */
   PUSHER_DELIVERY_UNKNOWN = 3,
   /**
-   * The server accepted it.
+   * The server accepted the event. Only in reports of a publisher.
    */
   PUSHER_DELIVERY_DELIVERED = 4,
 };
@@ -186,7 +315,7 @@ typedef int32_t PusherDelivery;
 #endif // __cplusplus
 
 /**
- * How much it matters.
+ * The severity of a log message.
  */
 enum PusherLogLevel
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -194,7 +323,7 @@ enum PusherLogLevel
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * A call failed by a bug, or for want of memory.
+   * A call failed because of a bug, or because the system is out of memory or randomness.
    */
   PUSHER_LOG_LEVEL_ERROR = 1,
   /**
@@ -202,7 +331,7 @@ enum PusherLogLevel
    */
   PUSHER_LOG_LEVEL_WARN = 2,
   /**
-   * Something happened that explains later behaviour.
+   * Something that explains later behaviour: a retry, or a correction of the clock.
    */
   PUSHER_LOG_LEVEL_INFO = 3,
   /**
@@ -221,189 +350,255 @@ typedef int32_t PusherLogLevel;
 /**
  * A client of one Channels application.
  *
- * Threads: any number may use one client at the same time. Life: from pusher_new() to pusher_free().
+ * Threads: any number of threads may use one client at the same time.
+ * Lifetime: from pusher_new() to pusher_free(). Free it when no call is running any more.
  */
 typedef struct Pusher Pusher;
 
 /**
  * A queue of events that are sent in the background.
  *
- * Threads: any number may use one publisher at the same time. Life: from pusher_publisher_new() to pusher_publisher_free(); the
- * client may be freed first.
+ * Threads: any number of threads may use one publisher at the same time.
+ * Lifetime: from pusher_publisher_new() to pusher_publisher_free(); it may outlive its client.
+ * In a forked child, the parent's publishers only return ::PUSHER_STATUS_FORKED.
  */
 typedef struct PusherPublisher PusherPublisher;
 
 /**
- * A signed request that is ready to be sent.
+ * A signed request, ready to be sent.
  *
- * Threads: one at a time. Life: from pusher_prepare() to pusher_request_free(), and it may outlive its client; one that a
- * transport is handed lives until the transport returns.
+ * Threads: one thread at a time.
+ * Lifetime: from pusher_prepare() to pusher_request_free(); it may outlive its client. A
+ * request passed to a ::PusherSendFn lives until that function returns.
  */
 typedef struct PusherRequest PusherRequest;
 
 /**
- * What came of a request.
+ * The server's response to a request, or the reason why there is none.
  *
- * Threads: one at a time. Life: from pusher_response_new() to pusher_response_free(); one that a transport is handed lives
- * until the transport returns.
+ * Threads: one thread at a time.
+ * Lifetime: from pusher_response_new() to pusher_response_free(). A response passed to a
+ * ::PusherSendFn lives until that function returns.
  */
 typedef struct PusherResponse PusherResponse;
 
 /**
- * Sends a request and sets the answer, or says that it failed; neither counts as unknown.
+ * Sends the request, then calls pusher_response_set() or pusher_response_fail(). If it calls
+ * neither, delivery is reported as unknown.
  *
- * What is told of delivery is only as true as what it does:
- * - It sends method, URL, headers and body as they are, byte for byte, and once. Many HTTP clients repeat a request by themselves
- *   when a kept-alive connection turns out dead: turn that off.
- * - It follows no redirect: that would turn an event that is lost into one that is reported as delivered.
- * - It gives the whole answer with pusher_response_set() and its headers with pusher_response_set_header(); where the answer was cut
- *   it calls pusher_response_fail() after that.
- * - It says ::PUSHER_DELIVERY_NOT_SENT only if the last byte certainly never left.
- * - It keeps to pusher_request_timeout_ms(), and verifies certificates. The configuration's `proxy`, `ca_file`, `tls_roots`,
- *   `connect_timeout_ms` and pool do not reach it.
+ * What the library reports about delivery is only as accurate as this function:
+ * - Send the method, URL, headers and body unchanged, byte for byte, and once. Many HTTP
+ *   clients retry by themselves when a reused connection turns out to be closed: turn that
+ *   off.
+ * - Do not follow redirects: a lost event would be reported as delivered.
+ * - Pass the complete body to pusher_response_set(), and all headers to
+ *   pusher_response_set_header(). If the response was truncated, call pusher_response_fail()
+ *   after that.
+ * - Report ::PUSHER_DELIVERY_NOT_SENT only if the request's last byte was certainly not sent.
+ * - Return within pusher_request_timeout_ms(), and verify certificates. The configuration's
+ *   `proxy`, `ca_file`, `tls_roots`, `connect_timeout_ms` and idle connections do not apply.
  *
- * It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its arguments.
+ * Called on the calling thread, possibly from several threads at once. A publisher calls it on
+ * its own threads (`hooks_on_threads`). It must not throw, call longjmp(), free the client or
+ * keep `request` or `response` after it returns.
+ *
+ * @param user_data  the pointer given to pusher_set_transport().
+ * @param request    the request to send.
+ * @param response   the response to fill in.
  */
-typedef void (*PusherSendFn)(void *user_data, const PusherRequest *request, PusherResponse *response);
+typedef void (*PusherSendFn)(void *user_data,
+                             const PusherRequest *request,
+                             PusherResponse *response);
 
 /**
- * Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails. (A forked child that
- * frees its copy of the client releases its copy of the data.)
+ * Releases `user_data`. Called exactly once: when the client and its publishers are freed, or
+ * at once if the setter fails. With `hooks_on_threads`, possibly on a thread of a publisher.
+ * (A forked child that frees its copy of the client releases its copy of the data.)
+ *
+ * @param user_data  the pointer given to pusher_set_transport() or pusher_set_log().
  */
 typedef void (*PusherDropFn)(void *user_data);
 
 /**
- * Takes what is logged: a ::PusherLogLevel, a sentence, and a JSON object with what it speaks of. Never a secret, a signature
- * or a payload.
+ * Receives a log message. It never contains a secret, a signature or a payload.
  *
- * It runs on the thread that makes the call, several at once. It may not throw, longjmp, use or free the client, or keep its
- * arguments.
+ * Called on the calling thread, possibly from several threads at once. A publisher calls it on
+ * its own threads (`hooks_on_threads`). It must not throw, call longjmp(), use or free the
+ * client, or keep its arguments after it returns.
+ *
+ * @param user_data  the pointer given to pusher_set_log().
+ * @param level      a ::PusherLogLevel.
+ * @param message    a message for people.
+ * @param fields     a JSON object: `call` (the function without `pusher_`), and where they
+ *                   apply `duration_us`, `status`, `delivery`, `cause`, `http_status`,
+ *                   `attempts`, `wait_ms` (before a retry) and `clock_offset_s`. Later
+ *                   versions may add members.
  */
-typedef void (*PusherLogFn)(void *user_data, int32_t level, const char *message, const char *fields);
+typedef void (*PusherLogFn)(void *user_data,
+                            int32_t level,
+                            const char *message,
+                            const char *fields);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
 /**
- * The version of the library that is loaded, such as `"0.1.0"`.
+ * Returns the version of the loaded library, such as `"0.1.0"`.
  *
- * @return a static text; never free it.
+ * @return a static string; do not free it.
  */
 const char *pusher_version(void);
 
 /**
- * The version of the library that is loaded, as `0x00MMmmpp`.
+ * Returns the version of the loaded library as a number, to compare with
+ * ::PUSHER_VERSION_NUMBER, the version of the header.
  *
- * Compare it with ::PUSHER_VERSION_NUMBER, the version of this header.
+ * @return the version as `0x00MMmmpp`.
  */
 uint32_t pusher_version_number(void);
 
 /**
- * The name of a status without its prefix, such as `"NOT_SENT"`.
+ * Returns the name of a status without its prefix, such as `"NOT_SENT"`.
  *
- * @param status  any number.
- * @return a static text, `"?"` for a number that is no status; never free it.
+ * @param status  a ::PusherStatus; any number is allowed.
+ * @return a static string, `"?"` for a number that is not a status; do not free it.
  */
 const char *pusher_status_name(int32_t status);
 
 /**
- * Makes a client from a configuration.
+ * Creates a client from a configuration. Opens no connection, reads no file and starts no
+ * thread: the first call that needs one does.
  *
- * No connection is made, no file read and no thread started before the first call that needs it.
+ * `config` is a JSON object, a URL, or NULL to read the environment:
  *
- * **Retries.** Mode `"safe"` sends again what was certainly not delivered and may now succeed: what never left (`not_sent`, but not
- * for a host that does not exist, nor for a failure of TLS or of a proxy), what was refused with 429, and calls that only ask.
- * `"at_least_once"` also sends again what may have been delivered, except what was refused with another 4xx: an event may then
- * arrive twice. `"never"` sends once. All attempts share the call's `timeout_ms`. Before each there is a random wait, at most 0.1 s
- * before the second and doubling to 5 s, and no less than the server's `Retry-After`; where that does not fit, the failure is
- * returned at once. Retries are kept to a tenth of a client's calls, after a first ten. `attempts` in the error document says how
- * often a call was sent. If an attempt may have been delivered, so may the call, unless a later one was delivered; the error is then
- * that of the first such attempt.
+ * @verbatim
+ * {"app_id":"APP_ID","key":"KEY","secret":"SECRET","cluster":"eu"}
+ * https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID
+ * @endverbatim
  *
- * @param config  a JSON object `{"app_id","key","secret",…}`, or a URL `https://KEY:SECRET@api-eu.pusher.com/apps/ID`, or
- *                NULL to take `PUSHER_URL` or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
- *                `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME` from the environment. Not kept.
- *                | key | default | |
- *                |---|---|---|
- *                | `app_id`, `key`, `secret` | required | or `url`; other keys win over its parts |
- *                | `cluster` | `"mt1"` | the host is `api-{cluster}.pusher.com` |
- *                | `host`, `port`, `ssl` | from the cluster, 443 or 80, `true` | |
- *                | `path`, `sign_path_prefix` | none, `true` | a prefix of the path; `false` where a proxy strips it |
- *                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
- *                | `retry` | `{"mode":"safe","max_attempts":3}` | below |
- *                | `clock_correction` | `true` | a 401 over TLS, and a `Date` more than 600 s off: sign with the server's time from then on |
- *                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
- *                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
- *                | `ca_file` | none | PEM certificates to trust instead |
- *                | `tls_roots` | `"system"` | or `"bundled"`, Mozilla's at build time, or `"both"` |
- *                | `encryption_master_key_base64` | none | 32 bytes, for `private-encrypted-` channels |
- *                | `webhook_tokens` | none | more `{"key","secret"}` pairs that webhooks may be signed with |
- *                | `webhook_max_age_ms` | 600000 | how old a webhook may be; 0 for any age |
- *                | `max_data_bytes`, `max_batch_events`, `max_channels` | 10240, 10, 100 | for servers with other limits |
- *                | `max_response_bytes` | 16777216 | the longest answer that is read |
- *                | `log_level` | `"warn"` | `"error"`, `"warn"`, `"info"` or `"debug"`, for pusher_set_log() |
- * @param client  where the client goes; set to NULL on failure. The caller frees it with pusher_free().
- * @param out     on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_ARGUMENT.
+ * The environment variables are `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`,
+ * `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. An
+ * unknown key is an error. `docs/configuration.md` has the types, ranges and examples of these
+ * keys:
+ *
+ * | key                            | default    | meaning                                    |
+ * |--------------------------------|------------|--------------------------------------------|
+ * | `app_id`                       | required   | id of the application                      |
+ * | `key`                          | required   | key of the application                     |
+ * | `secret`                       | required   | secret of the application                  |
+ * | `url`                          | none       | a URL as above; other keys override it     |
+ * | `cluster`                      | `"mt1"`    | use the host `api-CLUSTER.pusher.com`      |
+ * | `host`                         | by cluster | host name or IP address of the server      |
+ * | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
+ * | `ssl`                          | `true`     | use TLS                                    |
+ * | `path`                         | none       | prefix of all paths                        |
+ * | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
+ * | `timeout_ms`                   | 5000       | limit of a call, with all its attempts     |
+ * | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
+ * | `retry`                        | safe, 3    | retry mode and attempts: see below         |
+ * | `clock_correction`             | `true`     | sign with the server's time if it differs  |
+ * | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
+ * | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
+ * | `proxy`                        | none       | URL of an HTTP proxy, or `"env"`           |
+ * | `ca_file`                      | none       | PEM file of the only certificates to trust |
+ * | `tls_roots`                    | `"system"` | or `"bundled"` or `"both"`                 |
+ * | `encryption_master_key_base64` | none       | 32 bytes for `private-encrypted-` channels |
+ * | `webhook_tokens`               | none       | more keys and secrets that sign webhooks   |
+ * | `webhook_max_age_ms`           | 600000     | oldest webhook to accept; 0 for any age    |
+ * | `max_data_bytes`               | 10240      | limit of `data`                            |
+ * | `max_batch_events`             | 10         | limit of events in a batch                 |
+ * | `max_channels`                 | 100        | limit of channels of an event              |
+ * | `max_response_bytes`           | 16777216   | limit of a response                        |
+ * | `log_level`                    | `"warn"`   | least severe level to log                  |
+ *
+ * **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
+ * succeed next time: a request that was not sent (unless the host does not exist, or TLS or a
+ * proxy failed), a 429, and a 401 that corrected the clock. Read-only calls (GET) are retried
+ * after a 5xx or a lost response, too. Mode `"at_least_once"` also retries calls whose result
+ * is `unknown`, except 4xx refusals: an event may then arrive twice. Mode `"never"` sends
+ * once.
+ *
+ * All attempts share the call's `timeout_ms`. Before each retry there is a random wait, at
+ * most 0.1 s before the first, doubling up to 5 s, and no shorter than the server's
+ * `Retry-After`. If the wait does not fit into the time left, the call returns the failure at
+ * once. A client may retry ten times at once; beyond that, retries are limited to 10 % of its
+ * calls.
+ *
+ * If any attempt may have been delivered and no later one succeeds, the call fails with the
+ * error of the first such attempt.
+ *
+ * @param config  the configuration, or NULL for the environment.
+ * @param client  receives the client, or NULL on failure. The caller frees it with
+ *                pusher_free().
+ * @param out     receives the error document on failure, else NULL. The caller frees it with
+ *                pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG (`argument` names the key), or
+ *         ::PUSHER_STATUS_INVALID_ARGUMENT.
  */
-PusherStatus pusher_new(const char *config,
-                        Pusher **client,
-                        char **out);
+PusherStatus pusher_new(const char *config, Pusher **client, char **out);
 
 /**
- * Frees a client and closes its idle connections, when the last of its publishers is freed as well.
+ * Frees a client. No call of this client may be running in another thread.
  *
- * No call of this client may be running in another thread.
+ * A publisher may outlive its client: the client's connections and callbacks then stay until
+ * the publisher is freed.
  *
- * @param client  NULL is fine.
+ * @param client  the client. NULL is ignored.
  */
 void pusher_free(Pusher *client);
 
 /**
- * Frees a text that this library wrote to an `out` parameter.
+ * Frees a string that the library wrote to an `out` parameter.
  *
- * @param text  NULL is fine. It may have been changed, but not cut short by a NUL, as strtok() does.
+ * @param text  the string. NULL is ignored. Its contents may have been modified, but not its
+ *              length: do not write a NUL into it, as strtok() does.
  */
 void pusher_string_free(char *text);
 
 /**
- * What happened to the events of the call that gave this error document.
+ * Extracts from an error document what happened to the events of the call.
  *
  * @param document  an error document, or NULL.
- * @return a ::PusherDelivery; 0 where the document speaks of none (a query, a result, NULL).
+ * @return a ::PusherDelivery; 0 if the document has no `delivery` (a query, a result, NULL).
  */
 int32_t pusher_error_delivery(const char *document);
 
 /**
- * The sentence for people in an error document, without JSON around it.
+ * Extracts the human-readable message from an error document, like snprintf().
  *
  * @param document  an error document, or NULL.
- * @param buffer    where the message goes, cut to fit (never inside a UTF-8 character) and always NUL-terminated; may be
- *                  NULL if `size` is 0.
- * @param size      the bytes in `buffer`.
- * @return the length of the whole message in bytes without the NUL, as snprintf does: it was cut if this is not less
- *         than `size`. 0 where there is no message.
+ * @param buffer    receives the message, truncated to fit (never inside a UTF-8 character) and
+ *                  always NUL-terminated; may be NULL if `size` is 0.
+ * @param size      size of `buffer` in bytes.
+ * @return the length of the whole message in bytes, without the NUL: the message was truncated
+ *         if this is not less than `size`. 0 if there is no message.
  */
-size_t pusher_error_message(const char *document,
-                            char *buffer,
-                            size_t size);
+size_t pusher_error_message(const char *document, char *buffer, size_t size);
 
 /**
- * Publishes an event on one or more channels, and waits for the server's answer.
+ * Publishes an event on one or more channels, and waits for the server's response.
+ *
+ * A server that refuses an event for several channels (with 400, 413 or 422, say) may have
+ * delivered it to some of them: delivery is then ::PUSHER_DELIVERY_UNKNOWN.
  *
  * @param client    the client.
- * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200 of the characters
- *                  `A–Z a–z 0–9 _ - = @ , . ;`. An event on a `private-encrypted-` channel is encrypted first, and can only be
- *                  triggered on that one.
+ * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
+ *                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
+ *                  `private-encrypted-` channel is encrypted first, and cannot have a second
+ *                  channel.
  * @param event     the event's name, 1 to 200 characters.
- * @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A JSON string sends its content;
- *                  any other value is sent as the text it is, byte for byte.
- * @param options   a JSON object, or NULL: `socket_id` (the connection that is left out), `info` (attributes of the
- *                  channels to answer with, such as `"user_count,subscription_count"`), `timeout_ms`.
- * @param out       on success the server's answer, `{}` where it is empty; on failure the error document. The caller frees
- *                  it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: delivered. Any other status: ask pusher_error_delivery() what happened to the event.
+ * @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
+ *                  plain string goes in quotes, as JSON has it. Of a JSON string the content
+ *                  is sent; any other value is sent as it is written, byte for byte.
+ * @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
+ *                  event), `info` (channel attributes to return, such as
+ *                  `"user_count,subscription_count"`), `timeout_ms` (in place of the
+ *                  client's).
+ * @param out       receives the server's response (`{}` if it is empty), or the error document
+ *                  on failure. The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
+ *         ask pusher_error_delivery() what happened to the event.
  */
 PusherStatus pusher_trigger(const Pusher *client,
                             const char *channels,
@@ -413,18 +608,22 @@ PusherStatus pusher_trigger(const Pusher *client,
                             char **out);
 
 /**
- * Publishes several events in one request.
+ * Publishes several events in one request, and waits for the server's response.
  *
- * A batch is not atomic: a server that refuses one of its events may have delivered those before it. Delivery is then
- * ::PUSHER_DELIVERY_UNKNOWN for each.
+ * A batch is not atomic: a server that refuses one of its events (with 400, 413 or 422, say)
+ * may have delivered those before it. Delivery is then ::PUSHER_DELIVERY_UNKNOWN for the whole
+ * batch.
  *
  * @param client   the client.
- * @param events   a JSON array of 1 to 10 `{"channel","name","data","socket_id","info"}`, the last two optional. `data` is any JSON
- *                 value, as for pusher_trigger().
+ * @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
+ *                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
+ *                 `data` is any JSON value.
  * @param options  a JSON object, or NULL: `timeout_ms`.
- * @param out      on success the server's answer; on failure the error document, whose `argument` names the event, such as
- *                 `events[3].channel`. The caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: all delivered.
+ * @param out      receives the server's response, or the error document on failure, whose
+ *                 `argument` names the event at fault, such as `events[3].channel`. The caller
+ *                 frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if all events were delivered to the API. After any other status,
+ *         ask pusher_error_delivery() what happened to them.
  */
 PusherStatus pusher_trigger_batch(const Pusher *client,
                                   const char *events,
@@ -432,16 +631,18 @@ PusherStatus pusher_trigger_batch(const Pusher *client,
                                   char **out);
 
 /**
- * Publishes an event to all connections of a user who has signed in (pusher_authenticate_user()).
+ * Publishes an event to all connections of a user who has signed in
+ * (pusher_authenticate_user()).
  *
  * @param client   the client.
- * @param user_id  the user's id, 1 to 200 of the characters of channel names.
+ * @param user_id  the user's id, 1 to 200 of the characters that channel names have.
  * @param event    the event's name, 1 to 200 characters.
  * @param data     the payload, as for pusher_trigger().
  * @param options  as for pusher_trigger().
- * @param out      on success the server's answer; on failure the error document. The caller frees it with
- *                 pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: delivered.
+ * @param out      receives the server's response, or the error document on failure. The caller
+ *                 frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
+ *         ask pusher_error_delivery() what happened to the event.
  */
 PusherStatus pusher_send_to_user(const Pusher *client,
                                  const char *user_id,
@@ -451,14 +652,15 @@ PusherStatus pusher_send_to_user(const Pusher *client,
                                  char **out);
 
 /**
- * Ends all connections of a user who has signed in.
+ * Closes all connections of a user who has signed in.
  *
  * @param client   the client.
  * @param user_id  the user's id, as for pusher_send_to_user().
  * @param options  a JSON object, or NULL: `timeout_ms`.
- * @param out      on success the server's answer; on failure the error document. The caller frees it with
- *                 pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: done.
+ * @param out      receives the server's response, or the error document on failure. The caller
+ *                 frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+ *         pusher_error_delivery() whether the connections may have been closed.
  */
 PusherStatus pusher_terminate_user_connections(const Pusher *client,
                                                const char *user_id,
@@ -466,16 +668,18 @@ PusherStatus pusher_terminate_user_connections(const Pusher *client,
                                                char **out);
 
 /**
- * Asks for the channels that are occupied.
+ * Lists the channels that have subscribers.
  *
  * @param client         the client.
- * @param prefix_filter  only channels whose names begin so, such as `"presence-"`; or NULL for all.
- * @param attributes     what to answer with for each, `"user_count"` (with a `presence-` filter) and others with commas between
- *                       them; or NULL.
+ * @param prefix_filter  only channels whose names begin with this, such as `"presence-"`; NULL
+ *                       for all.
+ * @param attributes     comma-separated attributes to return for each channel, such as
+ *                       `"user_count"` (which needs a `presence-` filter); or NULL.
  * @param options        a JSON object, or NULL: `timeout_ms`.
- * @param out            on success the answer, `{"channels":{NAME:{…}}}`; on failure the error document. The caller frees it
- *                       with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or another status.
+ * @param out            receives the response, `{"channels":{NAME:{...}}}`, or the error
+ *                       document on failure. The caller frees it with pusher_string_free().
+ *                       May be NULL.
+ * @return ::PUSHER_STATUS_OK, or the status of the failure.
  */
 PusherStatus pusher_channels_info(const Pusher *client,
                                   const char *prefix_filter,
@@ -484,15 +688,16 @@ PusherStatus pusher_channels_info(const Pusher *client,
                                   char **out);
 
 /**
- * Asks for the state of a channel.
+ * Returns the state of one channel.
  *
  * @param client      the client.
  * @param channel     the channel's name.
- * @param attributes  what to answer with, such as `"user_count,subscription_count,cache"`; or NULL.
+ * @param attributes  comma-separated attributes to return, such as
+ *                    `"user_count,subscription_count,cache"`; or NULL.
  * @param options     a JSON object, or NULL: `timeout_ms`.
- * @param out         on success the answer, `{"occupied":true,…}`; on failure the error document. The caller frees it with
- *                    pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or another status.
+ * @param out         receives the response, `{"occupied":true,...}`, or the error document on
+ *                    failure. The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or the status of the failure.
  */
 PusherStatus pusher_channel_info(const Pusher *client,
                                  const char *channel,
@@ -501,14 +706,14 @@ PusherStatus pusher_channel_info(const Pusher *client,
                                  char **out);
 
 /**
- * Asks for the users on a presence channel.
+ * Lists the users on a presence channel.
  *
  * @param client   the client.
  * @param channel  the channel's name, which begins with `presence-`.
  * @param options  a JSON object, or NULL: `timeout_ms`.
- * @param out      on success the answer, `{"users":[{"id":…}]}`; on failure the error document. The caller frees it with
- *                 pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or another status.
+ * @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
+ *                 failure. The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or the status of the failure.
  */
 PusherStatus pusher_users_info(const Pusher *client,
                                const char *channel,
@@ -516,15 +721,16 @@ PusherStatus pusher_users_info(const Pusher *client,
                                char **out);
 
 /**
- * Asks any path of the API.
+ * Sends a GET request to any path of the API.
  *
  * @param client   the client.
- * @param path     a path below `/apps/{app_id}`, such as `"/channels"`.
- * @param params   a JSON object of strings, integers and booleans with names of `a–z 0–9 _`, for the query; or NULL.
+ * @param path     a path below `/apps/APP_ID`, such as `"/channels"`.
+ * @param params   the query: a JSON object of strings, integers and booleans, with names of
+ *                 `a-z 0-9 _`; or NULL.
  * @param options  a JSON object, or NULL: `timeout_ms`.
- * @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
- *                 be NULL.
- * @return ::PUSHER_STATUS_OK, or another status.
+ * @param out      receives the response, or the error document on failure. The caller frees it
+ *                 with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or the status of the failure.
  */
 PusherStatus pusher_get(const Pusher *client,
                         const char *path,
@@ -533,17 +739,20 @@ PusherStatus pusher_get(const Pusher *client,
                         char **out);
 
 /**
- * Posts to any path of the API.
+ * Sends a POST request to any path of the API.
+ *
+ * The library does not know what the path does. A refusal with 400, 413 or 422 therefore
+ * counts as ::PUSHER_DELIVERY_UNKNOWN.
  *
  * @param client   the client.
- * @param path     a path below `/apps/{app_id}`, such as `"/events"`.
- * @param params   as for pusher_get(); or NULL.
- * @param body     JSON, sent as it is; NULL for `{}`.
+ * @param path     a path below `/apps/APP_ID`, such as `"/events"`.
+ * @param params   the query, as for pusher_get(); or NULL.
+ * @param body     the body: JSON, sent as it is; NULL for `{}`.
  * @param options  a JSON object, or NULL: `timeout_ms`.
- * @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
- *                 be NULL.
- * @return ::PUSHER_STATUS_OK: done. Nothing is known of what a path does, so a refusal with 400, 413 or 422 counts as
- *         ::PUSHER_DELIVERY_UNKNOWN.
+ * @param out      receives the response, or the error document on failure. The caller frees it
+ *                 with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+ *         pusher_error_delivery() what happened to it.
  */
 PusherStatus pusher_post(const Pusher *client,
                          const char *path,
@@ -553,20 +762,24 @@ PusherStatus pusher_post(const Pusher *client,
                          char **out);
 
 /**
- * Authorizes a connection to subscribe to a channel: what your authorization endpoint answers. No network.
+ * Authorizes a connection to subscribe to a channel: creates the body that your authorization
+ * endpoint returns. (The Channels documentation says "authorize a channel".) Uses no network.
  *
- * Authorize only after you have checked that the user may see the channel.
+ * Call it only after you have checked that the user may subscribe to the channel.
  *
  * @param client        the client.
- * @param channel       the channel's name, which begins with `private-` or `presence-`. A public channel needs no authorization,
- *                      and asking for one is an error.
+ * @param channel       the channel's name, which begins with `private-` or `presence-`. Public
+ *                      channels need no authorization: their names are an error.
  * @param socket_id     the connection's id, such as `"1234.5678"`.
- * @param channel_data  for a presence channel `{"user_id":…,"user_info":{…}}`: `user_id`, a string or an integer, is required. For a
- *                      private channel any JSON, or NULL. It is signed and returned exactly as given.
- * @param out           on success `{"auth":…}`, with `channel_data` and, for a `private-encrypted-` channel, `shared_secret`: answer
- *                      with it as it is. On failure the error document. The caller frees it with pusher_string_free(). May be
- *                      NULL.
- * @return ::PUSHER_STATUS_OK; ::PUSHER_STATUS_INVALID_ARGUMENT; ::PUSHER_STATUS_ENCRYPTION without a master key.
+ * @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
+ *                      integer, and optionally `user_info`, an object. For a private channel
+ *                      any JSON, or NULL. It is signed and returned exactly as given.
+ * @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it
+ *                      and `shared_secret` on a `private-encrypted-` channel: return it
+ *                      unchanged. On failure, receives the error document. The caller frees it
+ *                      with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_ARGUMENT, or ::PUSHER_STATUS_ENCRYPTION
+ *         if an encrypted channel has no master key.
  */
 PusherStatus pusher_authenticate(const Pusher *client,
                                  const char *channel,
@@ -575,14 +788,16 @@ PusherStatus pusher_authenticate(const Pusher *client,
                                  char **out);
 
 /**
- * Signs a user in on a connection: what your user authentication endpoint answers. No network.
+ * Signs a user in on a connection: creates the body that your user authentication endpoint
+ * returns. Uses no network.
  *
  * @param client     the client.
  * @param socket_id  the connection's id, such as `"1234.5678"`.
- * @param user_data  a JSON object with `id`, a string that is not empty, and whatever else you like. It is signed and returned
- *                   exactly as given.
- * @param out        on success `{"auth":…,"user_data":…}`: answer with it as it is. On failure the error document. The caller frees
- *                   it with pusher_string_free(). May be NULL.
+ * @param user_data  a JSON object with `id`, a string that is not empty, and any other
+ *                   members. It is signed and returned exactly as given.
+ * @param out        receives `{"auth":"KEY:SIGNATURE","user_data":"..."}`: return it
+ *                   unchanged. On failure, receives the error document. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK or ::PUSHER_STATUS_INVALID_ARGUMENT.
  */
 PusherStatus pusher_authenticate_user(const Pusher *client,
@@ -591,32 +806,38 @@ PusherStatus pusher_authenticate_user(const Pusher *client,
                                       char **out);
 
 /**
- * Tells whether a webhook comes from the Channels application, and what it says. No network.
+ * Checks that a webhook comes from the Channels application, and returns its payload. Uses no
+ * network.
  *
- * The signature is checked in constant time, over the body's bytes and before anything of them is parsed. In a CGI program, for
- * instance (`c_examples/webhook.c` is a whole server):
+ * The signature is compared in constant time, over the raw body and before the body is parsed.
+ * In a CGI program (`c_examples/webhook.c` is a complete server):
  *
  * @code
  * static uint8_t body[1 << 20];
  * char *payload;
  * size_t length = fread(body, 1, sizeof body, stdin);
- * PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
+ * PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"),
+ *                                               getenv("HTTP_X_PUSHER_SIGNATURE"),
  *                                               body, length, &payload);
  * printf("Status: %s\r\n\r\n", status == PUSHER_STATUS_OK ? "200 OK" : "401 Unauthorized");
  * pusher_string_free(payload);
  * @endcode
  *
  * @param client     the client.
- * @param key        the request's `X-Pusher-Key` header; NULL if it has none. It is the application's key or one of the
- *                   configuration's `webhook_tokens`.
- * @param signature  the request's `X-Pusher-Signature` header; NULL if it has none.
- * @param body       the request's raw body, before anything decodes it; may be NULL if `body_len` is 0.
- * @param body_len   its length in bytes.
- * @param out        on success the payload, `{"time_ms","events":[…]}`, as it came, but for the `data` of client events on
- *                   `private-encrypted-` channels: with a master key that is decrypted, and an event that can't be has a
- *                   `decryption_error`. On failure the error document. The caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: authentic. ::PUSHER_STATUS_WEBHOOK_INVALID: not authentic, outside the time window
- *         (`webhook_max_age_ms`, and at most a minute ahead), or no JSON object. Answer it with 401.
+ * @param key        the request's `X-Pusher-Key` header, or NULL if it has none. It must be
+ *                   the application's key or one of the configuration's `webhook_tokens`.
+ * @param signature  the request's `X-Pusher-Signature` header, or NULL if it has none.
+ * @param body       the request's raw body, before anything decodes it; may be NULL if
+ *                   `body_len` is 0.
+ * @param body_len   length of `body` in bytes.
+ * @param out        receives the payload, `{"time_ms":...,"events":[...]}`, unchanged except
+ *                   for the `data` of client events on `private-encrypted-` channels: if there
+ *                   is a master key, it is decrypted; an event that cannot be decrypted gets a
+ *                   `decryption_error` member. On failure, receives the error document. The
+ *                   caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the webhook is authentic. ::PUSHER_STATUS_WEBHOOK_INVALID if
+ *         it is not, if it is older than `webhook_max_age_ms` or more than a minute in the
+ *         future, or if its body is not a JSON object: respond with 401.
  */
 PusherStatus pusher_validate_webhook(const Pusher *client,
                                      const char *key,
@@ -626,18 +847,24 @@ PusherStatus pusher_validate_webhook(const Pusher *client,
                                      char **out);
 
 /**
- * Signs a call without sending it, for event loops and HTTP clients of your own.
+ * Signs a call without sending it, for event loops and other HTTP clients.
  *
- * Send it as ::PusherSendFn says, and give the answer to pusher_finish(). To try again, prepare again: each attempt is signed
- * anew.
+ * Send the request by the rules of ::PusherSendFn, and pass the response to pusher_finish().
+ * To retry, prepare the call again: each attempt needs a new signature. The call's
+ * `timeout_ms` begins here.
  *
  * @param client     the client.
- * @param call       a function's name without `pusher_`, such as `"trigger"`: one that makes a network call.
- * @param arguments  that function's texts in its order, without the handle and `out`; NULL where one is omitted.
- * @param count      how many there are; those missing at the end are omitted.
- * @param request    where the request goes; NULL on failure. The caller frees it with pusher_request_free().
- * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or what the function itself would return before it sends anything.
+ * @param call       the name of a function that makes a network call, without `pusher_`, such
+ *                   as `"trigger"`.
+ * @param arguments  the string arguments of that function in its order, without `client` and
+ *                   `out`; NULL for one that is left out.
+ * @param count      number of `arguments`; missing ones at the end are left out.
+ * @param request    receives the request, or NULL on failure. The caller frees it with
+ *                   pusher_request_free().
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or the status that the function itself would return before it
+ *         sends anything.
  */
 PusherStatus pusher_prepare(const Pusher *client,
                             const char *call,
@@ -647,86 +874,104 @@ PusherStatus pusher_prepare(const Pusher *client,
                             char **out);
 
 /**
- * Tells what came of a prepared request, as the call itself would have.
+ * Returns the result of a prepared request, as the call itself would have returned it.
  *
- * @param client    the client that prepared it, or another with the same configuration.
- * @param request   the request; it can be finished once, and is still to be freed.
- * @param response  what came of it; still to be freed.
- * @param out       the result or the error document; the caller frees it with pusher_string_free(). May be NULL.
- * @return the call's status; ::PUSHER_STATUS_INVALID_STATE if the request was finished before.
+ * @param client    the client that prepared the request, or another with the same
+ *                  configuration.
+ * @param request   the request. It can be finished once, and must still be freed.
+ * @param response  the response. It must still be freed.
+ * @param out       receives the result, or the error document on failure. The caller frees it
+ *                  with pusher_string_free(). May be NULL.
+ * @return the status of the call; ::PUSHER_STATUS_INVALID_STATE if the request was finished
+ *         before; ::PUSHER_STATUS_INVALID_ARGUMENT if a handle is NULL.
  */
-PusherStatus pusher_finish(const Pusher *client, PusherRequest *request, const PusherResponse *response, char **out);
+PusherStatus pusher_finish(const Pusher *client,
+                           PusherRequest *request,
+                           const PusherResponse *response,
+                           char **out);
 
 /**
- * The method, `"POST"` or `"GET"`.
+ * Returns the method of a request, `"POST"` or `"GET"`.
  *
- * @return a text that lives as long as the request; NULL for NULL.
+ * @param request  the request.
+ * @return a string that lives as long as the request; NULL if `request` is NULL.
  */
 const char *pusher_request_method(const PusherRequest *request);
 
 /**
- * The whole URL. It holds the signature: do not log it.
+ * Returns the complete URL of a request. It contains the signature: do not log it.
  *
- * @return a text that lives as long as the request; NULL for NULL.
+ * @param request  the request.
+ * @return a string that lives as long as the request; NULL if `request` is NULL.
  */
 const char *pusher_request_url(const PusherRequest *request);
 
 /**
- * How many headers there are. `Host` and `Content-Length` are not among them: HTTP clients set them.
+ * Returns the number of headers of a request. `Host` and `Content-Length` are not among them:
+ * HTTP clients set them.
  *
- * @return their number; 0 for NULL.
+ * @param request  the request.
+ * @return the number of headers; 0 if `request` is NULL.
  */
 size_t pusher_request_header_count(const PusherRequest *request);
 
 /**
- * A header.
+ * Returns one header of a request.
  *
  * @param request  the request.
- * @param index    from 0 to pusher_request_header_count() - 1.
- * @param name     where its name goes, in lower case; lives as long as the request. May be NULL.
- * @param value    where its value goes; lives as long as the request. May be NULL.
- * @return 1, or 0 past the end, and then both are NULL.
+ * @param index    0 to pusher_request_header_count() - 1.
+ * @param name     receives the header's name, in lower case; it lives as long as the request.
+ *                 May be NULL.
+ * @param value    receives the header's value; it lives as long as the request. May be NULL.
+ * @return 1, or 0 if there is no such header (`name` and `value` then receive NULL).
  */
-int32_t pusher_request_header(const PusherRequest *request, size_t index, const char **name, const char **value);
+int32_t pusher_request_header(const PusherRequest *request,
+                              size_t index,
+                              const char **name,
+                              const char **value);
 
 /**
- * The body, exactly as it was signed. A NUL follows it.
+ * Returns the body of a request, exactly as it was signed, with a NUL after its end.
  *
  * @param request  the request.
- * @param len      where its length in bytes goes, without the NUL. May be NULL.
- * @return bytes that live as long as the request, an empty text for a GET; NULL for NULL.
+ * @param len      receives the body's length in bytes, without the NUL. May be NULL.
+ * @return bytes that live as long as the request, empty for a GET; NULL if `request` is NULL.
  */
 const uint8_t *pusher_request_body(const PusherRequest *request, size_t *len);
 
 /**
- * What is left of the call's time.
+ * Returns the time left to send a request and receive the response.
  *
- * @return milliseconds; 0 when the time is up: do not send then. (To libcurl a timeout of 0 would be none.)
+ * @param request  the request.
+ * @return milliseconds. 0 if the deadline has passed: do not send. (libcurl treats a timeout
+ *         of 0 as "no timeout".)
  */
 uint32_t pusher_request_timeout_ms(const PusherRequest *request);
 
 /**
- * Frees a request that came from pusher_prepare().
+ * Frees a request that pusher_prepare() created.
  *
- * @param request  NULL is fine. Never one that a transport was handed.
+ * @param request  the request, but never one passed to a ::PusherSendFn. NULL is ignored.
  */
 void pusher_request_free(PusherRequest *request);
 
 /**
- * A response for pusher_finish(), with nothing set yet. A transport is handed one.
+ * Creates an empty response for pusher_finish(). A ::PusherSendFn gets one from the library
+ * instead.
  *
- * @return a response; the caller frees it with pusher_response_free().
+ * @return the response. The caller frees it with pusher_response_free().
  */
 PusherResponse *pusher_response_new(void);
 
 /**
- * Sets the answer: the server's status, from 200 to 599, and its whole body, decoded from its transfer coding. The last call on
- * a response counts.
+ * Sets the server's response. Replaces whatever was set before.
  *
- * @param response     the response; NULL is ignored.
- * @param http_status  the status.
- * @param body         the body, copied; may be NULL if `body_len` is 0.
- * @param body_len     its length in bytes.
+ * @param response     the response. NULL is ignored.
+ * @param http_status  the HTTP status, 200 to 599. Any other is reported as a malformed
+ *                     response.
+ * @param body         the complete body, with its transfer coding removed; copied. May be NULL
+ *                     if `body_len` is 0.
+ * @param body_len     length of `body` in bytes.
  */
 void pusher_response_set(PusherResponse *response,
                          int32_t http_status,
@@ -734,26 +979,30 @@ void pusher_response_set(PusherResponse *response,
                          size_t body_len);
 
 /**
- * Sets a header of the answer. Give all that came; these count: `Retry-After`, `Date` (which tells when the clock here is wrong), and
- * `Content-Length` or `Transfer-Encoding`, without which an empty body may as well be one that was cut.
+ * Adds a header to a response. Pass all headers; the library uses `Retry-After`, `Date` (to
+ * notice a wrong clock), and `Content-Length` or `Transfer-Encoding`: without one of these, an
+ * empty body counts as truncated.
  *
- * @param response  the response; NULL is ignored.
- * @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
- * @param value     its value, copied.
+ * @param response  the response. NULL is ignored.
+ * @param name      the header's name, in any case. The header is ignored if this is NULL or
+ *                  not UTF-8.
+ * @param value     the header's value; copied. The header is ignored if this is NULL or not
+ *                  UTF-8.
  */
-void pusher_response_set_header(PusherResponse *response,
-                                const char *name,
-                                const char *value);
+void pusher_response_set_header(PusherResponse *response, const char *name, const char *value);
 
 /**
- * Says that the request failed. After an answer was set it means that the answer was cut.
+ * Reports that a request failed. After pusher_response_set(), reports that the response was
+ * truncated.
  *
- * @param response  the response; NULL is ignored.
- * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte certainly never left;
- *                  ::PUSHER_DELIVERY_UNKNOWN, as anything else, if it may have.
- * @param cause     one of `dns connect tls proxy write timeout reset closed malformed transport`; anything else, and NULL, is
- *                  `transport`, after which nothing is `retryable`.
- * @param message   a sentence for people, or NULL; copied. A signed URL in it is taken out.
+ * @param response  the response. NULL is ignored.
+ * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not
+ *                  sent; ::PUSHER_DELIVERY_UNKNOWN if it may have been. Any other value counts
+ *                  as unknown.
+ * @param cause     one of `dns connect tls proxy write timeout reset closed malformed
+ *                  transport`. NULL and any other string count as `transport`. A request that
+ *                  was not sent is retryable after `dns connect write timeout reset closed`.
+ * @param message   a message for people, or NULL; copied. Signatures in it are redacted.
  */
 void pusher_response_fail(PusherResponse *response,
                           int32_t delivery,
@@ -761,24 +1010,28 @@ void pusher_response_fail(PusherResponse *response,
                           const char *message);
 
 /**
- * Frees a response that came from pusher_response_new().
+ * Frees a response that pusher_response_new() created.
  *
- * @param response  NULL is fine. Never one that a transport was handed.
+ * @param response  the response, but never one passed to a ::PusherSendFn. NULL is ignored.
  */
 void pusher_response_free(PusherResponse *response);
 
 /**
- * Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
+ * Makes the client send its requests through a callback: an HTTP client that you already have,
+ * another kind of proxy, or a test.
  *
- * It replaces the sending only: signing, retries, classification and limits stay in the library. Once, before the first call, and while no
- * other thread uses the client.
+ * It replaces only the sending: signing, retries, interpreting responses and limits stay in
+ * the library. Call it at most once, before the client's first network call or publisher, and
+ * while no other thread uses the client.
  *
  * @param client     the client.
- * @param send       called for each request.
- * @param user_data  handed to `send`; used by several threads at once if the client is.
+ * @param send       called for each attempt to send a request.
+ * @param user_data  passed to `send`, which several threads may call at once.
  * @param drop       releases `user_data`, exactly once; may be NULL.
- * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a transport set before.
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or a transport
+ *         is set already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `send` is NULL.
  */
 PusherStatus pusher_set_transport(Pusher *client,
                                   PusherSendFn send,
@@ -787,15 +1040,20 @@ PusherStatus pusher_set_transport(Pusher *client,
                                   char **out);
 
 /**
- * Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, before the first call, and
- * while no other thread uses the client.
+ * Makes the client log through a callback: the result of each call, retries and corrections of
+ * the clock, as far as the configuration's `log_level` allows.
+ *
+ * Call it at most once, before the client's first network call or publisher, and while no
+ * other thread uses the client.
  *
  * @param client     the client.
  * @param log        called for each message.
- * @param user_data  handed to `log`; used by several threads at once if the client is.
+ * @param user_data  passed to `log`, which several threads may call at once.
  * @param drop       releases `user_data`, exactly once; may be NULL.
- * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a log set before.
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or a log is set
+ *         already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `log` is NULL.
  */
 PusherStatus pusher_set_log(Pusher *client,
                             PusherLogFn log,
@@ -804,47 +1062,61 @@ PusherStatus pusher_set_log(Pusher *client,
                             char **out);
 
 /**
- * Makes a publisher: a queue whose events are sent in the background, several at a time.
+ * Creates a publisher: a queue whose events are sent in the background.
  *
- * pusher_publisher_publish() checks an event and queues it; it does not wait for the network. Threads of the publisher's own, one
- * for each of `connections`, put what waits together into batches and send them; the first are started by the first event.
+ * pusher_publisher_publish() checks an event and queues it, without waiting for the network.
+ * The publisher has one thread for each of its `connections`, started by the first event for
+ * it. Each thread puts the events that wait into batches and sends them.
  *
- * **Order.** A channel's events are delivered in the order in which they were published: a channel always belongs to the same
- * connection, which has one request under way at a time, its retries included. Events that were published by several threads at once
- * have the order in which the calls came through; events of different channels have none. An event for several channels keeps the
- * order of each. An event that is `unknown` may have been delivered late, after those behind it. One that took the place of another
- * (`conflate`) is delivered in that one's place.
+ * An unknown key in `config` is an error. `docs/configuration.md` has the types, ranges and
+ * examples of these keys:
  *
- * **Reports.** Every event ends exactly once: `delivered`, `not_sent`, `rejected` or `unknown`, as an event that was triggered.
- * What becomes of events is counted (pusher_publisher_stats()) and reported (pusher_publisher_poll()).
+ * | key                     | default      | meaning                                         |
+ * |-------------------------|--------------|-------------------------------------------------|
+ * | `connections`           | 2            | requests in flight at the same time             |
+ * | `max_queue_events`      | 10000        | limit of events that have not ended             |
+ * | `max_queue_bytes`       | 16777216     | limit of the memory of these events             |
+ * | `overflow`              | `"reject"`   | if full; or `"block"`, `"drop_oldest"`          |
+ * | `max_batch_events`      | the client's | limit of events in a request                    |
+ * | `max_batch_bytes`       | 1048576      | approximate limit of a request                  |
+ * | `linger_ms`             | 5            | how long to wait to fill a batch                |
+ * | `event_ttl_ms`          | 0            | oldest event to send; 0 for any age             |
+ * | `max_events_per_second` | none         | limit of the rate of sending                    |
+ * | `reports`               | `"failures"` | events to report; or `"all"`, `"none"`          |
+ * | `max_reports`           | 10000        | limit of reports kept until they are fetched    |
+ * | `batch_is_atomic`       | `false`      | see below                                       |
+ * | `retry`                 | the client's | retry mode and attempts                         |
+ * | `timeout_ms`            | the client's | limit of a request, with all its attempts       |
+ * | `hooks_on_threads`      | `false`      | allow callbacks on the publisher's threads      |
+ * | `stats_format`          | `"json"`     | or `"prometheus"`, for pusher_publisher_stats() |
  *
- * **Refused batches.** A server that refuses a batch (400, 413, 422) may have delivered a part of it. With the retry mode
- * `"at_least_once"` its events are sent again one by one. Otherwise each is `unknown`, except where `batch_is_atomic` says that a
- * refused batch is refused as a whole: then its events are sent one by one in mode `"safe"`, and are `rejected` in mode `"never"`.
+ * **Order.** The events of a channel are delivered in the order in which they were published:
+ * a channel always belongs to the same connection, which has one request in flight at a time,
+ * retries included. Events that several threads publish at once are ordered by their ids. An
+ * event for several channels keeps the order of each. There is no order between channels. An
+ * event that ended as `unknown` may be delivered late, after those that follow it. An event
+ * that replaces another (option `conflate`) takes its place.
  *
- * @param client     the client. It may be freed before the publisher; hooks can't be set any more. Its log is told nothing unless
+ * **Reports.** Every event ends exactly once: as `delivered`, `not_sent`, `rejected` or
+ * `unknown`. pusher_publisher_stats() counts these ends, pusher_publisher_poll() reports them.
+ *
+ * **Refused batches.** A server that refuses a batch (400, 413, 422) may have delivered a part
+ * of it. In retry mode `"at_least_once"` the publisher then sends its events one by one. In
+ * the other modes each of them ends as `unknown`, unless `batch_is_atomic` says that the
+ * server refuses a batch as a whole: then the events are sent one by one in mode `"safe"`, and
+ * end as `rejected` in mode `"never"`.
+ *
+ * @param client     the client. It may be freed before the publisher. Its callbacks can no
+ *                   longer be set. Its log gets nothing from the publisher unless
  *                   `hooks_on_threads` is true.
- * @param config     a JSON object, or NULL. Not kept.
- *                   | key | default | |
- *                   |---|---|---|
- *                   | `connections` | 2 | requests under way at the same time, 1 to 64 |
- *                   | `max_queue_events`, `max_queue_bytes` | 10000, 16777216 | of events that have not ended, with all they take |
- *                   | `overflow` | `"reject"` | when full: ::PUSHER_STATUS_QUEUE_FULL; `"block"`: wait up to `timeout_ms`; `"drop_oldest"`: the oldest is not sent |
- *                   | `max_batch_events` | the client's | events of one request |
- *                   | `max_batch_bytes` | 1048576 | of one request, roughly |
- *                   | `linger_ms` | 5 | how long the first of several waits for more, and at most half of `event_ttl_ms`; an event that is alone never waits |
- *                   | `event_ttl_ms` | 0 | events that have waited longer are not sent; 0 for none |
- *                   | `max_events_per_second` | none | sent by this publisher |
- *                   | `reports` | `"failures"` | all but `delivered`; or `"all"`, or `"none"` |
- *                   | `max_reports` | 10000 | kept until they are fetched; older ones are given up, and counted |
- *                   | `batch_is_atomic` | `false` | above |
- *                   | `retry`, `timeout_ms` | the client's | of each request |
- *                   | `hooks_on_threads` | `false` | the client's transport and log may be called on the publisher's threads |
- *                   | `stats_format` | `"json"` | or `"prometheus"`, for pusher_publisher_stats() |
- * @param publisher  where the publisher goes; set to NULL on failure. The caller frees it with pusher_publisher_free().
- * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_STATE if the client has a
- *         transport and `hooks_on_threads` is not true.
+ * @param config     a JSON object, or NULL for the defaults.
+ * @param publisher  receives the publisher, or NULL on failure. The caller frees it with
+ *                   pusher_publisher_free().
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG (`argument` names the key),
+ *         ::PUSHER_STATUS_INVALID_STATE if the client has a transport and `hooks_on_threads`
+ *         is not true, or ::PUSHER_STATUS_INVALID_ARGUMENT.
  */
 PusherStatus pusher_publisher_new(const Pusher *client,
                                   const char *config,
@@ -852,20 +1124,23 @@ PusherStatus pusher_publisher_new(const Pusher *client,
                                   char **out);
 
 /**
- * Queues an event, to be sent in the background. It does not wait for the network.
+ * Queues an event to be sent in the background. Does not wait for the network.
  *
  * @param publisher  the publisher.
  * @param channels   as for pusher_trigger(); NULL with the option `user_id`.
  * @param event      the event's name, 1 to 200 characters.
  * @param data       the payload, as for pusher_trigger().
- * @param options    a JSON object, or NULL: `socket_id` and `info` as for pusher_trigger() (what `info` asks for comes with the report);
- *                   `user_id`, to send to a user as pusher_send_to_user() does; `conflate`, a text: an event on the same channel with
- *                   the same name and `conflate` that still waits is replaced by this one, and reported as `superseded`;
- *                   `timeout_ms`, how long to wait for room where `overflow` is `"block"`.
- * @param id         where the event's id goes, by which reports name it: 1 and up; 0 on failure. May be NULL.
- * @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK: queued, and it will be reported. Else it was not taken: ::PUSHER_STATUS_QUEUE_FULL,
- *         ::PUSHER_STATUS_CLOSED, ::PUSHER_STATUS_FORKED, or what pusher_trigger() would say before it sends anything.
+ * @param options    a JSON object, or NULL: `socket_id`; `info` (the report then has the
+ *                   attributes); `user_id`, to publish to a user as pusher_send_to_user()
+ *                   does; `conflate`, a string: the event replaces one on the same channel
+ *                   with the same name and `conflate` that still waits; `timeout_ms`, how long
+ *                   to wait for space if `overflow` is `"block"`.
+ * @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the event is queued. Otherwise it is not:
+ *         ::PUSHER_STATUS_QUEUE_FULL, ::PUSHER_STATUS_CLOSED, ::PUSHER_STATUS_FORKED, or a
+ *         status that pusher_trigger() returns before it sends anything.
  */
 PusherStatus pusher_publisher_publish(PusherPublisher *publisher,
                                       const char *channels,
@@ -876,76 +1151,101 @@ PusherStatus pusher_publisher_publish(PusherPublisher *publisher,
                                       char **out);
 
 /**
- * Fetches reports of what became of events, waiting for the first of them.
+ * Fetches reports of how events ended, and waits for the first one.
  *
- * Each event is reported once, by `id`: `{"reports":[{"id":7,"status":"SERVER_ERROR","message":…,"delivery":"unknown",…}]}`, with
- * the members of an error document, and `"status":"OK"` for what was delivered. What `info` had asked for is in `"answer"`: what is
- * known of the channel, or of several an object of that by channel. An
- * event that was never sent says why: `"reason"` is `"expired"`, `"dropped"`, `"superseded"` or `"closed"`. With `"lost":N` come
- * reports that were given up since the last call, because more than `max_reports` waited.
+ * Each event is reported once, by its id:
+ * `{"reports":[{"id":7,"status":"SERVER_ERROR","message":"...","delivery":"unknown",...}]}`. A
+ * report has the members of an error document (see ::PusherStatus), with `"status":"OK"` for
+ * an event that was delivered, and:
+ * - `answer`: the attributes that the option `info` asked for; for several channels, an object
+ *   of them by channel.
+ * - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
+ *
+ * Next to `reports`, `lost` is the number of reports discarded since the last call because
+ * more than `max_reports` waited.
  *
  * @param publisher   the publisher.
- * @param timeout_ms  how long to wait for a report, in milliseconds; 0 not at all, UINT32_MAX for ever. When the publisher is closed
- *                    and everything was fetched, it does not wait.
- * @param out         on success up to 1,000 reports, the oldest first; on ::PUSHER_STATUS_TIMED_OUT NULL; else the error document. The
- *                    caller frees it with pusher_string_free(). With NULL, the reports are lost.
- * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there are no reports, or ::PUSHER_STATUS_FORKED.
+ * @param timeout_ms  how long to wait for a report, in milliseconds; 0 to return at once,
+ *                    UINT32_MAX to wait without limit. If the publisher is closed and
+ *                    everything was fetched, it does not wait.
+ * @param out         receives up to 1,000 reports, oldest first; NULL on
+ *                    ::PUSHER_STATUS_TIMED_OUT; else the error document. The caller frees it
+ *                    with pusher_string_free(). If it is NULL, the reports are lost.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there are no reports, or
+ *         ::PUSHER_STATUS_FORKED.
  */
 PusherStatus pusher_publisher_poll(PusherPublisher *publisher,
                                    uint32_t timeout_ms,
                                    char **out);
 
 /**
- * Waits until every event that was published has ended. Meanwhile nothing lingers. Events that other threads go on publishing are
- * waited for as well: while they do, it may be that only the timeout ends it.
+ * Waits until every published event has ended. Meanwhile no event waits to fill a batch. It
+ * also waits for events that other threads publish meanwhile.
  *
  * @param publisher   the publisher.
- * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX for ever.
- * @param out         on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT (nothing is lost), or ::PUSHER_STATUS_FORKED.
+ * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.
+ * @param out         receives the error document on failure, else NULL. The caller frees it
+ *                    with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT (the events stay queued), or
+ *         ::PUSHER_STATUS_FORKED.
  */
 PusherStatus pusher_publisher_flush(PusherPublisher *publisher,
                                     uint32_t timeout_ms,
                                     char **out);
 
 /**
- * Takes no more events, and waits until those that were published have ended. What has not ended by then ends now: as `not_sent`
- * what waits, as `unknown` what is being sent. Reports can still be fetched, until pusher_publisher_poll() times out.
+ * Stops accepting events, and waits until those that were published have ended. Events that
+ * have not ended by then end now: as `not_sent` if they wait in the queue, as `unknown` if
+ * they are in flight, or with the result so far if they wait for a retry. Their reports can
+ * still be fetched: call pusher_publisher_poll() until it times out.
  *
- * @param publisher   the publisher. Closing it again does no harm.
- * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX for ever.
- * @param out         on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
- * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there were events to be ended so, or ::PUSHER_STATUS_FORKED.
+ * @param publisher   the publisher. Closing it again is allowed.
+ * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.
+ * @param out         receives the error document on failure, else NULL. The caller frees it
+ *                    with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if events had not ended in time, or
+ *         ::PUSHER_STATUS_FORKED.
  */
 PusherStatus pusher_publisher_close(PusherPublisher *publisher,
                                     uint32_t timeout_ms,
                                     char **out);
 
 /**
- * Counts and times of a publisher.
+ * Returns the statistics of a publisher.
  *
- * As JSON: `queue` (`events` that have not ended, their `bytes`, and those `in_flight`), `events` (`published`, `refused` for want of
- * room, and ended as `delivered`, `not_sent`, `rejected`, `unknown`), `unsent` (of those not sent, by reason), `requests` (each
- * attempt), `batch_events` (events in a request), `retries` (by what had gone wrong: a `cause` of error documents, `rate_limited`,
- * `server_error`, `refused` for what is sent one by one), `latency_ms` (from publishing to the end), `reports` (`waiting`, `lost`).
- * `batch_events` and `latency_ms` are histograms: `count`, `sum`, and `buckets` of `[bound, count]`, the last without bound.
+ * - `queue`: the `events` that have not ended, their `bytes` of memory, and those `in_flight`.
+ * - `events`: `published`, `refused` because the queue was full, and ended as `delivered`,
+ *   `not_sent`, `rejected` and `unknown`.
+ * - `unsent`: events that were given up, by `reason`.
+ * - `requests`: requests sent, each attempt counted.
+ * - `batch_events`: a histogram of the events in a request.
+ * - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`, or
+ *   `refused` for the events of a refused batch that are sent one by one.
+ * - `latency_ms`: a histogram of the time from publishing an event to its end.
+ * - `reports`: `waiting` to be fetched, and `lost`.
  *
- * With `"stats_format":"prometheus"` the same as Prometheus' text format, ready to be served.
+ * A histogram has `count`, `sum` and `buckets`, an array of `[bound, count]`; the last bound
+ * is null. With `"stats_format":"prometheus"` the result is the same in Prometheus' text
+ * format.
  *
  * @param publisher  the publisher.
- * @param out        on success the statistics; on failure the error document. The caller frees it with pusher_string_free(). May be NULL.
+ * @param out        receives the statistics, or the error document on failure. The caller
+ *                   frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_FORKED.
  */
-PusherStatus pusher_publisher_stats(const PusherPublisher *publisher,
-                                    char **out);
+PusherStatus pusher_publisher_stats(const PusherPublisher *publisher, char **out);
 
 /**
- * Closes a publisher, waiting at most a second, and frees it. What becomes of its last events is not reported then: call
- * pusher_publisher_close() and fetch the reports first.
+ * Frees a publisher, after closing it with a limit of one second. Reports that were not
+ * fetched are lost: to learn how the last events end, call pusher_publisher_close() and fetch
+ * the reports first.
  *
- * A request that is still waiting for its answer is left to itself: its thread ends with it, within its `timeout_ms`.
+ * A request that still waits for its response is not cancelled: its thread ends with it,
+ * within its `timeout_ms`.
  *
- * @param publisher  NULL is fine. No other call may be using it. In a forked child nothing is closed, and its memory stays.
+ * @param publisher  the publisher, which no other call may be using. NULL is ignored. In a
+ *                   forked child the parent's publisher is not closed, and its memory is not
+ *                   freed.
  */
 void pusher_publisher_free(PusherPublisher *publisher);
 

@@ -14,13 +14,15 @@ up_to_date() {
   docs/man.py --check
   while read -r function; do
     [ -e "docs/man/$function.3" ] || fail "$function has no page"
-    for section in NAME SYNOPSIS DESCRIPTION 'RETURN VALUE' 'SEE ALSO'; do
+    for section in NAME SYNOPSIS DESCRIPTION 'RETURN VALUE' ATTRIBUTES EXAMPLES 'SEE ALSO'; do
       grep -qx "\.SH $section" "docs/man/$function.3" || fail "docs/man/$function.3 has no $section"
     done
+    ! grep -q '^.fBPusherStatus ' "docs/man/$function.3" || grep -qx '\.SH ERRORS' "docs/man/$function.3" ||
+      fail "docs/man/$function.3 has no ERRORS"
   done <abi/symbols.txt
 }
 
-# A word of the header that is changed, a function that is new, a page that nobody needs: each has to be found.
+# A changed word in the header, a new function and a page without a function: each is found.
 changes_are_found() {
   local copy=$out/copy what
   for what in word function page; do
@@ -33,7 +35,7 @@ changes_are_found() {
       page) cp docs/man/pusher_new.3 "$copy/docs/man/pusher_more.3" ;;
     esac
     if python3 "$copy/docs/man.py" --check 2>"$out/said"; then fail "a $what that is not right goes unnoticed"; fi
-    [ "$(grep -Ec 'pusher_(more|trigger)\.3' "$out/said")" = 1 ] || fail "docs/man.py said: $(cat "$out/said")"
+    [ "$(grep -Ec 'pusher_(more|trigger)' "$out/said")" = 1 ] || fail "docs/man.py said: $(cat "$out/said")"
   done
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The samples in the header's comments (@code … @endcode) compile as they stand and do what they say.
+# The samples in the header's comments (@code ... @endcode) compile and do what they say, and the examples of the manual pages
+# compile.
 #
 #   scripts/samples.sh                          builds the library
 #   PUSHER_LIB_DIR=folder scripts/samples.sh    takes libpusher.so from there
@@ -40,7 +41,10 @@ build() {
   for sample in "$out"/sample*.c; do
     cc -std=c99 -Wall -Wextra -Werror -pedantic -Iinclude -o "${sample%.c}" "$sample" "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
   done
-  # What is not whole has to be found, or compiling shows nothing.
+  for sample in docs/examples/*.c; do
+    cc -std=c99 -Wall -Wextra -Werror -pedantic -Iinclude -c -o "$out/example.o" "$sample"
+  done
+  # A wrong name must be found, or compiling shows nothing.
   sed 's/pusher_/pusherr_/' "$out/sample0.c" >"$out/wrong.c"
   if cc -std=c99 -Wall -Werror -Iinclude -o "$out/wrong" "$out/wrong.c" "$out/libpusher.so.0" 2>/dev/null; then
     fail "a sample with a wrong name compiles"

@@ -2,15 +2,15 @@
 
 use std::fmt::{self, Write};
 
-/// How much it matters.
+/// The severity of a log message.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// A call failed by a bug, or for want of memory.
+    /// A call failed because of a bug, or because the system is out of memory or randomness.
     Error = 1,
     /// A call failed.
     Warn = 2,
-    /// Something happened that explains later behaviour.
+    /// Something that explains later behaviour: a retry, or a correction of the clock.
     Info = 3,
     /// A call succeeded.
     Debug = 4,

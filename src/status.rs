@@ -4,56 +4,98 @@
 
 use std::ffi::CStr;
 
-/// What a call returns: what its caller may do now.
+/// The result of a call, grouped by what the caller can do about it.
 ///
-/// 1–19 the call was wrong; 20–39 the network; 40–59 the server said no; 60–79 signatures and encryption; 80–99 the
-/// publisher. New values may be added: treat one that you do not know by its range.
+/// | range    | meaning                                                  |
+/// |----------|----------------------------------------------------------|
+/// | 0        | success                                                  |
+/// | 1 to 19  | the call or the configuration is wrong; nothing was sent |
+/// | 20 to 39 | the network failed, or the response is unusable          |
+/// | 40 to 59 | the server refused the request or failed                 |
+/// | 60 to 79 | a webhook is not authentic, or encryption failed         |
+/// | 80 to 99 | the publisher cannot do what was asked                   |
+/// | 255      | a bug in libpusher, or the system is out of a resource   |
+///
+/// Later versions may add values: treat a value that you do not know by its range. In C before
+/// C23, ::PusherStatus is an `int32_t`: write `switch ((enum PusherStatus)status)`, so that the
+/// compiler warns about missing cases.
+///
+/// A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
+/// Its members, to which later versions may add:
+///
+/// | member           | type    | present if                     | accessor                |
+/// |------------------|---------|--------------------------------|-------------------------|
+/// | `status`         | string  | always                         | the return value        |
+/// | `message`        | string  | always                         | pusher_error_message()  |
+/// | `delivery`       | string  | the call can deliver something | pusher_error_delivery() |
+/// | `argument`       | string  | an argument or key is at fault | none                    |
+/// | `cause`          | string  | the network or response failed | none                    |
+/// | `retryable`      | boolean | a request was attempted        | none                    |
+/// | `attempts`       | integer | a request was attempted        | none                    |
+/// | `http_status`    | integer | the server responded           | none                    |
+/// | `response`       | string  | the response is not a success  | none                    |
+/// | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
+///
+/// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
+/// - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
+/// - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
+/// - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.
+/// - `retryable` is true if making the same call again cannot do anything twice and may
+///   succeed.
+/// - `attempts` is the number of requests made.
+/// - `response` is the start of the response's body, up to 1,024 bytes; absent if the body is
+///   empty. The request's signature is redacted in it and in `message`.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Done. For events: delivered to the Channels API.
+    /// Success. For an event: the Channels API accepted it.
     Ok = 0,
-    /// A text is NULL, not UTF-8, malformed or breaks a limit. `argument` names it. Nothing was sent.
+    /// A handle or a string is NULL, or a string is not valid UTF-8, is malformed or exceeds a
+    /// limit; the error document's `argument` says which. Nothing was sent.
     InvalidArgument = 1,
-    /// The configuration is wrong. `argument` names the key.
+    /// The configuration is wrong; the error document's `argument` names the key.
     InvalidConfig = 2,
-    /// Calls in the wrong order.
+    /// Functions were called in the wrong order: the message says which order is right.
     InvalidState = 3,
-    /// The last byte of the request never left: certainly not delivered. `cause` says why.
+    /// The last byte of the request was never sent: certainly not delivered. `cause` says why.
     NotSent = 20,
-    /// Sent whole, and no valid answer came: it may have been delivered.
+    /// The request was sent, but no valid response arrived: it may have been delivered.
     DeliveryUnknown = 21,
-    /// A 2xx answer that can't be read (cut, too long, not JSON): it may or may not have been delivered.
+    /// The server responded with 2xx, but the response cannot be read (it is truncated, too
+    /// long or not JSON): the event may have been delivered.
     BadResponse = 22,
-    /// 400, or another 4xx.
+    /// The server responded with 400, or with a 4xx that has no status of its own here.
     BadRequest = 40,
     /// 401: the key, the secret or the clock is wrong.
     Unauthorized = 41,
     /// 403: the application is disabled or over its quota.
     Forbidden = 42,
-    /// 404: no such application or path.
+    /// 404: there is no such application or path.
     NotFound = 43,
-    /// 413, or `data` that was found too large before sending.
+    /// 413, or the library found `data` too large and sent nothing.
     PayloadTooLarge = 44,
-    /// 429: rejected; try again later.
+    /// 429: too many requests. Rejected; try again later.
     RateLimited = 45,
-    /// Any 5xx: it may or may not have been delivered.
+    /// 5xx: the event may have been delivered.
     ServerError = 46,
-    /// Any 3xx: never followed, not delivered.
+    /// 3xx: not delivered. Redirects are never followed.
     Redirected = 47,
     /// The webhook is not authentic.
     WebhookInvalid = 60,
-    /// There is no master key for an encrypted channel, or a payload can't be decrypted.
+    /// An encrypted channel needs `encryption_master_key_base64` in the configuration.
     Encryption = 61,
-    /// The publisher's queue is full.
+    /// The publisher's queue is full. The event was not queued.
     QueueFull = 80,
-    /// The publisher is closed.
+    /// The publisher is closed. The event was not queued.
     Closed = 81,
-    /// The wait ended first. Nothing was lost.
+    /// The time was up before the call was done. After pusher_publisher_close(), the events
+    /// that had not ended are reported as not sent or unknown. After any other call nothing is
+    /// lost.
     TimedOut = 82,
-    /// This publisher belongs to the parent process.
+    /// The publisher belongs to the parent process: create one in this process.
     Forked = 83,
-    /// A bug in libpusher, caught (please report it), or the system is out of memory or randomness. The message says which.
+    /// A bug in libpusher, caught (please report it), or the system is out of memory, threads
+    /// or randomness. The message says which.
     Internal = 255,
 }
 
@@ -116,17 +158,17 @@ impl Status {
     }
 }
 
-/// What happened to the events of a call.
+/// What happened to the events of a failed call.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The request's last byte never left: certainly not delivered.
+    /// The last byte of the request was never sent: certainly not delivered.
     NotSent = 1,
-    /// The server refused before it looked at any event: certainly not delivered.
+    /// The server refused the request before it processed any event: certainly not delivered.
     Rejected = 2,
-    /// It may have been delivered. Sending it again may deliver it twice.
+    /// The event may have been delivered. Publishing it again may deliver it twice.
     Unknown = 3,
-    /// The server accepted it.
+    /// The server accepted the event. Only in reports of a publisher.
     Delivered = 4,
 }
 

@@ -27,7 +27,8 @@ pub use hooks::Hooks;
 
 /// A client of one Channels application.
 ///
-/// Threads: any number may use one client at the same time. Life: from pusher_new() to pusher_free().
+/// Threads: any number of threads may use one client at the same time.
+/// Lifetime: from pusher_new() to pusher_free(). Free it when no call is running any more.
 pub struct Pusher {
     application: Arc<Application>,
     hooks: Arc<Hooks>,

@@ -6,20 +6,28 @@ use super::boundary::call;
 use crate::client::{Endpoint, Pusher};
 use crate::status::Status;
 
-/// Publishes an event on one or more channels, and waits for the server's answer.
+/// Publishes an event on one or more channels, and waits for the server's response.
+///
+/// A server that refuses an event for several channels (with 400, 413 or 422, say) may have
+/// delivered it to some of them: delivery is then ::PUSHER_DELIVERY_UNKNOWN.
 ///
 /// @param client    the client.
-/// @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200 of the characters
-///                  `A–Z a–z 0–9 _ - = @ , . ;`. An event on a `private-encrypted-` channel is encrypted first, and can only be
-///                  triggered on that one.
+/// @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
+///                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
+///                  `private-encrypted-` channel is encrypted first, and cannot have a second
+///                  channel.
 /// @param event     the event's name, 1 to 200 characters.
-/// @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A JSON string sends its content;
-///                  any other value is sent as the text it is, byte for byte.
-/// @param options   a JSON object, or NULL: `socket_id` (the connection that is left out), `info` (attributes of the
-///                  channels to answer with, such as `"user_count,subscription_count"`), `timeout_ms`.
-/// @param out       on success the server's answer, `{}` where it is empty; on failure the error document. The caller frees
-///                  it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: delivered. Any other status: ask pusher_error_delivery() what happened to the event.
+/// @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
+///                  plain string goes in quotes, as JSON has it. Of a JSON string the content
+///                  is sent; any other value is sent as it is written, byte for byte.
+/// @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
+///                  event), `info` (channel attributes to return, such as
+///                  `"user_count,subscription_count"`), `timeout_ms` (in place of the
+///                  client's).
+/// @param out       receives the server's response (`{}` if it is empty), or the error document
+///                  on failure. The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
+///         ask pusher_error_delivery() what happened to the event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_trigger(
     client: *const Pusher,
@@ -34,18 +42,22 @@ pub unsafe extern "C" fn pusher_trigger(
     unsafe { call(client, Endpoint::Trigger, arguments, out) }
 }
 
-/// Publishes several events in one request.
+/// Publishes several events in one request, and waits for the server's response.
 ///
-/// A batch is not atomic: a server that refuses one of its events may have delivered those before it. Delivery is then
-/// ::PUSHER_DELIVERY_UNKNOWN for each.
+/// A batch is not atomic: a server that refuses one of its events (with 400, 413 or 422, say)
+/// may have delivered those before it. Delivery is then ::PUSHER_DELIVERY_UNKNOWN for the whole
+/// batch.
 ///
 /// @param client   the client.
-/// @param events   a JSON array of 1 to 10 `{"channel","name","data","socket_id","info"}`, the last two optional. `data` is any JSON
-///                 value, as for pusher_trigger().
+/// @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
+///                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
+///                 `data` is any JSON value.
 /// @param options  a JSON object, or NULL: `timeout_ms`.
-/// @param out      on success the server's answer; on failure the error document, whose `argument` names the event, such as
-///                 `events[3].channel`. The caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: all delivered.
+/// @param out      receives the server's response, or the error document on failure, whose
+///                 `argument` names the event at fault, such as `events[3].channel`. The caller
+///                 frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if all events were delivered to the API. After any other status,
+///         ask pusher_error_delivery() what happened to them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_trigger_batch(
     client: *const Pusher,
@@ -58,16 +70,18 @@ pub unsafe extern "C" fn pusher_trigger_batch(
     unsafe { call(client, Endpoint::TriggerBatch, arguments, out) }
 }
 
-/// Publishes an event to all connections of a user who has signed in (pusher_authenticate_user()).
+/// Publishes an event to all connections of a user who has signed in
+/// (pusher_authenticate_user()).
 ///
 /// @param client   the client.
-/// @param user_id  the user's id, 1 to 200 of the characters of channel names.
+/// @param user_id  the user's id, 1 to 200 of the characters that channel names have.
 /// @param event    the event's name, 1 to 200 characters.
 /// @param data     the payload, as for pusher_trigger().
 /// @param options  as for pusher_trigger().
-/// @param out      on success the server's answer; on failure the error document. The caller frees it with
-///                 pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: delivered.
+/// @param out      receives the server's response, or the error document on failure. The caller
+///                 frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
+///         ask pusher_error_delivery() what happened to the event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_send_to_user(
     client: *const Pusher,
@@ -82,14 +96,15 @@ pub unsafe extern "C" fn pusher_send_to_user(
     unsafe { call(client, Endpoint::SendToUser, arguments, out) }
 }
 
-/// Ends all connections of a user who has signed in.
+/// Closes all connections of a user who has signed in.
 ///
 /// @param client   the client.
 /// @param user_id  the user's id, as for pusher_send_to_user().
 /// @param options  a JSON object, or NULL: `timeout_ms`.
-/// @param out      on success the server's answer; on failure the error document. The caller frees it with
-///                 pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: done.
+/// @param out      receives the server's response, or the error document on failure. The caller
+///                 frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+///         pusher_error_delivery() whether the connections may have been closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_terminate_user_connections(
     client: *const Pusher,
@@ -102,16 +117,18 @@ pub unsafe extern "C" fn pusher_terminate_user_connections(
     unsafe { call(client, Endpoint::TerminateUserConnections, arguments, out) }
 }
 
-/// Asks for the channels that are occupied.
+/// Lists the channels that have subscribers.
 ///
 /// @param client         the client.
-/// @param prefix_filter  only channels whose names begin so, such as `"presence-"`; or NULL for all.
-/// @param attributes     what to answer with for each, `"user_count"` (with a `presence-` filter) and others with commas between
-///                       them; or NULL.
+/// @param prefix_filter  only channels whose names begin with this, such as `"presence-"`; NULL
+///                       for all.
+/// @param attributes     comma-separated attributes to return for each channel, such as
+///                       `"user_count"` (which needs a `presence-` filter); or NULL.
 /// @param options        a JSON object, or NULL: `timeout_ms`.
-/// @param out            on success the answer, `{"channels":{NAME:{…}}}`; on failure the error document. The caller frees it
-///                       with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or another status.
+/// @param out            receives the response, `{"channels":{NAME:{...}}}`, or the error
+///                       document on failure. The caller frees it with pusher_string_free().
+///                       May be NULL.
+/// @return ::PUSHER_STATUS_OK, or the status of the failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_channels_info(
     client: *const Pusher,
@@ -125,15 +142,16 @@ pub unsafe extern "C" fn pusher_channels_info(
     unsafe { call(client, Endpoint::ChannelsInfo, arguments, out) }
 }
 
-/// Asks for the state of a channel.
+/// Returns the state of one channel.
 ///
 /// @param client      the client.
 /// @param channel     the channel's name.
-/// @param attributes  what to answer with, such as `"user_count,subscription_count,cache"`; or NULL.
+/// @param attributes  comma-separated attributes to return, such as
+///                    `"user_count,subscription_count,cache"`; or NULL.
 /// @param options     a JSON object, or NULL: `timeout_ms`.
-/// @param out         on success the answer, `{"occupied":true,…}`; on failure the error document. The caller frees it with
-///                    pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or another status.
+/// @param out         receives the response, `{"occupied":true,...}`, or the error document on
+///                    failure. The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or the status of the failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_channel_info(
     client: *const Pusher,
@@ -147,14 +165,14 @@ pub unsafe extern "C" fn pusher_channel_info(
     unsafe { call(client, Endpoint::ChannelInfo, arguments, out) }
 }
 
-/// Asks for the users on a presence channel.
+/// Lists the users on a presence channel.
 ///
 /// @param client   the client.
 /// @param channel  the channel's name, which begins with `presence-`.
 /// @param options  a JSON object, or NULL: `timeout_ms`.
-/// @param out      on success the answer, `{"users":[{"id":…}]}`; on failure the error document. The caller frees it with
-///                 pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or another status.
+/// @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
+///                 failure. The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or the status of the failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_users_info(
     client: *const Pusher,
@@ -167,15 +185,16 @@ pub unsafe extern "C" fn pusher_users_info(
     unsafe { call(client, Endpoint::UsersInfo, arguments, out) }
 }
 
-/// Asks any path of the API.
+/// Sends a GET request to any path of the API.
 ///
 /// @param client   the client.
-/// @param path     a path below `/apps/{app_id}`, such as `"/channels"`.
-/// @param params   a JSON object of strings, integers and booleans with names of `a–z 0–9 _`, for the query; or NULL.
+/// @param path     a path below `/apps/APP_ID`, such as `"/channels"`.
+/// @param params   the query: a JSON object of strings, integers and booleans, with names of
+///                 `a-z 0-9 _`; or NULL.
 /// @param options  a JSON object, or NULL: `timeout_ms`.
-/// @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
-///                 be NULL.
-/// @return ::PUSHER_STATUS_OK, or another status.
+/// @param out      receives the response, or the error document on failure. The caller frees it
+///                 with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or the status of the failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_get(
     client: *const Pusher,
@@ -189,17 +208,20 @@ pub unsafe extern "C" fn pusher_get(
     unsafe { call(client, Endpoint::Get, arguments, out) }
 }
 
-/// Posts to any path of the API.
+/// Sends a POST request to any path of the API.
+///
+/// The library does not know what the path does. A refusal with 400, 413 or 422 therefore
+/// counts as ::PUSHER_DELIVERY_UNKNOWN.
 ///
 /// @param client   the client.
-/// @param path     a path below `/apps/{app_id}`, such as `"/events"`.
-/// @param params   as for pusher_get(); or NULL.
-/// @param body     JSON, sent as it is; NULL for `{}`.
+/// @param path     a path below `/apps/APP_ID`, such as `"/events"`.
+/// @param params   the query, as for pusher_get(); or NULL.
+/// @param body     the body: JSON, sent as it is; NULL for `{}`.
 /// @param options  a JSON object, or NULL: `timeout_ms`.
-/// @param out      on success the answer; on failure the error document. The caller frees it with pusher_string_free(). May
-///                 be NULL.
-/// @return ::PUSHER_STATUS_OK: done. Nothing is known of what a path does, so a refusal with 400, 413 or 422 counts as
-///         ::PUSHER_DELIVERY_UNKNOWN.
+/// @param out      receives the response, or the error document on failure. The caller frees it
+///                 with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+///         pusher_error_delivery() what happened to it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_post(
     client: *const Pusher,

@@ -8,44 +8,74 @@ use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::status::Status;
 
-/// Makes a client from a configuration.
+/// Creates a client from a configuration. Opens no connection, reads no file and starts no
+/// thread: the first call that needs one does.
 ///
-/// No connection is made, no file read and no thread started before the first call that needs it.
+/// `config` is a JSON object, a URL, or NULL to read the environment:
 ///
-/// **Retries.** Mode `"safe"` sends again what was certainly not delivered and may now succeed: what never left (`not_sent`, but not
-/// for a host that does not exist, nor for a failure of TLS or of a proxy), what was refused with 429, and calls that only ask.
-/// `"at_least_once"` also sends again what may have been delivered, except what was refused with another 4xx: an event may then
-/// arrive twice. `"never"` sends once. All attempts share the call's `timeout_ms`. Before each there is a random wait, at most 0.1 s
-/// before the second and doubling to 5 s, and no less than the server's `Retry-After`; where that does not fit, the failure is
-/// returned at once. Retries are kept to a tenth of a client's calls, after a first ten. `attempts` in the error document says how
-/// often a call was sent. If an attempt may have been delivered, so may the call, unless a later one was delivered; the error is then
-/// that of the first such attempt.
+/// @verbatim
+/// {"app_id":"APP_ID","key":"KEY","secret":"SECRET","cluster":"eu"}
+/// https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID
+/// @endverbatim
 ///
-/// @param config  a JSON object `{"app_id","key","secret",…}`, or a URL `https://KEY:SECRET@api-eu.pusher.com/apps/ID`, or
-///                NULL to take `PUSHER_URL` or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
-///                `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME` from the environment. Not kept.
-///                | key | default | |
-///                |---|---|---|
-///                | `app_id`, `key`, `secret` | required | or `url`; other keys win over its parts |
-///                | `cluster` | `"mt1"` | the host is `api-{cluster}.pusher.com` |
-///                | `host`, `port`, `ssl` | from the cluster, 443 or 80, `true` | |
-///                | `path`, `sign_path_prefix` | none, `true` | a prefix of the path; `false` where a proxy strips it |
-///                | `timeout_ms`, `connect_timeout_ms` | 5000, 3000 | per call in all; to connect; 1 to 600,000 |
-///                | `retry` | `{"mode":"safe","max_attempts":3}` | below |
-///                | `clock_correction` | `true` | a 401 over TLS, and a `Date` more than 600 s off: sign with the server's time from then on |
-///                | `max_idle_connections`, `idle_timeout_ms` | 8, 15000 | the pool of kept-alive connections |
-///                | `proxy` | none | `http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's |
-///                | `ca_file` | none | PEM certificates to trust instead |
-///                | `tls_roots` | `"system"` | or `"bundled"`, Mozilla's at build time, or `"both"` |
-///                | `encryption_master_key_base64` | none | 32 bytes, for `private-encrypted-` channels |
-///                | `webhook_tokens` | none | more `{"key","secret"}` pairs that webhooks may be signed with |
-///                | `webhook_max_age_ms` | 600000 | how old a webhook may be; 0 for any age |
-///                | `max_data_bytes`, `max_batch_events`, `max_channels` | 10240, 10, 100 | for servers with other limits |
-///                | `max_response_bytes` | 16777216 | the longest answer that is read |
-///                | `log_level` | `"warn"` | `"error"`, `"warn"`, `"info"` or `"debug"`, for pusher_set_log() |
-/// @param client  where the client goes; set to NULL on failure. The caller frees it with pusher_free().
-/// @param out     on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_ARGUMENT.
+/// The environment variables are `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`,
+/// `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. An
+/// unknown key is an error. `docs/configuration.md` has the types, ranges and examples of these
+/// keys:
+///
+/// | key                            | default    | meaning                                    |
+/// |--------------------------------|------------|--------------------------------------------|
+/// | `app_id`                       | required   | id of the application                      |
+/// | `key`                          | required   | key of the application                     |
+/// | `secret`                       | required   | secret of the application                  |
+/// | `url`                          | none       | a URL as above; other keys override it     |
+/// | `cluster`                      | `"mt1"`    | use the host `api-CLUSTER.pusher.com`      |
+/// | `host`                         | by cluster | host name or IP address of the server      |
+/// | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
+/// | `ssl`                          | `true`     | use TLS                                    |
+/// | `path`                         | none       | prefix of all paths                        |
+/// | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
+/// | `timeout_ms`                   | 5000       | limit of a call, with all its attempts     |
+/// | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
+/// | `retry`                        | safe, 3    | retry mode and attempts: see below         |
+/// | `clock_correction`             | `true`     | sign with the server's time if it differs  |
+/// | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
+/// | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
+/// | `proxy`                        | none       | URL of an HTTP proxy, or `"env"`           |
+/// | `ca_file`                      | none       | PEM file of the only certificates to trust |
+/// | `tls_roots`                    | `"system"` | or `"bundled"` or `"both"`                 |
+/// | `encryption_master_key_base64` | none       | 32 bytes for `private-encrypted-` channels |
+/// | `webhook_tokens`               | none       | more keys and secrets that sign webhooks   |
+/// | `webhook_max_age_ms`           | 600000     | oldest webhook to accept; 0 for any age    |
+/// | `max_data_bytes`               | 10240      | limit of `data`                            |
+/// | `max_batch_events`             | 10         | limit of events in a batch                 |
+/// | `max_channels`                 | 100        | limit of channels of an event              |
+/// | `max_response_bytes`           | 16777216   | limit of a response                        |
+/// | `log_level`                    | `"warn"`   | least severe level to log                  |
+///
+/// **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
+/// succeed next time: a request that was not sent (unless the host does not exist, or TLS or a
+/// proxy failed), a 429, and a 401 that corrected the clock. Read-only calls (GET) are retried
+/// after a 5xx or a lost response, too. Mode `"at_least_once"` also retries calls whose result
+/// is `unknown`, except 4xx refusals: an event may then arrive twice. Mode `"never"` sends
+/// once.
+///
+/// All attempts share the call's `timeout_ms`. Before each retry there is a random wait, at
+/// most 0.1 s before the first, doubling up to 5 s, and no shorter than the server's
+/// `Retry-After`. If the wait does not fit into the time left, the call returns the failure at
+/// once. A client may retry ten times at once; beyond that, retries are limited to 10 % of its
+/// calls.
+///
+/// If any attempt may have been delivered and no later one succeeds, the call fails with the
+/// error of the first such attempt.
+///
+/// @param config  the configuration, or NULL for the environment.
+/// @param client  receives the client, or NULL on failure. The caller frees it with
+///                pusher_free().
+/// @param out     receives the error document on failure, else NULL. The caller frees it with
+///                pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG (`argument` names the key), or
+///         ::PUSHER_STATUS_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pusher, out: *mut *mut c_char) -> Status {
     // SAFETY: each pointer is as the caller of this function promises.
@@ -60,11 +90,12 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
     }
 }
 
-/// Frees a client and closes its idle connections, when the last of its publishers is freed as well.
+/// Frees a client. No call of this client may be running in another thread.
 ///
-/// No call of this client may be running in another thread.
+/// A publisher may outlive its client: the client's connections and callbacks then stay until
+/// the publisher is freed.
 ///
-/// @param client  NULL is fine.
+/// @param client  the client. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_free(client: *mut Pusher) {
     if !client.is_null() {
@@ -74,9 +105,10 @@ pub unsafe extern "C" fn pusher_free(client: *mut Pusher) {
     }
 }
 
-/// Frees a text that this library wrote to an `out` parameter.
+/// Frees a string that the library wrote to an `out` parameter.
 ///
-/// @param text  NULL is fine. It may have been changed, but not cut short by a NUL, as strtok() does.
+/// @param text  the string. NULL is ignored. Its contents may have been modified, but not its
+///              length: do not write a NUL into it, as strtok() does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_string_free(text: *mut c_char) {
     if !text.is_null() {

@@ -5,10 +5,10 @@ use std::ffi::c_char;
 use super::boundary::{guarded, optional_text};
 use crate::document;
 
-/// What happened to the events of the call that gave this error document.
+/// Extracts from an error document what happened to the events of the call.
 ///
 /// @param document  an error document, or NULL.
-/// @return a ::PusherDelivery; 0 where the document speaks of none (a query, a result, NULL).
+/// @return a ::PusherDelivery; 0 if the document has no `delivery` (a query, a result, NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
     // SAFETY: as the caller of this function promises.
@@ -16,14 +16,14 @@ pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
     guarded(0, || document.ok().flatten().and_then(document::delivery_in).map_or(0, |delivery| delivery as i32))
 }
 
-/// The sentence for people in an error document, without JSON around it.
+/// Extracts the human-readable message from an error document, like snprintf().
 ///
 /// @param document  an error document, or NULL.
-/// @param buffer    where the message goes, cut to fit (never inside a UTF-8 character) and always NUL-terminated; may be
-///                  NULL if `size` is 0.
-/// @param size      the bytes in `buffer`.
-/// @return the length of the whole message in bytes without the NUL, as snprintf does: it was cut if this is not less
-///         than `size`. 0 where there is no message.
+/// @param buffer    receives the message, truncated to fit (never inside a UTF-8 character) and
+///                  always NUL-terminated; may be NULL if `size` is 0.
+/// @param size      size of `buffer` in bytes.
+/// @return the length of the whole message in bytes, without the NUL: the message was truncated
+///         if this is not less than `size`. 0 if there is no message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_error_message(document: *const c_char, buffer: *mut c_char, size: usize) -> usize {
     // SAFETY: as the caller of this function promises.

@@ -12,32 +12,52 @@ use crate::http::{Cause, Failure, Progress, Request, Response, Transport};
 use crate::log::{Level, Log};
 use crate::status::Status;
 
-/// Sends a request and sets the answer, or says that it failed; neither counts as unknown.
+/// Sends the request, then calls pusher_response_set() or pusher_response_fail(). If it calls
+/// neither, delivery is reported as unknown.
 ///
-/// What is told of delivery is only as true as what it does:
-/// - It sends method, URL, headers and body as they are, byte for byte, and once. Many HTTP clients repeat a request by themselves
-///   when a kept-alive connection turns out dead: turn that off.
-/// - It follows no redirect: that would turn an event that is lost into one that is reported as delivered.
-/// - It gives the whole answer with pusher_response_set() and its headers with pusher_response_set_header(); where the answer was cut
-///   it calls pusher_response_fail() after that.
-/// - It says ::PUSHER_DELIVERY_NOT_SENT only if the last byte certainly never left.
-/// - It keeps to pusher_request_timeout_ms(), and verifies certificates. The configuration's `proxy`, `ca_file`, `tls_roots`,
-///   `connect_timeout_ms` and pool do not reach it.
+/// What the library reports about delivery is only as accurate as this function:
+/// - Send the method, URL, headers and body unchanged, byte for byte, and once. Many HTTP
+///   clients retry by themselves when a reused connection turns out to be closed: turn that
+///   off.
+/// - Do not follow redirects: a lost event would be reported as delivered.
+/// - Pass the complete body to pusher_response_set(), and all headers to
+///   pusher_response_set_header(). If the response was truncated, call pusher_response_fail()
+///   after that.
+/// - Report ::PUSHER_DELIVERY_NOT_SENT only if the request's last byte was certainly not sent.
+/// - Return within pusher_request_timeout_ms(), and verify certificates. The configuration's
+///   `proxy`, `ca_file`, `tls_roots`, `connect_timeout_ms` and idle connections do not apply.
 ///
-/// It runs on the thread that makes the call, several at once. It may not throw, longjmp, free the client, or keep its arguments.
+/// Called on the calling thread, possibly from several threads at once. A publisher calls it on
+/// its own threads (`hooks_on_threads`). It must not throw, call longjmp(), free the client or
+/// keep `request` or `response` after it returns.
+///
+/// @param user_data  the pointer given to pusher_set_transport().
+/// @param request    the request to send.
+/// @param response   the response to fill in.
 pub type PusherSendFn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, request: *const PusherRequest, response: *mut PusherResponse)>;
 
-/// Takes what is logged: a ::PusherLogLevel, a sentence, and a JSON object with what it speaks of. Never a secret, a signature
-/// or a payload.
+/// Receives a log message. It never contains a secret, a signature or a payload.
 ///
-/// It runs on the thread that makes the call, several at once. It may not throw, longjmp, use or free the client, or keep its
-/// arguments.
+/// Called on the calling thread, possibly from several threads at once. A publisher calls it on
+/// its own threads (`hooks_on_threads`). It must not throw, call longjmp(), use or free the
+/// client, or keep its arguments after it returns.
+///
+/// @param user_data  the pointer given to pusher_set_log().
+/// @param level      a ::PusherLogLevel.
+/// @param message    a message for people.
+/// @param fields     a JSON object: `call` (the function without `pusher_`), and where they
+///                   apply `duration_us`, `status`, `delivery`, `cause`, `http_status`,
+///                   `attempts`, `wait_ms` (before a retry) and `clock_offset_s`. Later
+///                   versions may add members.
 pub type PusherLogFn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, fields: *const c_char)>;
 
-/// Releases `user_data`. It is called exactly once: when the client is freed, or at once if the setter fails. (A forked child that
-/// frees its copy of the client releases its copy of the data.)
+/// Releases `user_data`. Called exactly once: when the client and its publishers are freed, or
+/// at once if the setter fails. With `hooks_on_threads`, possibly on a thread of a publisher.
+/// (A forked child that frees its copy of the client releases its copy of the data.)
+///
+/// @param user_data  the pointer given to pusher_set_transport() or pusher_set_log().
 pub type PusherDropFn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// What a hook was given to work with.
@@ -93,17 +113,21 @@ impl Log for HookLog {
     }
 }
 
-/// Lets the client send by a function of yours: an HTTP client that you have already, another proxy, a test.
+/// Makes the client send its requests through a callback: an HTTP client that you already have,
+/// another kind of proxy, or a test.
 ///
-/// It replaces the sending only: signing, retries, classification and limits stay in the library. Once, before the first call, and while no
-/// other thread uses the client.
+/// It replaces only the sending: signing, retries, interpreting responses and limits stay in
+/// the library. Call it at most once, before the client's first network call or publisher, and
+/// while no other thread uses the client.
 ///
 /// @param client     the client.
-/// @param send       called for each request.
-/// @param user_data  handed to `send`; used by several threads at once if the client is.
+/// @param send       called for each attempt to send a request.
+/// @param user_data  passed to `send`, which several threads may call at once.
 /// @param drop       releases `user_data`, exactly once; may be NULL.
-/// @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a transport set before.
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or a transport
+///         is set already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `send` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_set_transport(
     client: *mut Pusher,
@@ -124,15 +148,20 @@ pub unsafe extern "C" fn pusher_set_transport(
     }
 }
 
-/// Tells a function of yours what the client does, as far as `log_level` in its configuration says. Once, before the first call, and
-/// while no other thread uses the client.
+/// Makes the client log through a callback: the result of each call, retries and corrections of
+/// the clock, as far as the configuration's `log_level` allows.
+///
+/// Call it at most once, before the client's first network call or publisher, and while no
+/// other thread uses the client.
 ///
 /// @param client     the client.
 /// @param log        called for each message.
-/// @param user_data  handed to `log`; used by several threads at once if the client is.
+/// @param user_data  passed to `log`, which several threads may call at once.
 /// @param drop       releases `user_data`, exactly once; may be NULL.
-/// @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_STATE if a call was made or a log set before.
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or a log is set
+///         already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `log` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_set_log(
     client: *mut Pusher,

@@ -11,18 +11,24 @@ use crate::client::{Endpoint, Pending, Prepared, Pusher};
 use crate::error::{Error, Problem, Purpose};
 use crate::status::Status;
 
-/// Signs a call without sending it, for event loops and HTTP clients of your own.
+/// Signs a call without sending it, for event loops and other HTTP clients.
 ///
-/// Send it as ::PusherSendFn says, and give the answer to pusher_finish(). To try again, prepare again: each attempt is signed
-/// anew.
+/// Send the request by the rules of ::PusherSendFn, and pass the response to pusher_finish().
+/// To retry, prepare the call again: each attempt needs a new signature. The call's
+/// `timeout_ms` begins here.
 ///
 /// @param client     the client.
-/// @param call       a function's name without `pusher_`, such as `"trigger"`: one that makes a network call.
-/// @param arguments  that function's texts in its order, without the handle and `out`; NULL where one is omitted.
-/// @param count      how many there are; those missing at the end are omitted.
-/// @param request    where the request goes; NULL on failure. The caller frees it with pusher_request_free().
-/// @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, or what the function itself would return before it sends anything.
+/// @param call       the name of a function that makes a network call, without `pusher_`, such
+///                   as `"trigger"`.
+/// @param arguments  the string arguments of that function in its order, without `client` and
+///                   `out`; NULL for one that is left out.
+/// @param count      number of `arguments`; missing ones at the end are left out.
+/// @param request    receives the request, or NULL on failure. The caller frees it with
+///                   pusher_request_free().
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or the status that the function itself would return before it
+///         sends anything.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_prepare(
     client: *const Pusher,
@@ -54,13 +60,16 @@ pub unsafe extern "C" fn pusher_prepare(
     }
 }
 
-/// Tells what came of a prepared request, as the call itself would have.
+/// Returns the result of a prepared request, as the call itself would have returned it.
 ///
-/// @param client    the client that prepared it, or another with the same configuration.
-/// @param request   the request; it can be finished once, and is still to be freed.
-/// @param response  what came of it; still to be freed.
-/// @param out       the result or the error document; the caller frees it with pusher_string_free(). May be NULL.
-/// @return the call's status; ::PUSHER_STATUS_INVALID_STATE if the request was finished before.
+/// @param client    the client that prepared the request, or another with the same
+///                  configuration.
+/// @param request   the request. It can be finished once, and must still be freed.
+/// @param response  the response. It must still be freed.
+/// @param out       receives the result, or the error document on failure. The caller frees it
+///                  with pusher_string_free(). May be NULL.
+/// @return the status of the call; ::PUSHER_STATUS_INVALID_STATE if the request was finished
+///         before; ::PUSHER_STATUS_INVALID_ARGUMENT if a handle is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_finish(
     client: *const Pusher,

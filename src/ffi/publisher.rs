@@ -10,47 +10,61 @@ use crate::error::Purpose;
 use crate::publisher::PusherPublisher;
 use crate::status::Status;
 
-/// Makes a publisher: a queue whose events are sent in the background, several at a time.
+/// Creates a publisher: a queue whose events are sent in the background.
 ///
-/// pusher_publisher_publish() checks an event and queues it; it does not wait for the network. Threads of the publisher's own, one
-/// for each of `connections`, put what waits together into batches and send them; the first are started by the first event.
+/// pusher_publisher_publish() checks an event and queues it, without waiting for the network.
+/// The publisher has one thread for each of its `connections`, started by the first event for
+/// it. Each thread puts the events that wait into batches and sends them.
 ///
-/// **Order.** A channel's events are delivered in the order in which they were published: a channel always belongs to the same
-/// connection, which has one request under way at a time, its retries included. Events that were published by several threads at once
-/// have the order in which the calls came through; events of different channels have none. An event for several channels keeps the
-/// order of each. An event that is `unknown` may have been delivered late, after those behind it. One that took the place of another
-/// (`conflate`) is delivered in that one's place.
+/// An unknown key in `config` is an error. `docs/configuration.md` has the types, ranges and
+/// examples of these keys:
 ///
-/// **Reports.** Every event ends exactly once: `delivered`, `not_sent`, `rejected` or `unknown`, as an event that was triggered.
-/// What becomes of events is counted (pusher_publisher_stats()) and reported (pusher_publisher_poll()).
+/// | key                     | default      | meaning                                         |
+/// |-------------------------|--------------|-------------------------------------------------|
+/// | `connections`           | 2            | requests in flight at the same time             |
+/// | `max_queue_events`      | 10000        | limit of events that have not ended             |
+/// | `max_queue_bytes`       | 16777216     | limit of the memory of these events             |
+/// | `overflow`              | `"reject"`   | if full; or `"block"`, `"drop_oldest"`          |
+/// | `max_batch_events`      | the client's | limit of events in a request                    |
+/// | `max_batch_bytes`       | 1048576      | approximate limit of a request                  |
+/// | `linger_ms`             | 5            | how long to wait to fill a batch                |
+/// | `event_ttl_ms`          | 0            | oldest event to send; 0 for any age             |
+/// | `max_events_per_second` | none         | limit of the rate of sending                    |
+/// | `reports`               | `"failures"` | events to report; or `"all"`, `"none"`          |
+/// | `max_reports`           | 10000        | limit of reports kept until they are fetched    |
+/// | `batch_is_atomic`       | `false`      | see below                                       |
+/// | `retry`                 | the client's | retry mode and attempts                         |
+/// | `timeout_ms`            | the client's | limit of a request, with all its attempts       |
+/// | `hooks_on_threads`      | `false`      | allow callbacks on the publisher's threads      |
+/// | `stats_format`          | `"json"`     | or `"prometheus"`, for pusher_publisher_stats() |
 ///
-/// **Refused batches.** A server that refuses a batch (400, 413, 422) may have delivered a part of it. With the retry mode
-/// `"at_least_once"` its events are sent again one by one. Otherwise each is `unknown`, except where `batch_is_atomic` says that a
-/// refused batch is refused as a whole: then its events are sent one by one in mode `"safe"`, and are `rejected` in mode `"never"`.
+/// **Order.** The events of a channel are delivered in the order in which they were published:
+/// a channel always belongs to the same connection, which has one request in flight at a time,
+/// retries included. Events that several threads publish at once are ordered by their ids. An
+/// event for several channels keeps the order of each. There is no order between channels. An
+/// event that ended as `unknown` may be delivered late, after those that follow it. An event
+/// that replaces another (option `conflate`) takes its place.
 ///
-/// @param client     the client. It may be freed before the publisher; hooks can't be set any more. Its log is told nothing unless
+/// **Reports.** Every event ends exactly once: as `delivered`, `not_sent`, `rejected` or
+/// `unknown`. pusher_publisher_stats() counts these ends, pusher_publisher_poll() reports them.
+///
+/// **Refused batches.** A server that refuses a batch (400, 413, 422) may have delivered a part
+/// of it. In retry mode `"at_least_once"` the publisher then sends its events one by one. In
+/// the other modes each of them ends as `unknown`, unless `batch_is_atomic` says that the
+/// server refuses a batch as a whole: then the events are sent one by one in mode `"safe"`, and
+/// end as `rejected` in mode `"never"`.
+///
+/// @param client     the client. It may be freed before the publisher. Its callbacks can no
+///                   longer be set. Its log gets nothing from the publisher unless
 ///                   `hooks_on_threads` is true.
-/// @param config     a JSON object, or NULL. Not kept.
-///                   | key | default | |
-///                   |---|---|---|
-///                   | `connections` | 2 | requests under way at the same time, 1 to 64 |
-///                   | `max_queue_events`, `max_queue_bytes` | 10000, 16777216 | of events that have not ended, with all they take |
-///                   | `overflow` | `"reject"` | when full: ::PUSHER_STATUS_QUEUE_FULL; `"block"`: wait up to `timeout_ms`; `"drop_oldest"`: the oldest is not sent |
-///                   | `max_batch_events` | the client's | events of one request |
-///                   | `max_batch_bytes` | 1048576 | of one request, roughly |
-///                   | `linger_ms` | 5 | how long the first of several waits for more, and at most half of `event_ttl_ms`; an event that is alone never waits |
-///                   | `event_ttl_ms` | 0 | events that have waited longer are not sent; 0 for none |
-///                   | `max_events_per_second` | none | sent by this publisher |
-///                   | `reports` | `"failures"` | all but `delivered`; or `"all"`, or `"none"` |
-///                   | `max_reports` | 10000 | kept until they are fetched; older ones are given up, and counted |
-///                   | `batch_is_atomic` | `false` | above |
-///                   | `retry`, `timeout_ms` | the client's | of each request |
-///                   | `hooks_on_threads` | `false` | the client's transport and log may be called on the publisher's threads |
-///                   | `stats_format` | `"json"` | or `"prometheus"`, for pusher_publisher_stats() |
-/// @param publisher  where the publisher goes; set to NULL on failure. The caller frees it with pusher_publisher_free().
-/// @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG naming the key, or ::PUSHER_STATUS_INVALID_STATE if the client has a
-///         transport and `hooks_on_threads` is not true.
+/// @param config     a JSON object, or NULL for the defaults.
+/// @param publisher  receives the publisher, or NULL on failure. The caller frees it with
+///                   pusher_publisher_free().
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_CONFIG (`argument` names the key),
+///         ::PUSHER_STATUS_INVALID_STATE if the client has a transport and `hooks_on_threads`
+///         is not true, or ::PUSHER_STATUS_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_new(
     client: *const Pusher,
@@ -71,20 +85,23 @@ pub unsafe extern "C" fn pusher_publisher_new(
     }
 }
 
-/// Queues an event, to be sent in the background. It does not wait for the network.
+/// Queues an event to be sent in the background. Does not wait for the network.
 ///
 /// @param publisher  the publisher.
 /// @param channels   as for pusher_trigger(); NULL with the option `user_id`.
 /// @param event      the event's name, 1 to 200 characters.
 /// @param data       the payload, as for pusher_trigger().
-/// @param options    a JSON object, or NULL: `socket_id` and `info` as for pusher_trigger() (what `info` asks for comes with the report);
-///                   `user_id`, to send to a user as pusher_send_to_user() does; `conflate`, a text: an event on the same channel with
-///                   the same name and `conflate` that still waits is replaced by this one, and reported as `superseded`;
-///                   `timeout_ms`, how long to wait for room where `overflow` is `"block"`.
-/// @param id         where the event's id goes, by which reports name it: 1 and up; 0 on failure. May be NULL.
-/// @param out        on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: queued, and it will be reported. Else it was not taken: ::PUSHER_STATUS_QUEUE_FULL,
-///         ::PUSHER_STATUS_CLOSED, ::PUSHER_STATUS_FORKED, or what pusher_trigger() would say before it sends anything.
+/// @param options    a JSON object, or NULL: `socket_id`; `info` (the report then has the
+///                   attributes); `user_id`, to publish to a user as pusher_send_to_user()
+///                   does; `conflate`, a string: the event replaces one on the same channel
+///                   with the same name and `conflate` that still waits; `timeout_ms`, how long
+///                   to wait for space if `overflow` is `"block"`.
+/// @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the event is queued. Otherwise it is not:
+///         ::PUSHER_STATUS_QUEUE_FULL, ::PUSHER_STATUS_CLOSED, ::PUSHER_STATUS_FORKED, or a
+///         status that pusher_trigger() returns before it sends anything.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_publish(
     publisher: *mut PusherPublisher,
@@ -109,20 +126,28 @@ pub unsafe extern "C" fn pusher_publisher_publish(
     }
 }
 
-/// Fetches reports of what became of events, waiting for the first of them.
+/// Fetches reports of how events ended, and waits for the first one.
 ///
-/// Each event is reported once, by `id`: `{"reports":[{"id":7,"status":"SERVER_ERROR","message":…,"delivery":"unknown",…}]}`, with
-/// the members of an error document, and `"status":"OK"` for what was delivered. What `info` had asked for is in `"answer"`: what is
-/// known of the channel, or of several an object of that by channel. An
-/// event that was never sent says why: `"reason"` is `"expired"`, `"dropped"`, `"superseded"` or `"closed"`. With `"lost":N` come
-/// reports that were given up since the last call, because more than `max_reports` waited.
+/// Each event is reported once, by its id:
+/// `{"reports":[{"id":7,"status":"SERVER_ERROR","message":"...","delivery":"unknown",...}]}`. A
+/// report has the members of an error document (see ::PusherStatus), with `"status":"OK"` for
+/// an event that was delivered, and:
+/// - `answer`: the attributes that the option `info` asked for; for several channels, an object
+///   of them by channel.
+/// - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
+///
+/// Next to `reports`, `lost` is the number of reports discarded since the last call because
+/// more than `max_reports` waited.
 ///
 /// @param publisher   the publisher.
-/// @param timeout_ms  how long to wait for a report, in milliseconds; 0 not at all, UINT32_MAX for ever. When the publisher is closed
-///                    and everything was fetched, it does not wait.
-/// @param out         on success up to 1,000 reports, the oldest first; on ::PUSHER_STATUS_TIMED_OUT NULL; else the error document. The
-///                    caller frees it with pusher_string_free(). With NULL, the reports are lost.
-/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there are no reports, or ::PUSHER_STATUS_FORKED.
+/// @param timeout_ms  how long to wait for a report, in milliseconds; 0 to return at once,
+///                    UINT32_MAX to wait without limit. If the publisher is closed and
+///                    everything was fetched, it does not wait.
+/// @param out         receives up to 1,000 reports, oldest first; NULL on
+///                    ::PUSHER_STATUS_TIMED_OUT; else the error document. The caller frees it
+///                    with pusher_string_free(). If it is NULL, the reports are lost.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there are no reports, or
+///         ::PUSHER_STATUS_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_poll(
     publisher: *mut PusherPublisher,
@@ -141,13 +166,15 @@ pub unsafe extern "C" fn pusher_publisher_poll(
     if nothing { Status::TimedOut } else { status }
 }
 
-/// Waits until every event that was published has ended. Meanwhile nothing lingers. Events that other threads go on publishing are
-/// waited for as well: while they do, it may be that only the timeout ends it.
+/// Waits until every published event has ended. Meanwhile no event waits to fill a batch. It
+/// also waits for events that other threads publish meanwhile.
 ///
 /// @param publisher   the publisher.
-/// @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX for ever.
-/// @param out         on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT (nothing is lost), or ::PUSHER_STATUS_FORKED.
+/// @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.
+/// @param out         receives the error document on failure, else NULL. The caller frees it
+///                    with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT (the events stay queued), or
+///         ::PUSHER_STATUS_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_flush(
     publisher: *mut PusherPublisher,
@@ -163,13 +190,17 @@ pub unsafe extern "C" fn pusher_publisher_flush(
     }
 }
 
-/// Takes no more events, and waits until those that were published have ended. What has not ended by then ends now: as `not_sent`
-/// what waits, as `unknown` what is being sent. Reports can still be fetched, until pusher_publisher_poll() times out.
+/// Stops accepting events, and waits until those that were published have ended. Events that
+/// have not ended by then end now: as `not_sent` if they wait in the queue, as `unknown` if
+/// they are in flight, or with the result so far if they wait for a retry. Their reports can
+/// still be fetched: call pusher_publisher_poll() until it times out.
 ///
-/// @param publisher   the publisher. Closing it again does no harm.
-/// @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX for ever.
-/// @param out         on failure the error document, else NULL; the caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if there were events to be ended so, or ::PUSHER_STATUS_FORKED.
+/// @param publisher   the publisher. Closing it again is allowed.
+/// @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.
+/// @param out         receives the error document on failure, else NULL. The caller frees it
+///                    with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_TIMED_OUT if events had not ended in time, or
+///         ::PUSHER_STATUS_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_close(
     publisher: *mut PusherPublisher,
@@ -185,18 +216,26 @@ pub unsafe extern "C" fn pusher_publisher_close(
     }
 }
 
-/// Counts and times of a publisher.
+/// Returns the statistics of a publisher.
 ///
-/// As JSON: `queue` (`events` that have not ended, their `bytes`, and those `in_flight`), `events` (`published`, `refused` for want of
-/// room, and ended as `delivered`, `not_sent`, `rejected`, `unknown`), `unsent` (of those not sent, by reason), `requests` (each
-/// attempt), `batch_events` (events in a request), `retries` (by what had gone wrong: a `cause` of error documents, `rate_limited`,
-/// `server_error`, `refused` for what is sent one by one), `latency_ms` (from publishing to the end), `reports` (`waiting`, `lost`).
-/// `batch_events` and `latency_ms` are histograms: `count`, `sum`, and `buckets` of `[bound, count]`, the last without bound.
+/// - `queue`: the `events` that have not ended, their `bytes` of memory, and those `in_flight`.
+/// - `events`: `published`, `refused` because the queue was full, and ended as `delivered`,
+///   `not_sent`, `rejected` and `unknown`.
+/// - `unsent`: events that were given up, by `reason`.
+/// - `requests`: requests sent, each attempt counted.
+/// - `batch_events`: a histogram of the events in a request.
+/// - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`, or
+///   `refused` for the events of a refused batch that are sent one by one.
+/// - `latency_ms`: a histogram of the time from publishing an event to its end.
+/// - `reports`: `waiting` to be fetched, and `lost`.
 ///
-/// With `"stats_format":"prometheus"` the same as Prometheus' text format, ready to be served.
+/// A histogram has `count`, `sum` and `buckets`, an array of `[bound, count]`; the last bound
+/// is null. With `"stats_format":"prometheus"` the result is the same in Prometheus' text
+/// format.
 ///
 /// @param publisher  the publisher.
-/// @param out        on success the statistics; on failure the error document. The caller frees it with pusher_string_free(). May be NULL.
+/// @param out        receives the statistics, or the error document on failure. The caller
+///                   frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_stats(publisher: *const PusherPublisher, out: *mut *mut c_char) -> Status {
@@ -204,12 +243,16 @@ pub unsafe extern "C" fn pusher_publisher_stats(publisher: *const PusherPublishe
     unsafe { boundary(out, Purpose::Other, || handle(publisher, "publisher")?.stats().map(Some)) }
 }
 
-/// Closes a publisher, waiting at most a second, and frees it. What becomes of its last events is not reported then: call
-/// pusher_publisher_close() and fetch the reports first.
+/// Frees a publisher, after closing it with a limit of one second. Reports that were not
+/// fetched are lost: to learn how the last events end, call pusher_publisher_close() and fetch
+/// the reports first.
 ///
-/// A request that is still waiting for its answer is left to itself: its thread ends with it, within its `timeout_ms`.
+/// A request that still waits for its response is not cancelled: its thread ends with it,
+/// within its `timeout_ms`.
 ///
-/// @param publisher  NULL is fine. No other call may be using it. In a forked child nothing is closed, and its memory stays.
+/// @param publisher  the publisher, which no other call may be using. NULL is ignored. In a
+///                   forked child the parent's publisher is not closed, and its memory is not
+///                   freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_free(publisher: *mut PusherPublisher) {
     if !publisher.is_null() {

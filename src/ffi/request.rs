@@ -10,10 +10,11 @@ use crate::client::Pending;
 use crate::error::Error;
 use crate::http::Request;
 
-/// A signed request that is ready to be sent.
+/// A signed request, ready to be sent.
 ///
-/// Threads: one at a time. Life: from pusher_prepare() to pusher_request_free(), and it may outlive its client; one that a
-/// transport is handed lives until the transport returns.
+/// Threads: one thread at a time.
+/// Lifetime: from pusher_prepare() to pusher_request_free(); it may outlive its client. A
+/// request passed to a ::PusherSendFn lives until that function returns.
 pub struct PusherRequest {
     method: CString,
     url: CString,
@@ -50,40 +51,45 @@ fn c_text(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-/// The method, `"POST"` or `"GET"`.
+/// Returns the method of a request, `"POST"` or `"GET"`.
 ///
-/// @return a text that lives as long as the request; NULL for NULL.
+/// @param request  the request.
+/// @return a string that lives as long as the request; NULL if `request` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_method(request: *const PusherRequest) -> *const c_char {
     // SAFETY: as the caller of this function promises.
     unsafe { request.as_ref() }.map_or(ptr::null(), |request| request.method.as_ptr())
 }
 
-/// The whole URL. It holds the signature: do not log it.
+/// Returns the complete URL of a request. It contains the signature: do not log it.
 ///
-/// @return a text that lives as long as the request; NULL for NULL.
+/// @param request  the request.
+/// @return a string that lives as long as the request; NULL if `request` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_url(request: *const PusherRequest) -> *const c_char {
     // SAFETY: as the caller of this function promises.
     unsafe { request.as_ref() }.map_or(ptr::null(), |request| request.url.as_ptr())
 }
 
-/// How many headers there are. `Host` and `Content-Length` are not among them: HTTP clients set them.
+/// Returns the number of headers of a request. `Host` and `Content-Length` are not among them:
+/// HTTP clients set them.
 ///
-/// @return their number; 0 for NULL.
+/// @param request  the request.
+/// @return the number of headers; 0 if `request` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_header_count(request: *const PusherRequest) -> usize {
     // SAFETY: as the caller of this function promises.
     unsafe { request.as_ref() }.map_or(0, |request| request.headers.len())
 }
 
-/// A header.
+/// Returns one header of a request.
 ///
 /// @param request  the request.
-/// @param index    from 0 to pusher_request_header_count() - 1.
-/// @param name     where its name goes, in lower case; lives as long as the request. May be NULL.
-/// @param value    where its value goes; lives as long as the request. May be NULL.
-/// @return 1, or 0 past the end, and then both are NULL.
+/// @param index    0 to pusher_request_header_count() - 1.
+/// @param name     receives the header's name, in lower case; it lives as long as the request.
+///                 May be NULL.
+/// @param value    receives the header's value; it lives as long as the request. May be NULL.
+/// @return 1, or 0 if there is no such header (`name` and `value` then receive NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_header(
     request: *const PusherRequest,
@@ -100,11 +106,11 @@ pub unsafe extern "C" fn pusher_request_header(
     }
 }
 
-/// The body, exactly as it was signed. A NUL follows it.
+/// Returns the body of a request, exactly as it was signed, with a NUL after its end.
 ///
 /// @param request  the request.
-/// @param len      where its length in bytes goes, without the NUL. May be NULL.
-/// @return bytes that live as long as the request, an empty text for a GET; NULL for NULL.
+/// @param len      receives the body's length in bytes, without the NUL. May be NULL.
+/// @return bytes that live as long as the request, empty for a GET; NULL if `request` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_body(request: *const PusherRequest, len: *mut usize) -> *const u8 {
     // SAFETY: each pointer is as the caller of this function promises.
@@ -115,9 +121,11 @@ pub unsafe extern "C" fn pusher_request_body(request: *const PusherRequest, len:
     }
 }
 
-/// What is left of the call's time.
+/// Returns the time left to send a request and receive the response.
 ///
-/// @return milliseconds; 0 when the time is up: do not send then. (To libcurl a timeout of 0 would be none.)
+/// @param request  the request.
+/// @return milliseconds. 0 if the deadline has passed: do not send. (libcurl treats a timeout
+///         of 0 as "no timeout".)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_timeout_ms(request: *const PusherRequest) -> u32 {
     // SAFETY: as the caller of this function promises.
@@ -126,9 +134,9 @@ pub unsafe extern "C" fn pusher_request_timeout_ms(request: *const PusherRequest
     u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
-/// Frees a request that came from pusher_prepare().
+/// Frees a request that pusher_prepare() created.
 ///
-/// @param request  NULL is fine. Never one that a transport was handed.
+/// @param request  the request, but never one passed to a ::PusherSendFn. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_request_free(request: *mut PusherRequest) {
     if !request.is_null() {

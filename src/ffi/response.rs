@@ -7,10 +7,11 @@ use crate::bytes::copied;
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::status::Delivery;
 
-/// What came of a request.
+/// The server's response to a request, or the reason why there is none.
 ///
-/// Threads: one at a time. Life: from pusher_response_new() to pusher_response_free(); one that a transport is handed lives
-/// until the transport returns.
+/// Threads: one thread at a time.
+/// Lifetime: from pusher_response_new() to pusher_response_free(). A response passed to a
+/// ::PusherSendFn lives until that function returns.
 #[derive(Default)]
 pub struct PusherResponse {
     pub(super) answer: Option<(i32, Vec<u8>)>,
@@ -55,21 +56,23 @@ impl PusherResponse {
     }
 }
 
-/// A response for pusher_finish(), with nothing set yet. A transport is handed one.
+/// Creates an empty response for pusher_finish(). A ::PusherSendFn gets one from the library
+/// instead.
 ///
-/// @return a response; the caller frees it with pusher_response_free().
+/// @return the response. The caller frees it with pusher_response_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_response_new() -> *mut PusherResponse {
     Box::into_raw(Box::default())
 }
 
-/// Sets the answer: the server's status, from 200 to 599, and its whole body, decoded from its transfer coding. The last call on
-/// a response counts.
+/// Sets the server's response. Replaces whatever was set before.
 ///
-/// @param response     the response; NULL is ignored.
-/// @param http_status  the status.
-/// @param body         the body, copied; may be NULL if `body_len` is 0.
-/// @param body_len     its length in bytes.
+/// @param response     the response. NULL is ignored.
+/// @param http_status  the HTTP status, 200 to 599. Any other is reported as a malformed
+///                     response.
+/// @param body         the complete body, with its transfer coding removed; copied. May be NULL
+///                     if `body_len` is 0.
+/// @param body_len     length of `body` in bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_set(
     response: *mut PusherResponse,
@@ -94,12 +97,15 @@ pub unsafe extern "C" fn pusher_response_set(
     }
 }
 
-/// Sets a header of the answer. Give all that came; these count: `Retry-After`, `Date` (which tells when the clock here is wrong), and
-/// `Content-Length` or `Transfer-Encoding`, without which an empty body may as well be one that was cut.
+/// Adds a header to a response. Pass all headers; the library uses `Retry-After`, `Date` (to
+/// notice a wrong clock), and `Content-Length` or `Transfer-Encoding`: without one of these, an
+/// empty body counts as truncated.
 ///
-/// @param response  the response; NULL is ignored.
-/// @param name      the header's name, in any case. NULL or what is not UTF-8 is ignored, here and in `value`.
-/// @param value     its value, copied.
+/// @param response  the response. NULL is ignored.
+/// @param name      the header's name, in any case. The header is ignored if this is NULL or
+///                  not UTF-8.
+/// @param value     the header's value; copied. The header is ignored if this is NULL or not
+///                  UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_set_header(
     response: *mut PusherResponse,
@@ -121,14 +127,17 @@ pub unsafe extern "C" fn pusher_response_set_header(
     }
 }
 
-/// Says that the request failed. After an answer was set it means that the answer was cut.
+/// Reports that a request failed. After pusher_response_set(), reports that the response was
+/// truncated.
 ///
-/// @param response  the response; NULL is ignored.
-/// @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte certainly never left;
-///                  ::PUSHER_DELIVERY_UNKNOWN, as anything else, if it may have.
-/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed transport`; anything else, and NULL, is
-///                  `transport`, after which nothing is `retryable`.
-/// @param message   a sentence for people, or NULL; copied. A signed URL in it is taken out.
+/// @param response  the response. NULL is ignored.
+/// @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not
+///                  sent; ::PUSHER_DELIVERY_UNKNOWN if it may have been. Any other value counts
+///                  as unknown.
+/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed
+///                  transport`. NULL and any other string count as `transport`. A request that
+///                  was not sent is retryable after `dns connect write timeout reset closed`.
+/// @param message   a message for people, or NULL; copied. Signatures in it are redacted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_fail(
     response: *mut PusherResponse,
@@ -149,9 +158,9 @@ pub unsafe extern "C" fn pusher_response_fail(
     }
 }
 
-/// Frees a response that came from pusher_response_new().
+/// Frees a response that pusher_response_new() created.
 ///
-/// @param response  NULL is fine. Never one that a transport was handed.
+/// @param response  the response, but never one passed to a ::PusherSendFn. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_free(response: *mut PusherResponse) {
     if !response.is_null() {

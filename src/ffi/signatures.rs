@@ -7,20 +7,24 @@ use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::status::Status;
 
-/// Authorizes a connection to subscribe to a channel: what your authorization endpoint answers. No network.
+/// Authorizes a connection to subscribe to a channel: creates the body that your authorization
+/// endpoint returns. (The Channels documentation says "authorize a channel".) Uses no network.
 ///
-/// Authorize only after you have checked that the user may see the channel.
+/// Call it only after you have checked that the user may subscribe to the channel.
 ///
 /// @param client        the client.
-/// @param channel       the channel's name, which begins with `private-` or `presence-`. A public channel needs no authorization,
-///                      and asking for one is an error.
+/// @param channel       the channel's name, which begins with `private-` or `presence-`. Public
+///                      channels need no authorization: their names are an error.
 /// @param socket_id     the connection's id, such as `"1234.5678"`.
-/// @param channel_data  for a presence channel `{"user_id":…,"user_info":{…}}`: `user_id`, a string or an integer, is required. For a
-///                      private channel any JSON, or NULL. It is signed and returned exactly as given.
-/// @param out           on success `{"auth":…}`, with `channel_data` and, for a `private-encrypted-` channel, `shared_secret`: answer
-///                      with it as it is. On failure the error document. The caller frees it with pusher_string_free(). May be
-///                      NULL.
-/// @return ::PUSHER_STATUS_OK; ::PUSHER_STATUS_INVALID_ARGUMENT; ::PUSHER_STATUS_ENCRYPTION without a master key.
+/// @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
+///                      integer, and optionally `user_info`, an object. For a private channel
+///                      any JSON, or NULL. It is signed and returned exactly as given.
+/// @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it
+///                      and `shared_secret` on a `private-encrypted-` channel: return it
+///                      unchanged. On failure, receives the error document. The caller frees it
+///                      with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_ARGUMENT, or ::PUSHER_STATUS_ENCRYPTION
+///         if an encrypted channel has no master key.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_authenticate(
     client: *const Pusher,
@@ -39,14 +43,16 @@ pub unsafe extern "C" fn pusher_authenticate(
     }
 }
 
-/// Signs a user in on a connection: what your user authentication endpoint answers. No network.
+/// Signs a user in on a connection: creates the body that your user authentication endpoint
+/// returns. Uses no network.
 ///
 /// @param client     the client.
 /// @param socket_id  the connection's id, such as `"1234.5678"`.
-/// @param user_data  a JSON object with `id`, a string that is not empty, and whatever else you like. It is signed and returned
-///                   exactly as given.
-/// @param out        on success `{"auth":…,"user_data":…}`: answer with it as it is. On failure the error document. The caller frees
-///                   it with pusher_string_free(). May be NULL.
+/// @param user_data  a JSON object with `id`, a string that is not empty, and any other
+///                   members. It is signed and returned exactly as given.
+/// @param out        receives `{"auth":"KEY:SIGNATURE","user_data":"..."}`: return it
+///                   unchanged. On failure, receives the error document. The caller frees it
+///                   with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK or ::PUSHER_STATUS_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_authenticate_user(
@@ -64,32 +70,38 @@ pub unsafe extern "C" fn pusher_authenticate_user(
     }
 }
 
-/// Tells whether a webhook comes from the Channels application, and what it says. No network.
+/// Checks that a webhook comes from the Channels application, and returns its payload. Uses no
+/// network.
 ///
-/// The signature is checked in constant time, over the body's bytes and before anything of them is parsed. In a CGI program, for
-/// instance (`c_examples/webhook.c` is a whole server):
+/// The signature is compared in constant time, over the raw body and before the body is parsed.
+/// In a CGI program (`c_examples/webhook.c` is a complete server):
 ///
 /// @code
 /// static uint8_t body[1 << 20];
 /// char *payload;
 /// size_t length = fread(body, 1, sizeof body, stdin);
-/// PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"), getenv("HTTP_X_PUSHER_SIGNATURE"),
+/// PusherStatus status = pusher_validate_webhook(client, getenv("HTTP_X_PUSHER_KEY"),
+///                                               getenv("HTTP_X_PUSHER_SIGNATURE"),
 ///                                               body, length, &payload);
 /// printf("Status: %s\r\n\r\n", status == PUSHER_STATUS_OK ? "200 OK" : "401 Unauthorized");
 /// pusher_string_free(payload);
 /// @endcode
 ///
 /// @param client     the client.
-/// @param key        the request's `X-Pusher-Key` header; NULL if it has none. It is the application's key or one of the
-///                   configuration's `webhook_tokens`.
-/// @param signature  the request's `X-Pusher-Signature` header; NULL if it has none.
-/// @param body       the request's raw body, before anything decodes it; may be NULL if `body_len` is 0.
-/// @param body_len   its length in bytes.
-/// @param out        on success the payload, `{"time_ms","events":[…]}`, as it came, but for the `data` of client events on
-///                   `private-encrypted-` channels: with a master key that is decrypted, and an event that can't be has a
-///                   `decryption_error`. On failure the error document. The caller frees it with pusher_string_free(). May be NULL.
-/// @return ::PUSHER_STATUS_OK: authentic. ::PUSHER_STATUS_WEBHOOK_INVALID: not authentic, outside the time window
-///         (`webhook_max_age_ms`, and at most a minute ahead), or no JSON object. Answer it with 401.
+/// @param key        the request's `X-Pusher-Key` header, or NULL if it has none. It must be
+///                   the application's key or one of the configuration's `webhook_tokens`.
+/// @param signature  the request's `X-Pusher-Signature` header, or NULL if it has none.
+/// @param body       the request's raw body, before anything decodes it; may be NULL if
+///                   `body_len` is 0.
+/// @param body_len   length of `body` in bytes.
+/// @param out        receives the payload, `{"time_ms":...,"events":[...]}`, unchanged except
+///                   for the `data` of client events on `private-encrypted-` channels: if there
+///                   is a master key, it is decrypted; an event that cannot be decrypted gets a
+///                   `decryption_error` member. On failure, receives the error document. The
+///                   caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the webhook is authentic. ::PUSHER_STATUS_WEBHOOK_INVALID if
+///         it is not, if it is older than `webhook_max_age_ms` or more than a minute in the
+///         future, or if its body is not a JSON object: respond with 401.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_validate_webhook(
     client: *const Pusher,

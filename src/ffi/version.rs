@@ -9,17 +9,18 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => panic!("the version has a NUL in it"),
 };
 
-/// The version of the library that is loaded, such as `"0.1.0"`.
+/// Returns the version of the loaded library, such as `"0.1.0"`.
 ///
-/// @return a static text; never free it.
+/// @return a static string; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// The version of the library that is loaded, as `0x00MMmmpp`.
+/// Returns the version of the loaded library as a number, to compare with
+/// ::PUSHER_VERSION_NUMBER, the version of the header.
 ///
-/// Compare it with ::PUSHER_VERSION_NUMBER, the version of this header.
+/// @return the version as `0x00MMmmpp`.
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_version_number() -> u32 {
     const NUMBER: u32 = (part(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
@@ -28,10 +29,10 @@ pub extern "C" fn pusher_version_number() -> u32 {
     NUMBER
 }
 
-/// The name of a status without its prefix, such as `"NOT_SENT"`.
+/// Returns the name of a status without its prefix, such as `"NOT_SENT"`.
 ///
-/// @param status  any number.
-/// @return a static text, `"?"` for a number that is no status; never free it.
+/// @param status  a ::PusherStatus; any number is allowed.
+/// @return a static string, `"?"` for a number that is not a status; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_status_name(status: i32) -> *const c_char {
     Status::from_code(status).map_or(c"?", Status::name).as_ptr()

@@ -30,8 +30,9 @@ const EVENT_OVERHEAD: usize = 256;
 
 /// A queue of events that are sent in the background.
 ///
-/// Threads: any number may use one publisher at the same time. Life: from pusher_publisher_new() to pusher_publisher_free(); the
-/// client may be freed first.
+/// Threads: any number of threads may use one publisher at the same time.
+/// Lifetime: from pusher_publisher_new() to pusher_publisher_free(); it may outlive its client.
+/// In a forked child, the parent's publishers only return ::PUSHER_STATUS_FORKED.
 pub struct PusherPublisher {
     inner: Arc<Inner>,
     /// They end with the last handle: not on a thread of ours, unless they may be called there.

@@ -40,14 +40,62 @@ fn the_header_for_ffi_parsers_declares_every_exported_function_and_nothing_that_
         .filter_map(|declaration| declaration.split('(').next()?.rsplit([' ', '*']).next())
         .collect();
     functions.sort_unstable();
-    let exported = std::fs::read_to_string(root().join("abi/symbols.txt")).expect("abi/symbols.txt can be read");
-    assert_eq!(functions, exported.lines().collect::<Vec<_>>());
+    assert_eq!(functions, exported());
 
     let header = for_ffi_parsers(&declarations);
     let code = header.split_once("*/").expect("it begins with a comment").1;
     for foreign in ["#", "\"", "//", "/*", "extern", "__", ",\n}"] {
         assert!(!code.contains(foreign), "{foreign} is in it");
     }
+}
+
+#[test]
+fn the_header_is_ascii_and_no_line_is_longer_than_100_columns() {
+    for (index, line) in render().lines().enumerate() {
+        assert!(line.is_ascii() && line.len() <= 100, "line {}: {line}", index + 1);
+    }
+}
+
+#[test]
+fn every_parameter_and_every_result_of_a_function_is_documented() {
+    let header = render();
+    let mut count = 0;
+    for (comment, declaration) in documented(&header) {
+        let Some((_, parameters)) = declaration.rsplit_once('(') else { continue };
+        let parameters = parameters.trim_end_matches(')').split(',').filter(|parameter| *parameter != "void");
+        let parameters: Vec<&str> = parameters.filter_map(|one| one.rsplit([' ', '*', '\n']).next()).collect();
+        let tags = comment.split("@param ").skip(1);
+        let tags: Vec<&str> = tags.filter_map(|tag| tag.split_whitespace().next()).collect();
+        assert_eq!(tags, parameters, "@param of {declaration}");
+        let returns = !declaration.starts_with("void ") && !declaration.starts_with("typedef void ");
+        assert_eq!(comment.matches("@return ").count(), usize::from(returns), "@return of {declaration}");
+        count += 1;
+    }
+    assert_eq!(count, exported().len() + 3, "each exported function, and each type of a callback");
+}
+
+#[test]
+fn every_function_is_in_the_index_by_task() {
+    let header = render();
+    let row = |line: &str| Some(line.strip_prefix(" * | ")?.split_once("() ")?.0.to_owned());
+    let mut index: Vec<String> = header.lines().filter_map(row).filter(|name| name.starts_with("pusher_")).collect();
+    index.sort_unstable();
+    assert_eq!(index, exported());
+}
+
+/// The exported functions, sorted.
+fn exported() -> Vec<String> {
+    let symbols = std::fs::read_to_string(root().join("abi/symbols.txt")).expect("abi/symbols.txt can be read");
+    symbols.lines().map(str::to_owned).collect()
+}
+
+/// The comments on declarations, each with the declaration, up to its semicolon.
+fn documented(header: &str) -> Vec<(&str, &str)> {
+    let comments = header.split("/**").filter_map(|rest| rest.split_once("*/"));
+    comments
+        .filter_map(|(comment, rest)| Some((comment, rest.split_once(';')?.0.trim())))
+        .filter(|(_, declaration)| !declaration.starts_with('#'))
+        .collect()
 }
 
 fn root() -> &'static Path {
@@ -81,8 +129,9 @@ fn render() -> String {
 fn version_macros() -> String {
     let parts = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
     let names = ["MAJOR", "MINOR", "PATCH"];
-    let mut macros =
-        String::from("\n/* The version of this header; pusher_version_number() tells that of the library. */\n");
+    let mut macros = String::from(
+        "\n/* The version of this header. pusher_version_number() returns the version of the library. */\n",
+    );
     for (name, part) in names.iter().zip(parts) {
         macros += &format!("#define PUSHER_VERSION_{name} {part}\n");
     }

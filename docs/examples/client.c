@@ -1,0 +1,38 @@
+/* Examples of the manual pages. docs/man.py copies what follows an EXAMPLE
+ * comment into the pages that the comment names. */
+#include <pusher.h>
+
+#include <stdio.h>
+
+/* EXAMPLE pusher_new pusher_free pusher_string_free */
+Pusher *open_client(void) {
+  Pusher *client;
+  char *error;
+  /* NULL: the configuration is in the environment, as PUSHER_URL. */
+  if (pusher_new(NULL, &client, &error) == PUSHER_STATUS_OK)
+    return client; /* The caller calls pusher_free(client). */
+  fprintf(stderr, "%s\n", error);
+  pusher_string_free(error);
+  return NULL;
+}
+
+/* EXAMPLE pusher_version pusher_version_number */
+int check_version(void) {
+  printf("libpusher %s\n", pusher_version());
+  return pusher_version_number() >= PUSHER_VERSION_NUMBER;
+}
+
+/* EXAMPLE pusher_set_log PusherLogFn PusherLogLevel PusherDropFn */
+void write_log(void *user_data, int32_t level, const char *message,
+               const char *fields) {
+  const char *severity =
+      level <= PUSHER_LOG_LEVEL_WARN ? "warning" : "note";
+  fprintf((FILE *)user_data, "%s: %s %s\n", severity, message, fields);
+}
+
+void close_log(void *user_data) { fclose((FILE *)user_data); }
+
+/* Before the first call. pusher_free() calls close_log(). */
+PusherStatus log_to_file(Pusher *client, FILE *file) {
+  return pusher_set_log(client, write_log, file, close_log, NULL);
+}

@@ -1,0 +1,48 @@
+/* Examples of the manual pages. docs/man.py copies what follows an EXAMPLE
+ * comment into the pages that the comment names. */
+#include <pusher.h>
+
+#include <stdio.h>
+
+/* EXAMPLE pusher_publisher_new pusher_publisher_publish
+ * pusher_publisher_close pusher_publisher_free */
+void count_to_1000(const Pusher *client) {
+  PusherPublisher *publisher;
+  char data[16], *out;
+  if (pusher_publisher_new(client, "{\"overflow\":\"block\"}", &publisher,
+                           &out) != PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", out);
+    pusher_string_free(out);
+    return;
+  }
+  for (int i = 1; i <= 1000; i++) {
+    snprintf(data, sizeof data, "%d", i);
+    if (pusher_publisher_publish(publisher, "numbers", "next", data, NULL,
+                                 NULL, &out) != PUSHER_STATUS_OK) {
+      fprintf(stderr, "not queued: %s\n", out);
+      pusher_string_free(out);
+    }
+  }
+  if (pusher_publisher_close(publisher, 10000, NULL) ==
+      PUSHER_STATUS_TIMED_OUT)
+    fprintf(stderr, "Some events may be lost: see their reports.\n");
+  while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", out);
+    pusher_string_free(out);
+  }
+  pusher_publisher_free(publisher);
+}
+
+/* EXAMPLE pusher_publisher_poll pusher_publisher_flush
+ * pusher_publisher_stats */
+void settle(PusherPublisher *publisher) {
+  char *out;
+  pusher_publisher_flush(publisher, UINT32_MAX, NULL);
+  while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", out); /* {"reports":[{"id":7,...}]} */
+    pusher_string_free(out);
+  }
+  if (pusher_publisher_stats(publisher, &out) == PUSHER_STATUS_OK)
+    printf("%s\n", out);
+  pusher_string_free(out);
+}
