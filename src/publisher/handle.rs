@@ -3,17 +3,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::api::Event;
-use crate::client::{Application, Hooks, Pusher};
+use crate::client::{Hooks, Pusher};
 use crate::error::{Error, Problem, Refusal};
 use crate::process::{process_number, spawn};
 
+use super::config::{Settings, StatsFormat};
+use super::engine::Engine;
 use super::queue::{New, Shards};
 use super::reports::{Outcome, Reports};
-use super::settings::{Settings, StatsFormat};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
 use super::worker::{self, Worker};
@@ -34,25 +33,11 @@ const EVENT_OVERHEAD: usize = 256;
 /// Lifetime: from pusher_publisher_new() to pusher_publisher_free(); it may outlive its client.
 /// In a forked child, the parent's publishers only return ::PUSHER_STATUS_FORKED.
 pub struct PusherPublisher {
-    inner: Arc<Inner>,
+    engine: Arc<Engine>,
     /// They end with the last handle: not on a thread of ours, unless they may be called there.
     _hooks: Arc<Hooks>,
     /// The process it belongs to. A forked child has neither its threads nor any claim to its events.
     process: u32,
-}
-
-/// What the handle shares with its threads.
-pub(super) struct Inner {
-    pub(super) application: Arc<Application>,
-    /// The caller's functions, if they may be called on threads of ours.
-    pub(super) hooks: Option<Arc<Hooks>>,
-    pub(super) settings: Settings,
-    pub(super) shared: Shared<Event, Reports>,
-    pub(super) traffic: Mutex<Traffic>,
-    /// Which shards have a thread.
-    started: AtomicU64,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    refused: AtomicU64,
 }
 
 impl PusherPublisher {
@@ -66,7 +51,7 @@ impl PusherPublisher {
         }
         client.hooks().mark_used();
         let reports = Reports::new(settings.keep, settings.max_reports);
-        let inner = Inner {
+        let engine = Engine {
             shared: Shared::new(settings.limits.clone(), reports),
             application: Arc::clone(client.application()),
             hooks: settings.hooks_on_threads.then(|| Arc::clone(client.hooks())),
@@ -76,7 +61,7 @@ impl PusherPublisher {
             threads: Mutex::new(Vec::new()),
             refused: AtomicU64::new(0),
         };
-        Ok(PusherPublisher { inner: Arc::new(inner), _hooks: Arc::clone(client.hooks()), process: process_number() })
+        Ok(PusherPublisher { engine: Arc::new(engine), _hooks: Arc::clone(client.hooks()), process: process_number() })
     }
 
     /// Queues an event. See pusher_publisher_publish().
@@ -87,11 +72,11 @@ impl PusherPublisher {
         data: &str,
         options: Option<&str>,
     ) -> Result<u64, Error> {
-        let inner = self.own()?;
-        let (event, publish_options) = inner.application.event(channels, event, data, options)?;
-        let count = inner.settings.limits.shards;
+        let engine = self.own()?;
+        let (event, publish_options) = engine.application.event(channels, event, data, options)?;
+        let count = engine.settings.limits.shards;
         let shards = event.channels().fold(Shards::NONE, |shards, channel| shards.and(shard_of(channel, count)));
-        inner.start(shards)?;
+        start(engine, shards)?;
         let key = publish_options.conflate.as_ref().map_or(0, |key| 2 * key.len());
         let new = New {
             bytes: event.memory() + key + EVENT_OVERHEAD,
@@ -101,14 +86,14 @@ impl PusherPublisher {
             key: publish_options.conflate,
             event,
         };
-        let overflow = match (inner.settings.overflow, publish_options.timeout) {
+        let overflow = match (engine.settings.overflow, publish_options.timeout) {
             (Overflow::Block(_), Some(patience)) => Overflow::Block(patience),
             (overflow, _) => overflow,
         };
-        inner.shared.publish(new, overflow).map_err(|refused| match refused {
+        engine.shared.publish(new, overflow).map_err(|refused| match refused {
             Refused::Closed => Error::Publisher(Refusal::Closed),
             Refused::Full => {
-                inner.refused.fetch_add(1, Ordering::Relaxed);
+                engine.refused.fetch_add(1, Ordering::Relaxed);
                 Error::Publisher(Refusal::QueueFull)
             }
         })
@@ -135,74 +120,72 @@ impl PusherPublisher {
 
     /// Counts and times, as the configuration wants them.
     pub fn stats(&self) -> Result<String, Error> {
-        let inner = self.own()?;
-        let traffic = inner.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let stats = inner.shared.look(|queue| Stats {
+        let engine = self.own()?;
+        let traffic = engine.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stats = engine.shared.look(|queue| Stats {
             queue_events: queue.events(),
             queue_bytes: queue.bytes(),
             in_flight: queue.in_flight(),
             published: queue.published(),
-            refused: inner.refused.load(Ordering::Relaxed),
+            refused: engine.refused.load(Ordering::Relaxed),
             counts: queue.ledger.counts.clone(),
             latency: queue.ledger.latency.clone(),
             reports_waiting: queue.ledger.waiting(),
             reports_lost: queue.ledger.lost,
             traffic,
         });
-        Ok(match inner.settings.stats {
+        Ok(match engine.settings.stats {
             StatsFormat::Json => stats.json(),
             StatsFormat::Prometheus => stats.prometheus(),
         })
     }
 
     /// The inside, in the process that it belongs to.
-    fn own(&self) -> Result<&Arc<Inner>, Error> {
-        if self.process == process_number() { Ok(&self.inner) } else { Err(Error::Publisher(Refusal::Forked)) }
+    fn own(&self) -> Result<&Arc<Engine>, Error> {
+        if self.process == process_number() { Ok(&self.engine) } else { Err(Error::Publisher(Refusal::Forked)) }
     }
 }
 
 impl Drop for PusherPublisher {
     fn drop(&mut self) {
         match self.own() {
-            Ok(inner) => {
+            Ok(engine) => {
                 let deadline = Instant::now() + PATIENCE_AT_THE_END;
-                let _ = inner.shared.close(Some(deadline), &Outcome::interrupted());
-                let threads = std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+                let _ = engine.shared.close(Some(deadline), &Outcome::interrupted());
+                let threads = std::mem::take(&mut *engine.threads.lock().unwrap_or_else(PoisonError::into_inner));
                 // One that waits for a server's answer ends with that, by itself.
-                if inner.shared.wait_for_senders(threads.len(), deadline).is_ok() {
+                if engine.shared.wait_for_senders(threads.len(), deadline).is_ok() {
                     threads.into_iter().for_each(|thread| drop(thread.join()));
                 }
             }
             // The parent's lock may have been held when it forked. It is neither waited for nor taken apart.
-            Err(_) => std::mem::forget(Arc::clone(&self.inner)),
+            Err(_) => std::mem::forget(Arc::clone(&self.engine)),
         }
     }
 }
 
-impl Inner {
-    /// Sees to it that these shards have a thread each.
-    fn start(self: &Arc<Inner>, shards: Shards) -> Result<(), Error> {
-        let started = Shards::from_bits(self.started.load(Ordering::Acquire));
-        if shards.each().all(|shard| started.has(shard)) {
-            return Ok(());
-        }
-        // A closed one needs none: that it takes nothing any more is said later.
-        if self.shared.look(|queue| queue.is_closed()) {
-            return Ok(());
-        }
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        for shard in shards.each() {
-            let started = Shards::from_bits(self.started.load(Ordering::Acquire));
-            if started.has(shard) {
-                continue;
-            }
-            let worker = Worker { inner: Arc::clone(self), shard };
-            let thread = spawn(&format!("pusher-send-{shard}"), worker::STACK_BYTES, move || worker.run());
-            threads.push(thread.map_err(|_| Error::Unavailable("thread"))?);
-            self.started.store(started.and(shard).bits(), Ordering::Release);
-        }
-        Ok(())
+/// Sees to it that these shards have a thread each.
+fn start(engine: &Arc<Engine>, shards: Shards) -> Result<(), Error> {
+    let started = Shards::from_bits(engine.started.load(Ordering::Acquire));
+    if shards.each().all(|shard| started.has(shard)) {
+        return Ok(());
     }
+    // A closed one needs none: that it takes nothing any more is said later.
+    if engine.shared.look(|queue| queue.is_closed()) {
+        return Ok(());
+    }
+    let mut threads = engine.threads.lock().unwrap_or_else(PoisonError::into_inner);
+    for shard in shards.each() {
+        let started = Shards::from_bits(engine.started.load(Ordering::Acquire));
+        if started.has(shard) {
+            continue;
+        }
+        let worker = Worker { engine: Arc::clone(engine), shard };
+        let thread = spawn(&format!("pusher-send-{shard}"), worker::STACK_BYTES, move || worker.run());
+        threads.push(thread.map_err(|_| Error::Unavailable("thread"))?);
+        engine.started.store(started.and(shard).bits(), Ordering::Release);
+    }
+    Ok(())
 }
 
 fn timed_out(_: TimedOut) -> Error {

@@ -2,16 +2,17 @@
 //! its own.
 //!
 //! ```text
-//! handle → worker (sends) → shared (the queue between threads) → queue (its state) → governor
-//!      ╰ settings           ╰─ reports (what became of events) → histogram ← stats
+//! handle → worker (sends) → engine → shared (the queue between threads) → queue (its state) → rate_limit
+//!      ╰ config                    ╰─ reports (what became of events) → histogram ← stats
 //! ```
 
-mod governor;
+mod config;
+mod engine;
 mod handle;
 mod histogram;
 mod queue;
+mod rate_limit;
 mod reports;
-mod settings;
 mod shared;
 mod stats;
 mod sync;

@@ -61,27 +61,6 @@ impl Outcome {
     }
 }
 
-impl Reason {
-    /// The word in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Reason::Expired => "expired",
-            Reason::Dropped => "dropped",
-            Reason::Superseded => "superseded",
-            Reason::Closed => "closed",
-        }
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Reason::Expired => "not sent: it had waited longer than event_ttl_ms",
-            Reason::Dropped => "not sent: the queue was full, and it was the oldest in it",
-            Reason::Superseded => "not sent: a newer event with the same conflate key took its place",
-            Reason::Closed => "not sent: the publisher was closed before its turn came",
-        }
-    }
-}
-
 /// How many events have come to each end.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {

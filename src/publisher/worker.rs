@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::handle::Inner;
+use super::engine::Engine;
 use super::queue::Batch;
 use super::reports::Outcome;
 use super::stats::Traffic;
@@ -18,7 +18,7 @@ pub(super) const STACK_BYTES: usize = 512 * 1024;
 
 /// One shard's sender.
 pub(super) struct Worker {
-    pub(super) inner: Arc<Inner>,
+    pub(super) engine: Arc<Engine>,
     pub(super) shard: usize,
 }
 
@@ -28,7 +28,7 @@ struct GivenUp;
 impl Worker {
     /// Until the publisher is closed and nothing is left.
     pub(super) fn run(self) {
-        while let Some(batch) = self.inner.shared.next(self.shard) {
+        while let Some(batch) = self.engine.shared.next(self.shard) {
             let Batch { number, events } = batch;
             // A bug must not leave its events without an end, nor those behind them.
             let sent = catch_unwind(AssertUnwindSafe(|| self.send(number, &events)));
@@ -43,10 +43,10 @@ impl Worker {
         match result {
             Ok(answer) => self.delivered(number, events, &answer),
             Err(error) => match refused_as_a_whole(&error, events) {
-                Some(refusal) if self.inner.settings.splits_refused_batches() => {
+                Some(refusal) if self.engine.settings.splits_refused_batches() => {
                     self.one_by_one(number, events, refusal)
                 }
-                Some(refusal) if self.inner.settings.batch_is_atomic => {
+                Some(refusal) if self.engine.settings.batch_is_atomic => {
                     let rejected = FailedExchange { delivery: Some(Delivery::Rejected), ..refusal.clone() };
                     self.settle(number, events.len(), &Outcome::failed(&Error::Exchange(Box::new(rejected))));
                 }
@@ -73,7 +73,7 @@ impl Worker {
                 Ok(answer) => self.delivered(number, std::slice::from_ref(event), &answer),
                 Err(error) => {
                     // Where the batch may have been applied in part, only a refusal of this very event tells that it was not.
-                    let certain = self.inner.settings.batch_is_atomic || is_refused(&error) || is_unknown(&error);
+                    let certain = self.engine.settings.batch_is_atomic || is_refused(&error) || is_unknown(&error);
                     let refused = Error::Exchange(Box::new(refusal.clone()));
                     self.settle(number, 1, &Outcome::failed(if certain { &error } else { &refused }));
                 }
@@ -83,7 +83,7 @@ impl Worker {
 
     /// Makes one request, sent again as the retry policy has it, unless it is given up meanwhile.
     fn request(&self, number: u64, events: &[Event]) -> Result<Result<String, Error>, GivenUp> {
-        let Inner { application, hooks, settings, shared, .. } = &*self.inner;
+        let Engine { application, hooks, settings, shared, .. } = &*self.engine;
         if !shared.is_under_way(self.shard, number) {
             return Err(GivenUp);
         }
@@ -114,11 +114,11 @@ impl Worker {
     }
 
     fn settle(&self, number: u64, count: usize, outcome: &Outcome) {
-        self.inner.shared.settle(self.shard, number, count, outcome);
+        self.engine.shared.settle(self.shard, number, count, outcome);
     }
 
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
-        count(&mut self.inner.traffic.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.engine.traffic.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The files of `src/publisher` that know of threads or are below them, with another `sync`.
 
-#[path = "../../../src/publisher/governor.rs"]
-pub mod governor;
-#[path = "../../../src/publisher/queue.rs"]
+#[path = "../../../src/publisher/rate_limit.rs"]
+pub mod rate_limit;
+#[path = "../../../src/publisher/queue/mod.rs"]
 pub mod queue;
 #[path = "../../../src/publisher/shared.rs"]
 pub mod shared;
