@@ -25,6 +25,16 @@ fail() { printf '%s\n' "$*" >&2; exit 1; }
 # Where things that take long to make are kept between runs.
 CACHE=${LIBPUSHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/libpusher}
 
+# Runs apt-get, and waits up to APT_PATIENCE seconds for a lock that another program holds. DPkg::Lock::Timeout covers only
+# dpkg's lock: for those of the lists and the archives, apt-get fails at once.
+apt() {
+  local said patience=${APT_PATIENCE:-600} start=$SECONDS
+  while ! said=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout="$patience" "$@" 2>&1 >/dev/null); do
+    [[ $said == *'Could not get lock'* ]] && ((SECONDS - start < patience)) || fail "apt-get $1 failed: $said"
+    sleep "${APT_PAUSE:-2}"
+  done
+}
+
 need() {
   local item what package missing=()
   for item in "$@"; do
@@ -43,8 +53,8 @@ need() {
   mkdir -p "$CACHE"
   (
     flock 9
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt update
+    apt install -y --no-install-recommends "${missing[@]}"
   ) 9>"$CACHE/apt.lock"
 }
 
