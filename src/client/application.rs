@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::hooks::Hooks;
 use super::since_1970;
 use crate::api::{self, Call, Effect, Endpoint, Event, PublishOptions, RequestContext};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::{Error, FailedExchange, Purpose};
-use crate::http::{Cause, Failure, HttpClient, Origin, Progress, Request, Response, Settings, Transport};
+use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
 use crate::log::Level;
 use crate::retry::{Budget, Policy};
 use crate::signing::Signer;
@@ -78,9 +78,9 @@ impl Application {
     pub(super) fn new(config: Config) -> Application {
         let signed_base = format!("/apps/{}", config.app_id);
         let base = format!("{}{signed_base}", config.path);
+        let origin = Origin { tls: config.ssl, host: config.host, port: config.port };
         Application {
             signer: Signer::new(&config.key, &config.secret),
-            origin: Origin { tls: config.ssl, host: config::url_host(&config.host).into_owned(), port: config.port },
             signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
             base,
             timeout: config.timeout,
@@ -88,8 +88,8 @@ impl Application {
             budget: Budget::new(),
             clock_offset: AtomicI64::new(0),
             clock_correction: config.clock_correction,
-            http: HttpClient::new(Settings {
-                tls: config.ssl,
+            http: HttpClient::new(HttpConfig {
+                origin: origin.clone(),
                 connect_timeout: config.connect_timeout,
                 max_idle_connections: config.max_idle_connections,
                 idle_timeout: config.idle_timeout,
@@ -97,6 +97,7 @@ impl Application {
                 roots: config.roots,
                 proxy: config.proxy,
             }),
+            origin,
             context: RequestContext { limits: config.limits, master_key: config.master_key },
         }
     }

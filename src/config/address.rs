@@ -1,7 +1,6 @@
 //! Where to connect to: hosts, and the URLs that name them with credentials.
 
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
@@ -83,11 +82,6 @@ pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     } else {
         Err(Problem::new(key, "the host must be a name or an IP address, without scheme, port or path"))
     }
-}
-
-/// The host as it stands in a URL: an IPv6 address in brackets.
-pub fn url_host(host: &str) -> Cow<'_, str> {
-    if host.parse::<Ipv6Addr>().is_ok() { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
 }
 
 #[cfg(test)]

@@ -22,8 +22,6 @@ use crate::validation;
 
 use address::Address;
 
-pub use address::url_host;
-
 /// How large things may be before they are sent, and how large an answer.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -478,7 +476,6 @@ mod tests {
         assert_eq!((config.host.as_str(), config.port, config.ssl), ("127.0.0.1", 6001, false));
         let config = Config::parse(Some("https://k:s@[::1]/pre/fix/apps/7/")).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.path.as_str()), ("::1", 443, "/pre/fix"));
-        assert_eq!(url_host(&config.host), "[::1]");
     }
 
     #[test]

@@ -5,35 +5,43 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Where requests go.
+/// The server that requests go to.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// Whether to speak TLS.
     pub tls: bool,
-    /// A host as it stands in a URL: a name or an address, IPv6 in brackets.
+    /// A host name or an IP address, IPv6 without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
 impl Origin {
-    /// Without a path: `https://host:port`.
+    /// Returns the URL without a path: `https://host:port`.
     pub fn url(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
 
-    /// The host with its port, where that is not the scheme's own.
+    /// Returns the host as a URL has it, followed by the port unless that is the scheme's default.
     pub fn authority(&self) -> Cow<'_, str> {
         match (self.tls, self.port) {
-            (true, 443) | (false, 80) => Cow::Borrowed(&self.host),
-            _ => Cow::Owned(format!("{}:{}", self.host, self.port)),
+            (true, 443) | (false, 80) => self.url_host(),
+            _ => Cow::Owned(self.host_and_port()),
         }
     }
-}
 
-/// A URL's host as a resolver and a certificate take it: an IPv6 address without its brackets.
-pub(super) fn bare_host(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+    /// Returns the host and the port, as CONNECT needs them.
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.url_host(), self.port)
+    }
+
+    /// Returns the host as a URL has it: an IPv6 address in brackets.
+    fn url_host(&self) -> Cow<'_, str> {
+        match self.host.contains(':') {
+            true => Cow::Owned(format!("[{}]", self.host)),
+            false => Cow::Borrowed(&self.host),
+        }
+    }
 }
 
 /// A proxy that requests go through.
@@ -101,4 +109,23 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// The `Date` header.
     pub date: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_bracketed_in_urls_only() {
+        let origin = |tls, host: &str, port| Origin { tls, host: host.to_owned(), port };
+        for (origin, authority, host_and_port) in [
+            (origin(true, "::1", 443), "[::1]", "[::1]:443"),
+            (origin(false, "::1", 6001), "[::1]:6001", "[::1]:6001"),
+            (origin(true, "127.0.0.1", 80), "127.0.0.1:80", "127.0.0.1:80"),
+            (origin(false, "example.org", 80), "example.org", "example.org:80"),
+        ] {
+            assert_eq!((&*origin.authority(), &*origin.host_and_port()), (authority, host_and_port));
+        }
+        assert_eq!(origin(true, "::1", 6001).url(), "https://[::1]:6001");
+    }
 }

@@ -18,4 +18,4 @@ mod wire;
 pub use message::{Method, Origin, Proxy, Request, Response};
 pub use tls::Roots;
 pub use transport::{Cause, Failure, Progress, Transport};
-pub use ureq::{HttpClient, Settings};
+pub use ureq::{HttpClient, HttpConfig};

@@ -16,8 +16,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::message::bare_host;
-
 /// Whom TLS trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Roots {
@@ -106,17 +104,20 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 
 /// Wraps connections in TLS, where there is a configuration for it.
 #[derive(Debug)]
-pub(super) struct TlsConnector(pub(super) Option<Arc<ClientConfig>>);
+pub(super) struct TlsConnector {
+    pub(super) config: Option<Arc<ClientConfig>>,
+    /// The host that the certificate must name.
+    pub(super) host: String,
+}
 
 impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, Tls<In>>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let Some(transport) = chained else { return Ok(None) };
-        let Some(config) = &self.0 else { return Ok(Some(Either::A(transport))) };
-        let host = bare_host(details.uri.host().unwrap_or_default());
+        let Some(config) = &self.config else { return Ok(Some(Either::A(transport))) };
         let name =
-            ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls("the host can't stand in a certificate"))?;
+            ServerName::try_from(self.host.clone()).map_err(|_| Error::Tls("the host can't stand in a certificate"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
         connection.complete_io(&mut adapter)?;

@@ -13,7 +13,7 @@ use ::ureq::{Agent, Body, Error};
 
 use crate::process::PerProcess;
 
-use super::message::{Method, Proxy, Request, Response};
+use super::message::{Method, Origin, Proxy, Request, Response};
 use super::phases::{self, Exchange};
 use super::resolver::Resolver;
 use super::tls::{self, Roots, TlsConnector};
@@ -23,9 +23,9 @@ use super::wire::WireConnector;
 
 /// How an [`HttpClient`] connects.
 #[derive(Debug)]
-pub struct Settings {
-    /// Whether to speak TLS.
-    pub tls: bool,
+pub struct HttpConfig {
+    /// The server, and whether to speak TLS with it.
+    pub origin: Origin,
     /// For the look-up, the connection and the TLS handshake together.
     pub connect_timeout: Duration,
     /// How many idle connections are kept.
@@ -48,20 +48,20 @@ const ERROR_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Sends requests to one server over kept-alive connections.
 pub struct HttpClient {
-    settings: Settings,
+    config: HttpConfig,
     /// ureq's agent with its pool, for each process that uses this client.
     agent: PerProcess<Agent>,
 }
 
 impl HttpClient {
     /// A client that has not connected, read or started anything yet.
-    pub fn new(settings: Settings) -> HttpClient {
+    pub fn new(config: HttpConfig) -> HttpClient {
         make_statics();
-        HttpClient { settings, agent: PerProcess::new() }
+        HttpClient { config, agent: PerProcess::new() }
     }
 
     fn make_agent(&self) -> Result<Agent, Failure> {
-        let settings = &self.settings;
+        let settings = &self.config;
         let config = Agent::config_builder()
             // The connections below are ours, through a proxy as well.
             .proxy(None)
@@ -76,17 +76,23 @@ impl HttpClient {
             .max_idle_connections_per_host(settings.max_idle_connections)
             .max_idle_age(settings.idle_timeout)
             .build();
-        let tls = settings.tls.then(|| tls::configuration(&settings.roots)).transpose().map_err(|message| Failure {
-            progress: Progress::NotSent,
-            cause: Cause::Tls,
-            message,
-        })?;
+        let tls = settings
+            .origin
+            .tls
+            .then(|| tls::configuration(&settings.roots))
+            .transpose()
+            .map_err(|message| Failure { progress: Progress::NotSent, cause: Cause::Tls, message })?;
         let wire = WireConnector {
+            origin: settings.origin.clone(),
             resolver: Resolver::default(),
             connect_timeout: settings.connect_timeout,
             proxy: settings.proxy.clone(),
         };
-        Ok(Agent::with_parts(config, wire.chain(TlsConnector(tls)).chain(WatchConnector), NoLookUp))
+        Ok(Agent::with_parts(
+            config,
+            wire.chain(TlsConnector { config: tls, host: settings.origin.host.clone() }).chain(WatchConnector),
+            NoLookUp,
+        ))
     }
 
     /// Sends the request and reads the answer's head.
@@ -101,7 +107,7 @@ impl HttpClient {
             head.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         // Through a tunnel the proxy was told already, and the server must not be.
-        if let (false, Some(proxy)) = (request.origin.tls, &self.settings.proxy) {
+        if let (false, Some(proxy)) = (request.origin.tls, &self.config.proxy) {
             if let Some(authorization) = &proxy.authorization {
                 let mut value = HeaderValue::from_str(authorization).map_err(http::Error::from)?;
                 value.set_sensitive(true);
@@ -120,7 +126,7 @@ impl HttpClient {
 
     fn exchange(&self, agent: &Agent, request: &Request<'_>) -> Result<Response, Error> {
         let (head, mut body) = self.run(agent, request)?.into_parts();
-        let mut limit = self.settings.max_response_bytes;
+        let mut limit = self.config.max_response_bytes;
         if !head.status.is_success() {
             limit = limit.min(MAX_ERROR_BYTES);
             phases::current(|exchange| exchange.deadline = exchange.deadline.min(Instant::now() + ERROR_PATIENCE));

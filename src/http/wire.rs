@@ -13,7 +13,7 @@ use ::ureq::Error;
 use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::connection::Socket;
-use super::message::{Proxy, bare_host};
+use super::message::{Origin, Proxy};
 use super::phases::{self, Exchange, Phase};
 use super::resolver::{Resolver, Unresolved};
 use super::sys::Readiness;
@@ -23,6 +23,7 @@ use super::tunnel;
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct WireConnector {
+    pub(super) origin: Origin,
     pub(super) resolver: Resolver,
     pub(super) connect_timeout: Duration,
     pub(super) proxy: Option<Proxy>,
@@ -31,13 +32,11 @@ pub(super) struct WireConnector {
 impl Connector for WireConnector {
     type Out = Wire;
 
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
-        let tls = details.needs_tls();
-        let host = details.uri.host().unwrap_or_default();
-        let port = details.uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    fn connect(&self, _: &ConnectionDetails, _: Option<()>) -> Result<Option<Wire>, Error> {
+        let tls = self.origin.tls;
         let (peer, peer_port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (bare_host(host), port),
+            None => (self.origin.host.as_str(), self.origin.port),
         };
         phases::current(|exchange| {
             exchange.phase = Phase::Resolving;
@@ -51,11 +50,11 @@ impl Connector for WireConnector {
             match &self.proxy {
                 Some(proxy) if tls => {
                     exchange.phase = Phase::Tunnel;
-                    tunnel::open(&mut socket, proxy, &format!("{host}:{port}"), exchange.deadline)
+                    tunnel::open(&mut socket, proxy, &self.origin.host_and_port(), exchange.deadline)
                         .map_err(|(cause, what)| exchange.failure(cause, what))?;
                 }
-                // A proxy is told the whole URL in the request line; it often refuses a tunnel to port 80.
-                Some(_) => absolute = details.uri.authority().map(|authority| format!("http://{authority}")),
+                // Without TLS, a proxy gets the whole URL in the request line; proxies often refuse a tunnel to port 80.
+                Some(_) => absolute = Some(self.origin.url()),
                 None => {}
             }
             exchange.phase = if tls { Phase::Handshake } else { Phase::Sending };
