@@ -4,7 +4,7 @@
 
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
-use crate::json::{Json, join};
+use crate::json::{Json, Writer, join};
 use crate::signing::{SIGNATURE, Signer};
 use crate::validation;
 
@@ -45,13 +45,11 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
         (true, Some(master_key)) => Some(master_key.shared_secret(channel)),
         (false, _) => None,
     };
-    let members = [
-        data.map(|data| (r#","channel_data":"#, data)),
-        secret.as_ref().map(|secret| (r#","shared_secret":"#, secret.as_str())),
-    ];
+    let members =
+        [data.map(|data| ("channel_data", data)), secret.as_ref().map(|secret| ("shared_secret", secret.as_str()))];
     match data {
-        Some(data) => answer(keys.signer, [socket_id, ":", channel, ":", data], members),
-        None => answer(keys.signer, [socket_id, ":", channel], members),
+        Some(data) => signed(keys.signer, [socket_id, ":", channel, ":", data], members),
+        None => signed(keys.signer, [socket_id, ":", channel], members),
     }
 }
 
@@ -68,7 +66,7 @@ pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Erro
         }
     };
     check().map_err(Error::Argument)?;
-    answer(keys.signer, [socket_id, "::user::", data], [Some((r#","user_data":"#, data))])
+    signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 
 /// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
@@ -88,33 +86,25 @@ fn presence_data(data: &str) -> Result<(), Problem> {
     }
 }
 
-/// The JSON that is returned: the signature of `signed`, one part after the other, and `members` whose values are strings.
+/// Returns `{"auth":"KEY:SIGNATURE",…}` with the signature of the string that `parts` make up, and with these members.
 #[inline]
-fn answer<const PARTS: usize, const MEMBERS: usize>(
+fn signed<const PARTS: usize, const MEMBERS: usize>(
     signer: &Signer,
-    signed: [&str; PARTS],
+    parts: [&str; PARTS],
     members: [Option<(&str, &str)>; MEMBERS],
 ) -> Result<Vec<u8>, Error> {
-    let start = [r#"{"auth":""#, signer.key(), ":"];
     let members = members.iter().flatten();
-    let size = start.iter().map(|part| part.len()).sum::<usize>()
+    let size = signer.key().len()
         + SIGNATURE
-        + members.clone().map(|(name, value)| name.len() + string_size(value)).sum::<usize>();
-    let mut json = Vec::new();
-    // With the quote, the brace and the NUL that C is given: nothing is allocated twice.
-    json.try_reserve_exact(size + 3).map_err(|_| Error::Unavailable("memory"))?;
-    for part in start {
-        json.extend_from_slice(part.as_bytes());
-    }
-    signer.sign_parts(signed, &mut json);
-    json.push(b'"');
+        + members.clone().map(|(name, value)| name.len() + 4 + string_size(value)).sum::<usize>();
+    // With `{"auth":":"}` and the NUL that the C boundary appends: nothing is allocated twice.
+    let mut json = Writer::with_capacity(size + 13)?;
+    json.begin_object().key("auth").plain([signer.key().as_bytes(), b":", &signer.sign_parts(parts)]);
     for (name, value) in members {
-        json.extend_from_slice(name.as_bytes());
-        // A str does not fail to be written, nor a Vec to be written to.
-        let _ = serde_json::to_writer(&mut json, value);
+        json.key(name).string(value);
     }
-    json.push(b'}');
-    Ok(json)
+    json.end_object();
+    json.finish()
 }
 
 /// The size of a text as a JSON string. It is itself JSON or base64, without control characters but white space.

@@ -1,67 +1,51 @@
 //! Error documents, `{"error":{"status":…,"message":…,…}}`: writes them, and reads them for callers without a JSON parser.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::error::{Error, Purpose};
+use crate::json::Writer;
 use crate::status::Delivery;
 
-/// Returns the error document of a call with this purpose. Members that do not apply are left out.
+/// Returns the error document of a call with this purpose.
 pub fn of(error: &Error, purpose: Purpose) -> String {
-    // Numbers, strings and a String to write to: nothing here can fail.
-    serde_json::to_string(&Document { error, purpose }).unwrap_or_default()
+    let mut json = Writer::new();
+    json.begin_object().key("error").begin_object();
+    write_members(&mut json, error, purpose);
+    json.end_object().end_object();
+    json.finish_string().unwrap_or_default()
 }
 
-/// An error of a call, as JSON.
-struct Document<'a> {
-    error: &'a Error,
-    purpose: Purpose,
-}
-
-impl Serialize for Document<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut document = serializer.serialize_map(Some(1))?;
-        document.serialize_entry("error", &Inside(self))?;
-        document.end()
+/// Writes the members of the object inside `{"error":{…}}`. Members that do not apply are left out.
+pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
+    json.key("status").string(&error.status().name().to_string_lossy());
+    json.key("message").string(&error.to_string());
+    let mut optional = |name: &'static str, value: Option<&str>| {
+        if let Some(value) = value {
+            json.key(name).string(value);
+        }
+    };
+    optional("delivery", error.delivery(purpose).map(Delivery::name));
+    optional("argument", error.argument_name());
+    let Error::Exchange(failed) = error else { return };
+    optional("cause", failed.cause);
+    optional("response", failed.response.as_deref());
+    json.key("retryable").boolean(failed.retryable);
+    json.key("attempts").number(failed.attempts);
+    if let Some(http_status) = failed.http_status {
+        json.key("http_status").number(http_status);
+    }
+    if let Some(wait) = failed.retry_after_ms {
+        json.key("retry_after_ms").number(wait);
     }
 }
 
-struct Inside<'a>(&'a Document<'a>);
-
-impl Serialize for Inside<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Document { error, purpose } = self.0;
-        let mut fields = serializer.serialize_map(None)?;
-        fields.serialize_entry("status", &error.status().name().to_string_lossy())?;
-        fields.serialize_entry("message", &error.to_string())?;
-        let mut optional = |name: &'static str, value: Option<&str>| match value {
-            Some(value) => fields.serialize_entry(name, value),
-            None => Ok(()),
-        };
-        optional("delivery", error.delivery(*purpose).map(Delivery::name))?;
-        optional("argument", error.argument_name())?;
-        let Error::Exchange(failed) = error else { return fields.end() };
-        optional("cause", failed.cause)?;
-        optional("response", failed.response.as_deref())?;
-        fields.serialize_entry("retryable", &failed.retryable)?;
-        fields.serialize_entry("attempts", &failed.attempts)?;
-        if let Some(http_status) = failed.http_status {
-            fields.serialize_entry("http_status", &http_status)?;
-        }
-        if let Some(wait) = failed.retry_after_ms {
-            fields.serialize_entry("retry_after_ms", &wait)?;
-        }
-        fields.end()
-    }
-}
-
-/// The delivery that an error document speaks of.
+/// Returns the delivery that an error document reports.
 pub fn delivery_in(document: &str) -> Option<Delivery> {
     let document: Value = serde_json::from_str(document).ok()?;
     Delivery::from_name(document.get("error")?.get("delivery")?.as_str()?)
 }
 
-/// The message of an error document.
+/// Returns the message of an error document.
 pub fn message_in(document: &str) -> Option<String> {
     let document: Value = serde_json::from_str(document).ok()?;
     Some(document.get("error")?.get("message")?.as_str()?.to_owned())

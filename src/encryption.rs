@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::json::Json;
+use crate::json::{Json, Writer};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -71,7 +71,14 @@ impl MasterKey {
             .encrypt_in_place_detached(&nonce.into(), b"", text)
             .map_err(|_| Error::Internal("the cipher refused".to_owned()))?;
         tag.copy_from_slice(&made);
-        Ok(format!(r#"{{"nonce":"{}","ciphertext":"{}"}}"#, BASE64.encode(nonce), BASE64.encode(sealed)))
+        let mut ciphertext = String::new();
+        let length = base64::encoded_len(sealed.len(), true).unwrap_or(usize::MAX);
+        ciphertext.try_reserve_exact(length).map_err(|_| Error::Unavailable("memory"))?;
+        BASE64.encode_string(sealed, &mut ciphertext);
+        let mut json = Writer::with_capacity(length.saturating_add(80))?;
+        json.begin_object().key("nonce").plain([BASE64.encode(nonce).as_bytes()]);
+        json.key("ciphertext").plain([ciphertext.as_bytes()]).end_object();
+        json.finish_string()
     }
 
     /// Decrypts what a client or [`MasterKey::encrypt`] sealed for this channel: `{"nonce","ciphertext"}`.

@@ -1,6 +1,4 @@
-//! What the log hook is told: the outcome of calls. Never a secret, a signature or a payload.
-
-use std::fmt::{self, Write};
+//! Log messages: how calls ended, and what explains it. They never hold a secret, a signature or a payload.
 
 /// The severity of a log message.
 #[repr(i32)]
@@ -17,7 +15,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The level with this name in a configuration.
+    /// Returns the level with this name in a configuration.
     pub fn from_name(name: &str) -> Option<Level> {
         Some(match name {
             "error" => Level::Error,
@@ -29,43 +27,8 @@ impl Level {
     }
 }
 
-/// Takes what is logged. Called on the thread that makes the call.
+/// Receives log messages, on the thread that makes the call.
 pub trait Log: Send + Sync {
-    /// A sentence, and a JSON object with what it speaks of.
+    /// Receives a message, and its details as a JSON object.
     fn log(&self, level: Level, message: &str, fields: &str);
-}
-
-/// A JSON object of what a message speaks of.
-#[derive(Debug)]
-pub struct Fields(String);
-
-impl Fields {
-    /// None yet.
-    pub fn new() -> Fields {
-        Fields(String::from("{"))
-    }
-
-    /// Adds a text of ours, which needs no escaping.
-    pub fn word(&mut self, name: &str, word: &str) -> &mut Fields {
-        self.add(name, format_args!("\"{word}\""))
-    }
-
-    /// Adds a number.
-    pub fn number(&mut self, name: &str, number: impl Into<i128>) -> &mut Fields {
-        self.add(name, format_args!("{}", number.into()))
-    }
-
-    fn add(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Fields {
-        let comma = if self.0.len() > 1 { "," } else { "" };
-        // A String takes whatever it is given.
-        let _ = write!(self.0, "{comma}\"{name}\":{value}");
-        self
-    }
-
-    /// The object.
-    pub fn finish(&mut self) -> String {
-        let mut text = std::mem::take(&mut self.0);
-        text.push('}');
-        text
-    }
 }

@@ -56,12 +56,11 @@ impl Signer {
         hex_string(&self.code([message]))
     }
 
-    /// Writes the lower-case hex HMAC-SHA256 of a message in parts.
-    pub fn sign_parts<const N: usize>(&self, parts: [&str; N], json: &mut Vec<u8>) {
-        let code = self.code(parts.map(str::as_bytes));
-        let start = json.len();
-        json.resize(start + SIGNATURE, 0);
-        write_hex(&code, &mut json[start..]);
+    /// Returns the lower-case hex HMAC-SHA256 of a message in parts.
+    pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; SIGNATURE] {
+        let mut text = [0; SIGNATURE];
+        write_hex(&self.code(parts.map(str::as_bytes)), &mut text);
+        text
     }
 
     /// Whether `signature`, in hex, is that of a message. Takes the same time wherever they differ.

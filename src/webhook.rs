@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
-use crate::json::Json;
+use crate::json::{Json, Writer};
 use crate::signing::Signer;
 
 /// How far ahead of ours the sender's clock may be.
@@ -35,7 +35,7 @@ pub fn validate(
     body: &[u8],
     now_ms: u64,
 ) -> Result<String, Error> {
-    let check = || -> Result<Cow<'_, str>, Problem> {
+    let check = || -> Result<(&str, Option<Json<'_>>), Problem> {
         let key = key.ok_or_else(|| Problem::new("key", "is missing: it is the request's X-Pusher-Key header"))?;
         let signature = signature
             .ok_or_else(|| Problem::new("signature", "is missing: it is the request's X-Pusher-Signature header"))?;
@@ -55,12 +55,13 @@ pub fn validate(
         let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but not UTF-8"))?;
         let [time, events] = Json::pick(text, "body", ["time_ms", "events"])?;
         check_time(time, webhooks.max_age, now_ms)?;
-        Ok(match (webhooks.master_key, events) {
-            (Some(master_key), Some(events)) => decrypted(text, events, master_key),
-            _ => Cow::Borrowed(text),
-        })
+        Ok((text, events))
     };
-    let payload = check().map_err(Error::Webhook)?;
+    let (text, events) = check().map_err(Error::Webhook)?;
+    let payload = match (webhooks.master_key, events) {
+        (Some(master_key), Some(events)) => decrypted(text, events, master_key)?,
+        _ => Cow::Borrowed(text),
+    };
     let payload = payload.trim_ascii();
     let mut answer = String::new();
     // With the NUL that C is given: nothing is allocated twice.
@@ -86,11 +87,12 @@ fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<
     }
 }
 
-/// `text` with the data of client events on encrypted channels decrypted in place. What can't be decrypted stays as it is, with a
-/// `decryption_error` beside it, and takes nothing from the others.
-fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Cow<'a, str> {
-    let Ok(events) = events.elements("", usize::MAX) else { return Cow::Borrowed(text) };
-    let mut result = String::new();
+/// Returns `text` with the data of client events on encrypted channels decrypted in place.
+///
+/// An event that cannot be decrypted keeps its data and gets a `decryption_error` member.
+fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Result<Cow<'a, str>, Error> {
+    let Ok(events) = events.elements("", usize::MAX) else { return Ok(Cow::Borrowed(text)) };
+    let mut result = Writer::new();
     let mut copied = 0;
     for event in events {
         let Ok(members) = event.entries("") else { continue };
@@ -100,38 +102,32 @@ fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Cow
         if string("name").as_deref() != Some("client_event") || !is_encrypted(&channel) {
             continue;
         }
-        // Some servers send data as an object and not as a string of JSON.
+        // Some servers send data as an object instead of a string of JSON.
         let payload = if data.is_string() { data.string("").unwrap_or_default() } else { Cow::Borrowed(data.text()) };
-        let (from, to, replacement) = match master_key.decrypt(&channel, &payload) {
+        match master_key.decrypt(&channel, &payload) {
             Ok(plain) => {
-                let from = offset(text, data.text());
-                (from, from + data.text().len(), json_string(&plain))
+                let start = offset(text, data.text());
+                result.verbatim(&text[copied..start]).string(&plain);
+                copied = start + data.text().len();
             }
             Err(why) => {
-                // Behind the last member, before the brace.
+                // Inserts a member before the closing brace.
                 let end = offset(text, event.text()) + event.text().len() - 1;
-                (end, end, format!(r#","decryption_error":{}"#, json_string(why)))
+                result.verbatim(&text[copied..end]).key("decryption_error").string(why);
+                copied = end;
             }
-        };
-        result.push_str(&text[copied..from]);
-        result.push_str(&replacement);
-        copied = to;
+        }
     }
     if copied == 0 {
-        return Cow::Borrowed(text);
+        return Ok(Cow::Borrowed(text));
     }
-    result.push_str(&text[copied..]);
-    Cow::Owned(result)
+    result.verbatim(&text[copied..]);
+    result.finish_string().map(Cow::Owned)
 }
 
 /// Where `part`, which is a piece of `whole`, begins in it.
 fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
-}
-
-fn json_string(text: &str) -> String {
-    // A str can't fail to be written.
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -167,7 +163,8 @@ mod tests {
     #[test]
     fn events_are_decrypted_in_place_and_one_that_cannot_be_takes_nothing_from_the_others() {
         let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
-        let seal = |text: &str| json_string(&master_key.encrypt("private-encrypted-a", text.as_bytes()).unwrap());
+        let string = |value: &str| serde_json::to_string(value).unwrap();
+        let seal = |text: &str| string(&master_key.encrypt("private-encrypted-a", text.as_bytes()).unwrap());
         let event =
             |data: &str| format!(r#"{{"name":"client_event" ,"channel":"private-encrypted-a","data": {data},"x":1}}"#);
         let (one, two) = (seal(r#"{"a":1}"#), seal("ü"));

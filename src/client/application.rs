@@ -221,7 +221,7 @@ impl Application {
 
 fn log_clock(hooks: &Hooks, offset: i64) {
     hooks.tell(Level::Info, |fields| {
-        fields.number("clock_offset_s", offset);
+        fields.key("clock_offset_s").number(offset);
         let way = if offset > 0 { "behind" } else { "ahead" };
         let by = offset.unsigned_abs();
         format!("this machine's clock is {by} s {way}: requests are signed with the server's time from now on")

@@ -8,7 +8,8 @@ use once_cell::race::OnceBox;
 use crate::api::Endpoint;
 use crate::error::{Error, FailedExchange, Problem};
 use crate::http::Transport;
-use crate::log::{Fields, Level, Log};
+use crate::json::Writer;
+use crate::log::{Level, Log};
 use crate::status::Status;
 
 /// Functions of the caller's. They end with the last handle that may call them.
@@ -69,14 +70,14 @@ impl Hooks {
             Err(_) => Level::Warn,
         };
         self.tell(level, |fields| {
-            fields.word("call", name);
+            fields.key("call").string(name);
             if let Some(started) = started {
-                fields.number("duration_us", u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+                fields.key("duration_us").number(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
             }
             match result {
                 Ok(_) => "done".to_owned(),
                 Err(error) => {
-                    fields.word("status", &error.status().name().to_string_lossy());
+                    fields.key("status").string(&error.status().name().to_string_lossy());
                     if let Error::Exchange(failed) = error {
                         add(fields, failed);
                     }
@@ -89,32 +90,34 @@ impl Hooks {
     /// Tells that a call will be sent again.
     pub(super) fn log_retry(&self, endpoint: Endpoint, failed: &FailedExchange, wait: Duration) {
         self.tell(Level::Info, |fields| {
-            fields.word("call", endpoint.name());
-            fields.number("wait_ms", u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            fields.key("call").string(endpoint.name());
+            fields.key("wait_ms").number(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             add(fields, failed);
             format!("will be sent again: {}", failed.message)
         });
     }
 
     /// Tells the log, if there is one and it wants to know.
-    pub(super) fn tell(&self, level: Level, what: impl FnOnce(&mut Fields) -> String) {
+    pub(super) fn tell(&self, level: Level, what: impl FnOnce(&mut Writer) -> String) {
         let Some(log) = self.log.get().filter(|_| level <= self.log_level) else { return };
-        let mut fields = Fields::new();
+        let mut fields = Writer::new();
+        fields.begin_object();
         let message = what(&mut fields);
-        log.log(level, &message, &fields.finish());
+        fields.end_object();
+        log.log(level, &message, &fields.finish_string().unwrap_or_default());
     }
 }
 
 /// What a log says of an exchange.
-fn add(fields: &mut Fields, failed: &FailedExchange) {
-    fields.number("attempts", failed.attempts);
+fn add(fields: &mut Writer, failed: &FailedExchange) {
+    fields.key("attempts").number(failed.attempts);
     if let Some(cause) = failed.cause {
-        fields.word("cause", cause);
+        fields.key("cause").string(cause);
     }
     if let Some(http_status) = failed.http_status {
-        fields.number("http_status", http_status);
+        fields.key("http_status").number(http_status);
     }
     if let Some(delivery) = failed.delivery {
-        fields.word("delivery", delivery.name());
+        fields.key("delivery").string(delivery.name());
     }
 }

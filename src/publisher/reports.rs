@@ -9,6 +9,7 @@ use super::queue::{End, Ledger, Reason};
 use super::shared::Backlog;
 use crate::document;
 use crate::error::{Error, Purpose};
+use crate::json::Writer;
 use crate::status::{Delivery, Status};
 
 /// Which reports are kept.
@@ -45,10 +46,10 @@ impl Outcome {
 
     /// It failed so.
     pub fn failed(error: &Error) -> Outcome {
-        let document = document::of(error, Purpose::Publish);
-        let members = document.strip_prefix(r#"{"error":{"#).and_then(|rest| rest.strip_suffix("}}"));
+        let mut members = Writer::new();
+        document::write_members(&mut members, error, Purpose::Publish);
         let delivery = error.delivery(Purpose::Publish).unwrap_or(Delivery::Unknown);
-        Outcome(Arc::new(Told { delivery, members: members.unwrap_or_default().to_owned() }))
+        Outcome(Arc::new(Told { delivery, members: members.finish_string().unwrap_or_default() }))
     }
 
     /// What the publisher's end came upon while it was on the wire.

@@ -12,8 +12,8 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("status", &[]),
     ("error", &["status"]),
     ("bytes", &["error"]),
-    ("document", &["error", "status"]),
     ("json", &["error"]),
+    ("document", &["error", "json", "status"]),
     ("validation", &["error"]),
     ("encryption", &["error", "json"]),
     ("http", &["process"]),
@@ -23,7 +23,10 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("api", &["bytes", "config", "encryption", "error", "http", "json", "status", "validation"]),
     ("authorization", &["encryption", "error", "json", "signing", "validation"]),
     ("webhook", &["encryption", "error", "json", "secret", "signing"]),
-    ("client", &["api", "authorization", "config", "error", "http", "log", "retry", "signing", "status", "webhook"]),
+    (
+        "client",
+        &["api", "authorization", "config", "error", "http", "json", "log", "retry", "signing", "status", "webhook"],
+    ),
     ("publisher", &["api", "client", "config", "document", "error", "json", "process", "retry", "status"]),
     ("ffi", &["bytes", "client", "document", "error", "http", "log", "publisher", "status"]),
 ];

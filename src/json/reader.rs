@@ -1,6 +1,6 @@
-//! JSON from callers: looked at, never changed and never built into trees.
+//! Reads JSON from callers and servers. Values are checked and stay the string they came as.
 //!
-//! Values stay the text they came as. The scan keeps its place on the heap, so depth costs no stack.
+//! The scan keeps its place on the heap, so nesting costs no stack.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,0 +1,7 @@
+//! JSON: reads what callers and servers wrote without building trees, and writes documents and request bodies.
+
+mod reader;
+mod writer;
+
+pub use reader::{Json, join};
+pub use writer::Writer;

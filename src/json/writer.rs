@@ -1,0 +1,216 @@
+//! Writes JSON: error documents, results, log fields and request bodies.
+//!
+//! Each call appends one token and returns the writer. The writer places the commas:
+//!
+//! ```text
+//! let mut json = Writer::new();
+//! json.begin_object();
+//! json.key("name").string("it's \"new\"");
+//! json.key("channels").begin_array().string("a").string("b").end_array();
+//! json.key("data").raw(payload);           // is JSON already
+//! json.end_object();
+//! let body: Vec<u8> = json.finish()?;      // {"name":"it's \"new\"","channels":["a","b"],"data":…}
+//! ```
+
+use std::io::{self, Write};
+
+use crate::error::Error;
+
+/// A JSON document that is being written.
+///
+/// Memory is reserved fallibly, because callers and servers decide the sizes. Once a reservation fails, the writer drops
+/// everything that follows, and `finish` returns [`Error::Unavailable`].
+#[derive(Debug, Default)]
+pub struct Writer {
+    text: Vec<u8>,
+    is_out_of_memory: bool,
+}
+
+#[allow(dead_code, reason = "api and publisher are about to use the rest")]
+impl Writer {
+    /// Returns an empty writer.
+    pub fn new() -> Writer {
+        Writer::default()
+    }
+
+    /// Returns an empty writer with room for `bytes` bytes.
+    pub fn with_capacity(bytes: usize) -> Result<Writer, Error> {
+        let mut text = Vec::new();
+        text.try_reserve_exact(bytes).map_err(|_| Error::Unavailable("memory"))?;
+        Ok(Writer { text, is_out_of_memory: false })
+    }
+
+    /// Returns the number of bytes written so far.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Writes `{`.
+    pub fn begin_object(&mut self) -> &mut Writer {
+        self.separate().push(b"{")
+    }
+
+    /// Writes `}`.
+    pub fn end_object(&mut self) -> &mut Writer {
+        self.push(b"}")
+    }
+
+    /// Writes `[`.
+    pub fn begin_array(&mut self) -> &mut Writer {
+        self.separate().push(b"[")
+    }
+
+    /// Writes `]`.
+    pub fn end_array(&mut self) -> &mut Writer {
+        self.push(b"]")
+    }
+
+    /// Writes the name of a member. `name` must need no escaping.
+    pub fn key(&mut self, name: &str) -> &mut Writer {
+        self.separate().push(b"\"").push(name.as_bytes()).push(b"\":")
+    }
+
+    /// Writes a string, escaped where necessary.
+    pub fn string(&mut self, value: &str) -> &mut Writer {
+        self.separate();
+        // Fails only if memory runs out, which `push` has recorded.
+        let _ = serde_json::to_writer(Sink(self), value);
+        self
+    }
+
+    /// Writes one string made of `parts`, none of which may need escaping: hex, base64, checked names.
+    pub fn plain<const N: usize>(&mut self, parts: [&[u8]; N]) -> &mut Writer {
+        self.separate().push(b"\"");
+        for part in parts {
+            self.push(part);
+        }
+        self.push(b"\"")
+    }
+
+    /// Writes an integer.
+    pub fn number(&mut self, value: impl Into<i128>) -> &mut Writer {
+        self.separate();
+        // As for `string`.
+        let _ = write!(Sink(self), "{}", value.into());
+        self
+    }
+
+    /// Writes `true` or `false`.
+    pub fn boolean(&mut self, value: bool) -> &mut Writer {
+        self.raw(if value { "true" } else { "false" })
+    }
+
+    /// Writes a value that is JSON already, or one or more whole members of an object (`"a":1,"b":2`).
+    pub fn raw(&mut self, json: &str) -> &mut Writer {
+        self.raw_bytes(json.as_bytes())
+    }
+
+    /// Writes the same from bytes, which must be UTF-8.
+    pub fn raw_bytes(&mut self, json: &[u8]) -> &mut Writer {
+        self.separate().push(json)
+    }
+
+    /// Returns the document as bytes.
+    pub fn finish(self) -> Result<Vec<u8>, Error> {
+        match self.is_out_of_memory {
+            true => Err(Error::Unavailable("memory")),
+            false => Ok(self.text),
+        }
+    }
+
+    /// Returns the document as a string.
+    pub fn finish_string(self) -> Result<String, Error> {
+        String::from_utf8(self.finish()?).map_err(|_| Error::Internal("wrote JSON that is not UTF-8".to_owned()))
+    }
+
+    /// Appends part of a document unchanged, without a comma before it.
+    pub fn verbatim(&mut self, part: &str) -> &mut Writer {
+        self.push(part.as_bytes())
+    }
+
+    /// Writes a comma if a value or a member precedes. (No value ends in one of these four characters.)
+    fn separate(&mut self) -> &mut Writer {
+        match self.text.iter().rfind(|byte| !byte.is_ascii_whitespace()) {
+            None | Some(b'{' | b'[' | b':' | b',') => self,
+            Some(_) => self.push(b","),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) -> &mut Writer {
+        if self.is_out_of_memory || self.text.try_reserve(bytes.len()).is_err() {
+            self.is_out_of_memory = true;
+        } else {
+            self.text.extend_from_slice(bytes);
+        }
+        self
+    }
+}
+
+/// Lets serde_json and `write!` append to a writer.
+struct Sink<'a>(&'a mut Writer);
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.0.push(bytes).is_out_of_memory {
+            true => Err(io::ErrorKind::OutOfMemory.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_separate_members_and_elements() {
+        let mut json = Writer::new();
+        json.begin_object();
+        json.key("empty").begin_object().end_object();
+        json.key("all").begin_array().string("a,").number(-1).boolean(true).raw("[1]").begin_array();
+        json.end_array().begin_object().key("x").raw("null").end_object().end_array();
+        json.raw(r#""more":1,"members":2"#).key("hex").plain([b"k", b":", b"00ff"]);
+        json.key("last").boolean(false).end_object();
+        let expected = concat!(
+            r#"{"empty":{},"all":["a,",-1,true,[1],[],{"x":null}],"more":1,"members":2,"#,
+            r#""hex":"k:00ff","last":false}"#
+        );
+        assert_eq!(json.len(), expected.len());
+        assert_eq!(json.finish_string().as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn strings_are_escaped() {
+        let mut json = Writer::new();
+        json.string("a\"b\\c\n\u{1}ü");
+        assert_eq!(json.finish_string().as_deref(), Ok(r#""a\"b\\c\n\u0001ü""#));
+    }
+
+    #[test]
+    fn members_continue_a_copied_object() {
+        for (part, expected) in
+            [("{ ", r#"{ "a":1}"#), (r#"{"x":[] "#, r#"{"x":[] ,"a":1}"#), (r#"{"x": 0"#, r#"{"x": 0,"a":1}"#)]
+        {
+            let mut json = Writer::new();
+            json.verbatim(part).key("a").number(1).verbatim("}");
+            assert_eq!(json.finish_string().as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn running_out_of_memory_is_reported_by_finish() {
+        assert_eq!(Writer::with_capacity(usize::MAX).err(), Some(Error::Unavailable("memory")));
+        let mut json = Writer { text: Vec::new(), is_out_of_memory: true };
+        json.begin_array().string("a").number(1).end_array();
+        assert_eq!((json.len(), json.finish()), (0, Err(Error::Unavailable("memory"))));
+    }
+}
