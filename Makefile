@@ -1,44 +1,66 @@
-# What a developer types. Each target installs what it needs (apt as root, else it says what to install) and says what it does.
-# Distributions build with CMake: see README.md.
+# The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
+# its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo test check lint format deny bench header clean
+.PHONY: help demo check format lint unit ctest test deny advisories header bench release-check clean
 
 help:
-	@echo 'make demo    build the library and an example, and show an event as a subscriber receives it'
-	@echo 'make test    everything that CI runs: the checks, the packages, valgrind, real servers'
-	@echo 'make check   the quick inner loop: format, lints, tests without real servers'
-	@echo 'make lint    the lints and layouts of all languages but Rust and Go'
-	@echo 'make format  apply the layouts'
-	@echo 'make deny    the licences, sources and duplicates of the Rust crates'
-	@echo 'make bench   events per second beside raw sockets and libcurl, signatures beside their floor and a peer'
-	@echo 'make header  write include/pusher.h, pusher.ffi.h and the manual pages anew from the sources'
-	@echo 'make clean   remove what was built'
+	@echo 'To see it work'
+	@echo '  make demo           build the library and an example, and show an event as a subscriber receives it'
+	@echo 'While you work'
+	@echo '  make check          layouts, lints, and the tests that need no real server'
+	@echo '  make format         apply the layouts of all languages'
+	@echo '  make lint           the layouts and lints of all languages except Rust and Go'
+	@echo '  make unit           the tests of make check alone'
+	@echo '  make ctest          the suites in C and C++, by CMake and CTest'
+	@echo '  make header         write include/pusher.h, pusher.ffi.h and the manual pages from the sources'
+	@echo 'Before a pull request'
+	@echo '  make test           everything that CI runs: also packages, bindings, valgrind, real servers'
+	@echo '  make deny           licences, sources and duplicates of the Rust crates'
+	@echo '  make advisories     known vulnerabilities of the Rust crates (fetches a database from GitHub)'
+	@echo 'To measure'
+	@echo '  make bench          events per second against raw sockets and libcurl, signatures against their minimum and a peer'
+	@echo 'To release'
+	@echo '  make release-check  what RELEASE.md asks for, as far as it can be checked on one machine'
+	@echo 'To clean up'
+	@echo '  make clean          remove everything that was built here'
 
 demo:
 	@scripts/demo.sh
 
-test:
-	@scripts/test.sh
-
 check:
 	@scripts/check.sh
-
-lint:
-	@scripts/lint.sh
 
 format:
 	@cargo fmt --all
 	@scripts/lint.sh --fix
 
-deny:
-	@scripts/deny.sh
+lint:
+	@scripts/lint.sh
 
-bench:
-	@benches/run.sh
+unit:
+	@scripts/check.sh --tests
+
+ctest:
+	@scripts/ctest.sh
 
 header:
 	@PUSHER_WRITE_HEADER=1 cargo test --quiet --test repository header
 	@docs/man.py
+
+test:
+	@scripts/test.sh
+
+deny:
+	@scripts/deny.sh
+
+advisories:
+	@scripts/deny.sh advisories
+
+bench:
+	@benches/run.sh
+
+release-check:
+	@scripts/release-check.sh
 
 clean:
 	cargo clean

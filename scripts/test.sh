@@ -18,6 +18,7 @@ trap 'kill "$servers" 2>/dev/null || true' EXIT
 step 'checks' scripts/check.sh
 step 'the header in C and C++' scripts/header.sh
 step 'install, move, and link from other projects' scripts/install.sh
+step 'the suites in C and C++ by CTest' scripts/ctest.sh
 step 'the ABI' scripts/abi.sh
 step 'tarball, Debian and Conan packages' scripts/distribution.sh
 step 'system calls of a warm call' scripts/syscalls.sh

@@ -1,0 +1,95 @@
+# The suites in C and C++ as tests of CTest: configure with -DPUSHER_BUILD_TESTS=ON, build, and run `ctest` in the build
+# folder. `make ctest` does all three. The other tests run by cargo and by scripts: see CONTRIBUTING.md.
+#
+#   ctest -N                 lists the tests
+#   ctest -R contract        runs those whose names match
+#   ctest -L c++             runs those with a label: c, c++, header
+enable_language(CXX)
+enable_testing()
+find_package(Threads REQUIRED)
+
+set(test_flags -Wall -Wextra -Wpedantic -Werror)
+
+# pusher_test(NAME LABEL STANDARD feature SOURCES… LIBRARIES… [ARGUMENTS…]) adds a program, and a test that runs it.
+function(pusher_test name label)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" STANDARD "SOURCES;LIBRARIES;ARGUMENTS")
+  string(REPLACE "." "-" program "test-${name}")
+  add_executable(${program} ${arg_SOURCES})
+  target_compile_features(${program} PRIVATE ${arg_STANDARD})
+  target_compile_definitions(${program} PRIVATE _GNU_SOURCE)
+  target_compile_options(${program} PRIVATE ${test_flags})
+  target_link_libraries(${program} PRIVATE ${arg_LIBRARIES} Threads::Threads)
+  add_test(NAME ${name} COMMAND ${program} ${arg_ARGUMENTS})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 300)
+endfunction()
+
+# The header alone, by every standard that the compilers know.
+function(pusher_header_test language compiler)
+  foreach(standard IN LISTS ARGN)
+    string(REPLACE "+" "p" name "${standard}")
+    add_test(NAME header.${name}
+      COMMAND "${compiler}" -std=${standard} ${test_flags} -fsyntax-only -x ${language} "${PROJECT_SOURCE_DIR}/include/pusher.h")
+    set_tests_properties(header.${name} PROPERTIES LABELS header)
+  endforeach()
+endfunction()
+pusher_header_test(c "${CMAKE_C_COMPILER}" c99 c11 c17)
+pusher_header_test(c++ "${CMAKE_CXX_COMPILER}" c++11 c++14 c++17 c++20)
+
+# Every function of the ABI, right and wrong, with a server in a thread.
+foreach(kind IN ITEMS shared static)
+  if(TARGET Pusher::${kind})
+    pusher_test(contract.${kind} c STANDARD c_std_11 SOURCES tests/c/contract.c LIBRARIES Pusher::${kind})
+  endif()
+endforeach()
+
+# Every call of pusher.hpp, once.
+pusher_test(every_call c++ STANDARD cxx_std_17 SOURCES tests/cpp/every_call.cpp LIBRARIES Pusher::pusher)
+
+# The suites below use the fault server, a program of this repository.
+set(PUSHER_FAULT_SERVER "" CACHE FILEPATH "The fault server; empty: cargo builds it")
+set(fault_server "${PUSHER_FAULT_SERVER}")
+if(fault_server STREQUAL "")
+  set(fault_server "${PUSHER_CARGO_TARGET_DIR}/${rust_target}/no-lto/examples/fault-server")
+  add_custom_target(pusher-fault-server ALL
+    COMMAND "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS
+      "${PUSHER_CARGO}" build ${cargo_flags} --profile no-lto --target ${rust_target}
+      --target-dir "${PUSHER_CARGO_TARGET_DIR}" --example fault-server
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Building the fault server"
+    USES_TERMINAL VERBATIM)
+endif()
+set(cases "${PROJECT_SOURCE_DIR}/tests/conformance.json")
+set(with_fault_server)
+
+find_path(CJSON_INCLUDE_DIR cjson/cJSON.h)
+find_library(CJSON_LIBRARY cjson)
+mark_as_advanced(CJSON_INCLUDE_DIR CJSON_LIBRARY)
+if(CJSON_INCLUDE_DIR AND CJSON_LIBRARY)
+  # The cases that the bindings of all languages share.
+  pusher_test(conformance.c c STANDARD c_std_11 SOURCES tests/c/conformance.c
+    LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS "${cases}")
+  target_include_directories(test-conformance-c PRIVATE "${CJSON_INCLUDE_DIR}")
+  list(APPEND with_fault_server conformance.c)
+else()
+  message(STATUS "Not built: the test conformance.c, because cJSON is missing (Debian's libcjson-dev)")
+endif()
+
+find_package(nlohmann_json QUIET)
+if(nlohmann_json_FOUND)
+  pusher_test(conformance.cpp c++ STANDARD cxx_std_17 SOURCES tests/cpp/conformance.cpp
+    LIBRARIES Pusher::pusher nlohmann_json::nlohmann_json ARGUMENTS "${cases}")
+  # pusher.hpp, with a part that is compiled without exceptions.
+  pusher_test(wrapper c++ STANDARD cxx_std_17
+    SOURCES tests/cpp/wrapper.cpp tests/cpp/allocations.cpp tests/cpp/not_throwing.cpp
+    LIBRARIES Pusher::pusher nlohmann_json::nlohmann_json)
+  set_source_files_properties(tests/cpp/not_throwing.cpp PROPERTIES
+    COMPILE_OPTIONS "-fno-exceptions;-fno-rtti" COMPILE_DEFINITIONS JSON_NOEXCEPTION)
+  list(APPEND with_fault_server conformance.cpp wrapper)
+else()
+  message(STATUS "Not built: the tests conformance.cpp and wrapper, because JSON for Modern C++ is missing "
+    "(Debian's nlohmann-json3-dev)")
+endif()
+
+if(with_fault_server)
+  set_tests_properties(${with_fault_server} PROPERTIES ENVIRONMENT "FAULT_SERVER=${fault_server}")
+endif()
