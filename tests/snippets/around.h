@@ -12,7 +12,7 @@
 Pusher *client;
 PusherPublisher *publisher;
 char *out;
-const char *channel_name = "private-room", *socket_id = "1234.5678";
+const char *user = "alice", *channel_name = "private-room", *socket_id = "1234.5678";
 const char *price = "{\"EURUSD\":1.0843}";
 const char *master_key, *key, *signature;
 const uint8_t *body;
@@ -21,6 +21,11 @@ size_t body_len;
 /* Of a web server. */
 void respond(int status, const char *type, const char *text) { printf("%d %s %s\n", status, type, text); }
 
+/* The rule of an application. */
+int may_subscribe(const char *name, const char *channel) {
+  return strncmp(channel, "private-user-", 13) != 0 || strcmp(channel + 13, name) == 0;
+}
+
 void before(void) {
   if (pusher_new(NULL, &client, &out) != PUSHER_STATUS_OK ||
       pusher_publisher_new(client, NULL, &publisher, &out) != PUSHER_STATUS_OK) {
@@ -28,6 +33,9 @@ void before(void) {
     exit(1);
   }
   master_key = getenv("MASTER_KEY");
+  if (getenv("CHANNEL_NAME") != NULL) channel_name = getenv("CHANNEL_NAME");
+  if (getenv("SOCKET_ID") != NULL) socket_id = getenv("SOCKET_ID");
+  if (getenv("NO_SESSION") != NULL) user = NULL;
   key = getenv("HTTP_X_PUSHER_KEY");
   signature = getenv("HTTP_X_PUSHER_SIGNATURE");
   body = (const uint8_t *)getenv("BODY");

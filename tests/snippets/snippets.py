@@ -313,6 +313,133 @@ def webhook(runner, block):
         pieces(says, environment={"BODY": body, "HTTP_X_PUSHER_KEY": key, "HTTP_X_PUSHER_SIGNATURE": signed})(runner, block)
 
 
+def authorization(runner, channel, sign_in):
+    """Each check of the endpoint refuses, and each kind of channel is signed."""
+    form = {"CHANNEL_NAME": "private-room", "SOCKET_ID": "1234.5678"}
+    for more, says in (
+        ({}, r'^200 application/json \{"auth":"[^"]+"\}\n$'),
+        ({"CHANNEL_NAME": "presence-room"}, r'^200 application/json \{"auth":"[^"]+","channel_data":"\{\\"user_id\\":\\"alice\\"'),
+        ({"CHANNEL_NAME": "private-user-alice"}, r"^200 "),
+        ({"CHANNEL_NAME": "private-user-bob"}, r"^403 text/plain not your channel\n$"),
+        ({"CHANNEL_NAME": "public-room"}, r"^400 .*INVALID_ARGUMENT"),
+        ({"SOCKET_ID": "1234:5678"}, r"^400 .*INVALID_ARGUMENT.*socket_id"),
+        ({"CHANNEL_NAME": "private-encrypted-room"}, r"ENCRYPTION.*500 text/plain cannot authorize\n$"),
+        ({"NO_SESSION": "1"}, r"^401 text/plain sign in first\n$"),
+    ):
+        pieces(says, environment={**form, **more})(runner, channel)
+    for more, says in (
+        ({}, r'^200 application/json \{"auth":"[^"]+","user_data":"\{\\"id\\":\\"alice\\"'),
+        ({"SOCKET_ID": "x"}, r"^400 .*INVALID_ARGUMENT.*socket_id"),
+        ({"NO_SESSION": "1"}, r"^401 text/plain sign in first\n$"),
+    ):
+        pieces(says, environment={**form, **more})(runner, sign_in)
+
+
+def endpoint(runner, build, ask, member, install):
+    """A real server, the example's endpoint, and a real client that signs in and subscribes to a channel of each kind."""
+    save(runner, member)
+    folder = runner.folder(member)
+    lines = build.code.splitlines()
+    with program(["node", ROOT / "tools/servers/run.mjs", "soketi"], r"PUSHER_URL=(\S+)", env=runner.environment) as server:
+        environment = {**runner.environment, "PUSHER_URL": server.line[1]}
+        run(["bash", "-euc", lines[0]], cwd=folder, env=environment)
+        command = ["bash", "-euc", f"exec {lines[1]}".replace("--port 8080", "--port 0")]
+        with program(command, r"listening on .*:(\d+)", cwd=folder, env=environment) as authorize:
+            port = authorize.line[1]
+            runner.shell(ask, replace=[("8080", port)], say=r'^\{"auth":"[^":]+:[0-9a-f]{64}"\} and 403\n$')
+            (folder / "member.mjs").write_text(member.code.replace("8080", port))
+            said = runner.shell(install, url=server.line[1], timeout=300)
+            expected = [
+                "signed in: alice",
+                "private-room: subscribed",
+                "presence-room: subscribed as alice",
+                "private-encrypted-room: subscribed",
+                "private-cache-room: subscribed",
+                "private-user-bob: refused with 403",
+            ]
+            if [line.strip() for line in said.splitlines()[-len(expected) :]] != expected:
+                raise Wrong(f"the client said:\n{said}")
+
+
+def custom_handlers(runner, block):
+    """They post the fields that an endpoint expects, and pass on its response or its refusal."""
+    save(runner, block)
+    folder = runner.folder(block)
+    (folder / "asks.mjs").write_text(
+        """import { createServer } from 'node:http';
+import { withCookies } from './cookies.mjs';
+globalThis.csrfToken = 'token';
+const server = createServer((request, response) => {
+  let form = '';
+  request.on('data', (part) => (form += part));
+  request.on('end', () => {
+    const { 'x-csrf-token': token, 'content-type': type } = request.headers;
+    console.log(request.method, request.url, form, token, type);
+    response.statusCode = form.includes('private-other') ? 403 : 200;
+    response.end('{"auth":"k:s"}');
+  });
+}).listen(0, '127.0.0.1', async () => {
+  const options = withCookies(`http://127.0.0.1:${server.address().port}`);
+  const ask = (kind, fields) =>
+    new Promise((done) => options[kind].customHandler(fields, (error, data) => done(error ? error.message : data.auth)));
+  console.log(await ask('channelAuthorization', { socketId: '1.2', channelName: 'private-a' }));
+  console.log(await ask('channelAuthorization', { socketId: '1.2', channelName: 'private-other' }));
+  console.log(await ask('userAuthentication', { socketId: '1.2' }));
+  server.close();
+});
+"""
+    )
+    said = run(["node", "asks.mjs"], cwd=folder)
+    form = r"token application/x-www-form-urlencoded\S*\n"
+    expected = (
+        rf"POST /pusher/auth socket_id=1.2&channel_name=private-a {form}k:s\n"
+        rf"POST /pusher/auth socket_id=1.2&channel_name=private-other {form}http://\S+/pusher/auth responded with 403\n"
+        rf"POST /pusher/user-auth socket_id=1.2 {form}k:s\n"
+    )
+    if not re.fullmatch(expected, said.replace(";charset=UTF-8", "")):
+        raise Wrong(f"the handlers said:\n{said}")
+
+
+def error_document(runner, block):
+    """A server that answers 401 makes this document, but for the wording of its message."""
+    folder = runner.folder(block)
+    (folder / "document.c").write_text(
+        "#include <pusher.h>\n#include <stdio.h>\nint main(void) {\n  Pusher *client;\n  char *out;\n"
+        "  if (pusher_new(NULL, &client, &out) != PUSHER_STATUS_OK) return 1;\n"
+        '  pusher_trigger(client, "my-channel", "my-event", "1", NULL, &out);\n  puts(out);\n'
+        "  pusher_string_free(out);\n  pusher_free(client);\n  return 0;\n}\n"
+    )
+    runner.compile(folder / "document.c", folder / "document")
+    _, url = runner.faults.listen("status-401")
+    got = json.loads(run([folder / "document"], env={**runner.environment, "PUSHER_URL": url}))
+    shown = json.loads(block.code)
+    for document in (got, shown):
+        del document["error"]["message"]
+    if got != shown:
+        raise Wrong(f"the document is {got}")
+
+
+def shutting_down(runner, block):
+    """SIGTERM ends the program once its events have ended; with too little time for that, each is reported all the same."""
+    folder = runner.folder(block)
+    for fault, timeout, code, says in (
+        ("none", "3000", 0, "^close: OK\n$"),
+        ("silence-after-request", "3000", 0, r'^close: OK\n\{"reports":\[\{"id":1,.*"delivery":"unknown","cause":"timeout"'),
+        ("silence-after-request", "300", 1, r'^close: TIMED_OUT\n.*"unknown","reason":"closed".*"not_sent","reason":"closed"'),
+    ):
+        source = folder / file_of(block)
+        source.write_text(block.code.replace("publisher, 3000", f"publisher, {timeout}"))
+        runner.compile(source, folder / "ticker")
+        _, url = runner.faults.listen(fault)
+        environment = {**runner.environment, "PUSHER_URL": url}
+        process = subprocess.Popen([folder / "ticker"], stdout=subprocess.PIPE, text=True, env=environment)
+        time.sleep(1.5)
+        process.terminate()
+        said = process.communicate(timeout=30)[0]
+        if process.returncode != code or not re.search(says, said, re.S):
+            raise Wrong(f"with {fault} it ended with {process.returncode}:\n{said}")
+
+
 def shell(**how):
     return lambda runner, block: runner.shell(block, **how)
 
@@ -322,6 +449,19 @@ def install(runner, block):
     for file in ("include/pusher.h", "include/pusher.hpp", "lib/libpusher.so", "lib/libpusher.a", "lib/pkgconfig/pusher.pc"):
         if not (runner.prefix / file).exists():
             raise Wrong(f"{file} is not installed")
+
+
+def install_without_root(runner, block):
+    """The library goes to a folder below HOME, and a program that is linked by the given flags finds it there."""
+    folder, home = runner.folder(block), runner.out / "home"
+    (folder / "version.c").write_text("#include <pusher.h>\n#include <stdio.h>\nint main(void) { return puts(pusher_version()) < 0; }\n")
+    check = (
+        f'cd "{folder}"\ncc version.c $LDFLAGS $(pkg-config --cflags --libs pusher) -o version\n'
+        "env -u LD_LIBRARY_PATH ldd ./version | grep -F libpusher.so.0\nenv -u LD_LIBRARY_PATH ./version\n"
+    )
+    said = runner.shell(block, folder=ROOT, more=check, say=r"\d+\.\d+\.\d+\n", replace=[("$HOME", str(home))], timeout=1200)
+    if f"{home}/.local/lib/libpusher.so.0" not in said:
+        raise Wrong(f"the program finds another library:\n{said}")
 
 
 def demo(runner, block):
@@ -534,9 +674,9 @@ CASES = [
     ("README.md", ["find_package(Pusher"], consumer),
     ("README.md", ["cc server.c"], pkg_config),
     ("README.md", ["pusher_authenticate(client, channel_name"], pieces(r'^200 application/json \{"auth":"')),
-    ("README.md", ["pusher_publisher_publish"], pieces("^$", [("prices", "tick")])),
     ("docs/getting-started.md", ["export PUSHER_URL"], is_a_url),
-    ("docs/getting-started.md", ["cmake -S . -B"], install),
+    ("docs/getting-started.md", ["sudo cmake --install"], install),
+    ("docs/getting-started.md", ["prefix=$HOME/.local"], install_without_root),
     (
         "docs/getting-started.md",
         [
@@ -551,6 +691,29 @@ CASES = [
         ],
         from_nothing_to_a_received_event,
     ),
+    ("docs/authorization.md", ["POST /pusher/auth.", "POST /pusher/user-auth"], authorization),
+    ("docs/authorization.md", ["cc c_examples/authorize.c", "curl -sS", "// member.mjs", "npm install"], endpoint),
+    ("docs/authorization.md", ["// cookies.mjs"], custom_handlers),
+    ("docs/errors.md", ['"retryable": false'], error_document),
+    (
+        "docs/errors.md",
+        ["/* publish.c */"],
+        whole(
+            "^OK: done\n$",
+            EVENT,
+            [
+                ("status-401", "^UNAUTHORIZED: fix the setup: .", 1, []),
+                ("refused", "^NOT_SENT: retry later: .", 1, []),
+                ("fin-after-request-applied", "^DELIVERY_UNKNOWN: retry if twice is fine: .", 1, EVENT),
+            ],
+        ),
+    ),
+    (
+        "docs/errors.md",
+        ["/* log.c */"],
+        whole("^$", EVENT, [("status-401", r'^WARN [^{]+ \{"call":"trigger","duration_us":\d+,"status":"UNAUTHORIZED",', 1, [])]),
+    ),
+    ("docs/errors.md", ["/* ticker.c */"], shutting_down),
     ("docs/encryption.md", ["openssl rand"], shell(say=r"^[\w+/]{43}=\n$")),
     (
         "docs/encryption.md",
