@@ -119,7 +119,7 @@ guard() {
   breaks "an enum's value renamed" 's/PUSHER_DELIVERY_UNKNOWN =/PUSHER_DELIVERY_UNSURE =/'
   breaks "a wider status" 's/^typedef int32_t PusherStatus/typedef int64_t PusherStatus/'
   breaks "a callback that returns something" 's/^typedef void (\(\*PusherDropFn\))/typedef int32_t \1/'
-  breaks "a callback with another parameter" 's/^(typedef void \(\*PusherLogFn\)\(void \*user_data, )int32_t/\1int64_t/'
+  breaks "a callback with another parameter" 's/^( +)int32_t level,/\1int64_t level,/'
   adds "a new function" 's/^(const char \*pusher_version\(void\);)/\1 int32_t pusher_new_function(void);/'
   adds "a new status" 's/(PUSHER_STATUS_FORKED = 83)/\1, PUSHER_STATUS_NEW = 84/'
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod arguments;
 mod authorization;
+mod configuration;
 mod documents;
 mod encryption;
 mod functions;

@@ -1,0 +1,297 @@
+//! docs/configuration.md has every key of the library and no other, with its range, its default and an example that is accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::support::functions::{Form, Function};
+use super::support::hooks::{self, Without};
+use super::support::{APP_ID, Client, KEY, Outcome, SECRET, config, publisher};
+
+/// A row of a table of keys.
+struct Row {
+    key: String,
+    cells: BTreeMap<String, String>,
+}
+
+impl Row {
+    fn cell(&self, title: &str) -> &str {
+        self.cells.get(title).unwrap_or_else(|| panic!("{} has no {title}", self.key))
+    }
+
+    fn example(&self) -> Value {
+        value(self.cell("example"))
+    }
+
+    /// Values from the range: some that are accepted, and some that are not.
+    fn values(&self) -> (Vec<Value>, Vec<Value>) {
+        let range = self.cell("range");
+        if let Some((first, last)) = range.split_once(" to ").filter(|_| self.cell("type") == "integer") {
+            let number = |text: &str| text.replace("the client's", "10").parse::<u64>().unwrap();
+            let (first, last) = (number(first), number(last));
+            let mut outside = vec![json!(last + 1), json!(-1), json!(first as f64 + 0.5), json!(first.to_string())];
+            outside.extend(first.checked_sub(1).map(|number| json!(number)));
+            return (vec![json!(first), json!(last)], outside);
+        }
+        let words: Option<Vec<Value>> = range.split(", ").map(json_in).collect();
+        if let Some(words) = words {
+            return (words, vec![json!("no-such-word"), json!(1)]);
+        }
+        (Vec::new(), vec![json!([[]])])
+    }
+}
+
+/// The JSON in a cell.
+fn value(cell: &str) -> Value {
+    json_in(cell).unwrap_or_else(|| panic!("{cell} is not JSON"))
+}
+
+fn json_in(cell: &str) -> Option<Value> {
+    serde_json::from_str(cell.strip_prefix('`')?.strip_suffix('`')?).ok()
+}
+
+/// The rows of the tables below a heading of docs/configuration.md whose first column has this title.
+fn documented(heading: &str, title: &str) -> Vec<Row> {
+    let page = read("docs/configuration.md");
+    let begin = page.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let section = page[begin + 1..].split("\n## ").next().unwrap();
+    rows(section, title)
+}
+
+fn rows(text: &str, title: &str) -> Vec<Row> {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()
+    };
+    let mut rows = Vec::new();
+    let mut titles: Option<Vec<String>> = None;
+    for line in text.lines() {
+        let row = cells(line);
+        match &titles {
+            _ if !line.starts_with('|') => titles = None,
+            None => titles = Some(row),
+            Some(_) if line.starts_with("|-") => {}
+            Some(titles) if titles[0] == title => {
+                assert_eq!(row.len(), titles.len(), "{line}");
+                let key = row[0].trim_matches('`').to_owned();
+                rows.push(Row { key, cells: titles.iter().cloned().zip(row).collect() });
+            }
+            Some(_) => {}
+        }
+    }
+    assert!(!rows.is_empty(), "no table with the title {title}");
+    rows
+}
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// A place for keys: how to set one, and how its tables are found.
+struct Place {
+    heading: &'static str,
+    title: &'static str,
+    /// What the library says of a key that it does not know.
+    unknown: &'static str,
+    set: fn(&str, &Value) -> Result<(), Outcome>,
+}
+
+const PLACES: [Place; 3] = [
+    Place {
+        heading: "Client",
+        title: "key",
+        unknown: "is not a configuration key",
+        set: |key, value| client(key, value).map(drop),
+    },
+    Place {
+        heading: "Client",
+        title: "key of `retry`",
+        unknown: "is not a configuration key",
+        set: |key, value| client("retry", &object(key, value)).map(drop),
+    },
+    Place {
+        heading: "Publisher",
+        title: "key",
+        unknown: "is not a configuration key",
+        set: |key, value| {
+            let client = client("log_level", &json!("warn"))?;
+            publisher::try_new(Some(&client), Some(object(key, value).to_string().as_bytes())).map(drop)
+        },
+    },
+];
+
+fn object(key: &str, value: &Value) -> Value {
+    Value::Object(Map::from_iter([(key.to_owned(), value.clone())]))
+}
+
+/// A client with its required keys and this one.
+fn client(key: &str, value: &Value) -> Result<Client, Outcome> {
+    let mut config = json!({"app_id": APP_ID, "key": KEY, "secret": SECRET});
+    config[key] = value.clone();
+    Client::try_new(Some(config.to_string().as_bytes()))
+}
+
+/// Words that may be keys: what is documented, and each string of the sources that looks like one.
+fn candidates(documented: &[Row]) -> BTreeSet<String> {
+    let mut words: BTreeSet<String> = documented.iter().map(|row| row.key.clone()).collect();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                // Unit tests have words that only look like secrets.
+                let text = std::fs::read_to_string(path).unwrap();
+                let text = text.split("#[cfg(test)]").next().unwrap();
+                let is_word = |text: &&str| {
+                    text.starts_with(|c: char| c.is_ascii_lowercase())
+                        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                };
+                words.extend(text.split('"').filter(is_word).map(str::to_owned));
+            }
+        }
+    }
+    words
+}
+
+fn says(outcome: &Outcome, message: &str) -> bool {
+    outcome.text("message").contains(message)
+}
+
+#[test]
+fn each_key_of_the_library_is_documented_and_each_documented_key_exists() {
+    for place in PLACES {
+        let documented = documented(place.heading, place.title);
+        let unknown = (place.set)("no_such_key", &json!([[]])).expect_err("an unknown key is an error");
+        assert!(says(&unknown, place.unknown), "{unknown:?}");
+        let is_key = |word: &String| match (place.set)(word, &json!([[]])) {
+            Ok(()) => true,
+            Err(outcome) => !says(&outcome, place.unknown),
+        };
+        let keys: Vec<String> = candidates(&documented).into_iter().filter(is_key).collect();
+        let rows: BTreeSet<String> = documented.into_iter().map(|row| row.key).collect();
+        assert_eq!(keys, rows.into_iter().collect::<Vec<_>>(), "{}, {}", place.heading, place.title);
+    }
+}
+
+#[test]
+fn the_documented_examples_and_ranges_of_keys_are_those_of_the_library() {
+    for place in PLACES {
+        for row in documented(place.heading, place.title) {
+            let (mut inside, outside) = row.values();
+            inside.push(row.example());
+            for value in inside {
+                if let Err(outcome) = (place.set)(&row.key, &value) {
+                    panic!("{}: {value}: {outcome:?}", row.key);
+                }
+            }
+            for value in outside {
+                let Err(outcome) = (place.set)(&row.key, &value) else { panic!("{}: {value} is accepted", row.key) };
+                assert_eq!(outcome.name(), "INVALID_CONFIG", "{}: {value}: {outcome:?}", row.key);
+                assert!(!says(&outcome, place.unknown), "{outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_has_each_key_with_the_documented_default() {
+    let header = read("include/pusher.h").replace("\n * ", "\n");
+    let tables = rows(&header, "key");
+    let defaults = |rows: &[Row]| -> Vec<(String, String)> {
+        rows.iter().map(|row| (row.key.clone(), row.cell("default").replace('`', ""))).collect()
+    };
+    let mut documented = documented("Client", "key");
+    documented.extend(self::documented("Publisher", "key"));
+    assert_eq!(defaults(&tables), defaults(&documented));
+}
+
+#[test]
+fn the_documented_defaults_of_calls_are_those_of_the_library() {
+    let rows = documented("Client", "key");
+    let default = |key: &str| {
+        let row = rows.iter().find(|row| row.key == key).unwrap();
+        value(row.cell("default"))
+    };
+    let number = |key: &str| usize::try_from(default(key).as_u64().unwrap()).unwrap();
+    let client = client("log_level", &default("log_level")).unwrap();
+
+    let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("1")]).read();
+    let scheme = if default("ssl") == json!(true) { "https" } else { "http" };
+    let server = format!("{scheme}://api-{}.pusher.com/apps/", default("cluster").as_str().unwrap());
+    assert!(request.url.replace(":443/", "/").starts_with(&server), "{}", request.url);
+    let timeout = u32::try_from(number("timeout_ms")).unwrap();
+    assert!((timeout - 1000..=timeout).contains(&request.timeout_ms), "{}", request.timeout_ms);
+
+    let is_accepted = |call: &str, texts: &[&str]| {
+        let texts: Vec<Option<&[u8]>> = texts.iter().map(|text| Some(text.as_bytes())).collect();
+        hooks::prepare(Some(&client), Some(call.as_bytes()), &texts, Without::default()).is_ok()
+    };
+    let array = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+    let event = r#"{"channel":"c","name":"e","data":1}"#;
+    for (excess, accepted) in [(0, true), (1, false)] {
+        let data = json!("x".repeat(number("max_data_bytes") + excess)).to_string();
+        assert_eq!(is_accepted("trigger", &["c", "e", &data]), accepted, "max_data_bytes");
+        let channels = array(r#""c""#, number("max_channels") + excess);
+        assert_eq!(is_accepted("trigger", &[&channels, "e", "1"]), accepted, "max_channels");
+        let events = array(event, number("max_batch_events") + excess);
+        assert_eq!(is_accepted("trigger_batch", &[&events]), accepted, "max_batch_events");
+    }
+}
+
+#[test]
+fn each_option_is_documented_with_the_calls_that_take_it() {
+    const UNKNOWN: &str = "is not an option";
+    // No server listens there: the events of the publisher stay on this machine.
+    let client = Client::new(&config(1, json!({})));
+    let queue = publisher::try_new(Some(&client), Some(br#"{"reports":"none"}"#)).unwrap();
+    let publish = |key: &str, value: &Value| {
+        let channels = if key == "user_id" { None } else { Some(&b"c"[..]) };
+        let options = object(key, value).to_string();
+        publisher::publish(Some(&queue), [channels, Some(b"e"), Some(b"1"), Some(options.as_bytes())]).map(drop)
+    };
+    let prepare = |function: &Function, key: &str, value: &Value| {
+        let options = object(key, value).to_string();
+        let is_options = |form| matches!(form, Form::EventOptions | Form::Options);
+        let index = function.arguments.iter().position(|argument| is_options(argument.form)).unwrap();
+        let texts = function.with(index, Some(options.as_bytes()));
+        hooks::prepare(Some(&client), Some(function.name.as_bytes()), &texts, Without::default()).map(drop)
+    };
+    let rows = documented("Options of a call", "key");
+    let words = candidates(&rows);
+    let check = |call: &str, set: &dyn Fn(&str, &Value) -> Result<(), Outcome>| {
+        let unknown = set("no_such_key", &json!([[]])).expect_err("an unknown option is an error");
+        assert!(says(&unknown, UNKNOWN), "{unknown:?}");
+        let is_key = |word: &&String| match set(word, &json!([[]])) {
+            Ok(()) => true,
+            Err(outcome) => !says(&outcome, UNKNOWN),
+        };
+        let found: Vec<&String> = words.iter().filter(is_key).collect();
+        let takes = |row: &&Row| {
+            let calls = row.cell("calls");
+            calls == "all" || calls.split(", ").any(|one| one.trim_matches('`') == call)
+        };
+        let documented: Vec<&Row> = rows.iter().filter(takes).collect();
+        let keys: BTreeSet<&String> = documented.iter().map(|row| &row.key).collect();
+        assert_eq!(found, keys.into_iter().collect::<Vec<_>>(), "options of {call}");
+        for row in documented {
+            let (mut inside, outside) = row.values();
+            inside.push(row.example());
+            for value in inside {
+                if let Err(outcome) = set(&row.key, &value) {
+                    panic!("{call}: {}: {value}: {outcome:?}", row.key);
+                }
+            }
+            for value in outside {
+                let Err(outcome) = set(&row.key, &value) else { panic!("{call}: {}: {value} is accepted", row.key) };
+                assert_eq!(outcome.name(), "INVALID_ARGUMENT", "{call}: {}: {value}: {outcome:?}", row.key);
+            }
+        }
+    };
+    for function in Function::network() {
+        check(function.name, &|key, value| prepare(&function, key, value));
+    }
+    check("publish", &publish);
+}
