@@ -318,7 +318,10 @@ def authorization(runner, channel, sign_in):
     form = {"CHANNEL_NAME": "private-room", "SOCKET_ID": "1234.5678"}
     for more, says in (
         ({}, r'^200 application/json \{"auth":"[^"]+"\}\n$'),
-        ({"CHANNEL_NAME": "presence-room"}, r'^200 application/json \{"auth":"[^"]+","channel_data":"\{\\"user_id\\":\\"alice\\"'),
+        (
+            {"CHANNEL_NAME": "presence-room"},
+            r'^200 application/json \{"auth":"[^"]+","channel_data":"\{\\"user_id\\":\\"alice\\"',
+        ),
         ({"CHANNEL_NAME": "private-user-alice"}, r"^200 "),
         ({"CHANNEL_NAME": "private-user-bob"}, r"^403 text/plain not your channel\n$"),
         ({"CHANNEL_NAME": "public-room"}, r"^400 .*INVALID_ARGUMENT"),
@@ -454,7 +457,9 @@ def install(runner, block):
 def install_without_root(runner, block):
     """The library goes to a folder below HOME, and a program that is linked by the given flags finds it there."""
     folder, home = runner.folder(block), runner.out / "home"
-    (folder / "version.c").write_text("#include <pusher.h>\n#include <stdio.h>\nint main(void) { return puts(pusher_version()) < 0; }\n")
+    (folder / "version.c").write_text(
+        "#include <pusher.h>\n#include <stdio.h>\nint main(void) { return puts(pusher_version()) < 0; }\n"
+    )
     check = (
         f'cd "{folder}"\ncc version.c $LDFLAGS $(pkg-config --cflags --libs pusher) -o version\n'
         "env -u LD_LIBRARY_PATH ldd ./version | grep -F libpusher.so.0\nenv -u LD_LIBRARY_PATH ./version\n"
