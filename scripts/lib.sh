@@ -30,7 +30,7 @@ CACHE=${LIBPUSHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/libpusher}
 apt() {
   local said patience=${APT_PATIENCE:-600} start=$SECONDS
   while ! said=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout="$patience" "$@" 2>&1 >/dev/null); do
-    [[ $said == *'Could not get lock'* ]] && ((SECONDS - start < patience)) || fail "apt-get $1 failed: $said"
+    if [[ $said != *'Could not get lock'* ]] || ((SECONDS - start >= patience)); then fail "apt-get $1 failed: $said"; fi
     sleep "${APT_PAUSE:-2}"
   done
 }
