@@ -47,7 +47,29 @@ func (c *conformanceCase) UnmarshalJSON(text []byte) error {
 	if _, given := members["ok"]; given && c.OK == nil {
 		c.OK = new(any)
 	}
+	c.Arguments, _ = expanded(c.Arguments).(map[string]any)
 	return nil
+}
+
+// expanded returns the value with each {"repeat", "times"} in it as the string it is short for.
+func expanded(value any) any {
+	switch value := value.(type) {
+	case []any:
+		for i := range value {
+			value[i] = expanded(value[i])
+		}
+	case map[string]any:
+		repeat, isString := value["repeat"].(string)
+		times, isNumber := value["times"].(json.Number)
+		if len(value) == 2 && isString && isNumber {
+			count, _ := times.Int64()
+			return strings.Repeat(repeat, int(count))
+		}
+		for name := range value {
+			value[name] = expanded(value[name])
+		}
+	}
+	return value
 }
 
 func conformanceCases(t *testing.T) []conformanceCase {

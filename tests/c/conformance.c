@@ -339,6 +339,29 @@ static void run(const cJSON *one, const cJSON *credentials) {
   cJSON_Delete(came);
 }
 
+/* Puts the string that each {"repeat","times"} below `value` is short for in its place. */
+static void expand(cJSON *value) {
+  cJSON *one = value->child, *next;
+  for (; one != NULL; one = next) {
+    const char *repeat = text(one, "repeat");
+    next = one->next;
+    if (cJSON_GetArraySize(one) == 2 && repeat != NULL && cJSON_IsNumber(member(one, "times"))) {
+      size_t length = strlen(repeat), times = (size_t)number(one, "times"), i;
+      char *whole = (char *)malloc(length * times + 1);
+      cJSON *string;
+      for (i = 0; i < times; i++) memcpy(whole + i * length, repeat, length);
+      whole[length * times] = '\0';
+      string = cJSON_CreateString(whole);
+      free(whole);
+      if (one->string != NULL)
+        string->string = (char *)strcpy((char *)cJSON_malloc(strlen(one->string) + 1), one->string);
+      cJSON_ReplaceItemViaPointer(value, one, string);
+    } else {
+      expand(one);
+    }
+  }
+}
+
 /* The file, with its NULs marked. */
 static char *read_marked(const char *path) {
   FILE *file = fopen(path, "rb");
@@ -368,6 +391,7 @@ int main(int count, char **words) {
   contents = read_marked(words[1]);
   all = parsed(contents);
   free(contents);
+  expand(all);
   cases = cJSON_GetArraySize(member(all, "cases"));
   if (cases == 0) stop("without cases", words[1]);
 

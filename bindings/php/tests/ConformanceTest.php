@@ -52,7 +52,27 @@ final class ConformanceTest extends TestCase
     {
         $name = getenv('PUSHER_CONFORMANCE') ?: __DIR__ . '/../../../tests/conformance.json';
 
-        return json_decode((string) file_get_contents($name), false, flags: JSON_THROW_ON_ERROR);
+        return self::expanded(json_decode((string) file_get_contents($name), false, flags: JSON_THROW_ON_ERROR));
+    }
+
+    /** The value with each {"repeat", "times"} in it as the string it is short for. */
+    private static function expanded(mixed $value): mixed
+    {
+        if (is_array($value)) {
+            return array_map(self::expanded(...), $value);
+        }
+        if (!is_object($value)) {
+            return $value;
+        }
+        $members = get_object_vars($value);
+        if (array_keys($members) === ['repeat', 'times']) {
+            return str_repeat($members['repeat'], $members['times']);
+        }
+        foreach ($members as $name => $member) {
+            $value->$name = self::expanded($member);
+        }
+
+        return $value;
     }
 
     private function client(object $case, ?Listener $listener): Pusher
