@@ -37,13 +37,9 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
         }
         None => {}
     }
-    let secret = match (is_encrypted(channel), keys.master_key) {
-        (true, None) => {
-            let message = "encrypted channels need encryption_master_key_base64 in the configuration";
-            return Err(Error::Encryption(Problem::new("encryption_master_key_base64", message)));
-        }
-        (true, Some(master_key)) => Some(master_key.shared_secret(channel)),
-        (false, _) => None,
+    let secret = match is_encrypted(channel) {
+        true => Some(MasterKey::required(keys.master_key)?.shared_secret(channel)),
+        false => None,
     };
     let members =
         [data.map(|data| ("channel_data", data)), secret.as_ref().map(|secret| ("shared_secret", secret.as_str()))];

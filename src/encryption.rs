@@ -11,7 +11,7 @@ use crypto_secretbox::{AeadInPlace, KeyInit, XSalsa20Poly1305};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::json::{Json, Writer};
 
 const KEY_BYTES: usize = 32;
@@ -42,6 +42,13 @@ impl MasterKey {
         let mut key = MasterKey(Box::default());
         key.0.copy_from_slice(&bytes[..KEY_BYTES]);
         Ok(key)
+    }
+
+    /// Returns the configured key, or the error for an encrypted channel without one.
+    pub fn required(configured: Option<&MasterKey>) -> Result<&MasterKey, Error> {
+        const NAME: &str = "encryption_master_key_base64";
+        let message = "encrypted channels need encryption_master_key_base64 in the configuration";
+        configured.ok_or_else(|| Error::Encryption(Problem::new(NAME, message)))
     }
 
     /// A channel's key, which those who may subscribe to it are given.

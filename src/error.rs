@@ -124,6 +124,11 @@ impl Error {
         Error::Argument(Problem::new(argument, message))
     }
 
+    /// Returns the error for an argument that is NULL and must not be.
+    pub fn null(argument: &str) -> Error {
+        Error::argument(argument, "must not be NULL")
+    }
+
     /// A panic, caught.
     pub fn from_panic(panic: &(dyn Any + Send)) -> Error {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -204,3 +209,10 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// A problem is one of an argument where nothing else is said.
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        Error::Argument(problem)
+    }
+}

@@ -6,11 +6,6 @@ use crate::error::Error;
 pub(super) struct Body(Vec<u8>);
 
 impl Body {
-    /// A body with room for `data` bytes of payload and names, however many of them need a backslash.
-    pub(super) fn new(data: usize) -> Result<Body, Error> {
-        Body::with_capacity(data.saturating_mul(2).saturating_add(2048))
-    }
-
     /// A body with room for so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Result<Body, Error> {
         let mut body = Vec::new();

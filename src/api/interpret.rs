@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Effect;
+use super::call::Effect;
 use crate::error::{Error, FailedExchange};
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;

@@ -1,125 +1,257 @@
 //! The calls that publish: events on channels and to users, and ending a user's connections.
 
-use std::borrow::Cow;
+use std::time::Duration;
 
 use super::body::Body;
-use super::event::{Payload, channel_of_user, encrypted_one, parse_channels, write_event, write_rest};
+use super::call::{Arguments, Call, Effect, Named, RequestContext};
+use super::event::{Event, Recipients};
 use super::options::{self, Accepts, CallOptions};
-use super::{Arguments, Call, Effect, RequestContext};
-use crate::encryption::is_encrypted;
+use crate::bytes::copied;
 use crate::error::{Error, Problem};
-use crate::http::Method;
 use crate::json::{Json, join};
 use crate::validation;
 
-/// A call that posts `body`.
-fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, options: &CallOptions<'_>) -> Call {
-    Call {
-        method: Method::Post,
-        path: path.into(),
-        parameters: Vec::new(),
-        body: Some(body),
-        effect,
-        timeout: options.timeout,
-    }
-}
-
 /// POST `/events`: one event on one or more channels.
 pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let text = arguments.required(0, "channels")?;
-    let channels = parse_channels(text, context.limits.channels).map_err(Error::Argument)?;
-    publish(context, &channels, arguments)
+    let recipients = Recipients::parse(arguments.required("channels")?, context.limits.channels)?;
+    publish(context, &recipients, arguments)
 }
 
-/// POST `/events` to the channel that a user's connections are on once they have signed in.
+/// POST `/events`: one event for all connections of a signed-in user.
 pub(super) fn send_to_user(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let user_id = arguments.required(0, "user_id")?;
-    validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
-    publish(context, &[channel_of_user(user_id).into()], arguments)
+    let recipients = Recipients::user(Named { argument: "user_id", value: arguments.required("user_id")? })?;
+    publish(context, &recipients, arguments)
 }
 
-/// An event on these channels, of the arguments behind the one that names them: event, data and options.
-fn publish(context: &RequestContext, channels: &[Cow<'_, str>], arguments: Arguments<'_>) -> Result<Call, Error> {
-    let name = arguments.required(1, "event")?;
-    validation::event(name, "event").map_err(Error::Argument)?;
-    let encrypted = encrypted_one(channels)?;
-    let data = Json::parse(arguments.required(2, "data")?, "data").map_err(Error::Argument)?;
-    let payload = Payload::new(context, encrypted, data, "data")?;
-    let options = CallOptions::parse(arguments.optional(3), Accepts::Event).map_err(Error::Argument)?;
-    // Each name comes with its quotation marks and a comma.
-    let names: usize = channels.iter().map(|channel| channel.len() + 3).sum();
-    let mut body = Body::new(payload.size() + names)?;
-    write_event(&mut body, name, channels, &payload, &options);
-    let effect = if channels.len() == 1 { Effect::One } else { Effect::Several };
-    Ok(post("/events", body.finish(), effect, &options))
+/// POST `/events` for these recipients. The other arguments are those of every event.
+fn publish(context: &RequestContext, recipients: &Recipients<'_>, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let name = Named { argument: "event", value: arguments.required("event")? };
+    let data = parse_data(arguments.required("data")?)?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Event)?;
+    let event = Event::check(context, recipients, name, data, &options)?;
+    let effect = event.effect();
+    Ok(Call::post("/events", event.into_body(), effect, options.timeout))
+}
+
+/// Reads the argument `data`.
+fn parse_data(text: &str) -> Result<Named<'static, Json<'_>>, Problem> {
+    const NAME: &str = "data";
+    match Json::parse(text, NAME) {
+        Ok(value) => Ok(Named { argument: NAME, value }),
+        Err(Problem { message, .. }) => {
+            let hint = r#"a plain string is sent as a JSON string, in quotes, such as "hello""#;
+            Err(Problem::new(NAME, format!("{message}; {hint}")))
+        }
+    }
 }
 
 /// POST `/users/{user_id}/terminate_connections`.
-pub(super) fn terminate_user_connections(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let user_id = arguments.required(0, "user_id")?;
-    validation::user_id(user_id, "user_id").map_err(Error::Argument)?;
-    let options = CallOptions::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
-    Ok(post(format!("/users/{user_id}/terminate_connections"), b"{}".to_vec(), Effect::One, &options))
+pub(super) fn terminate_user_connections(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let user_id = arguments.required("user_id")?;
+    validation::user_id(user_id, "user_id")?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
+    let path = format!("/users/{user_id}/terminate_connections");
+    Ok(Call::post(path, b"{}".to_vec(), Effect::One, options.timeout))
 }
 
-/// POST `/batch_events`: several events at once.
+/// POST `/batch_events`: several events in one request.
 pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     const NAME: &str = "events";
-    let text = arguments.required(0, NAME)?;
-    let most = context.limits.batch_events;
-    let events = Json::parse(text, NAME).and_then(|json| json.elements(NAME, most)).map_err(Error::Argument)?;
-    if events.is_empty() || events.len() > most {
-        return Err(Error::argument(NAME, format!("must hold 1 to {most} events (max_batch_events)")));
+    let max = context.limits.batch_events;
+    let members = Json::parse(arguments.required(NAME)?, NAME)?.elements(NAME, max)?;
+    if members.is_empty() || members.len() > max {
+        return Err(Error::argument(NAME, format!("must hold 1 to {max} events (max_batch_events)")));
     }
-    let options = CallOptions::parse(arguments.optional(1), Accepts::Timeout).map_err(Error::Argument)?;
-    let mut body = Body::new(text.len())?;
-    body.text(r#"{"batch":["#);
-    for (index, event) in events.iter().enumerate() {
-        body.text(if index > 0 { "," } else { "" });
-        write_batched(&mut body, context, *event, &format!("{NAME}[{index}]"))?;
-    }
-    let effect = if events.len() == 1 { Effect::One } else { Effect::Several };
-    Ok(post("/batch_events", body.text("]}").finish(), effect, &options))
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
+    let parse = |(index, member): (usize, &Json<'_>)| batched_event(context, *member, &format!("{NAME}[{index}]"));
+    let events = members.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    batch(&events, options.timeout)
 }
 
-/// One event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
-fn write_batched(body: &mut Body, context: &RequestContext, event: Json<'_>, argument: &str) -> Result<(), Error> {
+/// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
+fn batched_event(context: &RequestContext, event: Json<'_>, argument: &str) -> Result<Event, Error> {
     let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
-    for (key, value) in event.members(argument).map_err(Error::Argument)? {
+    for (key, value) in event.members(argument)? {
         let member = join(argument, &key);
-        let mut take = || -> Result<(), Problem> {
-            match key.as_ref() {
-                "channel" => {
-                    let text = value.string(&member)?;
-                    validation::channel(&text, &member)?;
-                    channel = Some(text);
-                }
-                "name" => {
-                    let text = value.string(&member)?;
-                    validation::event(&text, &member)?;
-                    name = Some(text);
-                }
-                "data" => data = Some(value),
-                "socket_id" => options.socket_id = Some(options::socket_id(value, &member)?),
-                "info" => options.info = Some(options::info(value, &member)?),
-                _ => {
-                    return Err(Problem::new(
-                        &member,
-                        "is not part of an event; there are channel, name, data, socket_id and info",
-                    ));
-                }
+        match key.as_ref() {
+            "channel" => channel = Some(value.string(&member)?),
+            "name" => name = Some(value.string(&member)?),
+            "data" => data = Some(value),
+            "socket_id" => options.socket_id = Some(options::socket_id(value, &member)?),
+            "info" => options.info = Some(options::info(value, &member)?),
+            _ => {
+                let message = "is not part of an event; there are channel, name, data, socket_id and info";
+                return Err(Error::argument(member, message));
             }
-            Ok(())
-        };
-        take().map_err(Error::Argument)?;
+        }
     }
-    let missing = |key: &'static str| move || Error::argument(join(argument, key), "is missing");
+    let member = |key| join(argument, key);
+    let missing = |key| move || Error::argument(member(key), "is missing");
     let channel = channel.ok_or_else(missing("channel"))?;
     let name = name.ok_or_else(missing("name"))?;
     let data = data.ok_or_else(missing("data"))?;
-    let encrypted = Some(channel.as_ref()).filter(|channel| is_encrypted(channel));
-    let payload = Payload::new(context, encrypted, data, &join(argument, "data"))?;
-    body.text(r#"{"channel":"#).string(&channel).text(r#","name":"#).string(&name);
-    write_rest(body, &payload, &options);
-    Ok(())
+    let recipients = Recipients::channel(Named { argument: &member("channel"), value: channel })?;
+    let name = Named { argument: &member("name"), value: &*name };
+    let data = Named { argument: &member("data"), value: data };
+    Event::check(context, &recipients, name, data, &options)
+}
+
+/// Returns the one request that publishes all these events, each of which has one channel.
+fn batch(events: &[Event], timeout: Option<Duration>) -> Result<Call, Error> {
+    let mut body = Body::with_capacity(events.iter().map(Event::length).sum::<usize>() + 16)?;
+    body.text(r#"{"batch":["#);
+    for (index, event) in events.iter().enumerate() {
+        body.text(if index > 0 { "," } else { "" });
+        event.write_to_batch(&mut body);
+    }
+    let effect = if events.len() == 1 { Effect::One } else { Effect::Several };
+    Ok(Call::post("/batch_events", body.text("]}").finish(), effect, timeout))
+}
+
+/// How the publisher queues an event.
+#[derive(Debug)]
+pub struct PublishOptions {
+    /// The key by which a newer event replaces a queued one.
+    pub conflate: Option<Box<str>>,
+    /// How long to wait for space in the queue.
+    pub timeout: Option<Duration>,
+}
+
+/// Checks and encodes an event that is sent later: for `channels` or, if these are NULL, for the user in `options`.
+pub fn event_to_publish(
+    context: &RequestContext,
+    channels: Option<&str>,
+    name: &str,
+    data: &str,
+    options: Option<&str>,
+) -> Result<(Event, PublishOptions), Error> {
+    let options = CallOptions::parse(options, Accepts::Publisher)?;
+    const USER_ID: &str = "options.user_id";
+    let recipients = match (channels, &options.user_id) {
+        (Some(text), None) => Recipients::parse(text, context.limits.channels)?,
+        (None, Some(user_id)) => Recipients::user(Named { argument: USER_ID, value: user_id })?,
+        (None, None) => {
+            return Err(Error::argument("channels", "must not be NULL, except with the option user_id"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Error::argument(USER_ID, "takes the place of channels, which must then be NULL"));
+        }
+    };
+    let conflate = match (options.conflate.as_deref(), recipients.names()) {
+        (None, _) => None,
+        (Some(key), [channel]) => Some(conflation_key(channel, name, key)),
+        (Some(_), _) => return Err(Error::argument("options.conflate", "is for events on one channel")),
+    };
+    let data = parse_data(data)?;
+    let event = Event::check(context, &recipients, Named { argument: "event", value: name }, data, &options)?;
+    Ok((event, PublishOptions { conflate, timeout: options.timeout }))
+}
+
+/// Joins everything that a newer event must have in common with the one that it replaces. A channel's name has no line
+/// feed.
+fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
+    format!("{channel}\n{}\n{name}{key}", name.len()).into()
+}
+
+/// Returns the one request that publishes these events: a trigger for one event, a batch for several, each of which has
+/// one channel.
+pub fn request(events: &[Event]) -> Result<Call, Error> {
+    match events {
+        [event] => Ok(Call::post("/events", copied(event.body())?, event.effect(), None)),
+        events => batch(events, None),
+    }
+}
+
+/// Returns, for each of these events, what the response says about it if the event asked for that: the attributes of its
+/// channel, or an object of attributes by channel.
+pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> {
+    let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
+    let found = match events {
+        // The response to a trigger is by channel: `{"channels":{"my-channel":{…}}}`.
+        [event] => {
+            let by_channel = member(response, "channels");
+            vec![if event.has_several_channels {
+                by_channel
+            } else {
+                by_channel.and_then(|channels| member(channels.text(), event.joined_channels()))
+            }]
+        }
+        // The response to a batch is by position: `{"batch":[{…}…]}`.
+        _ => {
+            let batch = member(response, "batch").and_then(|batch| batch.elements("", events.len()).ok());
+            batch.unwrap_or_default().into_iter().map(Some).collect()
+        }
+    };
+    let of = |(index, event): (usize, &Event)| {
+        found.get(index).copied().flatten().filter(|_| event.wants_info).map(Json::text)
+    };
+    events.iter().enumerate().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+
+    fn context() -> RequestContext {
+        let limits = Limits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
+        RequestContext { limits, master_key: None }
+    }
+
+    fn body(events: &[Event]) -> String {
+        String::from_utf8(request(events).unwrap().body.unwrap()).unwrap()
+    }
+
+    fn event(channels: &str, data: &str, options: Option<&str>) -> Event {
+        event_to_publish(&context(), Some(channels), "e", data, options).unwrap().0
+    }
+
+    #[test]
+    fn one_event_is_a_trigger_and_several_are_a_batch() {
+        let one = event("a", r#"{"x":1}"#, Some(r#"{"socket_id":"1.2","info":"user_count"}"#));
+        let other = event("b", r#""text""#, None);
+        let rest = r#""data":"{\"x\":1}","socket_id":"1.2","info":"user_count"}"#;
+        assert!(one.wants_info && !other.wants_info);
+        let events = [one, other];
+        assert_eq!(body(&events[..1]), format!(r#"{{"name":"e","channels":["a"],{rest}"#));
+        assert_eq!(
+            body(&events),
+            format!(r#"{{"batch":[{{"channel":"a","name":"e",{rest},{{"channel":"b","name":"e","data":"text"}}]}}"#)
+        );
+    }
+
+    #[test]
+    fn an_event_may_go_to_several_channels_or_to_a_user() {
+        let several = [event(r#"["a","b","c"]"#, "1", None)];
+        assert_eq!(several[0].channels().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(body(&several), r#"{"name":"e","channels":["a","b","c"],"data":"1"}"#);
+        assert_eq!(request(&several).unwrap().effect, Effect::Several);
+        let user = [event_to_publish(&context(), None, "e", "1", Some(r#"{"user_id":"7"}"#)).unwrap().0];
+        assert_eq!(user[0].channels().collect::<Vec<_>>(), ["#server-to-user-7"]);
+        assert_eq!(request(&user).unwrap().effect, Effect::One);
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_channel_and_name() {
+        let keys = [("a", "e", "k"), ("b", "e", "k"), ("a", "ek", ""), ("a", "e\n1", "k"), ("a", "e", "\n1k")];
+        let keys: Vec<_> = keys.map(|(channel, name, key)| conflation_key(channel, name, key)).into();
+        assert!((0..keys.len()).all(|i| !keys[i + 1..].contains(&keys[i])), "{keys:?}");
+    }
+
+    #[test]
+    fn an_answer_is_told_by_event() {
+        let info = Some(r#"{"info":"user_count"}"#);
+        let events = [event("a", "1", info), event("b", "1", None), event("c", "1", info)];
+        let count = Some(r#"{"user_count":1}"#);
+        let batch = r#"{"batch":[{"user_count":1},{},{"user_count":1}]}"#;
+        assert_eq!(answers(batch, &events), [count, None, count]);
+        let trigger = r#"{"channels":{"c":{"user_count":2},"a":{"user_count":1}}}"#;
+        assert_eq!(answers(trigger, &events[..1]), [count]);
+        let several = [event(r#"["a","c"]"#, "1", info)];
+        assert_eq!(answers(trigger, &several), [Some(r#"{"c":{"user_count":2},"a":{"user_count":1}}"#)]);
+        for none in ["{}", "[]", "x", r#"{"batch":{}}"#, r#"{"channels":[]}"#] {
+            assert_eq!(answers(none, &events), [None, None, None]);
+            assert_eq!(answers(none, &events[..1]), [None]);
+        }
+    }
 }

@@ -1,9 +1,9 @@
-//! The calls that ask for the state of channels, and the two that reach any path of the API.
+//! The queries of channels and users, and GET and POST of any path.
 
 use std::borrow::Cow;
 
+use super::call::{Arguments, Call, Effect};
 use super::options::{Accepts, CallOptions};
-use super::{Arguments, Call, Effect, RequestContext};
 use crate::bytes::copied;
 use crate::error::{Error, Problem};
 use crate::http::Method;
@@ -17,58 +17,54 @@ type Parameters = Vec<(Cow<'static, str>, String)>;
 
 /// A call that gets.
 fn ask(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
-    let options = CallOptions::parse(options, Accepts::Timeout).map_err(Error::Argument)?;
+    let options = CallOptions::parse(options, Accepts::Timeout)?;
     Ok(Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, timeout: options.timeout })
 }
 
 /// GET `/channels`: the channels that are occupied.
-pub(super) fn channels_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn channels_info(arguments: Arguments<'_>) -> Result<Call, Error> {
     let mut parameters = Parameters::new();
-    if let Some(prefix) = arguments.optional(0) {
-        validation::channel(prefix, "prefix_filter").map_err(Error::Argument)?;
+    if let Some(prefix) = arguments.optional("prefix_filter") {
+        validation::channel(prefix, "prefix_filter")?;
         parameters.push(("filter_by_prefix".into(), prefix.to_owned()));
     }
-    attributes(&mut parameters, arguments.optional(1))?;
-    ask("/channels".into(), parameters, arguments.optional(2))
+    attributes(&mut parameters, arguments.optional("attributes"))?;
+    ask("/channels".into(), parameters, arguments.optional("options"))
 }
 
 /// GET `/channels/{channel}`.
-pub(super) fn channel_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let channel = arguments.required(0, "channel")?;
-    validation::channel_in_path(channel, "channel").map_err(Error::Argument)?;
+pub(super) fn channel_info(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let channel = arguments.required("channel")?;
+    validation::channel_in_path(channel, "channel")?;
     let mut parameters = Parameters::new();
-    attributes(&mut parameters, arguments.optional(1))?;
-    ask(format!("/channels/{channel}").into(), parameters, arguments.optional(2))
+    attributes(&mut parameters, arguments.optional("attributes"))?;
+    ask(format!("/channels/{channel}").into(), parameters, arguments.optional("options"))
 }
 
 /// GET `/channels/{channel}/users`.
-pub(super) fn users_info(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let channel = arguments.required(0, "channel")?;
-    validation::channel_in_path(channel, "channel").map_err(Error::Argument)?;
+pub(super) fn users_info(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let channel = arguments.required("channel")?;
+    validation::channel_in_path(channel, "channel")?;
     if !channel.starts_with("presence-") {
         return Err(Error::argument("channel", "is no presence channel, and only those have users"));
     }
-    ask(format!("/channels/{channel}/users").into(), Parameters::new(), arguments.optional(1))
+    ask(format!("/channels/{channel}/users").into(), Parameters::new(), arguments.optional("options"))
 }
 
 /// GET any path.
-pub(super) fn get(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let path = arguments.required(0, "path")?;
-    validation::path(path, "path").map_err(Error::Argument)?;
-    ask(
-        path.to_owned().into(),
-        parse_parameters(arguments.optional(1)).map_err(Error::Argument)?,
-        arguments.optional(2),
-    )
+pub(super) fn get(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = arguments.required("path")?;
+    validation::path(path, "path")?;
+    ask(path.to_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
 }
 
 /// POST to any path.
-pub(super) fn post(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let path = arguments.required(0, "path")?;
-    validation::path(path, "path").map_err(Error::Argument)?;
-    let parameters = parse_parameters(arguments.optional(1)).map_err(Error::Argument)?;
-    let body = Json::parse(arguments.optional(2).unwrap_or("{}"), "body").map_err(Error::Argument)?;
-    let options = CallOptions::parse(arguments.optional(3), Accepts::Timeout).map_err(Error::Argument)?;
+pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = arguments.required("path")?;
+    validation::path(path, "path")?;
+    let parameters = parse_parameters(arguments.optional("params"))?;
+    let body = Json::parse(arguments.optional("body").unwrap_or("{}"), "body")?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
     Ok(Call {
         method: Method::Post,
         path: path.to_owned().into(),
@@ -82,7 +78,7 @@ pub(super) fn post(_: &RequestContext, arguments: Arguments<'_>) -> Result<Call,
 
 fn attributes(parameters: &mut Parameters, list: Option<&str>) -> Result<(), Error> {
     if let Some(list) = list {
-        validation::attributes(list, "attributes").map_err(Error::Argument)?;
+        validation::attributes(list, "attributes")?;
         parameters.push(("info".into(), list.to_owned()));
     }
     Ok(())

@@ -110,7 +110,7 @@ impl Application {
         data: &str,
         options: Option<&str>,
     ) -> Result<(Event, PublishOptions), Error> {
-        Event::new(&self.context, channels, event, data, options)
+        api::event_to_publish(&self.context, channels, event, data, options)
     }
 
     /// What is sent again.

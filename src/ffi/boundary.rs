@@ -1,4 +1,4 @@
-//! The pointer contract: what every exported function does with what C hands it, in one place.
+//! The pointer contract: what every exported function does with the pointers it gets, in one place.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};
@@ -11,65 +11,86 @@ use crate::document;
 use crate::error::{Error, Purpose};
 use crate::status::Status;
 
-/// What a function returns on success that has nothing to tell.
-pub(super) const NO_DOCUMENT: Option<String> = None;
+/// The result of a function on success: a JSON document for `out`, or none.
+pub(super) trait IntoDocument {
+    /// Returns the document.
+    fn into_document(self) -> Option<Vec<u8>>;
+}
 
-/// Runs `body` as the inside of an exported function. `T` is JSON.
+impl IntoDocument for () {
+    fn into_document(self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl IntoDocument for Vec<u8> {
+    fn into_document(self) -> Option<Vec<u8>> {
+        Some(self)
+    }
+}
+
+impl IntoDocument for String {
+    fn into_document(self) -> Option<Vec<u8>> {
+        Some(self.into_bytes())
+    }
+}
+
+impl IntoDocument for Option<String> {
+    fn into_document(self) -> Option<Vec<u8>> {
+        self.map(String::into_bytes)
+    }
+}
+
+/// Runs `body` as the inside of an exported function.
 ///
-/// NULL is written to `out` first. A result or an error document goes to `out` if it is not NULL; the status is returned.
-/// A panic is caught here and is INTERNAL.
+/// Writes NULL to `out` first, then the result or the error document. Catches a panic, which becomes INTERNAL.
 ///
 /// # Safety
 /// `out` is NULL or points to a `char *` that may be written.
-pub(super) unsafe fn boundary<T: Into<Vec<u8>>>(
+pub(super) unsafe fn boundary<T: IntoDocument>(
     out: *mut *mut c_char,
     purpose: Purpose,
-    body: impl FnOnce() -> Result<Option<T>, Error>,
+    body: impl FnOnce() -> Result<T, Error>,
 ) -> Status {
     // SAFETY: the caller vouches for `out`.
     unsafe { write(out, ptr::null_mut()) };
-    // A panic leaves nothing of ours half changed that a later call could see: calls do not change clients, and what the HTTP
-    // stack shares stands behind its own locks.
-    let caught = catch_unwind(AssertUnwindSafe(|| document(body(), purpose)));
-    let (status, text) = caught
+    // A panic leaves nothing half changed that a later call could see: calls do not change clients, and the HTTP stack's shared
+    // state is protected by its own locks.
+    let caught = catch_unwind(AssertUnwindSafe(|| status_and_document(body(), purpose)));
+    let (status, document) = caught
         .or_else(|panic| {
-            catch_unwind(AssertUnwindSafe(|| document::<String>(Err(Error::from_panic(&*panic)), purpose)))
+            catch_unwind(AssertUnwindSafe(|| status_and_document::<()>(Err(Error::from_panic(&*panic)), purpose)))
         })
         .unwrap_or((Status::Internal, None));
-    if let (Some(text), false) = (text, out.is_null()) {
+    if let (Some(document), false) = (document, out.is_null()) {
         // SAFETY: as above.
-        unsafe { write(out, text.into_raw()) };
+        unsafe { write(out, document.into_raw()) };
     }
     status
 }
 
-/// What a result is for C.
-fn document<T: Into<Vec<u8>>>(result: Result<Option<T>, Error>, purpose: Purpose) -> (Status, Option<CString>) {
+/// Returns the status and the document of a result.
+fn status_and_document<T: IntoDocument>(result: Result<T, Error>, purpose: Purpose) -> (Status, Option<CString>) {
     match result {
-        Ok(None) => (Status::Ok, None),
-        Ok(Some(text)) => (Status::Ok, Some(c_text(text))),
+        Ok(result) => (Status::Ok, result.into_document().map(c_text)),
         Err(error) => (error.status(), Some(c_text(document::of(&error, purpose)))),
     }
 }
 
-/// A document as C has it. None holds a NUL: JSON has to escape it.
-fn c_text(text: impl Into<Vec<u8>>) -> CString {
-    let text = text.into();
-    // As CString::new() does, but by C's own function, which looks at many bytes at once.
-    // SAFETY: it has as many bytes.
-    match unsafe { libc::memchr(text.as_ptr().cast(), 0, text.len()) }.is_null() {
-        // SAFETY: it holds no NUL.
-        true => unsafe { CString::from_vec_unchecked(text) },
-        false => CString::default(),
-    }
+/// Returns a string for C. A NUL in it, which no document and no URL has, is replaced.
+pub(super) fn c_text(text: impl Into<Vec<u8>>) -> CString {
+    CString::new(text).unwrap_or_else(|error| {
+        let text = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\u{fffd}");
+        CString::new(text).unwrap_or_default()
+    })
 }
 
-/// Runs `body` where there is no document to report a panic in.
+/// Runs `body` in a function that has no document to report a panic in, and returns `otherwise` if it panics.
 pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
-/// Writes `value` where `place` points to, unless that is NULL.
+/// Writes `value` to `place` unless that is NULL.
 ///
 /// # Safety
 /// `place` is NULL or may be written.
@@ -80,40 +101,40 @@ pub(super) unsafe fn write<T>(place: *mut T, value: T) {
     }
 }
 
-/// Runs a network call of a client's: the inside of most exported functions. `arguments` are its texts with their names, NULL
-/// where one is omitted.
+/// Makes a network call: the inside of nine exported functions. `arguments` are the call's strings in the order of
+/// [`Endpoint::parameters`], NULL if omitted.
 ///
 /// # Safety
 /// As for [`boundary`], [`handle`] and [`optional_text`].
 pub(super) unsafe fn call<const N: usize>(
     client: *const Pusher,
     endpoint: Endpoint,
-    arguments: [(&str, *const c_char); N],
+    arguments: [*const c_char; N],
     out: *mut *mut c_char,
 ) -> Status {
     // SAFETY: the caller vouches for each.
     unsafe {
         boundary(out, endpoint.purpose(), || {
             let client = handle(client, "client")?;
-            let mut texts = [None; N];
-            for (text, (argument, pointer)) in texts.iter_mut().zip(arguments) {
-                *text = optional_text(pointer, argument)?;
+            let mut values = [None; N];
+            for (value, (pointer, parameter)) in values.iter_mut().zip(arguments.iter().zip(endpoint.parameters())) {
+                *value = optional_text(*pointer, parameter)?;
             }
-            client.call(endpoint, &texts).map(Some)
+            client.call(endpoint, &values)
         })
     }
 }
 
-/// The text of a required argument.
+/// Returns the string of a required argument.
 ///
 /// # Safety
 /// `text` is NULL or a NUL-terminated string that outlives the call.
 pub(super) unsafe fn text<'a>(text: *const c_char, argument: &str) -> Result<&'a str, Error> {
     // SAFETY: passed on.
-    unsafe { optional_text(text, argument) }?.ok_or_else(|| Error::argument(argument, "must not be NULL"))
+    unsafe { optional_text(text, argument) }?.ok_or_else(|| Error::null(argument))
 }
 
-/// The text of an argument that may be NULL.
+/// Returns the string of an argument that may be NULL.
 ///
 /// # Safety
 /// `text` is NULL or a NUL-terminated string that outlives the call.
@@ -123,35 +144,45 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, argument: &str) -> R
     }
     // SAFETY: not NULL, and the caller vouches for the rest.
     let text = unsafe { CStr::from_ptr(text) };
-    let bytes = text.to_bytes();
-    if bytes.is_ascii() {
-        // SAFETY: ASCII is UTF-8. (Nearly all texts are, and this is how that is seen soonest.)
-        return Ok(Some(unsafe { std::str::from_utf8_unchecked(bytes) }));
-    }
     text.to_str().map(Some).map_err(|e| {
         Error::argument(argument, format!("is not UTF-8: the byte at offset {} is not valid", e.valid_up_to()))
     })
 }
 
-/// The handle behind a pointer.
+/// Returns the string of an argument that may be NULL, with bytes that are not UTF-8 replaced.
+///
+/// # Safety
+/// As for [`optional_text`].
+pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
+    // SAFETY: it is not NULL, and the caller vouches for the rest.
+    let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })?;
+    Some(text.to_string_lossy())
+}
+
+/// Returns the handle that a pointer points to.
 ///
 /// # Safety
 /// `handle` is NULL or was made by this library and is not freed before the call ends.
 pub(super) unsafe fn handle<'a, T>(handle: *const T, argument: &str) -> Result<&'a T, Error> {
     // SAFETY: passed on.
-    unsafe { handle.as_ref() }.ok_or_else(|| Error::argument(argument, "must not be NULL"))
+    unsafe { handle.as_ref() }.ok_or_else(|| Error::null(argument))
 }
 
-/// The handle behind a pointer, to be changed.
+/// Returns the handle that a pointer points to, for a change.
 ///
 /// # Safety
 /// As for [`handle`], and nothing else uses it until the call ends.
 pub(super) unsafe fn handle_mut<'a, T>(handle: *mut T, argument: &str) -> Result<&'a mut T, Error> {
     // SAFETY: passed on.
-    unsafe { handle.as_mut() }.ok_or_else(|| Error::argument(argument, "must not be NULL"))
+    unsafe { handle.as_mut() }.ok_or_else(|| Error::null(argument))
 }
 
-/// `count` values at `first`.
+/// Checks the pointer that a new handle is written to.
+pub(super) fn out_place<T>(place: *mut *mut T, argument: &str) -> Result<(), Error> {
+    if place.is_null() { Err(Error::null(argument)) } else { Ok(()) }
+}
+
+/// Returns the `count` values at `first`.
 ///
 /// # Safety
 /// `first` is NULL or has as many.
@@ -165,15 +196,4 @@ pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &str)
         // SAFETY: it is not NULL, and the caller vouches for the rest.
         (false, _) => Ok(unsafe { slice::from_raw_parts(first, count) }),
     }
-}
-
-/// A text from somewhere else, what is not UTF-8 in it replaced.
-///
-/// # Safety
-/// As for [`optional_text`].
-pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
-    // SAFETY: it is not NULL, and the caller vouches for the rest.
-    let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })?;
-    // Nearly all are UTF-8, and this is how that is seen soonest.
-    Some(text.to_str().map_or_else(|_| text.to_string_lossy(), Cow::Borrowed))
 }

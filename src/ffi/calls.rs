@@ -37,9 +37,8 @@ pub unsafe extern "C" fn pusher_trigger(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("channels", channels), ("event", event), ("data", data), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::Trigger, arguments, out) }
+    unsafe { call(client, Endpoint::Trigger, [channels, event, data, options], out) }
 }
 
 /// Publishes several events in one request, and waits for the server's response.
@@ -65,9 +64,8 @@ pub unsafe extern "C" fn pusher_trigger_batch(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("events", events), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::TriggerBatch, arguments, out) }
+    unsafe { call(client, Endpoint::TriggerBatch, [events, options], out) }
 }
 
 /// Publishes an event to all connections of a user who has signed in
@@ -91,9 +89,8 @@ pub unsafe extern "C" fn pusher_send_to_user(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("user_id", user_id), ("event", event), ("data", data), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::SendToUser, arguments, out) }
+    unsafe { call(client, Endpoint::SendToUser, [user_id, event, data, options], out) }
 }
 
 /// Closes all connections of a user who has signed in.
@@ -112,9 +109,8 @@ pub unsafe extern "C" fn pusher_terminate_user_connections(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("user_id", user_id), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::TerminateUserConnections, arguments, out) }
+    unsafe { call(client, Endpoint::TerminateUserConnections, [user_id, options], out) }
 }
 
 /// Lists the channels that have subscribers.
@@ -137,9 +133,8 @@ pub unsafe extern "C" fn pusher_channels_info(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("prefix_filter", prefix_filter), ("attributes", attributes), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::ChannelsInfo, arguments, out) }
+    unsafe { call(client, Endpoint::ChannelsInfo, [prefix_filter, attributes, options], out) }
 }
 
 /// Returns the state of one channel.
@@ -160,9 +155,8 @@ pub unsafe extern "C" fn pusher_channel_info(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("channel", channel), ("attributes", attributes), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::ChannelInfo, arguments, out) }
+    unsafe { call(client, Endpoint::ChannelInfo, [channel, attributes, options], out) }
 }
 
 /// Lists the users on a presence channel.
@@ -180,9 +174,8 @@ pub unsafe extern "C" fn pusher_users_info(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("channel", channel), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::UsersInfo, arguments, out) }
+    unsafe { call(client, Endpoint::UsersInfo, [channel, options], out) }
 }
 
 /// Sends a GET request to any path of the API.
@@ -203,9 +196,8 @@ pub unsafe extern "C" fn pusher_get(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("path", path), ("params", params), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::Get, arguments, out) }
+    unsafe { call(client, Endpoint::Get, [path, params, options], out) }
 }
 
 /// Sends a POST request to any path of the API.
@@ -231,7 +223,6 @@ pub unsafe extern "C" fn pusher_post(
     options: *const c_char,
     out: *mut *mut c_char,
 ) -> Status {
-    let arguments = [("path", path), ("params", params), ("body", body), ("options", options)];
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { call(client, Endpoint::Post, arguments, out) }
+    unsafe { call(client, Endpoint::Post, [path, params, body, options], out) }
 }

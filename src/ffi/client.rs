@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, write};
+use super::boundary::{boundary, guarded, optional_text, out_place, write};
 use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::status::Status;
@@ -82,10 +82,10 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
     unsafe {
         write(client, ptr::null_mut());
         boundary(out, Purpose::Other, || {
-            handle(client, "client")?;
+            out_place(client, "client")?;
             let made = Pusher::new(optional_text(config, "config")?)?;
             write(client, Box::into_raw(Box::new(made)));
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }

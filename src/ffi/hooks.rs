@@ -1,9 +1,9 @@
 //! What a caller can hang into a client: a transport, and a log.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::time::Instant;
 
-use super::boundary::{NO_DOCUMENT, boundary, handle};
+use super::boundary::{boundary, c_text, handle};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
 use crate::client::Pusher;
@@ -106,9 +106,8 @@ struct HookLog {
 
 impl Log for HookLog {
     fn log(&self, level: Level, message: &str, fields: &str) {
-        let text = |text: &str| CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
-        let (message, fields) = (text(message), text(fields));
-        // SAFETY: both texts live until the callback returns, and the caller vouches for callback and data.
+        let (message, fields) = (c_text(message), c_text(fields));
+        // SAFETY: both strings live until the callback returns, and the caller vouches for callback and data.
         unsafe { (self.log)(self.user_data.pointer, level as i32, message.as_ptr(), fields.as_ptr()) };
     }
 }
@@ -141,9 +140,9 @@ pub unsafe extern "C" fn pusher_set_transport(
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
         boundary(out, Purpose::Other, || {
-            let send = send.ok_or_else(|| Error::argument("send", "must not be NULL"))?;
+            let send = send.ok_or_else(|| Error::null("send"))?;
             handle(client, "client")?.set_transport(Box::new(HookTransport { send, user_data }))?;
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -175,9 +174,9 @@ pub unsafe extern "C" fn pusher_set_log(
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
         boundary(out, Purpose::Other, || {
-            let log = log.ok_or_else(|| Error::argument("log", "must not be NULL"))?;
+            let log = log.ok_or_else(|| Error::null("log"))?;
             handle(client, "client")?.set_log(Box::new(HookLog { log, user_data }))?;
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }

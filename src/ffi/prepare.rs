@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use super::boundary::{NO_DOCUMENT, array, boundary, handle, handle_mut, lenient_text, optional_text, text, write};
+use super::boundary::{array, boundary, handle, handle_mut, optional_text, out_place, text, write};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
 use crate::bytes::copied;
@@ -41,21 +41,19 @@ pub unsafe extern "C" fn pusher_prepare(
     // SAFETY: each pointer is as the caller of this function promises; `arguments` has `count` texts.
     unsafe {
         write(request, ptr::null_mut());
-        let endpoint = lenient_text(call).and_then(|name| Endpoint::from_name(&name));
-        boundary(out, endpoint.map_or(Purpose::Other, Endpoint::purpose), || {
-            handle(request, "request")?;
+        let endpoint = text(call, "call").and_then(Endpoint::from_name);
+        boundary(out, endpoint.as_ref().map_or(Purpose::Other, |endpoint| endpoint.purpose()), || {
+            out_place(request, "request")?;
             let client = handle(client, "client")?;
-            text(call, "call")?;
-            let endpoint =
-                endpoint.ok_or_else(|| Error::argument("call", "is no function that makes a network call"))?;
-            let pointers = array(arguments, count, "arguments")?;
-            let texts =
-                pointers.iter().enumerate().map(|(index, one)| optional_text(*one, &format!("arguments[{index}]")));
-            let texts = texts.collect::<Result<Vec<_>, _>>()?;
+            let endpoint = endpoint?;
+            let pointers = array(arguments, count, "arguments")?.iter();
+            let values =
+                pointers.enumerate().map(|(index, pointer)| optional_text(*pointer, endpoint.parameter(index)));
+            let values = values.collect::<Result<Vec<_>, _>>()?;
             let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.pending));
-            let prepared = client.prepare(endpoint, &texts, owned)?;
+            let prepared = client.prepare(endpoint, &values, owned)?;
             write(request, Box::into_raw(Box::new(prepared)));
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -87,7 +85,7 @@ pub unsafe extern "C" fn pusher_finish(
             let pending = handle_mut(request, "request")?.pending.take();
             let pending = pending.ok_or_else(|| Error::State(Problem::new("request", "was finished before")))?;
             let body = copied(response.answer.as_ref().map_or(&[], |(_, body)| body))?;
-            client.finish(&pending, response.exchange(|| body)).map(Some)
+            client.finish(&pending, response.exchange(|| body))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::Duration;
 
-use super::boundary::{NO_DOCUMENT, boundary, guarded, handle, optional_text, text, write};
+use super::boundary::{boundary, guarded, handle, optional_text, out_place, text, write};
 use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::publisher::PusherPublisher;
@@ -77,10 +77,10 @@ pub unsafe extern "C" fn pusher_publisher_new(
         write(publisher, ptr::null_mut());
         boundary(out, Purpose::Other, || {
             let client = handle(client, "client")?;
-            handle(publisher, "publisher")?;
+            out_place(publisher, "publisher")?;
             let made = PusherPublisher::new(client, optional_text(config, "config")?)?;
             write(publisher, Box::into_raw(Box::new(made)));
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn pusher_publisher_publish(
             let (event, data) = (text(event, "event")?, text(data, "data")?);
             let queued = publisher.publish(channels, event, data, optional_text(options, "options")?)?;
             write(id, queued);
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn pusher_publisher_flush(
     unsafe {
         boundary(out, Purpose::Other, || {
             handle(publisher, "publisher")?.flush(duration(timeout_ms))?;
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn pusher_publisher_close(
     unsafe {
         boundary(out, Purpose::Other, || {
             handle(publisher, "publisher")?.close(duration(timeout_ms))?;
-            Ok(NO_DOCUMENT)
+            Ok(())
         })
     }
 }
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn pusher_publisher_close(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_stats(publisher: *const PusherPublisher, out: *mut *mut c_char) -> Status {
     // SAFETY: each pointer is as the caller of this function promises.
-    unsafe { boundary(out, Purpose::Other, || handle(publisher, "publisher")?.stats().map(Some)) }
+    unsafe { boundary(out, Purpose::Other, || handle(publisher, "publisher")?.stats()) }
 }
 
 /// Frees a publisher, after closing it with a limit of one second. Reports that were not

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Instant;
 
-use super::boundary::{guarded, write};
+use super::boundary::{c_text, guarded, write};
 use crate::bytes::copied;
 use crate::client::Pending;
 use crate::error::Error;
@@ -37,18 +37,13 @@ impl PusherRequest {
         body.push(0);
         Ok(PusherRequest {
             method: c_text(request.method.name()),
-            url: c_text(&url),
-            headers: request.headers.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
+            url: c_text(url),
+            headers: request.headers.iter().map(|(name, value)| (c_text(*name), c_text(*value))).collect(),
             body,
             deadline,
             pending,
         })
     }
-}
-
-/// A text of ours, none of which holds a NUL.
-fn c_text(text: &str) -> CString {
-    CString::new(text).unwrap_or_default()
 }
 
 /// Returns the method of a request, `"POST"` or `"GET"`.

@@ -38,7 +38,7 @@ pub unsafe extern "C" fn pusher_authenticate(
         boundary(out, Purpose::Other, || {
             let client = handle(client, "client")?;
             let (channel, socket_id) = (text(channel, "channel")?, text(socket_id, "socket_id")?);
-            client.authenticate(channel, socket_id, optional_text(channel_data, "channel_data")?).map(Some)
+            client.authenticate(channel, socket_id, optional_text(channel_data, "channel_data")?)
         })
     }
 }
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn pusher_authenticate_user(
     unsafe {
         boundary(out, Purpose::Other, || {
             let client = handle(client, "client")?;
-            client.authenticate_user(text(socket_id, "socket_id")?, text(user_data, "user_data")?).map(Some)
+            client.authenticate_user(text(socket_id, "socket_id")?, text(user_data, "user_data")?)
         })
     }
 }
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn pusher_validate_webhook(
             let client = handle(client, "client")?;
             // Both are whatever somebody sent: what is not UTF-8 is not authentic.
             let (key, signature) = (lenient_text(key), lenient_text(signature));
-            client.validate_webhook(key.as_deref(), signature.as_deref(), array(body, body_len, "body")?).map(Some)
+            client.validate_webhook(key.as_deref(), signature.as_deref(), array(body, body_len, "body")?)
         })
     }
 }

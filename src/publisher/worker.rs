@@ -56,7 +56,7 @@ impl Worker {
     }
 
     fn delivered(&self, number: u64, events: &[Event], answer: &str) {
-        if !events.iter().any(|event| event.wants_answer) {
+        if !events.iter().any(|event| event.wants_info) {
             return self.settle(number, events.len(), &Outcome::delivered(None));
         }
         for answer in api::answers(answer, events) {

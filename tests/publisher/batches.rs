@@ -27,7 +27,7 @@ fn an_event_that_is_alone_does_not_wait_for_others() {
     }
     for request in scene.server.ledger() {
         assert_eq!((request.method(), request.path()), ("POST", "/apps/4711/events"));
-        assert_eq!(request.text(), r#"{"channels":["my-channel"],"name":"my-event","data":"{\"a\": \"é\"}"}"#);
+        assert_eq!(request.text(), r#"{"name":"my-event","channels":["my-channel"],"data":"{\"a\": \"é\"}"}"#);
     }
     // All on the connection that was idle.
     assert_eq!(scene.server.connections(), 1);
@@ -208,7 +208,7 @@ fn an_event_for_several_channels_of_one_connection_is_no_part_of_a_batch() {
     scene.server.release();
     scene.publisher.flush();
     assert_eq!(data_of(&scene.server.ledger()), [["0"], ["1"], ["2"], ["3"]]);
-    assert_eq!(scene.server.ledger()[2].text(), r#"{"channels":["a","b"],"name":"several","data":"2"}"#);
+    assert_eq!(scene.server.ledger()[2].text(), r#"{"name":"several","channels":["a","b"],"data":"2"}"#);
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! A call of the HTTP API before it is signed.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::config::Limits;
+use crate::encryption::MasterKey;
+use crate::error::Error;
+use crate::http::Method;
+
+/// A call that can be signed and sent.
+#[derive(Debug)]
+pub struct Call {
+    /// POST or GET.
+    pub method: Method,
+    /// The path below `/apps/{app_id}`. None of its characters needs encoding.
+    pub path: Cow<'static, str>,
+    /// The call's own query parameters, not encoded. Their names are lower case, and none begins with `auth_`.
+    pub parameters: Vec<(Cow<'static, str>, String)>,
+    /// The body. It is serialized once, so the bytes that are hashed are the bytes that are sent.
+    pub body: Option<Vec<u8>>,
+    /// What the call changes.
+    pub effect: Effect,
+    /// The option `timeout_ms`.
+    pub timeout: Option<Duration>,
+}
+
+impl Call {
+    /// Returns a POST of `body`.
+    pub(super) fn post(
+        path: impl Into<Cow<'static, str>>,
+        body: Vec<u8>,
+        effect: Effect,
+        timeout: Option<Duration>,
+    ) -> Call {
+        Call { method: Method::Post, path: path.into(), parameters: Vec::new(), body: Some(body), effect, timeout }
+    }
+}
+
+/// What a call changes. It decides what a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: a query, which can be repeated.
+    Nothing,
+    /// One thing, which is done or not: an event for one channel.
+    One,
+    /// Several things, of which a server may do a part: servers apply them in order and stop at the one they refuse.
+    Several,
+}
+
+/// The part of a client's configuration that its calls depend on.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// The limits for channels, events and payloads.
+    pub limits: Limits,
+    /// The key of end-to-end encrypted channels.
+    pub master_key: Option<MasterKey>,
+}
+
+/// A value with the name that error messages give it.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a, T> {
+    /// The argument or a part of it, such as `events[3].name`.
+    pub(super) argument: &'a str,
+    /// The value.
+    pub(super) value: T,
+}
+
+/// The arguments of a call, found by the names of its parameters.
+#[derive(Clone, Copy)]
+pub(super) struct Arguments<'a> {
+    /// The names, in the order of `values`.
+    pub(super) parameters: &'static [&'static str],
+    /// The values. Those that are missing at the end count as NULL.
+    pub(super) values: &'a [Option<&'a str>],
+}
+
+impl<'a> Arguments<'a> {
+    /// Returns an argument that may be NULL.
+    pub(super) fn optional(self, parameter: &str) -> Option<&'a str> {
+        let index = self.parameters.iter().position(|name| *name == parameter);
+        debug_assert!(index.is_some(), "{parameter} is not in the list of parameters");
+        self.values.get(index?).copied().flatten()
+    }
+
+    /// Returns an argument that must not be NULL.
+    pub(super) fn required(self, parameter: &str) -> Result<&'a str, Error> {
+        self.optional(parameter).ok_or_else(|| Error::null(parameter))
+    }
+}

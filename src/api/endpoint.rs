@@ -1,0 +1,129 @@
+//! The calls by name: their parameters, and the function that builds each.
+
+use super::call::{Arguments, Call, RequestContext};
+use super::{publish, queries};
+use crate::error::{Error, Purpose};
+use crate::json::join;
+
+/// A call of the HTTP API. Each has the name of its function in C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `pusher_trigger()`
+    Trigger,
+    /// `pusher_trigger_batch()`
+    TriggerBatch,
+    /// `pusher_send_to_user()`
+    SendToUser,
+    /// `pusher_terminate_user_connections()`
+    TerminateUserConnections,
+    /// `pusher_channels_info()`
+    ChannelsInfo,
+    /// `pusher_channel_info()`
+    ChannelInfo,
+    /// `pusher_users_info()`
+    UsersInfo,
+    /// `pusher_get()`
+    Get,
+    /// `pusher_post()`
+    Post,
+}
+
+impl Endpoint {
+    const ALL: [Endpoint; 9] = [
+        Endpoint::Trigger,
+        Endpoint::TriggerBatch,
+        Endpoint::SendToUser,
+        Endpoint::TerminateUserConnections,
+        Endpoint::ChannelsInfo,
+        Endpoint::ChannelInfo,
+        Endpoint::UsersInfo,
+        Endpoint::Get,
+        Endpoint::Post,
+    ];
+
+    /// Returns the function's name without `pusher_`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Endpoint::Trigger => "trigger",
+            Endpoint::TriggerBatch => "trigger_batch",
+            Endpoint::SendToUser => "send_to_user",
+            Endpoint::TerminateUserConnections => "terminate_user_connections",
+            Endpoint::ChannelsInfo => "channels_info",
+            Endpoint::ChannelInfo => "channel_info",
+            Endpoint::UsersInfo => "users_info",
+            Endpoint::Get => "get",
+            Endpoint::Post => "post",
+        }
+    }
+
+    /// Returns the names of the function's string parameters, in the order of its signature.
+    pub const fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Endpoint::Trigger => &["channels", "event", "data", "options"],
+            Endpoint::TriggerBatch => &["events", "options"],
+            Endpoint::SendToUser => &["user_id", "event", "data", "options"],
+            Endpoint::TerminateUserConnections => &["user_id", "options"],
+            Endpoint::ChannelsInfo => &["prefix_filter", "attributes", "options"],
+            Endpoint::ChannelInfo => &["channel", "attributes", "options"],
+            Endpoint::UsersInfo => &["channel", "options"],
+            Endpoint::Get => &["path", "params", "options"],
+            Endpoint::Post => &["path", "params", "body", "options"],
+        }
+    }
+
+    /// Returns the name of a string parameter, counted from 0.
+    pub fn parameter(self, index: usize) -> &'static str {
+        self.parameters().get(index).copied().unwrap_or("arguments")
+    }
+
+    /// Finds the call with this name.
+    pub fn from_name(name: &str) -> Result<Endpoint, Error> {
+        let find = |name: &str| Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == name);
+        find(name).ok_or_else(|| {
+            // Shortens a long name.
+            let shown = join("", name);
+            let message = match name.strip_prefix("pusher_").and_then(find) {
+                Some(_) => format!("is {shown:?}: leave out the prefix pusher_"),
+                None => {
+                    let names = Endpoint::ALL.map(Endpoint::name).join(", ");
+                    format!("is {shown:?}, which is not a network call; there are {names}")
+                }
+            };
+            Error::argument("call", message)
+        })
+    }
+
+    /// Returns whether the call delivers anything.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Endpoint::Trigger
+            | Endpoint::TriggerBatch
+            | Endpoint::SendToUser
+            | Endpoint::TerminateUserConnections
+            | Endpoint::Post => Purpose::Publish,
+            Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo | Endpoint::Get => Purpose::Other,
+        }
+    }
+
+    /// Checks the arguments, in the order of [`Endpoint::parameters`], and builds the call. Arguments that are missing
+    /// at the end count as NULL.
+    pub fn build(self, context: &RequestContext, values: &[Option<&str>]) -> Result<Call, Error> {
+        let parameters = self.parameters();
+        if values.len() > parameters.len() {
+            let message = format!("is {}, but {} has {} arguments", values.len(), self.name(), parameters.len());
+            return Err(Error::argument("count", message));
+        }
+        let arguments = Arguments { parameters, values };
+        match self {
+            Endpoint::Trigger => publish::trigger(context, arguments),
+            Endpoint::TriggerBatch => publish::trigger_batch(context, arguments),
+            Endpoint::SendToUser => publish::send_to_user(context, arguments),
+            Endpoint::TerminateUserConnections => publish::terminate_user_connections(arguments),
+            Endpoint::ChannelsInfo => queries::channels_info(arguments),
+            Endpoint::ChannelInfo => queries::channel_info(arguments),
+            Endpoint::UsersInfo => queries::users_info(arguments),
+            Endpoint::Get => queries::get(arguments),
+            Endpoint::Post => queries::post(arguments),
+        }
+    }
+}
