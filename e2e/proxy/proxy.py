@@ -410,7 +410,7 @@ class Secrecy(Case):
                 self.assertNotIn(form, said)
         self.assertNotIn("Basic ", said)
         # It did speak of proxies and passwords.
-        self.assertIn("other credentials", said)
+        self.assertIn("check the user and password in `proxy`", said)
         self.assertGreater(len(self.library.said), 200)
 
 

@@ -1,4 +1,4 @@
-//! A TCP socket with absolute deadlines, and how to connect one.
+//! A TCP socket with absolute deadlines.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -9,21 +9,23 @@ use socket2::{Domain, Socket as NewSocket, Type};
 
 use super::sys::{self, Readiness, Recv};
 
-/// How long one address may keep the next waiting, where there is time for all. (RFC 8305, "Connection Attempt Delay")
-const STAGGER: Duration = Duration::from_millis(250);
+/// The delay before the next address is tried, if time allows. (RFC 8305, "Connection Attempt
+/// Delay")
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Below this a receive timeout is not worth setting: the kernel's timer may be late by several of its ticks.
-const SHORT: Duration = Duration::from_millis(80);
+/// The shortest receive timeout worth setting: the kernel's timer may be late by several ticks.
+const MIN_RECV_TIMEOUT: Duration = Duration::from_millis(80);
 
 /// A connected socket.
 pub(super) struct Socket {
     stream: TcpStream,
-    /// The receive timeout that is set on the socket, if one is.
+    /// The receive timeout set on the socket, if any.
     receive_timeout: Option<Duration>,
 }
 
 impl Socket {
-    /// Connects to the first address that answers. The next is tried when one fails, or keeps us waiting.
+    /// Connects to the first address that accepts. Tries the next address when one fails or is
+    /// slow.
     pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Socket> {
         let mut addresses = addresses.iter();
         let mut pending: Vec<NewSocket> = Vec::new();
@@ -36,11 +38,12 @@ impl Socket {
             }
             if now >= next_start || pending.is_empty() {
                 match addresses.next().map(begin) {
-                    Some(Ok(Begun::Connected(socket))) => return Socket::new(socket),
-                    Some(Ok(Begun::Pending(socket))) => {
+                    Some(Ok(Attempt::Connected(socket))) => return Socket::new(socket),
+                    Some(Ok(Attempt::Pending(socket))) => {
                         pending.push(socket);
-                        let still = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
-                        next_start = now + STAGGER.min(deadline.saturating_duration_since(now) / still);
+                        let addresses_left = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
+                        next_start = now
+                            + CONNECTION_ATTEMPT_DELAY.min(deadline.saturating_duration_since(now) / addresses_left);
                     }
                     Some(Err(error)) => {
                         last_error = error;
@@ -73,17 +76,18 @@ impl Socket {
 
     fn new(socket: NewSocket) -> io::Result<Socket> {
         socket.set_nonblocking(false)?;
-        // A request is one write: there is nothing to wait for and gather. (SO_NOSIGPIPE, where there is one, socket2 sets.)
+        // A request is one write: there is nothing to coalesce. (On Apple's systems socket2 has set
+        // SO_NOSIGPIPE.)
         socket.set_tcp_nodelay(true)?;
         Ok(Socket { stream: socket.into(), receive_timeout: None })
     }
 
-    /// Hands bytes to the kernel without waiting: it may take some of them, or none (`WouldBlock`).
+    /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         uninterrupted(|| sys::send(self.stream.as_fd(), bytes))
     }
 
-    /// Hands all of `bytes` to the kernel, until `deadline` (`TimedOut`).
+    /// Sends all of `bytes`. Fails with `TimedOut` at `deadline`.
     pub(super) fn send_all(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.send(bytes) {
@@ -97,17 +101,20 @@ impl Socket {
         Ok(())
     }
 
-    /// Takes what has come without waiting (`WouldBlock` if nothing has). 0 is the end.
+    /// Receives without waiting (`WouldBlock` if there is nothing). Returns 0 at the end of the
+    /// stream.
     pub(super) fn recv_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         uninterrupted(|| sys::recv(self.stream.as_fd(), buffer, Recv::Nonblocking))
     }
 
-    /// Waits for bytes until `deadline` (`TimedOut`). 0 is the end.
+    /// Receives, and waits for bytes until `deadline` (`TimedOut`). Returns 0 at the end of the
+    /// stream.
     pub(super) fn recv(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         if self.may_block_until(deadline)? {
-            // One system call where poll and recv would be two.
+            // One system call instead of two, poll and recv.
             match sys::recv(self.stream.as_fd(), buffer, Recv::Blocking) {
-                // The receive timeout came, or a signal, after which it would begin anew. What is left is waited for exactly.
+                // The receive timeout passed, or a signal came, after which the timeout would start
+                // again. Wait for the exact rest below.
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 result => return result,
             }
@@ -121,15 +128,15 @@ impl Socket {
         }
     }
 
-    /// Whether a blocking receive is sure to be back before `deadline`.
+    /// Returns whether a blocking receive is sure to return before `deadline`.
     ///
-    /// The kernel's receive timeout may be late by an eighth. It is set once, to three quarters of the first deadline, and then
-    /// fits the calls that follow, because they mostly have the same.
+    /// The kernel's receive timeout may be late by an eighth. It is set once, to three quarters of
+    /// the first deadline. It then fits later calls too, because most have the same timeout.
     fn may_block_until(&mut self, deadline: Instant) -> io::Result<bool> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.receive_timeout {
-            Some(timeout) => Ok(timeout + timeout / 8 + SHORT / 8 <= left),
-            None if left < SHORT => Ok(false),
+            Some(timeout) => Ok(timeout + timeout / 8 + MIN_RECV_TIMEOUT / 8 <= left),
+            None if left < MIN_RECV_TIMEOUT => Ok(false),
             None => {
                 let timeout = left * 3 / 4;
                 self.stream.set_read_timeout(Some(timeout))?;
@@ -139,7 +146,7 @@ impl Socket {
         }
     }
 
-    /// Waits until the socket is ready, or until `deadline` (`TimedOut`).
+    /// Waits until the socket is ready. Fails with `TimedOut` at `deadline`.
     pub(super) fn wait(&self, wanted: Readiness, deadline: Instant) -> io::Result<Readiness> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -158,30 +165,31 @@ impl Socket {
         }
     }
 
-    /// Whether the connection is open with nothing to read: no end, no error, no bytes that nobody asked for.
+    /// Returns whether the connection is open and has nothing to read: no end, no error, no
+    /// unexpected bytes.
     pub(super) fn is_idle(&self) -> bool {
         let peeked = uninterrupted(|| sys::recv(self.stream.as_fd(), &mut [0], Recv::Peek));
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
-/// An attempt to connect that did not fail at once.
-enum Begun {
+/// An attempt to connect that did not fail immediately.
+enum Attempt {
     Connected(NewSocket),
     Pending(NewSocket),
 }
 
-fn begin(address: &SocketAddr) -> io::Result<Begun> {
+fn begin(address: &SocketAddr) -> io::Result<Attempt> {
     let socket = NewSocket::new(Domain::for_address(*address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&(*address).into()) {
-        Ok(()) => Ok(Begun::Connected(socket)),
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(Begun::Pending(socket)),
+        Ok(()) => Ok(Attempt::Connected(socket)),
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(Attempt::Pending(socket)),
         Err(error) => Err(error),
     }
 }
 
-/// Repeats a call that does not wait while signals interrupt it.
+/// Repeats a non-blocking call as long as signals interrupt it.
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

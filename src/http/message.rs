@@ -44,14 +44,14 @@ impl Origin {
     }
 }
 
-/// A proxy that requests go through.
+/// An HTTP proxy.
 #[derive(Clone)]
 pub struct Proxy {
     /// A host name or an IP address, without brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// The value of `Proxy-Authorization`, where it wants to know who we are.
+    /// The value of `Proxy-Authorization`, if the proxy needs credentials.
     pub authorization: Option<Zeroizing<String>>,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The methods in use.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// GET, without a body.
@@ -71,7 +71,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As it stands in a request line.
+    /// Returns the method's name in a request line.
     pub const fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -80,30 +80,32 @@ impl Method {
     }
 }
 
-/// A request, complete but for what HTTP itself needs (`Host`, `Content-Length`).
+/// A request without the headers that the transport adds (`Host`, `Content-Length`).
 pub struct Request<'a> {
-    /// Where it goes.
+    /// The server.
     pub origin: &'a Origin,
     /// The method.
     pub method: Method,
-    /// The path and query, encoded. May hold a signature: never to be shown.
+    /// The path and query, encoded. It may hold a signature: never show it.
     pub target: String,
-    /// Names in lower case.
+    /// Header names, in lower case, and their values.
     pub headers: &'static [(&'static str, &'static str)],
     /// The body, if the method has one.
     pub body: Option<&'a [u8]>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub struct Response {
     /// The final status.
     pub status: u16,
-    /// The body, as it came.
+    /// The body as received.
     pub body: Vec<u8>,
-    /// Whether the body's length was stated (Content-Length, chunks, a status without body): what is empty is not cut.
+    /// Whether the response stated the body's length (Content-Length, chunks, a status without
+    /// body). If so, an empty body is not a truncated one.
     pub has_length: bool,
-    /// Whether the kernel had taken the whole request by then. A server may refuse early.
+    /// Whether the kernel had taken the whole request before the response came. A server may refuse
+    /// early.
     pub request_was_sent: bool,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,

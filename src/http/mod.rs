@@ -1,7 +1,7 @@
-//! HTTP over sockets of our own: it knows nothing of Pusher.
+//! HTTP on the library's own sockets. Knows nothing of Pusher.
 //!
-//! ureq speaks HTTP and rustls speaks TLS, but both stand on a socket transport of ours ([`wire`]), because only the one who
-//! hands bytes to the kernel knows whether the last of them left.
+//! ureq speaks HTTP and rustls speaks TLS, both over the socket transport in [`wire`], because only
+//! the code that passes bytes to the kernel knows whether the kernel took the last of them.
 
 mod connection;
 mod message;

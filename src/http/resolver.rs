@@ -1,7 +1,9 @@
-//! Looking up host names within a deadline.
+//! Host name lookups with a deadline.
 //!
-//! A system look-up can't be interrupted, so it runs on a thread of its own, which is left to itself when the deadline comes
-//! first. An address is no look-up and needs no thread.
+//! getaddrinfo() cannot be interrupted, so it runs on a thread of its own, which is abandoned when
+//! the deadline passes first. It is used because it follows the host's configuration (nsswitch,
+//! hosts, mDNS), and because asynchronous resolvers such as hickory need a runtime. An IP address
+//! needs no lookup and no thread.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,18 +15,19 @@ use socket2::{Domain, Socket, Type};
 
 use crate::process;
 
-/// How many look-ups may run at the same time. More than one is only ever needed when a name server hangs.
-const MOST: usize = 4;
+/// The most lookups at the same time. More than one runs only while a name server hangs.
+const MAX_LOOKUPS: usize = 4;
 
-/// Enough for the C library's resolver and its plug-ins.
+/// Enough for the C library's resolver and its plug-ins (NSS modules).
 const STACK_BYTES: usize = 512 * 1024;
 
-/// After this long a look-up may be hanging, and whoever comes then starts another.
-const HANGING: Duration = Duration::from_secs(1);
+/// The age at which a lookup counts as hanging, so that the next caller starts another.
+const HANGING_AFTER: Duration = Duration::from_secs(1);
 
-/// Looks up one name. One of these belongs to one client in one process.
+/// Looks up one host name, for one client in one process.
 ///
-/// Those who need the name at the same time share a look-up: a look-up that ends after one has asked is as good as one's own.
+/// Threads that need the name at the same time share a lookup: the result of any lookup that ends
+/// after the call began is current.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolver(Arc<Shared>);
 
@@ -37,27 +40,28 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     running: usize,
-    /// How many were started, and when the youngest was, if it is still running.
+    /// How many were started, and when the newest one was, if it is still running.
     started: u64,
-    youngest_since: Option<Instant>,
-    /// How many have ended, and what the last of them found.
+    newest_since: Option<Instant>,
+    /// How many have ended, and the result of the last one to end.
     ended: u64,
     found: Option<Result<Vec<SocketAddr>, Unresolved>>,
 }
 
-/// Why there are no addresses.
+/// The reason for a lookup without addresses.
 #[derive(Clone, Debug)]
 pub(super) enum Unresolved {
-    /// There is no such name.
+    /// The name does not exist.
     NoSuchHost,
-    /// The look-up failed; another may not.
+    /// The lookup failed; another may succeed.
     Failed(String),
-    /// The deadline came first.
+    /// The deadline passed first.
     TimedOut,
 }
 
 impl Resolver {
-    /// The addresses of `host`, families taking turns as RFC 8305 has it. Never empty.
+    /// Returns the addresses of `host`, IPv6 and IPv4 alternating (RFC 8305). The list is never
+    /// empty.
     pub(super) fn resolve(&self, host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Unresolved> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -68,17 +72,17 @@ impl Resolver {
             let found = state.found.clone().filter(|_| state.ended > ended);
             let now = Instant::now();
             match found {
-                // A failure may be that of an old look-up, while a younger one is still running.
-                Some(found) if found.is_ok() || state.youngest_since.is_none() || now >= deadline => return found,
+                // The failure may be that of an old lookup while a newer one is still running.
+                Some(found) if found.is_ok() || state.newest_since.is_none() || now >= deadline => return found,
                 None if now >= deadline => return Err(Unresolved::TimedOut),
                 _ => {}
             }
-            // Older ones that hang are no reason to wait when the youngest has ended.
-            let hanging_at = state.youngest_since.map(|start| start + HANGING);
-            if state.running < MOST && hanging_at.is_none_or(|at| at <= now) {
+            // Do not wait for older ones that hang when the newest has ended.
+            let hanging_at = state.newest_since.map(|start| start + HANGING_AFTER);
+            if state.running < MAX_LOOKUPS && hanging_at.is_none_or(|at| at <= now) {
                 state.running += 1;
                 state.started += 1;
-                state.youngest_since = Some(now);
+                state.newest_since = Some(now);
                 let number = state.started;
                 drop(state);
                 self.start(host, port, number)?;
@@ -86,7 +90,7 @@ impl Resolver {
                 continue;
             }
             let until = match hanging_at {
-                Some(at) if state.running < MOST => at.min(deadline),
+                Some(at) if state.running < MAX_LOOKUPS => at.min(deadline),
                 _ => deadline,
             };
             let wait = until.saturating_duration_since(now);
@@ -94,13 +98,13 @@ impl Resolver {
         }
     }
 
-    /// Starts the look-up with this number, which is counted already.
+    /// Starts the lookup with this number. The caller has counted it.
     fn start(&self, host: &str, port: u16, number: u64) -> Result<(), Unresolved> {
         let (ending, name) = (Ending { shared: Arc::clone(&self.0), number }, host.to_owned());
         let run = move || ending.with(look_up(&name, port));
         match process::spawn("pusher-resolver", STACK_BYTES, run) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Unresolved::Failed(format!("could not start a thread for the look-up ({error})"))),
+            Err(error) => Err(Unresolved::Failed(format!("could not start a thread for it: {error}"))),
         }
     }
 }
@@ -111,7 +115,7 @@ impl Shared {
     }
 }
 
-/// A look-up's end, which comes whatever becomes of its thread.
+/// Counts a lookup as ended when it is dropped, also if its thread panics.
 struct Ending {
     shared: Arc<Shared>,
     number: u64,
@@ -130,7 +134,7 @@ impl Drop for Ending {
         let mut state = self.shared.lock();
         state.running -= 1;
         if state.started == self.number {
-            state.youngest_since = None;
+            state.newest_since = None;
         }
         drop(state);
         self.shared.changed.notify_all();
@@ -142,39 +146,41 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
     let found = dns_lookup::getaddrinfo(Some(name), None, Some(hints)).map_err(unresolved)?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for info in found {
-        // With its scope, which a link-local address needs. An entry that can't be read takes nothing from the others.
+        // Keep the whole address: a link-local one needs its scope. Skip entries that cannot be
+        // read.
         let Ok(mut address) = info.map(|info| info.sockaddr) else { continue };
         address.set_port(port);
         if !addresses.contains(&address) {
             addresses.push(address);
         }
     }
-    if addresses.is_empty() { Err(Unresolved::NoSuchHost) } else { Ok(take_turns(addresses)) }
+    if addresses.is_empty() { Err(Unresolved::NoSuchHost) } else { Ok(alternate_families(addresses)) }
 }
 
 fn unresolved(error: LookupError) -> Unresolved {
     match error.kind() {
         LookupErrorKind::NoName | LookupErrorKind::NoData => match Socket::new(Domain::IPV4, Type::DGRAM, None) {
             Ok(_) => Unresolved::NoSuchHost,
-            // The C library says so, too, when it has no descriptor to ask with.
+            // The C library returns the same error when it has no file descriptor to ask with.
             Err(error) => Unresolved::Failed(error.to_string()),
         },
         _ => Unresolved::Failed(io::Error::from(error).to_string()),
     }
 }
 
-/// Lets address families take turns, beginning with the first one's, so that a family that leads nowhere costs one try.
-fn take_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+/// Alternates the address families, beginning with that of the first address, so that a family
+/// without a route costs one attempt.
+fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (leading, following): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
     let mut following = following.into_iter();
-    let mut turns: Vec<SocketAddr> = Vec::new();
+    let mut alternating: Vec<SocketAddr> = Vec::new();
     for address in leading {
-        turns.push(address);
-        turns.extend(following.next());
+        alternating.push(address);
+        alternating.extend(following.next());
     }
-    turns.extend(following);
-    turns
+    alternating.extend(following);
+    alternating
 }
 
 #[cfg(test)]
@@ -184,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_no_look_up() {
+    fn an_ip_address_needs_no_lookup() {
         let resolver = Resolver::default();
         let past = Instant::now();
         assert_eq!(resolver.resolve("127.0.0.1", 80, past).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
@@ -192,20 +198,20 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn address_families_alternate() {
         let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|a| a.parse().unwrap());
         let expected = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"].map(|a| a.parse().unwrap());
-        assert_eq!(take_turns(addresses.to_vec()), expected);
+        assert_eq!(alternate_families(addresses.to_vec()), expected);
     }
 
     #[test]
-    fn a_look_up_that_hangs_costs_the_deadline_and_no_more() {
+    fn a_hanging_lookup_ends_at_the_deadline() {
         let resolver = Resolver::default();
-        // As many as there may be, none of which ever ends.
-        *resolver.0.lock() = State { running: MOST, youngest_since: Some(Instant::now()), ..State::default() };
+        // The most that may run, none of which ever ends.
+        *resolver.0.lock() = State { running: MAX_LOOKUPS, newest_since: Some(Instant::now()), ..State::default() };
         let result = resolver.resolve("localhost", 80, Instant::now() + Duration::from_millis(10));
         assert!(matches!(result, Err(Unresolved::TimedOut)));
-        // One that was hanging ends after all, and its result serves whoever waits.
+        // One that was hanging ends after all, and the waiting thread gets its result.
         let waiting = thread::spawn({
             let resolver = resolver.clone();
             move || resolver.resolve("localhost", 80, Instant::now() + Duration::from_secs(60))
@@ -213,16 +219,16 @@ mod tests {
         let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
         while !waiting.is_finished() {
             Ending { shared: Arc::clone(&resolver.0), number: 1 }.with(Ok(vec![address]));
-            resolver.0.lock().running = MOST;
+            resolver.0.lock().running = MAX_LOOKUPS;
             thread::yield_now();
         }
         assert_eq!(waiting.join().unwrap().unwrap(), [address]);
     }
 
     #[test]
-    fn a_look_up_frees_its_place() {
+    fn a_finished_lookup_makes_room_for_another() {
         let resolver = Resolver::default();
-        for _ in 0..2 * MOST {
+        for _ in 0..2 * MAX_LOOKUPS {
             let deadline = Instant::now() + Duration::from_secs(60);
             assert!(resolver.resolve("localhost", 80, deadline).unwrap().iter().all(|a| a.ip().is_loopback()));
         }

@@ -42,7 +42,8 @@ pub(super) struct Readiness {
     pub(super) write: bool,
 }
 
-/// Waits until one of the sockets is ready or `timeout` has passed. Returns what each of them is ready for.
+/// Waits until one of the sockets is ready or `timeout` has passed. Returns what each of them is
+/// ready for.
 pub(super) fn poll(sockets: &[(BorrowedFd<'_>, Readiness)], timeout: Duration) -> io::Result<Vec<Readiness>> {
     let events = |wanted: Readiness| {
         let mut events = PollFlags::empty();

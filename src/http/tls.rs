@@ -1,4 +1,5 @@
-//! TLS by rustls, between the socket and ureq. Certificates are always verified; there is no switch to turn that off.
+//! TLS by rustls, between the socket and ureq. It always verifies certificates; no option turns
+//! that off.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -8,7 +9,8 @@ use std::sync::Arc;
 
 use ::ureq::Error;
 use ::ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport as UreqTransport,
+    TransportAdapter,
 };
 use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::pem::PemObject;
@@ -16,22 +18,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Whom TLS trusts.
+/// The certificate authorities that TLS trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Roots {
-    /// The operating system's certificate authorities.
+    /// Those of the operating system.
     System,
-    /// Mozilla's, as they were when the library was built.
+    /// Mozilla's, as of the build of this library.
     Bundled,
-    /// Both of these.
+    /// Both.
     Both,
     /// Those in a PEM file.
     File(String),
 }
 
-/// TLS settings that trust `roots`.
+/// Returns a TLS configuration that trusts `roots`.
 ///
-/// This reads files: it is called when the first connection needs it.
+/// Reads files, so it is called when the first connection needs it.
 pub(super) fn configuration(roots: &Roots) -> Result<Arc<ClientConfig>, String> {
     let mut store = RootCertStore::empty();
     match roots {
@@ -39,12 +41,12 @@ pub(super) fn configuration(roots: &Roots) -> Result<Arc<ClientConfig>, String> 
         Roots::Bundled => add_bundled(&mut store),
         Roots::Both => {
             add_bundled(&mut store);
-            // A machine without its own is what the bundled ones are for.
+            // A machine without authorities of its own uses the bundled ones.
             let _ = add_system(&mut store);
         }
         Roots::File(path) => add_file(&mut store, path)?,
     }
-    // Named, not the process's default: nothing of ours depends on what the host has installed there.
+    // Name the provider: the process's default is whatever the host installed.
     let provider = CryptoProvider { key_provider: &NoPrivateKeys, ..rustls::crypto::ring::default_provider() };
     let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
@@ -58,51 +60,52 @@ fn add_bundled(store: &mut RootCertStore) {
 
 fn add_system(store: &mut RootCertStore) -> Result<(), String> {
     let found = rustls_native_certs::load_native_certs();
-    // A certificate of the system's that can't be used is no matter as long as others can.
+    // Unusable certificates of the system are ignored as long as others are usable.
     let (added, _) = store.add_parsable_certificates(found.certs);
     if added > 0 {
         return Ok(());
     }
     let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
     Err(format!(
-        "this system has no trusted certificates{why}: install its package of them (ca-certificates), or set ca_file or tls_roots"
+        "this system has no trusted certificates{why}: install its package (ca-certificates), or set ca_file or tls_roots"
     ))
 }
 
 fn add_file(store: &mut RootCertStore, path: &str) -> Result<(), String> {
-    let pem = read_file(path).map_err(|error| format!("ca_file {path} can't be read: {error}"))?;
+    let pem = read_file(path).map_err(|error| format!("ca_file {path} cannot be read: {error}"))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| format!("ca_file {path} is not PEM: {error}"))?;
-        // Here each one was meant.
-        store.add(certificate).map_err(|error| format!("a certificate in ca_file {path} can't be used: {error}"))?;
+        // The user chose this file: report each unusable certificate.
+        store.add(certificate).map_err(|error| format!("a certificate in ca_file {path} cannot be used: {error}"))?;
     }
-    if store.is_empty() { Err(format!("ca_file {path} has no certificate in it")) } else { Ok(()) }
+    if store.is_empty() { Err(format!("ca_file {path} contains no certificate")) } else { Ok(()) }
 }
 
-/// A client of ours never signs with a certificate of its own, so the code for that is left out (50 KB).
+/// A key provider without keys. Clients have no certificates, so the code to load private keys is
+/// left out (50 KB).
 #[derive(Debug)]
 struct NoPrivateKeys;
 
 impl KeyProvider for NoPrivateKeys {
     fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General("there are no private keys here".to_owned()))
+        Err(rustls::Error::General("client certificates are not supported".to_owned()))
     }
 }
 
-/// Reads a regular file, and nothing that could keep us waiting.
+/// Reads a regular file. Refuses files that could block, such as pipes.
 fn read_file(path: &str) -> io::Result<Vec<u8>> {
-    const MOST: u64 = 16 << 20;
+    const MAX_FILE_BYTES: u64 = 16 << 20;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() || about.len() > MOST {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("it is not a regular file of at most 16 MiB"));
     }
     let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Wraps connections in TLS, where there is a configuration for it.
+/// Wraps connections in TLS if it has a configuration.
 #[derive(Debug)]
 pub(super) struct TlsConnector {
     pub(super) config: Option<Arc<ClientConfig>>,
@@ -110,32 +113,33 @@ pub(super) struct TlsConnector {
     pub(super) host: String,
 }
 
-impl<In: Transport> Connector<In> for TlsConnector {
+impl<In: UreqTransport> Connector<In> for TlsConnector {
     type Out = Either<In, Tls<In>>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let Some(transport) = chained else { return Ok(None) };
         let Some(config) = &self.config else { return Ok(Some(Either::A(transport))) };
         let name =
-            ServerName::try_from(self.host.clone()).map_err(|_| Error::Tls("the host can't stand in a certificate"))?;
+            ServerName::try_from(self.host.clone()).map_err(|_| Error::Tls("a certificate cannot name this host"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
         connection.complete_io(&mut adapter)?;
         let stream = StreamOwned::new(connection, adapter);
-        Ok(Some(Either::B(Tls { stream, buffers: LazyBuffers::new(BUFFER, BUFFER) })))
+        Ok(Some(Either::B(Tls { stream, buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES) })))
     }
 }
 
-/// A little more than one record of TLS holds, and than the head of an answer may have: the one that is too long is seen to be.
-const BUFFER: usize = 17 * 1024;
+/// Slightly larger than a TLS record and than `MAX_HEAD_BYTES`, so that an oversized head is
+/// detected rather than waited for.
+const BUFFER_BYTES: usize = 17 * 1024;
 
-/// A connection with TLS on it.
-pub(super) struct Tls<In: Transport> {
+/// A connection over TLS.
+pub(super) struct Tls<In: UreqTransport> {
     stream: StreamOwned<ClientConnection, TransportAdapter<In>>,
     buffers: LazyBuffers,
 }
 
-impl<In: Transport> Transport for Tls<In> {
+impl<In: UreqTransport> UreqTransport for Tls<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -148,8 +152,8 @@ impl<In: Transport> Transport for Tls<In> {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
-            // All of it is waiting for the end of a line or a head, which never comes.
-            return Err(Error::LargeResponseHeader(BUFFER, BUFFER));
+            // The buffer is full of a line or a head without an end.
+            return Err(Error::LargeResponseHeader(BUFFER_BYTES, BUFFER_BYTES));
         }
         let length = self.stream.read(room)?;
         self.buffers.input_appended(length);
@@ -157,7 +161,8 @@ impl<In: Transport> Transport for Tls<In> {
     }
 
     fn is_open(&mut self) -> bool {
-        // TLS may hold the end of the connection, or bytes that nobody asked for, which the socket does not show any more.
+        // TLS may have read the end of the connection, or unexpected bytes, which the socket no
+        // longer shows.
         self.stream.conn.wants_read() && self.stream.sock.get_mut().is_open()
     }
 
@@ -166,9 +171,10 @@ impl<In: Transport> Transport for Tls<In> {
     }
 }
 
-impl<In: Transport> fmt::Debug for Tls<In> {
+impl<In: UreqTransport> fmt::Debug for Tls<In> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The buffers hold signed requests, and the connection its keys.
+        // Do not print the buffers, which hold signed requests, or the connection, which holds
+        // keys.
         f.write_str("Tls")
     }
 }

@@ -1,4 +1,4 @@
-//! What it means to send a request: the phases of an exchange, and the words for what broke it.
+//! A transport, the progress of an exchange and the causes of its failure.
 
 use std::fmt;
 use std::io;
@@ -6,56 +6,56 @@ use std::time::Instant;
 
 use super::message::{Request, Response};
 
-/// Something that sends a request and waits for the answer.
+/// Sends a request and waits for the response.
 pub trait Transport: Send + Sync {
-    /// Sends `request` once and waits for the answer, until `deadline` in all.
+    /// Sends `request` once and waits for the response. `deadline` bounds both.
     fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure>;
 }
 
-/// How far an exchange had come when it broke.
+/// How far an exchange had come when it failed.
 ///
-/// It is this, and not the error number, that decides what may have happened: a reset may come before, during and after the
-/// server's work.
+/// The progress, and not the error number, decides whether the server may have acted: a reset may
+/// come before, during and after the server's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The request's last byte was not taken by the kernel: no conforming server can have accepted it, because
-    /// `Content-Length` covers the whole body.
+    /// The kernel did not take the request's last byte. No conforming server can have accepted the
+    /// request, because `Content-Length` covers the whole body.
     NotSent,
     /// The kernel took the whole request, and no status line came.
     Sent,
-    /// A final status line came; what should follow it did not.
+    /// A final status line came; the rest of the response did not.
     Answered(u16),
 }
 
-/// What broke an exchange.
+/// The cause of a failed exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The name could not be looked up.
+    /// The host name could not be looked up.
     Dns,
-    /// The name does not exist.
+    /// The host name does not exist.
     NoSuchHost,
     /// No connection could be made.
     Connect,
     /// The TLS handshake failed: a certificate, a version.
     Tls,
-    /// The proxy said no.
+    /// The proxy refused.
     Proxy,
-    /// Writing failed in a way that is none of the others.
+    /// Writing failed, by none of the other causes.
     Write,
-    /// The time was up.
+    /// The deadline passed.
     Timeout,
     /// The peer reset the connection.
     Reset,
     /// The peer closed the connection.
     Closed,
-    /// What came is not HTTP, or more than was allowed.
+    /// The response is not HTTP, or exceeds a limit.
     Malformed,
-    /// A transport of the caller's failed, and did not say why.
+    /// The caller's own transport failed without naming a cause.
     Transport,
 }
 
 impl Cause {
-    /// The cause with this word.
+    /// Returns the cause with this name.
     pub fn from_name(name: &str) -> Option<Cause> {
         Some(match name {
             "dns" => Cause::Dns,
@@ -72,7 +72,7 @@ impl Cause {
         })
     }
 
-    /// The word in error documents.
+    /// Returns the name in error documents.
     pub const fn name(self) -> &'static str {
         match self {
             Cause::Dns | Cause::NoSuchHost => "dns",
@@ -89,14 +89,14 @@ impl Cause {
     }
 }
 
-/// An exchange that did not come to its end.
+/// A failed exchange.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// How far it had come.
+    /// How far the exchange had come.
     pub progress: Progress,
-    /// What broke it.
+    /// The cause.
     pub cause: Cause,
-    /// A sentence for people, without anything of the request in it.
+    /// A phrase for people, which goes on after "not sent: ". It quotes nothing of the request.
     pub message: String,
 }
 
@@ -108,13 +108,11 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What a failure says when the deadline has passed.
-pub(super) const TIME_IS_UP: &str = "the time was up";
-
-/// Returns the cause of a socket's error and a phrase for people. An error without a cause of its own gets `fallback`.
+/// Returns the cause of a socket's error and a phrase for people. An error without a cause of its
+/// own gets `fallback`.
 pub(super) fn classify_io_error(error: &io::Error, fallback: Cause) -> (Cause, String) {
     match error.kind() {
-        io::ErrorKind::TimedOut => (Cause::Timeout, TIME_IS_UP.to_owned()),
+        io::ErrorKind::TimedOut => (Cause::Timeout, "timed out".to_owned()),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             (Cause::Reset, "the connection was reset".to_owned())
         }

@@ -1,4 +1,4 @@
-//! A tunnel through a proxy: CONNECT. (RFC 9110, 9.3.6)
+//! A tunnel through an HTTP proxy, opened by CONNECT. (RFC 9110, 9.3.6)
 
 use std::time::Instant;
 
@@ -9,16 +9,17 @@ use super::message::Proxy;
 use super::transport::{Cause, classify_io_error};
 use super::watch::{MAX_HEAD_BYTES, MAX_HEADERS};
 
-/// Asks the proxy on the other end of `socket` for a tunnel to `authority`. Nothing of the request is sent before it is open.
+/// Asks the proxy at the other end of `socket` for a tunnel to `authority`. The caller sends its
+/// request afterwards.
 pub(super) fn open(
     socket: &mut Socket,
     proxy: &Proxy,
     authority: &str,
     deadline: Instant,
 ) -> Result<(), (Cause, String)> {
-    // Reserved at once: a text that grows leaves copies of its beginnings behind.
-    let secret = proxy.authorization.as_ref().map_or(0, |authorization| authorization.len());
-    let mut request = Zeroizing::new(String::with_capacity(2 * authority.len() + secret + 64));
+    // Allocate once: a string that grows leaves copies of the credentials in freed memory.
+    let secret_bytes = proxy.authorization.as_ref().map_or(0, |authorization| authorization.len());
+    let mut request = Zeroizing::new(String::with_capacity(2 * authority.len() + secret_bytes + 64));
     request.extend(["CONNECT ", authority, " HTTP/1.1\r\nHost: ", authority, "\r\n"]);
     if let Some(authorization) = &proxy.authorization {
         request.push_str("Proxy-Authorization: ");
@@ -28,40 +29,40 @@ pub(super) fn open(
     request.push_str("\r\n");
     socket.send_all(request.as_bytes(), deadline).map_err(|error| classify_io_error(&error, Cause::Write))?;
 
-    let mut answer = vec![0; MAX_HEAD_BYTES];
+    let mut response = vec![0; MAX_HEAD_BYTES];
     let mut filled = 0;
     loop {
         let length =
-            socket.recv(&mut answer[filled..], deadline).map_err(|error| classify_io_error(&error, Cause::Reset))?;
+            socket.recv(&mut response[filled..], deadline).map_err(|error| classify_io_error(&error, Cause::Reset))?;
         if length == 0 {
             return Err((Cause::Closed, "the proxy closed the connection".to_owned()));
         }
         filled += length;
-        if is_open(&mut answer, &mut filled)? {
+        if is_open(&mut response, &mut filled)? {
             return Ok(());
         }
     }
 }
 
-/// Whether the proxy's answer has come whole and says yes.
-fn is_open(answer: &mut [u8], filled: &mut usize) -> Result<bool, (Cause, String)> {
+/// Returns whether the proxy's response is complete and opens the tunnel.
+fn is_open(response: &mut [u8], filled: &mut usize) -> Result<bool, (Cause, String)> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut headers);
-        let malformed = |what: &str| Err((Cause::Proxy, format!("the proxy's answer {what}")));
-        match (head.parse(&answer[..*filled]), head.code) {
-            (Ok(httparse::Status::Partial), _) if *filled < answer.len() => return Ok(false),
+        let malformed = |what: &str| Err((Cause::Proxy, format!("the proxy's response {what}")));
+        match (head.parse(&response[..*filled]), head.code) {
+            (Ok(httparse::Status::Partial), _) if *filled < response.len() => return Ok(false),
             (Ok(httparse::Status::Partial), _) => return malformed("is too long"),
-            // Interim answers may come first.
+            // Interim responses may come first.
             (Ok(httparse::Status::Complete(length)), Some(100..200)) => {
-                answer.copy_within(length..*filled, 0);
+                response.copy_within(length..*filled, 0);
                 *filled -= length;
             }
             (Ok(httparse::Status::Complete(length)), Some(200..300)) if length == *filled => return Ok(true),
-            // In a tunnel for TLS we speak first.
-            (Ok(_), Some(200..300)) => return malformed("goes on behind its head"),
+            // In a TLS tunnel the client speaks first.
+            (Ok(_), Some(200..300)) => return malformed("continues after its head"),
             (Ok(_), Some(407)) => {
-                return malformed("is 407: it wants other credentials (user and password in `proxy`)");
+                return malformed("is 407: check the user and password in `proxy`");
             }
             (Ok(_), Some(status)) => return malformed(&format!("is {status}")),
             (Ok(_), None) | (Err(_), _) => return malformed("is not HTTP"),

@@ -1,12 +1,13 @@
-//! The transport above everything, TLS included: it sees the plain answer go by.
+//! The topmost transport, above TLS: it sees the response in plain text.
 //!
-//! It notes when the request is whole and which status line came, so that both are known however the exchange ends, and it
-//! takes interim answers (1xx) out, of which ureq refuses some.
+//! It records when the request is complete and which status line came, so that both are known
+//! however the exchange ends. It also removes interim responses (1xx), because ureq refuses some of
+//! them.
 
 use std::io;
 
 use ::ureq::Error;
-use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport};
 
 use super::phases::{self, Phase};
 use super::transport::{Cause, Failure};
@@ -18,68 +19,73 @@ pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 pub(super) const MAX_HEADERS: usize = 64;
 
 /// The most interim responses (1xx) before a final one.
-const MAX_INTERIM: usize = 1000;
+const MAX_INTERIM_RESPONSES: usize = 1000;
 
-/// Wraps a connection once it is ready for a request.
+/// Wraps a connection that is ready for a request.
 #[derive(Debug)]
 pub(super) struct WatchConnector;
 
-impl<In: Transport> Connector<In> for WatchConnector {
+impl<In: UreqTransport> Connector<In> for WatchConnector {
     type Out = Watch<In>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Watch<In>>, Error> {
-        Ok(chained.map(|inner| Watch { inner, is_spoilt: false, interim: 0 }))
+        Ok(chained.map(|inner| Watch { inner, has_failed: false, interim_count: 0 }))
     }
 }
 
-/// A connection whose answers are watched.
+/// A connection whose responses are recorded.
 #[derive(Debug)]
 pub(super) struct Watch<In> {
     inner: In,
-    /// Whether the server had an error of its own: what state that left this connection in, it does not say.
-    is_spoilt: bool,
-    /// How many interim answers came before the one that is waited for.
-    interim: usize,
+    /// Whether the server failed (5xx). The state of this connection is then uncertain, so it is
+    /// not reused.
+    has_failed: bool,
+    /// How many interim responses came before the final one.
+    interim_count: usize,
 }
 
-impl<In: Transport> Watch<In> {
-    /// Looks at the beginning of the answer. False if an interim answer was taken out and nothing is left.
-    fn look(&mut self) -> Result<bool, Failure> {
+impl<In: UreqTransport> Watch<In> {
+    /// Inspects the beginning of the response. Returns false if an interim response was removed and
+    /// nothing is left.
+    fn inspect(&mut self) -> Result<bool, Failure> {
         loop {
             let input = self.inner.buffers().input();
             if !input.is_empty() && !phases::current(|exchange| exchange.was_read) {
-                // It came along with the answer before, and TLS had it already. Nothing of this request was sent yet.
-                return Err(failure("the server had sent more than it was asked for"));
+                // The bytes came with the previous response, and TLS had already read them. Nothing
+                // of this request was sent.
+                return Err(failure("the server had sent unexpected bytes before"));
             }
-            // A status line counts when it is whole: 40 may be the beginning of 401.
+            // Wait for the whole status line: 40 may be the beginning of 401.
             if !input.contains(&b'\n') {
                 return Ok(!input.is_empty());
             }
             let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut answer = httparse::Response::new(&mut headers);
-            let parsed = answer.parse(input);
-            match (answer.code, parsed) {
-                (Some(100 | 102..200), Ok(httparse::Status::Complete(_))) if self.interim == MAX_INTERIM => {
-                    return Err(failure("it is put off by interim answers without end"));
+            let mut head = httparse::Response::new(&mut headers);
+            let parsed = head.parse(input);
+            match (head.code, parsed) {
+                (Some(100 | 102..200), Ok(httparse::Status::Complete(_)))
+                    if self.interim_count == MAX_INTERIM_RESPONSES =>
+                {
+                    return Err(failure("too many interim responses (1xx) came before it"));
                 }
                 (Some(100 | 102..200), Ok(httparse::Status::Complete(length))) => {
-                    self.interim += 1;
+                    self.interim_count += 1;
                     self.inner.buffers().input_consume(length);
                 }
                 (Some(100 | 102..200), Ok(httparse::Status::Partial)) => return Ok(true),
-                // A status line like `HTTP/1.1 2000` is none. ureq says what is wrong with it.
+                // `HTTP/1.1 2000` is not a status line. ureq reports it.
                 (None, _) | (_, Err(httparse::Error::Status | httparse::Error::Token | httparse::Error::Version)) => {
                     return Ok(true);
                 }
-                (Some(100 | 102..200), Err(_)) => return Err(failure("an interim answer is not HTTP")),
+                (Some(100 | 102..200), Err(_)) => return Err(failure("an interim response (1xx) is not HTTP")),
                 (Some(status), parsed) => {
                     phases::current(|exchange| {
                         exchange.status = Some(status);
-                        exchange.answer_was_early = !exchange.request_was_sent;
+                        exchange.response_was_early = !exchange.request_was_sent;
                         exchange.phase = Phase::Reading;
                     });
-                    self.is_spoilt = status >= 500;
-                    self.interim = 0;
+                    self.has_failed = status >= 500;
+                    self.interim_count = 0;
                     return match parsed {
                         Err(httparse::Error::TooManyHeaders) => Err(failure("it has more than 64 headers")),
                         _ => Ok(true),
@@ -94,7 +100,7 @@ fn failure(what: &str) -> Failure {
     phases::current(|exchange| exchange.failure(Cause::Malformed, what))
 }
 
-impl<In: Transport> Transport for Watch<In> {
+impl<In: UreqTransport> UreqTransport for Watch<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }
@@ -117,14 +123,14 @@ impl<In: Transport> Transport for Watch<In> {
                 exchange.at_end |= !progress;
                 exchange.status
             });
-            if status.is_some() || !progress || self.look().map_err(|failure| Error::Other(Box::new(failure)))? {
+            if status.is_some() || !progress || self.inspect().map_err(|failure| Error::Other(Box::new(failure)))? {
                 return Ok(progress);
             }
         }
     }
 
     fn is_open(&mut self) -> bool {
-        !self.is_spoilt && self.inner.is_open()
+        !self.has_failed && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -132,13 +138,13 @@ impl<In: Transport> Transport for Watch<In> {
     }
 }
 
-/// TLS reports a connection that ends without its closing message as an error of this kind, which ureq would take for the
-/// end of a body without length. It may as well have been cut.
+/// Converts the error of a connection that ends without a TLS close_notify. ureq would take it for
+/// the end of a body without length, but the body may have been truncated.
 fn unclean_end(error: Error) -> Error {
     match error {
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Error::Other(Box::new(phases::current(|exchange| {
-                exchange.failure(Cause::Closed, "the connection was cut")
+                exchange.failure(Cause::Closed, "the connection ended without a TLS close_notify")
             })))
         }
         error => error,

@@ -1,23 +1,24 @@
-//! The transport below everything: ureq, and rustls where there is TLS, hand it bytes.
+//! The bottom transport: it takes bytes from ureq, or from rustls if there is TLS.
 //!
-//! Stock transports can't tell whether a request left: under TLS a write that failed is reported as done. So this one sends
-//! nothing when it is handed bytes; it keeps them, however many. ureq asks for input only when it has written the whole
-//! request, and at that moment everything is sent, in one write where the kernel takes it. "Sent" is what the kernel took.
-//! To send earlier would be to call a request not sent that the server may have read to its end.
+//! ureq's own transports cannot tell whether a request left: under TLS they report a failed write
+//! as done. So this one sends nothing when it gets bytes; it queues them. ureq asks for input only
+//! after it has written the whole request. At that moment the queue is sent, in one write if the
+//! kernel takes it. "Sent" means: taken by the kernel. A transport that sent earlier would report a
+//! request as not sent although the server may have read all of it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use ::ureq::Error;
-use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ::ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport};
 
 use super::connection::Socket;
 use super::message::{Origin, Proxy};
 use super::phases::{self, Exchange, Phase};
 use super::resolver::{Resolver, Unresolved};
 use super::sys::Readiness;
-use super::transport::{Cause, Failure, TIME_IS_UP, classify_io_error};
+use super::transport::{Cause, Failure, classify_io_error};
 use super::tunnel;
 
 /// Makes connections.
@@ -46,19 +47,20 @@ impl Connector for WireConnector {
             exchange.phase = Phase::Connecting;
             let mut socket =
                 Socket::connect(&addresses, exchange.deadline).map_err(|e| not_connected(exchange, &addresses, &e))?;
-            let mut absolute = None;
+            let mut url_prefix = None;
             match &self.proxy {
                 Some(proxy) if tls => {
                     exchange.phase = Phase::Tunnel;
                     tunnel::open(&mut socket, proxy, &self.origin.host_and_port(), exchange.deadline)
                         .map_err(|(cause, what)| exchange.failure(cause, what))?;
                 }
-                // Without TLS, a proxy gets the whole URL in the request line; proxies often refuse a tunnel to port 80.
-                Some(_) => absolute = Some(self.origin.url()),
+                // Without TLS, a proxy gets the whole URL in the request line; proxies often refuse
+                // a tunnel to port 80.
+                Some(_) => url_prefix = Some(self.origin.url()),
                 None => {}
             }
             exchange.phase = if tls { Phase::Handshake } else { Phase::Sending };
-            Ok(Some(Wire::new(socket, absolute)))
+            Ok(Some(Wire::new(socket, url_prefix)))
         })
         .map_err(|failure: Failure| Error::Other(Box::new(failure)))
     }
@@ -68,20 +70,20 @@ fn unresolved(exchange: &Exchange, host: &str, error: Unresolved) -> Failure {
     match error {
         Unresolved::NoSuchHost => exchange.failure(Cause::NoSuchHost, format_args!("there is no host {host}")),
         Unresolved::Failed(why) => exchange.failure(Cause::Dns, why),
-        Unresolved::TimedOut => exchange.failure(Cause::Timeout, TIME_IS_UP),
+        Unresolved::TimedOut => exchange.failure(Cause::Timeout, host),
     }
 }
 
 fn not_connected(exchange: &Exchange, addresses: &[SocketAddr], error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::TimedOut {
-        return exchange.failure(Cause::Timeout, format_args!("no answer from {}", Addresses(addresses)));
+        return exchange.failure(Cause::Timeout, Addresses(addresses));
     }
-    // A server may accept and reset before we have seen that it accepted.
+    // A server may accept and reset before connect() reports success.
     let (cause, what) = classify_io_error(error, Cause::Connect);
     exchange.failure(cause, format_args!("{}: {what}", Addresses(addresses)))
 }
 
-/// Addresses with commas between them.
+/// A list of addresses, separated by commas.
 struct Addresses<'a>(&'a [SocketAddr]);
 
 impl fmt::Display for Addresses<'_> {
@@ -93,42 +95,42 @@ impl fmt::Display for Addresses<'_> {
     }
 }
 
-/// A connection: a socket, and the bytes on their way through.
+/// A connection: a socket and its buffers.
 pub(super) struct Wire {
     socket: Socket,
     buffers: WireBuffers,
-    /// Why nothing can be written any more.
+    /// Why a write failed. Nothing is written after that.
     write_error: Option<(Cause, String)>,
     /// Whether an exchange has used it since it was last found idle.
     in_use: bool,
-    /// What a proxy needs before the path in the request line.
-    absolute: Option<String>,
+    /// The URL without its path, which a proxy needs in the request line.
+    url_prefix: Option<String>,
 }
 
-/// What became of the bytes that were kept.
+/// The result of sending the queue.
 enum Flushed {
-    /// The kernel took all.
+    /// The kernel took all of it.
     All,
-    /// It takes no more for now, and the peer has something to say.
+    /// The kernel takes no more for now, and there is input to read.
     InputFirst,
-    /// It takes no more at all.
+    /// A write failed.
     Failed,
 }
 
 impl Wire {
-    fn new(socket: Socket, absolute: Option<String>) -> Wire {
-        Wire { socket, buffers: WireBuffers::default(), write_error: None, in_use: true, absolute }
+    fn new(socket: Socket, url_prefix: Option<String>) -> Wire {
+        Wire { socket, buffers: WireBuffers::default(), write_error: None, in_use: true, url_prefix }
     }
 
-    /// Sends what is kept, then waits for input. False at its end.
+    /// Sends the queue, then waits for input. Returns false at the end of the input.
     fn exchange_bytes(&mut self, exchange: &mut Exchange) -> Result<bool, Failure> {
         if exchange.request_is_whole {
-            // What TLS may add behind it is no part of the request.
+            // What TLS may queue after this is not part of the request.
             exchange.request_end.get_or_insert(self.buffers.queued);
             exchange.was_read = true;
         }
-        if self.buffers.input().len() > MAX_UNUSED {
-            return Err(exchange.failure(Cause::Malformed, "a line or a head of it is too long"));
+        if self.buffers.input().len() > MAX_UNPARSED_BYTES {
+            return Err(exchange.failure(Cause::Malformed, "a line or its head is too long"));
         }
         let received = loop {
             let flushed = self.flush(exchange.deadline);
@@ -140,12 +142,13 @@ impl Wire {
             }
             let received = match flushed {
                 Flushed::All => self.socket.recv(self.buffers.input_append_buf(), exchange.deadline),
-                // A server may refuse before it has read the whole request, and then read no further. What a peer sent before
-                // it reset the connection can still be read, and nothing more will come.
+                // A server may refuse before it has read the whole request, and then stop reading.
+                // After a reset, what the peer sent before can still be read, and nothing more will
+                // come.
                 Flushed::InputFirst | Flushed::Failed => self.socket.recv_now(self.buffers.input_append_buf()),
             };
             match received {
-                // The kernel took its word back; there is still something to send.
+                // Spurious readiness: try again.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.write_error.is_none() => {}
                 received => break received,
             }
@@ -163,17 +166,17 @@ impl Wire {
         }
     }
 
-    /// Sends what is kept until the kernel has it, or it can't be sent, or the peer speaks first.
+    /// Sends the queue until the kernel has taken it, a write fails, or there is input first.
     fn flush(&mut self, deadline: Instant) -> Flushed {
-        while self.write_error.is_none() && !self.buffers.kept().is_empty() {
-            // A kernel that keeps on taking is no reason to go on past the deadline.
+        while self.write_error.is_none() && !self.buffers.queue().is_empty() {
+            // Stop at the deadline even while the kernel takes more.
             let result = match Instant::now() < deadline {
-                true => self.socket.send(self.buffers.kept()),
+                true => self.socket.send(self.buffers.queue()),
                 false => Err(io::ErrorKind::TimedOut.into()),
             };
             let error = match result {
                 Ok(length) => {
-                    self.buffers.sent(length);
+                    self.buffers.mark_sent(length);
                     continue;
                 }
                 Err(error) => error,
@@ -192,16 +195,16 @@ impl Wire {
     }
 }
 
-impl Transport for Wire {
+impl UreqTransport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        let begins = self.buffers.kept().is_empty();
-        self.buffers.keep(amount);
-        if let (true, Some(absolute)) = (begins, &self.absolute) {
-            self.buffers.insert_behind_method(absolute);
+        let is_start = self.buffers.queue().is_empty();
+        self.buffers.enqueue(amount);
+        if let (true, Some(prefix)) = (is_start, &self.url_prefix) {
+            self.buffers.insert_after_method(prefix);
         }
         Ok(())
     }
@@ -210,9 +213,10 @@ impl Transport for Wire {
         phases::current(|exchange| self.exchange_bytes(exchange)).map_err(|failure| Error::Other(Box::new(failure)))
     }
 
-    /// ureq asks when it gives a connection back and when it takes it out again. Only the second answer needs the kernel.
+    /// ureq calls this when it returns a connection to the pool and when it takes it out. Only the
+    /// second call needs to ask the kernel.
     fn is_open(&mut self) -> bool {
-        if self.write_error.is_some() || !self.buffers.kept().is_empty() || !self.buffers.input().is_empty() {
+        if self.write_error.is_some() || !self.buffers.queue().is_empty() || !self.buffers.input().is_empty() {
             return false;
         }
         if self.in_use {
@@ -227,59 +231,60 @@ impl Transport for Wire {
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The buffers hold signed requests.
+        // Do not print the buffers: they hold signed requests.
         f.write_str("Wire")
     }
 }
 
-/// How much room ureq is offered at a time. A request line with its query has to fit, and so do most whole requests.
-const CHUNK: usize = 8 * 1024;
+/// The free space that ureq gets at a time. A request line with its query must fit; most whole
+/// requests do.
+const CHUNK_BYTES: usize = 8 * 1024;
 
-/// More than any head or line that an answer may have. Whatever else comes is used up as it comes, but a chunk's size or a
-/// trailer that does not end is waited for, and would be for ever.
-const MAX_UNUSED: usize = 3 * CHUNK;
+/// More than any head or line that a response may have. Other input is consumed as it comes, but
+/// ureq would wait forever for the end of an endless chunk size or trailer.
+const MAX_UNPARSED_BYTES: usize = 3 * CHUNK_BYTES;
 
-/// What an idle connection may keep of each buffer.
-const IDLE: usize = 2 * CHUNK;
+/// The most that an idle connection keeps of each buffer.
+const MAX_IDLE_BUFFER_BYTES: usize = 2 * CHUNK_BYTES;
 
-/// The bytes on their way. What is kept to be sent lies at the front of `output`, and ureq writes on behind it: nothing is
-/// copied, and it is all one write.
+/// The buffers of a connection. The queue to be sent is at the front of `output`, and ureq writes
+/// directly after it. So nothing is copied, and sending takes one write.
 #[derive(Default)]
 struct WireBuffers {
     input: Vec<u8>,
     input_start: usize,
     input_end: usize,
-    /// Whether the last use of the input got anywhere with it.
-    progress: bool,
+    /// Whether ureq consumed anything of the input the last time.
+    made_progress: bool,
     output: Vec<u8>,
     output_start: usize,
     output_end: usize,
-    /// All that was ever kept to be sent, and all that was sent.
+    /// Bytes queued and bytes sent since the connection was made.
     queued: u64,
     sent: u64,
 }
 
 impl WireBuffers {
-    fn keep(&mut self, amount: usize) {
+    fn enqueue(&mut self, amount: usize) {
         self.output_end += amount;
         self.queued += amount as u64;
     }
 
-    /// Writes `text` before the target in the request line, which is kept.
-    fn insert_behind_method(&mut self, text: &str) {
-        if let Some(space) = self.kept().iter().position(|byte| *byte == b' ') {
+    /// Inserts `prefix` before the target in the queued request line.
+    fn insert_after_method(&mut self, prefix: &str) {
+        if let Some(space) = self.queue().iter().position(|byte| *byte == b' ') {
             let at = self.output_start + space + 1;
-            self.output.splice(at..at, text.bytes());
-            self.output_end += text.len();
-            self.queued += text.len() as u64;
+            self.output.splice(at..at, prefix.bytes());
+            self.output_end += prefix.len();
+            self.queued += prefix.len() as u64;
         }
     }
 
-    fn kept(&self) -> &[u8] {
+    fn queue(&self) -> &[u8] {
         &self.output[self.output_start..self.output_end]
     }
 
-    fn sent(&mut self, length: usize) {
+    fn mark_sent(&mut self, length: usize) {
         self.output_start += length;
         self.sent += length as u64;
         if self.output_start == self.output_end {
@@ -287,11 +292,11 @@ impl WireBuffers {
         }
     }
 
-    /// Gives back what a large request or answer needed. Both buffers are empty.
+    /// Frees what a large request or response needed. Both buffers are empty.
     fn shrink(&mut self) {
         for buffer in [&mut self.input, &mut self.output] {
-            if buffer.len() > IDLE {
-                buffer.truncate(IDLE);
+            if buffer.len() > MAX_IDLE_BUFFER_BYTES {
+                buffer.truncate(MAX_IDLE_BUFFER_BYTES);
                 buffer.shrink_to_fit();
             }
         }
@@ -301,8 +306,8 @@ impl WireBuffers {
 
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
-        let enough = self.output_end + CHUNK;
-        // Without memory ureq is offered no room, and gives up before anything was sent.
+        let enough = self.output_end + CHUNK_BYTES;
+        // Out of memory, ureq gets no space and fails before anything is sent.
         if self.output.len() < enough && self.output.try_reserve(enough - self.output.len()).is_ok() {
             self.output.resize(enough, 0);
         }
@@ -320,7 +325,7 @@ impl Buffers for WireBuffers {
             self.input_start = 0;
         }
         if self.input_end == self.input.len() {
-            self.input.resize((2 * self.input.len()).max(CHUNK), 0);
+            self.input.resize((2 * self.input.len()).max(CHUNK_BYTES), 0);
         }
         &mut self.input[self.input_end..]
     }
@@ -330,18 +335,18 @@ impl Buffers for WireBuffers {
     }
 
     fn input_consume(&mut self, amount: usize) {
-        self.progress = amount > 0;
+        self.made_progress = amount > 0;
         self.input_start += amount;
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        // The first is for bodies in chunks, of which we have none.
+        // The first buffer is for chunked request bodies, which this library does not send.
         self.output();
         self.input_append_buf();
         (&mut self.input[self.input_end..], &mut self.output[self.output_end..])
     }
 
     fn can_use_input(&self) -> bool {
-        self.progress && self.input_start < self.input_end
+        self.made_progress && self.input_start < self.input_end
     }
 }

@@ -1,4 +1,5 @@
-//! The process this library is loaded into: which one it is (a fork makes another), and starting threads in it.
+//! The process this library is loaded into: which one it is (a fork makes another), and starting
+//! threads in it.
 //!
 //! Knows nothing of HTTP or of Pusher.
 

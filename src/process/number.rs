@@ -1,6 +1,7 @@
 //! A number for each process, by which a forked child recognises itself.
 //!
-//! The code is unsafe because no safe crate offers `MADV_WIPEONFORK` on a mapping that is then read as an atomic.
+//! The code is unsafe because no safe crate offers `MADV_WIPEONFORK` on a mapping that is then read
+//! as an atomic.
 
 #![allow(unsafe_code)]
 
@@ -9,9 +10,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Returns a number that no ancestor of this process has.
 ///
-/// On Linux the number is in a page that the kernel wipes in a forked child. Reading it takes no system call, and it differs
-/// between a child and its parent even when both have the same process id, in two PID namespaces. Elsewhere, and on kernels
-/// older than 4.14, it is the process id.
+/// On Linux the number is in a page that the kernel wipes in a forked child. Reading it takes no
+/// system call, and it differs between a child and its parent even when both have the same process
+/// id, in two PID namespaces. Elsewhere, and on kernels older than 4.14, it is the process id.
 pub fn process_number() -> u32 {
     #[cfg(target_os = "linux")]
     if let Some(page) = wiped_page() {
@@ -29,7 +30,8 @@ pub fn process_number() -> u32 {
     std::process::id()
 }
 
-/// Returns a page of memory that is all zeroes in a child after a fork. It is mapped on first use and never unmapped.
+/// Returns a page of memory that is all zeroes in a child after a fork. It is mapped on first use
+/// and never unmapped.
 #[cfg(target_os = "linux")]
 fn wiped_page() -> Option<&'static AtomicU32> {
     /// NULL before the first use, `UNAVAILABLE` if the kernel has no such pages.
@@ -38,8 +40,8 @@ fn wiped_page() -> Option<&'static AtomicU32> {
     const PAGE_BYTES: usize = 4096;
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
-        // SAFETY: this is a new mapping, and no other code has its address. Some emulators accept any madvise() value without
-        // acting on it: probe with an invalid one first.
+        // SAFETY: this is a new mapping, and no other code has its address. Some emulators accept
+        // any madvise() value without acting on it: probe with an invalid one first.
         page = unsafe {
             let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
             let new = libc::mmap(std::ptr::null_mut(), PAGE_BYTES, access, kind, -1, 0);

@@ -8,9 +8,9 @@ use super::number::process_number;
 
 /// A lazily made value that a forked child does not inherit.
 ///
-/// A child must not use its parent's connections, and must not wait for a lock that another thread of its parent held at the
-/// fork. So this type takes no lock, and it neither uses nor drops a value of another process: the fork may have caught that
-/// value half changed.
+/// A child must not use its parent's connections, and must not wait for a lock that another thread
+/// of its parent held at the fork. So this type takes no lock, and it neither uses nor drops a
+/// value of another process: the fork may have caught that value half changed.
 ///
 /// It is a linked list with one entry for each generation of processes that used it, newest last.
 pub struct PerProcess<T> {
@@ -25,8 +25,8 @@ impl<T> PerProcess<T> {
         PerProcess { process: process_number(), value: OnceBox::new(), next: OnceBox::new() }
     }
 
-    /// Returns this process's value, and calls `make` if there is none. Several threads may make one at the same time; one of
-    /// them is kept.
+    /// Returns this process's value, and calls `make` if there is none. Several threads may make
+    /// one at the same time; one of them is kept.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let mut link = self;
         while let Some(next) = link.next.get() {

@@ -108,6 +108,18 @@ fn a_server_that_speaks_no_tls_1_2_or_later_is_refused() {
 }
 
 #[test]
+fn a_server_of_plain_http_is_named_as_such() {
+    let authority = Authority::new();
+    let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let server = Server::start([Answer::raw(refusal).without_reading().then(End::HalfClose)]);
+    let outcome = trigger(&client(&server, &authority, json!({})));
+    outcome.is("NOT_SENT", "not_sent").because("tls");
+    for part in ["does not speak TLS on this port", "\"ssl\" to false", "http://"] {
+        assert!(outcome.text("message").contains(part), "{outcome:?}");
+    }
+}
+
+#[test]
 fn an_end_within_the_handshake_is_not_sent() {
     let authority = Authority::new();
     for end in [End::Close, End::HalfClose, End::Reset] {
