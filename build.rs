@@ -1,6 +1,6 @@
-//! Link options of the shared library: its name, and that it stays loaded.
+//! Link options of the shared library: its SONAME, and that it cannot be unloaded.
 
-/// The number in `libpusher.so.N`. It changes when the ABI breaks, and only then: by hand, never with the version.
+/// The number in `libpusher.so.N`. Change it by hand, and only when the ABI breaks: it is independent of the version.
 const SOVERSION: &str = "0";
 
 fn main() {
@@ -11,7 +11,7 @@ fn main() {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libpusher.{SOVERSION}.dylib");
     } else if target_os != "windows" {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libpusher.so.{SOVERSION}");
-        // A Rust library has thread-locals with destructors: unloading it under a running thread is not sound.
+        // Unloading a Rust library while threads run is unsound: its thread-locals have destructors.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }

@@ -19,7 +19,7 @@ class PusherConan(ConanFile):
     settings = "os", "arch", "compiler", "build_type"
     options = {"shared": [True, False]}
     default_options = {"shared": True}
-    # `.cargo` and `vendor` are in the source tarball: from there it builds without a network.
+    # The source tarball has `.cargo` and `vendor`, so it builds without a network.
     exports_sources = (
         "CMakeLists.txt",
         "Cargo.toml",
@@ -38,12 +38,12 @@ class PusherConan(ConanFile):
     )
 
     def set_version(self):
-        # It is written once, in Cargo.toml.
+        # The version is written in Cargo.toml only.
         manifest = load(self, os.path.join(self.recipe_folder, "Cargo.toml"))
         self.version = self.version or re.search(r'^version = "(.+)"', manifest, re.MULTILINE)[1]
 
     def configure(self):
-        # There is no C or C++ in it.
+        # The package contains no compiled C++.
         self.settings.rm_safe("compiler.cppstd")
         self.settings.rm_safe("compiler.libcxx")
 
@@ -69,7 +69,7 @@ class PusherConan(ConanFile):
     def package(self):
         copy(self, "LICENSE-*", self.source_folder, os.path.join(self.package_folder, "licenses"))
         CMake(self).install()
-        # Conan writes the CMake package of each consumer itself. pusher.pc stays: the libraries of the system are named in it.
+        # Conan writes the CMake package itself. pusher.pc stays: package_info() reads the system libraries from it.
         rmdir(self, os.path.join(self.package_folder, "lib", "cmake"))
         rmdir(self, os.path.join(self.package_folder, "share"))
 

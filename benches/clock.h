@@ -1,18 +1,18 @@
-/* What time it is, and how much of the processors' it took. */
+/* Wall-clock time and processor time. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
 #include <sys/resource.h>
 #include <time.h>
 
-/* In seconds, since some time. */
+/* Returns the monotonic time in seconds. */
 static inline double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* User and system time of this process, all its threads. */
+/* Returns the user and system time of this process, in seconds over all its threads. */
 static inline double cpu_seconds(void) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);

@@ -1,4 +1,4 @@
-/* What a C program does without the library: libcurl, with one easy handle for each thread, signing by OpenSSL. */
+/* A C program without the library: libcurl with one easy handle per thread, signatures by OpenSSL. */
 #include <curl/curl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -53,7 +53,7 @@ static void *enter(void *shared) {
   return own;
 }
 
-/* `text` as the inside of a JSON string. */
+/* Escapes `text` for a JSON string, without the quotes. */
 static void escape(const char *text, char *to, const char *end) {
   for (; *text != '\0' && to + 7 < end; text++) {
     unsigned char byte = (unsigned char)*text;

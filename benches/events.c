@@ -1,16 +1,16 @@
-/* Publishes events with the library, as benches/events.py asks for it.
+/* Publishes events with the library, as benches/events.py tells it to on standard input.
  *
  *   events PORT
  *
- * Each line of its standard input is `WHAT THREADS SECONDS`, and is answered by `EVENTS SECONDS CPU_SECONDS`. WHAT is
+ * Each input line is `WHAT THREADS SECONDS`. The program responds with a line `EVENTS SECONDS CPU_SECONDS`. WHAT is
  *
  *   trigger      pusher_trigger
  *   batch        pusher_trigger_batch of 10
- *   publisher    pusher_publisher_publish by so many threads, until all is delivered
- *   wide         the same with eight connections instead of the two of the defaults
- *   latency      the times of pusher_publisher_publish in bursts that don't fill the queue; instead of figures of events, the
- *                median and the 99.9th percentile in microseconds, and how many there were
- *   clock        the same of reading the clock, which is part of each of those times */
+ *   publisher    pusher_publisher_publish by THREADS threads, until everything is delivered
+ *   wide         the same with eight connections instead of the default two
+ *   latency      the duration of pusher_publisher_publish in bursts that do not fill the queue: the response is the median and
+ *                the 99.9th percentile in microseconds, and the number of samples
+ *   clock        the same for reading the clock, which is part of each duration */
 #include <pthread.h>
 #include <pusher.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #include "harness.h"
 #include "server.h"
 
-enum { BATCH = 10, CHANNELS = 100, BURST = 2000, MOST_TIMES = 10 * 1000 * 1000, MOST_THREADS = 16, CHECK_EVERY = 64 };
+enum { BATCH = 10, CHANNELS = 100, BURST = 2000, MAX_TIMES = 10 * 1000 * 1000, MAX_THREADS = 16, CHECK_EVERY = 64 };
 enum { DEFAULT_CONNECTIONS = 2, MANY_CONNECTIONS = 8 };
 
 static const char *data;
@@ -29,7 +29,7 @@ static Pusher *client;
 static char batch[16 * 1024];
 static char channels[CHANNELS][32];
 
-/* `out` is what the call has filled, whichever argument the compiler looks at first. */
+/* Takes the address of `out`, so that the order in which the compiler evaluates arguments does not matter. */
 static void expect_ok(PusherStatus status, char **out, const char *call) {
   if (status != PUSHER_STATUS_OK) die("%s: %s", call, *out);
   pusher_string_free(*out);
@@ -69,7 +69,7 @@ static void publish(PusherPublisher *publisher, unsigned long number) {
 static void *publish_until(void *argument) {
   struct work *work = argument;
   while (now() < work->until) {
-    /* The clock is none of the publisher's. */
+    /* Reading the clock is not part of the publisher. */
     for (unsigned i = 0; i < CHECK_EVERY; i++) publish(work->publisher, work->events++);
   }
   return NULL;
@@ -78,7 +78,7 @@ static void *publish_until(void *argument) {
 static PusherPublisher *make_publisher(unsigned connections) {
   PusherPublisher *publisher;
   char config[64], *out;
-  /* The defaults, but that nothing is refused: a queue of 10,000 events. */
+  /* The defaults with a queue of 10,000 events, which blocks instead of refusing events. */
   snprintf(config, sizeof config, "{\"overflow\":\"block\",\"connections\":%u}", connections);
   expect_ok(pusher_publisher_new(client, config, &publisher, &out), &out, "pusher_publisher_new");
   return publisher;
@@ -89,19 +89,19 @@ static void flush(PusherPublisher *publisher) {
   expect_ok(pusher_publisher_flush(publisher, 30000, &out), &out, "pusher_publisher_flush");
 }
 
-/* Everything that was published was delivered, and nothing else happened to it. */
+/* Checks that every published event was delivered. */
 static void check_delivered(PusherPublisher *publisher, unsigned long count) {
   char *out, expected[64];
   snprintf(expected, sizeof expected, "\"delivered\":%lu,\"not_sent\":0,\"rejected\":0,\"unknown\":0", count);
   PusherStatus status = pusher_publisher_stats(publisher, &out);
-  if (status != PUSHER_STATUS_OK || strstr(out, expected) == NULL) die("not all was delivered: %s", out);
+  if (status != PUSHER_STATUS_OK || strstr(out, expected) == NULL) die("not every event was delivered: %s", out);
   pusher_string_free(out);
 }
 
-/* By the calls, or by a publisher of so many connections. */
+/* Publishes by calls, or by a publisher with this number of connections. */
 static void count_events(void *(*run)(void *), unsigned connections, unsigned threads, double seconds) {
-  struct work works[MOST_THREADS];
-  if (threads < 1 || threads > MOST_THREADS) die("1 to %d threads", MOST_THREADS);
+  struct work works[MAX_THREADS];
+  if (threads < 1 || threads > MAX_THREADS) die("1 to %d threads", MAX_THREADS);
   PusherPublisher *publisher = connections > 0 ? make_publisher(connections) : NULL;
   double cpu = cpu_seconds(), start = now();
   for (unsigned i = 0; i < threads; i++) {
@@ -126,10 +126,10 @@ static int compare(const void *a, const void *b) {
 }
 
 static void time_calls(int is_publisher, double seconds) {
-  static float times[MOST_TIMES];
+  static float times[MAX_TIMES];
   PusherPublisher *publisher = make_publisher(DEFAULT_CONNECTIONS);
   size_t count = 0;
-  for (double until = now() + seconds; now() < until && count + BURST <= MOST_TIMES;) {
+  for (double until = now() + seconds; now() < until && count + BURST <= MAX_TIMES;) {
     for (unsigned i = 0; i < BURST; i++) {
       double start = now();
       if (is_publisher) publish(publisher, i);
@@ -163,7 +163,7 @@ int main(int count, char **arguments) {
   snprintf(batch + size, sizeof batch - size, "]");
 
   while (fgets(line, sizeof line, stdin) != NULL) {
-    if (sscanf(line, "%31s %u %lf", what, &threads, &seconds) != 3) die("what is: %s", line);
+    if (sscanf(line, "%31s %u %lf", what, &threads, &seconds) != 3) die("unknown request: %s", line);
     if (strcmp(what, "trigger") == 0) {
       count_events(trigger_until, 0, threads, seconds);
     } else if (strcmp(what, "batch") == 0) {
@@ -175,7 +175,7 @@ int main(int count, char **arguments) {
     } else if (strcmp(what, "latency") == 0 || strcmp(what, "clock") == 0) {
       time_calls(what[0] == 'l', seconds);
     } else {
-      die("what is %s?", what);
+      die("unknown request: %s", what);
     }
     fflush(stdout);
   }

@@ -1,12 +1,12 @@
-"""Events per second of the publisher, of the calls, and of other libraries, each in a process of its own on one sink.
+"""Measures the events per second of the publisher, of the calls, and of other libraries, each in its own process, on one sink.
 
     events.py ROUNDS SECONDS FOLDER [PEER=REASON]...
 
-FOLDER holds what benches/run.sh has built and installed. A peer that can't be had is named with the reason, which is printed. The
-table goes to standard output, and the figures to FOLDER/events.json.
+FOLDER holds the programs that benches/run.sh has built and installed. A peer that is not available is given with the reason,
+which is printed. The table goes to standard output, and the figures to FOLDER/events.json.
 
-The contenders take turns, in an order that rotates; what is compared is compared within a round, and the median of the rounds
-counts. Nobody is kept to a core: the sink, the contender's threads and the machine's own share what there is.
+The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. Nothing
+is pinned to a core: the sink and the threads of the contender share all cores.
 """
 
 import json
@@ -30,13 +30,13 @@ WARM_UP = 0.1
 
 
 class Contender:
-    """A process that publishes when it is told to."""
+    """A process that publishes on request."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
     def ask(self, what, at_once, seconds):
-        """The three figures that it answers with."""
+        """Sends one request, and returns the three figures of the response."""
         self.process.stdin.write(f"{what} {at_once} {seconds}\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()
@@ -50,7 +50,7 @@ class Contender:
 
 
 class Way:
-    """One way to publish: what is asked of whom."""
+    """One way to publish: a contender, and the request to it."""
 
     def __init__(self, name, contender, what, at_once):
         self.name, self.contender, self.what, self.at_once = name, contender, what, at_once
@@ -63,7 +63,7 @@ class Way:
 
 
 def ratios(ones, others):
-    """Of each round by itself."""
+    """Returns the ratio within each round."""
     return [one / other for one, other in zip(ones, others, strict=True)]
 
 
@@ -118,7 +118,7 @@ def main():
     for name, peer in peers.items():
         for what, word in ("trigger", "trigger"), ("batch", "batch of 10"):
             peer_ways[what].append(Way(f"{name}, {word}", peer, what, 1))
-            # The library for Python waits for each answer.
+            # The library for Python waits for each response.
             if name != "pusher (PyPI)":
                 peer_ways[what].append(Way(f"{name}, {word}, 8 at once", peer, what, 8))
     ways = [trigger, batch, *publishers, *peer_ways["trigger"], *peer_ways["batch"]]
@@ -139,14 +139,14 @@ def main():
     sink.stdin.close()
     sink.wait(10)
 
-    print(f"\n{'events of 100 bytes':42} {'events/s (least - most)':>28} {'CPU us/event':>14}")
+    print(f"\n{'events of 100 bytes':42} {'events/s (min - max)':>28} {'CPU us/event':>14}")
     for way in ways:
         print(f"  {way.name:40} {spread(way.per_second, 0):>28} {statistics.median(way.cpu_us):14.2f}")
     for name, reason in missing.items():
         print(f"  {name:40} not measured: {reason}")
     print(f"\n{'pusher_publisher_publish, us':42} {'median':>20} {'99.9 %':>24}")
-    print(f"  {'in bursts, the queue not full':40} {spread(medians, 2):>20} {spread(tails, 2):>24}")
-    print(f"  {'of that, reading the clock':40} {spread(clocks, 2):>20}")
+    print(f"  {'in bursts that do not fill the queue':40} {spread(medians, 2):>20} {spread(tails, 2):>24}")
+    print(f"  {'of which reading the clock':40} {spread(clocks, 2):>20}")
 
     targets = []
     for publisher in publishers:
@@ -155,18 +155,18 @@ def main():
                 best = max(peer_ways[what], key=lambda way: statistics.median(way.per_second))
                 times = ratios(publisher.per_second, best.per_second)
                 targets.append(Target(f"{publisher.name}: events/s", f"of the best peer's {what}", times, bound))
-                # The best of those that make one call after the other, as most programs do.
+                # The best peer that makes one call after the other, as most programs do.
                 best = max(
                     (way for way in peer_ways[what] if way.at_once == 1), key=lambda way: statistics.median(way.per_second)
                 )
                 times = ratios(publisher.per_second, best.per_second)
-                targets.append(Target(f"{publisher.name}: events/s", "of its, one at a time", times, bound))
+                targets.append(Target(f"{publisher.name}: events/s", "of it, one at a time", times, bound))
         targets.append(
             Target(f"{publisher.name}: CPU per event", "of a trigger's", ratios(publisher.cpu_us, trigger.cpu_us), 0.2, True)
         )
     targets.append(Target("pusher_publisher_publish, median", "us", medians, 1.5, True))
     targets.append(Target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
-    print(f"\n{'':58} {'median (least - most)':>24} {'target':>22}")
+    print(f"\n{'':58} {'median (min - max)':>24} {'target':>22}")
     for target in targets:
         print(target.line())
 

@@ -17,7 +17,7 @@
 
 _Static_assert(sizeof PAYLOAD - 1 == 100, "the payload has 100 bytes");
 
-enum { WARM_UP = 50, MOST_THREADS = 64, CAPTURE_BYTES = 16 * 1024 };
+enum { WARM_UP = 50, MAX_THREADS = 64, CAPTURE_BYTES = 16 * 1024 };
 
 struct worker {
   pthread_t thread;
@@ -70,10 +70,10 @@ static void *work(void *argument) {
 }
 
 struct measure measure(const struct contender *contender, int port, unsigned threads, int core, double seconds) {
-  struct worker workers[MOST_THREADS];
+  struct worker workers[MAX_THREADS];
   pthread_barrier_t start;
   atomic_bool stop = false;
-  if (threads > MOST_THREADS) die("at most %d threads", MOST_THREADS);
+  if (threads > MAX_THREADS) die("at most %d threads", MAX_THREADS);
   pthread_barrier_init(&start, NULL, threads + 1);
 
   double cpu_before = cpu_seconds();
@@ -97,7 +97,7 @@ struct measure measure(const struct contender *contender, int port, unsigned thr
   }
   contender->close(shared);
   pthread_barrier_destroy(&start);
-  /* From before the first connection to after the last, so that nobody's start or end falls outside. */
+  /* The time runs from before the first thread starts to after the last one ends, so that no work is outside it. */
   result.cpu_us = (cpu_seconds() - cpu_before) * 1e6 / (double)count;
   return result;
 }
@@ -108,7 +108,7 @@ struct captured {
   size_t size;
 };
 
-/* Takes one request and answers it. */
+/* Receives one request and responds to it. */
 static void *take_one(void *argument) {
   static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
   struct captured *captured = argument;

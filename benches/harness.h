@@ -1,4 +1,4 @@
-/* What is measured, and how: contenders, threads, clocks. */
+/* The contenders, and how each of them is measured. */
 #ifndef BENCH_HARNESS_H
 #define BENCH_HARNESS_H
 
@@ -17,14 +17,14 @@
   "\"room\":\"general\","            \
   "\"sequence\":1234567890,\"n\":12}"
 
-/* One way to do a thing again and again. Its functions end the program if something fails. */
+/* One way to do the measured work. Its functions exit the program on failure. */
 struct contender {
   const char *name;
-  /* Makes what all threads share. */
+  /* Creates the state that all threads share. */
   void *(*open)(int port);
-  /* Makes what one thread needs. */
+  /* Creates the state of one thread. */
   void *(*enter)(void *shared);
-  /* Does it once. */
+  /* Does the work once. */
   void (*once)(void *own);
   void (*leave)(void *own);
   void (*close)(void *shared);
@@ -38,24 +38,24 @@ extern const struct contender life;          /* pusher.c */
 
 struct measure {
   double per_second;
-  /* User and system time of this process, all its threads. */
+  /* User and system time of this process per unit of work, over all its threads. */
   double cpu_us;
 };
 
-/* In place of a core: any of them, or the threads dealt out to all of them. */
+/* Special values for a core: any core, or the threads spread over all cores. */
 enum { ANY_CORE = -1, ALL_CORES = -2 };
 
-/* Keeps this thread, and those and the processes that it starts from now on, to one core: the `core`-th of those that
- * this program may use, round and round. ANY_CORE lets it go. */
+/* Pins this thread, and the threads and processes that it starts from now on, to one core: number `core` of those that this
+ * program may use, modulo their count. ANY_CORE removes the restriction. */
 void use_core(int core);
 
-/* Lets `threads` threads do it for `seconds` on `core`. Connecting and a few first times are not measured. */
+/* Measures `threads` threads that do the work for `seconds` on `core`. Connecting and a short warm-up are not measured. */
 struct measure measure(const struct contender *contender, int port, unsigned threads, int core, double seconds);
 
-/* What a contender sends: the bytes of one request, to be freed. A NUL follows them. */
+/* Returns the bytes of one request of a contender, followed by a NUL. The caller frees them. */
 char *capture(const struct contender *contender, size_t *size);
 
-/* Sorts the values and gives the one in the middle. */
+/* Sorts the values and returns the median. */
 double median(double *values, size_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where an HTTP message ends. The messages here are small and well formed, so this is all the HTTP they need. */
+/* Finds the end of an HTTP message. The messages here are small and well formed, so no more HTTP is needed. */
 #ifndef BENCH_HTTP_H
 #define BENCH_HTTP_H
 
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* The size in bytes of the message (head and Content-Length) that `text` begins with, or 0 while it is not whole. `text`
- * has a NUL behind its `size` bytes. */
+/* Returns the size in bytes of the message at the beginning of `text` (head and Content-Length), or 0 while it is incomplete.
+ * A NUL follows the `size` bytes of `text`. */
 static inline size_t whole_message(const char *text, size_t size) {
   static const char field[] = "\r\ncontent-length:";
   const char *end = memmem(text, size, "\r\n\r\n", 4);

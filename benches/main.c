@@ -1,10 +1,10 @@
-/* Runs the contenders in turn, round by round, and prints what came of it.
+/* Runs the contenders in turn, round by round, and prints the results.
  *
- *   bench ROUNDS SECONDS [JSON]    each round lets each contender work for SECONDS; the figures also go to a file
- *   bench life COUNT               only makes and frees COUNT clients, for counting system calls
+ *   bench ROUNDS SECONDS [JSON]    each contender works for SECONDS in each round; JSON is a file for the figures
+ *   bench life COUNT               only creates and frees COUNT clients, to count their system calls
  *
- * Other programs and the machine's own moods disturb every measurement. So the contenders take turns in an order that
- * rotates, what is compared is compared within a round, and the median of the rounds counts. */
+ * Other programs and changes of the clock speed disturb every measurement. So the contenders run in an order that rotates,
+ * ratios are taken within a round, and the median of all rounds is the result. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +15,20 @@
 #include "server.h"
 #include "signatures.h"
 
-enum { RAW, CURL, TRIGGER, CONTENDERS, MOST_ROUNDS = 1000 };
+enum { RAW, CURL, TRIGGER, CONTENDERS, MAX_ROUNDS = 1000 };
 
 static const struct contender *const contenders[CONTENDERS] = {&raw_sockets, &libcurl, &trigger};
 
-/* How many threads work, and where. One thread and its server either share a core, so that only what they compute
- * counts; or each has its own, so that each message also wakes a core that had nothing to do, which takes longer than
- * all the rest. Left to itself, the scheduler goes to and fro between the two, and the figures with it. Eight threads it
- * likes to crowd onto one core, so they are dealt out. */
+/* The number of threads, and their cores. One thread and its server either share a core, so that only computation is
+ * measured; or each has a core, so that each message also wakes an idle core, which takes longer than everything else.
+ * Without pinning, the scheduler alternates between the two, and the figures with it. It also tends to put eight threads
+ * on one core, so those are spread over all cores. */
 enum { SHARED_CORE, OWN_CORES, CROWD, SETTINGS };
 
 static const struct setting {
   const char *name;
   unsigned threads;
-  /* As use_core() takes them. */
+  /* Arguments of use_core(). */
   int core, server_core;
 } settings[SETTINGS] = {
     {"1 thread, sharing the server's core", 1, 0, 0},
@@ -36,15 +36,15 @@ static const struct setting {
     {"8 threads, dealt out to all cores", 8, ALL_CORES, ANY_CORE},
 };
 
-static struct measure samples[MOST_ROUNDS][SETTINGS][CONTENDERS];
-static struct measure large_samples[MOST_ROUNDS];
-static struct measure signature_samples[MOST_ROUNDS][SIGNATURES];
-static struct measure life_samples[MOST_ROUNDS];
+static struct measure samples[MAX_ROUNDS][SETTINGS][CONTENDERS];
+static struct measure large_samples[MAX_ROUNDS];
+static struct measure signature_samples[MAX_ROUNDS][SIGNATURES];
+static struct measure life_samples[MAX_ROUNDS];
 static struct server servers[SETTINGS];
 static size_t request_sizes[CONTENDERS];
 static unsigned rounds;
 
-/* Of the values of all rounds. */
+/* Summarizes the values of all rounds. */
 struct summary {
   double median, least, most;
 };
@@ -55,20 +55,20 @@ static struct summary summarize(double *values) {
 }
 
 static struct summary per_second(unsigned setting, unsigned who) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = samples[i][setting][who].per_second;
   return summarize(values);
 }
 
 static struct summary cpu_us(unsigned setting, unsigned who) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = samples[i][setting][who].cpu_us;
   return summarize(values);
 }
 
-/* How fast `who` is, in times `other`: of each round by itself. */
+/* Returns the speed of `who` divided by that of `other`, within each round. */
 static struct summary times(unsigned setting, unsigned who, unsigned other) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) {
     values[i] = samples[i][setting][who].per_second / samples[i][setting][other].per_second;
   }
@@ -76,23 +76,23 @@ static struct summary times(unsigned setting, unsigned who, unsigned other) {
 }
 
 static struct summary signature_ns(unsigned who) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = 1e9 / signature_samples[i][who].per_second;
   return summarize(values);
 }
 
-/* How long `who` takes, in times `other`: of each round by itself. */
+/* Returns the duration of `who` divided by that of `other`, within each round. */
 static struct summary signature_times(unsigned who, unsigned other) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) {
     values[i] = signature_samples[i][other].per_second / signature_samples[i][who].per_second;
   }
   return summarize(values);
 }
 
-/* What a trigger of 10 KB costs more than one of 100 B, in times what has to be done with its payload. */
+/* Returns the extra processor time of a 10 KB trigger over a 100 B one, divided by the minimum for such a payload. */
 static struct summary large_times(void) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) {
     double more = large_samples[i].cpu_us - samples[i][SHARED_CORE][TRIGGER].cpu_us;
     values[i] = more * signature_samples[i][PAYLOAD_FLOOR].per_second / 1e6;
@@ -101,13 +101,13 @@ static struct summary large_times(void) {
 }
 
 static struct summary large_us(void) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = large_samples[i].cpu_us;
   return summarize(values);
 }
 
 static struct summary life_us(void) {
-  double values[MOST_ROUNDS];
+  double values[MAX_ROUNDS];
   for (unsigned i = 0; i < rounds; i++) values[i] = 1e6 / life_samples[i].per_second;
   return summarize(values);
 }
@@ -116,7 +116,7 @@ static void run_round(unsigned round, double seconds) {
   fprintf(stderr, "round %2u of %u, 1000 requests/s of raw sockets, libcurl, pusher_trigger:", round + 1, rounds);
   for (unsigned i = 0; i < SETTINGS; i++) {
     const struct setting *setting = &settings[i];
-    /* What is compared comes right after each other. */
+    /* Contenders that are compared run one right after the other. */
     for (unsigned turn = 0; turn < CONTENDERS; turn++) {
       unsigned who = (turn + round) % CONTENDERS;
       samples[round][i][who] = measure(contenders[who], servers[i].port, setting->threads, setting->core, seconds);
@@ -134,7 +134,7 @@ static void run_round(unsigned round, double seconds) {
   fprintf(stderr, "\n");
 }
 
-/* What the library has to reach. */
+/* A target that the library has to reach. */
 struct target {
   const char *what;
   const char *unit;
@@ -155,8 +155,8 @@ static struct target target_for(unsigned setting, unsigned other, const char *un
 
 static void print_table(const struct target *targets, size_t count) {
   for (unsigned setting = 0; setting < SETTINGS; setting++) {
-    printf("\n%-37s %28s  %14s  %18s  %13s\n", settings[setting].name, "requests/s (least - most)", "CPU us/request",
-           "times raw", "request bytes");
+    printf("\n%-37s %28s  %14s  %18s  %13s\n", settings[setting].name, "requests/s (min - max)", "CPU us/request",
+           "ratio to raw", "request bytes");
     for (unsigned who = 0; who < CONTENDERS; who++) {
       struct summary speed = per_second(setting, who), share = times(setting, who, RAW);
       printf("  %-35s %8.0f (%7.0f - %7.0f)  %14.1f  %4.2f (%4.2f - %4.2f)  %13zu\n", contenders[who]->name,
@@ -164,12 +164,12 @@ static void print_table(const struct target *targets, size_t count) {
              request_sizes[who]);
     }
   }
-  printf("\n%-37s %28s\n", "1 thread, no network", "ns (least - most)");
+  printf("\n%-37s %28s\n", "1 thread, no network", "ns (min - max)");
   for (unsigned who = 0; who < SIGNATURES; who++) {
     struct summary time = signature_ns(who);
     printf("  %-35s %8.0f (%7.0f - %7.0f)\n", signatures[who].name, time.median, time.least, time.most);
   }
-  printf("\n%-58s %24s  %8s\n", "", "median (least - most)", "target");
+  printf("\n%-58s %24s  %8s\n", "", "median (min - max)", "target");
   for (size_t i = 0; i < count; i++) {
     const struct target *target = &targets[i];
     const struct summary *value = &target->value;
@@ -184,7 +184,7 @@ static void write_summary(FILE *file, const char *name, struct summary value) {
 
 static void write_json(const char *path, const struct target *targets, size_t count) {
   FILE *file = fopen(path, "w");
-  if (file == NULL) die("can't write %s", path);
+  if (file == NULL) die("cannot write %s", path);
   fprintf(file, "{\"rounds\":%u,\"measures\":[", rounds);
   for (unsigned setting = 0; setting < SETTINGS; setting++) {
     for (unsigned who = 0; who < CONTENDERS; who++) {
@@ -224,9 +224,9 @@ int main(int count, char **arguments) {
   }
   rounds = count > 2 ? (unsigned)atol(arguments[1]) : 0;
   double seconds = count > 2 ? atof(arguments[2]) : 0;
-  if (rounds < 1 || rounds > MOST_ROUNDS || !(seconds > 0)) die("usage: bench ROUNDS SECONDS [JSON]");
+  if (rounds < 1 || rounds > MAX_ROUNDS || !(seconds > 0)) die("usage: bench ROUNDS SECONDS [JSON]");
 
-  /* The floor sends what the library sends. */
+  /* raw_sockets sends the same bytes as the library. */
   for (unsigned who = CURL; who < CONTENDERS; who++) {
     char *request = capture(contenders[who], &request_sizes[who]);
     if (who == TRIGGER) {
@@ -251,7 +251,7 @@ int main(int count, char **arguments) {
     targets[target_count++] = target_for(i, CURL, "of libcurl", 1.30);
   }
   targets[target_count++] =
-      (struct target){"pusher_trigger, 10 KB: CPU beyond that of 100 B", "of MD5+JSON", 1.5, true, large_times()};
+      (struct target){"pusher_trigger, 10 KB: CPU in addition to 100 B", "of MD5+JSON", 1.5, true, large_times()};
   const struct {
     unsigned who, other;
     const char *unit;
@@ -267,7 +267,7 @@ int main(int count, char **arguments) {
         (struct target){signatures[who].name, signature_targets[i].unit, signature_targets[i].bound, true,
                         signature_times(who, signature_targets[i].other)};
   }
-  /* As fast as so many times the peer: what the peer takes, in times ours. */
+  /* How many times faster than the peer: the duration of the peer divided by ours. */
   targets[target_count++] =
       (struct target){signatures[AUTHENTICATE].name, "of pushers", 2.5, false, signature_times(PEER, AUTHENTICATE)};
   targets[target_count++] = (struct target){"pusher_new + pusher_free", "us", 20, true, life_us()};

@@ -1,4 +1,4 @@
-/* The library: one client for all threads, and the life of a client. */
+/* The library: one client for all threads, and creating and freeing a client. */
 #include <pusher.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static void close_(void *client) { pusher_free(client); }
 const struct contender trigger = {"pusher_trigger", open_, enter, once, leave, close_};
 const struct contender trigger_large = {"pusher_trigger, 10 KB", open_, enter, once_large, leave, close_};
 
-/* The client of a usual configuration: https, and the system's certificate authorities. */
+/* A client with a usual configuration: https, and the certificate authorities of the system. */
 static void live(void *own) {
   (void)own;
   char *out = NULL;

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* Sets the request that `raw_sockets` sends. It is not copied. */
+/* Sets the request that `raw_sockets` sends, without copying it. */
 void raw_use(const char *bytes, size_t size);
 
 #endif

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Measures the library beside what it competes with, and prints a table (also build/bench/results.txt and results.json).
+# Measures the library and its competitors, and prints a table (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh                                  five minutes, beside the build
-#   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh a quick try
+#   benches/run.sh                                  takes five minutes after the build
+#   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh is a quick try
 #
-# It measures and does not judge: the table says which targets are met, and the exit code is 0 either way.
+# It measures only: the table shows which targets are met, and the exit code is 0 in any case.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -19,13 +19,13 @@ pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
 pkg-config --exists libcrypto || need libcrypto-headers=libssl-dev
 
 build_library() {
-  # One type by itself: with an rlib beside it, link-time optimisation is off.
+  # One crate type alone: with an rlib in the same run, cargo turns link-time optimisation off.
   cargo rustc --release --locked --lib --crate-type cdylib
-  # A copy, so that another build does not change it under the measurement.
+  # A copy, so that another build does not change it during the measurement.
   cp "$target/release/libpusher.so" "$out/libpusher.so.0"
 }
 
-# A package of its own, with peers in it that the library does not know.
+# A separate package with the peers, so that the library does not depend on them.
 build_peers() {
   cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers"
   cp "$target/peers/release/libpeers.so" "$target/peers/release/rust-peers" "$out"
@@ -36,7 +36,7 @@ build_fault_server() {
   cp "$target/no-lto/examples/fault-server" "$out"
 }
 
-# The official libraries, in the versions that the library is compared with elsewhere (e2e/differential).
+# The official libraries, in the same versions as in e2e/differential.
 install_python() {
   python3 -m venv "$out/python" &&
     "$out/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
@@ -48,13 +48,13 @@ install_node() {
     npm ci --prefix "$out/node" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-# peer NAME INSTALL: without it the others are measured all the same, and the table says why it is missing.
+# peer NAME INSTALL: installs a peer. If that fails, the others are still measured, and the table gives the reason.
 missing=()
 peer() {
-  say "installing $1"
+  say "install $1"
   if ! "$2" >"$out/$2.log" 2>&1; then
     missing+=("$1=$(grep . "$out/$2.log" | tail -n 1)")
-    say "not to be had: ${missing[-1]}"
+    say "not available: ${missing[-1]}"
   fi
 }
 
@@ -82,17 +82,17 @@ describe_machine() {
   echo "measured: $(date -u +%Y-%m-%dT%H:%MZ), $rounds rounds of $seconds s"
 }
 
-# The system calls, as "name number" lines in the file $2, of a program that makes and frees $1 clients.
+# count_calls CLIENTS FILE: writes the system calls of a program that creates and frees clients, as "name number" lines.
 count_calls() {
   strace -f -c -U name,calls -o "$2.all" "$out/bench" life "$1"
   awk 'NF == 2 && $2 ~ /^[0-9]+$/ && $1 != "total"' "$2.all" >"$2"
 }
 
-# What clients that are made and freed ask of the kernel, beyond what the program does anyway.
+# Prints the system calls that creating and freeing clients adds to those of the program.
 print_calls() {
   local clients=1000 calls
   if ! strace -o /dev/null true 2>/dev/null; then
-    echo "system calls of pusher_new + pusher_free: not counted, strace can't trace here"
+    echo "system calls of pusher_new + pusher_free: not counted, because strace cannot trace here"
     return
   fi
   count_calls 0 "$out/calls-none"
@@ -100,12 +100,12 @@ print_calls() {
   calls=$(awk 'NR == FNR { before[$1] = $2; next } $2 > before[$1] { print $1, $2 - before[$1] }' \
     "$out/calls-none" "$out/calls")
   echo "system calls of $clients x pusher_new + pusher_free: $(paste -sd , <<<"${calls:-none}" | sed 's/,/, /g')"
-  # Memory and the process id are neither files, nor network, nor threads.
+  # Allocation and the process id concern neither files, nor network, nor threads.
   calls=$(awk '!/^(brk|mmap|munmap|mremap|madvise|mprotect|getpid|getrandom) / { print $1 }' <<<"$calls")
   echo "files, network, threads: $([ -z "$calls" ] && echo 'none, met' || echo "NOT MET: $(paste -sd ' ' <<<"$calls")")"
 }
 
-# Each language beside its official library, or, where no registry here has that, beside what it does the same with.
+# Each language and its official library, or, where no registry here has that, the same work without libpusher.
 print_languages() {
   local language
   for language in cpp go python ruby php; do
@@ -130,15 +130,15 @@ write_json() {
   } >"$out/results.json"
 }
 
-step "building the library with link-time optimisation" build_library
-step "building the peers" build_peers
+step "build the library with link-time optimisation" build_library
+step "build the peers" build_peers
 peer 'pusher (PyPI)' install_python
 peer 'pusher (npm)' install_node
-step "building the contenders" build_programs
-step "building the fault server, for the languages" build_fault_server
-# Each of them is a program that has to be asked, and longer: a third of the rounds.
+step "build the contenders" build_programs
+step "build the fault server, for the languages" build_fault_server
+# These run in programs of their own and take longer, so they get a third of the rounds.
 event_rounds=$(((rounds + 2) / 3))
-say "measuring: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 + $event_rounds * $seconds * 20 }") s"
+say "measure: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 + $event_rounds * $seconds * 20 }") s"
 describe_machine >"$out/machine.txt"
 {
   cat "$out/machine.txt"

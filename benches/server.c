@@ -17,7 +17,7 @@ noreturn void die(const char *format, ...) {
   exit(2);
 }
 
-/* The path of a program in the folder of the one that runs. */
+/* Returns the path of a program in the folder of the running one. */
 static void beside(const char *name, char *path, size_t size) {
   ssize_t length = readlink("/proc/self/exe", path, size - 1);
   if (length < 0) die("can't tell where this program is");
@@ -39,7 +39,7 @@ struct server server_start(unsigned together) {
   if (process == 0) {
     dup2(input[0], STDIN_FILENO);
     dup2(output[1], STDOUT_FILENO);
-    /* It ends with its input: nobody else may hold that open. */
+    /* The sink exits at the end of its input, so no other process may keep the pipe open. */
     close(input[0]), close(input[1]), close(output[0]), close(output[1]);
     execl(path, "sink", number, (char *)NULL);
     perror(path);

@@ -1,25 +1,25 @@
-/* The other side of the measurements. */
+/* The server that the contenders send to. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
 #include <stdnoreturn.h>
 #include <sys/types.h>
 
-/* A sink that was started; see sink.c. */
+/* A running sink: see sink.c. */
 struct server {
   int port;
   pid_t process;
   int input;
 };
 
-/* Says why (like printf) and ends the program. */
+/* Prints the reason, formatted as by printf(), and exits. */
 noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Starts the sink that stands beside the running program. `together`: 0, or how many requests it waits for before it
- * answers them. */
+/* Starts the sink in the folder of the running program. `together`: the number of requests that it waits for before it
+ * responds to them; 0 to respond to each at once. */
 struct server server_start(unsigned together);
 
-/* Ends it, and waits until it has. */
+/* Stops the sink, and waits until it has exited. */
 void server_stop(struct server *server);
 
 #endif

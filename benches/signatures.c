@@ -1,4 +1,4 @@
-/* The floors use OpenSSL's bare functions: a caller of EVP waits longer. They are only deprecated. */
+/* The minimums use OpenSSL's low-level functions, because EVP adds time. These functions are deprecated. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "signatures.h"
 
@@ -15,7 +15,7 @@
 #include "peers.h"
 #include "server.h"
 
-/* 55 bytes with a colon between them, the longest message that one compression takes. */
+/* With the colon between them 55 bytes, the longest message that fits into one compression. */
 #define PRIVATE_CHANNEL "private-conversation-1234567890-1"
 #define SOCKET_ID "1234567890.1234567890"
 _Static_assert(sizeof SOCKET_ID + sizeof PRIVATE_CHANNEL - 1 == 55, "one compression");
@@ -30,13 +30,13 @@ const char *large_payload(void) {
   while (at + sizeof PAYLOAD <= LARGE - 1) {
     at += (size_t)sprintf(payload + at, "%s%s", at > 1 ? "," : "", PAYLOAD);
   }
-  /* White space would be cut off at the end, but not here. */
+  /* The library trims white space at the end of a payload, so the padding is inside. */
   memset(payload + at, ' ', LARGE - 1 - at);
   payload[LARGE - 1] = ']';
   return payload;
 }
 
-/* HMAC-SHA256 with a prepared key, by bare SHA-256. */
+/* Computes an HMAC-SHA256 with a prepared key, by low-level SHA-256. */
 struct hmac {
   SHA256_CTX inner, outer;
 };
@@ -65,7 +65,7 @@ static void hmac_of(const struct hmac *hmac, const void *text, size_t size, uint
   SHA256_Final(result, &context);
 }
 
-/* Everything that one of the contenders needs; they are no cost of anyone's. */
+/* The inputs of all contenders. Preparing them is not measured. */
 struct own {
   Pusher *client;
   struct peer *peer;
@@ -87,13 +87,13 @@ static void write_webhook(struct own *own, size_t size) {
   }
   at += sprintf(body + at, ",\"%*s\"]}", (int)size - at - 5, "");
   own->size = (size_t)at;
-  if (own->size != size) die("a webhook of %d bytes and not %zu", at, size);
+  if (own->size != size) die("the webhook has %d bytes instead of %zu", at, size);
   uint8_t mac[SHA256_DIGEST_LENGTH];
   hmac_of(&own->hmac, body, size, mac);
   for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) sprintf(own->signature + 2 * i, "%02x", mac[i]);
 }
 
-/* `size` is that of the webhook. */
+/* `size` is the size of the webhook in bytes. */
 static void *open_(int size) {
   struct own *own = calloc(1, sizeof *own);
   static const char config[] = "{\"app_id\":\"" APP_ID "\",\"key\":\"" APP_KEY "\",\"secret\":\"" APP_SECRET "\"}";

@@ -1,12 +1,12 @@
-/* A server that answers every request with 200 and `{}` and keeps connections alive: one cheap counterpart for all.
+/* A server that responds to every request with 200 and `{}`, and keeps connections alive. It is the same for all contenders.
  *
  *   sink [TOGETHER]
  *
- * It listens on a free port of 127.0.0.1 and prints its number. With TOGETHER, answers are held back until that many
- * requests are there. It ends when its standard input does (so with the program that started it), by a signal, or after
- * a bound.
+ * It listens on a free port of 127.0.0.1 and prints the number. With TOGETHER, it responds once that many requests have
+ * arrived. It exits at the end of its standard input (and so with the program that started it), on a signal, or after a time
+ * limit.
  *
- * One thread for each connection that waits in recv: two system calls for each request, the fewest there can be. */
+ * Each connection has a thread that waits in recv: two system calls for each request, the minimum. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,7 +18,7 @@
 
 #include "http.h"
 
-enum { BOUND_SECONDS = 1800, MOST_BYTES = 32 * 1024, STACK_BYTES = 128 * 1024 };
+enum { BOUND_SECONDS = 1800, MAX_BYTES = 32 * 1024, STACK_BYTES = 128 * 1024 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\n"
                              "Content-Type: application/json\r\n"
@@ -32,7 +32,7 @@ static unsigned group;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
 
-/* Waits until the group of requests that this one belongs to is complete. */
+/* Waits until the group that this request belongs to is complete. */
 static void wait_for_the_others(void) {
   pthread_mutex_lock(&lock);
   unsigned mine = group;
@@ -47,10 +47,10 @@ static void wait_for_the_others(void) {
 
 static void *serve(void *argument) {
   int connection = (int)(intptr_t)argument;
-  char bytes[MOST_BYTES + 1];
+  char bytes[MAX_BYTES + 1];
   size_t have = 0;
   for (;;) {
-    ssize_t got = recv(connection, bytes + have, MOST_BYTES - have, 0);
+    ssize_t got = recv(connection, bytes + have, MAX_BYTES - have, 0);
     if (got <= 0) break;
     have += (size_t)got;
     bytes[have] = '\0';

@@ -1,5 +1,5 @@
-# Makes of an installation what Debian's policy asks of a package. CPack runs it twice: when the files are in place, and when they
-# are packed.
+# Changes an installation into what Debian's policy requires of a package. CPack runs this file twice: once when the files are
+# installed, and once when they are packed.
 if(NOT CPACK_GENERATOR STREQUAL "DEB")
   return()
 endif()
@@ -8,15 +8,15 @@ function(run)
   execute_process(COMMAND ${ARGN} WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}" COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
-# The bytes of a package do not depend on when it is packed: its date is that of the changelog, unless the environment says so.
+# The bytes of a package do not depend on the time of packing: its date is that of the changelog, or SOURCE_DATE_EPOCH.
 if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
   file(TIMESTAMP "${CPACK_PUSHER_SOURCE_DIR}/CHANGELOG.md" epoch "%s" UTC)
   set(ENV{SOURCE_DATE_EPOCH} "${epoch}")
 endif()
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
 
-# The second time, the packages are there. CPack (before 3.31) has no Multi-Arch, and calls ldconfig in scripts of the packages,
-# where dpkg has a trigger for it.
+# In the second run the packages exist. CPack before 3.31 writes no Multi-Arch field, and calls ldconfig in maintainer scripts
+# although dpkg has a trigger for it.
 if(CPACK_PACKAGE_FILES)
   foreach(package IN LISTS CPACK_PACKAGE_FILES)
     set(unpacked "${CPACK_TEMPORARY_DIRECTORY}/unpacked")
@@ -48,11 +48,11 @@ foreach(component IN LISTS components)
   set(documents "${component}/usr/share/doc/${package}")
 
   if(NOT IS_DIRECTORY "${component}/usr/lib/${multiarch}")
-    message(FATAL_ERROR "A Debian package has its libraries in /usr/lib/${multiarch}, and this build was configured for another "
-      "place. Configure it with -DCMAKE_INSTALL_PREFIX=/usr.")
+    message(FATAL_ERROR "A Debian package has its libraries in /usr/lib/${multiarch}, but this build installs to another "
+      "folder. Configure it with -DCMAKE_INSTALL_PREFIX=/usr.")
   endif()
 
-  # The licences are in the file `copyright`, and the changelog has a name and a form of its own.
+  # Debian wants the licences in `copyright`, and the changelog under another name and in another form.
   file(GLOB installed "${component}/usr/share/doc/*/*")
   foreach(document IN LISTS installed)
     cmake_path(GET document FILENAME file)
@@ -75,11 +75,11 @@ foreach(component IN LISTS components)
   file(COPY_FILE "${CPACK_PUSHER_SOURCE_DIR}/CHANGELOG.md" "${documents}/changelog")
   file(WRITE "${documents}/changelog.Debian"
     "libpusher (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium\n\n"
-    "  * Built from the source of ${CPACK_PACKAGE_VERSION}, whose changes are in changelog.gz.\n\n"
+    "  * Built from the source of ${CPACK_PACKAGE_VERSION}; changelog.gz lists its changes.\n\n"
     " -- ${CPACK_DEBIAN_PACKAGE_MAINTAINER}  ${date}\n")
   run(gzip -9n "${documents}/changelog" "${documents}/changelog.Debian")
 
-  # Manual pages are compressed; links to them follow.
+  # Debian compresses manual pages, and the links between them must follow.
   file(GLOB pages "${component}/usr/share/man/man*/*")
   foreach(page IN LISTS pages)
     if(page MATCHES "\\.gz$")

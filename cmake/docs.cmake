@@ -1,10 +1,10 @@
-# The manual: pages for man(1), which are committed (docs/man.py writes them of the header, so that nothing but cp is needed
-# to install them), and the reference as a web site, which takes Doxygen.
+# The manual pages and the reference. docs/man.py generates the pages from the header, and they are committed, so installing
+# them needs no tool. The reference is a web site that Doxygen builds.
 
 file(GLOB pages CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../docs/man/*.3")
 install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man3" COMPONENT Pusher_Development)
 
-option(PUSHER_BUILD_DOCS "Build the reference as a web site, by Doxygen" OFF)
+option(PUSHER_BUILD_DOCS "Build the reference as a web site with Doxygen" OFF)
 if(PUSHER_BUILD_DOCS)
   find_package(Doxygen 1.9.4 REQUIRED)
   set(PUSHER_DOCS_DIR "${PROJECT_BINARY_DIR}/html")

@@ -1,18 +1,18 @@
-# Debian's packages, by `cpack -G DEB` in a build directory: libpusher0 with the shared library, and libpusher-dev with what
-# a compiler needs. See docs/packaging.md. Other generators (TGZ) pack the same two components.
+# Debian packages: `cpack -G DEB` in a build directory writes libpusher0 with the shared library, and libpusher-dev with the
+# files that a compiler needs. See docs/packaging.md. Other generators, such as TGZ, pack the same two components.
 
 set(CPACK_PACKAGE_NAME libpusher)
-# To Debian 0.2.0~rc.1 comes before 0.2.0, and a hyphen begins its own revision.
+# Debian sorts 0.2.0~rc.1 before 0.2.0, and reads a hyphen as the beginning of its own revision.
 string(REPLACE "-" "~" CPACK_PACKAGE_VERSION "${PUSHER_VERSION_TEXT}")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE-MIT")
 set(CPACK_RESOURCE_FILE_README "${PROJECT_SOURCE_DIR}/README.md")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-# Whatever the umask of the builder is.
+# Independent of the builder's umask.
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
   OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
-# Who answers for a package is whoever builds it: Debian's tools know them by these variables.
+# The maintainer is the person who builds the package. Debian's tools use the same variables.
 if(DEFINED ENV{DEBFULLNAME} AND DEFINED ENV{DEBEMAIL})
   set(maintainer "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
 else()
@@ -30,10 +30,10 @@ set(CPACK_DEBIAN_PACKAGE_MAINTAINER "${PUSHER_DEBIAN_MAINTAINER}")
 set(CPACK_DEBIAN_PACKAGE_RELEASE "${PUSHER_DEBIAN_REVISION}")
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
-# For a moment: debian.cmake packs them anew.
+# debian.cmake repacks the packages with xz.
 set(CPACK_DEBIAN_COMPRESSION_TYPE gzip)
 
-# Each package has a synopsis of its own, in the first line of its description.
+# Each package has its own synopsis, the first line of its description.
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
 set(description
   "Triggers events, queries channels, authorizes subscriptions and validates"
@@ -48,7 +48,7 @@ if(PUSHER_BUILD_SHARED)
   set(CPACK_DEBIAN_PUSHER_RUNTIME_PACKAGE_NAME ${runtime})
   set(CPACK_COMPONENT_PUSHER_RUNTIME_DESCRIPTION "server-side SDK for Pusher Channels (shared library)\n${description}")
   set(CPACK_DEBIAN_PUSHER_RUNTIME_PACKAGE_SECTION libs)
-  # What it needs of the system is read off the library. Programs built with it need this version or a newer one, since each
+  # dpkg-shlibdeps finds the dependencies. Programs that are built with this version need it or a newer one, because each
   # version may add functions.
   set(CPACK_DEBIAN_PUSHER_RUNTIME_PACKAGE_SHLIBDEPS ON)
   set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
@@ -62,14 +62,14 @@ set(CPACK_DEBIAN_PUSHER_DEVELOPMENT_PACKAGE_NAME libpusher-dev)
 set(CPACK_COMPONENT_PUSHER_DEVELOPMENT_DESCRIPTION "server-side SDK for Pusher Channels (development files)\n${description}")
 set(CPACK_DEBIAN_PUSHER_DEVELOPMENT_PACKAGE_SECTION libdevel)
 
-# What Debian's policy asks for and an installation elsewhere doesn't: of the files, and of the control information.
+# Changes the files and the control information as Debian's policy requires.
 set(CPACK_POST_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/debian.cmake")
 set(CPACK_PRE_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/debian.cmake")
 set(CPACK_PUSHER_SOURCE_DIR "${PROJECT_SOURCE_DIR}")
 set(CPACK_PUSHER_CARGO "${PUSHER_CARGO}")
 set(CPACK_PUSHER_STRIP "${CMAKE_STRIP}")
 
-# `packaging/tarball.sh` packs the source: with the crates, which CPack would leave out.
+# packaging/tarball.sh packs the source. CPack would leave out the crates.
 set(CPACK_SOURCE_IGNORE_FILES "/\\\\.git/;/build/;/target/")
 
 include(CPack)

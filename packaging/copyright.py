@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints the copyright file of the Debian packages: libpusher's own licence, and those of the Rust crates compiled into it.
 
-It is the same for every architecture, since the packages can be installed for several side by side. Whole texts stand in it but
-for Apache's, which Debian has in /usr/share/common-licenses."""
+The file is the same for every architecture, because packages of several architectures can be installed together. It quotes every
+licence in full, except Apache's, which Debian has in /usr/share/common-licenses."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def compiled_in():
-    """The packages that a build without tests compiles into the library."""
+    """Returns the packages that a build without tests compiles into the library."""
     command = [CARGO, "metadata", "--locked", "--format-version", "1"]
     for target in TARGETS:
         command += ["--filter-platform", target]
@@ -29,7 +29,7 @@ def compiled_in():
         node = todo.pop()
         if node in found:
             continue
-        # Macros run in the compiler.
+        # Macros run in the compiler, and are not linked.
         if "proc-macro" in packages[node]["targets"][0]["kind"]:
             continue
         found.add(node)
@@ -39,7 +39,7 @@ def compiled_in():
 
 
 def texts(package):
-    """The licence texts of a package; None stands for Apache's."""
+    """Yields the licence texts of a package, with None for Apache's."""
     for path in sorted(pathlib.Path(package["manifest_path"]).parent.rglob("*")):
         named = re.match(r"(?i)(licen[cs]e|copying|copyright|notice)", path.name)
         if named and path.is_file() and path.suffix not in (".rs", ".py"):
@@ -55,7 +55,7 @@ def main():
 
 Copyright (c) 2026 The libpusher developers
 
-It is licensed under the MIT licence or the Apache License, version 2.0, as you prefer. The text of the latter is in
+It is licensed under the MIT licence or the Apache License, version 2.0, at your option. The text of the latter is in
 /usr/share/common-licenses/Apache-2.0 on Debian systems; the former is:
 
 {own}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Packs the source with every crate it needs, so that it builds without a network: libpusher-VERSION.tar.xz.
+# Packs the source and every crate that it needs into libpusher-VERSION.tar.xz, which builds without a network.
 #
-#   packaging/tarball.sh [DIRECTORY]      where the file goes; default: build
+#   packaging/tarball.sh [DIRECTORY]      writes the file to this folder; default: build
 #
-# Reproducible: the same commit and the same tools give the same bytes. It packs the working tree, without what git ignores,
-# and says so when that is not the commit. The one step that may use the network is `cargo vendor`.
+# Reproducible: the same commit and the same tools give the same bytes. It packs the working tree without ignored files, and
+# prints a warning if the tree differs from the commit. Only `cargo vendor` may use the network.
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -18,26 +18,26 @@ WORK=$(mktemp -d "$OUT/tarball.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 
 cd "$ROOT"
-git rev-parse --is-inside-work-tree >/dev/null || fail "what belongs into the tarball is what git knows: run this in a clone"
+git rev-parse --is-inside-work-tree >/dev/null || fail "the tarball has the files that git knows: run this in a clone"
 EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-[ -z "$(git status --porcelain)" ] || say "the working tree is not the commit: $NAME.tar.xz has what is in the tree"
+[ -z "$(git status --porcelain)" ] || say "the working tree differs from the commit: $NAME.tar.xz has the files of the tree"
 
 mkdir "$WORK/$NAME"
-# A file may be deleted and still be known to git.
+# Git lists deleted files too.
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
   [ ! -e "$file" ] && [ ! -L "$file" ] || printf '%s\0' "$file"
 done | tar --null -T - -cf - | tar -C "$WORK/$NAME" -xf -
 
 cd "$WORK/$NAME"
-# Cargo prints the configuration that makes it take the crates from there.
+# cargo vendor prints the configuration that makes cargo use the vendored crates.
 mkdir -p .cargo
 cargo vendor --locked --versioned-dirs vendor >"$WORK/config.toml" 2>"$WORK/log" || { cat "$WORK/log" >&2; fail "cargo vendor failed"; }
 sed "s|$WORK/$NAME/||" "$WORK/config.toml" >>.cargo/config.toml
 grep -q 'directory = "vendor"' .cargo/config.toml ||
   fail "cargo vendor wrote no usable configuration: $(cat "$WORK/config.toml")"
 
-# Cargo wants to see every crate of Cargo.lock, also those that only Windows compiles: nine tenths of the bytes, for a system
-# that libpusher does not support. Of these the manifest stays, with an empty library.
+# Cargo needs every crate of Cargo.lock, including those for Windows only, which libpusher does not support. They would be nine
+# tenths of the bytes, so only their manifests and licences stay, with an empty library.
 python3 - <<'PYTHON'
 import json, pathlib, shutil
 
@@ -51,7 +51,7 @@ for crate in sorted(pathlib.Path("vendor").glob("windows*")):
     (crate / "src").mkdir()
     (crate / "src/lib.rs").write_text("")
     manifest = crate / "Cargo.toml"
-    # A build script, tests and benches are gone, and may not be named any more.
+    # The manifest must not name the removed build script, tests and benches.
     text, keep = [], True
     for line in manifest.read_text().splitlines():
         if line.startswith("["):
@@ -64,7 +64,7 @@ for crate in sorted(pathlib.Path("vendor").glob("windows*")):
 PYTHON
 
 cd "$WORK"
-# xz writes the same with any number of threads but one.
+# xz writes the same bytes with any number of threads above one.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$EPOCH" --mode='u=rwX,go=rX' --format=ustar -cf - "$NAME" |
   xz -T2 -4 >"$NAME.tar.xz"
 mv "$NAME.tar.xz" "$OUT/"

@@ -1,4 +1,4 @@
-"""What `conan create` proves the package with: a program that publishes an event, built against it and run."""
+"""The test of `conan create`: builds a program against the package, and publishes an event with it."""
 
 import os
 

@@ -1,4 +1,4 @@
-// Publishes events with the official library for Node.js, as benches/events.py asks for it.
+// Publishes events with the official library for Node.js, as benches/events.py tells it to.
 
 const { Agent } = require('node:http');
 const { createInterface } = require('node:readline');
@@ -12,7 +12,7 @@ const client = new Pusher({
   host: '127.0.0.1',
   port: process.argv[2],
   useTLS: false,
-  // Without it each request has a connection of its own, which is several times slower.
+  // Without the agent each request opens a connection, which is several times slower.
   agent: new Agent({ keepAlive: true }),
 });
 const [channel, name, data] = ['CHANNEL', 'EVENT', 'DATA'].map(value);

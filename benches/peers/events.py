@@ -1,4 +1,4 @@
-"""Publishes events with the official library for Python, as benches/events.py asks for it."""
+"""Publishes events with the official library for Python, as benches/events.py tells it to."""
 
 import os
 import sys

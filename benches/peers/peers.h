@@ -1,4 +1,4 @@
-/* What the signatures are measured beside, in Rust. Whatever fails ends the program. */
+/* The peers in Rust that the signatures are compared with. A failure exits the program. */
 #ifndef PEERS_H
 #define PEERS_H
 
@@ -8,13 +8,13 @@
 /* A client of the crate `pushers`. */
 struct peer;
 struct peer *peer_new(const char *app_id, const char *key, const char *secret);
-/* Its answer is made and dropped, and not even put into JSON. */
+/* Authorizes a channel, and drops the result without writing it as JSON. */
 void peer_authorize(const struct peer *peer, const char *channel, const char *socket_id);
 void peer_free(struct peer *peer);
 
-/* One pass over JSON, by the parser that the library uses: whether it is valid, UTF-8 included. */
+/* Validates JSON and its UTF-8, by the parser that the library uses. */
 void json_check(const uint8_t *json, size_t size);
-/* Writes JSON as a string into JSON. */
+/* Writes JSON as a JSON string. */
 void json_escape(const uint8_t *json, size_t size, uint8_t *buffer, size_t room);
 
 #endif

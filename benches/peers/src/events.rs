@@ -1,4 +1,4 @@
-//! Publishes events with the crates `pushers` and `sockudo-http`, as benches/events.py asks for it.
+//! Publishes events with the crates `pushers` and `sockudo-http`, as benches/events.py tells it to.
 
 use std::env;
 use std::error::Error;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 const BATCH: usize = 10;
 
-/// What all contenders publish.
+/// The event that all contenders publish.
 #[derive(Clone)]
 struct What {
     channel: String,
@@ -38,7 +38,7 @@ impl Client {
         })
     }
 
-    /// Sends one request, and reads the answer, which gives the connection back.
+    /// Sends one request and reads the response, which returns the connection to the pool.
     async fn once(&self, what: &What) -> Result<(), Box<dyn Error + Send + Sync>> {
         let What { channel, event, data, is_batch } = what;
         match self {
@@ -67,7 +67,7 @@ impl Client {
     }
 }
 
-/// How many requests there were, by so many at once.
+/// Sends requests from this number of tasks, and returns how many.
 async fn publish(client: Arc<Client>, what: What, at_once: usize, time: Duration) -> usize {
     let until = Instant::now() + time;
     let mut tasks = JoinSet::new();
@@ -87,7 +87,7 @@ async fn publish(client: Arc<Client>, what: What, at_once: usize, time: Duration
 
 fn cpu_seconds() -> f64 {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: it is filled by the call, which can't fail with these arguments.
+    // SAFETY: the call fills the structure, and cannot fail with these arguments.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         usage.assume_init()
@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let client = Arc::new(Client::new(&name, env::args().nth(2).ok_or("a port")?.parse()?)?);
     let (channel, event) = (env::var("EVENTS_CHANNEL")?, env::var("EVENTS_EVENT")?);
     let what = What { channel, event, data: env::var("EVENTS_DATA")?, is_batch: false };
-    // One at a time is quickest without other threads.
+    // One task is fastest without other threads.
     let single = runtime::Builder::new_current_thread().enable_all().build()?;
     let several = runtime::Builder::new_multi_thread().enable_all().build()?;
     for line in stdin().lock().lines() {

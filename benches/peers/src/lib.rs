@@ -1,4 +1,4 @@
-//! What the signatures are measured beside, callable from C: see `peers.h`.
+//! The peers that the signatures are compared with, callable from C: see `peers.h`.
 
 use std::ffi::{CStr, c_char};
 use std::hint::black_box;
@@ -7,11 +7,11 @@ use std::slice;
 use pushers::{Config, Pusher};
 use serde_json::value::RawValue;
 
-/// A client of the peer's.
+/// A client of the peer.
 pub struct Peer(Pusher);
 
 /// # Safety
-/// NUL-terminated.
+/// The strings are NUL-terminated.
 unsafe fn text<'a>(text: *const c_char) -> &'a str {
     unsafe { CStr::from_ptr(text) }.to_str().expect("UTF-8")
 }
