@@ -5,12 +5,12 @@
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
 use crate::json::{Json, Writer, join};
-use crate::signing::{SIGNATURE, Signer};
+use crate::signing::{SIGNATURE_DIGITS, Signer};
 use crate::validation;
 
 /// What a client's configuration has to say about authorizations.
 #[derive(Clone, Copy)]
-pub struct Keys<'a> {
+pub struct SigningKeys<'a> {
     /// Signs with the application's key.
     pub signer: &'a Signer,
     /// The key of end-to-end encrypted channels.
@@ -18,22 +18,22 @@ pub struct Keys<'a> {
 }
 
 /// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` and `shared_secret` where they belong.
-pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
-    validation::channel(channel, "channel").map_err(Error::Argument)?;
-    validation::socket_id(socket_id, "socket_id").map_err(Error::Argument)?;
+pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
+    validation::channel(channel, "channel")?;
+    validation::socket_id(socket_id, "socket_id")?;
     let presence = channel.starts_with("presence-");
     if !presence && !channel.starts_with("private-") {
         let message = "is a public channel: anyone may subscribe to it, and there is nothing to authorize";
         return Err(Error::argument("channel", message));
     }
     match data {
-        Some(data) if presence => presence_data(data).map_err(Error::Argument)?,
+        Some(data) if presence => presence_data(data)?,
         None if presence => {
             let message = r#"is missing: a presence channel needs {"user_id":…}, and perhaps "user_info""#;
             return Err(Error::argument("channel_data", message));
         }
         Some(data) => {
-            Json::parse(data, "channel_data").map_err(Error::Argument)?;
+            Json::parse(data, "channel_data")?;
         }
         None => {}
     }
@@ -50,18 +50,14 @@ pub fn channel(keys: Keys<'_>, channel: &str, socket_id: &str, data: Option<&str
 }
 
 /// Signs a user in on a connection: `{"auth":…,"user_data":…}`.
-pub fn user(keys: Keys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
+pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
     const NAME: &str = "user_data";
-    validation::socket_id(socket_id, "socket_id").map_err(Error::Argument)?;
-    let check = || -> Result<(), Problem> {
-        let [id] = Json::pick(data, NAME, ["id"])?;
-        let name = join(NAME, "id");
-        match id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?.is_empty() {
-            true => Err(Problem::new(name, "must not be empty")),
-            false => Ok(()),
-        }
-    };
-    check().map_err(Error::Argument)?;
+    validation::socket_id(socket_id, "socket_id")?;
+    let [id] = Json::pick(data, NAME, ["id"])?;
+    let name = join(NAME, "id");
+    if id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?.is_empty() {
+        return Err(Error::argument(name, "must not be empty"));
+    }
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 
@@ -91,7 +87,7 @@ fn signed<const PARTS: usize, const MEMBERS: usize>(
 ) -> Result<Vec<u8>, Error> {
     let members = members.iter().flatten();
     let size = signer.key().len()
-        + SIGNATURE
+        + SIGNATURE_DIGITS
         + members.clone().map(|(name, value)| name.len() + 4 + string_size(value)).sum::<usize>();
     // With `{"auth":":"}` and the NUL that the C boundary appends: nothing is allocated twice.
     let mut json = Writer::with_capacity(size + 13)?;

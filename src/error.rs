@@ -210,7 +210,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A problem is one of an argument where nothing else is said.
+/// A problem is an argument's, unless the caller maps it to the configuration or a webhook.
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Error {
         Error::Argument(problem)

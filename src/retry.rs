@@ -33,26 +33,26 @@ impl Mode {
 
 /// How a client sends again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// What.
     pub mode: Mode,
     /// How often a call is sent in all, the first time included.
     pub max_attempts: u32,
 }
 
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy { mode: Mode::Safe, max_attempts: 3 }
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy { mode: Mode::Safe, max_attempts: 3 }
     }
 }
 
 /// The longest wait before the second attempt; it doubles with each one more …
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const MAX_FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// … up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-impl Policy {
+impl RetryPolicy {
     /// Whether a call that was sent `attempts` times may be sent once more.
     pub fn allows_another(&self, attempts: u32) -> bool {
         self.mode != Mode::Never && attempts < self.max_attempts
@@ -62,11 +62,11 @@ impl Policy {
     ///
     /// `left` is what is left of the deadline, `random` any 64 bits: the wait is spread evenly from nothing to its longest (full
     /// jitter), so that clients which failed together do not come back together. It takes from `budget` what it grants.
-    pub fn wait(&self, failed: &FailedExchange, left: Duration, random: u64, budget: &Budget) -> Option<Duration> {
+    pub fn wait(&self, failed: &FailedExchange, left: Duration, random: u64, budget: &RetryBudget) -> Option<Duration> {
         if !self.allows_another(failed.attempts) || !self.may_resend(failed) {
             return None;
         }
-        let longest = FIRST_WAIT.saturating_mul(1 << failed.attempts.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+        let longest = MAX_FIRST_WAIT.saturating_mul(1 << failed.attempts.saturating_sub(1).min(16)).min(MAX_WAIT);
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         let wait = Duration::from_nanos(((u128::from(nanos) * u128::from(random)) >> 64) as u64)
             .max(Duration::from_millis(failed.retry_after_ms.unwrap_or(0)));
@@ -84,34 +84,34 @@ impl Policy {
 
 /// Keeps retries to a tenth of the calls, so that a server in trouble is not asked many times as much: a token bucket.
 #[derive(Debug)]
-pub struct Budget {
+pub struct RetryBudget {
     /// Tenths of a token.
     tenths: AtomicU32,
 }
 
 /// Ten tokens.
-const FULL: u32 = 100;
+const MAX_TENTHS: u32 = 100;
 
 /// One token, which one retry costs; a call earns a tenth of it.
-const TOKEN: u32 = 10;
+const TENTHS_PER_RETRY: u32 = 10;
 
-impl Budget {
+impl RetryBudget {
     /// A full one.
-    pub fn new() -> Budget {
-        Budget { tenths: AtomicU32::new(FULL) }
+    pub fn new() -> RetryBudget {
+        RetryBudget { tenths: AtomicU32::new(MAX_TENTHS) }
     }
 
     /// For each call.
     pub fn earn(&self) {
         // It is mostly full, and then only read: threads that make calls do not fight for it.
-        if self.tenths.load(Ordering::Relaxed) < FULL {
-            let more = |tenths: u32| (tenths < FULL).then_some(tenths + 1);
+        if self.tenths.load(Ordering::Relaxed) < MAX_TENTHS {
+            let more = |tenths: u32| (tenths < MAX_TENTHS).then_some(tenths + 1);
             let _ = self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
     }
 
     fn take(&self) -> bool {
-        let less = |tenths: u32| tenths.checked_sub(TOKEN);
+        let less = |tenths: u32| tenths.checked_sub(TENTHS_PER_RETRY);
         self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
@@ -143,13 +143,14 @@ mod tests {
         FailedExchange { delivery: Some(Delivery::Unknown), retryable: false, http_status, ..not_sent() }
     }
 
-    fn policy(mode: Mode, max_attempts: u32) -> Policy {
-        Policy { mode, max_attempts }
+    fn policy(mode: Mode, max_attempts: u32) -> RetryPolicy {
+        RetryPolicy { mode, max_attempts }
     }
 
     #[test]
     fn each_mode_sends_again_what_it_says() {
-        let resends = |mode, failed: &FailedExchange| policy(mode, 3).wait(failed, HOUR, 0, &Budget::new()).is_some();
+        let resends =
+            |mode, failed: &FailedExchange| policy(mode, 3).wait(failed, HOUR, 0, &RetryBudget::new()).is_some();
         let final_refusal = FailedExchange { retryable: false, ..not_sent() };
         for (failed, in_safe, in_at_least_once) in [
             (not_sent(), true, true),
@@ -170,7 +171,7 @@ mod tests {
         for max_attempts in 1..5 {
             let sent = (1..).find(|&attempts| {
                 let failed = FailedExchange { attempts, ..not_sent() };
-                policy(Mode::Safe, max_attempts).wait(&failed, HOUR, 0, &Budget::new()).is_none()
+                policy(Mode::Safe, max_attempts).wait(&failed, HOUR, 0, &RetryBudget::new()).is_none()
             });
             assert_eq!(sent, Some(max_attempts));
         }
@@ -180,7 +181,7 @@ mod tests {
     fn waits_are_spread_from_nothing_to_a_longest_that_doubles_to_five_seconds() {
         let wait = |attempts, random| {
             let failed = FailedExchange { attempts, ..not_sent() };
-            policy(Mode::Safe, 100).wait(&failed, HOUR, random, &Budget::new()).unwrap()
+            policy(Mode::Safe, 100).wait(&failed, HOUR, random, &RetryBudget::new()).unwrap()
         };
         for (attempts, longest_ms) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (40, 5000), (99, 5000)] {
             let longest = Duration::from_millis(longest_ms);
@@ -194,12 +195,13 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_obeyed_or_nothing_is_sent_again() {
         let failed = FailedExchange { retry_after_ms: Some(2000), ..not_sent() };
-        let wait = |left_ms| policy(Mode::Safe, 3).wait(&failed, Duration::from_millis(left_ms), 0, &Budget::new());
+        let wait =
+            |left_ms| policy(Mode::Safe, 3).wait(&failed, Duration::from_millis(left_ms), 0, &RetryBudget::new());
         assert_eq!(wait(2001), Some(Duration::from_secs(2)));
         assert_eq!(wait(2000), None);
         // The jitter is no less than it would be.
         let patient = FailedExchange { attempts: 7, retry_after_ms: Some(1000), ..not_sent() };
-        let waited = policy(Mode::Safe, 100).wait(&patient, HOUR, 1 << 63, &Budget::new());
+        let waited = policy(Mode::Safe, 100).wait(&patient, HOUR, 1 << 63, &RetryBudget::new());
         assert_eq!(waited, Some(Duration::from_millis(2500)));
     }
 
@@ -208,7 +210,7 @@ mod tests {
         // A clock of the test's own: every attempt takes 300 ms and fails, and every wait is the longest.
         for deadline_ms in [0, 100, 300, 350, 1000, 5000] {
             let (deadline, attempt) = (Duration::from_millis(deadline_ms), Duration::from_millis(300));
-            let (mut now, mut attempts, budget) = (Duration::ZERO, 0, Budget::new());
+            let (mut now, mut attempts, budget) = (Duration::ZERO, 0, RetryBudget::new());
             loop {
                 assert!(attempts == 0 || now < deadline, "sent after the deadline");
                 attempts += 1;
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn retries_stay_a_tenth_of_the_calls() {
-        let budget = Budget::new();
+        let budget = RetryBudget::new();
         let retried = |calls: u32| {
             let retry = |_: &u32| {
                 budget.earn();
@@ -239,9 +241,9 @@ mod tests {
         assert_eq!(retried(1000), 100);
         // Calls that go well fill it up, and no fuller.
         (0..10_000).for_each(|_| budget.earn());
-        assert_eq!(budget.tenths.load(Ordering::Relaxed), FULL);
+        assert_eq!(budget.tenths.load(Ordering::Relaxed), MAX_TENTHS);
         // A wait that is not granted costs nothing.
         let late = policy(Mode::Safe, 3).wait(&not_sent(), Duration::ZERO, 0, &budget);
-        assert_eq!((late, budget.tenths.load(Ordering::Relaxed)), (None, FULL));
+        assert_eq!((late, budget.tenths.load(Ordering::Relaxed)), (None, MAX_TENTHS));
     }
 }

@@ -16,10 +16,10 @@ use sha2::Sha256;
 use crate::secret::Secret;
 
 /// What a query value is encoded for: all but RFC 3986's unreserved characters.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The size of a signature, which is in hex.
-pub const SIGNATURE: usize = 64;
+pub const SIGNATURE_DIGITS: usize = 64;
 
 /// HMAC-SHA256 without the buffer of `Hmac`, which is as large again and need not be copied with the keyed states.
 type HmacSha256 = HmacCore<Sha256>;
@@ -57,8 +57,8 @@ impl Signer {
     }
 
     /// Returns the lower-case hex HMAC-SHA256 of a message in parts.
-    pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; SIGNATURE] {
-        let mut text = [0; SIGNATURE];
+    pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; SIGNATURE_DIGITS] {
+        let mut text = [0; SIGNATURE_DIGITS];
         write_hex(&self.code(parts.map(str::as_bytes)), &mut text);
         text
     }
@@ -103,7 +103,7 @@ impl Signer {
         let mut query = String::with_capacity(256);
         for (name, value) in all {
             query.extend([name, "="]);
-            query.extend(utf8_percent_encode(value, VALUE));
+            query.extend(utf8_percent_encode(value, QUERY_VALUE));
             query.push('&');
         }
         query.push_str("auth_signature=");
@@ -148,7 +148,7 @@ fn write_hex(bytes: &[u8], text: &mut [u8]) {
 
 /// The 32 bytes that `text` has in hex of any case.
 fn read_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digits: [u8; SIGNATURE] = text.as_bytes().try_into().ok()?;
+    let mut digits: [u8; SIGNATURE_DIGITS] = text.as_bytes().try_into().ok()?;
     // Without a branch and one after the other, so that the compiler does many at once. 255 is for what is no digit.
     for digit in &mut digits {
         let (number, letter) = (digit.wrapping_sub(b'0'), (*digit | 0x20).wrapping_sub(b'a'));

@@ -6,7 +6,7 @@
 use crate::error::Problem;
 
 /// The longest channel name, event name and user id, in characters.
-const MAX_NAME: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 
 /// Whether `c` may stand in a channel name (and in a user id).
 const fn is_channel_character(c: char) -> bool {
@@ -78,10 +78,10 @@ pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
 
 /// One part of a URL may not fill what servers take for all of it.
 fn fits_in_url(text: &str, argument: &str) -> Result<(), Problem> {
-    const MOST: usize = 1024;
+    const MAX_URL_PART_BYTES: usize = 1024;
     match text.len() {
-        0..=MOST => Ok(()),
-        _ => Err(Problem::new(argument, format!("is too long: it has at most {MOST} bytes"))),
+        0..=MAX_URL_PART_BYTES => Ok(()),
+        _ => Err(Problem::new(argument, format!("is too long: it has at most {MAX_URL_PART_BYTES} bytes"))),
     }
 }
 
@@ -134,7 +134,7 @@ pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
 
 fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
     let is_right = |name: &str| name.bytes().fold(true, |all, byte| all & IS_CHANNEL_BYTE[usize::from(byte)]);
-    if (1..=MAX_NAME).contains(&name.len()) && is_right(name) {
+    if (1..=MAX_NAME_CHARS).contains(&name.len()) && is_right(name) {
         return Ok(());
     }
     length(name, argument, what)?;
@@ -147,10 +147,10 @@ fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), P
 }
 
 fn length(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
-    match name.chars().take(MAX_NAME + 1).count() {
+    match name.chars().take(MAX_NAME_CHARS + 1).count() {
         0 => Err(Problem::new(argument, "must not be empty")),
-        1..=MAX_NAME => Ok(()),
-        _ => Err(Problem::new(argument, format!("is too long: {what} has at most {MAX_NAME} characters"))),
+        1..=MAX_NAME_CHARS => Ok(()),
+        _ => Err(Problem::new(argument, format!("is too long: {what} has at most {MAX_NAME_CHARS} characters"))),
     }
 }
 

@@ -12,10 +12,10 @@ use crate::json::{Json, Writer};
 use crate::signing::Signer;
 
 /// How far ahead of ours the sender's clock may be.
-const AHEAD_MS: u64 = 60_000;
+const MAX_CLOCK_LEAD_MS: u64 = 60_000;
 
 /// What a client's configuration has to say about webhooks.
-pub struct Webhooks<'a> {
+pub struct WebhookKeys<'a> {
     /// The application's key.
     pub own: &'a Signer,
     /// The keys that it is rotated with.
@@ -29,7 +29,7 @@ pub struct Webhooks<'a> {
 /// Checks a webhook that came at `now_ms` (since 1970) and returns its payload: as it came, but for the data of client events
 /// on encrypted channels, which is decrypted.
 pub fn validate(
-    webhooks: &Webhooks<'_>,
+    webhooks: &WebhookKeys<'_>,
     key: Option<&str>,
     signature: Option<&str>,
     body: &[u8],
@@ -82,7 +82,7 @@ fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<
         Some(time) if time.saturating_add(max_age_ms) < now_ms => {
             wrong("is too long ago (webhook_max_age_ms): it may be a replay, or this machine's clock is wrong")
         }
-        Some(time) if time > now_ms.saturating_add(AHEAD_MS) => wrong("is in the future: a clock is wrong"),
+        Some(time) if time > now_ms.saturating_add(MAX_CLOCK_LEAD_MS) => wrong("is in the future: a clock is wrong"),
         Some(_) => Ok(()),
     }
 }
@@ -144,7 +144,7 @@ mod tests {
     fn check(body: &str, max_age_ms: u64, now_ms: u64) -> Result<String, Error> {
         let token = signer("k");
         let webhooks =
-            Webhooks { own: &token, others: &[], max_age: Duration::from_millis(max_age_ms), master_key: None };
+            WebhookKeys { own: &token, others: &[], max_age: Duration::from_millis(max_age_ms), master_key: None };
         validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), now_ms)
     }
 
@@ -174,7 +174,7 @@ mod tests {
             format!(r#"{{"time_ms":{NOW}, "events":[{},{other}, {},{}]}}"#, event(&one), event(wrong), event(&two));
         let token = signer("k");
         let webhooks =
-            Webhooks { own: &token, others: &[], max_age: Duration::from_secs(1), master_key: Some(&master_key) };
+            WebhookKeys { own: &token, others: &[], max_age: Duration::from_secs(1), master_key: Some(&master_key) };
         let payload = validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), NOW).unwrap();
         let failed =
             event(wrong).replace("\"x\":1}", r#""x":1,"decryption_error":"its nonce is not base64 of 24 bytes"}"#);

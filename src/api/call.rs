@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::config::Limits;
+use crate::config::RequestLimits;
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
@@ -52,7 +52,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct RequestContext {
     /// The limits for channels, events and payloads.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
 }

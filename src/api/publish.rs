@@ -191,10 +191,10 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
+    use crate::config::RequestLimits;
 
     fn context() -> RequestContext {
-        let limits = Limits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
+        let limits = RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
         RequestContext { limits, master_key: None }
     }
 

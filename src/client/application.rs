@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::error::{Error, FailedExchange, Purpose};
 use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
 use crate::log::Level;
-use crate::retry::{Budget, Policy};
+use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::Signer;
 use crate::status::Status;
 
@@ -24,8 +24,8 @@ pub struct Application {
     /// `/apps/{app_id}` as it is signed: without the prefix where a proxy strips it.
     signed_base: String,
     timeout: Duration,
-    retry: Policy,
-    pub(super) budget: Budget,
+    retry: RetryPolicy,
+    pub(super) budget: RetryBudget,
     /// What the server's clock is ahead of ours, in seconds, once ours was found to be wrong.
     clock_offset: AtomicI64,
     clock_correction: bool,
@@ -85,7 +85,7 @@ impl Application {
             base,
             timeout: config.timeout,
             retry: config.retry,
-            budget: Budget::new(),
+            budget: RetryBudget::new(),
             clock_offset: AtomicI64::new(0),
             clock_correction: config.clock_correction,
             http: HttpClient::new(HttpConfig {
@@ -114,7 +114,7 @@ impl Application {
     }
 
     /// What is sent again.
-    pub fn retry(&self) -> Policy {
+    pub fn retry(&self) -> RetryPolicy {
         self.retry
     }
 

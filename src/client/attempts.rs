@@ -6,7 +6,7 @@ use super::application::Application;
 use super::hooks::Hooks;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
-use crate::retry::Policy;
+use crate::retry::RetryPolicy;
 use crate::status::Delivery;
 
 /// A call that is being made.
@@ -25,7 +25,7 @@ pub struct Attempts<'a> {
 #[derive(Clone, Copy)]
 pub struct AttemptOptions<'a> {
     /// What is sent again.
-    pub policy: Policy,
+    pub policy: RetryPolicy,
     /// When all attempts have to be over.
     pub deadline: Instant,
     /// The caller's functions, where they may be called.

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::authorization::{self, Keys};
+use crate::authorization::{self, SigningKeys};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
 use crate::signing::Signer;
-use crate::webhook::{self, Webhooks};
+use crate::webhook::{self, WebhookKeys};
 
 pub use crate::api::Endpoint;
 pub use application::{Application, Pending, Prepared};
@@ -115,13 +115,13 @@ impl Pusher {
         authorization::user(self.keys(), socket_id, data)
     }
 
-    fn keys(&self) -> Keys<'_> {
-        Keys { signer: &self.application.signer, master_key: self.application.context.master_key.as_ref() }
+    fn keys(&self) -> SigningKeys<'_> {
+        SigningKeys { signer: &self.application.signer, master_key: self.application.context.master_key.as_ref() }
     }
 
     /// Checks a webhook. See pusher_validate_webhook().
     pub fn validate_webhook(&self, key: Option<&str>, signature: Option<&str>, body: &[u8]) -> Result<String, Error> {
-        let webhooks = Webhooks {
+        let webhooks = WebhookKeys {
             own: &self.application.signer,
             others: &self.webhook_tokens,
             max_age: self.webhook_max_age,

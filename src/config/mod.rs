@@ -16,7 +16,7 @@ use crate::error::{Error, Problem};
 use crate::http::{Proxy, Roots};
 use crate::json::{Json, join};
 use crate::log::Level;
-use crate::retry::{Mode, Policy};
+use crate::retry::{Mode, RetryPolicy};
 use crate::secret::Secret;
 use crate::validation;
 
@@ -24,7 +24,7 @@ use address::Address;
 
 /// How large things may be before they are sent, and how large an answer.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Of `data`, in bytes.
     pub data_bytes: usize,
     /// Channels of one event.
@@ -59,7 +59,7 @@ pub struct Config {
     /// From the look-up of the name to the end of the TLS handshake.
     pub connect_timeout: Duration,
     /// What is sent again.
-    pub retry: Policy,
+    pub retry: RetryPolicy,
     /// Whether a wrong clock of this machine is corrected by the server's.
     pub clock_correction: bool,
     /// How many idle connections are kept.
@@ -71,7 +71,7 @@ pub struct Config {
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
     /// Sizes.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
     /// More keys and secrets that webhooks may be signed with.
@@ -141,7 +141,7 @@ struct Draft {
     sign_path_prefix: Option<bool>,
     timeout_ms: Option<u64>,
     connect_timeout_ms: Option<u64>,
-    retry: Option<Policy>,
+    retry: Option<RetryPolicy>,
     clock_correction: Option<bool>,
     max_idle_connections: Option<u64>,
     idle_timeout_ms: Option<u64>,
@@ -333,7 +333,7 @@ impl Draft {
             webhook_tokens: self.webhook_tokens,
             webhook_max_age: Duration::from_millis(self.webhook_max_age_ms.unwrap_or(600_000)),
             log_level: self.log_level.unwrap_or(Level::Warn),
-            limits: Limits {
+            limits: RequestLimits {
                 data_bytes: bytes(self.max_data_bytes, 10_240),
                 channels: bytes(self.max_channels, 100),
                 batch_events: bytes(self.max_batch_events, 10),
@@ -350,8 +350,8 @@ pub fn integer(key: &str, value: Json<'_>, min: u64, max: u64) -> Result<u64, Pr
 }
 
 /// `{"mode","max_attempts"}`, either of which may be left out.
-pub fn retry(key: &str, value: Json<'_>) -> Result<Policy, Problem> {
-    let mut policy = Policy::default();
+pub fn retry(key: &str, value: Json<'_>) -> Result<RetryPolicy, Problem> {
+    let mut policy = RetryPolicy::default();
     for (member, value) in value.members(key)? {
         let name = join(key, &member);
         match member.as_ref() {
@@ -455,9 +455,12 @@ mod tests {
     #[test]
     fn a_part_of_the_retry_policy_leaves_the_rest_as_it_is() {
         let retry = |text: &str| with(&format!(r#","retry":{text}"#)).unwrap().retry;
-        assert_eq!(retry("{}"), Policy::default());
-        assert_eq!(retry(r#"{"max_attempts":1}"#), Policy { max_attempts: 1, ..Policy::default() });
-        assert_eq!(retry(r#"{"mode":"at_least_once"}"#), Policy { mode: Mode::AtLeastOnce, ..Policy::default() });
+        assert_eq!(retry("{}"), RetryPolicy::default());
+        assert_eq!(retry(r#"{"max_attempts":1}"#), RetryPolicy { max_attempts: 1, ..RetryPolicy::default() });
+        assert_eq!(
+            retry(r#"{"mode":"at_least_once"}"#),
+            RetryPolicy { mode: Mode::AtLeastOnce, ..RetryPolicy::default() }
+        );
         assert_eq!(retry(r#"{"mode":"never"}"#).mode, Mode::Never);
     }
 

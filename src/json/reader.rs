@@ -250,8 +250,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 ///
 /// A key is the caller's text, of any length: what names it need not be.
 pub fn join(argument: &str, key: &str) -> String {
-    const MOST: usize = 64;
-    let end = key.char_indices().nth(MOST).map_or(key.len(), |(end, _)| end);
+    const MAX_NAMED_CHARS: usize = 64;
+    let end = key.char_indices().nth(MAX_NAMED_CHARS).map_or(key.len(), |(end, _)| end);
     let key = &key[..end];
     if argument.is_empty() { key.to_owned() } else { format!("{argument}.{key}") }
 }

@@ -9,7 +9,7 @@ use crate::client::Application;
 use crate::config;
 use crate::error::{Error, Problem};
 use crate::json::Json;
-use crate::retry::{Mode, Policy};
+use crate::retry::{Mode, RetryPolicy};
 
 /// As many requests as a second may be configured to have; more is no limit.
 const MAX_RATE: u64 = 10_000_000;
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Whether hooks of the client's may be called on the publisher's threads.
     pub hooks_on_threads: bool,
     /// What is sent again.
-    pub retry: Policy,
+    pub retry: RetryPolicy,
     /// A whole request, with all its attempts.
     pub timeout: Duration,
     /// How statistics are written.
