@@ -142,9 +142,9 @@ def same_json(one, other):
 
 @difference(
     "unicode-digits", ("python",), "stricter", "authorize authenticate_user call",
-    "takes digits of every script in a socket id",
+    "accepts digits of every script in a socket id",
     "ASCII digits only",
-    "The text is signed: nothing that no server ever gave out may be.",
+    "The string is signed, so it must be one that a server can issue.",
 )  # fmt: skip
 def _(d):
     return any(isinstance(i, str) and re.fullmatch(r"\d+\.\d+", i) and not is_socket_id(i) for i in socket_ids(d.case))
@@ -152,9 +152,10 @@ def _(d):
 
 @difference(
     "lone-surrogates", BOTH, "stricter", "authorize authenticate_user webhook call",
-    "accept half a surrogate pair (`\"\\ud800\"`) where a text is looked at or sent",
+    'accept half a surrogate pair (`"\\ud800"`) in strings that they check or send',
     "an error",
-    "It is no Unicode text, and can't be UTF-8. Elsewhere, inside of JSON that is passed on, it stays as it is.",
+    "It is not a Unicode string, and cannot be UTF-8. In JSON that is passed through, it stays "
+    "as it is.",
 )  # fmt: skip
 def _(d):
     case = d.case
@@ -175,9 +176,9 @@ def _(d):
 
 @difference(
     "encrypted-surrogates", ("python",), "looser", "call",
-    "can't encrypt data that holds `\\ud800` in a text somewhere",
-    "the escape is ASCII, and is encrypted as it was given",
-    "JSON is passed on as it is.",
+    "cannot encrypt data that contains `\\ud800` in a string",
+    "the escape is ASCII, and is encrypted as given",
+    "JSON is passed through unchanged.",
 )  # fmt: skip
 def _(d):
     pairs = [(dict(event).get("channel"), dict(event).get("data")) for event in events(d.case)]
@@ -188,10 +189,10 @@ def _(d):
 
 @difference(
     "repeated-keys", BOTH, "stricter", "authorize authenticate_user webhook call",
-    "take the last one where a key comes twice",
-    "an error, at the top level of what is looked at: `channel_data` of presence channels, `user_data`, events, options, "
-    "parameters, a webhook",
-    "Readers differ in which one they take, so that one could be checked and another used.",
+    "take the last of repeated keys",
+    "an error, at the top level of JSON that is checked: `channel_data` of presence channels, "
+    "`user_data`, events, options, parameters, a webhook",
+    "Parsers differ in which one they take, so one value could be checked and another used.",
 )  # fmt: skip
 def _(d):
     case = d.case
@@ -207,7 +208,7 @@ def _(d):
     "not-a-number", ("python",), "stricter", "authorize authenticate_user webhook call",
     "reads and writes `NaN` and `Infinity`",
     "an error",
-    "They are not JSON, and browsers can't read them.",
+    "They are not JSON, and browsers cannot read them.",
 )  # fmt: skip
 def _(d):
     case = d.case
@@ -224,7 +225,7 @@ def _(d):
 @difference(
     "depth", BOTH, "looser", "authorize authenticate_user",
     "fail on deeply nested JSON",
-    "any depth",
+    "accepts any depth",
     "The scan needs no stack.",
 )  # fmt: skip
 def _(d):
@@ -233,9 +234,11 @@ def _(d):
 
 @difference(
     "json-as-given", BOTH, "differs", "authorize authenticate_user call",
-    "parse JSON and write it anew: other white space, escapes, order of keys and, for large or long numbers, other numbers",
-    "signed, sent and returned byte for byte as it was given (white space around `data` aside)",
-    "What the caller made is what is signed. Given the text that one of them writes, the answers are equal.",
+    "parse JSON and write it again: with other white space, escapes, order of keys and, for "
+    "large or long numbers, other numbers",
+    "signed, sent and returned byte for byte as given (except white space around `data`)",
+    "The bytes that the caller made are signed. Given the string that the other library writes,"
+    " the results are equal.",
 )  # fmt: skip
 def _(d):
     if d.aspect not in ("channel_data", "user_data", "payload"):
@@ -253,7 +256,7 @@ def _(d):
     "public-channel", BOTH, "stricter", "authorize",
     "sign for a channel that is neither private nor presence",
     "an error",
-    "There is nothing to authorize: it is a mistake in a name (`Private-…`) more often than not.",
+    "There is nothing to authorize: it usually is a mistake in a name (`Private-…`).",
 )  # fmt: skip
 def _(d):
     return not d.case["channel"].startswith(("private-", "presence-"))
@@ -261,9 +264,10 @@ def _(d):
 
 @difference(
     "presence-data", BOTH, "stricter", "authorize",
-    "sign for a presence channel without looking at `channel_data`, or without any",
-    "an object with `user_id`, a string that is not empty or an integer, and perhaps `user_info`, an object",
-    "The server refuses such a subscription later, where nobody sees why.",
+    "sign for a presence channel without checking `channel_data`, or without any",
+    "requires an object with `user_id`, a non-empty string or an integer, and optionally "
+    "`user_info`, an object",
+    "The server refuses such a subscription later, where the cause is hard to see.",
 )  # fmt: skip
 def _(d):
     if not d.case["channel"].startswith("presence-"):
@@ -278,9 +282,10 @@ def _(d):
 
 @difference(
     "falsy-channel-data", BOTH, "differs", "authorize",
-    "leave `channel_data` out where its value counts as false: `0`, `\"\"`, `false`, `null`, and for Python `{}` and `[]`",
-    "signed and returned as it was given; NULL leaves it out",
-    "What is given is signed.",
+    'leave out `channel_data` whose value counts as false: `0`, `""`, `false`, `null`, and in '
+    "Python `{}` and `[]`",
+    "signed and returned as given; NULL leaves it out",
+    "The value that the caller gave is signed.",
 )  # fmt: skip
 def _(d):
     if d.aspect != "channel_data" or d.theirs is not None or d.ours is None:
@@ -291,9 +296,11 @@ def _(d):
 
 @difference(
     "user-data-id", ("python",), "looser", "authenticate_user",
-    "demands that the `id` of `user_data` be of the characters of channel names, and at most 200",
-    "any string that is not empty",
-    "As the documentation and the Node.js library have it. Events can only be sent to users whose id is of those characters.",
+    "requires that the `id` of `user_data` consist of the characters of channel names, at most "
+    "200",
+    "any non-empty string",
+    "As in the documentation and the Node.js library. Events can only be sent to users whose id"
+    " consists of those characters.",
 )  # fmt: skip
 def _(d):
     user_id = given(d).get("id")
@@ -307,7 +314,8 @@ def _(d):
     "webhook-window", ("python",), "stricter looser", "webhook",
     "accepts `time_ms` from 5 minutes ago to 5 minutes ahead",
     "from 10 minutes ago (`webhook_max_age_ms`) to 1 minute ahead",
-    "Pusher tries again for 5 minutes, and a webhook that was under way for longer is still true. Clocks are not minutes ahead.",
+    "Pusher retries for 5 minutes, and a webhook that took longer is still true. Clocks are not"
+    " minutes ahead.",
 )  # fmt: skip
 def _(d):
     age = d.case["age_ms"] / 1000
@@ -316,9 +324,9 @@ def _(d):
 
 @difference(
     "webhook-no-window", ("node",), "stricter", "webhook",
-    "never looks at `time_ms`",
-    "it has to be there, an integer, and in the window",
-    "Whoever has seen a webhook could send it again for ever.",
+    "never checks `time_ms`",
+    "requires an integer within the window",
+    "Otherwise a captured webhook could be replayed forever.",
 )  # fmt: skip
 def _(d):
     time = body_of(d).get("time_ms")
@@ -329,7 +337,7 @@ def _(d):
     "webhook-time-form", ("python",), "stricter", "webhook",
     "accepts a `time_ms` with a fraction or an exponent",
     "an integer",
-    "Servers write it so.",
+    "Servers write integers.",
 )  # fmt: skip
 def _(d):
     return isinstance(body_of(d).get("time_ms"), float)
@@ -339,7 +347,7 @@ def _(d):
     "webhook-object", ("node",), "stricter", "webhook",
     "accepts any JSON, such as `[]`",
     "an object",
-    "A webhook is one.",
+    "A webhook is an object.",
 )  # fmt: skip
 def _(d):
     look = body_of(d)
@@ -360,7 +368,7 @@ def _(d):
     "webhook-tokens", ("python",), "looser", "webhook",
     "knows one key only",
     "also the keys in `webhook_tokens`",
-    "So that keys can be rotated. The Node.js library does the same.",
+    "This allows key rotation. The Node.js library does the same.",
 )  # fmt: skip
 def _(d):
     return d.case["key"] == "rotated"
@@ -368,7 +376,7 @@ def _(d):
 
 @difference(
     "webhook-content-type", ("node",), "looser", "webhook",
-    "demands `Content-Type: application/json`, to the letter",
+    "requires exactly `Content-Type: application/json`",
     "is not given the header",
     "The body is signed and has to be JSON; the header is not signed.",
 )  # fmt: skip
@@ -383,7 +391,7 @@ def _(d):
     "md5-of-nothing", ("python",), "differs", "call",
     "signs a `body_md5` of the empty body on a GET",
     "none on a GET",
-    "As the documentation has it; one self-hosted server answers 401 to the other.",
+    "As in the documentation; one self-hosted server responds to the other with 401.",
 )  # fmt: skip
 def _(d):
     asks = d.case["call"] in ("get", "channels_info", "channel_info", "users_info")
@@ -392,9 +400,9 @@ def _(d):
 
 @difference(
     "query-encoding", BOTH, "differs", "call",
-    "write the values of the query into the URL as they are signed, raw",
-    "percent-encoded in the URL, and raw where they are signed",
-    "A `&`, `#` or `%` in a value would be read as something else.",
+    "write query values into the URL as they are signed, without encoding",
+    "percent-encoded in the URL, and unencoded where they are signed",
+    "A `&`, `#` or `%` in a value would change the query.",
 )  # fmt: skip
 def _(d):
     from compare import joined, pairs_of
@@ -404,9 +412,9 @@ def _(d):
 
 @difference(
     "channels-of-users", ("python",), "stricter", "call",
-    "takes `#server-to-user-…` for a channel in every call",
-    "only `pusher_send_to_user` reaches it",
-    "`#` is no character of a channel name, and ends the path of a URL.",
+    "accepts `#server-to-user-…` as a channel in every call",
+    "only `pusher_send_to_user` uses such a channel",
+    "`#` is not a character of a channel name, and ends the path of a URL.",
 )  # fmt: skip
 def _(d):
     return any(isinstance(name, str) and name.startswith("#server-to-user-") for name in channels(d.case))
@@ -416,7 +424,7 @@ def _(d):
     "long-user-id", ("python",), "looser", "call",
     "counts `#server-to-user-` as part of the 200 characters when it sends to a user",
     "the user id alone may have 200",
-    "Servers take it, and so does the Python library when it ends connections.",
+    "Servers accept it, and so does the Python library when it terminates connections.",
 )  # fmt: skip
 def _(d):
     return d.case["call"] == "send_to_user" and 184 < len(d.case["arguments"][0]) <= 200 and is_name(d.case["arguments"][0])
@@ -437,7 +445,7 @@ def _(d):
     "terminate-path", ("python",), "differs", "call",
     "posts to `/users/{id}/terminate_connections`",
     "to `/apps/{app_id}/users/{id}/terminate_connections`",
-    "As the documentation and the Node.js library have it.",
+    "As in the documentation and the Node.js library.",
 )  # fmt: skip
 def _(d):
     return d.aspect == "path" and d.case["call"] == "terminate_user_connections" and d.ours.endswith(d.theirs)
@@ -445,9 +453,10 @@ def _(d):
 
 @difference(
     "unchecked-paths", ("node",), "stricter", "call",
-    "puts user ids into names and paths, and paths into requests, without a look at them",
-    "user ids and the parts of a path are of the characters of channel names, user ids at most 200",
-    "A `/`, `?` or `#` leads to another path than the one that was meant.",
+    "puts user ids into names and paths, and paths into requests, without checking them",
+    "user ids and the parts of a path consist of the characters of channel names, user ids at "
+    "most 200",
+    "A `/`, `?` or `#` leads to another path than the intended one.",
 )  # fmt: skip
 def _(d):
     call, text = d.case["call"], d.case["arguments"][0]
@@ -458,9 +467,9 @@ def _(d):
 
 @difference(
     "users-of-other-channels", BOTH, "stricter", "call",
-    "ask for the users of any channel",
+    "query the users of any channel",
     "of presence channels only",
-    "Others have none: servers answer 400.",
+    "Other channels have none: servers respond with 400.",
 )  # fmt: skip
 def _(d):
     return d.case["call"] == "users_info" and not d.case["arguments"][0].startswith("presence-")
@@ -468,9 +477,9 @@ def _(d):
 
 @difference(
     "prefixes", BOTH, "stricter", "call",
-    "take any text for `filter_by_prefix`",
+    "accept any string as `filter_by_prefix`",
     "the beginning of a channel's name, not empty; NULL for none",
-    "Nothing can begin otherwise.",
+    "No channel's name can begin with anything else.",
 )  # fmt: skip
 def _(d):
     prefix = argument(d.case, 0)
@@ -479,8 +488,8 @@ def _(d):
 
 @difference(
     "attributes", BOTH, "stricter", "call",
-    "take any text for `info`",
-    "names of `a-z _` with commas between them",
+    "accept any string as `info`",
+    "names of `a-z _`, separated by commas",
     "Anything else is a mistake, and with `&` or `=` it would be another query.",
 )  # fmt: skip
 def _(d):
@@ -495,7 +504,7 @@ def _(d):
     "info-on-trigger", ("python",), "looser", "call",
     "has no `info` for a trigger",
     "an option",
-    "As the API and the Node.js library have it.",
+    "As in the API and the Node.js library.",
 )  # fmt: skip
 def _(d):
     return "info" in options(d.case).keys
@@ -503,9 +512,10 @@ def _(d):
 
 @difference(
     "unknown-members", BOTH, "stricter", "call",
-    "pass on unknown members of a batch's events, and Node.js also unknown options of a trigger",
-    "an error that names it",
-    "It is a mistake in a name more often than not.",
+    "pass on unknown members of a batch's events; Node.js also passes on unknown options of a "
+    "trigger",
+    "an error that names the member",
+    "It usually is a mistake in a name.",
 )  # fmt: skip
 def _(d):
     known = {"channel", "name", "data", "socket_id", "info"}
@@ -516,9 +526,11 @@ def _(d):
 
 @difference(
     "list-of-channels", BOTH, "looser", "call",
-    "refuse a channel name that looks like a JSON array; a list is another type there",
-    "a text that begins with `[` is a JSON array of names",
-    "C has no such type, and no name begins with `[`. Who triggers on one channel that somebody else named checks that first.",
+    "refuse a channel name that looks like a JSON array; they have a list type for several "
+    "channels",
+    "a string that begins with `[` is a JSON array of names",
+    "C has no such type, and no name begins with `[`. If a channel's name comes from outside, "
+    "check it first.",
 )  # fmt: skip
 def _(d):
     name = d.case["arguments"][0]
@@ -530,9 +542,9 @@ def _(d):
 
 @difference(
     "no-channels", ("node",), "stricter", "call",
-    "triggers on a list of no channels",
+    "triggers on an empty list of channels",
     "1 to 100 channels",
-    "Nothing would be sent to anybody.",
+    "Nothing would be sent.",
 )  # fmt: skip
 def _(d):
     return d.case["call"] == "trigger" and d.case["arguments"][0] == []
@@ -540,9 +552,9 @@ def _(d):
 
 @difference(
     "empty-event-name", BOTH, "stricter", "call",
-    "take an empty event name",
+    "accept an empty event name",
     "1 to 200 characters",
-    "Nobody can subscribe to it.",
+    "No client can bind to it.",
 )  # fmt: skip
 def _(d):
     return "" in event_names(d.case)
@@ -552,7 +564,7 @@ def _(d):
     "event-name-units", ("node",), "looser", "call",
     "counts UTF-16 units in the 200 of an event name",
     "characters",
-    "As the documentation says and the Python library counts.",
+    "As in the documentation and the Python library.",
 )  # fmt: skip
 def _(d):
     names = [name for name in event_names(d.case) if isinstance(name, str)]
@@ -561,10 +573,10 @@ def _(d):
 
 @difference(
     "data-size", BOTH, "stricter looser", "call",
-    "Python counts the bytes that its object takes in memory, before encryption (at most 30,720, or 10,240 in a batch); "
-    "Node.js counts nothing",
+    "Python counts the bytes that its object takes in memory, before encryption (at most "
+    "30,720, or 10,240 in a batch); Node.js counts nothing",
     "at most 10,240 bytes (`max_data_bytes`) as they are sent, after encryption",
-    "This is what the server counts.",
+    "The server counts these bytes.",
 )  # fmt: skip
 def _(d):
     case = d.case
@@ -588,9 +600,9 @@ def _(d):
 
 @difference(
     "excluded-socket-id", BOTH, "stricter", "call",
-    "leave an excluded `socket_id` that counts as false unchecked",
+    "do not check an excluded `socket_id` that counts as false",
     "a socket id, or left out",
-    "It is mostly a variable that was never set: the sender would get its own event.",
+    "It usually is a variable that was never set: the sender would get its own event.",
 )  # fmt: skip
 def _(d):
     look = options(d.case)
@@ -599,9 +611,9 @@ def _(d):
 
 @difference(
     "unchecked-batch", BOTH, "stricter", "call",
-    "check little of a batch: Python neither its length nor socket ids, Node.js nothing at all",
-    "everything that a trigger's arguments are checked for; 1 to 10 events",
-    "The server stops at the bad one, after it has delivered those before it.",
+    "check little of a batch: Python neither its length nor socket ids, Node.js nothing",
+    "checks everything that it checks for a trigger; 1 to 10 events",
+    "The server stops at the bad event, after it has delivered the events before it.",
 )  # fmt: skip
 def _(d):
     if d.case["call"] != "trigger_batch":
@@ -620,8 +632,9 @@ def _(d):
 @difference(
     "encrypted-strings", ("node",), "differs", "call",
     "encrypts a string with its quotation marks, as JSON",
-    "its content, as it is sent on other channels",
-    "As the Python library has it. Subscribers that parse what they decrypt get the same, unless the content is JSON itself.",
+    "encrypts its content, as it is sent on other channels",
+    "As in the Python library. Subscribers that parse the decrypted payload get the same, "
+    "unless the content is JSON itself.",
 )  # fmt: skip
 def _(d):
     if d.aspect not in ("payload", "data") or not isinstance(look_at(d.text).value, str):
@@ -631,8 +644,8 @@ def _(d):
 
 @difference(
     "empty-posts", ("node",), "differs", "call",
-    "posts no body, and signs none, where there is none or its value counts as false",
-    "`{}` for NULL, anything else as it was given",
+    "posts no body, and signs none, if there is none or its value counts as false",
+    "`{}` for NULL, anything else as given",
     "The documentation has a `body_md5` on every POST.",
 )  # fmt: skip
 def _(d):
@@ -645,9 +658,12 @@ def _(d):
 
 @difference(
     "parameters", ("node",), "stricter", "call",
-    "takes any parameters but five names, and makes texts of their values in JavaScript's way",
-    "names of `a-z 0-9 _` that don't begin with `auth_` or `body_md5`; strings without control characters, integers, booleans",
-    "What is signed has lower-case names in order. A list or a fraction has no one text.",
+    "accepts any parameters except five names, and converts their values to strings as "
+    "JavaScript does",
+    "names of `a-z 0-9 _` that do not begin with `auth_` or `body_md5`; strings without control"
+    " characters, integers, booleans",
+    "The signature covers lower-case names in order. A list or a fraction has no single form as"
+    " a string.",
 )  # fmt: skip
 def _(d):
     look = parameters(d.case)
@@ -663,9 +679,10 @@ def _(d):
 
 @difference(
     "parameter-numbers", ("node",), "differs", "call",
-    "writes an integer beyond 2^53 in a parameter as the nearest that it can hold, and `-0` as `0`",
-    "as it was given",
-    "What the caller made is what is signed.",
+    "writes an integer beyond 2^53 in a parameter as the nearest that it can represent, and "
+    "`-0` as `0`",
+    "as given",
+    "The value that the caller gave is signed.",
 )  # fmt: skip
 def _(d):
     if d.aspect != "params" or d.ours.keys() != d.theirs.keys():
