@@ -1,26 +1,26 @@
-//! What is wrong in a call is found before anything is sent, and named.
+//! An invalid argument is refused before anything is sent, and named.
 
 use crate::support::{Answer, Client, Outcome, Server, calls};
 use serde_json::{Value, json};
 
-/// Enough for any depth that is not paid for in stack.
+/// Enough stack for any nesting depth if parsing does not recurse.
 const DEPTH: usize = 1_000_000;
 
-/// A client whose server would accept anything, so that what is refused is refused by the library.
+/// A client of a server that accepts everything, so that each refusal is the library's.
 fn client() -> (Server, Client) {
     let server = Server::start([]);
     let client = server.client();
     (server, client)
 }
 
-/// Holds that the call was refused, named `argument`, and sent nothing.
+/// Asserts that the call was refused, named `argument`, and sent nothing.
 #[track_caller]
 fn refused(outcome: &Outcome, argument: &str) {
     outcome.is("INVALID_ARGUMENT", "not_sent").naming(argument);
     assert!(outcome.text("message").contains(argument), "{outcome:?}");
 }
 
-/// Runs `body` on a thread with little stack.
+/// Runs `body` on a thread with a small stack.
 fn on_a_small_stack(body: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, body).unwrap();
@@ -33,7 +33,7 @@ fn options(key: &str, value: impl Into<Value>) -> String {
 }
 
 #[test]
-fn null_is_refused_where_a_text_is_required() {
+fn null_is_refused_for_a_required_string() {
     let (server, client) = client();
     let text = |given: &'static str| Some(given.as_bytes());
     let (channel, event, data) = (text("c"), text("e"), text("{}"));
@@ -46,7 +46,7 @@ fn null_is_refused_where_a_text_is_required() {
 }
 
 #[test]
-fn an_empty_text_is_refused() {
+fn an_empty_string_is_refused() {
     let (server, client) = client();
     refused(&client.trigger("", "e", "{}"), "channels");
     refused(&client.trigger("c", "", "{}"), "event");
@@ -57,7 +57,7 @@ fn an_empty_text_is_refused() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_refused() {
+fn invalid_utf_8_is_refused() {
     let (server, client) = client();
     // Bytes that never occur, a lone continuation, an overlong NUL, a surrogate, a cut character, one beyond Unicode.
     for bad in [&b"\xff"[..], b"a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"{\"\xe2\x82\"}", b"\xf4\x90\x80\x80"] {
@@ -76,7 +76,7 @@ fn what_is_not_utf_8_is_refused() {
 }
 
 #[test]
-fn channel_names_have_1_to_200_characters_of_their_alphabet() {
+fn channel_names_have_1_to_200_characters_of_the_channel_alphabet() {
     let (server, client) = client();
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=@,.;";
     for name in [alphabet, &"a".repeat(200), ".", "..", "presence-1", "private-x", "private-encrypted", "cache-x"] {
@@ -204,7 +204,7 @@ fn an_event_name_has_1_to_200_characters() {
 }
 
 #[test]
-fn data_has_to_be_json() {
+fn data_must_be_json() {
     let (server, client) = client();
     for malformed in [
         "x",
@@ -353,7 +353,7 @@ fn a_million_brackets_cost_no_stack() {
 }
 
 #[test]
-fn depth_costs_no_stack_in_the_other_texts_either() {
+fn nesting_costs_no_stack_in_other_strings() {
     let (server, client) = client();
     let arrays = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
     server.next(Answer::ok(&arrays));
@@ -367,7 +367,7 @@ fn depth_costs_no_stack_in_the_other_texts_either() {
         Client::try_new(Some(configuration.as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("x");
         let configuration = format!("{{\"retry\":{arrays}}}");
         Client::try_new(Some(configuration.as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("retry");
-        // The server's text is looked at, too.
+        // The library parses the response, too.
         client.trigger("c", "e", "{}").is_ok(&arrays);
     });
 }
@@ -385,7 +385,7 @@ fn an_unknown_option_is_named() {
 }
 
 #[test]
-fn options_have_to_be_an_object() {
+fn options_must_be_an_object() {
     let (server, client) = client();
     for other in
         ["null", "[]", "\"\"", "1", "true", "x", "{", "{}}", "{\"socket_id\"}", "{\"info\":}", "{,}", "\u{feff}{}"]
@@ -397,7 +397,7 @@ fn options_have_to_be_an_object() {
 }
 
 #[test]
-fn an_option_that_comes_twice_is_refused() {
+fn a_duplicate_option_is_refused() {
     let (server, client) = client();
     for (twice, argument) in [
         (r#"{"socket_id":"1.2","socket_id":"1.2"}"#, "options.socket_id"),
@@ -411,7 +411,7 @@ fn an_option_that_comes_twice_is_refused() {
 }
 
 #[test]
-fn a_socket_id_is_two_numbers_with_a_dot_between() {
+fn a_socket_id_is_two_numbers_separated_by_a_dot() {
     let (server, client) = client();
     for id in ["1.1", "0.0", "1234.5678", &format!("{}.{}", "1".repeat(100), "2".repeat(100))] {
         client.trigger_with("c", "e", "{}", &options("socket_id", id)).is_ok("{}");
@@ -506,7 +506,7 @@ fn timeout_ms_is_an_integer_from_1_to_600000() {
 }
 
 #[test]
-fn a_call_does_not_need_out() {
+fn a_call_accepts_null_for_out() {
     let (server, client) = client();
     assert_eq!(client.trigger_without_out("c", "e", "{}"), 0);
     assert_eq!(client.trigger_without_out("", "e", "{}"), 1);
@@ -516,7 +516,7 @@ fn a_call_does_not_need_out() {
 }
 
 #[test]
-fn a_client_needs_a_place_to_go_to_and_no_out() {
+fn new_requires_client_and_accepts_null_for_out() {
     let good = crate::support::config(1, json!({}));
     assert_eq!(calls::new_without(true, false, &good), (1, false));
     assert_eq!(calls::new_without(true, true, &good), (1, false));
@@ -524,7 +524,7 @@ fn a_client_needs_a_place_to_go_to_and_no_out() {
     assert_eq!(calls::new_without(false, true, "{}"), (2, false));
 }
 
-/// Holds that there is no client with this configuration, and which key is named.
+/// Asserts that `config` is refused, and that the error names `key`.
 #[track_caller]
 fn no_client(config: &str, key: &str) {
     let outcome = Client::try_new(Some(config.as_bytes())).expect_err(config);
@@ -572,7 +572,7 @@ fn an_unknown_configuration_key_is_named() {
 }
 
 #[test]
-fn a_configuration_key_that_comes_twice_is_refused() {
+fn a_duplicate_configuration_key_is_refused() {
     for (more, key) in [
         (r#""key":"k""#, "key"),
         (r#""secret":"other""#, "secret"),
@@ -752,7 +752,7 @@ fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn a_missing_required_key_is_named() {
     for key in ["app_id", "key", "secret"] {
         let mut config: Value = serde_json::from_str(&crate::support::config(1, json!({}))).unwrap();
         config.as_object_mut().unwrap().remove(key);

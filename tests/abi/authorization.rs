@@ -1,4 +1,4 @@
-//! Authorizing subscriptions and signing users in: what is signed is what was checked, and what is returned.
+//! Authorizing subscriptions and signing users in: the library signs and returns exactly the strings that it checked.
 
 use crate::support::secretbox::channel_key;
 use crate::support::{Client, KEY, MASTER_KEY, Outcome, SECRET, calls, config, signature};
@@ -8,7 +8,7 @@ const ID: &str = "1234.5678";
 
 fn client() -> Client {
     let key = calls::base64(MASTER_KEY.as_bytes());
-    // Nobody listens there, and nobody has to.
+    // No server listens there: none is needed.
     Client::new(&config(1, json!({"encryption_master_key_base64": key})))
 }
 
@@ -17,7 +17,7 @@ fn auth(text: &str) -> String {
     format!("{KEY}:{}", signature::hmac_hex(SECRET.as_bytes(), text.as_bytes()))
 }
 
-/// The members of what the call returned, in their order as they stand.
+/// The members of the result, in their order.
 #[track_caller]
 fn result(outcome: &Outcome) -> Value {
     assert_eq!(outcome.name(), "OK", "{outcome:?}");
@@ -47,7 +47,7 @@ fn data_on_a_private_channel_is_any_json() {
     }
 }
 
-/// Texts of one object that all have to come back as they are.
+/// Spellings of one object that must all be returned unchanged.
 const KEPT: [&str; 10] = [
     r#"{"user_id":"7"}"#,
     r#"{"user_id":7}"#,
@@ -62,7 +62,7 @@ const KEPT: [&str; 10] = [
 ];
 
 #[test]
-fn a_presence_channels_data_is_signed_and_returned_byte_for_byte() {
+fn presence_data_is_signed_and_returned_byte_for_byte() {
     for data in KEPT {
         let outcome = client().call_with("authenticate", &["presence-a", ID, data]);
         let expected = json!({"auth": auth(&format!("{ID}:presence-a:{data}")), "channel_data": data});
@@ -71,9 +71,9 @@ fn a_presence_channels_data_is_signed_and_returned_byte_for_byte() {
 }
 
 #[test]
-fn a_users_data_is_signed_and_returned_byte_for_byte() {
+fn user_data_is_signed_and_returned_byte_for_byte() {
     for data in KEPT {
-        // The same texts with a user's `id`, which is a string.
+        // The same spellings with the `id` of a user, which is a string.
         let data = data.replace("user_id\"", "id\"").replace("\\u0075ser_id", "\\u0069d");
         let data = data.replace(":7}", ":\"7\"}").replace(":-123456789012345678901234567890}", ":\"-1\"}");
         let outcome = client().call_with("authenticate_user", &[ID, &data]);
@@ -83,7 +83,7 @@ fn a_users_data_is_signed_and_returned_byte_for_byte() {
 }
 
 #[test]
-fn the_answers_members_stand_in_this_order() {
+fn the_result_has_its_members_in_a_fixed_order() {
     let client = client();
     let auth_of = |text: &str| auth(&format!("{ID}:{text}"));
     let data = r#"{"user_id":"\u00e9"}"#;
@@ -102,7 +102,7 @@ fn the_answers_members_stand_in_this_order() {
 }
 
 #[test]
-fn an_encrypted_channel_comes_with_its_own_key_and_no_other_does() {
+fn only_an_encrypted_channel_comes_with_a_shared_secret() {
     let client = client();
     for channel in ["private-encrypted-a", "private-encrypted-", "private-encrypted-cache-b"] {
         let answer = result(&client.call_with("authenticate", &[channel, ID]));
@@ -116,7 +116,7 @@ fn an_encrypted_channel_comes_with_its_own_key_and_no_other_does() {
 }
 
 #[test]
-fn a_public_channel_needs_no_authorization() {
+fn a_public_channel_is_refused() {
     for channel in ["a", "cache-a", "presence", "private", "Private-a", "presence_a", "xprivate-a", "public-private-a"]
     {
         let outcome = client().call_with("authenticate", &[channel, ID]);
@@ -134,7 +134,7 @@ fn a_presence_channel_needs_data() {
 }
 
 #[test]
-fn neither_a_channel_nor_a_socket_id_can_carry_something_else() {
+fn no_channel_or_socket_id_can_inject_into_the_signed_string() {
     let client = client();
     let user = r#"{"id":"admin"}"#;
     let channels = [
@@ -176,7 +176,7 @@ fn neither_a_channel_nor_a_socket_id_can_carry_something_else() {
 
 #[test]
 fn signing_needs_no_network() {
-    // A host that does not exist, and a call that would take for ever to find out.
+    // A host that does not exist: a lookup would take long.
     let client = Client::new(&config(1, json!({"host": "no-such-host.invalid", "timeout_ms": 600_000})));
     for _ in 0..100 {
         assert_eq!(client.call_with("authenticate", &["private-a", ID]).name(), "OK");
@@ -185,7 +185,7 @@ fn signing_needs_no_network() {
 }
 
 #[test]
-fn data_may_be_long() {
+fn long_data_is_accepted() {
     let client = client();
     let info = "é".repeat(1 << 16);
     let data = json!({"user_id": "1", "user_info": {"x": info}}).to_string();
@@ -197,7 +197,7 @@ fn data_may_be_long() {
 }
 
 #[test]
-fn threads_sign_with_one_client() {
+fn threads_share_one_client_for_signing() {
     let client = client();
     std::thread::scope(|scope| {
         for thread in 0..8 {

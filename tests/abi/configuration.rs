@@ -132,7 +132,7 @@ fn client(key: &str, value: &Value) -> Result<Client, Outcome> {
     Client::try_new(Some(config.to_string().as_bytes()))
 }
 
-/// Words that may be keys: what is documented, and each string of the sources that looks like one.
+/// Words that may be keys: the documented ones, and each string in the sources that looks like one.
 fn candidates(documented: &[Row]) -> BTreeSet<String> {
     let mut words: BTreeSet<String> = documented.iter().map(|row| row.key.clone()).collect();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];

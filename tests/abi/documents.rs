@@ -1,4 +1,4 @@
-//! What a caller asks without a client: versions, names, and what stands in a document.
+//! Functions without a client: versions, names, and the accessors of error documents.
 
 use std::ffi::CStr;
 
@@ -31,8 +31,8 @@ const STATUSES: [(i32, &str); 22] = [
 ];
 
 #[test]
-fn the_version_is_the_packages() {
-    // SAFETY: the version is a static text.
+fn the_version_is_that_of_the_package() {
+    // SAFETY: the version is a static string.
     let version = unsafe { CStr::from_ptr(ffi::pusher_version()) };
     assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
     let parts: Vec<u32> = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap()).collect();
@@ -40,7 +40,7 @@ fn the_version_is_the_packages() {
 }
 
 #[test]
-fn every_status_has_its_name_and_no_other_number_has() {
+fn every_status_has_a_name_and_no_other_number_has() {
     for status in (-1000..=1000).chain([i32::MIN, i32::MAX, 1 << 16]) {
         let expected = STATUSES.iter().find(|(number, _)| *number == status).map_or("?", |(_, name)| name);
         assert_eq!(status_name(status), expected, "{status}");
@@ -48,7 +48,7 @@ fn every_status_has_its_name_and_no_other_number_has() {
 }
 
 #[test]
-fn an_error_document_tells_its_delivery() {
+fn error_delivery_reads_the_delivery_of_an_error_document() {
     for (word, number) in [("not_sent", 1), ("rejected", 2), ("unknown", 3), ("delivered", 4)] {
         for document in [
             format!(r#"{{"error":{{"status":"X","message":"m","delivery":"{word}"}}}}"#),
@@ -60,7 +60,7 @@ fn an_error_document_tells_its_delivery() {
 }
 
 #[test]
-fn what_is_no_error_document_tells_nothing() {
+fn error_delivery_and_message_ignore_other_documents() {
     assert_eq!(error_delivery(None), 0);
     assert_eq!(error_message(None, 10), (Vec::new(), 0));
     let deep = "[".repeat(1_000_000);
@@ -94,7 +94,7 @@ fn what_is_no_error_document_tells_nothing() {
 }
 
 #[test]
-fn a_message_is_cut_to_fit_but_never_inside_a_character() {
+fn a_message_is_truncated_to_fit_but_never_inside_a_character() {
     // One character of each length: a, é, €, 😀.
     let message = "aé€😀z";
     let document = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
@@ -120,15 +120,15 @@ fn a_message_is_cut_to_fit_but_never_inside_a_character() {
 }
 
 #[test]
-fn a_message_is_without_its_escapes() {
+fn a_message_is_returned_unescaped() {
     let document = r#"{"error":{"message":"a\n\"\u00e9\ud83d\ude00\\"}}"#;
     let message = "a\n\"é😀\\";
     assert_eq!(error_message(Some(document.as_bytes()), 100), (message.as_bytes().to_vec(), message.len()));
 }
 
 #[test]
-fn nothing_may_be_freed() {
-    // SAFETY: NULL is fine for both.
+fn free_functions_accept_null() {
+    // SAFETY: both accept NULL.
     unsafe {
         ffi::pusher_string_free(std::ptr::null_mut());
         ffi::pusher_free(std::ptr::null_mut());

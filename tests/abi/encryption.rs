@@ -1,5 +1,5 @@
-//! End-to-end encrypted channels: what is sent can be read by those who may, checked with another implementation of the cipher
-//! (`crate::support::secretbox`), which has to agree with the peers' vectors first.
+//! End-to-end encrypted channels: subscribers can decrypt what is sent, checked with another implementation of the cipher
+//! (`crate::support::secretbox`), which must agree with the peers' vectors first.
 
 use std::collections::HashSet;
 use std::thread;
@@ -15,7 +15,7 @@ fn master_key() -> Value {
     json!({"encryption_master_key_base64": calls::base64(MASTER_KEY.as_bytes())})
 }
 
-/// What somebody who may subscribe to `channel` reads of an event's data.
+/// Returns the data of an event as a subscriber of `channel` decrypts it.
 #[track_caller]
 fn read(channel: &str, data: &Value) -> String {
     let data = data.as_str().expect("data is a string");
@@ -23,7 +23,7 @@ fn read(channel: &str, data: &Value) -> String {
 }
 
 #[test]
-fn the_tests_cipher_agrees_with_the_peers() {
+fn the_tests_cipher_agrees_with_the_peers_vectors() {
     let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/peers.json")).unwrap();
     let mut tried = 0;
     for vector in vectors {
@@ -47,7 +47,7 @@ fn the_tests_cipher_agrees_with_the_peers() {
         tried += 1;
     }
     assert_eq!(tried, 3);
-    // Every length around the cipher's blocks, there and back.
+    // Every length around the size of a block, encrypted and decrypted.
     let (key, nonce) = (channel_key("c", MASTER_KEY.as_bytes()), [7; 24]);
     for length in (0..70).chain([127, 128, 129, 1000]) {
         let plain: Vec<u8> = (0..length).map(|i| (i * 37) as u8).collect();
@@ -59,7 +59,7 @@ fn the_tests_cipher_agrees_with_the_peers() {
 }
 
 #[test]
-fn subscribers_read_what_was_triggered_and_nobody_else_does() {
+fn only_subscribers_can_decrypt_a_triggered_event() {
     let server = Server::start([]);
     let client = server.client_with(master_key());
     for channel in [CHANNEL, "private-encrypted-", "private-encrypted-cache-x", "private-encrypted-A_1-=@,.;"] {
@@ -76,7 +76,7 @@ fn subscribers_read_what_was_triggered_and_nobody_else_does() {
             let sent = server.last();
             let body = sent.json();
             assert_eq!(read(channel, &body["data"]), plain);
-            // The rest is an ordinary event.
+            // The rest of the body is that of an ordinary event.
             assert_eq!((&body["name"], &body["channels"]), (&json!("e"), &json!([channel])));
             assert_eq!(body.as_object().unwrap().len(), 3);
             let data = body["data"].as_str().unwrap();
@@ -88,7 +88,7 @@ fn subscribers_read_what_was_triggered_and_nobody_else_does() {
 }
 
 #[test]
-fn an_encrypted_event_may_have_options_and_stand_in_a_list_of_one() {
+fn an_encrypted_event_accepts_options_and_a_list_of_one_channel() {
     let server = Server::start([]);
     let client = server.client_with(master_key());
     let options = r#"{"socket_id":"1.2","info":"subscription_count"}"#;
@@ -121,7 +121,7 @@ fn each_event_of_a_batch_is_encrypted_for_its_own_channel() {
 }
 
 #[test]
-fn an_encrypted_channel_is_triggered_alone() {
+fn an_encrypted_channel_must_be_the_only_channel() {
     let server = Server::start([]);
     let client = server.client_with(master_key());
     for (channels, index) in [
@@ -138,7 +138,7 @@ fn an_encrypted_channel_is_triggered_alone() {
 }
 
 #[test]
-fn without_a_master_key_nothing_is_sent() {
+fn nothing_is_sent_without_a_master_key() {
     let server = Server::start([]);
     let client = server.client();
     let event = r#"[{"channel":"a","name":"e","data":1},{"channel":"private-encrypted-a","name":"e","data":1}]"#;
@@ -148,7 +148,7 @@ fn without_a_master_key_nothing_is_sent() {
     let outcome = client.call_with("authenticate", &[CHANNEL, "1.1"]);
     outcome.is("ENCRYPTION", "").naming("encryption_master_key_base64");
     assert_eq!(server.connections(), 0);
-    // What only looks like an encrypted channel is sent as it is.
+    // A name that only resembles that of an encrypted channel is not encrypted.
     for channel in ["private-encrypted", "Private-encrypted-a", "xprivate-encrypted-a", "private-encryptedx-a"] {
         client.trigger(channel, "e", r#""plain""#).is_ok("{}");
         assert_eq!(server.last().json()["data"], "plain");
@@ -156,7 +156,7 @@ fn without_a_master_key_nothing_is_sent() {
 }
 
 #[test]
-fn exactly_7619_bytes_fit_once_they_are_encrypted() {
+fn encrypted_data_has_at_most_7619_bytes() {
     let server = Server::start([]);
     let client = server.client_with(master_key());
     let text = |size: usize| format!("\"{}\"", "a".repeat(size));
@@ -181,7 +181,7 @@ fn exactly_7619_bytes_fit_once_they_are_encrypted() {
 }
 
 #[test]
-fn no_nonce_comes_twice_in_100_000_messages() {
+fn a_hundred_thousand_messages_repeat_no_nonce() {
     const THREADS: usize = 4;
     const EACH: usize = 25_000;
     let client = Client::new(&config(1, master_key()));
@@ -202,7 +202,7 @@ fn no_nonce_comes_twice_in_100_000_messages() {
         threads.into_iter().for_each(|thread| seen.extend(thread.join().unwrap()));
     });
     assert_eq!(seen.len(), THREADS * EACH);
-    // Nor do they have anything in common: each byte takes each value about as often.
+    // The nonces have no pattern either: each byte takes each value about equally often.
     let mut counts = [[0u32; 256]; 24];
     for nonce in &seen {
         let bytes = calls::base64_decoded(nonce);
@@ -235,7 +235,7 @@ fn a_master_key_is_strict_base64_of_32_bytes() {
         &calls::base64(&[1; 33]),
         &calls::base64(&[1; 64]),
         &good.replace('7', "é"),
-        // Bits behind the last byte that are not 0.
+        // Bits after the last byte that are not 0.
         &format!("{}9=", &good[..42]),
     ] {
         refused(wrong);
@@ -248,7 +248,7 @@ fn a_master_key_is_strict_base64_of_32_bytes() {
 }
 
 #[test]
-fn a_master_key_may_hold_every_byte() {
+fn a_master_key_may_contain_any_byte() {
     let server = Server::start([]);
     for key in [[0; 32], [0xff; 32], std::array::from_fn(|i| (i % 3) as u8)] {
         let client = server.client_with(json!({"encryption_master_key_base64": calls::base64(&key)}));
@@ -259,7 +259,7 @@ fn a_master_key_may_hold_every_byte() {
 }
 
 #[test]
-fn a_prepared_event_is_encrypted_too() {
+fn a_prepared_event_is_encrypted() {
     let client = Client::new(&config(1, master_key()));
     let request = client.prepare("trigger", &[Some(CHANNEL), Some("e"), Some("1")]);
     let body: Value = serde_json::from_str(request.read().text()).unwrap();
@@ -270,13 +270,13 @@ fn a_prepared_event_is_encrypted_too() {
 }
 
 #[test]
-fn a_users_own_channel_is_not_encrypted() {
-    // Its name can't be that of an encrypted channel, whatever the user's id.
+fn the_channel_of_a_user_is_not_encrypted() {
+    // No user id makes it the name of an encrypted channel.
     let server = Server::start([]);
     let client = server.client_with(master_key());
     client.call_with("send_to_user", &[CHANNEL, "e", r#""plain""#]).is_ok("{}");
     assert_eq!(server.only().json()["data"], "plain");
-    // And of any channel the state may be asked.
+    // The state of any channel can be queried.
     for function in ["channel_info", "users_info"].map(Function::named) {
         let channel = if function.name == "users_info" { "presence-private-encrypted-a" } else { CHANNEL };
         assert_eq!(client.call_with(function.name, &[channel]).name(), "OK");

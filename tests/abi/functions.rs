@@ -1,7 +1,7 @@
-//! Every argument of every function, wrong in every way: found before anything is sent, and named.
+//! Every argument of every function, invalid in every way: refused before anything is sent, and named.
 //!
-//! What the names and values in them have to be is held for a trigger in detail (`arguments.rs`); here it is held that no
-//! other function is less strict.
+//! `arguments.rs` tests the rules for names and values in detail, with a trigger. These tests check that no other function
+//! is less strict.
 
 use std::ptr::{self, NonNull};
 
@@ -10,30 +10,30 @@ use crate::support::hooks::{self, Without, finish, prepare};
 use crate::support::{Answer, Client, MASTER_KEY, Outcome, Reply, Server, Snapshot, calls};
 use serde_json::{Value, json};
 
-/// Holds that the call was refused and named `argument`.
+/// Asserts that the call was refused and named `argument`.
 #[track_caller]
 fn refused(outcome: &Outcome, delivery: &str, argument: &str) {
     outcome.is("INVALID_ARGUMENT", delivery).naming(argument);
     assert!(outcome.text("message").contains(argument), "{outcome:?}");
     let error = outcome.error();
-    // Nothing of an exchange, for there was none.
+    // There was no exchange, so none of its members is present.
     for field in ["cause", "retryable", "attempts", "http_status", "response", "retry_after_ms"] {
         assert!(!error.contains_key(field), "{outcome:?}");
     }
 }
 
-/// A transport whose server is content.
+/// A transport that responds with success.
 fn answer_ok(_: &Snapshot, reply: &Reply) {
     reply.set(200, b"{}");
 }
 
-/// Texts that are not what they have to be, and what is named behind the argument's own name.
+/// Returns invalid strings, each with the part that is named after the argument's own name.
 fn wrong(form: Form) -> Vec<(String, &'static str)> {
     let long = "a".repeat(201);
     let names: Vec<(String, &str)> = ["a b", "a\n", "\x01", "a\x7f", "a:b", "a/b", "a?b", "a#b", "ä", "%41", &long]
         .map(|text| (text.to_owned(), ""))
         .to_vec();
-    // No JSON at all.
+    // Not JSON.
     let malformed = ["x", "{", "{}}", "{\"a\":}", "{'a':1}", "\u{feff}{}", "{\"a\":\"\n\"}", " ", "\x01"];
     let malformed = malformed.map(|text| (text.to_owned(), ""));
     let not_an_object = ["null", "[]", "\"a\"", "1", "true", "[{}]"].map(|text| (text.to_owned(), ""));
@@ -58,7 +58,7 @@ fn wrong(form: Form) -> Vec<(String, &'static str)> {
             named(&[("[", ""), ("[]", ""), (r#"["a",]"#, ""), (r#"["a",1]"#, "[1]"), (r#"["a","b c"]"#, "[1]")]),
         ]
         .concat(),
-        // A step in a path, or a public channel that needs no authorization.
+        // A path segment with a special meaning, or a public channel, which needs no authorization.
         Form::Channel => [names, named(&[(".", ""), ("..", ""), ("c", "")])].concat(),
         Form::Prefix => names,
         Form::UserId => [names, named(&[(".", ""), ("..", "")])].concat(),
@@ -198,12 +198,12 @@ fn wrong(form: Form) -> Vec<(String, &'static str)> {
     }
 }
 
-/// Calls `try_one` with every function, every argument of it and every text that is wrong there, and what is to be named.
+/// Calls `try_one` with every function, every argument, every invalid string for it, and the name to expect.
 fn with_every_wrong_text(mut try_one: impl FnMut(&Function, usize, &str, &str)) {
     for function in FUNCTIONS {
         for (index, argument) in function.arguments.iter().enumerate() {
             for (text, suffix) in wrong(argument.form) {
-                // Of any channel the state can be asked, and `.` may be a channel's name where it stands in no path.
+                // Any channel can be queried, and `.` is a valid channel name outside of a path.
                 let only_elsewhere =
                     matches!((function.name, text.as_str()), ("channel_info", "c") | ("authenticate", "." | ".."));
                 if !only_elsewhere {
@@ -215,7 +215,7 @@ fn with_every_wrong_text(mut try_one: impl FnMut(&Function, usize, &str, &str)) 
 }
 
 #[test]
-fn good_texts_are_taken_by_every_function() {
+fn every_function_accepts_valid_strings() {
     let server = Server::start([]);
     let client = server.client();
     for function in FUNCTIONS {
@@ -229,7 +229,7 @@ fn good_texts_are_taken_by_every_function() {
 }
 
 #[test]
-fn no_client_is_an_argument_too() {
+fn a_null_client_is_named() {
     for function in FUNCTIONS {
         let nothing = vec![None; function.arguments.len()];
         for texts in [function.good(), nothing] {
@@ -240,7 +240,7 @@ fn no_client_is_an_argument_too() {
 }
 
 #[test]
-fn null_is_refused_where_a_text_is_required_and_taken_where_it_is_not() {
+fn null_is_accepted_only_for_optional_strings() {
     let server = Server::start([]);
     let client = server.client();
     let mut asked = 0;
@@ -259,7 +259,7 @@ fn null_is_refused_where_a_text_is_required_and_taken_where_it_is_not() {
 }
 
 #[test]
-fn an_empty_text_is_never_taken_for_one_that_is_omitted() {
+fn an_empty_string_is_not_an_omitted_one() {
     let server = Server::start([]);
     let client = server.client();
     for function in FUNCTIONS {
@@ -272,7 +272,7 @@ fn an_empty_text_is_never_taken_for_one_that_is_omitted() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_refused_by_every_function() {
+fn every_function_refuses_invalid_utf_8() {
     let server = Server::start([]);
     let client = server.client();
     for bad in [&b"\xff"[..], b"a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"{\"a\":\"\xe2\x82\"}", b"\xf4\x90\x80\x80"] {
@@ -288,7 +288,7 @@ fn what_is_not_utf_8_is_refused_by_every_function() {
 }
 
 #[test]
-fn every_wrong_text_is_refused_and_named() {
+fn every_invalid_string_is_refused_and_named() {
     let server = Server::start([]);
     let client = server.client();
     let mut tried = 0;
@@ -308,14 +308,14 @@ fn every_wrong_text_is_refused_and_named() {
 }
 
 #[test]
-fn a_wrong_text_is_refused_by_prepare_as_by_the_call() {
+fn prepare_refuses_an_invalid_string_as_the_call_does() {
     let client = Client::new(&crate::support::config(1, json!({})));
     with_every_wrong_text(|function, index, text, argument| {
         if function.purpose != Purpose::Sign {
             let texts = function.with(index, Some(text.as_bytes()));
             let outcome =
                 prepare(Some(&client), Some(function.name.as_bytes()), &texts, Without::default()).unwrap_err();
-            // The same document, and so the same delivery.
+            // The same document, including the delivery.
             assert_eq!((outcome.name(), &*outcome.text("argument")), ("INVALID_ARGUMENT", argument), "{outcome:?}");
             assert_eq!(outcome.document, function.call(Some(&client), &texts).document);
         }
@@ -323,7 +323,7 @@ fn a_wrong_text_is_refused_by_prepare_as_by_the_call() {
 }
 
 #[test]
-fn only_a_presence_channel_has_users() {
+fn users_info_requires_a_presence_channel() {
     let client = Client::new(&crate::support::config(1, json!({})));
     for channel in ["c", "private-c", "presence", "xpresence-c", "Presence-c", "private-presence-c"] {
         refused(&client.call_with("users_info", &[channel]), "", "channel");
@@ -331,12 +331,12 @@ fn only_a_presence_channel_has_users() {
 }
 
 #[test]
-fn prepare_names_what_is_wrong_with_its_own_arguments() {
+fn prepare_names_its_own_invalid_arguments() {
     let client = Client::new(&crate::support::config(1, json!({})));
     let good: [Option<&[u8]>; 3] = [Some(b"c"), Some(b"e"), Some(b"{}")];
     let call: Option<&[u8]> = Some(b"trigger");
     let all = Without::default();
-    // Of which call an error is, its delivery says; where there is no such call, nothing is told.
+    // The delivery depends on the call; an unknown call has none.
     let named = |result: Result<_, Outcome>, argument: &str| refused(&result.unwrap_err(), "not_sent", argument);
     let no_call = |result: Result<_, Outcome>| refused(&result.unwrap_err(), "", "call");
     named(prepare(None, call, &good, all), "client");
@@ -344,15 +344,15 @@ fn prepare_names_what_is_wrong_with_its_own_arguments() {
     named(prepare(Some(&client), call, &good, Without { request: true, ..all }), "request");
     named(prepare(Some(&client), call, &good, Without { arguments: true, ..all }), "arguments");
     named(prepare(Some(&client), call, &[], Without { arguments: true, count: Some(usize::MAX), ..all }), "arguments");
-    // Beyond the address space, whatever is there.
+    // Larger than the address space.
     for count in [usize::MAX, usize::MAX / 8, isize::MAX as usize] {
         named(prepare(Some(&client), call, &good, Without { count: Some(count), ..all }), "arguments");
     }
-    // (NULL, 0) is an empty array, and then the first text is missing.
+    // (NULL, 0) is an empty array, so the first argument is missing.
     named(prepare(Some(&client), call, &[], Without { arguments: true, ..all }), "channels");
     named(prepare(Some(&client), call, &good[..1], all), "event");
     named(prepare(Some(&client), call, &good[..2], all), "data");
-    // A count of 0 is one, whatever the array.
+    // A count of 0 means an empty array, whatever the pointer.
     named(prepare(Some(&client), call, &good, Without { count: Some(0), ..all }), "channels");
     for index in 0..3 {
         let mut texts = good;
@@ -383,7 +383,7 @@ fn prepare_names_what_is_wrong_with_its_own_arguments() {
         let mut texts = function.good();
         prepare(Some(&client), Some(function.name.as_bytes()), &texts, all).unwrap();
         texts.push(None);
-        // Even NULL is one too many: what it would mean in a later version nobody knows.
+        // Even a NULL is one too many: a later version may give it a meaning.
         let outcome = prepare(Some(&client), Some(function.name.as_bytes()), &texts, all).unwrap_err();
         refused(&outcome, delivery, "count");
         texts.extend([Some(&b"x"[..]); 100]);
@@ -393,7 +393,7 @@ fn prepare_names_what_is_wrong_with_its_own_arguments() {
 }
 
 #[test]
-fn finish_names_what_is_null_and_leaves_the_request_to_be_finished() {
+fn finish_names_a_null_argument_and_does_not_consume_the_request() {
     let client = Client::new(&crate::support::config(1, json!({})));
     let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("{}")]);
     let reply = Reply::new();
@@ -410,8 +410,8 @@ fn finish_names_what_is_null_and_leaves_the_request_to_be_finished() {
 }
 
 #[test]
-fn a_finish_that_fails_never_says_that_a_request_was_not_sent() {
-    // It may have been: that is what finish is called for, and its own mistakes tell nothing about it.
+fn a_failed_finish_never_reports_not_sent() {
+    // The request may have been sent, and an error of finish itself does not change that.
     let client = Client::new(&crate::support::config(1, json!({})));
     for function in Function::network() {
         let texts: Vec<Option<&str>> = function.arguments.iter().map(|argument| Some(argument.good)).collect();
@@ -438,18 +438,18 @@ fn a_request_is_finished_once() {
             assert_eq!((outcome.name(), outcome.delivery()), ("INVALID_STATE", ""));
             outcome.naming("request");
         }
-        // What it was can still be read.
+        // The request can still be read.
         assert_eq!(request.read().method, "POST");
     }
 }
 
 #[test]
-fn null_does_no_harm_where_there_is_nothing_to_tell_it_to() {
+fn functions_without_a_result_ignore_null() {
     hooks::read_and_set_null();
 }
 
 #[test]
-fn a_webhook_whose_pointers_make_no_sense_is_refused() {
+fn a_webhook_with_invalid_pointers_is_refused() {
     let client = Client::new(&crate::support::config(1, json!({})));
     let (key, signature): (Option<&[u8]>, Option<&[u8]>) = (Some(b"k"), Some(b"s"));
     let body = b"{}";
@@ -460,7 +460,7 @@ fn a_webhook_whose_pointers_make_no_sense_is_refused() {
     for length in [usize::MAX, isize::MAX as usize + 1] {
         refused(&webhook(Some(&client), key, signature, body.as_ptr(), length), "", "body");
     }
-    // An empty body is one, wherever it would be; but nobody signed it so.
+    // (NULL, 0) is an empty body, but the signature is not that of one.
     for nowhere in [ptr::null(), NonNull::dangling().as_ptr(), body.as_ptr()] {
         let outcome = webhook(Some(&client), Some(crate::support::KEY.as_bytes()), signature, nowhere, 0);
         outcome.is("WEBHOOK_INVALID", "").naming("signature");
@@ -468,9 +468,9 @@ fn a_webhook_whose_pointers_make_no_sense_is_refused() {
 }
 
 #[test]
-fn hooks_are_released_once_whatever_comes() {
+fn callbacks_are_dropped_exactly_once() {
     use std::sync::atomic::Ordering::SeqCst;
-    // Neither a client nor a function: released at once.
+    // Neither a client nor a callback: dropped at once.
     for (client, function) in [(false, false), (false, true), (true, false)] {
         let real = Client::new(&crate::support::config(1, json!({})));
         let client = client.then_some(&real);
@@ -487,7 +487,7 @@ fn hooks_are_released_once_whatever_comes() {
         assert_eq!((drops.load(SeqCst), log_drops.load(SeqCst)), (1, 1));
         assert!(messages.take().is_empty());
     }
-    // A second one is released at once, the first with the client.
+    // A second one is dropped at once, the first with the client.
     let client = Client::new(&crate::support::config(1, json!({})));
     let first = client.send_by(answer_ok);
     let (_, first_log) = client.log();
@@ -496,7 +496,7 @@ fn hooks_are_released_once_whatever_comes() {
     let (outcome, _, second_log) = hooks::set_log(Some(&client), true);
     outcome.is("INVALID_STATE", "");
     client.trigger("c", "e", "{}").is_ok("{}");
-    // And so is one that comes after the first call.
+    // One that is set after the first call is dropped at once, too.
     let (outcome, third) = hooks::set_transport(Some(&client), Some(Box::new(|_, _| ())));
     outcome.is("INVALID_STATE", "");
     let counts = || [&first, &first_log, &second, &second_log, &third].map(|drops| drops.load(SeqCst));
@@ -506,7 +506,7 @@ fn hooks_are_released_once_whatever_comes() {
 }
 
 #[test]
-fn hooks_are_set_before_the_first_call() {
+fn callbacks_must_be_set_before_the_first_call() {
     let server = Server::start([]);
     for function in Function::network() {
         let client = server.client();
@@ -516,7 +516,7 @@ fn hooks_are_set_before_the_first_call() {
         let (outcome, ..) = hooks::set_log(Some(&client), true);
         assert_eq!((outcome.name(), outcome.delivery()), ("INVALID_STATE", ""), "{}", function.name);
     }
-    // What sends nothing is no call in this sense.
+    // A function that sends nothing does not count as a call.
     let client = server.client();
     client.trigger("no channel", "e", "{}");
     client.call_with("authenticate", &["private-c", "1.1"]).document.unwrap();
@@ -524,14 +524,14 @@ fn hooks_are_set_before_the_first_call() {
     client.prepare("trigger", &[Some("c"), Some("e"), Some("{}")]);
     client.send_by(answer_ok);
     client.log();
-    // Without a function to release it, data is not released.
+    // Without a drop callback, the data is not released.
     let client = server.client();
     assert_eq!(hooks::set_without_drop(&client), [0, 0]);
     client.trigger("c", "e", "{}").is("DELIVERY_UNKNOWN", "unknown").because("transport");
 }
 
 #[test]
-fn a_call_does_not_need_out_for_its_errors_either() {
+fn a_failing_call_accepts_null_for_out() {
     let server = Server::builder().answering(|_| Answer::new(403, &[], "no")).start();
     let client = server.client();
     for function in Function::network() {
@@ -542,13 +542,13 @@ fn a_call_does_not_need_out_for_its_errors_either() {
 }
 
 #[test]
-fn no_text_is_too_long_to_be_refused() {
+fn a_string_of_any_length_is_refused_cleanly() {
     let client = Client::new(&crate::support::config(1, json!({})));
     let long = "a".repeat(1 << 20);
     for function in FUNCTIONS {
         for (index, argument) in function.arguments.iter().enumerate() {
             let outcome = function.call(Some(&client), &function.with(index, Some(long.as_bytes())));
-            // A list of attributes has no limit but the URL's (below).
+            // Only the limit of the URL applies to a list of attributes (below).
             if argument.form != Form::Attributes {
                 refused(&outcome, function.delivery_unsent(), argument.name);
                 assert!(outcome.document.unwrap().len() < 2000);
@@ -558,7 +558,7 @@ fn no_text_is_too_long_to_be_refused() {
 }
 
 #[test]
-fn what_makes_a_url_too_long_is_named() {
+fn the_argument_that_makes_a_url_too_long_is_named() {
     let client = Client::new(&crate::support::config(1, json!({})));
     let list = "user_count,".repeat(1000);
     let list = list.trim_end_matches(',');
@@ -584,7 +584,7 @@ fn what_makes_a_url_too_long_is_named() {
 }
 
 #[test]
-fn depth_costs_no_stack_in_any_text() {
+fn nesting_costs_no_stack_in_any_string() {
     const DEPTH: usize = 100_000;
     let arrays = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
     let object = |before: &str, key: &str| format!("{{{before}\"{key}\":{arrays}}}");
@@ -594,11 +594,11 @@ fn depth_costs_no_stack_in_any_text() {
         let body = || {
             for function in FUNCTIONS {
                 for (index, argument) in function.arguments.iter().enumerate() {
-                    // What is wrong with it depends on the argument: most want no array. It has to be said, not died of.
+                    // The error depends on the argument: most must not be an array. The call must return an error and not crash.
                     for text in [arrays.as_str(), &arrays[..DEPTH], &object("", "x"), &object("", "info")] {
                         let outcome = function.call(Some(&client), &function.with(index, Some(text.as_bytes())));
                         let refused = matches!(outcome.name(), "INVALID_ARGUMENT" | "PAYLOAD_TOO_LARGE");
-                        // The body of a post is any JSON.
+                        // The body of a POST is any JSON.
                         assert!(refused || argument.name == "body", "{} {}", function.name, argument.name);
                     }
                 }
@@ -625,7 +625,7 @@ fn depth_costs_no_stack_in_any_text() {
 }
 
 #[test]
-fn documents_tell_a_delivery_for_what_publishes_only() {
+fn only_publishing_calls_report_a_delivery() {
     let nobody = Client::new(&crate::support::config(1, json!({})));
     for function in Function::network() {
         let outcome = function.call(Some(&nobody), &function.good());

@@ -1,4 +1,4 @@
-//! What the log is told: as much as it was asked for, on the caller's thread, and nothing that nobody should read.
+//! The log callback: it receives the messages of its level, on the calling thread, and no secret.
 
 use std::thread;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const WARN: i32 = 2;
 const DEBUG: i32 = 4;
 
-/// What was logged, after what holds for every message was held.
+/// Returns what was logged, after the checks that apply to every message.
 #[track_caller]
 fn logged(messages: &Messages) -> Vec<(i32, Value)> {
     let check = |logged: Logged| {
@@ -33,7 +33,7 @@ fn client(server: &Server, level: Option<&str>) -> (Client, Messages) {
 }
 
 #[test]
-fn each_level_tells_what_it_says() {
+fn each_log_level_includes_the_documented_messages() {
     let server = Server::start([]);
     for (level, successes, failures) in [
         (None, false, true),
@@ -71,7 +71,7 @@ fn an_unknown_level_is_refused() {
 }
 
 #[test]
-fn a_webhook_that_is_refused_is_told() {
+fn a_refused_webhook_is_logged() {
     let server = Server::start([]);
     let (client, messages) = client(&server, None);
     client.webhook(Some(KEY.as_bytes()), Some("0".repeat(64).as_bytes()), b"{\"private\":1}");
@@ -84,7 +84,7 @@ fn a_webhook_that_is_refused_is_told() {
 }
 
 #[test]
-fn the_log_is_told_on_the_callers_thread() {
+fn the_log_callback_runs_on_the_calling_thread() {
     let server = Server::start([]);
     let (client, messages) = client(&server, Some("debug"));
     client.trigger("c", "e", "1").is_ok("{}");
@@ -101,7 +101,7 @@ fn the_log_is_told_on_the_callers_thread() {
 }
 
 #[test]
-fn eight_threads_tell_one_log() {
+fn eight_threads_share_one_log() {
     let server = Server::start([]);
     let (client, messages) = client(&server, Some("debug"));
     thread::scope(|scope| {
@@ -114,7 +114,7 @@ fn eight_threads_tell_one_log() {
 }
 
 #[test]
-fn no_payload_and_no_server_text_is_told() {
+fn no_payload_and_no_response_body_is_logged() {
     let server = Server::start([]);
     let (client, messages) = client(&server, Some("debug"));
     let answers = [
@@ -149,7 +149,7 @@ fn no_payload_and_no_server_text_is_told() {
 }
 
 #[test]
-fn fields_say_how_long_it_took() {
+fn fields_include_the_duration() {
     let server = Server::start([]);
     let (client, messages) = client(&server, Some("debug"));
     let outcome = client.trigger("c", "e", "1");

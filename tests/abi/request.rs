@@ -1,11 +1,11 @@
-//! What goes on the wire, byte for byte.
+//! The bytes of a request.
 
 use std::net::Ipv6Addr;
 
 use crate::support::{APP_ID, Client, KEY, SECRET, Server, calls, signature};
 use serde_json::{Value, json};
 
-/// Triggers `data` on one channel and hands back the body that was sent.
+/// Triggers `data` on one channel and returns the body that was sent.
 #[track_caller]
 fn body(data: &str) -> String {
     let server = Server::start([]);
@@ -14,7 +14,7 @@ fn body(data: &str) -> String {
 }
 
 #[test]
-fn a_trigger_is_this_request() {
+fn a_trigger_sends_the_documented_request() {
     let server = Server::start([]);
     server.client().trigger("my-channel", "my-event", r#"{"a":1}"#).is_ok("{}");
     let request = server.only();
@@ -39,14 +39,14 @@ fn a_trigger_is_this_request() {
 }
 
 #[test]
-fn channels_stand_in_their_order() {
+fn channels_keep_their_order() {
     let server = Server::start([]);
     server.client().trigger(r#"["b","a","private-c"]"#, "e", "1").is_ok("{}");
     assert_eq!(server.only().text(), r#"{"name":"e","channels":["b","a","private-c"],"data":"1"}"#);
 }
 
 #[test]
-fn options_stand_in_the_body_if_they_are_given() {
+fn given_options_are_in_the_body() {
     let server = Server::start([]);
     let client = server.client();
     for (options, more) in [
@@ -62,7 +62,7 @@ fn options_stand_in_the_body_if_they_are_given() {
 }
 
 #[test]
-fn a_value_is_sent_as_the_text_it_is() {
+fn data_is_sent_as_a_string_of_its_json() {
     for data in [
         "null",
         "true",
@@ -94,7 +94,7 @@ fn white_space_around_data_is_not_sent() {
 }
 
 #[test]
-fn the_literal_of_a_json_string_goes_on_the_wire_as_it_stands() {
+fn a_json_string_literal_is_sent_unchanged() {
     for literal in [
         r#""""#,
         r#"" ""#,
@@ -110,7 +110,7 @@ fn the_literal_of_a_json_string_goes_on_the_wire_as_it_stands() {
 }
 
 #[test]
-fn texts_of_all_kinds_arrive_as_they_were_given() {
+fn strings_of_all_kinds_arrive_unchanged() {
     let server = Server::start([]);
     let client = server.client_with(json!({"max_data_bytes": 100_000}));
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -126,7 +126,7 @@ fn texts_of_all_kinds_arrive_as_they_were_given() {
     }
 }
 
-/// Always the same texts: a failure can be had again.
+/// Generates the same strings in each run, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {
@@ -173,7 +173,7 @@ impl Random {
 }
 
 #[test]
-fn an_event_name_is_escaped_as_json_needs_it() {
+fn an_event_name_is_escaped_for_json() {
     let server = Server::start([]);
     let client = server.client();
     for name in ["a\"b\\c/d", "é😀", "\u{1}\n\t\u{7f}", "</x>", "%00&a=b"] {
@@ -198,7 +198,7 @@ fn a_path_prefix_that_a_proxy_strips_is_sent_but_not_signed() {
 }
 
 #[test]
-fn a_url_configures_all_that_a_request_needs() {
+fn a_url_is_a_complete_configuration() {
     let server = Server::start([]);
     let secret: String = SECRET.bytes().map(|b| format!("%{b:02x}")).collect();
     let url = format!("http://{KEY}:{secret}@127.0.0.1:{}/pre/apps/{APP_ID}", server.port());
@@ -217,7 +217,7 @@ fn a_host_may_be_a_name() {
 }
 
 #[test]
-fn an_ipv6_address_stands_in_brackets() {
+fn an_ipv6_address_is_in_brackets() {
     // Not every machine has IPv6.
     let Ok(server) = Server::builder().start_on((Ipv6Addr::LOCALHOST, 0).into()) else { return };
     for host in ["::1", "[::1]"] {
@@ -227,7 +227,7 @@ fn an_ipv6_address_stands_in_brackets() {
 }
 
 #[test]
-fn each_request_is_signed_for_its_own_second() {
+fn each_request_is_signed_with_the_current_second() {
     let server = Server::start([]);
     let client = server.client();
     for _ in 0..3 {
@@ -242,7 +242,7 @@ fn each_request_is_signed_for_its_own_second() {
 }
 
 #[test]
-fn a_large_body_arrives_whole() {
+fn a_large_body_arrives_complete() {
     let server = Server::start([]);
     let client = server.client_with(json!({"max_data_bytes": 4 << 20, "timeout_ms": 60_000}));
     let data = format!("\"{}\"", "0123456789abcdef".repeat(1 << 16));
@@ -251,7 +251,7 @@ fn a_large_body_arrives_whole() {
 }
 
 #[test]
-fn the_tests_server_refuses_what_a_real_one_would() {
+fn the_recording_server_refuses_what_a_real_one_would() {
     // A gate that can't close proves nothing.
     let server = Server::builder().tolerant().start();
     let client = server.client_with(json!({"secret": "another", "timeout_ms": 1000}));

@@ -1,11 +1,11 @@
-//! What each call but a trigger puts on the wire (that one: `request.rs`). The server checks every signature.
+//! The request of each call other than a trigger (see `request.rs`). The server checks every signature.
 
 use crate::support::functions::Function;
 use crate::support::server::Received;
 use crate::support::{Answer, Client, Outcome, Server, signature};
 use serde_json::{Value, json};
 
-/// Makes one call and hands back what was sent.
+/// Makes one call and returns its request.
 #[track_caller]
 fn sent(name: &str, texts: &[Option<&str>]) -> Received {
     let server = Server::start([]);
@@ -13,7 +13,7 @@ fn sent(name: &str, texts: &[Option<&str>]) -> Received {
     server.only()
 }
 
-/// Method and path, the call's own parameters decoded, and the body.
+/// Returns the method and path, the call's own parameters, decoded, and the body.
 #[track_caller]
 fn parts(request: &Received) -> (String, Vec<(String, String)>, String) {
     let own = |(name, _): &(String, String)| !name.starts_with("auth_") && name != "body_md5";
@@ -28,11 +28,11 @@ fn is_request(name: &str, texts: &[Option<&str>], line: &str, parameters: &[(&st
     assert_eq!(parts(&sent(name, texts)), (line.to_owned(), parameters, body.to_owned()), "{name} {texts:?}");
 }
 
-/// A call, its texts, and what it sends: the request line, its own parameters and the body.
+/// A call, its arguments, and its request: the request line, its own parameters and the body.
 type Case<'a> = (&'a str, &'a [Option<&'a str>], &'a str, &'a [(&'a str, &'a str)], &'a str);
 
 #[test]
-fn each_call_is_its_request() {
+fn each_call_sends_the_documented_request() {
     let long = "u".repeat(200);
     let to_long = format!(r##"{{"name":"e","channels":["#server-to-user-{long}"],"data":"1"}}"##);
     let terminate_long = format!("POST /apps/4711/users/{long}/terminate_connections");
@@ -139,7 +139,7 @@ fn every_request_has_the_same_headers() {
 }
 
 #[test]
-fn a_get_has_no_digest_of_a_body_and_a_post_has_one() {
+fn only_a_post_has_a_body_digest() {
     let server = Server::start([]);
     let client = server.client();
     for function in Function::network() {
@@ -150,7 +150,7 @@ fn a_get_has_no_digest_of_a_body_and_a_post_has_one() {
 }
 
 #[test]
-fn values_are_encoded_on_the_wire_and_signed_raw() {
+fn parameters_are_signed_raw_and_sent_percent_encoded() {
     let nasty = [
         "",
         " ",
@@ -174,7 +174,7 @@ fn values_are_encoded_on_the_wire_and_signed_raw() {
         for (name, path) in [("get", "/channels"), ("post", "/events")] {
             client.call_with(name, &[path, &json!({"x_1": value}).to_string()]).is_ok("{}");
             let request = server.last();
-            // The server has decoded it, and made the same signature over the raw value.
+            // The server decoded it and computed the same signature from the raw value.
             let (_, parameters, _) = parts(&request);
             assert_eq!(parameters, [("x_1".to_owned(), value.to_owned())]);
             assert!(request.target().bytes().all(|b| b.is_ascii_graphic()), "{}", request.target());
@@ -183,7 +183,7 @@ fn values_are_encoded_on_the_wire_and_signed_raw() {
 }
 
 #[test]
-fn parameters_are_sorted_among_those_of_the_signature() {
+fn parameters_are_sorted_among_the_auth_parameters() {
     let server = Server::start([]);
     let params = r#"{"zeta":1,"a":2,"auth":3,"authx":4,"b":5,"bodx":6,"0":7,"_":8,"auti_key":9}"#;
     server.client().call_with("post", &["/x", params]).is_ok("{}");
@@ -209,7 +209,7 @@ fn parameters_are_sorted_among_those_of_the_signature() {
 }
 
 #[test]
-fn numbers_and_booleans_are_sent_as_they_are_written() {
+fn numbers_and_booleans_are_sent_as_written() {
     let numbers = "123456789012345678901234567890";
     let params = format!(r#"{{"big":{numbers},"minus":-0,"no":false,"zero":0}}"#);
     let (_, parameters, _) = parts(&sent("get", &[Some("/x"), Some(&params)]));
@@ -218,12 +218,12 @@ fn numbers_and_booleans_are_sent_as_they_are_written() {
 }
 
 #[test]
-fn an_empty_object_of_parameters_is_none() {
+fn empty_params_add_no_parameter() {
     assert_eq!(parts(&sent("get", &[Some("/x"), Some(" {} ")])).1, []);
 }
 
 #[test]
-fn a_path_prefix_belongs_to_every_call() {
+fn every_call_uses_the_path_prefix() {
     for (more, stripped) in
         [(json!({"path": "/pre"}), ""), (json!({"path": "/pre", "sign_path_prefix": false}), "/pre")]
     {
@@ -237,7 +237,7 @@ fn a_path_prefix_belongs_to_every_call() {
 }
 
 #[test]
-fn a_batch_is_this_request() {
+fn a_batch_sends_the_documented_request() {
     let server = Server::start([]);
     let client = server.client();
     let cases = [
@@ -245,7 +245,7 @@ fn a_batch_is_this_request() {
             r#"[{"channel":"a","name":"e","data":{"x":1}}]"#,
             r#"{"batch":[{"channel":"a","name":"e","data":"{\"x\":1}"}]}"#,
         ),
-        // In their order, with what each has of its own, and whatever the order of the members.
+        // The events keep their order and their own members; the order of the members may differ.
         (
             r#" [ {"data" : "text\u00e9" ,"name":"n 1","channel":"b"},
                  {"info":"user_count","socket_id":"1.2","channel":"a","name":"\u0065","data":[ 1 , 2 ]} ] "#,
@@ -269,7 +269,7 @@ fn a_batch_is_this_request() {
     }
 }
 
-/// A batch of so many events, the one at `index` changed.
+/// Returns a batch of `count` events; `change` edits the one at `index`.
 fn batch(count: usize, index: usize, change: impl Fn(&mut Value)) -> String {
     let mut events: Vec<Value> =
         (0..count).map(|i| json!({"channel": format!("c-{i}"), "name": "e", "data": i})).collect();
@@ -302,11 +302,11 @@ fn a_batch_holds_1_to_10_events() {
     assert_eq!(server.ledger().len(), 5);
 }
 
-/// What is done to an event.
+/// A change to an event.
 type Change<'a> = &'a dyn Fn(&mut Value);
 
 #[test]
-fn an_event_of_a_batch_is_named_by_its_place() {
+fn an_invalid_event_of_a_batch_is_named_by_its_index() {
     let server = Server::start([]);
     let client = server.client();
     let long = "a".repeat(201);
@@ -336,7 +336,7 @@ fn an_event_of_a_batch_is_named_by_its_place() {
 }
 
 #[test]
-fn the_size_of_data_is_limited_in_every_call() {
+fn every_call_limits_the_size_of_data() {
     let server = Server::start([]);
     for (limit, more) in [(10_240, json!({})), (7, json!({"max_data_bytes": 7}))] {
         let client = server.client_with(more);
@@ -358,13 +358,13 @@ fn the_size_of_data_is_limited_in_every_call() {
         }
     }
     assert_eq!(server.ledger().len(), 12);
-    // Each event by itself, not all together.
+    // The limit applies to each event, not to their sum.
     let all = Value::from(vec![json!({"channel": "c", "name": "e", "data": "a".repeat(10_240)}); 10]);
     server.client().call_with("trigger_batch", &[&all.to_string()]).is_ok("{}");
 }
 
 #[test]
-fn a_user_id_obeys_the_alphabet_of_channels() {
+fn a_user_id_uses_the_channel_alphabet() {
     let server = Server::start([]);
     let client = server.client();
     let send = |id: &str| client.call_with("send_to_user", &[id, "e", "1"]);
@@ -388,7 +388,7 @@ fn a_user_id_obeys_the_alphabet_of_channels() {
 }
 
 #[test]
-fn answers_pass_through_untouched() {
+fn response_bodies_are_returned_unchanged() {
     let server = Server::start([]);
     let client = server.client();
     let answers = [
@@ -440,7 +440,7 @@ fn all_calls_share_one_connection() {
 }
 
 #[test]
-fn a_client_with_another_application_signs_for_it() {
+fn a_client_signs_for_its_own_application() {
     let server = Server::builder().application("other-key", "other").start();
     let config = json!({"app_id": "a_B-9", "key": "other-key", "secret": "other"});
     let client: Client = server.client_with(config);

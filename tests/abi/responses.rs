@@ -1,4 +1,4 @@
-//! What each answer of a server means.
+//! The meaning of each response of a server.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::support::functions::{Function, Purpose};
 use crate::support::{Answer, End, Outcome, Server, in_time};
 use serde_json::{Value, json};
 
-/// A list of channels, so that a server may have applied a part.
+/// A list of channels: a server may have applied a part of it.
 const SEVERAL: &str = r#"["a","b"]"#;
 
-/// What came of one event for one channel that was answered so. It has to have been accepted exactly once.
+/// Returns the outcome of one event for one channel with this response. The server must have accepted it exactly once.
 #[track_caller]
 fn answered(answer: Answer) -> Outcome {
     answered_with(answer, json!({}))
@@ -23,7 +23,7 @@ fn answered_with(answer: Answer, config: Value) -> Outcome {
     outcome
 }
 
-/// Status and delivery by the design's tables.
+/// Returns the documented status and delivery.
 fn expected(http_status: u64, several: bool) -> (&'static str, &'static str) {
     let unless_in_part = if several { "unknown" } else { "rejected" };
     match http_status {
@@ -31,7 +31,7 @@ fn expected(http_status: u64, several: bool) -> (&'static str, &'static str) {
         401 => ("UNAUTHORIZED", "rejected"),
         403 => ("FORBIDDEN", "rejected"),
         404 => ("NOT_FOUND", "rejected"),
-        // 407 is a proxy's, which has passed nothing on.
+        // A proxy sends 407; it has forwarded nothing.
         405 | 407 | 415 => ("BAD_REQUEST", "rejected"),
         413 => ("PAYLOAD_TOO_LARGE", unless_in_part),
         429 => ("RATE_LIMITED", "rejected"),
@@ -62,10 +62,10 @@ fn every_refusal_has_its_status_and_delivery() {
     assert_eq!(server.ledger().len(), 900);
 }
 
-/// A function, its texts, and what it does.
+/// A function, its arguments, and what it delivers.
 type Kind = (Function, Vec<Option<&'static [u8]>>, &'static str);
 
-/// What a call asks, or does in one piece or in several: an event for one channel, a batch of one, whatever a path does.
+/// Calls that read, that deliver one event, and that deliver several or an unknown number.
 fn kinds() -> Vec<Kind> {
     let batch = |events: &'static str| vec![Some(events.as_bytes()), None];
     let kind = |function: &Function| match (function.purpose, function.name) {
@@ -103,7 +103,7 @@ fn every_refusal_of_every_call_has_its_status_and_delivery() {
 }
 
 #[test]
-fn what_comes_instead_of_an_answer_means_the_same_for_every_call() {
+fn a_missing_response_means_the_same_for_every_call() {
     let server = Server::start([]);
     let client = server.client();
     for (function, texts, kind) in kinds() {
@@ -142,7 +142,7 @@ fn an_error_inside_a_200_is_that_error_for_every_call() {
 }
 
 #[test]
-fn a_success_passes_its_json_through() {
+fn a_success_returns_the_json_of_the_response() {
     let server = Server::start([]);
     let client = server.client();
     let batch = r#"{"batch":[{},{"user_count":2}]}"#;
@@ -166,7 +166,7 @@ fn a_success_passes_its_json_through() {
 }
 
 #[test]
-fn an_empty_answer_is_ok_where_its_framing_says_empty() {
+fn an_empty_response_is_ok_if_its_framing_says_so() {
     for raw in [
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
@@ -181,7 +181,7 @@ fn an_empty_answer_is_ok_where_its_framing_says_empty() {
 }
 
 #[test]
-fn an_empty_answer_without_a_length_may_have_been_cut() {
+fn an_empty_response_without_a_length_may_be_truncated() {
     for raw in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
         let outcome = answered(Answer::raw(raw).then(End::Close));
         outcome.is("BAD_RESPONSE", "unknown");
@@ -190,7 +190,7 @@ fn an_empty_answer_without_a_length_may_have_been_cut() {
 }
 
 #[test]
-fn every_framing_of_a_whole_answer_is_understood() {
+fn every_framing_of_a_complete_response_is_understood() {
     let body = r#"{"ok":true}"#;
     for (raw, end) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", End::Keep),
@@ -210,13 +210,13 @@ fn every_framing_of_a_whole_answer_is_understood() {
     ] {
         let answer = Answer::raw(raw).then(end);
         assert_eq!(answered(answer.clone()).is_ok(body).name(), "OK", "{raw}");
-        // And as it may come from a far network, byte by byte.
+        // The same, byte by byte, as on a slow network.
         assert_eq!(answered(answer.dribbling(Duration::from_micros(50))).is_ok(body).name(), "OK", "{raw}");
     }
 }
 
 #[test]
-fn an_answer_that_is_not_json_is_no_success() {
+fn a_response_that_is_not_json_is_not_a_success() {
     for body in [
         "OK",
         "<html>Please log in</html>",
@@ -247,7 +247,7 @@ fn a_body_is_not_decompressed() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_unknown_whichever_byte_is_the_last() {
+fn a_response_truncated_at_any_byte_is_unknown() {
     for whole in [
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n0\r\n\r\n",
@@ -273,7 +273,7 @@ fn an_answer_that_is_cut_is_unknown_whichever_byte_is_the_last() {
 }
 
 #[test]
-fn a_refusal_counts_from_its_status_line_on() {
+fn a_refusal_is_final_once_its_status_line_arrived() {
     let whole = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nno quota";
     let status_line = whole.find("\r\n").unwrap() + 2;
     let server = Server::start([]);
@@ -287,12 +287,12 @@ fn a_refusal_counts_from_its_status_line_on() {
 }
 
 #[test]
-fn a_length_that_is_a_lie_is_unknown() {
-    // Longer than what comes.
+fn a_wrong_content_length_is_unknown() {
+    // Longer than the body.
     answered(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"ok\":true}").then(End::Close))
         .is("BAD_RESPONSE", "unknown")
         .because("closed");
-    // Shorter: what is left is not JSON.
+    // Shorter: the first part is not JSON.
     answered(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"ok\":true}")).is("BAD_RESPONSE", "unknown");
     for lie in ["abc", "-1", "", "1.5", "18446744073709551616", "99999999999999999999999", "2, 3", "0x2"] {
         let raw = format!("HTTP/1.1 200 OK\r\nContent-Length: {lie}\r\n\r\n{{}}");
@@ -303,7 +303,7 @@ fn a_length_that_is_a_lie_is_unknown() {
 }
 
 #[test]
-fn chunks_that_are_not_well_formed_are_unknown() {
+fn malformed_chunks_are_unknown() {
     for chunks in [
         "b\r\n{\"ok\":true}",
         "b\r\n{\"ok\":true}\r\n",
@@ -324,7 +324,7 @@ fn chunks_that_are_not_well_formed_are_unknown() {
 }
 
 #[test]
-fn an_answer_may_have_so_many_bytes_and_no_more() {
+fn the_size_of_a_response_is_limited() {
     let json = |size: usize| format!("\"{}\"", "a".repeat(size - 2));
     let config = json!({"max_response_bytes": 1000});
     let chunked = |body: &str| {
@@ -336,12 +336,12 @@ fn an_answer_may_have_so_many_bytes_and_no_more() {
     answered_with(Answer::raw(chunked(&json(1001))), config.clone()).is("BAD_RESPONSE", "unknown");
     answered_with(Answer::raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", json(1001))).then(End::Close), config.clone())
         .is("BAD_RESPONSE", "unknown");
-    // A refusal counts however long its text is.
+    // A refusal is a refusal, however long its body is.
     answered_with(Answer::new(413, &[], &json(100_000)), config).is("PAYLOAD_TOO_LARGE", "rejected");
 }
 
 #[test]
-fn an_endless_answer_is_given_up_early() {
+fn an_endless_response_is_abandoned_at_the_limit() {
     let server = Server::start([]);
     let client = server.client_with(json!({"max_response_bytes": 100_000, "timeout_ms": 3000}));
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -351,7 +351,7 @@ fn an_endless_answer_is_given_up_early() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n", "", "0123456789", "BAD_RESPONSE"),
         (chunked, "", "5\r\n01234\r\n", "BAD_RESPONSE"),
         (chunked, "ffffffffff\r\n", "0123456789", "BAD_RESPONSE"),
-        // A line that never ends is not to be kept for ever, either.
+        // An endless line is not buffered without limit, either.
         (chunked, "", "0123456789", "BAD_RESPONSE"),
         (chunked, "2;", "0123456789", "BAD_RESPONSE"),
         (chunked, "0\r\nA: ", "0123456789", "BAD_RESPONSE"),
@@ -380,7 +380,7 @@ fn an_endless_answer_is_given_up_early() {
 }
 
 #[test]
-fn trailers_without_end_end_at_the_deadline() {
+fn endless_trailers_end_at_the_deadline() {
     let trailers =
         Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n").and_endless("A: b\r\n".repeat(10));
     let server = Server::builder().answering(move |_| trailers.clone()).start();
@@ -393,7 +393,7 @@ fn trailers_without_end_end_at_the_deadline() {
 }
 
 #[test]
-fn interim_answers_without_end_are_not_waited_out() {
+fn endless_interim_responses_end_before_the_deadline() {
     let endless = Answer::raw("").and_endless("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(10));
     let outcome = answered(endless);
     outcome.is("DELIVERY_UNKNOWN", "unknown").because("malformed");
@@ -403,7 +403,7 @@ fn interim_answers_without_end_are_not_waited_out() {
 }
 
 #[test]
-fn interim_answers_are_passed_over() {
+fn interim_responses_are_skipped() {
     let body = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     for interim in [
         "HTTP/1.1 100 Continue\r\n\r\n",
@@ -425,7 +425,7 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
-fn the_connection_is_good_after_an_interim_answer() {
+fn the_connection_is_reused_after_an_interim_response() {
     let server = Server::start([]);
     let client = server.client();
     for _ in 0..3 {
@@ -438,7 +438,7 @@ fn the_connection_is_good_after_an_interim_answer() {
 }
 
 #[test]
-fn what_is_no_status_line_is_malformed() {
+fn an_invalid_status_line_is_malformed() {
     for garbage in [
         "HELLO\r\n\r\n",
         "{}",
@@ -469,7 +469,7 @@ fn what_is_no_status_line_is_malformed() {
 }
 
 #[test]
-fn a_status_that_http_does_not_know_is_unknown() {
+fn a_status_outside_http_is_unknown() {
     for status in ["000", "099", "101", "600", "999"] {
         let outcome =
             answered(Answer::raw(format!("HTTP/1.1 {status} What\r\nContent-Length: 2\r\n\r\n{{}}")).then(End::Close));
@@ -478,7 +478,7 @@ fn a_status_that_http_does_not_know_is_unknown() {
 }
 
 #[test]
-fn headers_that_are_not_well_formed_are_unknown() {
+fn malformed_headers_are_unknown() {
     for headers in ["no colon\r\n", "A\0: b\r\n", ": b\r\n", "A b: c\r\n"] {
         let outcome = answered(
             Answer::raw(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 2\r\n\r\n{{}}")).then(End::Close),
@@ -526,7 +526,7 @@ fn an_error_inside_a_200_is_that_error() {
 }
 
 #[test]
-fn an_error_inside_a_200_is_found_however_it_is_written() {
+fn an_error_inside_a_200_is_found_in_any_spelling() {
     for body in [
         r#"{"error":"x","c\u006fde":401}"#,
         r#"{"\u0065rror":"x","code":401}"#,
@@ -560,7 +560,7 @@ fn a_200_with_something_like_an_error_inside_is_a_success() {
 }
 
 #[test]
-fn the_servers_text_is_told_up_to_1_kib() {
+fn the_response_member_has_at_most_1_kib() {
     for body in [
         "a".repeat(5000),
         "é".repeat(3000),
@@ -575,7 +575,7 @@ fn the_servers_text_is_told_up_to_1_kib() {
     }
     assert_eq!(answered(Answer::new(400, &[], "{\"a\":\"b\"}")).text("response"), "{\"a\":\"b\"}");
     assert!(!answered(Answer::new(400, &[], "")).error().contains_key("response"));
-    // What is no text is told as well as it can be.
+    // Invalid UTF-8 is reported with replacement characters.
     let outcome = answered(Answer::raw("HTTP/1.1 400 No\r\nContent-Length: 3\r\n\r\n").and(&b"a\xffb"[..]));
     assert_eq!(outcome.text("response"), "a\u{fffd}b");
     answered(Answer::raw("HTTP/1.1 400 No\r\nContent-Length: 3000\r\n\r\n").and(b"\xff\0".repeat(1500)))
@@ -583,7 +583,7 @@ fn the_servers_text_is_told_up_to_1_kib() {
 }
 
 #[test]
-fn a_signature_that_the_server_repeats_is_not_told() {
+fn an_echoed_signature_is_redacted() {
     for padding in [0, 900, 950, 959, 960, 961, 1000, 1023, 1024] {
         for http_status in [401, 500] {
             let server = Server::builder()
@@ -595,12 +595,12 @@ fn a_signature_that_the_server_repeats_is_not_told() {
             let outcome = server.client().trigger("c", "e", "{}");
             let signature = server.only().signature().to_owned();
             assert_eq!(signature.len(), 64);
-            // Not even the beginning of it, where the text is cut.
+            // Not even its beginning, where the excerpt ends.
             let document = outcome.document.unwrap();
             assert!(!document.contains(&signature[..12]), "{padding}: {document}");
         }
     }
-    // Nor in the error that soketi answers, or in what is no JSON.
+    // Nor in the error of soketi, or in a body that is not JSON.
     for suffix in ["\",\"code\":401}", ""] {
         let server = Server::builder()
             .answering(move |request| Answer::ok(&format!("{{\"error\":\"{}{suffix}", request.target())))
@@ -608,7 +608,7 @@ fn a_signature_that_the_server_repeats_is_not_told() {
         let outcome = server.client().trigger("c", "e", "{}");
         assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
     }
-    // Nor in a status line or header that can't be understood.
+    // Nor in an invalid status line or header.
     for head in ["HTTP/1.1 200 OK\r\n", "", "HTTP/1.1 "] {
         let server = Server::builder()
             .answering(move |request| Answer::raw(format!("{head}{}\r\n\r\n", request.target())).then(End::Close))
@@ -620,8 +620,8 @@ fn a_signature_that_the_server_repeats_is_not_told() {
 }
 
 #[test]
-fn a_signature_that_the_server_repeats_twice_is_told_neither_in_whole_nor_in_part() {
-    // Where the first is blotted out, more of the text fits, and with it the second.
+fn a_signature_echoed_twice_is_redacted_completely() {
+    // Redacting the first one makes room for more of the body, and so for the second one.
     for (before, between) in [(100, 870), (0, 960), (0, 900), (500, 470), (10, 1000), (100, 800), (900, 60), (960, 0)] {
         for times in [2, 3, 10, 20] {
             let server = Server::builder()
@@ -643,7 +643,7 @@ fn a_signature_that_the_server_repeats_twice_is_told_neither_in_whole_nor_in_par
 }
 
 #[test]
-fn an_answer_may_have_64_headers() {
+fn a_response_may_have_64_headers() {
     let headers = |count: usize| {
         let more: String = (1..count).map(|i| format!("X-{i}: y\r\n")).collect();
         format!("{more}Content-Length: 2\r\n\r\n{{}}")
@@ -659,7 +659,7 @@ fn an_answer_may_have_64_headers() {
 }
 
 #[test]
-fn retry_after_is_told_in_milliseconds() {
+fn retry_after_is_reported_in_milliseconds() {
     for http_status in [429, 503] {
         for (value, expected) in [
             ("0", Some(0)),
@@ -674,7 +674,7 @@ fn retry_after_is_told_in_milliseconds() {
             let outcome = answered(Answer::new(http_status, &[("Retry-After", value)], "slower"));
             assert_eq!(outcome.number("retry_after_ms"), expected, "{value:?}: {outcome:?}");
         }
-        // Absurd ones do no harm.
+        // Absurd values do no harm.
         for value in ["18446744073709551615", "99999999999999999999999"] {
             answered(Answer::new(http_status, &[("Retry-After", value)], "slower"));
         }

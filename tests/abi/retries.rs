@@ -1,4 +1,4 @@
-//! What is sent again, and what is not, as C sees it. The policy itself is tested on a clock of its own in `src/retry.rs`.
+//! Which failures are retried, through the C ABI. `src/retry.rs` tests the policy itself, with a clock of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,13 +14,13 @@ fn trigger(client: &Client) -> Outcome {
     client.trigger("my-channel", "my-event", "{}")
 }
 
-/// A client with this mode, or with the default.
+/// Returns a client with this retry mode, or with the default.
 fn client_of(server: &Server, mode: Option<&str>) -> Client {
     let retry = mode.map_or(json!({}), |mode| json!({"mode": mode}));
     server.client_with(json!({"retry": retry}))
 }
 
-/// Refused, and welcome at once.
+/// A refusal that allows a retry at once.
 fn busy() -> Answer {
     Answer::new(429, &[("Retry-After", "0")], "busy")
 }
@@ -42,7 +42,7 @@ fn safe_is_the_default() {
 fn each_mode_sends_again_what_it_says() {
     let cut = Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Close);
     let silent = Answer::nothing().then(End::Close);
-    // The answer, and how often it is sent in all by a call that publishes (safe, at_least_once) and one that asks.
+    // The response, and the number of requests of a publishing call (safe, at_least_once) and of a read-only one.
     for (answer, safe, at_least_once, asks) in [
         (busy(), 2, 2, 2),
         (silent.clone(), 1, 2, 2),
@@ -81,8 +81,8 @@ fn each_mode_sends_again_what_it_says() {
 }
 
 #[test]
-fn a_refusal_in_part_is_never_sent_again() {
-    // Sent again, it would double what stands before the bad event, and be refused again.
+fn a_partial_refusal_is_never_retried() {
+    // A retry would duplicate the events before the bad one, and be refused again.
     for mode in ["safe", "at_least_once"] {
         let server = Server::start([Answer::new(400, &[], "events[1]: no"), Answer::new(422, &[], "no")]);
         let client = client_of(&server, Some(mode));
@@ -95,11 +95,11 @@ fn a_refusal_in_part_is_never_sent_again() {
 }
 
 #[test]
-fn what_never_left_is_sent_again() {
+fn an_unsent_request_is_retried() {
     for end in [End::Close, End::Reset] {
         let server = Server::start([Answer::nothing().without_reading().then(end)]);
         let outcome = client_of(&server, None).trigger("my-channel", "my-event", "{}");
-        // The kernel may have taken the request before the end came, and then it is not ours to say.
+        // The kernel may have taken the request before the connection ended: then delivery is unknown.
         if outcome.name() == "OK" {
             assert_eq!((server.ledger().len(), server.connections()), (1, 2));
         } else {
@@ -107,7 +107,7 @@ fn what_never_left_is_sent_again() {
             assert_eq!(server.ledger().len(), 0);
         }
     }
-    // A port where nobody listens: a server's that has gone.
+    // A port without a listener: that of a server that has stopped.
     let port = Server::start([]).port();
     for (mode, attempts) in [("never", 1), ("safe", 3), ("at_least_once", 3)] {
         let client = Client::new(&crate::support::config(port, json!({"retry": {"mode": mode}})));
@@ -118,7 +118,7 @@ fn what_never_left_is_sent_again() {
 }
 
 #[test]
-fn what_will_not_pass_is_not_tried_again() {
+fn a_permanent_failure_is_not_retried() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.expired_server(&["localhost"])).start();
     let more =
@@ -129,7 +129,7 @@ fn what_will_not_pass_is_not_tried_again() {
 
     let more = json!({"host": "no-such-host.invalid", "retry": {"mode": "at_least_once"}, "timeout_ms": 2000});
     let outcome = trigger(&Client::new(&crate::support::config(80, more)));
-    // Where there is no name server at all, that may pass.
+    // A machine without a name server reports a failure that may pass.
     if outcome.error()["retryable"] == json!(false) {
         outcome.is("NOT_SENT", "not_sent").because("dns");
         assert_eq!(outcome.number("attempts"), Some(1));
@@ -137,7 +137,7 @@ fn what_will_not_pass_is_not_tried_again() {
 }
 
 #[test]
-fn a_call_is_sent_as_often_as_the_configuration_says() {
+fn max_attempts_limits_the_number_of_requests() {
     for max_attempts in [1, 2, 5] {
         let server = Server::builder().answering(|_| busy()).start();
         let client = server.client_with(json!({"retry": {"max_attempts": max_attempts}}));
@@ -150,7 +150,7 @@ fn a_call_is_sent_as_often_as_the_configuration_says() {
 }
 
 #[test]
-fn what_may_have_been_delivered_once_stays_unknown() {
+fn a_possible_delivery_keeps_the_call_unknown() {
     for (last, mode) in [(Answer::new(401, &[], "no"), "at_least_once"), (busy(), "at_least_once")] {
         let server = Server::start([Answer::new(503, &[], "first"), last.clone(), last]);
         let outcome = trigger(&client_of(&server, Some(mode)));
@@ -162,7 +162,7 @@ fn what_may_have_been_delivered_once_stays_unknown() {
 }
 
 #[test]
-fn each_attempt_is_signed_anew() {
+fn each_attempt_has_its_own_signature() {
     let server = Server::start([Answer::new(429, &[("Retry-After", "1")], "")]);
     trigger(&client_of(&server, None)).is_ok("{}");
     let ledger = server.ledger();
@@ -172,9 +172,9 @@ fn each_attempt_is_signed_anew() {
 }
 
 #[test]
-fn retry_after_is_obeyed_or_nothing_is_sent_again() {
+fn retry_after_is_obeyed_or_the_call_fails() {
     for as_date in [false, true] {
-        // A date has whole seconds: two of them are more than one.
+        // A date has whole seconds: two seconds ahead is more than one.
         let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
         let header = if as_date { date() } else { "1".to_owned() };
         let server = Server::start([Answer::new(429, &[("Retry-After", &header)], "")]);
@@ -203,7 +203,7 @@ fn all_attempts_share_one_deadline() {
         let client = Client::new(&crate::support::config(port, more));
         in_time(|| {
             let outcome = trigger(&client);
-            // Of a millisecond there may be nothing left to connect in.
+            // A timeout of one millisecond may leave no time to connect.
             outcome.is("NOT_SENT", "not_sent");
             assert!(["connect", "timeout"].contains(&outcome.text("cause").as_str()), "{outcome:?}");
             let late = outcome.elapsed > Duration::from_millis(timeout_ms + 100);
@@ -215,7 +215,7 @@ fn all_attempts_share_one_deadline() {
 #[test]
 fn retries_stay_a_tenth_of_the_calls() {
     let server = Server::builder().answering(|_| busy()).start();
-    // The waits before the second attempts are what this test takes: 20 times 50 ms on average.
+    // The waits before the second attempts take most of this test: 20 times 50 ms on average.
     let client = server.client_with(json!({"retry": {"max_attempts": 2}}));
     let attempts: Vec<u64> = (0..110).map(|_| trigger(&client).number("attempts").unwrap()).collect();
     assert_eq!(attempts.iter().filter(|attempts| **attempts == 2).count(), 20, "{attempts:?}");
@@ -239,7 +239,7 @@ fn a_transport_is_called_for_each_attempt() {
 }
 
 #[test]
-fn a_retry_is_told_to_the_log() {
+fn a_retry_is_logged() {
     let server = Server::start([busy()]);
     let client = server.client_with(json!({"retry": {}, "log_level": "info"}));
     let (messages, _) = client.log();
@@ -252,7 +252,7 @@ fn a_retry_is_told_to_the_log() {
     assert!(fields["wait_ms"].as_u64().unwrap() <= 100, "{fields}");
 }
 
-/// A server that speaks TLS and lives at another time, and a client of it. With the authority goes its file.
+/// Returns a TLS server whose clock differs, and a client of it. Dropping the authority removes its file.
 fn at_another_time(seconds: i64, more: Value) -> (Authority, Server, Client) {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).clock_ahead(seconds).start();
@@ -263,7 +263,7 @@ fn at_another_time(seconds: i64, more: Value) -> (Authority, Server, Client) {
 }
 
 #[test]
-fn a_wrong_clock_is_corrected_once_and_for_all() {
+fn a_wrong_clock_is_corrected_once() {
     for seconds in [3600, -3600, 86_400] {
         let (_authority, server, client) = at_another_time(seconds, json!({"log_level": "info"}));
         let (messages, _) = client.log();
@@ -281,7 +281,7 @@ fn a_wrong_clock_is_corrected_once_and_for_all() {
 }
 
 #[test]
-fn without_retries_the_next_call_has_the_right_clock() {
+fn without_retries_the_next_call_uses_the_corrected_clock() {
     let (_authority, server, client) = at_another_time(3600, json!({"retry": {"mode": "never"}}));
     let outcome = trigger(&client);
     outcome.is("UNAUTHORIZED", "rejected");
@@ -291,7 +291,7 @@ fn without_retries_the_next_call_has_the_right_clock() {
 }
 
 #[test]
-fn a_clock_is_not_corrected_where_that_was_not_wanted_or_can_not_be_trusted() {
+fn the_clock_is_not_corrected_if_disabled_or_without_tls() {
     let (_authority, server, client) = at_another_time(3600, json!({"clock_correction": false}));
     for _ in 0..2 {
         let outcome = trigger(&client);
@@ -300,7 +300,7 @@ fn a_clock_is_not_corrected_where_that_was_not_wanted_or_can_not_be_trusted() {
     }
     assert_eq!((server.ledger().len(), server.refused_for_the_clock()), (0, 2));
 
-    // Without TLS, anybody on the way could set it.
+    // Without TLS, anyone on the network path could set the clock.
     let server = Server::builder().clock_ahead(3600).start();
     let client = client_of(&server, None);
     for _ in 0..2 {
@@ -308,7 +308,7 @@ fn a_clock_is_not_corrected_where_that_was_not_wanted_or_can_not_be_trusted() {
     }
     assert_eq!((server.ledger().len(), server.refused_for_the_clock()), (0, 2));
 
-    // Within the window it is not the clock.
+    // Within the window, the clock is not the reason.
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).start();
     let client = server.client_with(

@@ -1,6 +1,6 @@
-//! No document gives the secret or a signature away, whatever went wrong.
+//! No document reveals the secret or a signature, in any failure.
 //!
-//! Every document of every test is searched for them (`crate::support::calls`). Here is what might put them into one.
+//! `crate::support::calls` searches every document of every test. These tests provoke the leaks.
 
 use crate::support::functions::{FUNCTIONS, Function};
 use crate::support::hooks::Messages;
@@ -11,7 +11,7 @@ use crate::support::{calls, config, now_ms, signature};
 use serde_json::{Value, json};
 
 #[test]
-fn the_search_finds_what_it_is_meant_to_find() {
+fn the_search_for_secrets_finds_each_spelling() {
     assert_eq!(calls::base64(b"Many hands"), "TWFueSBoYW5kcw==");
     let encoded = calls::base64(format!("x{SECRET}y").as_bytes());
     let hex: String = SECRET.bytes().map(|b| format!("{b:02x}")).collect();
@@ -29,16 +29,16 @@ fn the_search_finds_what_it_is_meant_to_find() {
     assert_eq!(calls::leak(r#"{"error":{"message":"nothing"}}"#), None);
 }
 
-/// Makes a client that can't come about, of a configuration with the secret in it. Its document is searched on the way.
+/// Tries to create a client from an invalid configuration that contains the secret. The helper searches the document.
 #[track_caller]
 fn refused(config: &str) {
     Client::try_new(Some(config.as_bytes())).expect_err(config);
 }
 
 #[test]
-fn a_wrong_configuration_does_not_show_the_secret() {
+fn an_invalid_configuration_does_not_show_the_secret() {
     let good: Value = serde_json::from_str(&config(1, json!({}))).unwrap();
-    // In every place where a text may stand, by mistake.
+    // In every place where a string may be, by mistake.
     for key in [
         "app_id",
         "key",
@@ -58,7 +58,7 @@ fn a_wrong_configuration_does_not_show_the_secret() {
             let mut config = good.clone();
             config[key] = wrong.clone();
             match key {
-                // These take any text.
+                // These accept any string.
                 "secret" | "ca_file" if wrong.is_string() => drop(Client::new(&config.to_string())),
                 _ => refused(&config.to_string()),
             }
@@ -106,7 +106,7 @@ fn a_malformed_url_does_not_show_the_secret() {
 }
 
 #[test]
-fn no_failure_of_a_call_shows_the_secret_or_the_signature() {
+fn no_failure_shows_the_secret_or_the_signature() {
     let nobody = Client::new(&config(1, json!({})));
     nobody.trigger("c", "e", "{}").is("NOT_SENT", "not_sent");
     for (channels, event, data, options) in [
@@ -119,7 +119,7 @@ fn no_failure_of_a_call_shows_the_secret_or_the_signature() {
         ("c", "e", "{}", r#"{"info":"s3cr3t/Canary"}"#),
         (r#"["s3cr3t/Canary"]"#, "e", "{}", "{}"),
     ] {
-        // The caller's own texts may be quoted, but not a whole payload, and there is no reason to.
+        // A message may quote the caller's arguments, but not a whole payload.
         nobody.trigger_with(channels, event, data, options);
     }
     let server = Server::start([]);
@@ -167,7 +167,7 @@ fn a_message_shows_neither_the_query_nor_the_payload() {
     assert_eq!(calls::trigger_on_null().name(), "INVALID_ARGUMENT");
 }
 
-/// A configuration with every secret there is.
+/// Returns a configuration with every kind of secret.
 fn all_secrets(port: u16) -> Value {
     let proxy: String = PROXY_PASSWORD.bytes().map(|b| format!("%{b:02X}")).collect();
     let more = json!({
@@ -180,13 +180,13 @@ fn all_secrets(port: u16) -> Value {
     serde_json::from_str(&config(port, more)).unwrap()
 }
 
-/// Holds that neither a document nor the log gives anything away, nor one of these digests in any spelling.
+/// Asserts that neither the document nor the log contains a secret or one of these digests, in any spelling.
 #[track_caller]
 fn nothing_is_told(outcome: &Outcome, messages: &Messages, digests: &[String]) {
     let mut told: Vec<String> = outcome.document.iter().cloned().collect();
     told.extend(messages.take().into_iter().flat_map(|logged| [logged.message, logged.fields]));
     for text in &told {
-        // A result may well hold a signature; nothing else may.
+        // Only a result may contain a signature.
         let leaked = if outcome.status == 0 { calls::secret_in(text) } else { calls::leak(text) };
         assert_eq!(leaked, None, "{text}");
         for digest in digests {
@@ -202,8 +202,8 @@ fn nothing_is_told(outcome: &Outcome, messages: &Messages, digests: &[String]) {
 }
 
 #[test]
-fn no_function_gives_a_secret_away_whatever_goes_wrong() {
-    // The server is the proxy, too; what it is asked to do it can't do as a server of events.
+fn no_function_reveals_a_secret_in_any_failure() {
+    // The server is also the proxy; it cannot do what a proxy is asked to do.
     let server = Server::builder().tolerant().start();
     let mut configuration = all_secrets(server.port());
     let with_proxy = configuration.clone();
@@ -214,9 +214,9 @@ fn no_function_gives_a_secret_away_whatever_goes_wrong() {
     let client = Client::new(&configuration.to_string());
     let (messages, _) = client.log();
     for function in FUNCTIONS {
-        // A secret by mistake in the place of any text, alone or within JSON.
+        // A secret in place of any string, by mistake, alone or inside JSON.
         for (index, _) in function.arguments.iter().enumerate() {
-            // Every secret comes to stand somewhere; not each in every place, which would only take longer.
+            // Each secret is used somewhere, but not in every place: that would only take longer.
             let turn = index + function.name.len();
             for secret in [secrets[turn % 4], if turn % 2 == 0 { &encoded } else { SECRET }] {
                 let texts = [
@@ -233,7 +233,7 @@ fn no_function_gives_a_secret_away_whatever_goes_wrong() {
                 ];
                 for text in texts {
                     let outcome = function.call(Some(&client), &function.with(index, Some(text.as_bytes())));
-                    // What is returned as it was given, or what a server accepted, is the caller's own.
+                    // The caller's own data is returned as it was given.
                     if outcome.status != 0 {
                         nothing_is_told(&outcome, &messages, &[]);
                     }
@@ -242,7 +242,7 @@ fn no_function_gives_a_secret_away_whatever_goes_wrong() {
             }
         }
     }
-    // Whatever the server does, its echo of the signature included.
+    // Every behaviour of the server, including an echo of the signature.
     for function in Function::network() {
         for kind in 0..9 {
             server.next(match kind {
@@ -261,7 +261,7 @@ fn no_function_gives_a_secret_away_whatever_goes_wrong() {
             nothing_is_told(&outcome, &messages, &[server.last().signature().to_owned()]);
         }
     }
-    // And where nothing is reached at all: no proxy that wants us, no TLS, no such host.
+    // Failures before any request: a proxy that refuses, no TLS, no such host.
     for more in [
         with_proxy.clone(),
         json!({"ssl": true}),
@@ -284,7 +284,7 @@ fn no_function_gives_a_secret_away_whatever_goes_wrong() {
 }
 
 #[test]
-fn a_wrong_webhook_does_not_show_the_signature_that_would_be_right() {
+fn a_wrong_webhook_does_not_show_the_right_signature() {
     let mut configuration = all_secrets(1);
     configuration.as_object_mut().unwrap().remove("proxy");
     let client = Client::new(&configuration.to_string());
@@ -300,7 +300,7 @@ fn a_wrong_webhook_does_not_show_the_signature_that_would_be_right() {
                 nothing_is_told(&outcome, &messages, &right);
             }
         }
-        // Authentic, but not good.
+        // Authentic, but invalid.
         if body != fresh {
             let outcome = client.webhook(Some(KEY.as_bytes()), Some(right[0].as_bytes()), body.as_bytes());
             outcome.is("WEBHOOK_INVALID", "");
@@ -310,7 +310,7 @@ fn a_wrong_webhook_does_not_show_the_signature_that_would_be_right() {
 }
 
 #[test]
-fn a_wrong_configuration_shows_none_of_its_secrets() {
+fn an_invalid_configuration_shows_none_of_its_secrets() {
     let good = all_secrets(1);
     for key in good.as_object().unwrap().keys() {
         for secret in [SECRET, MASTER_KEY, PROXY_PASSWORD, WEBHOOK_SECRET, &calls::base64(MASTER_KEY.as_bytes())] {
@@ -318,7 +318,7 @@ fn a_wrong_configuration_shows_none_of_its_secrets() {
                 let mut config = good.clone();
                 config[key] = wrong;
                 if let Err(outcome) = Client::try_new(Some(config.to_string().as_bytes())) {
-                    // The document was searched on the way.
+                    // The helper searched the document.
                     outcome.is("INVALID_CONFIG", "");
                 }
             }
@@ -348,7 +348,7 @@ fn a_wrong_configuration_shows_none_of_its_secrets() {
 }
 
 #[test]
-fn a_finish_that_fails_shows_nothing() {
+fn a_failed_finish_shows_no_secret() {
     let mut configuration = all_secrets(1);
     configuration.as_object_mut().unwrap().remove("proxy");
     let client = Client::new(&configuration.to_string());

@@ -1,34 +1,34 @@
-//! Nothing that is signed for one thing can be taken for another: no two different inputs give one signed string.
+//! A signature for one input is never valid for another: no two different inputs give one signed string.
 //!
-//! Two inputs with the same signature would have the same string (or show a collision of SHA-256).
+//! Two inputs with the same signature have the same signed string, or show a collision of SHA-256.
 
 use std::collections::HashMap;
 
 use crate::support::{Client, KEY, Random, SECRET, config, signature};
 use serde_json::{Value, json};
 
-/// What a signature was given for: kind, socket id, channel and data, or method, path, parameters and body.
+/// The input of a signature: kind, socket id, channel and data, or method, path, parameters and body.
 type Meaning = [String; 4];
 
-/// All signatures so far, and what they were given for.
+/// All signatures so far, each with its input.
 #[derive(Default)]
 struct Signed(HashMap<String, Meaning>);
 
 impl Signed {
-    /// Holds that the signature was given for nothing else before.
+    /// Asserts that no other input has this signature.
     fn add(&mut self, signature: String, meaning: Meaning) {
         let before = self.0.entry(signature).or_insert_with(|| meaning.clone());
         assert_eq!(*before, meaning, "two inputs, one signature");
     }
 }
 
-/// The hex of an `auth`, if there is one.
+/// Returns the signature in hex of an `auth`, if there is one.
 fn auth(outcome: &crate::support::Outcome) -> Option<String> {
     let document: Value = serde_json::from_str(outcome.document.as_deref()?).ok()?;
     Some(document["auth"].as_str()?.strip_prefix(&format!("{KEY}:"))?.to_owned())
 }
 
-/// Signs whatever of this can be signed, in every way, and holds that what is signed is exactly what was meant.
+/// Signs these inputs in every way that accepts them, and asserts that the signature is that of the expected string.
 fn try_all(client: &Client, signed: &mut Signed, socket_id: &str, channel: &str, data: Option<&str>) -> usize {
     let mut given = 0;
     let mut add = |outcome: crate::support::Outcome, meaning: Meaning, string: String| {
@@ -42,7 +42,7 @@ fn try_all(client: &Client, signed: &mut Signed, socket_id: &str, channel: &str,
     let [socket, name] = texts;
     let outcome = client.call("authenticate", &[Some(channel), Some(socket_id), data]);
     let string = data.map_or_else(|| format!("{socket}:{name}"), |data| format!("{socket}:{name}:{data}"));
-    // Without data is something else than with any.
+    // No data is different from any data.
     let told = data.map_or_else(|| "none".to_owned(), |data| format!("some {data}"));
     add(outcome, ["channel".to_owned(), socket.clone(), name, told.clone()], string);
     if let Some(data) = data {
@@ -56,7 +56,7 @@ fn client() -> Client {
     Client::new(&config(1, json!({})))
 }
 
-/// Texts that an attacker would try.
+/// Strings that an attacker would try.
 const SOCKETS: [&str; 8] = ["1.1", "11.1", "1.11", "0.0", "1234.5678", "1.1:private-a", "1.1:", "1.1::user:"];
 const CHANNELS: [&str; 10] = [
     "private-a",
@@ -86,7 +86,7 @@ const DATA: [&str; 12] = [
 ];
 
 #[test]
-fn no_two_inputs_give_one_signed_string() {
+fn no_two_inputs_share_a_signed_string() {
     const SEED: u64 = 0x5eed_0b5e_55ed_1dea;
     println!("seed {SEED:#x}");
     let client = client();
@@ -101,7 +101,7 @@ fn no_two_inputs_give_one_signed_string() {
             }
         }
     }
-    // Short texts of few characters, so that pieces of one are pieces of another.
+    // Short strings of few characters, so that parts of one are parts of another.
     for _ in 0..6000 {
         let (left, right) = (1 + random.below(2), 1 + random.below(2));
         let mut socket = format!("{}.{}", random.text(b"01", left), random.text(b"01", right));
@@ -109,7 +109,7 @@ fn no_two_inputs_give_one_signed_string() {
         let length = random.below(3);
         let mut channel = format!("{prefix}{}", random.text(b"01.:-", length));
         let data = random.one_of(&[None, Some("1"), Some("1.1"), Some(DATA[8]), Some(DATA[7]), Some("\":\"")]);
-        // Now and then a character moves from one text to its neighbour.
+        // Sometimes a character moves from one string to the next.
         match random.below(4) {
             0 => channel.insert(0, socket.pop().unwrap()),
             1 if !channel.is_empty() => socket.push(channel.remove(0)),
@@ -143,7 +143,7 @@ fn no_two_inputs_give_one_signed_string() {
 }
 
 #[test]
-fn every_byte_that_changes_changes_the_signature_or_is_refused() {
+fn every_changed_byte_changes_the_signature_or_is_refused() {
     let client = client();
     let mut signed = Signed::default();
     let (mut taken, mut refused) = (0, 0);
@@ -153,8 +153,8 @@ fn every_byte_that_changes_changes_the_signature_or_is_refused() {
         let texts = [socket, channel, data];
         for (which, text) in texts.into_iter().enumerate() {
             for at in 0..=text.len() {
-                // Replaced, put in, and left out.
-                // In the data, which may hold nearly everything, a few of each kind will do.
+                // Replaced, inserted and deleted.
+                // The data may contain nearly anything: a few bytes of each kind are enough.
                 let few = b"\x01\t\n\r !\"#'+,-./019:;@AZ[\\]_`az{}~\x7f";
                 let bytes = (1..128u8).filter(|byte| which < 2 || few.contains(byte));
                 let changes = bytes.flat_map(|byte| [(Some(byte), true), (Some(byte), false)]);
@@ -165,7 +165,7 @@ fn every_byte_that_changes_changes_the_signature_or_is_refused() {
                     }
                     let end = if replaces { at + 1 } else { at };
                     changed.splice(at..end, byte);
-                    // What is not UTF-8 is refused by every function (`functions.rs`).
+                    // Every function refuses invalid UTF-8 (`functions.rs`).
                     let Ok(changed) = String::from_utf8(changed) else { continue };
                     let mut now = texts;
                     now[which] = &changed;
@@ -182,7 +182,7 @@ fn every_byte_that_changes_changes_the_signature_or_is_refused() {
 }
 
 #[test]
-fn what_differs_in_nothing_but_its_kind_is_signed_differently() {
+fn inputs_of_different_kinds_are_signed_differently() {
     let client = client();
     let data = r#"{"id":"1","user_id":"1"}"#;
     let user = auth(&client.call_with("authenticate_user", &["1.1", data])).unwrap();

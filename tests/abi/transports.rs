@@ -1,5 +1,5 @@
-//! Signing without sending, and sending by a function of the caller's: whoever sends, the request and what an answer means are
-//! the same.
+//! Signing without sending, and sending through a callback: the request, and the meaning of a response, do not depend on the
+//! sender.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
@@ -13,10 +13,10 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// Where what a chain of setters returns is of no use.
+/// Ends a chain of setters.
 fn done(_: &Reply) {}
 
-/// What the server says, as a whole.
+/// A complete response of the server.
 #[derive(Clone, Debug)]
 struct Said {
     http_status: u16,
@@ -50,7 +50,7 @@ impl Said {
     }
 }
 
-/// Every class of answers.
+/// Returns responses of every class.
 fn answers() -> Vec<Said> {
     let mut all: Vec<Said> = (200..=599)
         .filter(|status| status % 100 < 6 || [307, 308, 407, 413, 415, 422, 429, 499, 599].contains(status))
@@ -87,7 +87,7 @@ fn answers() -> Vec<Said> {
     all
 }
 
-/// Texts of calls of every effect.
+/// Returns calls of every kind, with arguments.
 fn calls() -> Vec<(Function, Vec<Option<&'static [u8]>>)> {
     let mut all: Vec<_> = Function::network().map(|function| (function, function.good())).collect();
     let trigger = Function::named("trigger");
@@ -104,7 +104,7 @@ fn prepared(client: &Client, function: &Function, texts: &[Option<&[u8]>]) -> Re
 }
 
 #[test]
-fn whoever_sends_it_the_request_is_the_same() {
+fn every_sender_sends_the_same_request() {
     let server = Server::start([]);
     let direct = server.client();
     let hooked = server.client();
@@ -125,7 +125,7 @@ fn whoever_sends_it_the_request_is_the_same() {
         headers.sort();
         for other in [&prepared, &handed] {
             assert_eq!((other.method.as_str(), &other.body), (sent.method(), &sent.body), "{}", function.name);
-            // All of the query but what changes by the second.
+            // The query without the parameters that change every second.
             let sent = Snapshot { url: format!("http://h{}", sent.target()), ..other.clone() };
             assert_eq!(other.timeless(), sent.timeless());
             assert!(other.url.starts_with(&format!("http://127.0.0.1:{}/apps/{APP_ID}/", server.port())));
@@ -139,7 +139,7 @@ fn whoever_sends_it_the_request_is_the_same() {
 }
 
 #[test]
-fn whoever_sends_it_an_answer_means_the_same() {
+fn a_response_means_the_same_for_every_sender() {
     let server = Server::start([]);
     let direct = server.client();
     let hooked = server.client();
@@ -175,7 +175,7 @@ fn whoever_sends_it_an_answer_means_the_same() {
     assert!(tried > 700, "{tried}");
 }
 
-/// What comes of a trigger by a transport that does this, and by finish.
+/// Returns the outcome of a trigger whose transport does `act`, after checking that finish agrees.
 #[track_caller]
 fn told(act: impl Fn(&Reply) + Send + Sync + 'static, more: Value, channels: &str) -> Outcome {
     let client = Client::new(&config(1, more));
@@ -202,7 +202,7 @@ fn failing(delivery: i32, cause: Option<&'static [u8]>) -> Outcome {
 }
 
 #[test]
-fn a_failure_says_whether_anything_was_sent() {
+fn a_failure_reports_whether_the_request_was_sent() {
     for (cause, retryable) in [
         ("dns", true),
         ("connect", true),
@@ -237,13 +237,13 @@ fn a_failure_says_whether_anything_was_sent() {
 }
 
 #[test]
-fn what_is_said_last_counts() {
+fn the_last_report_of_a_transport_counts() {
     let act = |act: fn(&Reply)| told(act, json!({}), "c");
     act(|reply| done(reply.set(400, b"no").set(200, b"{}"))).is_ok("{}");
     act(|reply| done(reply.fail(1, None, None).set(200, b"{}"))).is_ok("{}");
     act(|reply| done(reply.fail(1, None, None).fail(3, None, None))).is("DELIVERY_UNKNOWN", "unknown");
     act(|reply| done(reply.fail(3, None, None).fail(1, None, None))).is("NOT_SENT", "not_sent");
-    // A header stays, whether it comes before the answer or after it.
+    // A header is kept, before or after the response is set.
     let early = act(|reply| done(reply.header(Some(b"Retry-After"), Some(b"7")).set(429, b"")));
     assert_eq!(early.number("retry_after_ms"), Some(7000));
     let late = act(|reply| done(reply.set(429, b"").header(Some(b"RETRY-AFTER"), Some(b"7"))));
@@ -251,7 +251,7 @@ fn what_is_said_last_counts() {
 }
 
 #[test]
-fn a_failure_after_a_status_means_that_the_answer_was_cut() {
+fn a_failure_after_a_status_means_a_truncated_response() {
     for delivery in [0, 1, 3] {
         for (http_status, status, one, several) in [
             (200, "BAD_RESPONSE", "unknown", "unknown"),
@@ -275,7 +275,7 @@ fn a_failure_after_a_status_means_that_the_answer_was_cut() {
 }
 
 #[test]
-fn a_transport_that_says_nothing_or_nonsense_counts_as_unknown() {
+fn a_silent_or_inconsistent_transport_counts_as_unknown() {
     let act = |act: fn(&Reply)| told(act, json!({}), "c");
     act(|_| ()).is("DELIVERY_UNKNOWN", "unknown").because("transport");
     act(|reply| done(reply.header(Some(b"Retry-After"), Some(b"7"))))
@@ -285,7 +285,7 @@ fn a_transport_that_says_nothing_or_nonsense_counts_as_unknown() {
         let outcome = told(move |reply| done(reply.set(http_status, b"{}")), json!({}), "c");
         outcome.is("DELIVERY_UNKNOWN", "unknown");
     }
-    // A body that is not there, or that no memory can hold.
+    // A body that is NULL, or larger than any memory.
     let outcome = act(|reply| done(reply.set_raw(200, std::ptr::null(), 1)));
     outcome.is("BAD_RESPONSE", "unknown");
     let outcome = act(|reply| done(reply.set_raw(200, b"x".as_ptr(), usize::MAX)));
@@ -309,7 +309,7 @@ fn a_transport_that_says_nothing_or_nonsense_counts_as_unknown() {
 }
 
 #[test]
-fn an_empty_answer_is_ok_where_its_framing_says_empty() {
+fn an_empty_response_is_ok_if_its_framing_says_so() {
     let act = |act: fn(&Reply)| told(act, json!({}), "c");
     act(|reply| done(reply.set(204, b""))).is_ok("{}");
     for http_status in [200, 202] {
@@ -325,7 +325,7 @@ fn an_empty_answer_is_ok_where_its_framing_says_empty() {
 }
 
 #[test]
-fn a_transports_message_does_not_carry_out_what_is_signed() {
+fn a_transports_message_does_not_reveal_a_signed_url() {
     let forms: [fn(&Snapshot) -> String; 8] = [
         |request| format!("could not send {}", request.url),
         |request| format!("<{}>: \"{}\"", request.url, request.target()),
@@ -365,7 +365,7 @@ fn a_transports_message_does_not_carry_out_what_is_signed() {
 }
 
 #[test]
-fn limits_hold_for_transports_too() {
+fn limits_apply_to_transports() {
     let answer = |size: usize| {
         move |reply: &Reply| {
             reply.set(200, format!("\"{}\"", "a".repeat(size - 2)).as_bytes());
@@ -381,7 +381,7 @@ fn limits_hold_for_transports_too() {
 }
 
 #[test]
-fn a_signature_that_a_transport_repeats_is_not_told() {
+fn a_signature_echoed_by_a_transport_is_redacted() {
     let client = Client::new(&config(1, json!({})));
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let see = Arc::clone(&seen);
@@ -399,7 +399,7 @@ fn a_signature_that_a_transport_repeats_is_not_told() {
 }
 
 #[test]
-fn a_transport_runs_on_the_callers_thread() {
+fn a_transport_runs_on_the_calling_thread() {
     let client = Client::new(&config(1, json!({})));
     let threads: Arc<Mutex<Vec<thread::ThreadId>>> = Arc::default();
     let note = Arc::clone(&threads);
@@ -423,7 +423,7 @@ fn a_transport_runs_on_the_callers_thread() {
 }
 
 #[test]
-fn a_transport_is_all_that_sends() {
+fn only_the_transport_sends() {
     let server = Server::start([]);
     let client = server.client();
     let drops = client.send_by(|_, reply| done(reply.set(200, b"{}")));
@@ -440,7 +440,7 @@ fn a_transport_is_all_that_sends() {
 fn eight_threads_call_one_transport_at_the_same_time() {
     const THREADS: usize = 8;
     let client = Client::new(&config(1, json!({})));
-    // All of them have to be inside at once, or nobody gets on.
+    // All threads must be inside at the same time, or none continues.
     let inside = std::sync::Barrier::new(THREADS);
     client.send_by(move |request, reply| {
         inside.wait();
@@ -461,7 +461,7 @@ fn eight_threads_call_one_transport_at_the_same_time() {
 }
 
 #[test]
-fn a_request_says_what_is_left_of_its_time() {
+fn a_request_reports_its_remaining_time() {
     let client = Client::new(&config(1, json!({"timeout_ms": 70_000})));
     let left: Arc<Mutex<Vec<u32>>> = Arc::default();
     let note = Arc::clone(&left);
@@ -478,7 +478,7 @@ fn a_request_says_what_is_left_of_its_time() {
         near(request.read().timeout_ms, expected);
     }
     near(Client::new(&config(1, json!({}))).prepare("channels_info", &[]).read().timeout_ms, 5000);
-    // It goes down to nothing, and stays there.
+    // The time goes down to 0 and stays there.
     let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("1"), Some(r#"{"timeout_ms":30}"#)]);
     let start = Instant::now();
     let mut last = request.read().timeout_ms;
@@ -490,14 +490,14 @@ fn a_request_says_what_is_left_of_its_time() {
     }
     assert!(start.elapsed() >= Duration::from_millis(25), "{:?}", start.elapsed());
     assert_eq!(request.read().timeout_ms, 0);
-    // Late or not, an answer is an answer.
+    // A late response still counts.
     let reply = Reply::new();
     reply.set(200, b"{}");
     client.finish(&request, &reply).is_ok("{}");
 }
 
 #[test]
-fn urls_leave_out_the_schemes_own_port() {
+fn urls_omit_the_default_port_of_the_scheme() {
     for (more, origin) in [
         (json!({"host": "h.example", "ssl": true, "port": 443}), "https://h.example"),
         (json!({"host": "h.example", "ssl": true, "port": 80}), "https://h.example:80"),
@@ -527,7 +527,7 @@ fn a_prepared_request_outlives_its_client() {
 }
 
 #[test]
-fn preparing_is_not_sending() {
+fn prepare_sends_nothing() {
     let server = Server::start([]);
     let client = server.client();
     for (function, texts) in calls() {
@@ -539,7 +539,7 @@ fn preparing_is_not_sending() {
 }
 
 #[test]
-fn one_reply_may_be_told_of_several_requests() {
+fn one_response_may_finish_several_requests() {
     let client = Client::new(&config(1, json!({})));
     let reply = Reply::new();
     reply.set(200, b"{\"a\":1}");
@@ -550,7 +550,7 @@ fn one_reply_may_be_told_of_several_requests() {
 }
 
 #[test]
-fn the_body_of_a_get_is_an_empty_text() {
+fn the_body_of_a_get_is_empty() {
     let client = Client::new(&config(1, json!({})));
     for function in Function::network() {
         let request = prepared(&client, &function, &function.good()).read();

@@ -1,6 +1,6 @@
 //! Published examples and the test vectors of other libraries (`vectors/peers.json`, each with its source).
 //!
-//! The tests' own signer has to agree with every one of them, and the library, through its ABI, with every one but those that
+//! The tests' own signer must agree with each vector. The library must agree with each one, through its ABI, except those that
 //! contradict the protocol or the design (`DIFFERENT`).
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::support::secretbox::channel_key;
 use crate::support::{Client, Reply, Snapshot, calls, config, now_ms, signature};
 use serde_json::{Value, json};
 
-/// The vectors of a kind. Their number is held, so that none is lost on the way.
+/// Returns the vectors of a kind, and asserts their number, so that none is lost.
 fn vectors(kind: &str, count: usize) -> Vec<Value> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../vectors/peers.json")).unwrap();
     let found: Vec<Value> = all.into_iter().filter(|vector| vector["kind"] == kind).collect();
@@ -23,7 +23,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
 }
 
-/// The names and values of an object, as texts.
+/// Returns the names and values of an object, as strings.
 fn pairs(object: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     object.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
@@ -33,13 +33,13 @@ fn borrowed(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// The query to sign of a request in a vector.
+/// Returns the query that a vector's request signs.
 fn query_of(inputs: &Value) -> String {
     let mut all = pairs(&inputs["params"]);
     all.push(("auth_key".to_owned(), text(inputs, "key").to_owned()));
     all.push(("auth_timestamp".to_owned(), inputs["timestamp"].to_string()));
     all.push(("auth_version".to_owned(), "1.0".to_owned()));
-    // One library signs the digest of an empty body on a GET, too.
+    // One library also signs the digest of an empty body on a GET.
     let empty = (inputs["body_md5_of_empty_body_included"] == true).then_some("");
     if let Some(body) = inputs["body"].as_str().or(empty) {
         all.push(("body_md5".to_owned(), signature::md5_hex(body.as_bytes())));
@@ -48,7 +48,7 @@ fn query_of(inputs: &Value) -> String {
 }
 
 #[test]
-fn the_tests_signer_makes_every_signature() {
+fn the_tests_signer_reproduces_every_signature() {
     for vector in vectors("request_signature", 15) {
         let (inputs, expected) = (&vector["inputs"], &vector["expected"]);
         let string = format!("{}\n{}\n{}", text(inputs, "method"), text(inputs, "path"), query_of(inputs));
@@ -61,11 +61,11 @@ fn the_tests_signer_makes_every_signature() {
 }
 
 #[test]
-fn the_tests_signer_makes_every_query_url_and_digest() {
+fn the_tests_signer_reproduces_every_query_url_and_digest() {
     for vector in vectors("query_string_to_sign", 5) {
         let made = signature::query_to_sign(borrowed(&pairs(&vector["inputs"]["params"])));
         let expected = text(&vector["expected"], "string").split('\n').next_back().unwrap();
-        // Against the documentation, two libraries leave keys in the case they have.
+        // Contrary to the documentation, two libraries do not convert keys to lower case.
         if ["java-stringToSign-2", "php-array-implode"].contains(&text(&vector, "id")) {
             assert!(made != expected && made.eq_ignore_ascii_case(expected), "{vector}");
         } else {
@@ -102,8 +102,8 @@ fn the_tests_signer_makes_every_query_url_and_digest() {
     }
 }
 
-/// Vectors that libpusher does not hold to, and why. What can be held of them, their signatures and digests, the tests' own
-/// signer and cipher hold.
+/// Vectors from which libpusher differs, and why. The tests' own signer and cipher still reproduce their signatures and
+/// digests.
 const DIFFERENT: [(&str, &str); 20] = [
     (
         "docs-raw-not-escaped",
@@ -133,7 +133,7 @@ const DIFFERENT: [(&str, &str); 20] = [
     ("go-decrypt-wrong-key", "has a master key of 33 bytes; it has to have 32"),
 ];
 
-/// A client with this application and more configuration. Nobody listens at its port.
+/// Returns a client for this application, with more configuration. No server listens on its port.
 fn client(app_id: &str, key: &str, secret: &str, more: Value) -> Result<Client, String> {
     let mut all = json!({"app_id": app_id, "key": key, "secret": secret});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -172,8 +172,8 @@ fn split_path(path: &str) -> Result<(&str, &str), String> {
     Ok((app_id, &path[path.len() - rest.len() - 1..]))
 }
 
-/// A request whose body is a trigger's, a batch's or any, or one without a body: made by the call that is meant for it where
-/// there is one, and by that for any path.
+/// Returns the requests that the library makes for a vector's request: by the call for this path, if there is one, and by the
+/// call for any path.
 fn requests(
     client: &Client,
     method: &str,
@@ -222,7 +222,7 @@ fn requests(
     Ok(all)
 }
 
-/// Whether the library does what a vector says.
+/// Checks whether the library agrees with a vector.
 fn holds(vector: &Value) -> Result<(), String> {
     let (inputs, expected) = (&vector["inputs"], &vector["expected"]);
     let input = |name: &str| inputs[name].as_str();
@@ -243,7 +243,7 @@ fn holds(vector: &Value) -> Result<(), String> {
             if let Some(url) = expected["url"].as_str() {
                 let (scheme, rest) = url.split_once("://").unwrap();
                 let ssl = scheme == "https";
-                // The older default host has to be asked for.
+                // The older default host must be configured.
                 let host = rest.split('/').next().unwrap();
                 more = json!({"ssl": ssl, "port": if ssl { 443 } else { 80 }, "host": host});
                 if inputs["cluster"] == "eu" {
@@ -263,7 +263,7 @@ fn holds(vector: &Value) -> Result<(), String> {
                 request.verify(key, secret)?;
                 same((request.method.as_str(), request.path()), (method, path))?;
                 if let Some(body) = body {
-                    // Our own calls may have the members in another order.
+                    // The library may write the members in another order.
                     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
                     same(json(request.text()), json(body))?;
                     if request.text() == body {
@@ -271,7 +271,7 @@ fn holds(vector: &Value) -> Result<(), String> {
                         same(parameter(&request, "body_md5"), digest.or(Some(signature::md5_hex(body.as_bytes()))))?;
                     }
                 }
-                // The string to sign is the vector's but for the time, and what is appended to the URL its parameters.
+                // The string to sign is that of the vector except for the time, and the URL has its parameters.
                 let unsigned: Vec<(String, String)> = signature::parameters(request.query())?
                     .into_iter()
                     .filter(|(name, _)| name != "auth_signature")
@@ -321,7 +321,7 @@ fn holds(vector: &Value) -> Result<(), String> {
                 .collect();
             same(signature::query_to_sign(borrowed(&own)), string)
         }
-        // A webhook shows any HMAC: where the signature is right, something else is found to be wrong, or nothing.
+        // Webhook validation accepts any HMAC: with the right signature it reports another error, or none.
         "hmac_sha256_hex" => {
             let client = client("1", "k", need("secret"), json!({}))?;
             let (body, hex) = (need("message").as_bytes(), text(expected, "hex"));
@@ -351,7 +351,7 @@ fn holds(vector: &Value) -> Result<(), String> {
         }
         "webhook" => {
             let (key, secret) = (need("app_key"), need("app_secret"));
-            // As the application's own key, and as another token.
+            // As the application's own key, and as a webhook token.
             let tokens = json!([{"key": "x", "secret": "y"}, {"key": key, "secret": secret}]);
             let lax = |more: Value| {
                 let mut all = json!({"webhook_max_age_ms": 0});
@@ -371,7 +371,7 @@ fn holds(vector: &Value) -> Result<(), String> {
             }
             Ok(())
         }
-        // At another time: what counts is how long ago it was.
+        // At another time: only the age matters.
         "webhook_time" => {
             let (key, secret) = (need("app_key"), need("app_secret"));
             let client = client("1", key, secret, json!({"webhook_max_age_ms": inputs["max_skew_ms"]}))?;
@@ -400,7 +400,7 @@ fn holds(vector: &Value) -> Result<(), String> {
             let with_key = client("1", "k", "s", json!({"encryption_master_key_base64": calls::base64(&[1; 32])}))?;
             let request = prepared(&with_key, "trigger", &[Some(channel), Some("e"), Some(r#""plain""#)]);
             let encrypted = expected["result"] == true;
-            // A name that is none is not sent to at all.
+            // Nothing is sent for an invalid name.
             same(request.is_ok_and(|request| request.text().contains("ciphertext")), encrypted)?;
             if channel.starts_with("private-") {
                 let answer = called(&with_key, "authenticate", &[Some(channel), Some("1.1")])?;
@@ -434,7 +434,7 @@ fn holds(vector: &Value) -> Result<(), String> {
             if sealed.get("nonce").is_none() {
                 return Err("it is not encrypted".to_owned());
             }
-            // Its form: these two, in this order.
+            // The result has these two members, in this order.
             let form = format!(r#"{{"nonce":{},"ciphertext":{}}}"#, sealed["nonce"], sealed["ciphertext"]);
             same(data, &form)
         }
@@ -519,7 +519,7 @@ fn from_hex(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_library_does_what_every_vector_says_but_those_that_are_different() {
+fn the_library_agrees_with_every_vector_that_is_not_listed_as_different() {
     let all: Vec<Value> = serde_json::from_str(include_str!("../vectors/peers.json")).unwrap();
     let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut wrong = Vec::new();

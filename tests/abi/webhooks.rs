@@ -1,4 +1,4 @@
-//! Webhooks: only what was signed by a known key, lately, is authentic.
+//! Webhooks: a webhook is authentic only if a known key signed it recently.
 
 use crate::support::secretbox::encrypted;
 use crate::support::signature::hmac_hex;
@@ -15,12 +15,12 @@ fn client() -> Client {
     client_with(json!({}))
 }
 
-/// A body of now.
+/// Returns a body with the present time.
 fn body(events: &str) -> String {
     format!(r#"{{"time_ms":{},"events":{events}}}"#, now_ms())
 }
 
-/// Validates a body that is signed with the application's key.
+/// Signs a body with the application's key, and validates it.
 #[track_caller]
 fn signed(client: &Client, body: &[u8]) -> Outcome {
     client.webhook(Some(KEY.as_bytes()), Some(hmac_hex(SECRET.as_bytes(), body).as_bytes()), body)
@@ -32,7 +32,7 @@ fn invalid(outcome: &Outcome, argument: &str) {
 }
 
 #[test]
-fn an_authentic_webhook_is_returned_as_it_came() {
+fn an_authentic_webhook_is_returned_unchanged() {
     let client = client();
     for events in [
         "[]",
@@ -42,7 +42,7 @@ fn an_authentic_webhook_is_returned_as_it_came() {
         // Some servers send data as an object.
         r#"[{"name":"client_event","channel":"private-a","event":"client-x","data":{"a":[ 1 ]},"socket_id":"1.2"}]"#,
         r#"[{"name":"cache_miss","channel":"cache-a"},{"name":"subscription_count","subscription_count":3}]"#,
-        // Nothing of it is looked at but the time, without a master key.
+        // Without a master key, only the time is parsed.
         "null",
         r#"{"a":"b"}"#,
     ] {
@@ -54,12 +54,12 @@ fn an_authentic_webhook_is_returned_as_it_came() {
 }
 
 #[test]
-fn the_time_may_be_ten_minutes_ago_and_a_minute_ahead() {
+fn the_time_window_is_ten_minutes_back_and_one_minute_ahead() {
     let client = client();
     let at = |time: u64| signed(&client, format!(r#"{{"time_ms":{time},"events":[]}}"#).as_bytes());
     let oldest = 600_000;
     let ahead = 60_000;
-    // By the clock the edges can be met to a few milliseconds; a stalled machine may do worse, but not three times.
+    // The clock allows a few milliseconds; a stalled machine may need more, but not three times in a row.
     in_time(|| {
         let now = now_ms();
         let outcomes = [at(now - oldest + 25), at(now + ahead), at(now - oldest - 1), at(now + ahead + 25)];
@@ -76,8 +76,8 @@ fn the_time_may_be_ten_minutes_ago_and_a_minute_ahead() {
 
 #[test]
 fn the_edge_of_the_time_window_is_exact_to_the_millisecond() {
-    // The clock goes on between two looks at it. So: of a body made for a moment, whatever the answer, it has to fit one of
-    // the milliseconds that the call lasted.
+    // The clock advances between two readings. So the result must be right for one of the milliseconds that the call
+    // lasted.
     let client = client_with(json!({"webhook_max_age_ms": 1000}));
     let (mut fitted, mut missed) = (0, 0);
     for offset in (-40..40i64).cycle().take(400) {
@@ -97,7 +97,7 @@ fn the_edge_of_the_time_window_is_exact_to_the_millisecond() {
 }
 
 #[test]
-fn a_webhook_without_a_time_is_refused_unless_time_does_not_count() {
+fn a_webhook_without_a_time_is_refused_unless_the_window_is_off() {
     let strict = client();
     let lax = client_with(json!({"webhook_max_age_ms": 0}));
     for body in [
@@ -178,7 +178,7 @@ fn a_signature_is_64_digits_of_hex_in_either_case() {
 }
 
 #[test]
-fn a_header_that_is_missing_is_named() {
+fn a_missing_header_is_named() {
     let client = client();
     let body = body("[]");
     let good = hmac_hex(SECRET.as_bytes(), body.as_bytes());
@@ -192,11 +192,11 @@ fn a_header_that_is_missing_is_named() {
 }
 
 #[test]
-fn keys_are_rotated_with_more_tokens() {
+fn webhook_tokens_allow_key_rotation() {
     let client = client_with(json!({"webhook_tokens": [
         {"key": "new-key", "secret": WEBHOOK_SECRET},
         {"secret": "third", "key": "third-key"},
-        // The application's own again, as it may stand in a list of all.
+        // The application's own key may be in the list, too.
         {"key": KEY, "secret": SECRET},
     ]}));
     let body = body("[]");
@@ -204,7 +204,7 @@ fn keys_are_rotated_with_more_tokens() {
         (KEY, SECRET, true),
         ("new-key", WEBHOOK_SECRET, true),
         ("third-key", "third", true),
-        // A key goes with its own secret only.
+        // Each key is valid with its own secret only.
         (KEY, WEBHOOK_SECRET, false),
         ("new-key", SECRET, false),
         ("new-key", "third", false),
@@ -221,7 +221,7 @@ fn keys_are_rotated_with_more_tokens() {
 }
 
 #[test]
-fn tokens_are_checked_with_the_configuration() {
+fn webhook_tokens_are_checked_by_new() {
     for (tokens, key) in [
         (json!({}), "webhook_tokens"),
         (json!("x"), "webhook_tokens"),
@@ -250,7 +250,7 @@ fn tokens_are_checked_with_the_configuration() {
 }
 
 #[test]
-fn an_authentic_body_that_is_no_object_is_refused() {
+fn an_authentic_body_that_is_not_an_object_is_refused() {
     let client = client_with(json!({"webhook_max_age_ms": 0}));
     let not_utf_8 = b"{\"time_ms\":1,\"x\":\"\xff\"}";
     for body in [
@@ -272,16 +272,16 @@ fn an_authentic_body_that_is_no_object_is_refused() {
     ] {
         invalid(&signed(&client, body), "body");
     }
-    // A NUL that JSON can hold is no end of the text.
+    // An escaped NUL does not end the string.
     let nul = r#"{"a":"\u0000"}"#;
     signed(&client, nul.as_bytes()).is_ok(nul);
-    // Which of two times would count? None.
+    // A duplicate time is refused.
     let twice = format!(r#"{{"time_ms":1,"time_ms":{}}}"#, now_ms());
     assert_eq!(signed(&client, twice.as_bytes()).name(), "WEBHOOK_INVALID");
 }
 
 #[test]
-fn nothing_of_a_body_is_parsed_before_its_signature_is_right() {
+fn a_body_is_parsed_only_after_its_signature_is_verified() {
     let client = client();
     for body in [&b"x"[..], b"\xff", b"", b"{}", b"{\"time_ms\":1}", b"\0"] {
         let outcome = client.webhook(Some(KEY.as_bytes()), Some("0".repeat(64).as_bytes()), body);
@@ -313,7 +313,7 @@ fn data_on_encrypted_channels_is_decrypted_in_place() {
             signed(&client, body.as_bytes()).is_ok(&expected);
         }
     }
-    // Its text may be written with escapes, and its members in any order.
+    // The string may have escapes, and the members may be in any order.
     let sealed = sealed(9, "plain").replace('"', "\\u0022");
     let body =
         body(&format!(r#"[{{"data":"{sealed}","channel":"private\u002dencrypted-a","n\u0061me":"client_event"}}]"#));
@@ -323,7 +323,7 @@ fn data_on_encrypted_channels_is_decrypted_in_place() {
 }
 
 #[test]
-fn data_that_cannot_be_decrypted_does_not_lose_the_others() {
+fn undecryptable_data_does_not_affect_other_events() {
     let key = calls::base64(MASTER_KEY.as_bytes());
     let client = client_with(json!({"encryption_master_key_base64": key}));
     let quoted = |text: &str| json!(text).to_string();
@@ -350,7 +350,7 @@ fn data_that_cannot_be_decrypted_does_not_lose_the_others() {
         let outcome = signed(&client, body.as_bytes());
         assert_eq!(outcome.name(), "OK", "{bad}: {outcome:?}");
         let document = outcome.document.unwrap();
-        // What can't be decrypted stays as it is, which JSON trees can't tell of a lone surrogate.
+        // Undecryptable data is unchanged, including a lone surrogate, which a JSON tree cannot represent.
         assert!(document.contains(&format!("\"data\": {bad},")), "{document}");
         let payload: Value = serde_json::from_str(&document.replace("\\ud800", "?")).unwrap();
         let events = payload["events"].as_array().unwrap();
@@ -380,13 +380,13 @@ fn only_client_events_on_encrypted_channels_are_decrypted() {
     ];
     let body = body(&format!("[{}]", untouched.join(" , ")));
     signed(&client, body.as_bytes()).is_ok(&body);
-    // And without a master key none is.
+    // Without a master key, no event is decrypted.
     let body = self::body(&format!("[{}]", event(CHANNEL, &sealed)));
     signed(&self::client(), body.as_bytes()).is_ok(&body);
 }
 
 #[test]
-fn threads_validate_with_one_client() {
+fn threads_share_one_client_for_validation() {
     let client = client();
     std::thread::scope(|scope| {
         for thread in 0..8 {

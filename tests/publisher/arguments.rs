@@ -60,7 +60,7 @@ fn no_function_needs_a_place_for_its_document_or_id() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_refused() {
+fn invalid_utf_8_is_refused() {
     let client = nobody();
     let publisher = Publisher::new(&client, &json!({}));
     for bad in NO_UTF_8 {
@@ -78,7 +78,7 @@ fn what_is_not_utf_8_is_refused() {
 }
 
 #[test]
-fn an_empty_text_is_never_taken_for_one_that_is_omitted() {
+fn an_empty_string_is_not_an_omitted_one() {
     let client = nobody();
     let publisher = Publisher::new(&client, &json!({}));
     for empty in [&b""[..], b" ", b"\n"] {
