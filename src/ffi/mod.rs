@@ -1,12 +1,15 @@
 //! The C ABI: pointers in, pointers out, and no logic. The header is generated from this folder.
 //!
-//! What a caller has to keep to is said once, in the documentation that C reads: a text is NULL or NUL-terminated and
-//! lives until the call returns; a handle came from this library and is freed once; an `out` is NULL or may be written.
+//! Every function has the same safety contract: a string is NULL or NUL-terminated, and lives until
+//! the call returns; a handle came from this library and is freed once; an `out` is NULL or
+//! writable.
 
-// The one place, beside the file for system calls, that may be unsafe.
+// The boundary dereferences what C passes.
 #![allow(unsafe_code)]
-// The documentation of an export goes into the header as it is, so the contract above stands here and not in each.
+// The header gets an export's documentation as it is, so the contract is above and not in each.
 #![allow(clippy::missing_safety_doc)]
+// For the same reason it is written for Doxygen, which has other links than rustdoc.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links)]
 
 mod boundary;
 mod calls;
