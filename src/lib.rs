@@ -36,5 +36,9 @@ mod status;
 mod validation;
 mod webhook;
 
+// For the test that compares docs/configuration.md with the code.
+#[doc(hidden)]
+pub use config::KEYS as CONFIG_KEYS;
+
 #[doc(hidden)]
 pub mod ffi;

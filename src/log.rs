@@ -1,8 +1,11 @@
 //! Log messages: how calls ended, and what explains it. They never hold a secret, a signature or a payload.
 
+use strum::{EnumString, VariantNames};
+
 /// The severity of a log message.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Level {
     /// A call failed because of a bug, or because the system is out of memory or randomness.
     Error = 1,
@@ -12,19 +15,6 @@ pub enum Level {
     Info = 3,
     /// A call succeeded.
     Debug = 4,
-}
-
-impl Level {
-    /// Returns the level with this name in a configuration.
-    pub fn from_name(name: &str) -> Option<Level> {
-        Some(match name {
-            "error" => Level::Error,
-            "warn" => Level::Warn,
-            "info" => Level::Info,
-            "debug" => Level::Debug,
-            _ => return None,
-        })
-    }
 }
 
 /// Receives log messages, on the thread that makes the call.

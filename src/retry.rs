@@ -5,11 +5,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use strum::{EnumString, VariantNames};
+
 use crate::error::FailedExchange;
 use crate::status::Delivery;
 
 /// What is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Mode {
     /// Nothing.
     Never,
@@ -17,18 +20,6 @@ pub enum Mode {
     Safe,
     /// That, and what may have been delivered: it may then be delivered twice.
     AtLeastOnce,
-}
-
-impl Mode {
-    /// The mode with this name in a configuration.
-    pub fn from_name(name: &str) -> Option<Mode> {
-        Some(match name {
-            "never" => Mode::Never,
-            "safe" => Mode::Safe,
-            "at_least_once" => Mode::AtLeastOnce,
-            _ => return None,
-        })
-    }
 }
 
 /// How a client sends again.

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-use super::Variables;
 use super::address::Address;
+use super::environment::Variables;
 use crate::error::Problem;
 use crate::http::Proxy;
 

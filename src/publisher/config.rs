@@ -6,7 +6,7 @@ use super::queue::{Limits, MAX_SHARDS};
 use super::reports::Keep;
 use super::shared::Overflow;
 use crate::client::Application;
-use crate::config;
+use crate::config::values::{MAX_TIMEOUT_MS, Value};
 use crate::error::{Error, Problem};
 use crate::json::Json;
 use crate::retry::{Mode, RetryPolicy};
@@ -83,7 +83,7 @@ impl Settings {
         }
         for (key, value) in config.members("")? {
             let key = key.as_ref();
-            let integer = |min, max| config::integer(key, value, min, max);
+            let integer = |min, max| Value::new(key, value).integer(min, max);
             let count = |min, max| integer(min, max).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
             let time = |min, max| integer(min, max).map(Duration::from_millis);
             let boolean = || value.boolean().ok_or_else(|| Problem::new(key, "must be true or false"));
@@ -118,8 +118,8 @@ impl Settings {
                 "max_reports" => self.max_reports = count(1, MAX_EVENTS)?,
                 "batch_is_atomic" => self.batch_is_atomic = boolean()?,
                 "hooks_on_threads" => self.hooks_on_threads = boolean()?,
-                "retry" => self.retry = config::retry(key, value)?,
-                "timeout_ms" => self.timeout = time(1, config::MAX_MS)?,
+                "retry" => self.retry = Value::new(key, value).retry_policy()?,
+                "timeout_ms" => self.timeout = time(1, MAX_TIMEOUT_MS)?,
                 "stats_format" => {
                     self.stats = match value.string(key)?.as_ref() {
                         "json" => StatsFormat::Json,

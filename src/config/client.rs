@@ -1,0 +1,69 @@
+//! The configuration of a client, checked.
+
+use std::time::Duration;
+
+use crate::encryption::MasterKey;
+use crate::http::{Proxy, Roots};
+use crate::log::Level;
+use crate::retry::RetryPolicy;
+use crate::secret::Secret;
+
+/// Limits on what is sent and received.
+#[derive(Clone, Debug)]
+pub struct RequestLimits {
+    /// The size of `data`, in bytes.
+    pub data_bytes: usize,
+    /// The number of channels of one event.
+    pub channels: usize,
+    /// The number of events in one batch.
+    pub batch_events: usize,
+    /// The size of a response body, in bytes.
+    pub response_bytes: usize,
+}
+
+/// The configuration of a client.
+#[derive(Debug)]
+pub struct Config {
+    /// The application's id, which is part of every path.
+    pub app_id: String,
+    /// The application's key, which is public.
+    pub key: String,
+    /// The application's secret, which signs requests.
+    pub secret: Secret,
+    /// Whether to use TLS.
+    pub ssl: bool,
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// The path before `/apps/…`: empty, or `/prefix`.
+    pub path: String,
+    /// Whether `path` is part of the signed path.
+    pub sign_path_prefix: bool,
+    /// The time for a whole call, retries included.
+    pub timeout: Duration,
+    /// The time to connect: name resolution, TCP, proxy and TLS handshake.
+    pub connect_timeout: Duration,
+    /// Which failures are retried, and how often.
+    pub retry: RetryPolicy,
+    /// Whether to correct a wrong local clock by the server's `Date`.
+    pub clock_correction: bool,
+    /// The number of idle connections to keep.
+    pub max_idle_connections: usize,
+    /// How long to keep an idle connection.
+    pub idle_timeout: Duration,
+    /// The certificate authorities to trust.
+    pub roots: Roots,
+    /// The proxy to connect through.
+    pub proxy: Option<Proxy>,
+    /// Limits on what is sent and received.
+    pub limits: RequestLimits,
+    /// The master key of end-to-end encrypted channels.
+    pub master_key: Option<MasterKey>,
+    /// More keys and secrets that webhooks may be signed with.
+    pub webhook_tokens: Vec<(String, Secret)>,
+    /// The maximum age of a webhook; zero for any age.
+    pub webhook_max_age: Duration,
+    /// The least severe level that is logged.
+    pub log_level: Level,
+}

@@ -1,0 +1,341 @@
+//! A configuration that is being collected: it starts from the defaults, and each source overwrites them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use strum::{EnumString, VariantNames};
+use zeroize::Zeroizing;
+
+use super::address::{self, Address};
+use super::client::{Config, RequestLimits};
+use super::environment::Variables;
+use super::proxy;
+use super::values::{Value, known_key};
+use crate::encryption::MasterKey;
+use crate::error::Problem;
+use crate::http::Roots;
+use crate::json::{Json, join};
+use crate::log::Level;
+use crate::retry::RetryPolicy;
+use crate::secret::Secret;
+use crate::validation;
+
+/// The form of a configuration URL, for messages.
+pub(super) const URL_FORM: &str = "https://KEY:SECRET@api-CLUSTER.pusher.com/apps/APP_ID";
+
+const DEFAULT_CLUSTER: &str = "mt1";
+
+/// Far above the limit of any server. Checking and hashing this much takes a tenth of a second or two.
+const MAX_DATA_BYTES: u64 = 64 << 20;
+
+const MAX_RESPONSE_BYTES: u64 = 1 << 30;
+
+/// More webhook tokens than any application rotates.
+const MAX_TOKENS: usize = 100;
+
+/// The keys of a client's configuration, as `pusher_new()` takes them. docs/configuration.md describes them.
+pub const KEYS: &[&str] = Key::VARIANTS;
+
+#[derive(EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum Key {
+    Url,
+    AppId,
+    Key,
+    Secret,
+    Cluster,
+    Host,
+    Port,
+    Ssl,
+    Path,
+    SignPathPrefix,
+    TimeoutMs,
+    ConnectTimeoutMs,
+    Retry,
+    ClockCorrection,
+    MaxIdleConnections,
+    IdleTimeoutMs,
+    CaFile,
+    TlsRoots,
+    Proxy,
+    EncryptionMasterKeyBase64,
+    WebhookTokens,
+    WebhookMaxAgeMs,
+    LogLevel,
+    MaxDataBytes,
+    MaxChannels,
+    MaxBatchEvents,
+    MaxResponseBytes,
+}
+
+/// The words of `tls_roots`.
+#[derive(EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum TlsRoots {
+    System,
+    Bundled,
+    Both,
+}
+
+/// A configuration that is being collected.
+pub(super) struct Draft {
+    /// The values that do not depend on others. The fields below replace theirs in the end.
+    config: Config,
+    app_id: Option<String>,
+    key: Option<String>,
+    secret: Option<Secret>,
+    cluster: Option<String>,
+    host: Option<String>,
+    /// The host of a URL, which `host` and `cluster` override.
+    url_host: Option<String>,
+    port: Option<u16>,
+    ca_file: Option<String>,
+    tls_roots: Option<TlsRoots>,
+    proxy: Option<Secret>,
+}
+
+impl Draft {
+    /// Starts from the defaults.
+    pub(super) fn new() -> Draft {
+        let config = Config {
+            app_id: String::new(),
+            key: String::new(),
+            secret: Secret::new(String::new()),
+            ssl: true,
+            host: String::new(),
+            port: 0,
+            path: String::new(),
+            sign_path_prefix: true,
+            timeout: Duration::from_millis(5000),
+            connect_timeout: Duration::from_millis(3000),
+            retry: RetryPolicy::default(),
+            clock_correction: true,
+            max_idle_connections: 8,
+            idle_timeout: Duration::from_millis(15_000),
+            roots: Roots::System,
+            proxy: None,
+            limits: RequestLimits { data_bytes: 10_240, channels: 100, batch_events: 10, response_bytes: 16 << 20 },
+            master_key: None,
+            webhook_tokens: Vec::new(),
+            webhook_max_age: Duration::from_millis(600_000),
+            log_level: Level::Warn,
+        };
+        Draft {
+            config,
+            app_id: None,
+            key: None,
+            secret: None,
+            cluster: None,
+            host: None,
+            url_host: None,
+            port: None,
+            ca_file: None,
+            tls_roots: None,
+            proxy: None,
+        }
+    }
+
+    /// Takes the keys of a JSON object.
+    pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
+        let members = Json::parse(text, "config")?.members("")?;
+        // The URL is taken first, wherever it is in the object, so that the other keys override its parts.
+        if let Some((key, value)) = members.iter().find(|(key, _)| key == "url") {
+            // A copy, if there is one, holds the secret.
+            let url = Zeroizing::new(value.string(key)?.into_owned());
+            self.take_url(&url, key)?;
+        }
+        for (key, json) in &members {
+            self.take_member(known_key(key, key, "a configuration key")?, Value::new(key, *json))?;
+        }
+        Ok(())
+    }
+
+    fn take_member(&mut self, key: Key, value: Value<'_, '_>) -> Result<(), Problem> {
+        let string = || value.string().map(Cow::into_owned);
+        let config = &mut self.config;
+        match key {
+            Key::Url => {}
+            Key::AppId if !value.json().is_string() => self.app_id = Some(value.integer(0, u64::MAX)?.to_string()),
+            Key::AppId => self.app_id = Some(string()?),
+            Key::Key => self.key = Some(string()?),
+            Key::Secret => self.secret = Some(Secret::new(string()?)),
+            Key::Cluster => self.cluster = Some(string()?),
+            Key::Host => self.host = Some(string()?),
+            Key::Port => self.port = Some(address::port(value.json().text(), value.name())?),
+            Key::Ssl => config.ssl = value.boolean()?,
+            Key::Path => config.path = string()?,
+            Key::SignPathPrefix => config.sign_path_prefix = value.boolean()?,
+            Key::TimeoutMs => config.timeout = value.timeout()?,
+            Key::ConnectTimeoutMs => config.connect_timeout = value.timeout()?,
+            Key::Retry => config.retry = value.retry_policy()?,
+            Key::ClockCorrection => config.clock_correction = value.boolean()?,
+            Key::MaxIdleConnections => config.max_idle_connections = value.count(0, 1000)?,
+            Key::IdleTimeoutMs => config.idle_timeout = value.timeout()?,
+            Key::CaFile => self.ca_file = Some(string()?),
+            Key::TlsRoots => self.tls_roots = Some(value.word()?),
+            Key::Proxy => self.proxy = Some(Secret::new(string()?)),
+            Key::EncryptionMasterKeyBase64 => {
+                let text = Zeroizing::new(string()?);
+                config.master_key = Some(MasterKey::from_base64(&text).map_err(|message| value.problem(message))?);
+            }
+            Key::WebhookTokens => config.webhook_tokens = webhook_tokens(value)?,
+            Key::WebhookMaxAgeMs => config.webhook_max_age = value.milliseconds(0, u64::from(u32::MAX))?,
+            Key::LogLevel => config.log_level = value.word()?,
+            Key::MaxDataBytes => config.limits.data_bytes = value.count(1, MAX_DATA_BYTES)?,
+            Key::MaxChannels => config.limits.channels = value.count(1, 10_000)?,
+            Key::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,
+            Key::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
+        }
+        Ok(())
+    }
+
+    /// Takes `SCHEME://KEY:SECRET@HOST[:PORT][/PREFIX]/apps/APP_ID`, the value of `key`.
+    pub(super) fn take_url(&mut self, url: &str, key: &str) -> Result<(), Problem> {
+        let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {URL_FORM}"));
+        let address = Address::parse(url, key, URL_FORM)?;
+        self.config.ssl = match address.scheme {
+            "https" => true,
+            "http" => false,
+            _ => return Err(malformed("its scheme is neither https nor http")),
+        };
+        let (app_key, mut secret) = address.credentials.ok_or_else(|| malformed("has no key and secret"))?;
+        self.key = Some(app_key);
+        self.secret = Some(Secret::new(std::mem::take(&mut secret)));
+        self.url_host = Some(address.host);
+        self.port = address.port;
+        let (prefix, app_id) =
+            address.path.rsplit_once("/apps/").ok_or_else(|| malformed("its path does not end with /apps/APP_ID"))?;
+        self.app_id = Some(app_id.strip_suffix('/').unwrap_or(app_id).to_owned());
+        if !prefix.is_empty() {
+            self.config.path = prefix.to_owned();
+        }
+        Ok(())
+    }
+
+    /// Takes the environment: `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET` and more.
+    pub(super) fn take_environment(&mut self, variable: Variables<'_>) -> Result<(), Problem> {
+        if let Some(url) = variable("PUSHER_URL")? {
+            return self.take_url(&Zeroizing::new(url), "PUSHER_URL");
+        }
+        let either = |name: &str, other: &str| Ok(variable(name)?.or(variable(other)?));
+        self.app_id = variable("PUSHER_APP_ID")?;
+        self.key = either("PUSHER_KEY", "PUSHER_APP_KEY")?;
+        self.secret = either("PUSHER_SECRET", "PUSHER_APP_SECRET")?.map(Secret::new);
+        self.cluster = either("PUSHER_CLUSTER", "PUSHER_APP_CLUSTER")?;
+        self.host = variable("PUSHER_HOST")?;
+        if let Some(text) = variable("PUSHER_PORT")? {
+            self.port = Some(address::port(&text, "PUSHER_PORT")?);
+        }
+        match variable("PUSHER_SCHEME")?.as_deref() {
+            None => {}
+            Some("https") => self.config.ssl = true,
+            Some("http") => self.config.ssl = false,
+            Some(_) => return Err(Problem::new("PUSHER_SCHEME", "must be https or http")),
+        }
+        if self.app_id.is_none() && self.key.is_none() && self.secret.is_none() {
+            return Err(Problem::new(
+                "config",
+                "is NULL, and the environment has neither PUSHER_URL nor PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks what was collected and fills in what depends on other values.
+    pub(super) fn finish(self, variable: Variables<'_>) -> Result<Config, Problem> {
+        let Draft { config, .. } = self;
+        let ssl = config.ssl;
+        let required =
+            [("app_id", self.app_id.is_none()), ("key", self.key.is_none()), ("secret", self.secret.is_none())];
+        let app_id = self.app_id.ok_or_else(|| missing("app_id", required))?;
+        validation::credential(&app_id, "app_id")?;
+        let key = self.key.ok_or_else(|| missing("key", required))?;
+        validation::credential(&key, "key")?;
+        let secret = self.secret.ok_or_else(|| missing("secret", required))?;
+        if secret.expose().is_empty() {
+            return Err(Problem::new("secret", "must not be empty"));
+        }
+        // The cluster is checked even if a host overrides it: a typo should not wait until the host is removed.
+        let cluster = self.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
+        if cluster.is_empty() || !cluster.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(Problem::new("cluster", "must be one or more of a-z 0-9 -"));
+        }
+        let host = match (self.host, self.url_host) {
+            (Some(host), _) => address::checked_host(&host, "host")?,
+            (None, Some(host)) if self.cluster.is_none() => host,
+            (None, _) => format!("api-{cluster}.pusher.com"),
+        };
+        let roots = match (self.ca_file, self.tls_roots) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::new("tls_roots", "cannot be combined with ca_file, which replaces them"));
+            }
+            (Some(path), None) => Roots::File(path),
+            (None, None | Some(TlsRoots::System)) => Roots::System,
+            (None, Some(TlsRoots::Bundled)) => Roots::Bundled,
+            (None, Some(TlsRoots::Both)) => Roots::Both,
+        };
+        let proxy = match &self.proxy {
+            None => None,
+            Some(proxy) => match std::str::from_utf8(proxy.expose()).unwrap_or_default() {
+                "env" => proxy::from_environment(ssl, &host, variable)?,
+                url => Some(proxy::parse(url, "proxy")?),
+            },
+        };
+        let port = self.port.unwrap_or(if ssl { 443 } else { 80 });
+        let path = checked_prefix(&config.path)?;
+        Ok(Config { app_id, key, secret, host, port, path, roots, proxy, ..config })
+    }
+}
+
+/// Returns the problem that the required key `key` is missing. The message names the others that are missing, too.
+fn missing(key: &'static str, required: [(&'static str, bool); 3]) -> Problem {
+    let others = required.into_iter().filter(|(name, is_missing)| *is_missing && *name != key);
+    let others: Vec<&str> = others.map(|(name, _)| name).collect();
+    let message = match others.as_slice() {
+        [] => "is missing".to_owned(),
+        [other] => format!("is missing, and so is {other}"),
+        others => format!("is missing, and so are {}", others.join(" and ")),
+    };
+    Problem::new(key, message)
+}
+
+/// Reads `[{"key","secret"}…]`.
+fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem> {
+    #[derive(EnumString, VariantNames)]
+    #[strum(serialize_all = "snake_case")]
+    enum TokenKey {
+        Key,
+        Secret,
+    }
+    let mut tokens = Vec::new();
+    for (index, token) in value.json().elements(value.name(), MAX_TOKENS)?.into_iter().enumerate() {
+        let argument = format!("{}[{index}]", value.name());
+        let (mut token_key, mut secret) = (None, None);
+        for (member, json) in token.members(&argument)? {
+            let name = join(&argument, &member);
+            let value = Value::new(&name, json);
+            match known_key(&member, &name, "part of a token; there are key and secret")? {
+                TokenKey::Key => token_key = Some(value.string()?.into_owned()),
+                TokenKey::Secret => secret = Some(Secret::new(value.string()?.into_owned())),
+            }
+        }
+        let missing = |what: &str| Problem::new(join(&argument, what), "is missing");
+        let token_key = token_key.ok_or_else(|| missing("key"))?;
+        validation::credential(&token_key, &join(&argument, "key"))?;
+        let secret = secret.ok_or_else(|| missing("secret"))?;
+        if secret.expose().is_empty() {
+            return Err(Problem::new(join(&argument, "secret"), "must not be empty"));
+        }
+        tokens.push((token_key, secret));
+    }
+    Ok(tokens)
+}
+
+/// Checks a path prefix and returns it as `/one/two`.
+fn checked_prefix(path: &str) -> Result<String, Problem> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if !path.is_empty() {
+        validation::path(path, "path")?;
+    }
+    Ok(path.to_owned())
+}

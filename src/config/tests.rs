@@ -1,0 +1,219 @@
+use super::draft::Draft;
+use super::{Config, KEYS};
+use crate::error::Error;
+use crate::retry::{Mode, RetryPolicy};
+
+const REQUIRED: &str = r#""app_id":"1","key":"k","secret":"s3cr3t""#;
+
+fn with(more: &str) -> Result<Config, Error> {
+    Config::parse(Some(&format!("{{{REQUIRED}{more}}}")))
+}
+
+fn named(result: Result<Config, Error>) -> String {
+    match result {
+        Err(Error::Config(problem)) => problem.argument,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let mut draft = Draft::new();
+    let find = |name: &str| Ok(variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()));
+    draft.take_environment(&find).and_then(|()| draft.finish(&find)).map_err(Error::Config)
+}
+
+#[test]
+fn what_is_left_out_has_the_documented_default() {
+    let config = with("").unwrap();
+    assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-mt1.pusher.com", 443, true));
+    assert_eq!((config.timeout.as_millis(), config.connect_timeout.as_millis()), (5000, 3000));
+    assert_eq!((config.retry.mode, config.retry.max_attempts, config.clock_correction), (Mode::Safe, 3, true));
+    assert_eq!((config.max_idle_connections, config.idle_timeout.as_millis()), (8, 15_000));
+    assert_eq!(
+        (config.limits.data_bytes, config.limits.channels, config.limits.response_bytes),
+        (10_240, 100, 16 << 20)
+    );
+    assert_eq!((config.path.as_str(), config.sign_path_prefix), ("", true));
+}
+
+#[test]
+fn host_wins_over_cluster_and_a_port_does_not_change_ssl() {
+    let config = with(r#","cluster":"eu","host":"example.org","port":80"#).unwrap();
+    assert_eq!((config.host.as_str(), config.port, config.ssl), ("example.org", 80, true));
+    assert_eq!(with(r#","cluster":"eu","ssl":false"#).unwrap().host, "api-eu.pusher.com");
+    assert_eq!(with(r#","ssl":false"#).unwrap().port, 80);
+}
+
+#[test]
+fn a_part_of_the_retry_policy_leaves_the_rest_as_it_is() {
+    let retry = |text: &str| with(&format!(r#","retry":{text}"#)).unwrap().retry;
+    assert_eq!(retry("{}"), RetryPolicy::default());
+    assert_eq!(retry(r#"{"max_attempts":1}"#), RetryPolicy { max_attempts: 1, ..RetryPolicy::default() });
+    assert_eq!(retry(r#"{"mode":"at_least_once"}"#), RetryPolicy { mode: Mode::AtLeastOnce, ..RetryPolicy::default() });
+    assert_eq!(retry(r#"{"mode":"never"}"#).mode, Mode::Never);
+}
+
+#[test]
+fn an_app_id_may_be_an_integer() {
+    assert_eq!(Config::parse(Some(r#"{"app_id":42,"key":"k","secret":"s"}"#)).unwrap().app_id, "42");
+}
+
+#[test]
+fn a_url_says_all() {
+    let config = Config::parse(Some("http://my-key:a%3Ab%2F@127.0.0.1:6001/apps/7")).unwrap();
+    assert_eq!((config.app_id.as_str(), config.key.as_str(), config.secret.expose()), ("7", "my-key", &b"a:b/"[..]));
+    assert_eq!((config.host.as_str(), config.port, config.ssl), ("127.0.0.1", 6001, false));
+    let config = Config::parse(Some("https://k:s@[::1]/pre/fix/apps/7/")).unwrap();
+    assert_eq!((config.host.as_str(), config.port, config.path.as_str()), ("::1", 443, "/pre/fix"));
+}
+
+#[test]
+fn other_keys_win_over_the_parts_of_a_url() {
+    let config = Config::parse(Some(r#"{"port":81,"url":"http://k:s@h/apps/7","app_id":8,"secret":"t"}"#)).unwrap();
+    assert_eq!((config.app_id.as_str(), config.port, config.secret.expose()), ("8", 81, &b"t"[..]));
+}
+
+#[test]
+fn the_environment_is_read_under_both_spellings() {
+    let config = from_environment(&[
+        ("PUSHER_APP_ID", "1"),
+        ("PUSHER_APP_KEY", "k"),
+        ("PUSHER_APP_SECRET", "s"),
+        ("PUSHER_APP_CLUSTER", "ap1"),
+        ("PUSHER_SCHEME", "http"),
+        ("PUSHER_PORT", "8080"),
+    ])
+    .unwrap();
+    assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-ap1.pusher.com", 8080, false));
+    let config = from_environment(&[("PUSHER_URL", "https://k:s@h/apps/1"), ("PUSHER_APP_ID", "2")]).unwrap();
+    assert_eq!(config.app_id, "1");
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_is_named() {
+    assert_eq!(named(from_environment(&[])), "config");
+    assert_eq!(named(from_environment(&[("PUSHER_URL", "x")])), "PUSHER_URL");
+    let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
+    for (name, value) in
+        [("PUSHER_PORT", "http"), ("PUSHER_PORT", "+80"), ("PUSHER_PORT", "0"), ("PUSHER_SCHEME", "HTTPS")]
+    {
+        assert_eq!(named(from_environment(&[&three[..], &[(name, value)]].concat())), name);
+    }
+    assert_eq!(named(from_environment(&three[..2])), "secret");
+}
+
+#[test]
+fn every_wrong_value_names_its_key() {
+    for (more, key) in [
+        (r#","colour":1"#, "colour"),
+        (r#","app_id":"2""#, "app_id"),
+        (r#","\u0061pp_id":"2""#, "app_id"),
+        (r#","ssl":"yes""#, "ssl"),
+        (r#","ssl":null"#, "ssl"),
+        (r#","port":0"#, "port"),
+        (r#","port":65536"#, "port"),
+        (r#","port":"80""#, "port"),
+        (r#","port":80.0"#, "port"),
+        (r#","timeout_ms":0"#, "timeout_ms"),
+        (r#","timeout_ms":600001"#, "timeout_ms"),
+        (r#","timeout_ms":1e3"#, "timeout_ms"),
+        (r#","connect_timeout_ms":-1"#, "connect_timeout_ms"),
+        (r#","idle_timeout_ms":0"#, "idle_timeout_ms"),
+        (r#","max_idle_connections":1001"#, "max_idle_connections"),
+        (r#","max_data_bytes":0"#, "max_data_bytes"),
+        (r#","max_channels":0"#, "max_channels"),
+        (r#","max_response_bytes":0"#, "max_response_bytes"),
+        (r#","cluster":"EU""#, "cluster"),
+        (r#","cluster":"eu.evil.org/""#, "cluster"),
+        (r#","path":"pre""#, "path"),
+        (r#","path":"/../x""#, "path"),
+        (r#","path":"/a?b""#, "path"),
+        (r#","path":"//""#, "path"),
+        (r#","retry":"never""#, "retry"),
+        (r#","retry":{"mode":"always"}"#, "retry.mode"),
+        (r#","retry":{"mode":null}"#, "retry.mode"),
+        (r#","retry":{"max_attempts":0}"#, "retry.max_attempts"),
+        (r#","retry":{"max_attempts":101}"#, "retry.max_attempts"),
+        (r#","retry":{"attempts":3}"#, "retry.attempts"),
+        (r#","retry":{"mode":"safe","mode":"never"}"#, "retry.mode"),
+        (r#","clock_correction":1"#, "clock_correction"),
+        (r#","ca_file":1"#, "ca_file"),
+        (r#","tls_roots":"all""#, "tls_roots"),
+        (r#","tls_roots":"both","ca_file":"x""#, "tls_roots"),
+        (r#","proxy":"proxy:3128""#, "proxy"),
+        (r#","encryption_master_key_base64":"AAAA""#, "encryption_master_key_base64"),
+        (r#","webhook_tokens":{}"#, "webhook_tokens"),
+        (r#","webhook_tokens":[{"key":"k"}]"#, "webhook_tokens[0].secret"),
+        (r#","webhook_tokens":[{"key":"k","secret":"s"},{"key":"","secret":"s"}]"#, "webhook_tokens[1].key"),
+        (r#","webhook_tokens":[{"key":"k","secret":"s","x":1}]"#, "webhook_tokens[0].x"),
+        (r#","webhook_max_age_ms":-1"#, "webhook_max_age_ms"),
+        (r#","log_level":"all""#, "log_level"),
+        (r#","max_batch_events":0"#, "max_batch_events"),
+        (r#","url":"https://h/apps/1""#, "url"),
+    ] {
+        assert_eq!(named(with(more)), key, "{more}");
+    }
+    for (config, key) in [
+        ("", "config"),
+        ("{", "config"),
+        ("[]", "config"),
+        ("null", "config"),
+        ("api.pusher.com", "config"),
+        (r#"{"key":"k","secret":"s"}"#, "app_id"),
+        (r#"{"app_id":"1","secret":"s"}"#, "key"),
+        (r#"{"app_id":"1","key":"k"}"#, "secret"),
+        (r#"{"app_id":"1","key":"k","secret":""}"#, "secret"),
+        (r#"{"app_id":"1/2","key":"k","secret":"s"}"#, "app_id"),
+        (r#"{"app_id":1.5,"key":"k","secret":"s"}"#, "app_id"),
+        (r#"{"app_id":"1","key":"k:l","secret":"s"}"#, "key"),
+        ("ftp://k:s@h/apps/1", "url"),
+        ("https://h/apps/1", "url"),
+        ("https://k@h/apps/1", "url"),
+        ("https://k:s@h", "url"),
+        ("https://k:s@h/", "url"),
+        ("https://k:s@h/apps/1?x=1", "url"),
+        ("https://k:s@h/apps/1#x", "url"),
+        ("https://k:s@h:0/apps/1", "url"),
+        ("https://k:s@h:+1/apps/1", "url"),
+        ("https://k:%ff@h/apps/1", "url"),
+        ("https://k:s@h\r\n/apps/1", "url"),
+        ("https://k:s@/apps/1", "url"),
+        ("https://k:s@h/apps/", "app_id"),
+    ] {
+        assert_eq!(named(Config::parse(Some(config))), key, "{config:?}");
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let config = with("").unwrap();
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    for wrong in [
+        r#"{"app_id":"1","key":"k","secret":"s3cr3t","secret":"s3cr3t"}"#,
+        "https://k:s3cr3t@h",
+        "http://s3cr3t",
+        r#"{"s":"s3cr3t""#,
+    ] {
+        let error = Config::parse(Some(wrong)).unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
+fn every_listed_key_is_known_and_an_unknown_one_names_the_nearest() {
+    for key in KEYS {
+        if let Err(error) = Config::parse(Some(&format!(r#"{{"{key}":[[]]}}"#))) {
+            assert!(!error.to_string().contains("is not a configuration key"), "{error}");
+        }
+    }
+    let error = with(r#","timeout":1"#).unwrap_err().to_string();
+    assert_eq!(error, "timeout: is not a configuration key; did you mean timeout_ms?");
+}
+
+#[test]
+fn all_missing_keys_are_named_at_once() {
+    let message = |config| Config::parse(Some(config)).unwrap_err().to_string();
+    assert_eq!(message("{}"), "app_id: is missing, and so are key and secret");
+    assert_eq!(message(r#"{"key":"k"}"#), "app_id: is missing, and so is secret");
+    assert_eq!(message(r#"{"app_id":"1","key":"k"}"#), "secret: is missing");
+}

@@ -1,0 +1,182 @@
+//! Reads the values of configuration keys and of options, for clients, publishers and calls alike.
+//!
+//! A set of keys is an enum that derives `EnumString` and `VariantNames`, so that the names are written once and a match
+//! over the keys is exhaustive. Errors name the key and say what would be right. They never show a value, which may be
+//! a secret in the wrong place.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use strum::{EnumString, VariantNames};
+
+use crate::error::Problem;
+use crate::json::{Json, join};
+use crate::retry::RetryPolicy;
+
+/// The longest time that may be configured: ten minutes.
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
+
+/// More attempts than any deadline has room for.
+const MAX_ATTEMPTS: u64 = 100;
+
+/// Below this similarity a known key is not worth suggesting.
+const MIN_SIMILARITY: f64 = 0.8;
+
+/// A longer key is not compared with the known ones.
+const MAX_COMPARED_BYTES: usize = 64;
+
+/// Returns the key called `key`. `name` is its full name for messages, `what` what it should be: `a configuration key`.
+pub fn known_key<K: FromStr + VariantNames>(key: &str, name: &str, what: &str) -> Result<K, Problem> {
+    key.parse().map_err(|_| {
+        let message = match nearest(key, K::VARIANTS) {
+            Some(known) => format!("is not {what}; did you mean {known}?"),
+            None => format!("is not {what}"),
+        };
+        Problem::new(name, message)
+    })
+}
+
+/// Returns the known name that is most like `name`, if one is like it at all.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    // The key is the caller's, of any length.
+    let name = Some(name).filter(|name| name.len() <= MAX_COMPARED_BYTES)?.to_ascii_lowercase();
+    let similarity = |known: &str| {
+        // `timeout` and `app_key` are meant to be `timeout_ms` and `key`.
+        let is_part = |long: &str, short: &str| {
+            long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'))
+                || long.strip_suffix(short).is_some_and(|rest| rest.ends_with('_'))
+        };
+        if is_part(&name, known) || is_part(known, &name) { 1.0 } else { strsim::jaro_winkler(&name, known) }
+    };
+    let scored = known.iter().map(|known| (similarity(known), *known)).filter(|(score, _)| *score >= MIN_SIMILARITY);
+    scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
+
+/// Joins names for a message: `a, b or c`.
+pub fn alternatives(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("{} or {last}", names.join(", ")),
+    }
+}
+
+/// The value of a key.
+#[derive(Clone, Copy)]
+pub struct Value<'a, 'n> {
+    /// The key's full name for messages, such as `retry.mode`.
+    name: &'n str,
+    json: Json<'a>,
+}
+
+impl<'a, 'n> Value<'a, 'n> {
+    /// Takes the value of the key with this full name.
+    pub fn new(name: &'n str, json: Json<'a>) -> Value<'a, 'n> {
+        Value { name, json }
+    }
+
+    /// Returns the key's full name.
+    pub fn name(self) -> &'n str {
+        self.name
+    }
+
+    /// Returns the value as JSON.
+    pub fn json(self) -> Json<'a> {
+        self.json
+    }
+
+    /// Returns a problem with this value.
+    pub fn problem(self, message: impl Into<String>) -> Problem {
+        Problem::new(self.name, message)
+    }
+
+    /// Returns the string.
+    pub fn string(self) -> Result<Cow<'a, str>, Problem> {
+        self.json.string(self.name)
+    }
+
+    /// Returns the boolean.
+    pub fn boolean(self) -> Result<bool, Problem> {
+        self.json.boolean().ok_or_else(|| self.problem("must be true or false"))
+    }
+
+    /// Returns the integer, which must be in this range.
+    pub fn integer(self, min: u64, max: u64) -> Result<u64, Problem> {
+        let number = self.json.integer().filter(|number| (min..=max).contains(number));
+        number.ok_or_else(|| self.problem(format!("must be an integer from {min} to {max}")))
+    }
+
+    /// Returns the same as a size or a number of things.
+    pub fn count(self, min: u64, max: u64) -> Result<usize, Problem> {
+        self.integer(min, max).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    /// Returns the same as a number of milliseconds.
+    pub fn milliseconds(self, min: u64, max: u64) -> Result<Duration, Problem> {
+        self.integer(min, max).map(Duration::from_millis)
+    }
+
+    /// Returns a timeout: 1 ms to [`MAX_TIMEOUT_MS`].
+    pub fn timeout(self) -> Result<Duration, Problem> {
+        self.milliseconds(1, MAX_TIMEOUT_MS)
+    }
+
+    /// Returns the variant whose name the string is.
+    pub fn word<T: FromStr + VariantNames>(self) -> Result<T, Problem> {
+        let word = self.string()?;
+        word.parse().map_err(|_| self.problem(format!("must be {}", alternatives(T::VARIANTS))))
+    }
+
+    /// Returns the retry policy `{"mode","max_attempts"}`. A member that is absent has its default.
+    pub fn retry_policy(self) -> Result<RetryPolicy, Problem> {
+        #[derive(EnumString, VariantNames)]
+        #[strum(serialize_all = "snake_case")]
+        enum Key {
+            Mode,
+            MaxAttempts,
+        }
+        let mut policy = RetryPolicy::default();
+        for (key, json) in self.json.members(self.name)? {
+            let name = join(self.name, &key);
+            let value = Value::new(&name, json);
+            match known_key(&key, &name, "a configuration key")? {
+                Key::Mode => policy.mode = value.word()?,
+                Key::MaxAttempts => {
+                    policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
+                }
+            }
+        }
+        Ok(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_the_known_key_that_is_most_like_an_unknown_one() {
+        let known = ["app_id", "key", "timeout_ms", "connect_timeout_ms", "max_batch_events", "ssl"];
+        for (name, suggested) in [
+            ("timeout", Some("timeout_ms")),
+            ("timeoutMs", Some("timeout_ms")),
+            ("appId", Some("app_id")),
+            ("app_key", Some("key")),
+            ("max_batch_event", Some("max_batch_events")),
+            ("colour", None),
+            ("", None),
+            (&"timeout_ms".repeat(1000), None),
+        ] {
+            assert_eq!(nearest(name, &known), suggested, "{name}");
+        }
+    }
+
+    #[test]
+    fn alternatives_are_listed_with_commas_and_or() {
+        assert_eq!(alternatives(&[]), "");
+        assert_eq!(alternatives(&["a"]), "a");
+        assert_eq!(alternatives(&["a", "b"]), "a or b");
+        assert_eq!(alternatives(&["a", "b", "c"]), "a, b or c");
+    }
+}
