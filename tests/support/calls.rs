@@ -1,6 +1,6 @@
-//! The C ABI as Rust likes to call it: real C strings in, statuses and documents out.
+//! The C ABI, wrapped for Rust tests: real C strings in, statuses and documents out.
 //!
-//! Every call starts with a stale `out`, so that one which is not set is found, and every document that comes back is
+//! Every call starts with a stale `out`, so that a function that does not set it is found. Every returned document is
 //! searched for the secret and for signatures.
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -15,13 +15,13 @@ use serde_json::{Map, Value, json};
 pub const APP_ID: &str = "4711";
 /// Its key.
 pub const KEY: &str = "test-key_1";
-/// Its secret, with characters that each encoding writes in another way.
+/// Its secret, with characters that each encoding writes differently.
 pub const SECRET: &str = "s3cr3t/Canary+&=%é";
-/// The 32 bytes of the master key of those tests that encrypt.
+/// The 32 bytes of the master key of tests that encrypt.
 pub const MASTER_KEY: &str = "m4st3r-Key-Canary-0123456789/+ü";
 /// The password of a proxy.
 pub const PROXY_PASSWORD: &str = "pr0xy/Canary?&é";
-/// The secret of a webhook token beside the application's own.
+/// The secret of an additional webhook token.
 pub const WEBHOOK_SECRET: &str = "w3bh00k/Canary&+";
 
 /// What a call returned.
@@ -39,13 +39,13 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Client(pub(super) NonNull<c_void>);
 
-// SAFETY: that is what the library promises of its clients.
+// SAFETY: the library promises that clients may be used by any thread.
 unsafe impl Send for Client {}
 // SAFETY: as above.
 unsafe impl Sync for Client {}
 
-/// A configuration of the test application on 127.0.0.1 without TLS; `more` is added and wins. Nothing is sent again, so that
-/// each call is one exchange, except where a test is about that.
+/// Returns a configuration of the test application on 127.0.0.1 without TLS; `more` overrides it. Retries are off, so that
+/// each call is one exchange.
 pub fn config(port: u16, more: Value) -> String {
     let mut all = json!({
         "app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": port, "ssl": false,
@@ -57,7 +57,7 @@ pub fn config(port: u16, more: Value) -> String {
 }
 
 impl Client {
-    /// A client that has to come about.
+    /// Creates a client; panics if that fails.
     #[track_caller]
     pub fn new(config: &str) -> Client {
         Client::try_new(Some(config.as_bytes())).unwrap_or_else(|outcome| panic!("{config}: {outcome:?}"))
@@ -96,7 +96,7 @@ impl Client {
         self.trigger_bytes(Some(channels.as_bytes()), Some(event.as_bytes()), Some(data.as_bytes()), options)
     }
 
-    /// Calls `pusher_trigger` with whatever bytes; `None` is NULL.
+    /// Calls `pusher_trigger` with any bytes; `None` is NULL.
     #[track_caller]
     pub fn trigger_bytes(
         &self,
@@ -127,20 +127,20 @@ impl Drop for Client {
     }
 }
 
-/// Calls `pusher_trigger` on no client at all.
+/// Calls `pusher_trigger` with NULL for the client.
 #[track_caller]
 pub fn trigger_on_null() -> Outcome {
     trigger(ptr::null_mut(), [Some(b"channel"), Some(b"event"), Some(b"{}"), None])
 }
 
-/// Calls `pusher_new` with one of its pointers NULL, and says whether it made a client all the same.
+/// Calls `pusher_new` with one of its pointers NULL. Returns the status, and whether it still created a client.
 pub fn new_without(client: bool, out: bool, config: &str) -> (i32, bool) {
     let config = c_string(config.as_bytes());
     let mut made: *mut c_void = ptr::null_mut();
     let mut document: *mut c_char = ptr::null_mut();
     let client = if client { ptr::null_mut() } else { &raw mut made };
     let out = if out { ptr::null_mut() } else { &raw mut document };
-    // SAFETY: every pointer is NULL or good for the call, and what was made is freed.
+    // SAFETY: every pointer is NULL or valid for the call, and the client is freed.
     unsafe {
         let status = ffi::pusher_new(config.as_ptr(), client.cast(), out) as i32;
         ffi::pusher_string_free(document);
@@ -159,7 +159,7 @@ fn trigger(client: *mut c_void, texts: [Option<&[u8]>; 4]) -> Outcome {
     })
 }
 
-/// Makes a call that writes to `out`, and takes what it wrote.
+/// Makes a call that writes to `out`, and takes the document.
 #[track_caller]
 pub(super) fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
     let stale: *mut c_char = NonNull::dangling().as_ptr();
@@ -169,7 +169,7 @@ pub(super) fn call(body: impl FnOnce(*mut *mut c_char) -> i32) -> Outcome {
     let elapsed = start.elapsed();
     assert_ne!(out, stale, "*out was not written; status {status}");
     let document = (!out.is_null()).then(|| {
-        // SAFETY: a text that the library wrote to `out` is NUL-terminated, and freed here once.
+        // SAFETY: a string that the library wrote to `out` is NUL-terminated, and freed here once.
         unsafe {
             let text = CStr::from_ptr(out).to_str().expect("a document is UTF-8").to_owned();
             ffi::pusher_string_free(out);
@@ -191,7 +191,7 @@ pub(super) fn pointer(text: Option<&CStr>) -> *const c_char {
 
 /// `pusher_status_name`.
 pub fn status_name(status: i32) -> &'static str {
-    // SAFETY: the name is a static text.
+    // SAFETY: the name is a static string.
     unsafe { CStr::from_ptr(ffi::pusher_status_name(status)) }.to_str().unwrap()
 }
 
@@ -202,7 +202,7 @@ pub fn error_delivery(document: Option<&[u8]>) -> i32 {
     unsafe { ffi::pusher_error_delivery(pointer(document.as_deref())) }
 }
 
-/// `pusher_error_message` with a buffer of `size` bytes; `None` is NULL. What stands in the buffer, and what was returned.
+/// Calls `pusher_error_message` with a buffer of `size` bytes; `None` is NULL. Returns the buffer and the result.
 pub fn error_message(document: Option<&[u8]>, size: usize) -> (Vec<u8>, usize) {
     const GUARD: u8 = 0xee;
     let document = document.map(c_string);
@@ -231,7 +231,7 @@ impl Outcome {
         status_name(self.status)
     }
 
-    /// What the library says about delivery, as the word of the documents; `""` where it says nothing.
+    /// Returns the delivery that the library reports, as the word in documents; `""` if it reports none.
     pub fn delivery(&self) -> &'static str {
         match error_delivery(self.document.as_deref().map(str::as_bytes)) {
             0 => "",
@@ -255,7 +255,7 @@ impl Outcome {
         }
     }
 
-    /// A field that is a text; `""` where it is left out.
+    /// Returns a string member; `""` if it is absent.
     #[track_caller]
     pub fn text(&self, field: &str) -> String {
         match self.error().remove(field) {
@@ -265,54 +265,54 @@ impl Outcome {
         }
     }
 
-    /// A field that is a number, if it is there.
+    /// Returns a number member, if it is present.
     #[track_caller]
     pub fn number(&self, field: &str) -> Option<u64> {
         self.error().remove(field).map(|value| value.as_u64().unwrap_or_else(|| panic!("{field} is {value}")))
     }
 
-    /// Holds that the call was OK with this result.
+    /// Asserts that the call was OK with this result.
     #[track_caller]
     pub fn is_ok(&self, result: &str) -> &Self {
         assert_eq!((self.name(), self.document.as_deref()), ("OK", Some(result)));
         self
     }
 
-    /// Holds the status and the delivery.
+    /// Asserts the status and the delivery.
     #[track_caller]
     pub fn is(&self, status: &str, delivery: &str) -> &Self {
         assert_eq!((self.name(), self.delivery()), (status, delivery), "{self:?}");
         self
     }
 
-    /// Holds the cause.
+    /// Asserts the cause.
     #[track_caller]
     pub fn because(&self, cause: &str) -> &Self {
         assert_eq!(self.text("cause"), cause, "{self:?}");
         self
     }
 
-    /// Holds what is named as wrong.
+    /// Asserts the argument that the error names.
     #[track_caller]
     pub fn naming(&self, argument: &str) -> &Self {
         assert_eq!(self.text("argument"), argument, "{self:?}");
         self
     }
 
-    /// Holds that the call ended at its deadline, not later than 100 ms after it.
+    /// Checks that the call ended at its deadline, at most 100 ms late.
     pub fn took(&self, deadline_ms: u64) -> Result<(), String> {
         let late = Duration::from_millis(deadline_ms + 100);
         let early = Duration::from_millis(deadline_ms.saturating_sub(5));
         if (early..=late).contains(&self.elapsed) { Ok(()) } else { Err(format!("{:?}: {self:?}", self.elapsed)) }
     }
 
-    /// What holds for the outcome of every call, whatever came.
+    /// Checks what must be true of the outcome of every call.
     #[track_caller]
     fn check(&self) {
         assert_ne!(self.name(), "?", "{self:?}");
         assert_ne!(self.name(), "INTERNAL", "{self:?}");
         if self.status == 0 {
-            // A result may hold a signature, but nothing that makes one.
+            // A result may contain a signature, but no secret.
             let leaked = self.document.as_deref().and_then(secret_in);
             assert_eq!(leaked, None, "{self:?}");
             return;
@@ -347,7 +347,7 @@ impl Outcome {
     }
 }
 
-/// A secret in one of its spellings, or a signature, if `document` has it.
+/// Returns the name of a secret, in any spelling, or of a signature that `document` contains.
 pub fn leak(document: &str) -> Option<&'static str> {
     let is_digest = |word: &str| {
         word.len() >= 64
@@ -358,14 +358,14 @@ pub fn leak(document: &str) -> Option<&'static str> {
     secret_in(document).or_else(|| texts(document).iter().any(|text| has_digest(text)).then_some("a signature"))
 }
 
-/// A secret in one of its spellings, if `document` has it.
+/// Returns the name of a secret that `document` contains, in any spelling.
 pub fn secret_in(document: &str) -> Option<&'static str> {
     let texts = texts(document);
     let (_, what) = spellings().iter().find(|(spelling, _)| texts.iter().any(|text| text.contains(spelling)))?;
     Some(what)
 }
 
-/// A document as it stands, and its texts with the escapes of JSON resolved.
+/// Returns the document, and its strings with the escapes of JSON resolved.
 fn texts(document: &str) -> Vec<String> {
     fn collect(value: Value, texts: &mut Vec<String>) {
         match value {
@@ -379,7 +379,7 @@ fn texts(document: &str) -> Vec<String> {
         }
     }
     let mut texts = vec![document.to_owned()];
-    // Some tests run on little stack, and serde_json pays for depth with it.
+    // Some tests run on a small stack, and serde_json recurses.
     let depth = document.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if let Some(value) = (depth < 50).then(|| serde_json::from_str(document).ok()).flatten() {
         collect(value, &mut texts);
@@ -400,7 +400,7 @@ fn spellings() -> &'static [(String, &'static str)] {
             .into_iter()
             .flat_map(|(secret, what)| spellings_of(secret.as_bytes()).into_iter().map(move |text| (text, what)))
             .collect();
-        // However their special characters are written, these are not.
+        // These parts have no special characters, so they are the same in every encoding.
         for part in ["s3cr3t", "m4st3r", "pr0xy", "w3bh00k", "Canary"] {
             all.push((part.to_owned(), "a part of a secret"));
         }
@@ -408,7 +408,7 @@ fn spellings() -> &'static [(String, &'static str)] {
     })
 }
 
-/// How `bytes` may be written: plain, in hex, in base64, as in a URL.
+/// Returns the spellings of `bytes`: plain, in hex, in base64, percent-encoded.
 pub fn spellings_of(bytes: &[u8]) -> Vec<String> {
     let lower: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let percent = |kept: &[u8]| -> String {
@@ -419,7 +419,7 @@ pub fn spellings_of(bytes: &[u8]) -> Vec<String> {
     };
     let mut all = vec![lower.to_uppercase(), lower, percent(b""), percent(b"-._~"), percent(b"/+&=")];
     all.extend(std::str::from_utf8(bytes).map(str::to_owned));
-    // Wherever it begins within a group of three bytes, and in both alphabets.
+    // At each offset in a group of three bytes, in both alphabets.
     for skipped in 0..3 {
         let shifted = [vec![0; skipped], bytes.to_vec()].concat();
         let encoded = base64(&shifted);
@@ -442,7 +442,7 @@ pub fn base64(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(group).collect()
 }
 
-/// What base64 with padding stands for.
+/// Decodes base64 with padding.
 #[track_caller]
 pub fn base64_decoded(text: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {

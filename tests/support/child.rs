@@ -1,6 +1,6 @@
-//! Tests that need an environment of their own run in a child process: a test binary that runs one of its tests again.
+//! Tests that need their own environment run in a child process: the test program runs one of its tests again.
 //!
-//! `set_var` is no way: other threads of the test binary may be reading the environment.
+//! `set_var` is not an option: other threads of the test program may read the environment.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -17,12 +17,12 @@ pub fn is_child() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// What the child tells its parent.
+/// Sends a line from the child to its parent.
 pub fn tell(line: &str) {
     eprintln!("child: {line}");
 }
 
-/// Runs the test with this name, in this module (`module_path!()`), in a child process that has these variables, and hands back what it told.
+/// Runs a test of a module (`module_path!()`) in a child process with these variables, and returns the lines that it sent.
 #[track_caller]
 pub fn run<T: AsRef<OsStr>>(module: &str, test: &str, variables: &[(&str, T)]) -> Vec<String> {
     // A test's name has the modules in it, but not the crate.

@@ -1,4 +1,4 @@
-//! Every function that takes texts, and what each of them takes: so that one table can be held against all.
+//! Every function that takes strings, and the form of each: one table for the tests that cover all functions.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -7,14 +7,14 @@ use pusher::ffi;
 
 use super::calls::{self, Client, Outcome};
 
-/// What a text has to be.
+/// The form of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One channel name, or a JSON array of them.
     Channels,
     /// A channel name.
     Channel,
-    /// The beginning of a channel name.
+    /// A prefix of a channel name.
     Prefix,
     /// An event name.
     Event,
@@ -32,7 +32,7 @@ pub enum Form {
     Options,
     /// A comma list.
     Attributes,
-    /// A path below the application's.
+    /// A path below that of the application.
     Path,
     /// A JSON object of parameters.
     Params,
@@ -42,25 +42,25 @@ pub enum Form {
     UserData,
 }
 
-/// One text of a function.
+/// One string argument of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     /// Its name in the header, and in errors.
     pub name: &'static str,
-    /// What it has to be.
+    /// Its form.
     pub form: Form,
-    /// Whether it may not be NULL.
+    /// Whether NULL is refused.
     pub required: bool,
-    /// One that is good.
+    /// A valid value.
     pub good: &'static str,
 }
 
-/// What a function does for its caller.
+/// The purpose of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It publishes: an error has a delivery.
+    /// It publishes: its errors have a delivery.
     Publish,
-    /// It asks the server.
+    /// It queries the server.
     Ask,
     /// It signs, without the network.
     Sign,
@@ -73,7 +73,7 @@ pub struct Function {
     pub name: &'static str,
     /// What it does.
     pub purpose: Purpose,
-    /// Its texts.
+    /// Its string arguments.
     pub arguments: &'static [Argument],
 }
 
@@ -91,7 +91,7 @@ const ATTRIBUTES: Argument = optional("attributes", Form::Attributes, "user_coun
 const EVENT: Argument = required("event", Form::Event, "my-event");
 const DATA: Argument = required("data", Form::Json, r#"{"a":1}"#);
 
-/// All of them but the webhook's, whose body is no text.
+/// All functions except that of webhooks, whose body is not a string.
 pub const FUNCTIONS: [Function; 11] = [
     Function {
         name: "trigger",
@@ -174,17 +174,17 @@ impl Function {
         FUNCTIONS.into_iter().find(|function| function.name == name).unwrap_or_else(|| panic!("no function {name}"))
     }
 
-    /// Those that make a network call.
+    /// Returns the functions that make a network call.
     pub fn network() -> impl Iterator<Item = Function> {
         FUNCTIONS.into_iter().filter(|function| function.purpose != Purpose::Sign)
     }
 
-    /// Good texts for it.
+    /// Returns valid arguments.
     pub fn good(&self) -> Vec<Option<&'static [u8]>> {
         self.arguments.iter().map(|argument| Some(argument.good.as_bytes())).collect()
     }
 
-    /// Good texts, without those that may be omitted.
+    /// Returns valid arguments, without the optional ones.
     pub fn shortest(&self) -> Vec<Option<&'static [u8]>> {
         self.arguments.iter().map(|argument| argument.required.then_some(argument.good.as_bytes())).collect()
     }

@@ -82,7 +82,7 @@ impl Snapshot {
         self.query().split("auth_signature=").nth(1).unwrap_or_default()
     }
 
-    /// The body as text.
+    /// Returns the body as a string.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -201,13 +201,13 @@ pub fn read_and_set_null() {
 pub struct Without {
     /// The place for the request.
     pub request: bool,
-    /// The array, whatever the count.
+    /// The array of arguments; the count may differ.
     pub arguments: bool,
-    /// Another count than that of the arguments.
+    /// A count that differs from the number of arguments.
     pub count: Option<usize>,
 }
 
-/// Calls `pusher_prepare`; without a client, on NULL.
+/// Calls `pusher_prepare`; `None` is NULL.
 #[track_caller]
 pub fn prepare(
     client: Option<&Client>,
@@ -225,7 +225,7 @@ pub fn prepare(
         let place = if without.request { ptr::null_mut() } else { &raw mut request };
         let count = without.count.unwrap_or(pointers.len());
         let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
-        // SAFETY: every pointer is NULL or good for the call; a count that is wrong is found before it is used.
+        // SAFETY: every pointer is NULL or valid for the call; a wrong count is refused before it is used.
         unsafe { ffi::pusher_prepare(client, calls::pointer(call.as_deref()), array, count, place, out) as i32 }
     });
     assert_eq!(request == stale, without.request, "*request was not written: {outcome:?}");
@@ -239,7 +239,7 @@ pub fn prepare(
     }
 }
 
-/// Calls `pusher_finish`; what is `None` is NULL.
+/// Calls `pusher_finish`; `None` is NULL.
 #[track_caller]
 pub fn finish(client: Option<&Client>, request: Option<&Request>, reply: Option<&Reply>) -> Outcome {
     let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
@@ -250,7 +250,7 @@ pub fn finish(client: Option<&Client>, request: Option<&Request>, reply: Option<
 }
 
 impl Client {
-    /// Prepares a call that has to come about.
+    /// Prepares a call; panics if that fails.
     #[track_caller]
     pub fn prepare(&self, call: &str, texts: &[Option<&str>]) -> Request {
         let bytes: Vec<Option<&[u8]>> = texts.iter().map(|text| text.map(str::as_bytes)).collect();
@@ -282,12 +282,12 @@ unsafe extern "C" fn send(data: *mut c_void, request: *const PusherRequest, resp
 }
 
 unsafe extern "C" fn drop_transport(data: *mut c_void) {
-    // SAFETY: as above. It stays leaked, so that a second call would be counted and not be a crash.
+    // SAFETY: as above. The box stays leaked, so that a second call is counted and does not crash.
     let transport: &Transport = unsafe { &*data.cast() };
     transport.drops.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Calls `pusher_set_transport`; without a function or a client, with NULL.
+/// Calls `pusher_set_transport`; `None` is NULL.
 #[track_caller]
 pub fn set_transport(client: Option<&Client>, function: Option<Box<Send>>) -> (Outcome, Drops) {
     let drops = Drops::default();
@@ -308,11 +308,11 @@ pub fn set_transport(client: Option<&Client>, function: Option<Box<Send>>) -> (O
 pub struct Logged {
     /// 1 to 4.
     pub level: i32,
-    /// The sentence.
+    /// The message.
     pub message: String,
     /// The JSON.
     pub fields: String,
-    /// Where it was told.
+    /// The thread on which the callback ran.
     pub thread: ThreadId,
 }
 
@@ -321,7 +321,7 @@ pub struct Logged {
 pub struct Messages(Arc<Mutex<Vec<Logged>>>);
 
 impl Messages {
-    /// Those since the last time.
+    /// Returns the messages since the last call.
     pub fn take(&self) -> Vec<Logged> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -333,7 +333,7 @@ struct Log {
 }
 
 unsafe extern "C" fn log(data: *mut c_void, level: i32, message: *const c_char, fields: *const c_char) {
-    // SAFETY: `data` is the leaked box of `set_log`, and the texts live for this call.
+    // SAFETY: `data` is the leaked box of `set_log`, and the strings live for this call.
     unsafe {
         let log: &Log = &*data.cast();
         let text = |text: *const c_char| CStr::from_ptr(text).to_str().unwrap().to_owned();
@@ -348,7 +348,7 @@ unsafe extern "C" fn drop_log(data: *mut c_void) {
     log.drops.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Calls `pusher_set_log`; without a function or a client, with NULL.
+/// Calls `pusher_set_log`; with NULL for the client or the callback, if asked to.
 #[track_caller]
 pub fn set_log(client: Option<&Client>, function: bool) -> (Outcome, Messages, Drops) {
     let (messages, drops) = (Messages::default(), Drops::default());
@@ -361,7 +361,7 @@ pub fn set_log(client: Option<&Client>, function: bool) -> (Outcome, Messages, D
     (outcome, messages, drops)
 }
 
-/// Both setters with `drop` NULL and no data, which then need not be released.
+/// Calls both setters with `drop` NULL and no data.
 pub fn set_without_drop(client: &Client) -> [i32; 2] {
     let client = client.0.as_ptr().cast();
     // SAFETY: neither function is called with this data before a call is made, and both setters take NULL.
@@ -378,7 +378,7 @@ unsafe extern "C" fn no_transport(_: *mut c_void, _: *const PusherRequest, _: *m
 unsafe extern "C" fn no_log(_: *mut c_void, _: i32, _: *const c_char, _: *const c_char) {}
 
 impl Client {
-    /// Sends by this function from now on.
+    /// Sends through this function from now on.
     #[track_caller]
     pub fn send_by(&self, function: impl Fn(&Snapshot, &Reply) + std::marker::Send + Sync + 'static) -> Drops {
         let (outcome, drops) = set_transport(Some(self), Some(Box::new(function)));

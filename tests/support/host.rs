@@ -1,5 +1,5 @@
-//! What may surround a library: a process that forks and is interrupted by signals, a C library other than expected, addresses
-//! that do not answer.
+//! The environment of a library: a process that forks and is interrupted by signals, a C library with other behaviour,
+//! addresses that do not respond.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,24 +15,24 @@ use socket2::{Domain, Socket, Type};
 
 use super::calls;
 
-/// How long a forked process may live. Whatever hangs in it ends with it, by SIGALRM.
+/// The longest lifetime of a forked process. SIGALRM ends one that hangs.
 const LIFE_SECONDS: u32 = 8;
 
-/// A process that was forked off this one.
+/// A forked child of this process.
 #[derive(Debug)]
 #[must_use]
 pub struct Forked(libc::pid_t);
 
-/// Forks, and runs `body` in the child, which ends with 0, or with 101 if that panics.
+/// Forks, and runs `body` in the child. The child exits with 0, or with 101 if `body` panics.
 pub fn fork(body: impl FnOnce()) -> Forked {
-    // What the tests themselves make lazily has to be there: another thread of this process might be making it just now.
+    // Initialise the tests' own lazy values first: another thread of this process may be doing so at the fork.
     let _ = calls::secret_in("");
-    // SAFETY: the child goes on with this thread only. It waits for no lock of the tests (other than the one of standard error,
-    // which only a test that fails holds), and leaves by `_exit`.
+    // SAFETY: the child continues with this thread only. It takes no lock of the tests (other than that of standard error, which
+    // only a failing test holds), and leaves by `_exit`.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", io::Error::last_os_error()),
         0 => {
-            // SAFETY: it changes nothing in memory.
+            // SAFETY: it does not change memory.
             unsafe { libc::alarm(LIFE_SECONDS) };
             let result = catch_unwind(AssertUnwindSafe(body));
             exit(if result.is_ok() { 0 } else { 101 })
@@ -41,7 +41,7 @@ pub fn fork(body: impl FnOnce()) -> Forked {
     }
 }
 
-/// Ends a forked process at once, as a library must be able to bear: nothing is dropped, flushed or joined.
+/// Ends a forked process at once, which a library must tolerate: nothing is dropped, flushed or joined.
 pub fn exit(code: i32) -> ! {
     // SAFETY: it does not return.
     unsafe { libc::_exit(code) }
@@ -53,7 +53,7 @@ impl Forked {
         self.0
     }
 
-    /// Waits for its end, which its alarm bounds.
+    /// Waits until the process ends; its alarm bounds the wait.
     pub fn wait(self) -> ExitStatus {
         let mut status = 0;
         loop {
@@ -66,11 +66,11 @@ impl Forked {
         }
     }
 
-    /// Waits for its end, which has to be a good one.
+    /// Waits until the process ends, and asserts that it succeeded.
     #[track_caller]
     pub fn join(self) {
         let status = self.wait();
-        // The kernel's name for the signal is no use to anybody: it is the alarm, and something hung.
+        // The signal is the alarm: something hung.
         let why = if status.signal() == Some(libc::SIGALRM) { ": it hung" } else { "" };
         assert!(status.success(), "a forked process ended with {status}{why}");
     }
@@ -79,13 +79,13 @@ impl Forked {
 /// The handler for a signal.
 #[derive(Clone, Copy)]
 pub enum Handler {
-    /// What the system does.
+    /// The default action of the system.
     Default,
-    /// This function, and system calls are not restarted.
+    /// This function; system calls are not restarted.
     Interrupting(extern "C" fn(c_int)),
 }
 
-/// Sets what happens on a signal. For processes that are a test's own.
+/// Sets the action for a signal, in a process that belongs to the test.
 pub fn handle(signal: c_int, handler: Handler) {
     // SAFETY: the structure is initialised, and the function is one that a signal may call.
     unsafe {
@@ -99,7 +99,7 @@ pub fn handle(signal: c_int, handler: Handler) {
     }
 }
 
-/// Builds `tests/c/{name}.c` as a library to be preloaded. It goes with the value.
+/// A preload library, built from `tests/c/{name}.c`. Dropping the value removes the file.
 pub struct Preload(PathBuf);
 
 impl Preload {
@@ -130,7 +130,7 @@ impl Preload {
         Preload(file)
     }
 
-    /// As `LD_PRELOAD` wants it.
+    /// Returns the value for `LD_PRELOAD`.
     pub fn file(&self) -> &str {
         self.0.to_str().unwrap()
     }
@@ -142,7 +142,7 @@ impl Drop for Preload {
     }
 }
 
-/// A function or variable of a preloaded library.
+/// Returns the address of a function or variable of a preloaded library.
 pub fn symbol(name: &CStr) -> *mut c_void {
     // SAFETY: the name is a C string.
     let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
@@ -150,26 +150,26 @@ pub fn symbol(name: &CStr) -> *mut c_void {
     symbol
 }
 
-/// How many threads of this process have this name.
+/// Returns the number of threads of this process with this name.
 pub fn threads_named(name: &str) -> usize {
     let named =
         |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name);
     fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok).filter(named).count()
 }
 
-/// An address to which a connection does not come about: its queue is full. What fills it is kept.
+/// An address that accepts no connection: its queue is full. The value keeps the connections that fill it.
 pub struct BlackHole {
     listener: Socket,
     _fillers: Vec<Socket>,
 }
 
 impl BlackHole {
-    /// One on 127.0.0.1. None where the system answers a full queue otherwise.
+    /// Returns one on 127.0.0.1; `None` if the system handles a full queue differently.
     pub fn new() -> Option<BlackHole> {
         BlackHole::at((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
     }
 
-    /// One at this address, if that can be had.
+    /// Returns one at this address, if it is available.
     pub fn at(address: SocketAddr) -> io::Result<Option<BlackHole>> {
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         listener.bind(&address.into())?;

@@ -1,8 +1,8 @@
-//! What the tests of the C ABI share.
+//! Support code for the tests of the C ABI.
 //!
-//! Nothing in here uses the library's own parsing, hashing or signing: a fault in those must not hide itself.
+//! Nothing here uses the library's own parsing, hashing or signing: a fault in those must not hide itself.
 
-// Each test binary uses its part of this.
+// Each test program uses a part of this module.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod calls;
@@ -26,17 +26,17 @@ pub use server::{Answer, End, Server};
 
 use std::time::Duration;
 
-/// The longest that anything here waits for an event before it says what is missing.
+/// The longest wait for an event before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Holds a property of time. A loaded machine may stall any test once; three times in a row it is the library.
+/// Asserts a property of time. A loaded machine may stall any test once; three times in a row, the library is at fault.
 #[track_caller]
 pub fn in_time(attempt: impl Fn() -> Result<(), String>) {
     let failures: Vec<String> = (0..3).map_while(|_| attempt().err()).collect();
     assert!(failures.len() < 3, "three times in a row: {failures:?}");
 }
 
-/// The time on the wall in milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     u64::try_from(now.as_millis()).unwrap()

@@ -1,4 +1,4 @@
-//! The background publisher as Rust likes to call it, what it reports, and what of it arrives at the server.
+//! The background publisher, wrapped for Rust tests: its calls, its reports, and the events that arrive at the server.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -10,10 +10,10 @@ use super::PATIENCE;
 use super::calls::{self, Client, Outcome};
 use super::server::Received;
 
-/// `timeout_ms` of those that wait for ever.
+/// The `timeout_ms` of a wait without limit.
 pub const FOR_EVER: u32 = u32::MAX;
 
-/// [`PATIENCE`] as C says it.
+/// Returns [`PATIENCE`] in milliseconds.
 pub fn patience_ms() -> u32 {
     u32::try_from(PATIENCE.as_millis()).unwrap()
 }
@@ -25,7 +25,7 @@ const TIMED_OUT: i32 = 82;
 #[derive(Debug)]
 pub struct Publisher(NonNull<c_void>);
 
-// SAFETY: that is what the library promises of its publishers.
+// SAFETY: the library promises that publishers may be used by any thread.
 unsafe impl Send for Publisher {}
 // SAFETY: as above.
 unsafe impl Sync for Publisher {}
@@ -39,34 +39,34 @@ impl Drop for Publisher {
 
 /// Calls `pusher_publisher_free` on NULL.
 pub fn free_null() {
-    // SAFETY: it is documented for NULL.
+    // SAFETY: the function accepts NULL.
     unsafe { ffi::pusher_publisher_free(ptr::null_mut()) };
 }
 
-/// What `pusher_publisher_poll` handed over.
+/// The result of `pusher_publisher_poll`.
 #[derive(Clone, Debug, Default)]
 pub struct Polled {
     /// The reports in their order.
     pub reports: Vec<Report>,
-    /// How many were given up; `None` where nothing is said of that.
+    /// The number of lost reports; `None` if the document has none.
     pub lost: Option<u64>,
 }
 
-/// What became of one event.
+/// The report of one event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The event.
+    /// The id of the event.
     pub id: u64,
     /// A status's name.
     pub status: String,
     /// One of the four words.
     pub delivery: String,
-    /// Everything, as it came.
+    /// The whole report.
     pub members: Map<String, Value>,
 }
 
 impl Report {
-    /// Reads one, and holds what holds for every report.
+    /// Reads a report, and checks what must be true of every report.
     #[track_caller]
     fn new(value: Value) -> Report {
         const MEMBERS: [&str; 13] = [
@@ -97,7 +97,7 @@ impl Report {
         Report { id, status, delivery, members }
     }
 
-    /// A member that is a text; `""` where it is left out.
+    /// Returns a string member; `""` if it is absent.
     #[track_caller]
     pub fn text(&self, name: &str) -> &str {
         match self.members.get(name) {
@@ -107,13 +107,13 @@ impl Report {
         }
     }
 
-    /// A member that is a number, if it is there.
+    /// Returns a number member, if it is present.
     #[track_caller]
     pub fn number(&self, name: &str) -> Option<u64> {
         self.members.get(name).map(|value| value.as_u64().unwrap_or_else(|| panic!("{name} is {value}")))
     }
 
-    /// Holds id, status, delivery and reason.
+    /// Asserts id, status, delivery and reason.
     #[track_caller]
     pub fn is(&self, id: u64, status: &str, delivery: &str, reason: &str) -> &Self {
         let said = (self.id, &*self.status, &*self.delivery, self.text("reason"));
@@ -122,7 +122,7 @@ impl Report {
     }
 }
 
-/// Calls `pusher_publisher_new` with whatever comes; `None` is NULL.
+/// Calls `pusher_publisher_new` with any bytes; `None` is NULL.
 #[track_caller]
 pub fn try_new(client: Option<&Client>, config: Option<&[u8]>) -> Result<Publisher, Outcome> {
     let config = config.map(calls::c_string);
@@ -151,15 +151,15 @@ pub fn try_new(client: Option<&Client>, config: Option<&[u8]>) -> Result<Publish
     }
 }
 
-/// Calls `pusher_publisher_new` without a place for the publisher.
+/// Calls `pusher_publisher_new` with NULL for `publisher`.
 #[track_caller]
 pub fn new_without_place(client: &Client) -> Outcome {
     let client: *const c_void = client.0.as_ptr();
-    // SAFETY: a client that lives, and NULL for the rest.
+    // SAFETY: the client is alive, and the rest is NULL.
     calls::call(|out| unsafe { ffi::pusher_publisher_new(client.cast(), ptr::null(), ptr::null_mut(), out) as i32 })
 }
 
-/// Calls `pusher_publisher_publish` with whatever comes: `None` is NULL. The texts are channels, event, data and options.
+/// Calls `pusher_publisher_publish` with any bytes: channels, event, data and options. `None` is NULL.
 #[track_caller]
 pub fn publish(publisher: Option<&Publisher>, texts: [Option<&[u8]>; 4]) -> Result<u64, Outcome> {
     let texts = texts.map(|text| text.map(calls::c_string));
@@ -183,12 +183,12 @@ pub fn publish(publisher: Option<&Publisher>, texts: [Option<&[u8]>; 4]) -> Resu
     Err(outcome)
 }
 
-/// Every function of a publisher but `new` and `free`, with `out` and `id` NULL, or everything NULL. Their statuses: publish, poll,
-/// flush, close, stats.
+/// Calls every function of a publisher but `new` and `free` with NULL for `out` and `id`, or for everything. Returns the
+/// statuses of publish, poll, flush, close and stats.
 pub fn without_out(publisher: Option<&Publisher>) -> [i32; 5] {
     let raw = raw(publisher);
     let none = ptr::null_mut();
-    // SAFETY: the texts are C strings, and every other pointer is NULL or a publisher that lives.
+    // SAFETY: the strings are C strings, and every other pointer is NULL or a live publisher.
     unsafe {
         [
             ffi::pusher_publisher_publish(
@@ -208,18 +208,18 @@ pub fn without_out(publisher: Option<&Publisher>) -> [i32; 5] {
     }
 }
 
-/// `pusher_publisher_poll` as it is: NULL comes with TIMED_OUT, and a document with everything else.
+/// Calls `pusher_publisher_poll`, and checks that it writes NULL with TIMED_OUT only.
 #[track_caller]
 pub fn raw_poll(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {
     let mut timed_out = false;
     let mut outcome = calls::call(|out| {
-        // SAFETY: a publisher that lives or NULL, and a place for the document.
+        // SAFETY: a live publisher or NULL, and a valid `out`.
         let (status, is_null) = unsafe {
             let status = ffi::pusher_publisher_poll(raw(publisher).cast(), timeout_ms, out) as i32;
             (status, (*out).is_null())
         };
         timed_out = status == TIMED_OUT;
-        // No error has come with it that could be checked.
+        // There is no document to check.
         if timed_out && is_null { 0 } else { status }
     });
     assert_eq!(timed_out, outcome.document.is_none(), "{outcome:?}");
@@ -232,7 +232,7 @@ pub fn raw_poll(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {
 /// `pusher_publisher_flush`.
 #[track_caller]
 pub fn flush(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {
-    // SAFETY: a publisher that lives or NULL, and a place for the document.
+    // SAFETY: a live publisher or NULL, and a valid `out`.
     calls::call(|out| unsafe { ffi::pusher_publisher_flush(raw(publisher).cast(), timeout_ms, out) as i32 })
 }
 
@@ -255,14 +255,14 @@ fn raw(publisher: Option<&Publisher>) -> *mut c_void {
 }
 
 impl Publisher {
-    /// One that has to come about.
+    /// Creates a publisher; panics if that fails.
     #[track_caller]
     pub fn new(client: &Client, config: &Value) -> Publisher {
         let config = config.to_string();
         try_new(Some(client), Some(config.as_bytes())).unwrap_or_else(|outcome| panic!("{config}: {outcome:?}"))
     }
 
-    /// Publishes an event that has to be taken, and says its id.
+    /// Publishes an event, and returns its id; panics if it is refused.
     #[track_caller]
     pub fn publish(&self, channels: &str, event: &str, data: &str) -> u64 {
         self.try_publish(channels, event, data, None).unwrap_or_else(|outcome| panic!("{channels}: {outcome:?}"))
@@ -275,7 +275,7 @@ impl Publisher {
             .unwrap_or_else(|outcome| panic!("{channels} {options}: {outcome:?}"))
     }
 
-    /// Publishes an event, or says why it was not taken.
+    /// Publishes an event; returns its id, or the error.
     #[track_caller]
     pub fn try_publish(
         &self,
@@ -289,7 +289,7 @@ impl Publisher {
         publish(Some(self), [channels, event, data, options.as_deref().map(str::as_bytes)])
     }
 
-    /// Fetches reports; `None` if none came in that time.
+    /// Fetches reports; `None` if the time passes without any.
     #[track_caller]
     pub fn poll(&self, timeout_ms: u32) -> Option<Polled> {
         let outcome = raw_poll(Some(self), timeout_ms);
@@ -306,13 +306,13 @@ impl Publisher {
         let Some(Value::Array(reports)) = members.remove("reports") else { panic!("no reports: {members:?}") };
         let lost = members.remove("lost").map(|lost| lost.as_u64().unwrap());
         assert!(members.is_empty(), "{members:?}");
-        // There is no reason to come with nothing.
+        // A document without reports is an error.
         assert!((1..=1000).contains(&reports.len()), "{} reports", reports.len());
         assert_ne!(lost, Some(0));
         Some(Polled { reports: reports.into_iter().map(Report::new).collect(), lost })
     }
 
-    /// The reports of so many events, as they come.
+    /// Returns the reports of `count` events, in the order in which they ended.
     #[track_caller]
     pub fn reports(&self, count: usize) -> Vec<Report> {
         let mut reports = Vec::new();
@@ -326,20 +326,20 @@ impl Publisher {
         reports
     }
 
-    /// The report of the one event that ends next.
+    /// Returns the report of the event that ends next; asserts that it is the only one.
     #[track_caller]
     pub fn report(&self) -> Report {
         self.reports(1).remove(0)
     }
 
-    /// Holds that there is no report now.
+    /// Asserts that there is no report now.
     #[track_caller]
     pub fn has_no_report(&self) {
         let polled = self.poll(0);
         assert!(polled.is_none(), "{polled:?}");
     }
 
-    /// Waits until everything has ended.
+    /// Waits until all events have ended.
     #[track_caller]
     pub fn flush(&self) {
         self.flush_within(patience_ms() * 3);
@@ -352,14 +352,14 @@ impl Publisher {
         assert_eq!((outcome.name(), &outcome.document), ("OK", &None), "{outcome:?}: {}", self.stats_text());
     }
 
-    /// Waits until everything has ended, and lets nothing more in.
+    /// Closes the publisher and waits until all events have ended.
     #[track_caller]
     pub fn close(&self) {
         let outcome = close(Some(self), patience_ms() * 3);
         assert_eq!((outcome.name(), &outcome.document), ("OK", &None), "{outcome:?}");
     }
 
-    /// The statistics as they come.
+    /// Returns the statistics as a string.
     #[track_caller]
     pub fn stats_text(&self) -> String {
         let outcome = stats(Some(self));
@@ -369,7 +369,7 @@ impl Publisher {
         text
     }
 
-    /// The statistics, JSON.
+    /// Returns the statistics, parsed as JSON.
     #[track_caller]
     pub fn stats(&self) -> Value {
         let text = self.stats_text();
@@ -385,22 +385,22 @@ impl Publisher {
     }
 }
 
-/// An event on the wire.
+/// An event in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Where it goes.
+    /// Its channels.
     pub channels: Vec<String>,
     /// Its name.
     pub name: String,
-    /// The content of its data, which is always a text.
+    /// Its data, which is always a string.
     pub data: String,
-    /// The socket that is left out.
+    /// The excluded socket.
     pub socket_id: Option<String>,
-    /// What is asked for.
+    /// The requested attributes.
     pub info: Option<String>,
 }
 
-/// The events of a request, as strict as the strictest server would be.
+/// Reads the events of a request, as strictly as the strictest server.
 #[track_caller]
 pub fn events_of(request: &Received) -> Vec<Event> {
     let Value::Object(mut body) = request.json() else { panic!("{}", request.text()) };
@@ -430,19 +430,19 @@ pub fn events_of(request: &Received) -> Vec<Event> {
     batch.into_iter().map(one).collect()
 }
 
-/// The data of the events in each request.
+/// Returns the data of the events of each request.
 pub fn data_of(ledger: &[Received]) -> Vec<Vec<String>> {
     let data = |request: &Received| events_of(request).into_iter().map(|event| event.data).collect();
     ledger.iter().map(data).collect()
 }
 
-/// `pusher_set_log` with a function of the test's own.
+/// Calls `pusher_set_log` with a callback of the test.
 pub fn set_raw_log(
     client: &Client,
     log: unsafe extern "C" fn(*mut c_void, i32, *const c_char, *const c_char),
     data: *mut c_void,
     drop: unsafe extern "C" fn(*mut c_void),
 ) -> i32 {
-    // SAFETY: the client lives, and the test vouches for the rest.
+    // SAFETY: the client is alive, and the test guarantees the rest.
     unsafe { ffi::pusher_set_log(client.0.as_ptr().cast(), Some(log), data, Some(drop), ptr::null_mut()) as i32 }
 }

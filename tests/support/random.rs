@@ -1,10 +1,10 @@
-//! Numbers that look like chance but are always the same: a failure can be had again.
+//! Pseudo-random numbers that are the same in each run: a failure can be reproduced.
 
 /// A generator (xorshift) with a seed.
 pub struct Random(u64);
 
 impl Random {
-    /// One that begins with this seed, which must not be 0.
+    /// Returns a generator with this seed, which must not be 0.
     pub fn new(seed: u64) -> Random {
         assert_ne!(seed, 0);
         Random(seed)
@@ -18,12 +18,12 @@ impl Random {
         (self.0 % end as u64) as usize
     }
 
-    /// One of these.
+    /// Returns one of these.
     pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 
-    /// So many of these.
+    /// Returns a string of `length` of these characters.
     pub fn text(&mut self, characters: &[u8], length: usize) -> String {
         (0..length).map(|_| char::from(self.one_of(characters))).collect()
     }

@@ -1,6 +1,6 @@
 //! NaCl's secretbox (XSalsa20-Poly1305), written from its papers and not with the crates that `src/` uses.
 //!
-//! For tests only: it is slow, and takes no care of time.
+//! For tests only: it is slow, and not constant-time.
 
 use std::array;
 
@@ -16,7 +16,7 @@ pub fn channel_key(channel: &str, master_key: &[u8]) -> [u8; 32] {
     hash.finish().as_ref().try_into().unwrap()
 }
 
-/// What an event's data, `{"nonce","ciphertext"}`, says to those who may subscribe to its channel.
+/// Decrypts an event's data, `{"nonce","ciphertext"}`, as a subscriber of its channel does.
 pub fn decrypted(channel: &str, master_key: &[u8], data: &str) -> Option<String> {
     let data: serde_json::Value = serde_json::from_str(data).ok()?;
     assert_eq!(data.as_object()?.len(), 2, "{data}");
@@ -26,21 +26,21 @@ pub fn decrypted(channel: &str, master_key: &[u8], data: &str) -> Option<String>
     Some(String::from_utf8(plain).unwrap())
 }
 
-/// An event's data for those who may subscribe to its channel.
+/// Encrypts an event's data for the subscribers of its channel.
 pub fn encrypted(channel: &str, master_key: &[u8], nonce: &[u8; 24], plain: &[u8]) -> String {
     let sealed = seal(&channel_key(channel, master_key), nonce, plain);
     let [nonce, sealed] = [calls::base64(nonce), calls::base64(&sealed)];
     format!(r#"{{"nonce":"{nonce}","ciphertext":"{sealed}"}}"#)
 }
 
-/// The tag, and behind it the ciphertext.
+/// Returns the tag, followed by the ciphertext.
 pub fn seal(key: &[u8; 32], nonce: &[u8; 24], plain: &[u8]) -> Vec<u8> {
     let stream = xsalsa20(key, nonce, 32 + plain.len());
     let cipher: Vec<u8> = plain.iter().zip(&stream[32..]).map(|(a, b)| a ^ b).collect();
     [poly1305(stream[..32].try_into().unwrap(), &cipher).to_vec(), cipher].concat()
 }
 
-/// What was sealed, unless it was changed or the key is another.
+/// Decrypts a sealed message; `None` if it was changed or the key is wrong.
 pub fn open(key: &[u8; 32], nonce: &[u8; 24], sealed: &[u8]) -> Option<Vec<u8>> {
     let (tag, cipher) = sealed.split_at_checked(16)?;
     let stream = xsalsa20(key, nonce, 32 + cipher.len());
@@ -134,13 +134,13 @@ fn poly1305(key: &[u8; 32], message: &[u8]) -> [u8; 16] {
         let mut product = [0u64; 5];
         for (i, a) in added.iter().enumerate() {
             for (j, b) in r.iter().enumerate() {
-                // What is beyond 2^130 counts five times below it.
+                // Bits above 2^130 are worth five times their value below it.
                 product[(i + j) % 5] += a * b * if i + j < 5 { 1 } else { 5 };
             }
         }
         sum = carried(product);
     }
-    // Once more modulo: if adding 5 reaches 2^130, it was not reduced.
+    // The final reduction: the value is not reduced if adding 5 reaches 2^130.
     let mut more = sum;
     more[0] += 5;
     for i in 0..4 {

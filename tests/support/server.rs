@@ -1,7 +1,7 @@
-//! A server that answers as it is told, and keeps a ledger of what it accepted, byte for byte.
+//! A server that sends the responses of a test, and keeps a ledger of the requests that it accepted, byte for byte.
 //!
-//! It accepts only what a Channels server would: whole requests with a right signature. What it would not accept fails the
-//! test when the server goes, unless the test [tolerates](Server::tolerant) it.
+//! It accepts only what a Channels server would: complete requests with a valid signature. Any other request fails the test
+//! when the server is dropped, unless the test [tolerates](Server::tolerant) it.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -20,9 +20,9 @@ use super::{PATIENCE, signature};
 /// A request that was accepted.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Which connection it came on, counted from 0.
+    /// The number of the connection, counted from 0.
     pub connection: usize,
-    /// The request line and the headers as they came, without the empty line at their end.
+    /// The request line and the headers, without the empty line at their end.
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
@@ -71,7 +71,7 @@ impl Received {
         self.headers().into_iter().filter(|(n, _)| n == name).map(|(_, value)| value).collect()
     }
 
-    /// The body as text.
+    /// Returns the body as a string.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body is UTF-8")
     }
@@ -82,7 +82,7 @@ impl Received {
     }
 }
 
-/// What to do with one request.
+/// The response to one request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reads: bool,
@@ -94,33 +94,33 @@ pub struct Answer {
 enum Step {
     /// Sends these.
     Bytes(Vec<u8>),
-    /// Sends these one at a time, with this much time before each.
+    /// Sends these one at a time, with a pause before each.
     Dribble(Vec<u8>, Duration),
-    /// Sends these again and again until the client has enough.
+    /// Sends these repeatedly until the client closes the connection.
     Endless(Vec<u8>),
     /// Waits for [`Server::release`].
     Wait,
 }
 
-/// What becomes of the connection after an answer.
+/// The fate of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// It waits for the next request.
     Keep,
-    /// It is closed as the protocol has it.
+    /// It is closed cleanly.
     Close,
-    /// It ends without TLS having said so.
+    /// It is closed without close_notify.
     Cut,
     /// It is reset.
     Reset,
-    /// The server has nothing more to say, but does not go.
+    /// The server closes its sending direction only.
     HalfClose,
-    /// It stays open, and nothing more is read or written.
+    /// It stays open, but the server neither reads nor writes.
     Hold,
 }
 
 impl Answer {
-    /// An answer with this body, its length, and these headers besides.
+    /// Returns a response with this body, its length, and these headers.
     pub fn new(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut text = format!("HTTP/1.1 {status} Because\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
@@ -134,36 +134,36 @@ impl Answer {
         Answer::new(200, &[("Content-Type", "application/json")], body)
     }
 
-    /// These very bytes.
+    /// Returns a response of these bytes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
         Answer { reads: true, steps: vec![Step::Bytes(bytes.into())], end: End::Keep }
     }
 
-    /// No byte.
+    /// Returns a response without any byte.
     pub fn nothing() -> Answer {
         Answer { reads: true, steps: Vec::new(), end: End::Hold }
     }
 
-    /// These bytes after what there is.
+    /// Appends these bytes.
     pub fn and(mut self, bytes: impl Into<Vec<u8>>) -> Answer {
         self.steps.push(Step::Bytes(bytes.into()));
         self
     }
 
-    /// These bytes after what there is, for ever.
+    /// Appends these bytes without end.
     pub fn and_endless(mut self, bytes: impl Into<Vec<u8>>) -> Answer {
         self.steps.push(Step::Endless(bytes.into()));
         self
     }
 
-    /// Every byte by itself, and that slowly.
+    /// Sends each byte alone, after a pause.
     pub fn dribbling(mut self, pause: Duration) -> Answer {
         let dribble = |step| if let Step::Bytes(bytes) = step { Step::Dribble(bytes, pause) } else { step };
         self.steps = self.steps.into_iter().map(dribble).collect();
         self
     }
 
-    /// Every byte from the step with this number on by itself, and that slowly.
+    /// Sends each byte alone, after a pause, from this step on.
     pub fn dribbling_from(mut self, step: usize, pause: Duration) -> Answer {
         let slow = self.steps.split_off(step);
         let slow = Answer { steps: slow, ..self.clone() }.dribbling(pause);
@@ -171,25 +171,25 @@ impl Answer {
         self
     }
 
-    /// Not before [`Server::release`] says so.
+    /// Waits for [`Server::release`] first.
     pub fn when_released(mut self) -> Answer {
         self.steps.insert(0, Step::Wait);
         self
     }
 
-    /// Waits for [`Server::release`] after what there is.
+    /// Waits for [`Server::release`] at this point.
     pub fn and_wait(mut self) -> Answer {
         self.steps.push(Step::Wait);
         self
     }
 
-    /// What comes after it.
+    /// Sets the fate of the connection.
     pub fn then(mut self, end: End) -> Answer {
         self.end = end;
         self
     }
 
-    /// As soon as somebody connects, before anything is read.
+    /// Sends the response on connecting, before reading anything.
     pub fn without_reading(mut self) -> Answer {
         self.reads = false;
         self
@@ -198,7 +198,7 @@ impl Answer {
 
 type Responder = dyn Fn(&Received) -> Answer + Send + Sync;
 
-/// Where it listens, and what it has seen. Dropping it ends it.
+/// A running server. Dropping it stops it.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -223,24 +223,24 @@ struct Options {
     receive_buffer: Option<usize>,
 }
 
-/// What has happened at a server so far.
+/// The record of a server.
 #[derive(Default)]
 pub struct Log {
-    /// What it accepted, in order.
+    /// The accepted requests, in order.
     pub ledger: Vec<Received>,
-    /// Why it did not accept the rest.
+    /// The reasons for which it refused others.
     pub refused: Vec<String>,
     /// How many connections there were.
     pub connections: usize,
-    /// How many the client ended.
+    /// The number of connections that the client closed.
     pub ended_by_client: usize,
-    /// How many the server ended.
+    /// The number of connections that the server closed.
     pub ended_by_server: usize,
-    /// How many the server has said its last word on, without ending them.
+    /// The number of connections on which the server closed its sending direction only.
     pub half_closed: usize,
-    /// How many requests were signed at another time than the server's.
+    /// The number of requests whose timestamp was outside the window.
     pub refused_for_the_clock: usize,
-    /// How many TLS handshakes did not come about.
+    /// The number of failed TLS handshakes.
     pub failed_handshakes: usize,
     answers: VecDeque<Answer>,
     releases: usize,
@@ -249,7 +249,7 @@ pub struct Log {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A server yet to be started.
+/// The configuration of a server.
 #[derive(Default)]
 pub struct Builder {
     options: Options,
@@ -263,38 +263,38 @@ impl Builder {
         self
     }
 
-    /// Knows another application.
+    /// Serves this application.
     pub fn application(mut self, key: &str, secret: &str) -> Builder {
         self.options.key = Some(key.to_owned());
         self.options.secret = Some(secret.to_owned());
         self
     }
 
-    /// Stands behind a proxy that takes this off the path, so that it is not signed.
+    /// Expects a signature without this path prefix, as after a proxy that strips it.
     pub fn behind_prefix(mut self, prefix: &str) -> Builder {
         prefix.clone_into(&mut self.options.stripped);
         self
     }
 
-    /// Does not mind requests that it can't accept.
+    /// Allows requests that it cannot accept.
     pub fn tolerant(mut self) -> Builder {
         self.options.tolerant = true;
         self
     }
 
-    /// Has a clock of its own, and refuses with its `Date` what was signed at another time.
+    /// Sets its clock ahead; it refuses other timestamps, and sends its `Date`.
     pub fn clock_ahead(mut self, seconds: i64) -> Builder {
         self.options.clock_ahead = seconds;
         self
     }
 
-    /// Takes no more than about this many bytes that it does not read.
+    /// Limits the receive buffer of the kernel to about this size.
     pub fn receive_buffer(mut self, bytes: usize) -> Builder {
         self.options.receive_buffer = Some(bytes);
         self
     }
 
-    /// Answers each request as this says.
+    /// Computes the response to each request.
     pub fn answering(mut self, responder: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Builder {
         self.responder = Some(Box::new(responder));
         self
@@ -305,7 +305,7 @@ impl Builder {
         self.start_on((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
     }
 
-    /// Starts it on this address, if it can be had.
+    /// Starts it on this address, if it is available.
     pub fn start_on(self, address: SocketAddr) -> io::Result<Server> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         if let Some(bytes) = self.options.receive_buffer {
@@ -328,12 +328,12 @@ impl Builder {
 }
 
 impl Server {
-    /// One that can be told what to do besides answering 200 with `{}`.
+    /// Returns a builder of a server that responds with 200 and `{}`.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// One that answers the first requests with these, and then 200 with `{}`.
+    /// Starts a server that sends these responses first, and then 200 with `{}`.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Server {
         let server = Builder::default().start();
         answers.into_iter().for_each(|answer| server.next(answer));
@@ -345,29 +345,29 @@ impl Server {
         self.address.port()
     }
 
-    /// A client of it, with more configuration.
+    /// Returns a client of this server, with more configuration.
     #[track_caller]
     pub fn client_with(&self, more: Value) -> Client {
         Client::new(&calls::config(self.port(), more))
     }
 
-    /// A client of it.
+    /// Returns a client of this server.
     #[track_caller]
     pub fn client(&self) -> Client {
         self.client_with(json!({}))
     }
 
-    /// Says what to do next, after all that has been said so far.
+    /// Queues a response.
     pub fn next(&self, answer: Answer) {
         self.shared.change(|log| log.answers.push_back(answer));
     }
 
-    /// Lets one answer go on that waits for it.
+    /// Releases one response that waits.
     pub fn release(&self) {
         self.shared.change(|log| log.releases += 1);
     }
 
-    /// Waits until this holds, or says what did not.
+    /// Waits until `holds` is true; panics with `what` if it does not become true.
     #[track_caller]
     pub fn wait_until(&self, what: &str, holds: impl Fn(&Log) -> bool) {
         let (log, timeout) = self
@@ -383,32 +383,32 @@ impl Server {
         );
     }
 
-    /// How many connections there were so far.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// How many requests were signed at another time than the server's.
+    /// The number of requests whose timestamp was outside the window.
     pub fn refused_for_the_clock(&self) -> usize {
         self.shared.lock().refused_for_the_clock
     }
 
-    /// How many of them the client ended.
+    /// Returns the number of connections that the client closed.
     pub fn ended_by_client(&self) -> usize {
         self.shared.lock().ended_by_client
     }
 
-    /// Why it did not accept what it did not accept.
+    /// Returns the reasons for refused requests.
     pub fn refused(&self) -> Vec<String> {
         self.shared.lock().refused.clone()
     }
 
-    /// What it accepted so far.
+    /// Returns the accepted requests so far.
     pub fn ledger(&self) -> Vec<Received> {
         self.shared.lock().ledger.clone()
     }
 
-    /// The one request that it accepted.
+    /// Returns the only accepted request; panics if there are others.
     #[track_caller]
     pub fn only(&self) -> Received {
         let ledger = self.ledger();
@@ -416,7 +416,7 @@ impl Server {
         ledger.into_iter().next().unwrap()
     }
 
-    /// The request that it accepted last.
+    /// Returns the last accepted request.
     #[track_caller]
     pub fn last(&self) -> Received {
         self.ledger().pop().expect("a request")
@@ -445,7 +445,7 @@ impl Drop for Server {
 }
 
 trait Stream: Read + Write + Send {
-    /// Tells the peer that nothing more comes.
+    /// Sends the TLS closing message, if there is TLS.
     fn say_goodbye(&mut self);
 }
 
@@ -460,7 +460,7 @@ impl Stream for StreamOwned<ServerConnection, TcpStream> {
     }
 }
 
-/// Why a connection is done with.
+/// The reason for which a connection ended.
 enum Done {
     ByClient,
     ByServer,
@@ -496,12 +496,12 @@ impl Shared {
 
     fn serve(&self, number: usize, connection: TcpStream) {
         let raw = connection.try_clone().unwrap();
-        // Far longer than any test: a thread that nobody ends must not hang the run.
+        // Far longer than any test: a forgotten thread must not hang the run.
         raw.set_read_timeout(Some(PATIENCE * 3)).unwrap();
         raw.set_write_timeout(Some(PATIENCE * 3)).unwrap();
         raw.set_nodelay(true).unwrap();
         let done = self.talk(number, connection, &raw);
-        // With its last descriptor it closes, and whoever waits for that must not wake before.
+        // Dropping the last descriptor closes the connection: do that before waking a waiter.
         self.change(|log| log.open.retain(|(other, _)| *other != number));
         drop(raw);
         self.change(|log| match done {
@@ -543,7 +543,7 @@ impl Shared {
         }
     }
 
-    /// Writes a request down, if it is acceptable, and says what to answer.
+    /// Records a request, if it is acceptable, and returns the response.
     fn accepts(&self, request: Received) -> Result<Answer, Done> {
         let options = &self.options;
         let key = options.key.as_deref().unwrap_or(KEY);
@@ -566,7 +566,7 @@ impl Shared {
         Ok(answer.unwrap_or_else(|| Answer::ok("{}")))
     }
 
-    /// Answers, and says if the connection is done with.
+    /// Sends the response, and returns an error if the connection ended.
     fn play(&self, answer: &Answer, stream: &mut dyn Stream, raw: &TcpStream) -> Result<(), Done> {
         for step in &answer.steps {
             let played = match step {
@@ -576,7 +576,7 @@ impl Shared {
                     stream.write_all(byte).and_then(|()| stream.flush())
                 }),
                 Step::Endless(bytes) => {
-                    // "For ever" has an end, or a client that never has enough would fill a disk with its core file.
+                    // "Endless" has a limit, or a client that never stops would fill the memory.
                     let start = Instant::now();
                     let mut result = Ok(());
                     while result.is_ok() && start.elapsed() < PATIENCE {
@@ -610,7 +610,7 @@ impl Shared {
         Err(Done::ByServer)
     }
 
-    /// Waits until this holds or the server stops.
+    /// Waits until `holds` is true or the server stops.
     fn wait(&self, patience: Duration, holds: impl Fn(&Log) -> bool) {
         let still = |log: &mut Log| !log.stopping && !holds(log);
         drop(self.changed.wait_timeout_while(self.lock(), patience, still));
@@ -621,12 +621,12 @@ impl Shared {
     }
 }
 
-/// Reads a request. It has to have a length, and nothing may come after it.
+/// Reads a request. It must have a length, and nothing may follow it.
 fn read_request(connection: usize, buffer: &mut Vec<u8>, stream: &mut dyn Stream) -> Result<Received, Done> {
     const END: &[u8] = b"\r\n\r\n";
     let mut chunk = [0; 16 * 1024];
     let mut more = |buffer: &mut Vec<u8>| match stream.read(&mut chunk) {
-        // An end within a request is no fault of the client's: it may have given up.
+        // A truncated request is no fault: the client may have closed the connection.
         Ok(0) | Err(_) => Err(Done::ByClient),
         Ok(count) => {
             buffer.extend_from_slice(&chunk[..count]);
@@ -650,7 +650,7 @@ fn read_request(connection: usize, buffer: &mut Vec<u8>, stream: &mut dyn Stream
         return wrong("not one Host, or a Transfer-Encoding");
     }
     let length = match (request.method(), request.header("content-length").as_slice()) {
-        // What has no body says nothing of its length: some servers read "0" there as a body.
+        // A request without a body has no Content-Length: some servers take "0" for a body.
         ("GET", []) => Some(0),
         ("POST", [length]) => length.parse::<usize>().ok(),
         _ => None,

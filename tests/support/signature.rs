@@ -1,11 +1,11 @@
-//! The server's half of request signatures, written from the protocol and not from `src/`, with other crates.
+//! Verification of request signatures, written from the protocol and not from `src/`, with other crates.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ring::hmac;
 
-/// How far a request's clock may be off, in seconds. (Channels HTTP API reference, "Authentication")
+/// The largest difference of a request's timestamp, in seconds. (Channels HTTP API reference, "Authentication")
 pub const WINDOW: u64 = 600;
 
 /// The lower-case hex HMAC-SHA256.
@@ -23,7 +23,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The query as it is signed: keys in lower case, sorted by their bytes, values raw.
+/// Returns the query to sign: keys in lower case, sorted by their bytes, values raw.
 pub fn query_to_sign<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let sorted: BTreeMap<String, &str> =
         parameters.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
@@ -59,23 +59,23 @@ fn percent_decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8"))
 }
 
-/// The time on the wall, in seconds since 1970.
+/// Returns the time in seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// When a request says that it was signed, in seconds since 1970.
+/// Returns the timestamp of a request, in seconds since 1970.
 pub fn timestamp(query: &str) -> Result<u64, String> {
     let text = parameters(query)?.into_iter().find_map(|(name, value)| (name == "auth_timestamp").then_some(value));
     text.ok_or("no auth_timestamp")?.parse().map_err(|e| format!("auth_timestamp: {e}"))
 }
 
-/// Whether a server would take this request; if not, why not. `path` is what was signed.
+/// Checks whether a server would accept this request; the error says why not. `path` is the signed path.
 pub fn verify(method: &str, path: &str, query: &str, body: &[u8], key: &str, secret: &str) -> Result<(), String> {
     verify_at(now(), method, path, query, body, key, secret)
 }
 
-/// As [`verify`], by a server for which it is `now`.
+/// Like [`verify`], for a server whose time is `now`.
 pub fn verify_at(
     now: u64,
     method: &str,

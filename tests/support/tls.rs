@@ -1,4 +1,4 @@
-//! A certificate authority, and certificates of every kind that a client has to tell apart.
+//! A certificate authority, and certificates of every kind that a client must distinguish.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// An authority of our own, with its certificate in a file as `ca_file` takes it.
+/// A test authority, with its certificate in a file for `ca_file`.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     file: PathBuf,
 }
 
 impl Authority {
-    /// One that nobody trusts yet.
+    /// Creates an authority.
     pub fn new() -> Authority {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl Drop for Authority {
     }
 }
 
-/// A server with a certificate that nobody but itself has signed.
+/// Returns a server with a self-signed certificate.
 pub fn self_signed_server(names: &[&str]) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let certificate = leaf(names).self_signed(&key).unwrap();
