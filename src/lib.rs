@@ -36,9 +36,9 @@ mod status;
 mod validation;
 mod webhook;
 
-// For the test that compares docs/configuration.md with the code.
+/// The keys of configurations and options, for the test that compares docs/configuration.md with the code.
 #[doc(hidden)]
-pub use config::KEYS as CONFIG_KEYS;
+pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS];
 
 #[doc(hidden)]
 pub mod ffi;

@@ -1,7 +1,7 @@
 //! Reads the values of configuration keys and of options, for clients, publishers and calls alike.
 //!
 //! A set of keys is an enum that derives `EnumString` and `VariantNames`, so that the names are written once and a match
-//! over the keys is exhaustive. Errors name the key and say what would be right. They never show a value, which may be
+//! over the keys is exhaustive. List its names in `KNOWN_KEYS` of lib.rs, for the test of docs/configuration.md. Errors name the key and say what would be right. They never show a value, which may be
 //! a secret in the wrong place.
 
 use std::borrow::Cow;
@@ -19,6 +19,16 @@ pub const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// More attempts than any deadline has room for.
 const MAX_ATTEMPTS: u64 = 100;
+
+/// The keys of `retry`.
+pub const RETRY_KEYS: &[&str] = RetryKey::VARIANTS;
+
+#[derive(EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum RetryKey {
+    Mode,
+    MaxAttempts,
+}
 
 /// Below this similarity a known key is not worth suggesting.
 const MIN_SIMILARITY: f64 = 0.8;
@@ -130,19 +140,13 @@ impl<'a, 'n> Value<'a, 'n> {
 
     /// Returns the retry policy `{"mode","max_attempts"}`. A member that is absent has its default.
     pub fn retry_policy(self) -> Result<RetryPolicy, Problem> {
-        #[derive(EnumString, VariantNames)]
-        #[strum(serialize_all = "snake_case")]
-        enum Key {
-            Mode,
-            MaxAttempts,
-        }
         let mut policy = RetryPolicy::default();
         for (key, json) in self.json.members(self.name)? {
             let name = join(self.name, &key);
             let value = Value::new(&name, json);
             match known_key(&key, &name, "a configuration key")? {
-                Key::Mode => policy.mode = value.word()?,
-                Key::MaxAttempts => {
+                RetryKey::Mode => policy.mode = value.word()?,
+                RetryKey::MaxAttempts => {
                     policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
                 }
             }

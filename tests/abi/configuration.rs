@@ -135,13 +135,14 @@ fn client(key: &str, value: &Value) -> Result<Client, Outcome> {
 /// Words that may be keys: the documented ones, and each string in the sources that looks like one.
 fn candidates(documented: &[Row]) -> BTreeSet<String> {
     let mut words: BTreeSet<String> = documented.iter().map(|row| row.key.clone()).collect();
+    words.extend(pusher::KNOWN_KEYS.iter().flat_map(|keys| keys.iter().map(|key| (*key).to_owned())));
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if !path.ends_with("tests.rs") {
                 // Unit tests have words that only look like secrets.
                 let text = std::fs::read_to_string(path).unwrap();
                 let text = text.split("#[cfg(test)]").next().unwrap();
