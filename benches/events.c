@@ -8,8 +8,8 @@
  *   batch        pusher_trigger_batch of 10
  *   publisher    pusher_publisher_publish by THREADS threads, until everything is delivered
  *   wide         the same with eight connections instead of the default two
- *   latency      the duration of pusher_publisher_publish in bursts that do not fill the queue: the response is the median and
- *                the 99.9th percentile in microseconds, and the number of samples
+ *   latency      the duration of pusher_publisher_publish in bursts that do not fill the queue: the response is the
+ *                median and the 99.9th percentile in microseconds, and the number of samples
  *   clock        the same for reading the clock, which is part of each duration */
 #include <pthread.h>
 #include <pusher.h>

@@ -45,11 +45,11 @@ struct measure {
 /* Special values for a core: any core, or the threads spread over all cores. */
 enum { ANY_CORE = -1, ALL_CORES = -2 };
 
-/* Pins this thread, and the threads and processes that it starts from now on, to one core: number `core` of those that this
- * program may use, modulo their count. ANY_CORE removes the restriction. */
+/* Pins this thread, and the threads and processes that it starts from now on, to one core: number `core` of those that
+ * this program may use, modulo their count. ANY_CORE removes the restriction. */
 void use_core(int core);
 
-/* Measures `threads` threads that do the work for `seconds` on `core`. Connecting and a short warm-up are not measured. */
+/* Measures `threads` threads that do the work for `seconds` on `core`. Connecting and a warm-up are not measured. */
 struct measure measure(const struct contender *contender, int port, unsigned threads, int core, double seconds);
 
 /* Returns the bytes of one request of a contender, followed by a NUL. The caller frees them. */

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Returns the size in bytes of the message at the beginning of `text` (head and Content-Length), or 0 while it is incomplete.
- * A NUL follows the `size` bytes of `text`. */
+/* Returns the size in bytes of the message at the beginning of `text` (head and Content-Length), or 0 while it is
+ * incomplete. A NUL follows the `size` bytes of `text`. */
 static inline size_t whole_message(const char *text, size_t size) {
   static const char field[] = "\r\ncontent-length:";
   const char *end = memmem(text, size, "\r\n\r\n", 4);

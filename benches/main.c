@@ -3,8 +3,8 @@
  *   bench ROUNDS SECONDS [JSON]    each contender works for SECONDS in each round; JSON is a file for the figures
  *   bench life COUNT               only creates and frees COUNT clients, to count their system calls
  *
- * Other programs and changes of the clock speed disturb every measurement. So the contenders run in an order that rotates,
- * ratios are taken within a round, and the median of all rounds is the result. */
+ * Other programs and changes of the clock speed disturb every measurement. So the contenders run in an order that
+ * rotates, ratios are taken within a round, and the median of all rounds is the result. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +21,8 @@ static const struct contender *const contenders[CONTENDERS] = {&raw_sockets, &li
 
 /* The number of threads, and their cores. One thread and its server either share a core, so that only computation is
  * measured; or each has a core, so that each message also wakes an idle core, which takes longer than everything else.
- * Without pinning, the scheduler alternates between the two, and the figures with it. It also tends to put eight threads
- * on one core, so those are spread over all cores. */
+ * Without pinning, the scheduler alternates between the two, and the figures with it. It also tends to put eight
+ * threads on one core, so those are spread over all cores. */
 enum { SHARED_CORE, OWN_CORES, CROWD, SETTINGS };
 
 static const struct setting {

@@ -1,4 +1,5 @@
-/* The minimum: the bytes that the library sends, prepared once, with one send and one recv each. No client can be faster. */
+/* The minimum: the bytes that the library sends, prepared once, with one send and one recv each. No client can be
+ * faster. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -11,7 +11,7 @@ enum {
   COMPRESSIONS,
   /* The authorization of a peer. */
   PEER,
-  /* pusher_validate_webhook(), and its minimum: the HMAC of the body with a prepared key, and one validation of JSON. */
+  /* pusher_validate_webhook(), and its minimum: the HMAC of the body with a prepared key, and one check of JSON. */
   WEBHOOK_300,
   WEBHOOK_300_FLOOR,
   WEBHOOK_10K,

@@ -1,10 +1,11 @@
-/* A server that responds to every request with 200 and `{}`, and keeps connections alive. It is the same for all contenders.
+/* A server that responds to every request with 200 and `{}`, and keeps connections alive. It is the same for all
+ * contenders.
  *
  *   sink [TOGETHER]
  *
  * It listens on a free port of 127.0.0.1 and prints the number. With TOGETHER, it responds once that many requests have
- * arrived. It exits at the end of its standard input (and so with the program that started it), on a signal, or after a time
- * limit.
+ * arrived. It exits at the end of its standard input (and so with the program that started it), on a signal, or after a
+ * time limit.
  *
  * Each connection has a thread that waits in recv: two system calls for each request, the minimum. */
 #include <arpa/inet.h>

@@ -1,23 +1,22 @@
-/* An authorization endpoint: says which of your users may subscribe to which channel, and who they are.
+/* An authorization endpoint: decides which user may subscribe to which channel, and signs who the user is.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   authorize [--port N] [--config CONFIG] TOKEN=USER…
  *
- * pusher-js posts `socket_id=…&channel_name=…` to it, as a form:
+ * pusher-js posts a form, `socket_id=…&channel_name=…`:
  *
  *   new Pusher(KEY, {
  *     channelAuthorization: { endpoint: 'http://127.0.0.1:8080/pusher/auth', headers: { Authorization: 'Bearer TOKEN' } },
  *     userAuthentication: { endpoint: 'http://127.0.0.1:8080/pusher/user-auth', headers: { Authorization: 'Bearer TOKEN' } },
  *   });
  *
- * A signature given is a subscription allowed, and the library signs for anybody: so before it is called, a real
- * application
+ * A signature permits a subscription, and the library signs every request. So a real application does this before it
+ * calls the library:
  *
- * 1. finds out who asks, by its own sessions (here: the tokens of the command line), never by what the request says of
- *    its user;
- * 2. decides whether that user may see that channel (here: may_subscribe());
- * 3. guards a session in a cookie against other sites' pages (CSRF), as it does for its other POSTs;
- * 4. and speaks TLS. A page of another origin needs CORS headers besides. */
+ * 1. It identifies the user by its own session (here: the tokens of the command line), never by a value in the request.
+ * 2. It decides whether that user may see that channel (here: may_subscribe()).
+ * 3. It protects a session cookie against requests from other sites (CSRF), as for every other POST.
+ * 4. It uses TLS. A page on another origin also needs CORS headers. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
 
@@ -31,7 +30,7 @@ typedef struct {
   int session_count;
 } Application;
 
-/* The user who has this session; NULL for nobody. */
+/* Returns the user of this session, NULL if there is none. */
 static const char *user_of(const Application *application, const HttpRequest *request) {
   const char *given = http_header(request, "Authorization");
   if (given == NULL || strncmp(given, "Bearer ", 7) != 0) return NULL;
@@ -44,20 +43,20 @@ static const char *user_of(const Application *application, const HttpRequest *re
   return NULL;
 }
 
-/* Your rule. Here everybody sees every channel, but for private-user-NAME, which is that user's own. */
+/* Your rule. Here every user may see every channel, except private-user-NAME, which only NAME may see. */
 static int may_subscribe(const char *user, const char *channel) {
   static const char own[] = "private-user-";
   return strncmp(channel, own, sizeof own - 1) != 0 || strcmp(channel + sizeof own - 1, user) == 0;
 }
 
-/* The value of a hexadecimal digit, -1 if it is none. */
+/* Returns the value of a hexadecimal digit, -1 for another character. */
 static int digit(char c) {
   const char *digits = "0123456789abcdef0123456789ABCDEF", *at = c == '\0' ? NULL : strchr(digits, c);
   return at == NULL ? -1 : (int)(at - digits) % 16;
 }
 
-/* Takes a field out of a form and decodes it; 0 if it is missing, too long or malformed. The field's name is written as
- * it is, which is how pusher-js sends it. */
+/* Reads and decodes a field of a form. Returns 0 if it is missing, too long or malformed. The name must be unencoded in
+ * the form, as pusher-js sends it. */
 static int form_field(const char *form, const char *name, char value[MAX_FIELD]) {
   size_t length = strlen(name), used = 0;
   const char *at = form;
@@ -74,7 +73,7 @@ static int form_field(const char *form, const char *name, char value[MAX_FIELD])
       c = (char)(high * 16 + low);
       at += 2;
     }
-    /* A C string would end at a NUL: one name would be looked at, and another be meant. */
+    /* A C string ends at a NUL, so the name that is checked would not be the name that was sent. */
     if (c == '\0' || used == MAX_FIELD - 1) return 0;
     value[used++] = c;
   }
@@ -91,15 +90,15 @@ static void answer(void *context, const HttpRequest *request, int peer) {
   int user_auth = strcmp(request->path, "/pusher/user-auth") == 0;
 
   if (!user_auth && strcmp(request->path, "/pusher/auth") != 0) {
-    http_answer(peer, 404, "{\"error\":\"there is nothing here\"}");
+    http_answer(peer, 404, "{\"error\":\"not found\"}");
     return;
   }
   if (strcmp(request->method, "POST") != 0) {
-    http_answer(peer, 405, "{\"error\":\"only POST\"}");
+    http_answer(peer, 405, "{\"error\":\"use POST\"}");
     return;
   }
   if (user == NULL) {
-    http_answer(peer, 401, "{\"error\":\"who are you?\"}");
+    http_answer(peer, 401, "{\"error\":\"sign in first\"}");
     return;
   }
   if (strlen(form) != request->body_len || !form_field(form, "socket_id", socket_id) ||
@@ -108,11 +107,11 @@ static void answer(void *context, const HttpRequest *request, int peer) {
     return;
   }
   if (!user_auth && !may_subscribe(user, channel)) {
-    http_answer(peer, 403, "{\"error\":\"not for you\"}");
+    http_answer(peer, 403, "{\"error\":\"this channel is not yours\"}");
     return;
   }
 
-  /* Names of users need no escaping here: main() takes letters and digits only. */
+  /* User names need no escaping here: main() accepts only letters and digits. */
   if (user_auth) {
     snprintf(data, sizeof data, "{\"id\":\"%s\",\"user_info\":{\"name\":\"%s\"}}", user, user);
     status = pusher_authenticate_user(application->client, socket_id, data, &document);
@@ -125,15 +124,15 @@ static void answer(void *context, const HttpRequest *request, int peer) {
   if (status == PUSHER_STATUS_OK) {
     http_answer(peer, 200, document);
   } else if (status == PUSHER_STATUS_INVALID_ARGUMENT) {
-    http_answer(peer, 400, document); /* what they sent is no socket id, or no channel that needs this */
+    http_answer(peer, 400, document); /* the socket id is malformed, or the channel needs no authorization */
   } else {
     fprintf(stderr, "authorize: %s\n", document);
-    http_answer(peer, 500, "{\"error\":\"our fault\"}");
+    http_answer(peer, 500, "{\"error\":\"internal error\"}");
   }
   pusher_string_free(document);
 }
 
-/* TOKEN=USER: what can stand in a header, and letters, digits, - and _. */
+/* TOKEN=USER: the token may have the characters of a header value, the user letters, digits, - and _. */
 static int is_session(const char *text) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
   const char *user = strchr(text, '=');

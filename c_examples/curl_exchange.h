@@ -1,11 +1,11 @@
-/* One exchange with the server by libcurl: a PusherRequest goes in, a PusherResponse comes out. Both examples with libcurl
- * use it: libcurl_transport.c, which waits for it, and libcurl_multi.c, which has many under way.
+/* One exchange with the server by libcurl, from a PusherRequest to a PusherResponse. Both libcurl examples use it:
+ * libcurl_transport.c waits for each exchange, libcurl_multi.c has many in flight.
  *
- * What became of the events is told by one fact that does not depend on what libcurl calls an error: how much of the body
- * it has asked for. What it was never handed it can't have sent, and a server can't accept a request without the end of
- * its body. And it is handed a body only once: libcurl may want to send a request again without a word, when a
- * connection that was kept alive turns out to be dead, but then it has to rewind the body, which we refuse. So nothing
- * is delivered twice, and connections can be kept alive nevertheless. */
+ * Whether the events were delivered is decided by one fact that does not depend on libcurl's error codes: how much of
+ * the body libcurl has read. It cannot have sent bytes that it has not read, and a server cannot accept a request
+ * without the end of its body. Each body is read only once: libcurl silently retries a request when a kept-alive
+ * connection turns out to be dead, but it must rewind the body first, and we refuse that. So no event is delivered
+ * twice, although connections are kept alive. */
 #ifndef EXAMPLES_CURL_EXCHANGE_H
 #define EXAMPLES_CURL_EXCHANGE_H
 
@@ -19,16 +19,16 @@
 enum { CURL_EXCHANGE_MAX_ANSWER = 16 * 1024 * 1024 };
 
 typedef struct {
-  const uint8_t *body; /* the request's, which lives as long as that */
+  const uint8_t *body; /* owned by the request, and valid as long as the request */
   size_t body_len;
-  size_t handed; /* how much of it libcurl has been handed */
+  size_t handed; /* how many bytes libcurl has read */
   struct curl_slist *headers;
   char *answer;
   size_t answer_len;
   char message[CURL_ERROR_SIZE];
 } CurlExchange;
 
-/* libcurl asks for the next part of the body. */
+/* Gives libcurl the next part of the body. */
 static size_t curl_exchange_read(char *buffer, size_t size, size_t count, void *context) {
   CurlExchange *exchange = context;
   size_t left = exchange->body_len - exchange->handed, part = size * count < left ? size * count : left;
@@ -37,13 +37,13 @@ static size_t curl_exchange_read(char *buffer, size_t size, size_t count, void *
   return part;
 }
 
-/* libcurl asks to begin anew. */
+/* Refuses to rewind the body. */
 static int curl_exchange_seek(void *context, curl_off_t offset, int origin) {
   (void)context, (void)offset, (void)origin;
   return CURL_SEEKFUNC_FAIL;
 }
 
-/* libcurl has a part of the answer. */
+/* Stores a part of the response. */
 static size_t curl_exchange_write(char *part, size_t size, size_t count, void *context) {
   CurlExchange *exchange = context;
   size_t length = size * count;
@@ -70,8 +70,8 @@ static int curl_exchange_add_header(CurlExchange *exchange, const char *name, co
   return longer != NULL;
 }
 
-/* Prepares `curl` to send `request`. 0 if that can't be: nothing was sent then, and `message` says why. Either way it ends
- * with curl_exchange_free(). */
+/* Prepares `curl` to send `request`. Returns 0 on failure, with the reason in `message`; nothing has been sent then.
+ * Call curl_exchange_free() in both cases. */
 static int curl_exchange_begin(CurlExchange *exchange, CURL *curl, const PusherRequest *request) {
   const char *name, *value;
   uint32_t timeout_ms = pusher_request_timeout_ms(request);
@@ -81,11 +81,11 @@ static int curl_exchange_begin(CurlExchange *exchange, CURL *curl, const PusherR
   for (size_t i = 0; pusher_request_header(request, i, &name, &value); i++) {
     if (!curl_exchange_add_header(exchange, name, value)) return 0;
   }
-  /* "Expect: 100-continue" would only make libcurl wait. */
+  /* Without this, libcurl may send "Expect: 100-continue" and wait. */
   if (!curl_exchange_add_header(exchange, "Expect", "")) return 0;
   if (timeout_ms == 0) {
     strcpy(exchange->message, "the time was up before anything was sent");
-    return 0; /* 0 would be no limit to libcurl */
+    return 0; /* libcurl treats 0 as "no timeout" */
   }
 
   exchange->message[0] = '\0';
@@ -104,15 +104,15 @@ static int curl_exchange_begin(CurlExchange *exchange, CURL *curl, const PusherR
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->message);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);       /* signals are the program's, and other threads' too */
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);       /* signals belong to the program */
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L); /* the signature is for this URL */
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* none from the environment; a program may want one */
+  curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* ignores the proxy of the environment */
   return 1;
 }
 
-/* The word for a failure; it is for people and for deciding whether to try again, not for what was delivered. */
+/* Returns the cause of a failure, for messages and for the decision to retry. It does not decide about delivery. */
 static const char *curl_exchange_cause(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST: return "dns";
@@ -133,7 +133,7 @@ static const char *curl_exchange_cause(CURLcode code) {
   }
 }
 
-/* Sets what came of it. `code` is what libcurl says of the exchange. */
+/* Sets the response or the failure. `code` is the result of the exchange in libcurl. */
 static void curl_exchange_end(const CurlExchange *exchange, CURL *curl, CURLcode code, PusherResponse *response) {
   long status = 0, head_sent = 0;
   curl_off_t body_sent = 0, declared = -1;
@@ -152,23 +152,23 @@ static void curl_exchange_end(const CurlExchange *exchange, CURL *curl, CURLcode
     }
   }
   if (code != CURLE_OK) {
-    /* A query has no body, and nothing to deliver: there the request's head tells. */
+    /* A query has no body and delivers nothing: its head decides. */
     int all_handed = exchange->body_len > 0 ? exchange->handed == exchange->body_len : head_sent > 0;
     delivery = all_handed ? PUSHER_DELIVERY_UNKNOWN : PUSHER_DELIVERY_NOT_SENT;
     pusher_response_fail(response, delivery, curl_exchange_cause(code), message);
   } else if (status / 100 != 2) {
-    return; /* a refusal is one, whenever it came */
+    return; /* a refusal counts, even if it came early */
   } else if ((size_t)body_sent < exchange->body_len) {
     pusher_response_fail(response, PUSHER_DELIVERY_UNKNOWN, "malformed",
                          "the answer came before the request had been sent");
   } else if (exchange->answer_len == 0 && declared != 0 && status != 204 &&
              curl_easy_header(curl, "Transfer-Encoding", 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
-    /* Nothing says that it is meant to be empty: it may have been cut. */
+    /* Without a length, an empty body may be a truncated one. */
     pusher_response_fail(response, PUSHER_DELIVERY_UNKNOWN, "closed", "the answer's body is missing");
   }
 }
 
-/* Frees what it holds, after the handle is done with it. */
+/* Frees the memory of the exchange. Call it after the handle has finished. */
 static void curl_exchange_free(CurlExchange *exchange) {
   curl_slist_free_all(exchange->headers);
   free(exchange->answer);

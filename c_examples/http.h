@@ -1,7 +1,7 @@
 /* A very small HTTP server for the examples: POSIX sockets, one request at a time, one request per connection.
  *
- * In a real program your web framework stands in its place. It does what the examples need, within limits, and gives no
- * peer more than some seconds. Include it in one source file of a program. */
+ * A real program uses its web framework instead. This server does what the examples need, has limits, and gives each
+ * peer a few seconds. Include it in one source file of a program. */
 #ifndef EXAMPLES_HTTP_H
 #define EXAMPLES_HTTP_H
 
@@ -21,7 +21,7 @@ enum { HTTP_MAX_HEAD = 16 * 1024, HTTP_MAX_BODY = 1024 * 1024, HTTP_MAX_HEADERS 
 
 typedef struct {
   const char *method;
-  const char *path; /* as it came, without the query */
+  const char *path; /* as received, without the query */
   struct {
     const char *name, *value;
   } headers[HTTP_MAX_HEADERS];
@@ -30,10 +30,10 @@ typedef struct {
   size_t body_len;
 } HttpRequest;
 
-/* Answers a request, by http_answer(), once. */
+/* Handles a request: calls http_answer() once. */
 typedef void (*HttpHandler)(void *context, const HttpRequest *request, int peer);
 
-/* A header's value, NULL if the request has none. */
+/* Returns the value of a header, NULL if the request does not have it. */
 static const char *http_header(const HttpRequest *request, const char *name) {
   for (size_t i = 0; i < request->header_count; i++) {
     if (strcasecmp(request->headers[i].name, name) == 0) return request->headers[i].value;
@@ -64,7 +64,7 @@ static void http_send(int peer, const char *bytes, size_t count) {
   }
 }
 
-/* Answers with a JSON text. */
+/* Sends a response with a JSON body. */
 static void http_answer(int peer, int status, const char *json) {
   char head[256];
   int length = snprintf(head, sizeof head,
@@ -75,7 +75,8 @@ static void http_answer(int peer, int status, const char *json) {
   http_send(peer, json, strlen(json));
 }
 
-/* Reads until there are `wanted` bytes, or, if `end` is given, until it has come; 0 when the peer ends or is too slow. */
+/* Reads until there are `wanted` bytes or, if `end` is not NULL, until `end` arrives. Returns 0 if the peer closes or
+ * is slow. */
 static int http_read(int peer, char *buffer, size_t *length, size_t wanted, const char *end, time_t deadline) {
   while (*length < wanted && (end == NULL || strstr(buffer, end) == NULL)) {
     ssize_t got = recv(peer, buffer + *length, wanted - *length, 0);
@@ -86,7 +87,7 @@ static int http_read(int peer, char *buffer, size_t *length, size_t wanted, cons
   return 1;
 }
 
-/* Takes the head apart, in place; 0 if it is not HTTP. */
+/* Parses the head in place. Returns 0 if it is not HTTP. */
 static int http_parse(char *head, HttpRequest *request) {
   char *line = head, *next = strstr(head, "\r\n"), *target, *colon;
   *next = '\0';
@@ -125,17 +126,17 @@ static void http_serve_one(int peer, HttpHandler handler, void *context) {
     http_answer(peer, 413, "{\"error\":\"the head of the request is too long\"}");
     return;
   }
-  end[2] = '\0'; /* the last header keeps its line's end */
+  end[2] = '\0'; /* keep the line end of the last header */
   end += 4;
   in_body = length - (size_t)(end - head);
   if (!http_parse(head, &request)) {
-    http_answer(peer, 400, "{\"error\":\"not a request of HTTP/1.1\"}");
+    http_answer(peer, 400, "{\"error\":\"not an HTTP/1.1 request\"}");
     return;
   }
 
   value = http_header(&request, "Content-Length");
   if (value == NULL && (http_header(&request, "Transfer-Encoding") != NULL || strcmp(request.method, "POST") == 0)) {
-    http_answer(peer, 411, "{\"error\":\"Content-Length is needed\"}");
+    http_answer(peer, 411, "{\"error\":\"Content-Length is missing\"}");
     return;
   }
   declared = value == NULL ? 0 : (size_t)strtoul(value, NULL, 10);
@@ -152,8 +153,8 @@ static void http_serve_one(int peer, HttpHandler handler, void *context) {
   handler(context, &request, peer);
 }
 
-/* Closes a connection so that the peer can read the answer, also where not all was read that it has sent: then the kernel
- * would tell it of a reset instead. */
+/* Closes a connection so that the peer can read the response. If bytes of the peer are unread at close(), the kernel
+ * sends a reset, and the peer may lose the response. */
 static void http_close(int peer) {
   char rest[4096];
   struct timeval second = {1, 0};
@@ -170,8 +171,8 @@ static void http_stop(int signal_number) {
   http_stopped = 1;
 }
 
-/* Serves on 127.0.0.1 until SIGINT or SIGTERM; port 0 takes a free one. The address goes to standard output, as a line
- * "listening on http://127.0.0.1:PORT". Returns 0 when it was stopped, 1 with a message when it can't listen. */
+/* Serves on 127.0.0.1 until SIGINT or SIGTERM. Port 0 takes a free one. Prints the address to standard output, as a
+ * line "listening on http://127.0.0.1:PORT". Returns 0 when it was stopped, 1 with a message when it can't listen. */
 static int http_serve(int port, HttpHandler handler, void *context) {
   struct timeval slowest = {HTTP_SECONDS, 0};
   struct sigaction action = {0};
@@ -185,8 +186,8 @@ static int http_serve(int port, HttpHandler handler, void *context) {
   printf("listening on http://127.0.0.1:%d\n", taken);
   fflush(stdout);
 
-  signal(SIGPIPE, SIG_IGN); /* a peer that has gone must not end this program */
-  /* The signals are let through only while pselect() waits, so none is missed and no answer is cut. */
+  signal(SIGPIPE, SIG_IGN); /* a peer that disconnects must not end this program */
+  /* The signals are unblocked only in pselect(), so none is missed, and none interrupts a response. */
   action.sa_handler = http_stop;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGINT);
@@ -211,7 +212,7 @@ static int http_serve(int port, HttpHandler handler, void *context) {
   return 0;
 }
 
-/* A port number of the command line, -1 if it is none. */
+/* Parses a port number. Returns -1 if it is invalid. */
 static int http_port(const char *text) {
   char *end;
   long port = strtol(text, &end, 10);

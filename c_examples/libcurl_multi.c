@@ -1,18 +1,17 @@
-/* Has many requests under way on one thread: the library signs them and reads the answers, libcurl's multi interface sends
- * them. Any event loop does it the same way.
+/* Keeps many requests in flight on one thread: the library signs them and reads the responses, libcurl's multi
+ * interface sends them. Any other event loop works in the same way.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   libcurl_multi my-channel my-event COUNT
  *
- * It triggers COUNT events, whose payloads are {"n":0}, {"n":1}…, up to 32 at a time, and says what became of them: it
- * ends with 0 if all were delivered. They may overtake one another. What is sent and what came of it is in
- * curl_exchange.h. */
+ * It triggers COUNT events with the payloads {"n":0}, {"n":1}…, up to 32 at a time and in no fixed order. It prints how
+ * many were delivered, and exits with 0 if all were. curl_exchange.h has the exchange itself. */
 #define _POSIX_C_SOURCE 200809L
 #include "curl_exchange.h"
 
 enum { AT_ONCE = 32 };
 
-/* One request under way; it is started again and again. */
+/* One request in flight. A slot is reused for the next one. */
 typedef struct {
   CURL *curl;
   PusherRequest *request;
@@ -22,19 +21,19 @@ typedef struct {
 typedef struct {
   const char *channel, *event;
   int count, started, finished;
-  int became[PUSHER_DELIVERY_DELIVERED + 1]; /* how many events, by PusherDelivery */
+  int became[PUSHER_DELIVERY_DELIVERED + 1]; /* number of events by PusherDelivery */
 } Run;
 
 static void finished(Run *run, PusherStatus status, const char *document) {
   int32_t delivery = status == PUSHER_STATUS_OK ? PUSHER_DELIVERY_DELIVERED : pusher_error_delivery(document);
-  /* An argument that is wrong has nothing to deliver: it was not sent. */
+  /* After a wrong argument there is no delivery: the event was not sent. */
   if (delivery < PUSHER_DELIVERY_NOT_SENT || delivery > PUSHER_DELIVERY_DELIVERED) delivery = PUSHER_DELIVERY_NOT_SENT;
   run->became[delivery]++;
   run->finished++;
   if (status != PUSHER_STATUS_OK) fprintf(stderr, "%s\n", document);
 }
 
-/* Tells the library what came of a slot's request; `code` is NULL where it could not be started. */
+/* Reports the result of a slot's request to the library. `code` is NULL if it could not be started. */
 static void finish(Run *run, const Pusher *client, Slot *slot, const CURLcode *code) {
   PusherResponse *response = pusher_response_new();
   char *document;
@@ -86,13 +85,13 @@ static void trigger_all(Run *run, const Pusher *client, CURLM *multi, Slot slots
     curl_multi_perform(multi, &running);
     while ((message = curl_multi_info_read(multi, &left)) != NULL) {
       CURL *curl = message->easy_handle;
-      CURLcode code = message->data.result; /* with the handle goes the message */
+      CURLcode code = message->data.result; /* removing the handle frees the message */
       char *slot;
       curl_easy_getinfo(curl, CURLINFO_PRIVATE, &slot);
       curl_multi_remove_handle(multi, curl);
       finish(run, client, (Slot *)(void *)slot, &code);
     }
-    /* Where one has finished, the next is started before anything is waited for. */
+    /* Start the next request in each finished slot before waiting. */
     if (run->finished == before) curl_multi_poll(multi, NULL, 0, 1000, NULL);
   }
 }

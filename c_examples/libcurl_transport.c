@@ -1,11 +1,11 @@
-/* Sends by libcurl what the library signs: a transport of one's own, for a program that has an HTTP client already, with
- * its proxies, certificates and metrics.
+/* Sends the library's requests with libcurl. Use a transport like this one if your program already has an HTTP client
+ * with proxies, certificates and metrics.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   libcurl_transport my-channel my-event '{"hello":"world"}' [COUNT]
  *
- * It triggers the event COUNT times, 1 unless said otherwise, and prints each answer or error document. It ends with 0 if
- * all were delivered. What is sent and what came of it is in curl_exchange.h. */
+ * It triggers the event COUNT times (default 1), and prints each result or error document. It exits with 0 if all were
+ * delivered. curl_exchange.h has the exchange itself. */
 #define _POSIX_C_SOURCE 200809L
 #include "curl_exchange.h"
 
@@ -13,8 +13,8 @@
 
 enum { MAX_IDLE = 8 };
 
-/* A client can be used by several threads at once, and so can its transport; a libcurl handle can't. Those that are idle
- * are kept, and their connections with them. */
+/* Several threads may use a client, and so its transport, at the same time, but not a libcurl handle. So each exchange
+ * takes a handle, and idle handles are kept together with their connections. */
 typedef struct {
   pthread_mutex_t lock;
   CURL *idle[MAX_IDLE];
@@ -30,7 +30,7 @@ static CURL *take(Pool *pool) {
 }
 
 static void give_back(Pool *pool, CURL *curl) {
-  curl_easy_reset(curl); /* the options only: connections stay */
+  curl_easy_reset(curl); /* resets the options and keeps the connections */
   pthread_mutex_lock(&pool->lock);
   if (pool->count < MAX_IDLE) {
     pool->idle[pool->count++] = curl;
@@ -40,7 +40,7 @@ static void give_back(Pool *pool, CURL *curl) {
   curl_easy_cleanup(curl);
 }
 
-/* The transport: PusherSendFn. */
+/* The transport, a PusherSendFn. */
 static void send_by_libcurl(void *user_data, const PusherRequest *request, PusherResponse *response) {
   Pool *pool = user_data;
   CURL *curl = take(pool);
@@ -59,7 +59,7 @@ static void send_by_libcurl(void *user_data, const PusherRequest *request, Pushe
   curl_exchange_free(&exchange);
 }
 
-/* The library calls it once, when nothing can use the pool any more: PusherDropFn. */
+/* A PusherDropFn: the library calls it once, when no thread can use the pool any more. */
 static void drop_pool(void *user_data) {
   Pool *pool = user_data;
   while (pool->count > 0) curl_easy_cleanup(pool->idle[--pool->count]);
@@ -78,7 +78,7 @@ static Pusher *make_client(void) {
     return NULL;
   }
   pthread_mutex_init(&pool->lock, NULL);
-  /* From here on the pool is the library's to release, also if this fails. */
+  /* From here on the library owns the pool, even if this call fails. */
   if (pusher_set_transport(client, send_by_libcurl, pool, drop_pool, &error) != PUSHER_STATUS_OK) {
     fprintf(stderr, "libcurl_transport: %s\n", error);
     pusher_string_free(error);

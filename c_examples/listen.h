@@ -1,4 +1,4 @@
-/* A socket for the examples that serve. */
+/* A listening socket for the examples. */
 #ifndef EXAMPLES_LISTEN_H
 #define EXAMPLES_LISTEN_H
 
@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A socket that listens on 127.0.0.1; port 0 takes a free one, and `taken` gets which. -1 with errno when it can't. */
+/* Returns a socket that listens on 127.0.0.1, and sets `taken` to its port. Port 0 takes a free one. On failure -1 and
+ * errno. */
 static int listen_on(int port, int *taken) {
   struct sockaddr_in address = {0};
   socklen_t size = sizeof address;

@@ -1,11 +1,11 @@
-/* Publishes from a loop that can't wait for the network: a game's, an exchange's. The publisher sends in the background,
- * several events in a request, and tells what became of each.
+/* Publishes from a loop that cannot wait for the network, such as that of a game or an exchange. The publisher sends in
+ * the background, several events in one request, and reports the result of each event.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   publisher my-channel my-event COUNT [PER_SECOND]
  *
- * It publishes {"n":0}, {"n":1}… and shows on a terminal how far it is. Ctrl-C ends it as it should be ended: what is
- * queued is still sent. At the end it says what became of the events, and it ends with 0 if all were delivered. */
+ * It publishes {"n":0}, {"n":1}… and shows its progress on a terminal. On Ctrl-C it drains the queue before it exits.
+ * At the end it prints how many events were delivered, and exits with 0 if all were. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
 
@@ -18,7 +18,7 @@
 
 enum { CODE_DELIVERED = 0, CODE_USAGE = 1, CODE_FAILED = 2 };
 
-/* How long the end may take. */
+/* The time limit of closing. */
 enum { PATIENCE_MS = 10000 };
 
 static volatile sig_atomic_t interrupted;
@@ -38,11 +38,11 @@ static void sleep_until(double when) {
   double left = when - now();
   if (left > 0) {
     struct timespec time = {(time_t)left, (long)((left - (double)(time_t)left) * 1e9)};
-    nanosleep(&time, NULL); /* a signal ends it, which is what we want */
+    nanosleep(&time, NULL); /* a signal interrupts it, as intended */
   }
 }
 
-/* Prints what failed since the last time. It does not wait. */
+/* Prints the failures since the last call, without waiting. */
 static void print_failures(PusherPublisher *publisher) {
   char *reports;
   while (pusher_publisher_poll(publisher, 0, &reports) == PUSHER_STATUS_OK) {
@@ -51,7 +51,7 @@ static void print_failures(PusherPublisher *publisher) {
   }
 }
 
-/* A line that is written over again and again, where somebody looks. */
+/* Overwrites a progress line, if standard error is a terminal. */
 static void show_progress(long published, long count, double started, int at_the_end) {
   static double shown;
   double time = now();
@@ -61,7 +61,7 @@ static void show_progress(long published, long count, double started, int at_the
           (double)published / (time - started + 1e-9), at_the_end ? "\n" : "");
 }
 
-/* Publishes until all is published or somebody has had enough; returns how many events were. */
+/* Publishes until all events are published or Ctrl-C was pressed. Returns the number of published events. */
 static long publish_all(PusherPublisher *publisher, const char *channel, const char *event, long count, double rate) {
   double started = now();
   long published = 0;
@@ -76,7 +76,7 @@ static long publish_all(PusherPublisher *publisher, const char *channel, const c
       fprintf(stderr, "publisher: %s\n", error);
       pusher_string_free(error);
       if (status != PUSHER_STATUS_QUEUE_FULL) break;
-      /* Nothing was lost: the network is slower than this loop, so it waits a little. */
+      /* Nothing was lost: the network is slower than this loop, so wait a little. */
       sleep_until(now() + 0.01);
     }
     print_failures(publisher);
@@ -106,9 +106,9 @@ int main(int argc, char **argv) {
     pusher_string_free(out);
     return CODE_USAGE;
   }
-  /* Where the queue is full it waits, for as long as the network has not answered at all. */
+  /* If the queue is full, publishing waits for space. */
   status = pusher_publisher_new(client, "{\"overflow\":\"block\"}", &publisher, &out);
-  pusher_free(client); /* the publisher keeps what it needs */
+  pusher_free(client); /* the publisher keeps what it needs of the client */
   if (status != PUSHER_STATUS_OK) {
     fprintf(stderr, "publisher: %s\n", out);
     pusher_string_free(out);
@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
 
   published = publish_all(publisher, argv[1], argv[2], count, rate);
 
-  /* The end: nothing more comes in, what is queued is sent, and what can't be sent in time is reported as not sent. */
+  /* Closes: refuses new events, drains the queue, and reports events as not sent when the time is over. */
   status = pusher_publisher_close(publisher, PATIENCE_MS, &out);
   if (status != PUSHER_STATUS_OK) fprintf(stderr, "publisher: %s\n", out);
   pusher_string_free(out);

@@ -1,4 +1,4 @@
-/* Publishes one event from the command line: the whole life of a call in one file.
+/* Publishes one event from the command line: everything that a call needs, in one file.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   trigger my-channel my-event '{"hello":"world"}'
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The exit codes tell a script what it may do: only after NOT_SENT and REJECTED is it certain that sending the event
- * again can't deliver it twice. */
+/* The exit codes tell a script whether it may retry: only after NOT_SENT and REJECTED it is certain that a retry cannot
+ * deliver the event twice. */
 enum { CODE_DELIVERED = 0, CODE_USAGE = 1, CODE_NOT_SENT = 2, CODE_REJECTED = 3, CODE_UNKNOWN = 4 };
 
 static const char usage[] =
@@ -19,24 +19,25 @@ static const char usage[] =
     "\n"
     "  CHANNEL            a channel name, or a JSON array of them: '[\"one\",\"two\"]'\n"
     "  EVENT              the event's name\n"
-    "  JSON               the payload, sent as it is; - reads it from standard input\n"
+    "  JSON               the payload, sent unchanged; - reads it from standard input\n"
     "\n"
-    "  --socket-id ID     the connection that is not to get the event\n"
-    "  --info LIST        attributes of the channels to answer with, such as subscription_count\n"
-    "  --timeout-ms N     how long the call may take in all\n"
+    "  --socket-id ID     the connection that does not receive the event\n"
+    "  --info LIST        channel attributes for the result, such as subscription_count\n"
+    "  --timeout-ms N     the time limit of the whole call\n"
     "  --config CONFIG    a URL or a JSON object instead of the environment\n"
-    "  --help             this text\n"
+    "  --help             print this help\n"
     "  --                 the end of the options, for a channel that begins with -\n"
     "\n"
     "The application is read from PUSHER_URL (https://KEY:SECRET@api-eu.pusher.com/apps/ID), or from PUSHER_APP_ID,\n"
     "PUSHER_KEY, PUSHER_SECRET and PUSHER_CLUSTER. Prefer them to --config: other users of a machine can see the\n"
     "command lines of its programs, and so the secret in them.\n"
     "\n"
-    "Prints the server's answer. Exit codes: 0 delivered; 1 wrong usage, arguments or configuration, and nothing was\n"
+    "Prints the server's response. Exit codes: 0 delivered; 1 wrong usage, arguments or configuration, and nothing "
+    "was\n"
     "sent; 2 not sent; 3 rejected; 4 unknown, it may have been delivered.\n";
 
 typedef struct {
-  const char *config; /* NULL: the environment */
+  const char *config; /* NULL: from the environment */
   const char *socket_id;
   const char *info;
   const char *timeout_ms;
@@ -50,7 +51,7 @@ static int complain(const char *what, const char *which) {
   return CODE_USAGE;
 }
 
-/* Fills `arguments`, and returns CODE_DELIVERED if they can be used. */
+/* Parses the command line. Returns CODE_DELIVERED if it is valid. */
 static int parse(int argc, char **argv, Arguments *arguments) {
   int i = 1;
   for (; i < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
@@ -75,7 +76,7 @@ static int parse(int argc, char **argv, Arguments *arguments) {
   arguments->channel = argv[i];
   arguments->event = argv[i + 1];
   arguments->data = argv[i + 2];
-  /* It is going to be part of a JSON text as it stands: digits, and no more of them than any time needs. */
+  /* The value goes into JSON unchanged, so it must be digits, and no more of them than a timeout needs. */
   if (arguments->timeout_ms != NULL) {
     size_t digits = strspn(arguments->timeout_ms, "0123456789");
     if (digits == 0 || digits > 9 || arguments->timeout_ms[digits] != '\0' || arguments->timeout_ms[0] == '0') {
@@ -85,7 +86,8 @@ static int parse(int argc, char **argv, Arguments *arguments) {
   return CODE_DELIVERED;
 }
 
-/* Appends `text` as a JSON string, and returns the new end: at most 6 bytes for each of its own, and the quotes. */
+/* Appends `text` as a JSON string and returns the new end. It needs at most 6 bytes for each byte, and 2 for the
+ * quotes. */
 static char *append_json_string(char *end, const char *text) {
   *end++ = '"';
   for (; *text != '\0'; text++) {
@@ -102,8 +104,8 @@ static char *append_json_string(char *end, const char *text) {
   return end;
 }
 
-/* The options of the call, `{"socket_id":…,"info":…,"timeout_ms":…}`, for free(); NULL when memory is out.
- * Names and payloads are arguments of their own, so this is the only JSON that has to be built. */
+/* Returns the options of the call, `{"socket_id":…,"info":…,"timeout_ms":…}`, to be freed with free(); NULL if out of
+ * memory. Names and payloads are separate arguments, so no other JSON has to be built. */
 static char *make_options(const Arguments *arguments) {
   const char *socket_id = arguments->socket_id, *info = arguments->info, *timeout_ms = arguments->timeout_ms;
   size_t size = sizeof "{\"socket_id\":\"\",\"info\":\"\",\"timeout_ms\":123456789}";
@@ -129,7 +131,7 @@ static char *make_options(const Arguments *arguments) {
   return options;
 }
 
-/* All of standard input as a C string, for free(); NULL with a message when that can't be had. */
+/* Returns all of standard input as a C string, to be freed with free(); NULL after printing a message on failure. */
 static char *read_input(void) {
   size_t length = 0, size = 16 * 1024;
   char *text = malloc(size), *larger;
@@ -146,8 +148,8 @@ static char *read_input(void) {
   } else if (ferror(stdin)) {
     fprintf(stderr, "trigger: standard input: %s\n", strerror(errno));
   } else if (memchr(text, '\0', length) != NULL) {
-    /* A C string ends there: the library would be handed, and would send, less than what was meant. */
-    fprintf(stderr, "trigger: standard input holds a NUL byte, which JSON can't have\n");
+    /* A C string ends at a NUL, so the library would send only the beginning of the payload. */
+    fprintf(stderr, "trigger: standard input has a NUL byte, which JSON cannot have\n");
   } else {
     text[length] = '\0';
     return text;
@@ -156,12 +158,12 @@ static char *read_input(void) {
   return NULL;
 }
 
-/* Tells what went wrong and what became of the event, and returns the exit code for it. */
+/* Prints the error and whether the event was delivered. Returns the exit code. */
 static int explain(PusherStatus status, const char *document) {
   char message[1024];
   const char *delivery;
   int code;
-  /* 1 to 19: the call itself was wrong, and nothing was sent. */
+  /* 1 to 19: the call itself was wrong, so nothing was sent. */
   if (status < 20) {
     delivery = "not sent";
     code = CODE_USAGE;
@@ -189,7 +191,7 @@ static int trigger(const Arguments *arguments, const char *data, const char *opt
   int code = CODE_DELIVERED;
   PusherStatus status = pusher_new(arguments->config, &client, &answer);
   if (status == PUSHER_STATUS_OK) {
-    /* On success the server's answer, on failure the error document: either way ours to free. */
+    /* The server's response on success, the error document on failure. The caller frees both. */
     status = pusher_trigger(client, arguments->channel, arguments->event, data, options, &answer);
   }
   if (status == PUSHER_STATUS_OK) {

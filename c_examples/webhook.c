@@ -1,25 +1,25 @@
-/* Receives webhooks, and prints the events that are authentic, one a line.
+/* Receives webhooks, and prints the events of authentic ones, one per line.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   webhook [--port N] [--config CONFIG]
  *
- * What matters here: the signature is over the body's bytes, so they are handed on as they came, before anything decodes
- * them. Answer soon, with 200 once you have the events safe: Channels sends a webhook again that is not answered so, and
- * may send one twice or late anyway. Put it behind TLS. */
+ * The signature covers the bytes of the body, so pass the body to the library as it was received, before decoding it.
+ * Respond soon, with 200 once the events are stored: Channels retries a webhook after any other response. It may also
+ * send a webhook twice or late. Put this endpoint behind TLS. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
 
 #include "http.h"
 
-/* The end of a JSON string, at its closing quote. */
+/* Returns the closing quote of a JSON string. */
 static const char *string_end(const char *quote) {
   const char *at = quote + 1;
   while (*at != '"') at += *at == '\\' ? 2 : 1;
   return at;
 }
 
-/* Prints each element of the array "events" in a line of its own. That the document is JSON, the library has checked; a
- * program that has a JSON library would rather parse it. */
+/* Prints each element of the array "events" on a line. The library has checked that the document is JSON. A program
+ * with a JSON library would parse it instead. */
 static void print_events(const char *document) {
   int depth = 0, in_events = 0;
   const char *event = NULL;
@@ -34,7 +34,7 @@ static void print_events(const char *document) {
     } else if (*at == '}' || *at == ']') {
       if (depth-- == 3 && event != NULL) {
         for (; event <= at; event++) {
-          if ((unsigned char)*event >= ' ') putchar(*event); /* only white space is left out */
+          if ((unsigned char)*event >= ' ') putchar(*event); /* leaves out white space between values */
         }
         putchar('\n');
         event = NULL;
@@ -49,10 +49,10 @@ static void receive(void *context, const HttpRequest *request, int peer) {
   char *document;
   char message[512];
   if (strcmp(request->method, "POST") != 0) {
-    http_answer(peer, 405, "{\"error\":\"webhooks are posted\"}");
+    http_answer(peer, 405, "{\"error\":\"use POST\"}");
     return;
   }
-  /* A missing header is NULL, and then it is not authentic. */
+  /* If a header is missing, it is NULL, and the webhook is not authentic. */
   PusherStatus status =
       pusher_validate_webhook(client, http_header(request, "X-Pusher-Key"), http_header(request, "X-Pusher-Signature"),
                               request->body, request->body_len, &document);

@@ -1,4 +1,5 @@
-/* A chat: people sign in, see who is here, talk, and wave to each other. README.md tells how to run it and what to look at.
+/* A chat: people sign in, see who is here, talk, and wave to each other. README.md says how to run it and what to look
+ * at.
  *
  *   export PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID
  *   chat [--port N] [--origin URL] [--pusher-js FILE_OR_URL] [--websocket URL] [--config CONFIG] [--page FOLDER] */
@@ -23,7 +24,7 @@ static void on_stop(int signal_number) {
   stopped = 1;
 }
 
-/* A port number, -1 if it is none. */
+/* Parses a port number. Returns -1 if it is invalid. */
 static int port_of(const char *text) {
   char *end;
   long port = strtol(text, &end, 10);
@@ -73,7 +74,7 @@ int main(int argc, char **argv) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   action.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &action, NULL); /* a peer that has gone must not end this program */
+  sigaction(SIGPIPE, &action, NULL); /* a peer that disconnects must not end this program */
 
   people = people_new();
   if (people != NULL) room = room_new(config, websocket, people);
@@ -87,7 +88,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
     code = 0;
   }
-  /* Requests end first: they may still have something to tell. */
+  /* Close the web server first: its last requests may still publish. */
   web_free(web);
   room_free(room);
   people_free(people);

@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct {
-  Person person;                  /* its id is empty where nobody has been yet */
+  Person person;                  /* the id is empty in an unused entry */
   char token[SESSION_TOKEN_SIZE]; /* empty: signed out */
   time_t seen;
   time_t speech_begin;
@@ -28,14 +28,14 @@ struct People {
   Entry entries[MAX_PEOPLE];
 };
 
-/* Seconds of a clock that nobody sets. */
+/* Returns the seconds of the monotonic clock. */
 static time_t now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return time.tv_sec;
 }
 
-/* Fills `text` with `size - 1` random hexadecimal digits. */
+/* Fills `text` with `size - 1` random hexadecimal digits and a NUL. */
 static int random_digits(char *text, size_t size) {
   unsigned char bytes[SESSION_TOKEN_SIZE / 2];
   size_t count = (size - 1) / 2;
@@ -48,7 +48,7 @@ static int random_digits(char *text, size_t size) {
   return 1;
 }
 
-/* Takes the same time wherever they differ, so that nobody can guess a token digit by digit. */
+/* Compares in constant time, so that a token cannot be guessed digit by digit. */
 static int same_token(const char *mine, const char *given) {
   unsigned char difference = 0;
   if (strlen(given) != SESSION_TOKEN_SIZE - 1 || mine[0] == '\0') return 0;
@@ -56,7 +56,7 @@ static int same_token(const char *mine, const char *given) {
   return difference == 0;
 }
 
-/* The length of the UTF-8 character at `at`, 0 if it is none, or one that has no place in a name. */
+/* Returns the length of the UTF-8 character at `at`, 0 if it is malformed or not allowed in a name. */
 static size_t character(const unsigned char *at) {
   static const unsigned long least[] = {0, 0x20, 0x80, 0x800, 0x10000};
   size_t length = at[0] < 0x80             ? 1
@@ -115,7 +115,7 @@ SignIn people_sign_in(People *people, const char *name, Person *person, char tok
   pthread_mutex_lock(&people->lock);
   for (Entry *entry = people->entries; entry < people->entries + MAX_PEOPLE; entry++) {
     if (!signed_in(entry, fresh.seen)) {
-      /* Of those who have gone, whom we have not seen for longest is forgotten first. */
+      /* Reuse the entry of the person who has been gone for longest. */
       if (place == NULL || entry->seen < place->seen) place = entry;
     } else if (strcmp(entry->person.name, name) == 0) {
       result = NAME_TAKEN;
@@ -153,7 +153,7 @@ int people_of_token(People *people, const char *token, Person *person) {
   return found;
 }
 
-/* Under the lock. */
+/* The caller holds the lock. */
 static Entry *entry_of_id(People *people, const char *id) {
   for (Entry *entry = people->entries; entry < people->entries + MAX_PEOPLE; entry++) {
     if (entry->person.id[0] != '\0' && strcmp(entry->person.id, id) == 0) return entry;

@@ -1,7 +1,7 @@
-/* Who is who: the users that have signed in, and their sessions. Knows nothing of HTTP and nothing of Pusher.
+/* The users who have signed in, and their sessions. Knows nothing of HTTP or Pusher.
  *
- * A real application asks for a password, or lets somebody else do that, and keeps this in its database. Here a name is
- * enough, and all is kept in memory: a restart signs everybody out.
+ * A real application asks for a password or uses an identity provider, and keeps users in a database. Here a name is
+ * enough, and everything is in memory: a restart signs all users out.
  *
  * Any number of threads may use one `People`. */
 #ifndef CHAT_PEOPLE_H
@@ -12,31 +12,31 @@
 enum { PERSON_ID_SIZE = 17, PERSON_NAME_SIZE = 49, SESSION_TOKEN_SIZE = 65 };
 
 typedef struct {
-  char id[PERSON_ID_SIZE];     /* what Pusher knows them by: random, hexadecimal */
-  char name[PERSON_NAME_SIZE]; /* what they call themselves: any UTF-8 without control characters */
+  char id[PERSON_ID_SIZE];     /* the user id for Channels: random, hexadecimal */
+  char name[PERSON_NAME_SIZE]; /* chosen by the user: any UTF-8 without control characters */
 } Person;
 
 typedef enum { SIGNED_IN, NAME_WRONG, NAME_TAKEN, HOUSE_FULL, NO_RANDOMNESS } SignIn;
 
 typedef struct People People;
 
-/* NULL for want of memory. */
+/* Returns NULL if out of memory. */
 People *people_new(void);
 void people_free(People *people);
 
-/* Makes a session. `token` is the secret that the browser proves it with. */
+/* Creates a session. `token` is the secret that the browser keeps in its cookie. */
 SignIn people_sign_in(People *people, const char *name, Person *person, char token[SESSION_TOKEN_SIZE]);
 
-/* Ends a session. The person is still known by id, for the webhook that tells that they have gone. */
+/* Ends a session. The person is still found by id, for the webhook that reports the departure. */
 void people_sign_out(People *people, const char *token);
 
-/* Whose session this is; 0 if it is nobody's. NULL is fine. */
+/* Finds the person of a session. Returns 0 if there is none; a NULL token is allowed. */
 int people_of_token(People *people, const char *token, Person *person);
 
-/* Who has this id; 0 if nobody does. */
+/* Finds the person with this id. Returns 0 if there is none. */
 int people_of_id(People *people, const char *id, Person *person);
 
-/* 0 if they have said so much lately that they have to wait. */
+/* Returns 0 if the person has sent too many messages lately and must wait. */
 int people_may_speak(People *people, const char *id);
 
 #endif

@@ -17,19 +17,19 @@ struct Room {
   Pusher *client;
   PusherPublisher *publisher;
   People *people;
-  /* What browsers are told of the configuration. */
+  /* The parts of the configuration that browsers need. */
   char key[128], host[256], cluster[64];
   int port, tls;
   char connect_source[320];
-  /* The signatures of the last webhooks, in a ring. */
+  /* A ring of the signatures of the last webhooks. */
   pthread_mutex_t lock;
   char seen[SEEN_WEBHOOKS][MAX_SIGNATURE];
   size_t next_seen;
 };
 
-/* --- answers --- */
+/* --- responses --- */
 
-/* Takes `object`. */
+/* Takes ownership of `object`. */
 static Answer answer_json(unsigned status, cJSON *object) {
   Answer answer = {status, cJSON_PrintUnformatted(object)};
   cJSON_Delete(object);
@@ -42,10 +42,11 @@ Answer answer_error(unsigned status, const char *message) {
   return answer_json(status, object);
 }
 
-/* The answer to what was asked of libpusher, whose document this takes. What went wrong between us and Channels is for our log: a
- * browser only learns what became of its message. */
+/* Makes a response from the result of a libpusher call, and takes ownership of `document`. The details of an error go
+ * to the log; the browser learns only whether its message was delivered. */
 static Answer answer_status(PusherStatus status, char *document, int with_document, const char *what) {
-  static const char *const fates[] = {"", "not_sent", "rejected", "unknown", "delivered"}; /* by PusherDelivery */
+  /* By PusherDelivery. */
+  static const char *const fates[] = {"", "not_sent", "rejected", "unknown", "delivered"};
   int32_t delivery = pusher_error_delivery(document);
   Answer answer;
   if (status == PUSHER_STATUS_OK) {
@@ -73,7 +74,8 @@ static cJSON *person_object(const Person *person, const char *id_key) {
   return object;
 }
 
-/* The same in the shape that authorizations have: `{"user_id":…,"user_info":{"name":…}}`. NULL for want of memory. */
+/* Returns the person in the form that authorizations need: `{"user_id":…,"user_info":{"name":…}}`. NULL if out of
+ * memory. */
 static char *person_data(const Person *person, const char *id_key) {
   cJSON *object = cJSON_CreateObject();
   char *text;
@@ -90,30 +92,30 @@ static double now_ms(void) {
   return (double)time.tv_sec * 1e3 + (double)(time.tv_nsec / 1000000);
 }
 
-/* --- life --- */
+/* --- creating and freeing --- */
 
-/* Splits "scheme://host[:port]…"; 0 if it is none, or too long. */
+/* Splits "scheme://host[:port]…". Returns 0 if it is malformed or too long. */
 static int split_url(Room *room, const char *url) {
   const char *host = strstr(url, "://"), *end;
   size_t length;
   if (host == NULL) return 0;
   room->tls = strncmp(url, "https:", 6) == 0 || strncmp(url, "wss:", 4) == 0;
   host += 3;
-  end = *host == '[' ? strchr(host, ']') : host; /* an IPv6 address has colons of its own */
+  end = *host == '[' ? strchr(host, ']') : host; /* an IPv6 address contains colons */
   if (end == NULL) return 0;
   end += strcspn(end, ":/?");
   length = (size_t)(end - host);
   if (length == 0 || length >= sizeof room->host) return 0;
   memcpy(room->host, host, length);
   room->host[length] = '\0';
-  /* What goes into a header of ours must be a host and nothing else. */
+  /* The value goes into a header, so it must be a host and nothing else. */
   if (strcspn(room->host, " ;,'\"\t\r\n") != length) return 0;
   room->port = room->tls ? 443 : 80;
   if (*end == ':') room->port = (int)strtol(end + 1, NULL, 10);
   return room->port > 0 && room->port <= 65535;
 }
 
-/* Learns from a signed request, which is never sent, what the configuration says of key and host, wherever that came from. */
+/* Reads key and host from a signed request that is never sent, because the configuration has several forms. */
 static int read_configuration(Room *room, const char *websocket) {
   static const char *const nothing[] = {NULL, NULL, NULL};
   static const char cloud[] = ".pusher.com";
@@ -132,7 +134,7 @@ static int read_configuration(Room *room, const char *websocket) {
     size_t length = strlen(room->host), end = sizeof cloud - 1;
     memcpy(room->key, key + 9, strcspn(key + 9, "&"));
     sound = 1;
-    /* Of Pusher's own servers pusher-js knows the addresses, by the cluster's name. */
+    /* pusher-js derives the addresses of Pusher's own servers from the name of the cluster. */
     if (strncmp(room->host, "api-", 4) == 0 && length > end + 4 && length - end - 4 < sizeof room->cluster &&
         strcmp(room->host + length - end, cloud) == 0) {
       memcpy(room->cluster, room->host + 4, length - end - 4);
@@ -142,7 +144,7 @@ static int read_configuration(Room *room, const char *websocket) {
                room->port);
     }
   } else {
-    fputs("chat: browsers can't be told where to connect: give a sound --websocket\n", stderr);
+    fputs("chat: the address for browsers is unknown: give a valid --websocket\n", stderr);
   }
   pusher_request_free(request);
   return sound;
@@ -190,11 +192,11 @@ const char *room_connect_source(const Room *room) { return room->connect_source;
 void room_watch(Room *room) {
   char *document;
   PusherStatus status = pusher_publisher_poll(room->publisher, WATCH_MS, &document);
-  if (status == PUSHER_STATUS_OK) fprintf(stderr, "chat: not told: %s\n", document);
+  if (status == PUSHER_STATUS_OK) fprintf(stderr, "chat: not published: %s\n", document);
   pusher_string_free(document);
 }
 
-/* --- what browsers ask for --- */
+/* --- requests of browsers --- */
 
 Answer room_introduce(Room *room, const Person *person) {
   cJSON *object = cJSON_CreateObject(), *pusher = cJSON_AddObjectToObject(object, "pusher");
@@ -219,7 +221,7 @@ Answer room_authenticate(Room *room, const Person *person, const char *socket_id
 }
 
 Answer room_authorize(Room *room, const Person *person, const char *socket_id, const char *channel) {
-  /* Who they are comes from their session, never from what they send; and there are two channels, and no others. */
+  /* The user comes from the session, never from the form. Only these two channels exist. */
   int presence = strcmp(channel, PRESENCE) == 0;
   char *data = presence ? person_data(person, "user_id") : NULL, *document;
   PusherStatus status;
@@ -240,7 +242,7 @@ Answer room_say(Room *room, const Person *person, const char *text) {
   cJSON_AddNumberToObject(message, "at", now_ms());
   data = cJSON_PrintUnformatted(message);
   cJSON_Delete(message);
-  /* This waits for Channels' answer: whoever says something is told whether it got through. */
+  /* This call waits for Channels, so the browser learns whether its message was delivered. */
   status = pusher_trigger(room->client, TALK, "message", data, NULL, &document);
   free(data);
   return answer_status(status, document, 0, "a message");
@@ -264,14 +266,15 @@ Answer room_wave(Room *room, const Person *person, const char *to) {
 void room_leave(Room *room, const Person *person) {
   char *document;
   if (pusher_terminate_user_connections(room->client, person->id, NULL, &document) != PUSHER_STATUS_OK) {
-    fprintf(stderr, "chat: connections of somebody who signed out may be left: %s\n", document);
+    fprintf(stderr, "chat: the connections of a signed-out user may still be open: %s\n", document);
   }
   pusher_string_free(document);
 }
 
 /* --- webhooks --- */
 
-/* Takes a webhook, once: Channels may send one twice, and somebody who has seen one can do so too. 0 if it was taken before. */
+/* Marks a webhook as taken. Returns 0 if it was taken before: Channels may send one twice, and an attacker may replay
+ * one. */
 static int claim(Room *room, const char *signature) {
   int seen = 0;
   pthread_mutex_lock(&room->lock);
@@ -284,7 +287,7 @@ static int claim(Room *room, const char *signature) {
   return !seen;
 }
 
-/* Lets it be taken again. */
+/* Clears the mark, so that a retry is taken. */
 static void disclaim(Room *room, const char *signature) {
   pthread_mutex_lock(&room->lock);
   for (size_t i = 0; i < SEEN_WEBHOOKS; i++) {
@@ -293,8 +296,8 @@ static void disclaim(Room *room, const char *signature) {
   pthread_mutex_unlock(&room->lock);
 }
 
-/* Tells the room of one event of a webhook. The publisher only queues it: webhooks want a quick answer, and Channels would
- * wait here for a request to itself. 0 if it can't take it. */
+/* Publishes one event of a webhook to the room. The publisher only queues it, because a webhook needs a quick response,
+ * and must not wait for a request to the server that sent it. Returns 0 if the event could not be queued. */
 static int tell(Room *room, const cJSON *event, const cJSON *time) {
   const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "name"));
   const char *channel = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "channel"));
@@ -305,14 +308,14 @@ static int tell(Room *room, const cJSON *event, const cJSON *time) {
   PusherStatus status;
   if (kind == NULL || channel == NULL || id == NULL || strcmp(channel, PRESENCE) != 0) return 1;
   if (strcmp(kind, "member_added") != 0 && strcmp(kind, "member_removed") != 0) return 1;
-  if (!people_of_id(room->people, id, &person)) return 1; /* somebody of before a restart */
+  if (!people_of_id(room->people, id, &person)) return 1; /* a person from before a restart */
   member = person_object(&person, "id");
   cJSON_AddStringToObject(member, "webhook", kind);
   cJSON_AddNumberToObject(member, "at", cJSON_IsNumber(time) ? time->valuedouble : now_ms());
   data = cJSON_PrintUnformatted(member);
   cJSON_Delete(member);
   status = pusher_publisher_publish(room->publisher, TALK, "member", data, NULL, NULL, &document);
-  if (status != PUSHER_STATUS_OK) fprintf(stderr, "chat: a webhook's event: %s\n", document);
+  if (status != PUSHER_STATUS_OK) fprintf(stderr, "chat: an event of a webhook: %s\n", document);
   pusher_string_free(document);
   free(data);
   return status == PUSHER_STATUS_OK;
@@ -331,7 +334,7 @@ Answer room_webhook(Room *room, const char *key, const char *signature, const ui
     pusher_string_free(document);
     return answer_error(status == PUSHER_STATUS_WEBHOOK_INVALID ? 401 : 500, "not accepted");
   }
-  /* It is authentic, so there was a signature. */
+  /* The webhook is authentic, so it has a signature. */
   if (claim(room, signature)) {
     webhook = cJSON_Parse(document);
     time = cJSON_GetObjectItemCaseSensitive(webhook, "time_ms");
@@ -341,6 +344,6 @@ Answer room_webhook(Room *room, const char *key, const char *signature, const ui
     if (!told) disclaim(room, signature);
   }
   pusher_string_free(document);
-  /* Where not all could be queued, Channels is to send it again. */
+  /* If an event could not be queued, Channels must retry the webhook. */
   return told ? answer_json(200, cJSON_CreateObject()) : answer_error(503, "later, please");
 }

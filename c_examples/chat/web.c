@@ -16,13 +16,13 @@ enum {
   MAX_FORM = 16 * 1024,
   MAX_WEBHOOK = 1024 * 1024,
   MAX_FILE = 4 * 1024 * 1024,
-  MAX_CONNECTIONS = 256, /* each has a thread, since a request may wait for Channels */
+  MAX_CONNECTIONS = 256, /* each has a thread, because a request may wait for Channels */
   IDLE_SECONDS = 15,
   STOP_SECONDS = 10,
   FIELD_SIZE = 4096
 };
 
-/* The fields that there are in forms. */
+/* The fields of the forms. */
 enum { NAME, TEXT, TO, SOCKET_ID, CHANNEL_NAME, FIELD_COUNT };
 static const char *const field_names[FIELD_COUNT] = {"name", "text", "to", "socket_id", "channel_name"};
 
@@ -42,7 +42,7 @@ struct Web {
   struct MHD_Response *page, *style, *script, *pusher_js;
   pthread_mutex_t lock;
   pthread_cond_t idle;
-  int requests; /* that are being answered */
+  int requests; /* being handled now */
 };
 
 typedef struct {
@@ -50,19 +50,19 @@ typedef struct {
   const struct Route *route;
   uint8_t *body;
   size_t length, room;
-  Person person; /* of whom the session is, where the route wants one */
+  Person person; /* the person of the session, if the route requires one */
   const char *token;
-  char *new_cookie; /* to be set with the answer */
+  char *new_cookie; /* set with the response */
 } Request;
 
 typedef Answer (*Handler)(Web *web, Request *request, const Form *form);
 
-/* Who may use a route. */
+/* Which requests a route accepts. */
 typedef enum {
   FOR_ALL,     /* reading without side effects */
-  FOR_PAGE,    /* posting from our page: browsers say where a request comes from, and other sites' pages are refused */
-  FOR_PERSON,  /* that, with a session */
-  FOR_CHANNELS /* webhooks: signed instead, and their bodies are taken as they are */
+  FOR_PAGE,    /* a POST from our page: browsers send the origin, and other origins are refused */
+  FOR_PERSON,  /* the same, with a session */
+  FOR_CHANNELS /* webhooks: signed instead, with a raw body */
 } Audience;
 
 typedef struct Route {
@@ -80,7 +80,7 @@ static Answer session(Web *web, Request *request, const Form *form) {
   return room_introduce(web->room, people_of_token(web->people, request->token, &person) ? &person : NULL);
 }
 
-/* A page can't read the session's cookie, other sites can't use it, and where there is TLS it never goes without. */
+/* Scripts cannot read the session cookie, other sites cannot use it, and with TLS it is never sent in the clear. */
 static int set_cookie(const Web *web, Request *request, const char *token) {
   size_t size = SESSION_TOKEN_SIZE + 128;
   request->new_cookie = malloc(size);
@@ -98,14 +98,14 @@ static Answer sign_in(Web *web, Request *request, const Form *form) {
     case NAME_WRONG: return answer_error(400, "a name has 1 to 48 bytes, and no space around it");
     case NAME_TAKEN: return answer_error(409, "somebody has this name");
     case HOUSE_FULL: return answer_error(503, "the house is full");
-    default: return answer_error(500, "our fault");
+    default: return answer_error(500, "internal error");
   }
-  /* A session that this browser had before is not left behind. */
+  /* End the former session of this browser. */
   if (people_of_token(web->people, request->token, &former)) {
     people_sign_out(web->people, request->token);
     room_leave(web->room, &former);
   }
-  if (!set_cookie(web, request, token)) return answer_error(500, "our fault");
+  if (!set_cookie(web, request, token)) return answer_error(500, "internal error");
   return room_introduce(web->room, &person);
 }
 
@@ -139,7 +139,7 @@ static const char *header(const Request *request, const char *name) {
 
 static Answer webhook(Web *web, Request *request, const Form *form) {
   (void)form;
-  /* A missing header is NULL, and then it is not authentic. */
+  /* If a header is missing, it is NULL, and the webhook is not authentic. */
   return room_webhook(web->room, header(request, "X-Pusher-Key"), header(request, "X-Pusher-Signature"), request->body,
                       request->length);
 }
@@ -155,12 +155,12 @@ static const Route routes[] = {
     {"POST", "/webhook", FOR_CHANNELS, webhook, 0},
 };
 
-/* --- answering --- */
+/* --- responding --- */
 
 static enum MHD_Result send_answer(Request *request, Answer answer) {
   struct MHD_Response *response;
   enum MHD_Result result;
-  if (answer.json == NULL) return MHD_NO; /* no memory: the connection is closed */
+  if (answer.json == NULL) return MHD_NO; /* out of memory: closes the connection */
   response = MHD_create_response_from_buffer(strlen(answer.json), answer.json, MHD_RESPMEM_MUST_FREE);
   if (response == NULL) {
     free(answer.json);
@@ -175,7 +175,7 @@ static enum MHD_Result send_answer(Request *request, Answer answer) {
   return result;
 }
 
-/* A part of a form's field. */
+/* Stores a part of a form field. */
 static enum MHD_Result take_field(void *context, enum MHD_ValueKind kind, const char *key, const char *filename,
                                   const char *content_type, const char *encoding, const char *data, uint64_t offset,
                                   size_t size) {
@@ -184,7 +184,7 @@ static enum MHD_Result take_field(void *context, enum MHD_ValueKind kind, const 
   (void)kind, (void)filename, (void)content_type, (void)encoding;
   while (i < FIELD_COUNT && strcmp(field_names[i], key) != 0) i++;
   if (i == FIELD_COUNT) return MHD_YES;
-  /* A field that is there twice may be read differently elsewhere; and a C string would end at a NUL: one name would be
+  /* Another program may read a repeated field differently, and a C string ends at a NUL: one name would be
    * looked at, and another be meant. */
   if ((offset == 0 && form->given[i]) || offset != form->length[i] || size >= FIELD_SIZE - form->length[i] ||
       (size > 0 && memchr(data, '\0', size) != NULL)) {
@@ -197,7 +197,7 @@ static enum MHD_Result take_field(void *context, enum MHD_ValueKind kind, const 
   return MHD_YES;
 }
 
-/* Reads the fields of a form; 0 if it is none, or lacks a field. */
+/* Reads the fields of a form. Returns 0 if it is malformed or a field is missing. */
 static int read_form(Request *request, Form *form) {
   struct MHD_PostProcessor *processor = MHD_create_post_processor(request->connection, 1024, take_field, form);
   int sound;
@@ -210,7 +210,7 @@ static int read_form(Request *request, Form *form) {
   return sound;
 }
 
-/* The request is here as a whole. */
+/* Handles a complete request. */
 static Answer answer_request(Web *web, Request *request) {
   const Route *route = request->route;
   const char *origin = header(request, "Origin");
@@ -226,7 +226,7 @@ static Answer answer_request(Web *web, Request *request) {
   }
   if (route->needs == 0) return route->handler(web, request, NULL);
   form = calloc(1, sizeof *form);
-  if (form == NULL) return answer_error(500, "our fault");
+  if (form == NULL) return answer_error(500, "internal error");
   answer =
       read_form(request, form) ? route->handler(web, request, form) : answer_error(400, "not the form that is needed");
   free(form);
@@ -235,7 +235,7 @@ static Answer answer_request(Web *web, Request *request) {
 
 static size_t limit(const Route *route) { return route->audience == FOR_CHANNELS ? MAX_WEBHOOK : MAX_FORM; }
 
-/* Keeps a part of the body; 0 if that is too much. */
+/* Stores a part of the body. Returns 0 if the body is too large. */
 static int keep(Request *request, const char *part, size_t size) {
   if (size > limit(request->route) - request->length) return 0;
   if (size > request->room - request->length) {
@@ -250,7 +250,7 @@ static int keep(Request *request, const char *part, size_t size) {
   return 1;
 }
 
-/* The head of a request has come. A route that is not there, or a body that says it is too long, is answered at once. */
+/* Handles the head of a request. Responds at once if the route does not exist or the announced body is too long. */
 static enum MHD_Result begin(Web *web, Request *request, const char *method, const char *path) {
   const struct {
     const char *path;
@@ -271,8 +271,7 @@ static enum MHD_Result begin(Web *web, Request *request, const char *method, con
     if (strcmp(routes[i].method, method) == 0) request->route = &routes[i];
   }
   if (request->route == NULL) {
-    return send_answer(request,
-                       known ? answer_error(405, "not with this method") : answer_error(404, "there is nothing here"));
+    return send_answer(request, known ? answer_error(405, "method not allowed") : answer_error(404, "not found"));
   }
   if (declared != NULL && strtoull(declared, NULL, 10) > limit(request->route)) {
     return send_answer(request, answer_error(413, "too long"));
@@ -297,7 +296,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return begin(web, request, method, path);
   }
   if (*size > 0) {
-    /* In the middle of a body there is no answering: a body that did not say how long it is ends its connection. */
+    /* libmicrohttpd cannot respond in the middle of a body, so a body that is too long ends the connection. */
     if (!keep(request, part, *size)) return MHD_NO;
     *size = 0;
     return MHD_YES;
@@ -305,7 +304,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
   return send_answer(request, answer_request(web, request));
 }
 
-/* A request has been answered, or its connection is gone. */
+/* Frees a request after its response, or when its connection is closed. */
 static void completed(void *context, struct MHD_Connection *connection, void **state,
                       enum MHD_RequestTerminationCode code) {
   Web *web = context;
@@ -321,15 +320,15 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
   pthread_mutex_unlock(&web->lock);
 }
 
-/* --- life --- */
+/* --- creating and freeing --- */
 
-/* A whole file, NULL with a message if it can't be read. */
+/* Returns the content of a file, NULL after printing a message if it cannot be read. */
 static char *read_file(const char *path, size_t *length) {
   FILE *file = fopen(path, "rb");
   char *content = file == NULL ? NULL : malloc(MAX_FILE);
   *length = content == NULL ? 0 : fread(content, 1, MAX_FILE, file);
   if (content == NULL || ferror(file) || *length == MAX_FILE) {
-    fprintf(stderr, "chat: can't read %s\n", path);
+    fprintf(stderr, "chat: cannot read %s\n", path);
     free(content);
     content = NULL;
   }
@@ -337,7 +336,7 @@ static char *read_file(const char *path, size_t *length) {
   return content;
 }
 
-/* Takes `content`. */
+/* Takes ownership of `content`. */
 static struct MHD_Response *file_response(char *content, size_t length, const char *type) {
   char *fitting = content == NULL ? NULL : realloc(content, length + 1);
   struct MHD_Response *response;
@@ -365,7 +364,7 @@ static struct MHD_Response *page_file(const char *folder, const char *name, cons
   return file_response(content, length, type);
 }
 
-/* The page, with the address of pusher-js in its place. */
+/* Returns the page with the address of pusher-js inserted. */
 static struct MHD_Response *page_response(const char *folder, const char *script) {
   static const char mark[] = "/pusher.js";
   char path[4096];
@@ -374,7 +373,7 @@ static struct MHD_Response *page_response(const char *folder, const char *script
   if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, "index.html") >= sizeof path) return NULL;
   content = read_file(path, &length);
   if (content == NULL) return NULL;
-  content[length] = '\0'; /* it is shorter than its room */
+  content[length] = '\0'; /* the content is shorter than its buffer */
   at = strstr(content, mark);
   if (at != NULL) {
     before = (size_t)(at - content);
@@ -388,7 +387,7 @@ static struct MHD_Response *page_response(const char *folder, const char *script
   return file_response(page, length, "text/html; charset=utf-8");
 }
 
-/* An https address that can stand in HTML and in a header. */
+/* Checks for an https address that needs no escaping in HTML and in a header. */
 static int is_script_address(const char *text) {
   return strncmp(text, "https://", 8) == 0 && text[strcspn(text, " \"'<>&;,\t\r\n")] == '\0' && strlen(text) < 256;
 }
@@ -406,7 +405,7 @@ static int load_page(Web *web, const WebConfig *config) {
   }
   if (web->page == NULL || web->style == NULL || web->script == NULL || (!elsewhere && web->pusher_js == NULL))
     return 0;
-  /* Should a name or a message ever get into the page as HTML, no script of it would run. */
+  /* If a name or a message ever became HTML, its scripts would not run. */
   snprintf(policy, sizeof policy,
            "default-src 'none'; script-src 'self' %s; style-src 'self'; img-src data:; connect-src 'self' %s; "
            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -436,7 +435,7 @@ Web *web_new(const WebConfig *config, Room *room, People *people) {
   pthread_cond_init(&web->idle, NULL);
   listener = -1;
   if (load_page(web, config)) {
-    /* The port is known before the first request may come. */
+    /* Set the port before the first request can arrive. */
     listener = listen_on(config->port, &web->port);
     if (listener < 0) perror("chat: can't listen");
   }
@@ -457,7 +456,7 @@ Web *web_new(const WebConfig *config, Room *room, People *people) {
       MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
       MHD_OPTION_END);
   if (web->daemon == NULL) {
-    fputs("chat: can't serve\n", stderr);
+    fputs("chat: cannot start the web server\n", stderr);
     close(listener);
     web_delete(web);
     return NULL;

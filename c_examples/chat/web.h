@@ -1,4 +1,4 @@
-/* The chat's web server, on libmicrohttpd: the page, what the page asks for, and webhooks. Knows nothing of libpusher. */
+/* The web server of the chat, on libmicrohttpd: the page, its requests, and webhooks. Knows nothing of libpusher. */
 #ifndef CHAT_WEB_H
 #define CHAT_WEB_H
 
@@ -6,23 +6,22 @@
 #include "room.h"
 
 typedef struct {
-  int port; /* on 127.0.0.1; 0 takes a free one */
-  const char
-      *origin; /* where browsers see the page, such as "https://chat.example.org"; NULL for http://127.0.0.1:PORT */
-  const char *page;      /* the folder of the page's files */
-  const char *pusher_js; /* a file with pusher-js, or the https address of one */
+  int port;              /* on 127.0.0.1; 0 takes a free one */
+  const char *origin;    /* of the page, such as "https://chat.example.org"; NULL for http://127.0.0.1:PORT */
+  const char *page;      /* the folder with the files of the page */
+  const char *pusher_js; /* a file with pusher-js, or its https address */
 } WebConfig;
 
 typedef struct Web Web;
 
-/* Starts to serve. On failure NULL, and standard error says why. */
+/* Starts the server. On failure, returns NULL and prints the reason to standard error. */
 Web *web_new(const WebConfig *config, Room *room, People *people);
 
 int web_port(const Web *web);
-/* Where the page is. */
+/* Returns the origin of the page. */
 const char *web_origin(const Web *web);
 
-/* Takes no more requests, lets those that are being answered be answered, and frees it. */
+/* Refuses new requests, finishes those in progress, and frees the server. */
 void web_free(Web *web);
 
 #endif

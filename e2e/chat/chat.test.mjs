@@ -501,8 +501,8 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     };
     const url = 'http://k:some-secret@127.0.0.1:1/apps/1';
     await wrong(null, [], /PUSHER_URL/);
-    await wrong(url, ['--pusher-js', '/nonexistent'], /can't read \/nonexistent/);
-    await wrong(url, ['--page', '/nonexistent'], /can't read \/nonexistent/);
+    await wrong(url, ['--pusher-js', '/nonexistent'], /cannot read \/nonexistent/);
+    await wrong(url, ['--page', '/nonexistent'], /cannot read \/nonexistent/);
     const unsound = [
       'nonsense',
       'wss://',

@@ -1,9 +1,9 @@
-// The page. Whatever people have written goes into it as text, never as HTML.
+// The page. Everything that people write becomes text, never HTML.
 
 const $ = (id) => document.getElementById(id);
 const say = $('say');
 
-/** Posts a form, and returns the answer; throws what the server says is wrong, with its `status` and, perhaps, a `delivery`. */
+/** Posts a form and returns the response. Throws the error of the server, with its `status` and, if known, its `delivery`. */
 async function post(path, fields = {}) {
   const response = await fetch(path, { method: 'POST', body: new URLSearchParams(fields) });
   const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
@@ -11,7 +11,7 @@ async function post(path, fields = {}) {
   return answer;
 }
 
-/** Runs `work` when `form` is sent, once at a time, and shows what goes wrong below it. */
+/** Runs `work` when `form` is submitted, one run at a time, and shows an error below the form. */
 function onSubmit(form, work, explain = (error) => error.message) {
   const button = form.querySelector('button'),
     error = form.querySelector('.error');
@@ -30,7 +30,7 @@ function onSubmit(form, work, explain = (error) => error.message) {
 
 const clone = (template) => $(template).content.firstElementChild.cloneNode(true);
 
-/** Shows somebody's initial, on a colour of their own. */
+/** Returns the initial of a person, on that person's colour. */
 function paint(face, { id, name }) {
   face.textContent = Array.from(name)[0];
   face.style.setProperty('--hue', parseInt(id.slice(0, 6), 16) % 360);
@@ -52,7 +52,7 @@ function notice(text) {
   }, 6000);
 }
 
-/** Keeps the last 200 of a list, with the newest one in sight. */
+/** Keeps the last 200 items of a list, and scrolls to the newest. */
 function append(list, item, first = false) {
   if (first) list.prepend(item);
   else list.append(item);
@@ -103,7 +103,7 @@ function enter({ user, presence, talk, pusher: { key, cluster, host, port, tls }
 
   const room = pusher.subscribe(talk);
   for (const channel of [members, room]) {
-    channel.bind('pusher:subscription_error', () => notice('Not let in: is your session over? Reload the page.'));
+    channel.bind('pusher:subscription_error', () => notice('Subscription refused: your session may be over. Reload the page.'));
   }
   room.bind('message', (message) => {
     const item = clone('message');
@@ -114,7 +114,7 @@ function enter({ user, presence, talk, pusher: { key, cluster, host, port, tls }
     item.querySelector('.text').textContent = message.text;
     append($('messages'), item);
   });
-  // What the server learnt by a webhook, once it had found it authentic.
+  // An event of an authentic webhook.
   room.bind('member', ({ webhook, name, at }) => {
     const item = clone('webhook');
     item.classList.add(webhook);
@@ -133,7 +133,7 @@ function enter({ user, presence, talk, pusher: { key, cluster, host, port, tls }
       $('text').focus();
     },
     ({ message, status, delivery }) => {
-      // libpusher knows what became of it; where the server could not even say that, only a refusal of its own is sure.
+      // libpusher reports the delivery. Without a report, only a refusal by the chat server itself is certain.
       const sure = delivery ? delivery !== 'unknown' : status < 500;
       return `${sure ? 'Not sent' : 'It may have been sent'}: ${message}`;
     },
