@@ -103,7 +103,9 @@ function enter({ user, presence, talk, pusher: { key, cluster, host, port, tls }
 
   const room = pusher.subscribe(talk);
   for (const channel of [members, room]) {
-    channel.bind('pusher:subscription_error', () => notice('Subscription refused: your session may be over. Reload the page.'));
+    channel.bind('pusher:subscription_error', () =>
+      notice('Subscription refused: your session may be over. Reload the page.'),
+    );
   }
   room.bind('message', (message) => {
     const item = clone('message');
