@@ -1,4 +1,4 @@
-//! Connections are kept, shared, and given up in time.
+//! Connections are kept, shared and closed in time.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -22,7 +22,7 @@ fn many_triggers_use_one_connection() {
 }
 
 #[test]
-fn a_connection_is_kept_after_a_refusal_and_after_every_framing() {
+fn a_connection_is_kept_after_a_refusal_and_every_framing() {
     let server = Server::start([
         Answer::new(400, &[], "no"),
         Answer::new(400, &[], &"x".repeat(2000)),
@@ -40,7 +40,7 @@ fn a_connection_is_kept_after_a_refusal_and_after_every_framing() {
 }
 
 #[test]
-fn a_connection_is_not_used_again_after_an_error_of_the_servers_own() {
+fn a_connection_is_not_reused_after_a_server_error() {
     for http_status in [500, 502, 503, 599] {
         let server = Server::start([Answer::ok("{}"), Answer::new(http_status, &[], "oh")]);
         let client = server.client();
@@ -69,7 +69,7 @@ fn an_idle_connection_that_the_server_closed_is_replaced() {
 }
 
 #[test]
-fn a_connection_that_closes_just_as_it_is_used_again_is_unknown_and_not_tried_twice() {
+fn a_connection_that_closes_as_it_is_reused_is_unknown_and_not_retried() {
     let server = Server::start([Answer::ok("{}"), Answer::nothing().then(End::Close), Answer::ok("{}")]);
     let client = server.client();
     trigger(&client).is_ok("{}");
@@ -80,13 +80,13 @@ fn a_connection_that_closes_just_as_it_is_used_again_is_unknown_and_not_tried_tw
 }
 
 #[test]
-fn a_connection_that_the_server_says_it_closes_is_not_used_again() {
+fn a_connection_that_the_server_announces_to_close_is_not_reused() {
     for raw in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: Close\r\n\r\n{}",
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ] {
-        // The server says so, but does not do it: the client has to.
+        // The server announces it but does not close: the client must.
         let server = Server::start([Answer::raw(raw)]);
         let client = server.client();
         trigger(&client).is_ok("{}");
@@ -97,7 +97,7 @@ fn a_connection_that_the_server_says_it_closes_is_not_used_again() {
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
+fn unexpected_bytes_are_not_taken_for_the_next_response() {
     let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let (first, stale) = (answer("{}"), answer(r#"{"stale":true}"#));
     for more in [
@@ -118,7 +118,7 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
             trigger(&client).is_ok("{}");
             if !together {
                 server.release();
-                server.wait_until("the unasked bytes", |log| log.half_closed == 1);
+                server.wait_until("the unexpected bytes", |log| log.half_closed == 1);
             }
             trigger(&client).is_ok("{}");
             assert_eq!((server.ledger().len(), server.connections()), (2, 2), "{more:?}, together: {together}");
@@ -127,7 +127,7 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn an_answer_that_was_not_read_to_its_end_is_no_answer_to_the_next_request() {
+fn the_rest_of_an_unfinished_response_is_not_taken_for_the_next_one() {
     let server = Server::start([]);
     let client = server.client_with(json!({"max_response_bytes": 10, "timeout_ms": 2000}));
     for answer in [Answer::ok(&format!("\"{}\"", "a".repeat(100))), Answer::new(400, &[], &"a".repeat(200_000))] {
@@ -139,7 +139,7 @@ fn an_answer_that_was_not_read_to_its_end_is_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_no_answer_to_the_next_request() {
+fn a_late_response_is_not_taken_for_the_next_one() {
     let server = Server::start([Answer::ok(r#"{"late":true}"#).when_released()]);
     let client = server.client();
     client.trigger_with("c", "e", "{}", r#"{"timeout_ms":50}"#).is("DELIVERY_UNKNOWN", "unknown").because("timeout");
@@ -149,7 +149,7 @@ fn an_answer_that_comes_too_late_is_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn no_connection_is_kept_if_none_may_be() {
+fn no_connection_is_kept_if_max_idle_connections_is_0() {
     let server = Server::start([]);
     let client = server.client_with(json!({"max_idle_connections": 0}));
     for round in 1..=3 {
@@ -160,7 +160,7 @@ fn no_connection_is_kept_if_none_may_be() {
 }
 
 #[test]
-fn no_more_connections_are_kept_than_may_be() {
+fn no_more_than_max_idle_connections_are_kept() {
     const THREADS: usize = 8;
     const KEPT: usize = 2;
     let server = Server::builder().answering(|_| Answer::ok("{}").when_released()).start();
@@ -178,11 +178,11 @@ fn no_more_connections_are_kept_than_may_be() {
 }
 
 #[test]
-fn an_idle_connection_is_not_used_for_longer_than_it_may_be() {
+fn a_connection_is_not_reused_after_idle_timeout_ms() {
     let server = Server::start([]);
     let client = server.client_with(json!({"idle_timeout_ms": 20}));
     trigger(&client).is_ok("{}");
-    // Here it is time itself that is waited for.
+    // The test is about time itself, so it sleeps.
     thread::sleep(Duration::from_millis(60));
     trigger(&client).is_ok("{}");
     assert_eq!(server.connections(), 2);
@@ -211,10 +211,10 @@ fn clients_do_not_share_connections() {
 }
 
 #[test]
-fn threads_share_a_client_and_each_has_its_own_outcome() {
+fn threads_share_a_client_and_each_call_gets_its_own_outcome() {
     const THREADS: usize = 8;
     const CALLS: usize = 250;
-    // Every request is answered with its own payload, and by a status that follows from it.
+    // The response echoes the payload, and its status follows from the payload.
     let server = Server::builder()
         .answering(|request| {
             let id: u16 = request.json()["data"].as_str().unwrap().parse().unwrap();
@@ -249,7 +249,7 @@ fn threads_share_a_client_and_each_has_its_own_outcome() {
 }
 
 #[test]
-fn threads_need_no_more_connections_than_there_are_threads() {
+fn threads_need_at_most_one_connection_each() {
     let server = Server::start([]);
     let client = server.client_with(json!({"timeout_ms": 60_000}));
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What every failure of the network means, and when a call ends.
+//! The status and the cause of each network failure, and the time at which a call ends.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use crate::support::{Answer, Client, End, Outcome, Server, child, config, in_tim
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
-/// More than the buffers hold between a client and a server that takes little: 4 MiB on Linux.
-const BIG: usize = 8 << 20;
+/// More than the socket buffers between a client and a reluctant server hold: 4 MiB on Linux.
+const BIG_BYTES: usize = 8 << 20;
 
-/// A JSON string with that much in it.
+/// Returns a JSON string with `BIG_BYTES` characters.
 fn big_data() -> String {
-    format!("\"{}\"", "a".repeat(BIG))
+    format!("\"{}\"", "a".repeat(BIG_BYTES))
 }
 
-/// A server that takes little of what it does not read.
+/// Starts a server whose receive buffer is small.
 fn reluctant_server(answer: Answer) -> Server {
     let server = Server::builder().receive_buffer(16 * 1024).start();
     server.next(answer);
@@ -24,10 +24,10 @@ fn reluctant_server(answer: Answer) -> Server {
 }
 
 fn client_of_big_data(server: &Server, timeout_ms: u64) -> Client {
-    server.client_with(json!({"max_data_bytes": BIG, "timeout_ms": timeout_ms}))
+    server.client_with(json!({"max_data_bytes": BIG_BYTES, "timeout_ms": timeout_ms}))
 }
 
-/// A port on which nobody listens.
+/// Returns a port on which no socket listens.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -53,8 +53,8 @@ fn a_refused_connection_is_not_sent_over_tls_either() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_not_sent() {
-    // RFC 6761 keeps this name from ever existing.
+fn a_host_name_that_does_not_exist_is_not_sent() {
+    // RFC 6761 reserves `.invalid`: the name never exists.
     for ssl in [false, true] {
         let outcome = trigger(&Client::new(&config(80, json!({"host": "no-such-host.invalid", "ssl": ssl}))));
         outcome.is("NOT_SENT", "not_sent").because("dns");
@@ -62,7 +62,7 @@ fn a_name_that_does_not_exist_is_not_sent() {
 }
 
 #[test]
-fn no_answer_is_unknown_at_the_deadline() {
+fn a_missing_response_is_unknown_at_the_deadline() {
     let server = Server::builder().answering(|_| Answer::nothing()).start();
     let client = server.client_with(json!({"timeout_ms": 300}));
     in_time(|| {
@@ -73,7 +73,7 @@ fn no_answer_is_unknown_at_the_deadline() {
 }
 
 #[test]
-fn a_calls_own_timeout_wins() {
+fn the_timeout_of_a_call_overrides_that_of_the_client() {
     let server = Server::builder().answering(|_| Answer::nothing()).start();
     for configured in [50, 10_000] {
         let client = server.client_with(json!({"timeout_ms": configured}));
@@ -86,7 +86,7 @@ fn a_calls_own_timeout_wins() {
 }
 
 #[test]
-fn a_short_timeout_is_kept() {
+fn a_short_timeout_is_honoured() {
     let server = Server::builder().answering(|_| Answer::nothing()).start();
     let client = server.client();
     trigger(&server.client_with(json!({"timeout_ms": 1})));
@@ -100,8 +100,8 @@ fn a_short_timeout_is_kept() {
 }
 
 #[test]
-fn the_deadline_is_each_calls_own_on_one_connection() {
-    // The first call's timeout must not stick to the connection.
+fn each_call_on_a_connection_has_its_own_deadline() {
+    // The first call's timeout must not stay on the connection.
     let server = Server::start([]);
     let client = server.client();
     let with_timeout = |ms: u64| client.trigger_with("c", "e", "{}", &format!("{{\"timeout_ms\":{ms}}}"));
@@ -118,7 +118,7 @@ fn the_deadline_is_each_calls_own_on_one_connection() {
 }
 
 #[test]
-fn bytes_that_keep_coming_do_not_put_off_the_deadline() {
+fn a_slow_stream_of_bytes_does_not_extend_the_deadline() {
     let pause = Duration::from_millis(20);
     for (raw, status) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "BAD_RESPONSE"),
@@ -138,8 +138,8 @@ fn bytes_that_keep_coming_do_not_put_off_the_deadline() {
 }
 
 #[test]
-fn a_connection_that_nobody_accepts_is_unknown_at_the_deadline() {
-    // The kernel has made the connection and taken the request, and a server might yet read it.
+fn a_connection_that_is_never_accepted_is_unknown_at_the_deadline() {
+    // The kernel has made the connection and taken the request: a server might still read it.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = Client::new(&config(listener.local_addr().unwrap().port(), json!({"timeout_ms": 300})));
     in_time(|| {
@@ -149,7 +149,8 @@ fn a_connection_that_nobody_accepts_is_unknown_at_the_deadline() {
     });
 }
 
-/// A listener whose queue is full, so that connecting to it takes for ever. The streams fill it.
+/// Returns a listener whose queue is full, so that connecting to it never ends, and the streams
+/// that fill it.
 fn full_listener() -> Option<(Socket, SocketAddr, Vec<TcpStream>)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -166,8 +167,8 @@ fn full_listener() -> Option<(Socket, SocketAddr, Vec<TcpStream>)> {
 }
 
 #[test]
-fn a_connection_that_does_not_come_about_is_not_sent() {
-    // Some systems answer a full queue otherwise; then there is nothing to see here.
+fn a_connection_that_is_never_made_is_not_sent() {
+    // Some systems treat a full queue differently; the test is skipped there.
     let Some((_listener, address, _fillers)) = full_listener() else { return };
     for (timeout_ms, connect_timeout_ms) in [(5000, 200), (200, 3000)] {
         for ssl in [false, true] {
@@ -184,7 +185,7 @@ fn a_connection_that_does_not_come_about_is_not_sent() {
 }
 
 #[test]
-fn a_server_that_closes_before_it_answers_is_unknown() {
+fn a_close_before_the_response_is_unknown() {
     for end in [End::Close, End::HalfClose] {
         let server = Server::start([Answer::nothing().then(end)]);
         let outcome = trigger(&server.client());
@@ -199,19 +200,19 @@ fn a_server_that_closes_before_it_answers_is_unknown() {
 }
 
 #[test]
-fn a_server_that_resets_before_it_answers_is_unknown() {
+fn a_reset_before_the_response_is_unknown() {
     let server = Server::start([Answer::nothing().then(End::Reset)]);
     trigger(&server.client()).is("DELIVERY_UNKNOWN", "unknown").because("reset");
     assert_eq!(server.ledger().len(), 1);
 }
 
 #[test]
-fn a_server_that_closes_or_resets_at_once_has_accepted_nothing() {
+fn an_immediate_close_or_reset_accepts_nothing() {
     for end in [End::Close, End::Reset] {
         for _ in 0..20 {
             let server = Server::start([Answer::nothing().without_reading().then(end)]);
             let outcome = trigger(&server.client());
-            // Which of the two is a race, but it is one of them.
+            // A race decides which of the two it is.
             match (outcome.name(), outcome.delivery()) {
                 ("NOT_SENT", "not_sent") | ("DELIVERY_UNKNOWN", "unknown") => {}
                 _ => panic!("{end:?}: {outcome:?}"),
@@ -234,7 +235,7 @@ fn a_big_body_that_is_never_read_is_not_sent() {
 }
 
 #[test]
-fn a_connection_that_ends_while_a_big_body_goes_up_is_not_sent() {
+fn a_connection_that_ends_during_a_big_body_is_not_sent() {
     let data = big_data();
     for end in [End::Close, End::Reset] {
         let server = reluctant_server(Answer::nothing().when_released().without_reading().then(end));
@@ -252,7 +253,7 @@ fn a_connection_that_ends_while_a_big_body_goes_up_is_not_sent() {
 }
 
 #[test]
-fn an_early_refusal_of_a_big_body_counts() {
+fn an_early_refusal_of_a_big_body_is_reported() {
     let data = big_data();
     for (http_status, status, delivery) in
         [(413, "PAYLOAD_TOO_LARGE", "rejected"), (401, "UNAUTHORIZED", "rejected"), (503, "SERVER_ERROR", "unknown")]
@@ -270,7 +271,7 @@ fn an_early_refusal_of_a_big_body_counts() {
 }
 
 #[test]
-fn an_early_refusal_is_heard_in_the_middle_of_a_big_body() {
+fn an_early_refusal_ends_a_big_body_midway() {
     let data = big_data();
     let refusal = Answer::new(413, &[], "too much").when_released().without_reading().then(End::Hold);
     let server = reluctant_server(refusal);
@@ -283,13 +284,13 @@ fn an_early_refusal_is_heard_in_the_middle_of_a_big_body() {
     });
     outcome.is("PAYLOAD_TOO_LARGE", "rejected");
     assert!(outcome.elapsed < Duration::from_secs(10), "{outcome:?}");
-    // What is left of the request must not be sent on in front of the next one.
+    // The rest of the request must not be sent before the next one.
     trigger(&client).is_ok("{}");
     assert_eq!((server.connections(), server.ledger().len()), (2, 1));
 }
 
 #[test]
-fn a_success_before_the_whole_body_went_up_is_unknown() {
+fn a_success_before_the_whole_body_is_unknown() {
     let server = reluctant_server(Answer::ok("{}").without_reading().then(End::Hold));
     let outcome = client_of_big_data(&server, 20_000).trigger("c", "e", &big_data());
     outcome.is("BAD_RESPONSE", "unknown");
@@ -297,18 +298,19 @@ fn a_success_before_the_whole_body_went_up_is_unknown() {
 }
 
 #[test]
-fn a_success_whose_head_comes_before_the_whole_body_went_up_is_unknown_however_it_goes_on() {
-    // More than all buffers hold: what was not read when the head came has not been sent.
-    const HUGE: usize = 24 << 20;
-    let data = format!("\"{}\"", "a".repeat(HUGE));
+fn a_success_whose_head_comes_before_the_whole_body_stays_unknown() {
+    // More than all buffers hold: the part that the server had not read when the head came was not
+    // sent.
+    const HUGE_BYTES: usize = 24 << 20;
+    let data = format!("\"{}\"", "a".repeat(HUGE_BYTES));
     let authority = Authority::new();
     for ssl in [false, true] {
         let server = Server::builder().receive_buffer(16 * 1024);
         let server = if ssl { server.tls(authority.server(&["localhost"])) } else { server }.start();
-        // The head at once; then the request is read to its end, and then the body comes.
+        // The server sends the head at once, reads the request to its end, then sends the body.
         server.next(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").without_reading());
         server.next(Answer::raw("{}"));
-        let mut config = json!({"max_data_bytes": HUGE, "timeout_ms": 20_000});
+        let mut config = json!({"max_data_bytes": HUGE_BYTES, "timeout_ms": 20_000});
         if ssl {
             let more = json!({"ssl": true, "host": "localhost", "ca_file": authority.file()});
             config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -318,13 +320,13 @@ fn a_success_whose_head_comes_before_the_whole_body_went_up_is_unknown_however_i
         assert_eq!((outcome.name(), outcome.delivery()), ("BAD_RESPONSE", "unknown"), "ssl {ssl}: {outcome:?}");
         assert_eq!(outcome.number("http_status"), Some(200));
         assert!(outcome.elapsed < Duration::from_secs(10), "{outcome:?}");
-        // And the next one goes its own way.
+        // The next call succeeds.
         assert_eq!(trigger(&client).name(), "OK");
     }
 }
 
 #[test]
-fn a_refusal_whose_text_never_comes_is_not_waited_for() {
+fn a_refusal_does_not_wait_for_its_body() {
     for http_status in [401, 403, 413, 500] {
         for body in ["", "the beginning"] {
             let head = format!("HTTP/1.1 {http_status} No\r\nContent-Length: 1000\r\n\r\n{body}");
@@ -347,17 +349,17 @@ fn a_refusal_whose_text_never_comes_is_not_waited_for() {
 }
 
 #[test]
-fn an_interim_answer_in_the_middle_of_a_big_body_does_not_end_it() {
-    // 100 first, then the server reads on: the request has to go on too.
+fn an_interim_response_does_not_end_a_big_body() {
+    // The server sends 100 and then reads on: the client must send on, too.
     let server = Server::builder().receive_buffer(16 * 1024).start();
     server.next(Answer::raw("HTTP/1.1 100 Continue\r\n\r\n").without_reading().then(End::Keep));
     let outcome = client_of_big_data(&server, 20_000).trigger("c", "e", &big_data());
     outcome.is_ok("{}");
-    assert_eq!(server.only().body.len(), BIG + r#"{"name":"e","channels":["c"],"data":""}"#.len());
+    assert_eq!(server.only().body.len(), BIG_BYTES + r#"{"name":"e","channels":["c"],"data":""}"#.len());
 }
 
 #[test]
-fn the_environments_proxy_is_not_asked() {
+fn the_proxy_in_the_environment_is_not_used() {
     if child::is_child() {
         let port = std::env::var("TEST_PORT").unwrap().parse().unwrap();
         let client = Client::new(&config(port, json!({})));
@@ -374,6 +376,6 @@ fn the_environments_proxy_is_not_asked() {
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         variables.push((name, &url));
     }
-    assert_eq!(child::run(module_path!(), "the_environments_proxy_is_not_asked", &variables), ["OK", "NOT_SENT"]);
+    assert_eq!(child::run(module_path!(), "the_proxy_in_the_environment_is_not_used", &variables), ["OK", "NOT_SENT"]);
     assert_eq!((server.ledger().len(), proxy.connections()), (1, 0));
 }

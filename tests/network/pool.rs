@@ -1,7 +1,8 @@
-//! A connection is used again only if it is as good as a new one, and a new one is made with whichever address answers.
+//! A connection is reused only if it is as good as a new one, and a new one goes to the first
+//! address that accepts.
 
 #![cfg(unix)]
-// What is only for Linux leaves its helpers behind elsewhere.
+// On other systems the helpers of the Linux tests are unused.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 use std::io::{Read, Write};
@@ -20,7 +21,7 @@ fn trigger(client: &Client) -> Outcome {
     client.trigger("c", "e", "{}")
 }
 
-/// The server's end of a connection, in the hands of the test.
+/// The server's end of a connection, controlled by the test.
 struct Peer(TcpStream);
 
 impl Peer {
@@ -30,14 +31,14 @@ impl Peer {
         Peer(stream)
     }
 
-    /// Reads the whole of a request of the usual kind.
+    /// Reads a complete request of `trigger`.
     fn read_request(&mut self) {
         let mut request = Vec::new();
-        // The body is the last object, and there is one object in it.
+        // The request ends with the `data` of its body.
         while !request.ends_with(b"\"data\":\"{}\"}") {
             let mut chunk = [0; 4096];
             let length = self.0.read(&mut chunk).unwrap();
-            assert_ne!(length, 0, "the end within a request");
+            assert_ne!(length, 0, "the connection ended within a request");
             request.extend_from_slice(&chunk[..length]);
         }
         assert!(request.starts_with(b"POST /apps/4711/events?"));
@@ -47,11 +48,11 @@ impl Peer {
         self.0.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
     }
 
-    /// Holds that nothing more came on this connection until the client closed it.
+    /// Asserts that nothing more came on this connection before the client closed it.
     fn was_left_alone(mut self) {
         let mut chunk = [0; 4096];
         match self.0.read(&mut chunk) {
-            // A socket that is closed with something unread is reset.
+            // Closing a socket with unread bytes resets the connection.
             Ok(0) => {}
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
             Ok(length) => panic!("{:?}", String::from_utf8_lossy(&chunk[..length])),
@@ -64,7 +65,7 @@ impl Peer {
     }
 }
 
-/// Where the test is the server. It waits for nobody for ever.
+/// Returns a listener for a test that is the server, with a limit on each wait.
 fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
@@ -72,7 +73,7 @@ fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Makes so many connections at the same time, all of which the client keeps.
+/// Makes this many connections at the same time, all of which the client keeps.
 fn fill(client: &Client, listener: &TcpListener, connections: usize) -> Vec<Peer> {
     thread::scope(|scope| {
         let calls: Vec<_> = (0..connections).map(|_| scope.spawn(|| trigger(client))).collect();
@@ -84,7 +85,7 @@ fn fill(client: &Client, listener: &TcpListener, connections: usize) -> Vec<Peer
     })
 }
 
-/// Makes a call that has to come on a new connection and succeed.
+/// Makes a call that must use a new connection and succeed.
 #[track_caller]
 fn call_on_a_new_connection(client: &Client, listener: &TcpListener) -> Peer {
     thread::scope(|scope| {
@@ -98,10 +99,10 @@ fn call_on_a_new_connection(client: &Client, listener: &TcpListener) -> Peer {
 }
 
 #[test]
-fn stale_connections_are_found_out_before_anything_is_sent_on_them() {
+fn stale_connections_are_detected_before_anything_is_sent() {
     const CONNECTIONS: usize = 5;
     let (listener, port) = listener();
-    // Nothing is sent again here, so a success is one of the first attempt.
+    // There are no retries here, so a success is that of the first attempt.
     let client = || Client::new(&config(port, json!({})));
     for bytes in ["", "\r\n", "x", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"] {
         for and_closes in [true, false] {
@@ -117,14 +118,14 @@ fn stale_connections_are_found_out_before_anything_is_sent_on_them() {
                 }
             }
             let _kept = call_on_a_new_connection(&client, &listener);
-            // All were looked at, and all were stale.
+            // The client checked all of them, and all were stale.
             peers.into_iter().for_each(Peer::was_left_alone);
         }
     }
     let client = client();
     fill(&client, &listener, CONNECTIONS).into_iter().for_each(Peer::reset);
     let mut kept = call_on_a_new_connection(&client, &listener);
-    // And that one is good for more.
+    // The new connection can be reused.
     thread::scope(|scope| {
         let call = scope.spawn(|| trigger(&client));
         kept.read_request();
@@ -150,40 +151,52 @@ fn one_good_connection_among_stale_ones_is_used() {
             call.join().unwrap().is_ok("{}");
         });
         listener.set_nonblocking(true).unwrap();
-        assert!(listener.accept().is_err(), "a connection too many");
+        assert!(listener.accept().is_err(), "one connection too many");
     }
 }
 
 #[test]
-fn a_connection_on_which_something_went_wrong_is_not_used_again() {
+fn a_connection_with_a_failure_is_not_reused() {
     let authority = Authority::new();
     let raw = |text: &str| Answer::raw(text);
     let long = "x".repeat(100_000);
     let cases = [
-        ("cut, and silent", raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Hold), "BAD_RESPONSE"),
-        ("cut within the head", raw("HTTP/1.1 200 OK\r\nContent-").then(End::HalfClose), "BAD_RESPONSE"),
-        ("cut by its end", raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::HalfClose), "BAD_RESPONSE"),
-        ("silence", Answer::nothing(), "DELIVERY_UNKNOWN"),
-        ("an end without an answer", Answer::nothing().then(End::HalfClose), "DELIVERY_UNKNOWN"),
-        ("an interim answer only", raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
-        ("garbage", raw("SSH-2.0-OpenSSH_9.6\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
-        ("a refusal that is cut", raw("HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nno").then(End::Hold), "BAD_REQUEST"),
-        ("a fault that is cut", raw("HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\noh").then(End::Hold), "SERVER_ERROR"),
-        ("a fault that is whole", Answer::new(500, &[], "oh"), "SERVER_ERROR"),
-        ("a fault that is long", Answer::new(500, &[], &long), "SERVER_ERROR"),
-        ("a success that is long", Answer::ok(&format!("\"{long}\"")), "BAD_RESPONSE"),
-        ("no length", raw("HTTP/1.1 200 OK\r\n\r\n{}").then(End::HalfClose), "OK"),
-        ("an announced end", Answer::new(200, &[("Connection", "close")], "{}"), "OK"),
-        ("an announced end of a refusal", Answer::new(400, &[("Connection", "close")], "no"), "BAD_REQUEST"),
-        ("an old version", raw("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"), "OK"),
-        ("more than it should", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}\r\n"), "OK"),
         (
-            "two answers",
+            "truncated, then silence",
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Hold),
+            "BAD_RESPONSE",
+        ),
+        ("truncated head", raw("HTTP/1.1 200 OK\r\nContent-").then(End::HalfClose), "BAD_RESPONSE"),
+        (
+            "truncated by a close",
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::HalfClose),
+            "BAD_RESPONSE",
+        ),
+        ("silence", Answer::nothing(), "DELIVERY_UNKNOWN"),
+        ("a close without a response", Answer::nothing().then(End::HalfClose), "DELIVERY_UNKNOWN"),
+        ("an interim response only", raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
+        ("garbage", raw("SSH-2.0-OpenSSH_9.6\r\n").then(End::Hold), "DELIVERY_UNKNOWN"),
+        ("a truncated refusal", raw("HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nno").then(End::Hold), "BAD_REQUEST"),
+        (
+            "a truncated server error",
+            raw("HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\noh").then(End::Hold),
+            "SERVER_ERROR",
+        ),
+        ("a complete server error", Answer::new(500, &[], "oh"), "SERVER_ERROR"),
+        ("a long server error", Answer::new(500, &[], &long), "SERVER_ERROR"),
+        ("a long success", Answer::ok(&format!("\"{long}\"")), "BAD_RESPONSE"),
+        ("no length", raw("HTTP/1.1 200 OK\r\n\r\n{}").then(End::HalfClose), "OK"),
+        ("an announced close", Answer::new(200, &[("Connection", "close")], "{}"), "OK"),
+        ("an announced close after a refusal", Answer::new(400, &[("Connection", "close")], "no"), "BAD_REQUEST"),
+        ("an old version", raw("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"), "OK"),
+        ("extra bytes", raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}\r\n"), "OK"),
+        (
+            "two responses",
             raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{ }"),
             "OK",
         ),
         (
-            "a chunk that is cut",
+            "a truncated chunk",
             raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}").then(End::Hold),
             "BAD_RESPONSE",
         ),
@@ -193,7 +206,7 @@ fn a_connection_on_which_something_went_wrong_is_not_used_again() {
             "BAD_RESPONSE",
         ),
         (
-            "more behind the last chunk",
+            "extra bytes after the last chunk",
             raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nx"),
             "OK",
         ),
@@ -208,7 +221,7 @@ fn a_connection_on_which_something_went_wrong_is_not_used_again() {
                 "host": "localhost", "ssl": tls, "ca_file": authority.file(), "max_response_bytes": 80_000,
             });
             let client = server.client_with(more);
-            // On a fresh connection and on one that was used before it is the same.
+            // The result is the same on a new connection and on a reused one.
             for round in 1..=2 {
                 trigger(&client).is_ok("{}");
                 if round == 2 {
@@ -227,7 +240,7 @@ fn a_connection_on_which_something_went_wrong_is_not_used_again() {
 }
 
 #[test]
-fn a_connection_whose_tls_has_ended_with_the_answer_is_not_used_again() {
+fn a_connection_whose_tls_ended_with_the_response_is_not_reused() {
     let authority = Authority::new();
     let (listener, port) = listener();
     let config = config(port, json!({"host": "localhost", "ssl": true, "ca_file": authority.file()}));
@@ -247,7 +260,8 @@ fn a_connection_whose_tls_has_ended_with_the_answer_is_not_used_again() {
                     Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
                 }
             }
-            // In one piece, so that the client has read the end when it has read the answer; the socket itself stays open.
+            // In one write, so that the client reads the close_notify with the response. The socket
+            // stays open.
             tls.writer().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
             tls.send_close_notify();
             let mut answer = Vec::new();
@@ -263,13 +277,13 @@ fn a_connection_whose_tls_has_ended_with_the_answer_is_not_used_again() {
 }
 
 #[test]
-fn a_connection_that_is_used_does_not_age() {
+fn a_connection_in_use_does_not_expire() {
     in_time(|| {
         let server = Server::start([]);
         let client = server.client_with(json!({"idle_timeout_ms": 400}));
         for _ in 0..8 {
             trigger(&client).is_ok("{}");
-            // Here it is time itself that is waited for.
+            // The test is about time itself, so it sleeps.
             thread::sleep(Duration::from_millis(100));
         }
         let connections = server.connections();
@@ -278,19 +292,19 @@ fn a_connection_that_is_used_does_not_age() {
 }
 
 #[test]
-fn connections_of_a_burst_that_have_aged_are_closed_and_not_used() {
+fn expired_connections_of_a_burst_are_closed_and_not_reused() {
     const CONNECTIONS: usize = 4;
     let (listener, port) = listener();
     let client = Client::new(&config(port, json!({"idle_timeout_ms": 50})));
     let peers = fill(&client, &listener, CONNECTIONS);
-    // Here it is time itself that is waited for.
+    // The test is about time itself, so it sleeps.
     thread::sleep(Duration::from_millis(60));
     let _kept = call_on_a_new_connection(&client, &listener);
     peers.into_iter().for_each(Peer::was_left_alone);
 }
 
-/// The name that has several addresses.
-const NAME: &str = "several.test";
+/// The host name with several addresses.
+const HOST_NAME: &str = "several.test";
 
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
@@ -298,18 +312,18 @@ const fn v4(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
 }
 
-/// What is at an address.
+/// The listener at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum There {
     /// A server.
     Server,
-    /// Nobody, and the system says so.
-    Nobody,
-    /// Nobody, and nothing comes back.
+    /// None: the system refuses the connection.
+    Refusal,
+    /// None: the system does not respond.
     BlackHole,
 }
 
-/// Addresses with one port in common, and what is there.
+/// Addresses with a common port, and their listeners.
 struct Neighbourhood {
     addresses: String,
     port: u16,
@@ -318,7 +332,7 @@ struct Neighbourhood {
 }
 
 impl Neighbourhood {
-    /// None where there is no IPv6, or no way to make a black hole.
+    /// Returns none on a machine without IPv6, or where no black hole can be made.
     fn new(all: &[(IpAddr, There)]) -> Option<Neighbourhood> {
         let addresses: Vec<String> = all.iter().map(|(address, _)| address.to_string()).collect();
         // A port that is free at one address may be taken at another.
@@ -330,8 +344,8 @@ impl Neighbourhood {
                 match there {
                     There::Server => servers.push(Server::builder().start_on(address).ok()?),
                     There::BlackHole => holes.push(BlackHole::at(address).ok()??),
-                    // Free now, and nobody has a reason to take it.
-                    There::Nobody => drop(TcpListener::bind(address).ok()?),
+                    // The port is free now, and no program has a reason to take it.
+                    There::Refusal => drop(TcpListener::bind(address).ok()?),
                 }
             }
             Some(Neighbourhood { addresses: addresses.join(","), port, servers, _holes: holes })
@@ -339,24 +353,25 @@ impl Neighbourhood {
     }
 }
 
-/// Makes two calls in a process where the name has these addresses, and tells what came of them and how long each took.
+/// Makes two calls in a process where the host name has these addresses. Returns the status, the
+/// message and the milliseconds of each.
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn two_calls(test: &str, there: &Neighbourhood, more: Value) -> Vec<(String, String, u64)> {
     let preload = host::Preload::new("slow_names");
-    let names = format!("{NAME}={}", there.addresses);
-    let mut all = json!({"host": NAME});
+    let names = format!("{HOST_NAME}={}", there.addresses);
+    let mut all = json!({"host": HOST_NAME});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config = config(there.port, all);
-    let told = child::run(
+    let reported = child::run(
         module_path!(),
         test,
         &[("LD_PRELOAD", preload.file()), ("TEST_NAMES", &names), ("TEST_CONFIG", &config)],
     );
-    told.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    reported.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// In the child: the two calls.
+/// Makes the two calls, in the child.
 fn make_two_calls() {
     let client = Client::new(&env::var("TEST_CONFIG").unwrap());
     for _ in 0..2 {
@@ -368,44 +383,46 @@ fn make_two_calls() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn addresses_that_do_not_answer_cost_a_moment_each() {
-    const TEST: &str = "addresses_that_do_not_answer_cost_a_moment_each";
-    use There::{BlackHole, Nobody, Server};
+fn each_silent_address_costs_a_quarter_of_a_second() {
+    const TEST: &str = "each_silent_address_costs_a_quarter_of_a_second";
+    use There::{BlackHole, Refusal, Server};
     if child::is_child() {
         return make_two_calls();
     }
-    // How long the first call takes at least and at most: a quarter of a second for each address that keeps it waiting.
+    // The shortest and the longest time of the first call: each silent address costs a quarter of a
+    // second.
     for (all, at_least, at_most) in [
         (&[(V6, BlackHole), (v4(1), Server)][..], 240, 600),
         (&[(v4(1), BlackHole), (V6, Server)], 240, 600),
-        (&[(V6, Nobody), (v4(1), Server)], 0, 200),
-        (&[(v4(1), Nobody), (V6, Server)], 0, 200),
-        // The families take turns, so that the second one's turn comes before the first one's second.
-        (&[(V6, BlackHole), (v4(2), Nobody), (v4(1), Server)], 240, 600),
+        (&[(V6, Refusal), (v4(1), Server)], 0, 200),
+        (&[(v4(1), Refusal), (V6, Server)], 0, 200),
+        // The families alternate: an address of the second family is tried before the second
+        // address of the first.
+        (&[(V6, BlackHole), (v4(2), Refusal), (v4(1), Server)], 240, 600),
         (&[(v4(2), BlackHole), (v4(3), BlackHole), (v4(4), BlackHole), (V6, Server)], 240, 600),
         (&[(v4(2), BlackHole), (v4(3), BlackHole), (v4(1), Server)], 490, 900),
-        (&[(v4(2), Nobody), (v4(3), Nobody), (v4(4), Nobody), (v4(1), Server)], 0, 200),
-        // The first that answers, not the first that is tried: it is not waited for any longer then.
+        (&[(v4(2), Refusal), (v4(3), Refusal), (v4(4), Refusal), (v4(1), Server)], 0, 200),
+        // Once an address has accepted, the client does not wait for the others.
         (&[(v4(1), Server), (V6, BlackHole)], 0, 200),
     ] {
         in_time(|| {
             let Some(there) = Neighbourhood::new(all) else { return Ok(()) };
-            let told = two_calls(TEST, &there, json!({}));
-            let [(first, _, first_ms), (second, _, second_ms)] = told.as_slice() else { panic!("{told:?}") };
-            assert_eq!((&**first, &**second), ("OK", "OK"), "{all:?}: {told:?}");
+            let calls = two_calls(TEST, &there, json!({}));
+            let [(first, _, first_ms), (second, _, second_ms)] = calls.as_slice() else { panic!("{calls:?}") };
+            assert_eq!((&**first, &**second), ("OK", "OK"), "{all:?}: {calls:?}");
             let server = &there.servers[0];
-            // The second goes on the connection of the first.
+            // The second call uses the connection of the first.
             assert_eq!((server.ledger().len(), server.connections()), (2, 1), "{all:?}");
             let in_time = (at_least..=at_most).contains(first_ms) && *second_ms < 100;
-            if in_time { Ok(()) } else { Err(format!("{all:?}: {told:?}")) }
+            if in_time { Ok(()) } else { Err(format!("{all:?}: {calls:?}")) }
         });
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_dead_address_does_not_eat_up_a_short_deadline() {
-    const TEST: &str = "a_dead_address_does_not_eat_up_a_short_deadline";
+fn a_silent_address_does_not_use_up_a_short_deadline() {
+    const TEST: &str = "a_silent_address_does_not_use_up_a_short_deadline";
     use There::{BlackHole, Server};
     if child::is_child() {
         return make_two_calls();
@@ -414,9 +431,9 @@ fn a_dead_address_does_not_eat_up_a_short_deadline() {
         for ms in [150, 250, 300] {
             in_time(|| {
                 let Some(there) = Neighbourhood::new(&[(V6, BlackHole), (v4(1), Server)]) else { return Ok(()) };
-                let told = two_calls(TEST, &there, json!({limit: ms}));
-                let all_well = told.iter().all(|(status, ..)| status == "OK");
-                if all_well { Ok(()) } else { Err(format!("{limit} {ms}: {told:?}")) }
+                let calls = two_calls(TEST, &there, json!({limit: ms}));
+                let all_well = calls.iter().all(|(status, ..)| status == "OK");
+                if all_well { Ok(()) } else { Err(format!("{limit} {ms}: {calls:?}")) }
             });
         }
     }
@@ -424,17 +441,17 @@ fn a_dead_address_does_not_eat_up_a_short_deadline() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn when_no_address_answers_all_of_them_are_named() {
-    const TEST: &str = "when_no_address_answers_all_of_them_are_named";
-    use There::{BlackHole, Nobody};
+fn if_no_address_accepts_the_message_names_all_of_them() {
+    const TEST: &str = "if_no_address_accepts_the_message_names_all_of_them";
+    use There::{BlackHole, Refusal};
     if child::is_child() {
         return make_two_calls();
     }
     for (all, ms) in [
-        (&[(V6, BlackHole), (v4(1), Nobody)][..], 600),
-        (&[(V6, Nobody), (v4(1), BlackHole)], 600),
-        // Refused by all: no reason to wait.
-        (&[(V6, Nobody), (v4(1), Nobody), (v4(2), Nobody)], 0),
+        (&[(V6, BlackHole), (v4(1), Refusal)][..], 600),
+        (&[(V6, Refusal), (v4(1), BlackHole)], 600),
+        // All refuse: the call does not wait.
+        (&[(V6, Refusal), (v4(1), Refusal), (v4(2), Refusal)], 0),
     ] {
         in_time(|| {
             let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Certificates are always verified, and a handshake that fails has sent nothing.
+//! Certificates are always verified, and a failed handshake has sent nothing.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::tls::{Authority, self_signed_server};
 use crate::support::{Answer, Client, End, Outcome, Server, in_time};
 use serde_json::{Value, json};
 
-/// A client over TLS that trusts this authority.
+/// Makes a client that uses TLS and trusts this authority.
 fn client(server: &Server, authority: &Authority, more: Value) -> Client {
     let mut config = json!({"ssl": true, "host": "localhost", "ca_file": authority.file()});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -17,16 +17,16 @@ fn trigger(client: &Client) -> Outcome {
     client.trigger("c", "e", r#"{"a":1}"#)
 }
 
-/// Holds that nothing was sent because of TLS.
+/// Asserts that TLS failed and nothing was sent.
 #[track_caller]
 fn distrusted(outcome: &Outcome) {
     outcome.is("NOT_SENT", "not_sent").because("tls");
-    // It would be the same the next time.
+    // A retry would fail in the same way.
     assert_eq!(outcome.error()["retryable"], json!(false), "{outcome:?}");
 }
 
 #[test]
-fn a_valid_certificate_is_trusted_and_the_connection_kept() {
+fn a_valid_certificate_is_trusted_and_the_connection_is_kept() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).start();
     let client = client(&server, &authority, json!({}));
@@ -40,7 +40,7 @@ fn a_valid_certificate_is_trusted_and_the_connection_kept() {
 }
 
 #[test]
-fn a_certificate_may_be_for_an_address() {
+fn a_certificate_may_name_an_ip_address() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["127.0.0.1"])).start();
     trigger(&client(&server, &authority, json!({"host": "127.0.0.1"}))).is_ok("{}");
@@ -49,7 +49,7 @@ fn a_certificate_may_be_for_an_address() {
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_is_refused() {
+fn an_invalid_certificate_is_refused() {
     let (trusted, other) = (Authority::new(), Authority::new());
     for (what, config) in [
         ("expired", trusted.expired_server(&["localhost"])),
@@ -78,7 +78,7 @@ fn without_a_ca_file_only_the_systems_authorities_are_trusted() {
 }
 
 #[test]
-fn a_ca_file_that_is_no_use_is_found_before_anything_is_sent() {
+fn an_unusable_ca_file_is_reported_before_anything_is_sent() {
     let server = Server::start([]);
     let empty = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "not a certificate\n").unwrap();
@@ -92,11 +92,12 @@ fn a_ca_file_that_is_no_use_is_found_before_anything_is_sent() {
 }
 
 #[test]
-fn a_server_that_speaks_no_tls_1_2_or_later_is_refused() {
+fn a_server_without_tls_1_2_or_later_is_refused() {
     let authority = Authority::new();
-    // "protocol_version" (RFC 8446, 6.2), as a server of TLS 1.1 or 1.0 says it.
+    // "protocol_version" (RFC 8446, 6.2), in the form of TLS 1.1 or 1.0.
     let alert = |minor: u8| vec![0x15, 3, minor, 0, 2, 2, 70];
-    // A ServerHello of TLS 1.1: version, 32 random bytes, no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+    // A ServerHello of TLS 1.1: version, 32 random bytes, no session, TLS_RSA_WITH_AES_128_CBC_SHA,
+    // no compression.
     let hello = [&[0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
     let plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
     for bytes in [alert(2), alert(1), hello, plain, b"\0".repeat(100)] {
@@ -108,7 +109,7 @@ fn a_server_that_speaks_no_tls_1_2_or_later_is_refused() {
 }
 
 #[test]
-fn a_server_of_plain_http_is_named_as_such() {
+fn a_plain_http_server_is_reported_as_one() {
     let authority = Authority::new();
     let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
     let server = Server::start([Answer::raw(refusal).without_reading().then(End::HalfClose)]);
@@ -120,7 +121,7 @@ fn a_server_of_plain_http_is_named_as_such() {
 }
 
 #[test]
-fn an_end_within_the_handshake_is_not_sent() {
+fn a_connection_that_ends_during_the_handshake_is_not_sent() {
     let authority = Authority::new();
     for end in [End::Close, End::HalfClose, End::Reset] {
         let server = Server::start([Answer::nothing().without_reading().then(end)]);
@@ -132,7 +133,7 @@ fn an_end_within_the_handshake_is_not_sent() {
 }
 
 #[test]
-fn a_handshake_that_does_not_end_is_not_sent_in_time() {
+fn an_endless_handshake_is_not_sent_at_the_deadline() {
     let authority = Authority::new();
     for (timeout_ms, connect_timeout_ms) in [(5000, 200), (200, 3000)] {
         in_time(|| {
@@ -146,7 +147,7 @@ fn a_handshake_that_does_not_end_is_not_sent_in_time() {
 }
 
 #[test]
-fn an_answer_that_comes_late_is_unknown_over_tls_too() {
+fn a_missing_response_is_unknown_over_tls_too() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).answering(|_| Answer::nothing()).start();
     let client = client(&server, &authority, json!({"timeout_ms": 400}));
@@ -158,7 +159,7 @@ fn an_answer_that_comes_late_is_unknown_over_tls_too() {
 }
 
 #[test]
-fn an_end_before_the_answer_is_unknown() {
+fn an_end_before_the_response_is_unknown() {
     let authority = Authority::new();
     for end in [End::Close, End::Cut, End::Reset, End::HalfClose] {
         let server = Server::builder().tls(authority.server(&["localhost"])).start();
@@ -172,7 +173,7 @@ fn an_end_before_the_answer_is_unknown() {
 }
 
 #[test]
-fn an_answer_that_ends_without_tls_saying_so_may_have_been_cut() {
+fn a_response_without_length_or_close_notify_may_be_truncated() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).start();
     let client = client(&server, &authority, json!({}));
@@ -181,7 +182,7 @@ fn an_answer_that_ends_without_tls_saying_so_may_have_been_cut() {
     trigger(&client).is_ok(r#"{"ok":true}"#);
     server.next(until_the_end.then(End::Cut));
     trigger(&client).is("BAD_RESPONSE", "unknown").because("closed");
-    // With a length there is no doubt.
+    // With a length the response is known to be complete.
     server.next(Answer::ok(r#"{"ok":true}"#).then(End::Cut));
     trigger(&client).is_ok(r#"{"ok":true}"#);
 }
@@ -203,14 +204,14 @@ fn an_idle_connection_that_the_server_closed_is_replaced() {
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
+fn unexpected_bytes_are_not_taken_for_the_next_response() {
     let authority = Authority::new();
     let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let (first, stale) = (answer("{}"), answer(r#"{"stale":true}"#));
     for together in [true, false] {
         let server = Server::builder().tls(authority.server(&["localhost"])).start();
         let client = client(&server, &authority, json!({}));
-        // In one record, or in two of which the second comes when the connection is idle.
+        // In one record, or in two, the second of which comes while the connection is idle.
         server.next(match together {
             true => Answer::raw(format!("{first}{stale}")),
             false => Answer::raw(&*first).and_wait().and(&*stale).then(End::HalfClose),
@@ -218,7 +219,7 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
         trigger(&client).is_ok("{}");
         if !together {
             server.release();
-            server.wait_until("the unasked bytes", |log| log.half_closed == 1);
+            server.wait_until("the unexpected bytes", |log| log.half_closed == 1);
         }
         trigger(&client).is_ok("{}");
         assert_eq!((server.ledger().len(), server.connections()), (2, 2), "together: {together}");
@@ -226,11 +227,12 @@ fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn a_second_answer_in_a_record_of_its_own_is_no_answer_to_the_next_request() {
-    // The first fills a record to the last byte (RFC 8446, 5.1: 2^14), so that reading it leaves the second untouched.
-    const RECORD: usize = 16_384;
+fn a_second_response_in_its_own_record_is_not_taken_for_the_next_response() {
+    // The first response fills a record to the last byte (RFC 8446, 5.1: 2^14), so that reading it
+    // leaves the second unread.
+    const RECORD_BYTES: usize = 16_384;
     let authority = Authority::new();
-    for size in [RECORD - 1, RECORD, RECORD + 1, 2 * RECORD] {
+    for size in [RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, 2 * RECORD_BYTES] {
         let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
         let length = size - head(size - 45).len();
         let body = format!("\"{}\"", "a".repeat(length - 2));
@@ -248,11 +250,11 @@ fn a_second_answer_in_a_record_of_its_own_is_no_answer_to_the_next_request() {
             trigger(&client).is_ok(&body);
             let outcome = trigger(&client);
             match outcome.name() {
-                // On a connection of its own.
+                // On a new connection.
                 "OK" => assert_eq!(server.connections(), 2, "{what} {size}"),
                 "NOT_SENT" => {}
-                // If the second came only when the next request was on its way, it can't be told from an answer to it; but
-                // here it was on its way before.
+                // A stale response that arrives after the next request was sent cannot be told from
+                // a response to it. Here it was sent before.
                 other => panic!("{what} {size}: {other}: {outcome:?}"),
             }
         }
@@ -260,7 +262,7 @@ fn a_second_answer_in_a_record_of_its_own_is_no_answer_to_the_next_request() {
 }
 
 #[test]
-fn chunks_without_their_last_line_are_unknown_over_tls_too() {
+fn a_chunked_body_without_its_end_is_unknown_over_tls_too() {
     let authority = Authority::new();
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let server = Server::builder().tls(authority.server(&["localhost"])).start();
@@ -283,16 +285,16 @@ fn chunks_without_their_last_line_are_unknown_over_tls_too() {
 }
 
 #[test]
-fn a_ca_file_that_is_no_file_does_not_hang_a_call() {
+fn a_pipe_as_ca_file_does_not_hang_a_call() {
     let server = Server::start([]);
     let pipe = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{}.pem", std::process::id()));
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
     let client = server.client_with(json!({"ssl": true, "ca_file": pipe.to_str().unwrap(), "timeout_ms": 1000}));
-    // On a thread that may hang: nobody writes to this pipe.
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || tell.send(trigger(&client)));
-    let outcome = told.recv_timeout(crate::support::PATIENCE);
+    // On its own thread, which may hang: nothing writes to this pipe.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(trigger(&client)));
+    let outcome = receiver.recv_timeout(crate::support::PATIENCE);
     let _ = std::fs::remove_file(pipe);
     let outcome = outcome.expect("a call hangs on a pipe");
     outcome.is("NOT_SENT", "not_sent").because("tls");
@@ -301,17 +303,17 @@ fn a_ca_file_that_is_no_file_does_not_hang_a_call() {
 }
 
 #[test]
-fn a_big_body_goes_up_and_an_early_refusal_is_heard() {
-    const BIG: usize = 8 << 20;
+fn a_big_body_is_sent_and_an_early_refusal_is_reported() {
+    const BIG_BYTES: usize = 8 << 20;
     let authority = Authority::new();
-    let data = format!("\"{}\"", "a".repeat(BIG));
-    let more = json!({"max_data_bytes": BIG, "timeout_ms": 60_000});
+    let data = format!("\"{}\"", "a".repeat(BIG_BYTES));
+    let more = json!({"max_data_bytes": BIG_BYTES, "timeout_ms": 60_000});
     let start = || Server::builder().tls(authority.server(&["localhost"])).receive_buffer(16 * 1024).start();
 
     let server = start();
     let size = client(&server, &authority, more.clone()).trigger("c", "e", &data);
     size.is_ok("{}");
-    assert!(server.only().body.len() > BIG);
+    assert!(server.only().body.len() > BIG_BYTES);
 
     let refusal = Answer::new(413, &[], "too much").without_reading();
     for end in [End::Hold, End::HalfClose, End::Close, End::Cut] {
@@ -324,13 +326,13 @@ fn a_big_body_goes_up_and_an_early_refusal_is_heard() {
 
     let server = start();
     server.next(Answer::nothing().without_reading().then(End::Hold));
-    let more = json!({"max_data_bytes": BIG, "timeout_ms": 1500});
+    let more = json!({"max_data_bytes": BIG_BYTES, "timeout_ms": 1500});
     let outcome = client(&server, &authority, more).trigger("c", "e", &data);
     outcome.is("NOT_SENT", "not_sent").because("timeout");
 }
 
 #[test]
-fn refusals_and_interim_answers_are_the_same_over_tls() {
+fn refusals_and_interim_responses_work_over_tls() {
     let authority = Authority::new();
     let server = Server::builder().tls(authority.server(&["localhost"])).start();
     let client = client(&server, &authority, json!({}));

@@ -1,10 +1,12 @@
-//! Which module may use which. The layers keep HTTP free of Pusher, the core free of C, and `unsafe` in two files.
+//! Which module may use which. The layers keep HTTP free of Pusher, the core free of C, and
+//! `unsafe` in two files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules of the crate, each with those it may use. Between the files of one module there must be no circle.
+/// The modules of the crate, each with those it may use. Between the files of one module there must
+/// be no circle.
 const ALLOWED: [(&str, &[&str]); 20] = [
     ("log", &[]),
     ("process", &[]),
@@ -31,7 +33,8 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("ffi", &["bytes", "client", "document", "error", "http", "log", "publisher", "status"]),
 ];
 
-/// The files that may allow `unsafe`: the boundary to C, and the page that the kernel wipes in a forked child.
+/// The files that may allow `unsafe`: the boundary to C, and the page that the kernel wipes in a
+/// forked child.
 const UNSAFE: [&str; 2] = ["src/ffi/mod.rs", "src/process/number.rs"];
 
 /// Faults inside folders that are about to be mended. This list only shrinks, and goes.
@@ -122,7 +125,8 @@ struct Module {
     exports: BTreeMap<String, Vec<String>>,
 }
 
-/// Returns what is wrong with the layers of these files, each with its text. `src/lib.rs` may use every module.
+/// Returns what is wrong with the layers of these files, each with its text. `src/lib.rs` may use
+/// every module.
 fn faults(files: &[(String, String)], allowed: &[(&str, &[&str])]) -> Vec<String> {
     let modules: BTreeMap<Vec<String>, Module> = files
         .iter()
