@@ -1,4 +1,4 @@
-//! What a real Channels server makes of a request: whether it takes it, what it publishes, and what it answers.
+//! What a real Channels server does with a request: whether it accepts it, what it publishes, and how it responds.
 //!
 //! Written from the protocol, without the library's code.
 
@@ -8,25 +8,25 @@ use super::http::{self, Request};
 use super::script::Applies;
 use super::signature;
 
-/// The key of the one application.
+/// The key of the only application.
 pub const KEY: &str = "test-key_1";
 
-/// Its secret, with characters that each encoding writes in another way.
+/// Its secret, with characters that each encoding writes differently.
 pub const SECRET: &str = "s3cr3t/Canary+&=%é";
 
-/// How far a request's clock may be off, in seconds.
+/// The largest difference of a request's timestamp, in seconds.
 const WINDOW: u64 = 600;
 
-/// What became of a whole request.
+/// The result of a complete request.
 #[derive(Clone, Debug)]
 pub struct Handled {
-    /// What a healthy server answers.
+    /// The response of a healthy server.
     pub answer: Vec<u8>,
-    /// What was published.
+    /// The published events.
     pub applied: Vec<Value>,
-    /// Whether that is all that was asked for.
+    /// Whether these are all events of the request.
     pub all: bool,
-    /// Why the request was not taken.
+    /// The reason for a refusal.
     pub refused: Option<String>,
 }
 
@@ -37,17 +37,17 @@ impl Handled {
     }
 }
 
-/// Who verifies requests, and by which clocks.
+/// How requests are verified.
 #[derive(Clone, Debug)]
 pub struct Channels {
-    /// Whether signatures count.
+    /// Whether signatures are checked.
     pub verifies: bool,
-    /// By how many seconds its clock is ahead. A client that has learnt of that may go on by it.
+    /// The seconds by which the server's clock is ahead. A client may sign by either clock.
     pub clock: i64,
 }
 
 impl Channels {
-    /// Takes a request, and applies as much of it as this says.
+    /// Processes a request, and applies the part of it that `applies` allows.
     pub fn handle(&self, request: &Request, applies: Applies) -> Handled {
         if let (true, Err(why)) = (self.verifies, self.verify(request)) {
             return Handled::refused(401, why);
@@ -67,7 +67,7 @@ impl Channels {
         }
     }
 
-    /// Whether the request is authentic; if not, why not.
+    /// Checks whether the request is authentic; the error says why not.
     fn verify(&self, request: &Request) -> Result<(), String> {
         let mut parameters = signature::parameters(request.head.query())?;
         let at = parameters.iter().position(|(name, _)| name == "auth_signature").ok_or("no auth_signature")?;
@@ -104,7 +104,7 @@ impl Channels {
     }
 }
 
-/// The events that a request asks for, and the body of the answer to it.
+/// Returns the events of a request, and the body of the response.
 fn understand(request: &Request) -> Result<(Vec<Value>, String), (u16, String)> {
     let path: Vec<&str> = request.head.path().split('/').skip(1).collect();
     let ok = |body: Value| Ok((Vec::new(), body.to_string()));
@@ -130,7 +130,7 @@ fn text<'a>(event: &'a Value, name: &str) -> Result<&'a str, (u16, String)> {
     event[name].as_str().ok_or_else(|| (400, format!("{name} is no text")))
 }
 
-/// An event as it is published.
+/// A published event.
 fn published(channel: &str, event: &Value) -> Result<Value, (u16, String)> {
     let mut published = json!({"channel": channel, "name": text(event, "name")?, "data": text(event, "data")?});
     if event.get("socket_id").is_some() {

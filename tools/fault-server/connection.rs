@@ -1,4 +1,4 @@
-//! A connection with or without TLS: bytes are counted exactly, and it ends exactly as it is told.
+//! A connection with or without TLS. It counts bytes exactly, and ends exactly as the script says.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,23 +12,23 @@ use socket2::SockRef;
 use super::ledger::Entry;
 use super::script::End;
 
-/// How much is handed over at a time.
+/// The largest write, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// How long a client may take to go once it was told that the connection has ended.
+/// How long a client may take to close after the end of the connection.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The client's end of a connection whose bytes nobody reads. Elsewhere only the end of both directions is told.
+/// The event for the peer's end of a connection that is not read. Other systems report only the end of both directions.
 #[cfg(target_os = "linux")]
 const HANG_UP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(target_os = "linux"))]
 const HANG_UP: libc::c_short = 0;
 
-/// A connection of a client's.
+/// A connection of a client.
 pub struct Connection {
     socket: Arc<TcpStream>,
     tls: Option<Box<ServerConnection>>,
-    /// What has arrived and nobody has asked for yet.
+    /// Received bytes that are not consumed yet.
     arrived: Vec<u8>,
 }
 
@@ -38,36 +38,36 @@ impl Connection {
         Connection { socket, tls: None, arrived: Vec::new() }
     }
 
-    /// With TLS, once the handshake is through.
+    /// With TLS, after the handshake.
     pub fn with_tls(socket: Arc<TcpStream>, config: &Arc<ServerConfig>) -> io::Result<Connection> {
         let mut tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         while tls.is_handshaking() {
             let done = tls.complete_io(&mut &*socket);
             if let Err(error) = done {
-                // It may have an alert to tell.
+                // There may be an alert to send.
                 let _ = tls.write_tls(&mut &*socket);
                 return Err(error);
             }
         }
-        // Its tickets go along, or they would be counted with the first answer.
+        // Send the session tickets now, or they would count as a part of the first response.
         while tls.wants_write() {
             tls.write_tls(&mut &*socket)?;
         }
         Ok(Connection { socket, tls: Some(Box::new(tls)), arrived: Vec::new() })
     }
 
-    /// The socket below.
+    /// Returns the socket.
     pub fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
     }
 
-    /// Waits for the first byte of something. False if the client has gone.
+    /// Waits for the first byte. Returns false if the client closed the connection.
     pub fn begins(&mut self) -> bool {
         if !self.arrived.is_empty() {
             return true;
         }
         if self.tls.is_none() {
-            // Without taking anything: what is not read stays with the kernel.
+            // Peek only: unread bytes stay in the kernel.
             return matches!(self.socket.peek(&mut [0]), Ok(1));
         }
         let mut buffer = [0; 1];
@@ -78,7 +78,7 @@ impl Connection {
         !self.arrived.is_empty()
     }
 
-    /// Appends at most so many bytes. 0 is the end.
+    /// Reads and appends at most `limit` bytes. 0 is the end.
     pub fn read(&mut self, into: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         if !self.arrived.is_empty() {
             let length = most.min(self.arrived.len());
@@ -92,7 +92,7 @@ impl Connection {
         Ok(length)
     }
 
-    /// Whether there is something to read now.
+    /// Returns whether there is something to read now.
     pub fn has_arrived(&mut self) -> bool {
         if !self.arrived.is_empty() {
             return true;
@@ -106,7 +106,7 @@ impl Connection {
         matches!(poll(&self.socket, libc::POLLIN, Some(Duration::ZERO)), Ok(events) if events & libc::POLLIN != 0)
     }
 
-    /// Puts back what belongs to the next request.
+    /// Puts back bytes of the next request.
     pub fn put_back(&mut self, bytes: &[u8]) {
         self.arrived.splice(0..0, bytes.iter().copied());
     }
@@ -128,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Hands bytes of an answer to the kernel. The ledger knows at every moment how many it has taken.
+    /// Sends bytes of a response. The ledger records at each moment how many the kernel has taken.
     pub fn send(&mut self, bytes: &[u8], entry: &Entry) -> io::Result<()> {
         for chunk in bytes.chunks(CHUNK) {
             if let Some(tls) = &mut self.tls {
@@ -136,10 +136,10 @@ impl Connection {
             }
             let mut rest = chunk;
             while !rest.is_empty() {
-                // Under its lock: nobody who has seen a byte may find it missing in the ledger.
+                // Under the lock of the ledger: a reader that has seen a byte must find it there.
                 let mut attempt = entry.lock();
                 let taken = match &mut self.tls {
-                    // A record counts when all of it has left.
+                    // A TLS record counts once all of it is sent.
                     Some(tls) => loop {
                         match tls.write_tls(&mut WithoutWaiting(&self.socket)) {
                             Ok(_) if tls.wants_write() => {}
@@ -165,7 +165,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends it. `rest` says whether the client may still be sending.
+    /// Ends the connection. `rest` says whether the client may still be sending.
     pub fn end(mut self, end: End, rest: bool) {
         match end {
             End::Reset => drop(SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO))),
@@ -176,14 +176,14 @@ impl Connection {
                 }
                 farewell(&self.socket, rest);
             }
-            // As long as the client likes, or until this listener is closed, which shuts the socket down.
+            // Until the client closes, or until the listener is closed, which shuts the socket down.
             End::Hold => drop(poll(&self.socket, HANG_UP, None)),
             End::Keep | End::ReadOn | End::ApplyLate => {}
         }
     }
 }
 
-/// Sends FIN. A socket that is closed with bytes unread sends RST after it, so those are read if there may be any.
+/// Sends FIN. Closing a socket with unread bytes sends RST as well, so this reads them first.
 fn farewell(socket: &TcpStream, rest: bool) {
     let _ = socket.shutdown(Shutdown::Write);
     let end = Instant::now() + FAREWELL;
@@ -197,7 +197,7 @@ fn farewell(socket: &TcpStream, rest: bool) {
     }
 }
 
-/// Writes what the kernel takes at once.
+/// Writes as much as the kernel takes at once.
 struct WithoutWaiting<'a>(&'a TcpStream);
 
 impl Write for WithoutWaiting<'_> {
@@ -210,12 +210,12 @@ impl Write for WithoutWaiting<'_> {
     }
 }
 
-/// Waits for one of these events, or for the connection's end.
+/// Waits for one of these events, or for the end of the connection.
 fn poll(socket: &TcpStream, events: libc::c_short, patience: Option<Duration>) -> io::Result<libc::c_short> {
     let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 };
     let patience = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
     loop {
-        // SAFETY: `wanted` is one such structure, and lives through the call.
+        // SAFETY: `wanted` is one valid structure for the whole call.
         match unsafe { libc::poll(&raw mut wanted, 1, patience) } {
             -1 => {
                 let error = io::Error::last_os_error();

@@ -1,4 +1,4 @@
-//! The control port: HTTP that a person can drive with curl.
+//! The control port: HTTP for curl and for test programs.
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,13 +13,13 @@ use super::http::{self, Head};
 use super::listener::{Draw, Order, World};
 use super::script::Params;
 
-/// The longest body that is taken.
+/// The longest accepted body, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// A status and what is wrong.
+/// A status and a message.
 type Refusal = (u16, String);
 
-/// Answers for ever.
+/// Serves the control port without end.
 pub fn serve(control: &TcpListener, world: &Arc<World>) {
     for client in control.incoming().flatten() {
         let world = Arc::clone(world);
@@ -56,7 +56,7 @@ fn converse(client: TcpStream, world: &World) -> io::Result<()> {
     }
 }
 
-/// A head as curl sends it: with methods that the Channels API does not have.
+/// Reads a head with any method, unlike the Channels API.
 fn parse(bytes: &[u8]) -> Option<Result<Head, String>> {
     let head = Head::parse_any(bytes)?;
     Some(head.and_then(|head| if head.body_length > MAX_BODY { Err("too long".to_owned()) } else { Ok(head) }))
@@ -90,7 +90,7 @@ fn act(world: &World, head: &Head, body: &[u8]) -> Result<Value, Refusal> {
     }
 }
 
-/// Understands the body of POST and PUT.
+/// Reads the body of POST and PUT.
 fn order(body: &[u8]) -> Result<Order, Refusal> {
     understood(body).map_err(|why| (400, why))
 }
@@ -142,7 +142,7 @@ fn understood(body: &[u8]) -> Result<Order, String> {
 }
 
 impl Fault {
-    /// Its behaviour with these parameters.
+    /// Returns the script of the fault with these parameters.
     fn script(&self, params: &Map<String, Value>, tls: bool) -> Result<super::script::Script, String> {
         if !(if tls { self.tls } else { self.plain }) {
             return Err(format!("{} does not exist {} TLS", self.name, if tls { "with" } else { "without" }));

@@ -1,4 +1,4 @@
-//! Plays scripts: one connection from its beginning to its end.
+//! Plays scripts: one connection from beginning to end.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use super::listener::{Listener, Service, Turn};
 use super::script::{At, End, Opening, Part, Script};
 use super::{proxy, tls};
 
-/// How long "for ever" is for a client that takes all of it.
+/// The limit of an endless response, for a client that reads all of it.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
-/// How much is read at a time.
+/// The largest read, in bytes.
 const CHUNK: usize = 16 * 1024;
 
 /// Serves one connection.
@@ -31,7 +31,7 @@ pub fn serve(listener: &Listener, number: usize, socket: Arc<TcpStream>, turn: &
             let entry = listener.begin(number, 0, Some(&fault.name));
             match open(listener, &entry, &script.opening, socket) {
                 Some(connection) => {
-                    // A fault that only greets goes on with the request.
+                    // After a fault that only sends a greeting, the request follows.
                     struck = matches!(script.opening, Opening::Greeting(_)).then(|| (Arc::clone(script), entry));
                     connection
                 }
@@ -64,7 +64,7 @@ pub fn serve(listener: &Listener, number: usize, socket: Arc<TcpStream>, turn: &
     }
 }
 
-/// Makes the connection, under TLS if this listener speaks it.
+/// Sets up the connection, with TLS if the listener uses it.
 fn establish(
     listener: &Listener,
     socket: Arc<TcpStream>,
@@ -77,7 +77,7 @@ fn establish(
     }
 }
 
-/// Plays the beginning of a connection that is struck. Hands it back if it lives on.
+/// Plays the beginning of a faulty connection. Returns the connection if it stays open.
 fn open(listener: &Listener, entry: &Entry, opening: &Opening, socket: Arc<TcpStream>) -> Option<Connection> {
     let end = |end, socket| {
         entry.lock().end = end;
@@ -85,13 +85,13 @@ fn open(listener: &Listener, entry: &Entry, opening: &Opening, socket: Arc<TcpSt
         None
     };
     match opening {
-        // The first two never get here: nothing is accepted.
+        // The first two never reach this: no connection is accepted.
         Opening::Refused | Opening::BlackHole | Opening::Proper => establish(listener, socket, None).ok(),
         Opening::Raw { answers, bytes, end: how } => {
             if *answers && !matches!(socket.peek(&mut [0]), Ok(1)) {
                 return None;
             }
-            // These are no answer to a request: they are not in the ledger.
+            // These bytes do not respond to a request: they are not in the ledger.
             let _ = (&*socket).write_all(bytes);
             end(*how, socket)
         }
@@ -117,20 +117,20 @@ fn open(listener: &Listener, entry: &Entry, opening: &Opening, socket: Arc<TcpSt
     }
 }
 
-/// One request and what comes of it.
+/// One request and its response.
 struct Exchange<'a> {
     listener: &'a Listener,
     entry: &'a Entry,
     script: &'a Script,
 }
 
-/// How far a request was read.
+/// The part of a request that was read.
 struct Taken {
     bytes: Vec<u8>,
     head: Option<Head>,
-    /// Why it can't be read on.
+    /// Why reading stopped.
     wrong: Option<String>,
-    /// Whether the client went before that.
+    /// Whether the client closed the connection first.
     gone: bool,
 }
 
@@ -142,11 +142,11 @@ impl Taken {
 }
 
 impl Exchange<'_> {
-    /// Hands the connection back if another request may come on it.
+    /// Returns the connection if another request may follow on it.
     fn run(&self, mut connection: Connection, turn: &Turn, healthy: &Script) -> Option<Connection> {
         let taken = self.read(&mut connection, Vec::new(), self.script.reads.until);
         if taken.gone && taken.wrong.is_none() {
-            // It did not come as far as it had to: the turn is another's, unless it went because nobody read.
+            // The request ended too early: give the fault to another one, unless the client left because nothing was read.
             if self.script.reads.pace.is_none() {
                 self.listener.give_back(turn);
                 self.forget_fault();
@@ -165,7 +165,7 @@ impl Exchange<'_> {
         let whole = taken.whole();
         let handled = whole.as_ref().map(|request| self.handle(request));
         if handled.as_ref().is_some_and(|handled| handled.refused.is_some()) {
-            // What no server would take suffers nothing but the refusal.
+            // A request that any server would refuse is only refused.
             self.listener.give_back(turn);
             self.forget_fault();
             return Exchange { script: healthy, ..*self }.answer(connection, handled, false);
@@ -187,7 +187,7 @@ impl Exchange<'_> {
         self.entry.lock().fault = None;
     }
 
-    /// Lets the server take a whole request, and writes down what came of it.
+    /// Processes a complete request, and records the result.
     fn handle(&self, request: &Request) -> Handled {
         let handled = self.listener.service.handle(request, self.script.applies);
         let mut attempt = self.entry.lock();
@@ -197,7 +197,7 @@ impl Exchange<'_> {
         handled
     }
 
-    /// Reads a request as far as this, after what was read of it before.
+    /// Reads a request up to this place, after the part that was read before.
     fn read(&self, connection: &mut Connection, bytes: Vec<u8>, until: At) -> Taken {
         let mut taken = Taken { bytes, head: None, wrong: None, gone: false };
         loop {
@@ -223,7 +223,7 @@ impl Exchange<'_> {
                 (Some(head), until) => {
                     let whole = head.whole_length();
                     let at = until.of(head.line_length, head.length, whole);
-                    // To strike within a request is not to have all of it.
+                    // A fault within a request must not read all of it.
                     if until == At::Whole { whole } else { at.min(whole - 1) }
                 }
             };
@@ -253,7 +253,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Reads the rest of a request that was answered early.
+    /// Reads the rest of a request after an early response.
     fn read_on(&self, mut connection: Connection, bytes: Vec<u8>) -> Option<Connection> {
         let taken = self.read(&mut connection, bytes, At::Whole);
         let request = taken.whole()?;
@@ -263,7 +263,7 @@ impl Exchange<'_> {
         Some(connection)
     }
 
-    /// Says what the script says, and ends the connection if it does.
+    /// Sends the response of the script, and ends the connection if the script does.
     fn answer(&self, mut connection: Connection, handled: Option<Handled>, unread: bool) -> Option<Connection> {
         let healthy = handled.map_or_else(|| http::json_answer(200, "{}"), |handled| handled.answer);
         let parts: Vec<Part> = self.script.answer.iter().map(|part| self.resolved(part, &healthy)).collect();
@@ -278,7 +278,7 @@ impl Exchange<'_> {
         let mut left = cut.unwrap_or(usize::MAX);
         for part in &parts {
             if self.say(&mut connection, part, &mut left).is_err() {
-                // The client has gone, or this listener is being closed.
+                // The client closed the connection, or the listener is being closed.
                 return None;
             }
         }

@@ -1,11 +1,11 @@
-//! Requests as they come off the wire, answers as they go onto it, and dates.
+//! Requests and responses in bytes, and dates.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What ends a head.
+/// The end of a head.
 pub const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// The longest head that is waited for.
+/// The longest accepted head, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// A request's head.
@@ -13,20 +13,20 @@ pub const MAX_HEAD: usize = 64 * 1024;
 pub struct Head {
     /// The method.
     pub method: String,
-    /// The target as it stands in the request line.
+    /// The target in the request line.
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// How long the request line is, with its end.
+    /// The length of the request line, with its line end.
     pub line_length: usize,
-    /// How long the head is, with the blank line.
+    /// The length of the head, with the blank line.
     pub length: usize,
-    /// How long the body is said to be.
+    /// The stated length of the body.
     pub body_length: usize,
 }
 
 impl Head {
-    /// The head at the beginning of `bytes`, if it is whole. An error is nothing that a client of the Channels API may send.
+    /// Reads the head at the beginning of `bytes`, if it is complete. A client of the Channels API must not send an erroneous one.
     pub fn parse(bytes: &[u8]) -> Option<Result<Head, String>> {
         let head = Head::parse_any(bytes)?;
         Some(head.and_then(|head| {
@@ -35,14 +35,14 @@ impl Head {
                 return Err("not one Host, or a Transfer-Encoding".to_owned());
             }
             match (head.method.as_str(), count("content-length")) {
-                // What has no body says nothing of its length: some servers read "0" there as a body.
+                // A request without a body has no Content-Length: some servers take "0" for a body.
                 ("GET" | "CONNECT", 0) | ("POST", 1) => Ok(head),
                 _ => Err("not one Content-Length on a POST, or one on a GET".to_owned()),
             }
         }))
     }
 
-    /// The same for any method.
+    /// Like `head`, for any method.
     pub fn parse_any(bytes: &[u8]) -> Option<Result<Head, String>> {
         match find(bytes, BLANK_LINE) {
             Some(end) => Some(Head::parse_whole(&bytes[..end])),
@@ -75,12 +75,12 @@ impl Head {
         })
     }
 
-    /// The length of the whole request.
+    /// Returns the length of the whole request.
     pub fn whole_length(&self) -> usize {
         self.length + self.body_length
     }
 
-    /// The path, of the absolute form as well, or the authority that CONNECT asks for.
+    /// Returns the path, also of the absolute form, or the authority of a CONNECT.
     pub fn path(&self) -> &str {
         self.path_and_query().0
     }
@@ -103,7 +103,7 @@ impl Head {
     }
 }
 
-/// A whole request.
+/// A complete request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Its head.
@@ -112,7 +112,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An answer with these header lines and its right length.
+/// Returns a response with these header lines and the right length.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {status} {}\r\n", reason(status));
     for (name, value) in headers {
@@ -121,12 +121,12 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     format!("{text}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// An answer with JSON.
+/// Returns a response with JSON.
 pub fn json_answer(status: u16, body: &str) -> Vec<u8> {
     answer(status, &[("Content-Type", "application/json")], body)
 }
 
-/// What stands behind a status.
+/// Returns the reason phrase of a status.
 pub fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
@@ -170,13 +170,13 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The lengths of an answer's first line, of its head, and of the whole.
+/// Returns the lengths of the first line, the head, and the whole of a response.
 pub fn lengths(answer: &[u8]) -> (usize, usize, usize) {
     let after = |mark: &[u8]| find(answer, mark).map_or(answer.len(), |at| at + mark.len());
     (after(b"\r\n"), after(BLANK_LINE), answer.len())
 }
 
-/// Where `needle` begins.
+/// Returns the position of `needle`.
 pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
@@ -187,12 +187,12 @@ pub fn now() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The date so many seconds after 1970 as HTTP writes it. (RFC 9110, 5.6.7)
+/// Formats seconds since 1970 as an HTTP date. (RFC 9110, 5.6.7)
 pub fn date(seconds: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years here begin in March, so that the leap day is their last. (Howard Hinnant's civil_from_days)
+    // Years begin in March here, so that the leap day is the last. (Howard Hinnant's civil_from_days)
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

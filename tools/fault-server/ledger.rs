@@ -1,4 +1,4 @@
-//! What really happened. A client's word is held against this.
+//! The ledger: what really happened. Tests compare a client's report with it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,55 +8,55 @@ use serde_json::{Value, json};
 
 use super::script::End;
 
-/// How much of an answer is kept. An endless one would fill the memory.
+/// How much of a response is kept. An endless one would fill the memory.
 const MOST_KEPT: usize = 1 << 20;
 
-/// One try of a client's: a request, or a connection that was struck before one could come.
+/// One attempt of a client: a request, or a connection that failed before a request.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// On which connection, counted from 0.
+    /// The number of the connection, counted from 0.
     pub connection: usize,
-    /// Which request of that connection, counted from 1; 0 where the connection itself was struck.
+    /// The number of the request on the connection, counted from 1; 0 for a fault of the connection.
     pub number: usize,
-    /// What it suffers.
+    /// The fault.
     pub fault: Option<String>,
-    /// How much of the request was taken.
+    /// The number of bytes of the request that were read.
     pub request_bytes: usize,
-    /// How long it is.
+    /// The length of the request.
     pub request_length: Option<usize>,
-    /// Whether all of it was taken.
+    /// Whether the whole request was read.
     pub whole: bool,
     /// Its method.
     pub method: Option<String>,
-    /// Its path, without the query, which is signed.
+    /// Its path, without the signed query.
     pub path: Option<String>,
-    /// What a real server would have published.
+    /// The events that a real server would have published.
     pub applied: Vec<Value>,
-    /// Whether that is all that was asked for.
+    /// Whether these are all events of the request.
     pub applied_all: bool,
-    /// Why a healthy server would not have taken it.
+    /// The reason for which a healthy server would refuse the request.
     pub refused: Option<String>,
-    /// What is to be answered, as much of it as is kept.
+    /// The response, as much of it as is kept.
     pub answer: Vec<u8>,
-    /// How long that is in truth. An endless answer counts once what it repeats.
+    /// The length of the response. An endless response counts its repeated part once.
     pub answer_length: usize,
-    /// How much of it the kernel took.
+    /// The number of bytes of the response that the kernel took.
     pub answer_bytes: usize,
-    /// What of it the kernel took.
+    /// The bytes of the response that the kernel took.
     pub answer_sent: Vec<u8>,
-    /// What became of the connection.
+    /// The end of the connection.
     pub end: End,
 }
 
 impl Attempt {
-    /// Notes what is to be answered.
+    /// Records the response.
     pub fn means(&mut self, bytes: &[u8]) {
         self.answer_length += bytes.len();
         let room = MOST_KEPT.saturating_sub(self.answer.len());
         self.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Notes what the kernel took of the answer.
+    /// Records the bytes of the response that the kernel took.
     pub fn sent(&mut self, bytes: &[u8]) {
         self.answer_bytes += bytes.len();
         let room = MOST_KEPT.saturating_sub(self.answer_sent.len());
@@ -88,23 +88,23 @@ impl Attempt {
     }
 }
 
-/// An attempt that is still going on.
+/// An attempt in progress.
 #[derive(Clone, Debug)]
 pub struct Entry(Arc<Mutex<Attempt>>);
 
 impl Entry {
-    /// It, to be read or changed.
+    /// Locks the attempt, to read or change it.
     pub fn lock(&self) -> MutexGuard<'_, Attempt> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All attempts of one listener.
+/// All attempts on one listener.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Vec<Entry>>);
 
 impl Ledger {
-    /// Writes down that an attempt has begun.
+    /// Records the start of an attempt.
     pub fn begin(&self, connection: usize, number: usize, fault: Option<&str>) -> Entry {
         let entry = Entry(Arc::new(Mutex::new(Attempt {
             connection,
@@ -128,12 +128,12 @@ impl Ledger {
         entry
     }
 
-    /// How many attempts there were.
+    /// Returns the number of attempts.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// The attempts from this one on.
+    /// Returns the attempts from this one on.
     pub fn to_json(&self, from: usize) -> Vec<Value> {
         let entries: Vec<Entry> = self.lock().iter().skip(from).cloned().collect();
         entries.iter().map(|entry| entry.lock().to_json()).collect()

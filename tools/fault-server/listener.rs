@@ -1,4 +1,4 @@
-//! Listeners: each has an order of what to suffer when, and a ledger of its own.
+//! Listeners: each has an order, which says what fails and when, and its own ledger.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,40 +19,40 @@ use super::script::{Applies, Opening, Script};
 use super::tls::Authorities;
 use super::{exchange, http, proxy};
 
-/// What "small" means for a window. The kernel doubles it.
+/// The size of a "small" window. The kernel doubles it.
 const SMALL_WINDOW: usize = 4 * 1024;
 
-/// How many connections may wait to be accepted.
+/// The length of the queue of connections.
 const BACKLOG: i32 = 1024;
 
-/// What a listener is to do.
+/// The order of a listener.
 #[derive(Clone)]
 pub struct Order {
-    /// What it suffers: nothing, one fault, or several to draw from.
+    /// The faults: none, one, or several to draw from.
     pub faults: Vec<(&'static Fault, Arc<Script>)>,
-    /// With several: how to draw.
+    /// How to draw from several.
     pub draw: Option<Draw>,
-    /// Whether it speaks TLS; for a proxy, whether the server behind it does.
+    /// Whether it speaks TLS; for a proxy, whether the server that it forwards to does.
     pub tls: bool,
-    /// How many whole requests go well first.
+    /// The number of complete requests that succeed first.
     pub warm: u64,
-    /// How many attempts suffer it then. `None` is for ever.
+    /// The number of attempts that then fail. `None` is all.
     pub times: Option<u64>,
     /// Whether it verifies signatures.
     pub verifies: bool,
 }
 
-/// Chance, by a seed.
+/// Random choices, from a seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
     /// The state of the generator.
     pub seed: u64,
-    /// One attempt in so many suffers something.
+    /// One attempt in this many fails.
     pub one_in: u64,
 }
 
 impl Draw {
-    /// The next number. (splitmix64)
+    /// Returns the next number. (splitmix64)
     fn next(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.seed;
@@ -62,26 +62,26 @@ impl Draw {
     }
 }
 
-/// Whose turn it is.
+/// The next behaviour.
 pub enum Turn {
-    /// All is well. `warm` counts as one of the first.
+    /// No fault. `warm` if it counts as one of the first requests.
     Healthy { warm: bool },
-    /// This strikes.
+    /// This fault.
     Struck(&'static Fault, Arc<Script>),
 }
 
-/// What answers the requests of a listener.
+/// The server of a listener.
 pub enum Service {
     /// A Channels server.
     Channels(Channels),
-    /// A server that is fine with anything: where redirects lead.
+    /// A server that accepts everything: the target of redirects.
     Anything(Channels),
     /// A proxy before the healthy server at this port.
     Proxy(u16),
 }
 
 impl Service {
-    /// Takes a whole request.
+    /// Processes a complete request.
     pub fn handle(&self, request: &Request, applies: Applies) -> Handled {
         match self {
             Service::Channels(channels) => channels.handle(request, applies),
@@ -93,7 +93,7 @@ impl Service {
     }
 }
 
-/// Counters of everything that ever happened here.
+/// Counters of all that happened.
 #[derive(Default)]
 pub struct Totals {
     listeners: AtomicU64,
@@ -115,7 +115,7 @@ impl World {
         World { authorities, totals: Arc::default(), open: Mutex::default() }
     }
 
-    /// Opens a listener, and whatever healthy server it leads to.
+    /// Opens a listener, and the healthy server that it leads to, if any.
     pub fn listen(&self, order: Order) -> io::Result<Value> {
         let is_proxy = order.faults.iter().any(|(fault, _)| fault.proxy);
         let redirects = order.faults.iter().any(|(_, script)| script.redirects());
@@ -131,7 +131,7 @@ impl World {
             answer["origin"] = json!(origin);
             service = Service::Proxy(origin);
             beside = Some(origin);
-            // What reaches the proxy itself is never under TLS.
+            // The connection to the proxy itself never uses TLS.
             order.tls = false;
         } else if redirects {
             let target = self.start(healthy, Service::Anything(channels), None)?;
@@ -151,8 +151,7 @@ impl World {
         Ok(port)
     }
 
-    /// Tells a listener to suffer something else from now on. False if there is none. It goes on with or without TLS and
-    /// verification.
+    /// Gives a listener a new order. Returns false if there is no such listener. Its TLS and verification do not change.
     pub fn rearm(&self, port: u16, order: Order) -> bool {
         let Some(listener) = self.lock().get(&port).cloned() else { return false };
         let mut state = listener.lock();
@@ -161,7 +160,7 @@ impl World {
         true
     }
 
-    /// A listener's ledger.
+    /// Returns the ledger of a listener.
     pub fn ledger(&self, port: u16, from: usize) -> Option<Value> {
         let (listener, beside) = {
             let open = self.lock();
@@ -179,7 +178,7 @@ impl World {
         Some(ledger)
     }
 
-    /// Closes a listener with all its connections, and what it led to. False if there is none.
+    /// Closes a listener, its connections and the server that it led to. Returns false if there is no such listener.
     pub fn close(&self, port: u16) -> bool {
         let Some(listener) = self.lock().remove(&port) else { return false };
         if let Some(beside) = listener.beside {
@@ -189,7 +188,7 @@ impl World {
         true
     }
 
-    /// What happened so far.
+    /// Returns the counters.
     pub fn totals(&self) -> Value {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         json!({
@@ -209,11 +208,11 @@ impl World {
 /// One port.
 pub struct Listener {
     port: u16,
-    /// What answers.
+    /// The server.
     pub service: Service,
     /// The healthy server that was opened with it.
     beside: Option<u16>,
-    /// Who signs its certificates.
+    /// The authority that signs its certificates.
     pub authorities: Arc<Authorities>,
     totals: Arc<Totals>,
     ledger: Ledger,
@@ -226,7 +225,7 @@ struct State {
     connections: usize,
     open: HashMap<usize, Weak<TcpStream>>,
     stopping: bool,
-    /// What keeps a port from answering.
+    /// The reason for which a port does not respond.
     blocked: Vec<Socket>,
 }
 
@@ -254,7 +253,7 @@ impl Listener {
             Opening::BlackHole => {
                 socket.listen(0)?;
                 blocked.push(socket);
-                // So many that at least the last is not answered any more.
+                // Enough connections that at least the last one gets no response.
                 for _ in 0..4 {
                     let filler = Socket::new(Domain::IPV4, Type::STREAM, None)?;
                     filler.set_nonblocking(true)?;
@@ -302,7 +301,7 @@ impl Listener {
             };
             self.totals.connections.fetch_add(1, Ordering::Relaxed);
             let _ = socket.set_nodelay(true);
-            // Here and not on its thread: connections are struck in the order in which they came.
+            // Here and not on its thread: faults are assigned in the order of the connections.
             let turn = self.connection_turn();
             let this = Arc::clone(&self);
             let served = thread::Builder::new().spawn(move || {
@@ -325,21 +324,21 @@ impl Listener {
         for socket in open {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        // Whoever accepts finds out by being woken.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 
-    /// Whether it speaks TLS.
+    /// Returns whether it speaks TLS.
     pub fn tls(&self) -> bool {
         self.lock().order.tls
     }
 
-    /// What a new connection suffers.
+    /// Returns the fault of a new connection.
     fn connection_turn(&self) -> Turn {
         self.turn(true)
     }
 
-    /// What the request that has begun suffers.
+    /// Returns the fault of the request that has begun.
     pub fn request_turn(&self) -> Turn {
         self.turn(false)
     }
@@ -347,7 +346,7 @@ impl Listener {
     fn turn(&self, connection: bool) -> Turn {
         let order = &mut self.lock().order;
         if order.warm > 0 {
-            // Counted when it begins, or two connections might both have the last one.
+            // Count it at the start, or two connections could both take the last one.
             if !connection {
                 order.warm -= 1;
             }
@@ -375,7 +374,7 @@ impl Listener {
         Turn::Struck(fault, script)
     }
 
-    /// Gives back a turn with which nothing was begun.
+    /// Gives back a fault that was not used.
     pub fn give_back(&self, turn: &Turn) {
         let order = &mut self.lock().order;
         match turn {
@@ -387,18 +386,18 @@ impl Listener {
         }
     }
 
-    /// Writes down that an attempt has begun.
+    /// Records the start of an attempt.
     pub fn begin(&self, connection: usize, number: usize, fault: Option<&str>) -> Entry {
         self.totals.attempts.fetch_add(1, Ordering::Relaxed);
         self.ledger.begin(connection, number, fault)
     }
 
-    /// Where its redirects lead.
+    /// Returns the URL of its redirects.
     pub fn target(&self) -> u16 {
         self.beside.unwrap_or(self.port)
     }
 
-    /// Waits so long, or until it is closed: then false.
+    /// Waits this long. Returns false if the listener is closed first.
     pub fn pause(&self, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         let mut state = self.lock();

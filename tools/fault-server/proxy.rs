@@ -1,5 +1,5 @@
-//! A forward proxy before one healthy server: tunnels for CONNECT, and requests in the absolute form. Whatever a client asks
-//! for, it gets that server: nothing here ever leaves the machine.
+//! A forward proxy for one healthy server: tunnels for CONNECT, and requests in the absolute form. It leads to that server
+//! for every host: no connection leaves the machine.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -11,10 +11,10 @@ use super::connection::Connection;
 use super::http::{self, Request};
 use super::script::{Applies, End, TunnelCut};
 
-/// What opens a tunnel.
+/// The response that opens a tunnel.
 pub const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Answers CONNECT, or passes a request on.
+/// Opens a tunnel for CONNECT, or forwards a request.
 pub fn handle(origin: u16, request: &Request, applies: Applies) -> Handled {
     let handled = |answer| Handled { answer, applied: Vec::new(), all: false, refused: None };
     if request.head.method == "CONNECT" {
@@ -33,7 +33,7 @@ fn dial(origin: u16) -> io::Result<TcpStream> {
     TcpStream::connect((Ipv4Addr::LOCALHOST, origin))
 }
 
-/// Asks the server, and takes its answer whole.
+/// Forwards a request, and reads the complete response.
 fn forward(origin: u16, request: &Request) -> io::Result<Vec<u8>> {
     let head = &request.head;
     let mut text = format!("{} {} HTTP/1.1\r\n", head.method, head.origin_form());
@@ -54,7 +54,7 @@ fn forward(origin: u16, request: &Request) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether an answer of our own healthy server, which states its length last, is whole.
+/// Returns whether a response of the healthy server, whose last header is the length, is complete.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = http::find(answer, http::BLANK_LINE) else { return false };
     let head = String::from_utf8_lossy(&answer[..end]);
@@ -62,7 +62,7 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.len() >= end + http::BLANK_LINE.len() + length
 }
 
-/// Carries bytes both ways until one side ends, or the tunnel is cut.
+/// Forwards bytes in both directions until one side ends, or the tunnel is cut.
 pub fn tunnel(client: Connection, origin: u16, cut: Option<TunnelCut>) {
     let Ok(server) = dial(origin) else { return client.end(End::Fin, false) };
     let socket = client.socket();
@@ -71,7 +71,7 @@ pub fn tunnel(client: Connection, origin: u16, cut: Option<TunnelCut>) {
     thread::scope(|scope| {
         scope.spawn(|| {
             if carry(&server, socket, limit(false), &is_cut) {
-                // Whoever carries the other way waits for the client. It learns of the cut below.
+                // The other direction waits for the client; the cut below ends it.
                 let _ = socket.shutdown(Shutdown::Read);
             }
         });
@@ -83,7 +83,7 @@ pub fn tunnel(client: Connection, origin: u16, cut: Option<TunnelCut>) {
     client.end(cut.filter(|_| is_cut.into_inner()).map_or(End::Keep, |cut| cut.end), true);
 }
 
-/// Carries bytes one way until they end, or until so many have passed, which is a cut.
+/// Forwards bytes in one direction until they end, or until the limit, which is a cut.
 fn carry(from: &TcpStream, to: &TcpStream, limit: Option<usize>, is_cut: &AtomicBool) -> bool {
     let mut left = limit;
     let mut buffer = [0; 16 * 1024];
@@ -98,7 +98,7 @@ fn carry(from: &TcpStream, to: &TcpStream, limit: Option<usize>, is_cut: &Atomic
                 left = left.map(|left| left - length);
             }
             _ => {
-                // After a cut the client must hear of nothing else.
+                // After a cut, nothing else may reach the client.
                 if !is_cut.load(Ordering::SeqCst) {
                     let _ = to.shutdown(Shutdown::Write);
                 }

@@ -1,5 +1,5 @@
-//! What a fault does, as data: how a connection opens, how much of the request is read, what is applied, what is answered,
-//! and how it ends. `exchange` plays it.
+//! A fault as data: how a connection opens, how much of the request is read, what is applied, the response, and the end of
+//! the connection. `exchange` plays it.
 
 use std::time::Duration;
 
@@ -7,69 +7,69 @@ use serde_json::{Map, Value};
 
 use super::tls::Certificate;
 
-/// A fault's behaviour. What is not said is as it should be.
+/// The behaviour of a fault. The default of each part is that of a healthy server.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// How the connection begins.
     pub opening: Opening,
     /// How the request is read.
     pub reads: Reads,
-    /// What a whole request brings about.
+    /// The events that a complete request applies.
     pub applies: Applies,
-    /// What is said.
+    /// The response.
     pub answer: Vec<Part>,
-    /// Where that breaks off.
+    /// Where the response ends early.
     pub cut: Option<At>,
-    /// How long each byte of it is held back.
+    /// The pause before each byte of the response.
     pub pace: Option<Duration>,
-    /// What becomes of the connection.
+    /// The end of the connection.
     pub end: End,
-    /// By how many seconds the server's clock is ahead.
+    /// The seconds by which the server's clock is ahead.
     pub clock: i64,
-    /// Where a proxy's tunnel breaks off.
+    /// Where a proxy cuts the tunnel.
     pub tunnel: Option<TunnelCut>,
 }
 
 /// How a connection begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// As it should.
+    /// As a healthy server does.
     Proper,
-    /// Nobody listens.
+    /// There is no listener.
     Refused,
-    /// The kernel answers no more: its queue of connections is full.
+    /// The kernel does not respond: its queue of connections is full.
     BlackHole,
-    /// Below TLS: says this, once the client has spoken if `answers`, and ends.
+    /// Below TLS: sends this, after the client's first bytes if `answers`, and ends.
     Raw { answers: bool, bytes: Vec<u8>, end: End },
-    /// TLS with another certificate than the right one.
+    /// TLS with a wrong certificate.
     Certificate(Certificate),
-    /// TLS as far as this byte of the server's first flight.
+    /// TLS up to this byte of the server's first flight.
     Flight(At, End),
-    /// TLS and no more. Without TLS: nothing.
+    /// The TLS handshake only. Without TLS: nothing.
     Established(End),
-    /// Says this before it is asked.
+    /// Sends this before any request.
     Greeting(Vec<u8>),
 }
 
 /// How a request is read.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    /// As far as that.
+    /// Up to this place.
     pub until: At,
-    /// So many bytes at a time, with this much time before each.
+    /// This many bytes at a time, with a pause before each.
     pub pace: Option<(usize, Duration)>,
-    /// Whether the kernel may take only little of what is not read.
+    /// Whether the window is small, so that the kernel takes only a little that is not read.
     pub small_window: bool,
 }
 
-/// A place in a request or an answer.
+/// A place in a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// After so many bytes.
+    /// After this many bytes.
     Byte(usize),
     /// After the first line.
     Line,
-    /// After the head, and what came along with it. (Requests only.)
+    /// After the head, and the bytes that came with it. (Requests only.)
     Arrived,
     /// After the head.
     Head,
@@ -82,7 +82,7 @@ pub enum At {
 }
 
 impl At {
-    /// As it stands in parameters.
+    /// Reads it from a parameter.
     fn parse(value: &Value) -> Option<At> {
         match value {
             Value::Number(number) => number.as_u64().and_then(|at| usize::try_from(at).ok()).map(At::Byte),
@@ -97,7 +97,7 @@ impl At {
         }
     }
 
-    /// How many bytes that is of a message with these lengths.
+    /// Returns the number of bytes in a message with these lengths.
     pub fn of(self, line: usize, head: usize, whole: usize) -> usize {
         match self {
             At::Byte(at) => at.min(whole),
@@ -110,14 +110,14 @@ impl At {
     }
 }
 
-/// How many of a request's events are applied.
+/// The number of events of a request that are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applies {
     /// None.
     Nothing,
     /// All.
     All,
-    /// So many, and never the last: that one is refused.
+    /// This many, and never the last: that one is refused.
     First(usize),
 }
 
@@ -128,25 +128,25 @@ impl Applies {
     }
 }
 
-/// A piece of an answer.
+/// A part of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What a healthy server answers.
+    /// The response of a healthy server.
     Healthy,
     /// These.
     Bytes(Vec<u8>),
-    /// These, again and again, until the client has had enough.
+    /// These, repeatedly, until the client closes the connection.
     Forever(Vec<u8>),
-    /// Nothing for so long.
+    /// A pause.
     Pause(Duration),
-    /// Nothing until the client speaks.
+    /// A wait for bytes of the client.
     Await,
     /// A redirect to a healthy server.
     Redirect(u16),
 }
 
 impl Part {
-    /// What is said.
+    /// The response.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Part::Bytes(bytes) | Part::Forever(bytes) => bytes,
@@ -155,27 +155,27 @@ impl Part {
     }
 }
 
-/// What becomes of a connection.
+/// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// It waits for the next request.
     Keep,
-    /// The rest of the request is read and thrown away, then the next is waited for.
+    /// It discards the rest of the request, and waits for the next.
     ReadOn,
-    /// The rest of the request is read and applied, then the next is waited for.
+    /// It reads and applies the rest of the request, and waits for the next.
     ApplyLate,
     /// FIN, under TLS after close_notify.
     Fin,
-    /// FIN, without a word of TLS.
+    /// FIN without close_notify.
     Cut,
     /// RST.
     Reset,
-    /// It stays open, and nothing more is read or written.
+    /// It stays open, but the server neither reads nor writes.
     Hold,
 }
 
 impl End {
-    /// As it stands in the ledger.
+    /// Returns the name in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             End::Fin | End::Cut => "fin",
@@ -185,19 +185,19 @@ impl End {
     }
 }
 
-/// Where a tunnel breaks off.
+/// Where a tunnel is cut.
 #[derive(Clone, Copy, Debug)]
 pub struct TunnelCut {
     /// Whether the bytes to the server are counted, or those from it.
     pub up: bool,
-    /// After so many.
+    /// After this many bytes.
     pub at: usize,
-    /// How the client learns of it.
+    /// How the connection to the client ends.
     pub end: End,
 }
 
 impl Script {
-    /// No fault at all.
+    /// No fault.
     pub fn healthy() -> Script {
         Script {
             opening: Opening::Proper,
@@ -212,68 +212,68 @@ impl Script {
         }
     }
 
-    /// Takes the whole request and answers this.
+    /// Reads the whole request and sends this response.
     pub fn says(bytes: impl Into<Vec<u8>>) -> Script {
         Script::parts([Part::Bytes(bytes.into())])
     }
 
-    /// Takes the whole request and answers so.
+    /// Reads the whole request and sends these parts.
     pub fn parts(parts: impl Into<Vec<Part>>) -> Script {
         Script { answer: parts.into(), ..Script::healthy() }
     }
 
-    /// Takes the whole request and says nothing.
+    /// Reads the whole request and does not respond.
     pub fn mute() -> Script {
         Script::parts([])
     }
 
-    /// Begins so.
+    /// Opens the connection in this way.
     pub fn opens(opening: Opening) -> Script {
         Script { opening, ..Script::healthy() }
     }
 
-    /// Strikes when so much of the request was read, before anything could be applied.
+    /// Fails after reading this much of the request, before anything is applied.
     pub fn until(mut self, at: At) -> Script {
         self.reads.until = at;
         self
     }
 
-    /// Lets the client feel that it is not read.
+    /// Uses a small window.
     pub fn small_window(mut self) -> Script {
         self.reads.small_window = true;
         self
     }
 
-    /// Applies so many.
+    /// Applies this many events.
     pub fn applies(mut self, applies: Applies) -> Script {
         self.applies = applies;
         self
     }
 
-    /// Ends so.
+    /// Ends the connection in this way.
     pub fn then(mut self, end: End) -> Script {
         self.end = end;
         self
     }
 
-    /// Breaks off there.
+    /// Ends the response at this place.
     pub fn cut(mut self, at: At) -> Script {
         self.cut = Some(at);
         self
     }
 
-    /// Holds back each byte for so long.
+    /// Pauses before each byte.
     pub fn paced(mut self, pace: Duration) -> Script {
         self.pace = Some(pace);
         self
     }
 
-    /// Whether it sends clients elsewhere.
+    /// Returns whether it redirects clients.
     pub fn redirects(&self) -> bool {
         self.answer.iter().any(|part| matches!(part, Part::Redirect(_)))
     }
 
-    /// Whether a listener has to be made for it.
+    /// Returns whether it needs a listener of its own.
     pub fn needs_its_own_listener(&self) -> bool {
         self.redirects()
             || self.clock != 0
@@ -281,30 +281,30 @@ impl Script {
             || matches!(self.opening, Opening::Refused | Opening::BlackHole)
     }
 
-    /// Whether a proxy that has said so carries bytes from then on.
+    /// Returns whether the proxy forwards bytes after this response.
     pub fn opens_tunnels(&self) -> bool {
         self.answer.last() == Some(&Part::Healthy) && self.cut.is_none()
     }
 
-    /// Whether it strikes a connection and not a request.
+    /// Returns whether it is a fault of a connection, not of a request.
     pub fn strikes_connections(&self) -> bool {
         self.opening != Opening::Proper
     }
 }
 
-/// A fault's parameters: its own, with what was asked for in their place.
+/// The parameters of a fault: its defaults, overridden by the order.
 #[derive(Clone, Debug)]
 pub struct Params(Map<String, Value>);
 
 impl Params {
-    /// Says what is wrong with what was asked for.
+    /// Checks the parameters of the order.
     pub fn new(defaults: &Map<String, Value>, asked: &Map<String, Value>) -> Result<Params, String> {
         let mut all = defaults.clone();
         for (name, value) in asked {
             let default = defaults.get(name).ok_or_else(|| format!("there is no parameter {name:?} here"))?;
             let fits = match name.as_str() {
                 "at" => At::parse(value).is_some(),
-                // A Retry-After may be anything.
+                // A Retry-After may be any string.
                 "retry_after" => value.is_string(),
                 _ if default.is_boolean() => value.is_boolean(),
                 "seconds" => value.is_i64(),
@@ -318,17 +318,17 @@ impl Params {
         Ok(Params(all))
     }
 
-    /// Whether the request is applied although the client does not learn of it.
+    /// Returns whether the request is applied although the client gets no response.
     pub fn applied(&self) -> Applies {
         Applies::all_if(self.flag("applied"))
     }
 
-    /// Where it strikes.
+    /// Returns the place of the fault.
     pub fn at(&self) -> At {
         self.0.get("at").and_then(At::parse).unwrap_or(At::Whole)
     }
 
-    /// A length of time.
+    /// Returns a duration.
     pub fn ms(&self) -> Duration {
         Duration::from_millis(self.number("ms") as u64)
     }
@@ -343,12 +343,12 @@ impl Params {
         self.0.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or_default()
     }
 
-    /// A number that may be negative.
+    /// Returns a number that may be negative.
     pub fn seconds(&self) -> i64 {
         self.0.get("seconds").and_then(Value::as_i64).unwrap_or_default()
     }
 
-    /// A text.
+    /// Returns a string.
     pub fn text(&self, name: &str) -> String {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     }

@@ -1,6 +1,6 @@
-//! A Channels server that fails on request: by name, at the moment that was asked for, with a ledger of what it really did.
+//! A Channels server that fails on request: by the name of a fault, at the requested moment, with a ledger of what it did.
 //!
-//! It shares no code with the library, and any client of the Channels API can be held against it. See README.md beside this.
+//! It shares no code with the library, and can test any client of the Channels API. See README.md in this folder.
 
 mod catalogue;
 mod channels;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The control port that was asked for, or 0.
+/// The requested control port, or 0.
 fn port() -> Result<u16, String> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -45,7 +45,7 @@ fn port() -> Result<u16, String> {
     }
 }
 
-/// Serves until standard input ends: whoever started it takes it along, however they end.
+/// Serves until standard input ends, so that it ends with the process that started it.
 fn run(port: u16) -> io::Result<()> {
     let control = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     let authorities = Arc::new(tls::Authorities::new()?);

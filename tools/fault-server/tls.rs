@@ -1,4 +1,4 @@
-//! Certificates of every kind that a client has to tell apart, and bytes of TLS that rustls would not send.
+//! Certificates of every kind that a client must distinguish, and bytes of TLS that rustls does not send.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -13,22 +13,22 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::http;
 
-/// What is wrong with a certificate.
+/// The fault of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// It has expired.
     Expired,
     /// It is not valid yet.
     NotYetValid,
-    /// Nobody but itself has signed it.
+    /// It is self-signed.
     SelfSigned,
     /// It is for another host.
     WrongHost,
-    /// Another authority has signed it.
+    /// An unknown authority signed it.
     WrongAuthority,
 }
 
-/// The authority that clients trust, and what it and others have signed.
+/// The authority that clients trust, and the certificates.
 pub struct Authorities {
     folder: PathBuf,
     file: PathBuf,
@@ -40,17 +40,17 @@ pub struct Authorities {
     wrong_authority: Arc<ServerConfig>,
 }
 
-/// What every server here is called.
+/// The host name of each server.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Authorities {
-    /// New ones; the trusted one's certificate is in a file.
+    /// Creates them, and writes the trusted certificate to a file.
     pub fn new() -> io::Result<Authorities> {
         let (trusted, pem) = authority("Fault server").map_err(io::Error::other)?;
         let (other, _) = authority("Somebody else").map_err(io::Error::other)?;
         let folder = env::temp_dir().join(format!("fault-server-{}", process::id()));
         match fs::create_dir(&folder) {
-            // Of a process before us that had our number and was killed.
+            // A killed process with the same number may have left a file.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder))?
             }
@@ -76,7 +76,7 @@ impl Authorities {
         })
     }
 
-    /// The file with the trusted certificate.
+    /// Returns the file with the trusted certificate.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -86,7 +86,7 @@ impl Authorities {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// How a server speaks TLS.
+    /// Returns the TLS configuration of a server.
     pub fn config(&self, wrong: Option<Certificate>) -> &Arc<ServerConfig> {
         match wrong {
             None => &self.good,
@@ -131,7 +131,7 @@ fn certified(
     Ok(Arc::new(config))
 }
 
-/// The first bytes that a proper server sends to this client.
+/// Returns the first bytes that a healthy server sends to this client.
 pub fn first_flight(socket: &TcpStream, config: &Arc<ServerConfig>) -> io::Result<Vec<u8>> {
     let mut tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
     while !tls.wants_write() {
@@ -152,7 +152,7 @@ pub fn alert(code: u8) -> Vec<u8> {
     vec![21, 3, 3, 0, 2, 2, code]
 }
 
-/// What a server that knows nothing newer than TLS 1.1 says to everybody. (RFC 4346, 7.4.1.3)
+/// Returns the ServerHello of a server that supports TLS 1.1 at most. (RFC 4346, 7.4.1.3)
 pub fn old_server_hello() -> Vec<u8> {
     let version = [3, 2];
     let mut hello = version.to_vec();
@@ -166,7 +166,7 @@ pub fn old_server_hello() -> Vec<u8> {
     record
 }
 
-/// What a server says that was told to speak HTTP on this port, and hears no HTTP.
+/// The response of a plain HTTP server that receives TLS.
 pub fn plain_http() -> Vec<u8> {
     http::answer(400, &[("Content-Type", "text/plain"), ("Connection", "close")], "This is no HTTP.\n")
 }

@@ -1,5 +1,5 @@
-//! Faults of the answer's bytes, and of what comes behind it. The request is applied, where nothing else is said: what is
-//! wrong is how the client learns of it.
+//! Faults of the bytes of the response, and of what follows it. Unless stated otherwise the request is applied: only the
+//! response is faulty.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::{Fault, Phase, lost_and_applied};
 
 const DELIVERED: &str = "delivered";
 const UNKNOWN: &str = "unknown";
-/// Such an answer breaks HTTP, but does not hide that it is a 200.
+/// This response violates HTTP, but it is still recognisable as a 200.
 const TOLERANT: &str = "delivered, or unknown";
 
-/// The head of a healthy answer, but for its length.
+/// The head of a healthy response, except for its length.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
 
-/// More than clients should be willing to hold: libpusher takes 16 MiB unless it is told otherwise.
+/// More than a client should buffer: the default limit of libpusher is 16 MiB.
 const HUGE: usize = 17 << 20;
 
 fn ok(rest: &str) -> Script {
@@ -36,7 +36,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     behind(all);
 }
 
-/// An answer that breaks off or is slow.
+/// Responses that are truncated or slow.
 fn cuts(all: &mut Vec<Fault>) {
     for (name, what, end) in [
         ("answer-cut-fin", "FIN within the answer.", End::Fin),
@@ -69,7 +69,7 @@ fn cuts(all: &mut Vec<Fault>) {
     all.push(late.with(json!({"ms": 100})));
 }
 
-/// An answer whose length is not what it says.
+/// Responses with a wrong length.
 fn lengths(all: &mut Vec<Fault>) {
     let mut answer = |name, what, honest, script: Script| {
         all.push(Fault::new(Phase::Answer, name, what, honest, move |_| script.clone()));
@@ -122,7 +122,7 @@ fn lengths(all: &mut Vec<Fault>) {
     all.push(cut.tls_only());
 }
 
-/// An answer in chunks.
+/// Chunked responses.
 fn chunks(all: &mut Vec<Fault>) {
     let mut answer = |name, what, honest, rest: &str, end| {
         let script = ok(rest).then(end);
@@ -174,7 +174,7 @@ fn chunks(all: &mut Vec<Fault>) {
     );
 }
 
-/// An answer without an end, or a very long one.
+/// Endless or very long responses.
 fn endless(all: &mut Vec<Fault>) {
     for (name, what, begin, again) in [
         ("endless-body", "A body that never ends, without a length.", "\r\n", "[0]\n"),
@@ -209,7 +209,7 @@ fn endless(all: &mut Vec<Fault>) {
     all.push(many.with(json!({"count": 200})));
 }
 
-/// Something that is no status line, or an unusual one.
+/// Invalid or unusual status lines.
 fn heads(all: &mut Vec<Fault>) {
     let body = "Content-Length: 2\r\n\r\n{}";
     for (name, what, honest, text, end) in [
@@ -298,7 +298,7 @@ fn heads(all: &mut Vec<Fault>) {
     }));
 }
 
-/// Interim answers, and more answers than one.
+/// Interim responses, and more responses than one.
 fn interim(all: &mut Vec<Fault>) {
     let interim = |status| Part::Bytes(format!("HTTP/1.1 {status} {}\r\n\r\n", http::reason(status)).into());
     for (name, what, honest, parts, end) in [
@@ -325,7 +325,7 @@ fn interim(all: &mut Vec<Fault>) {
     all.push(many.with(json!({"count": 100})));
 }
 
-/// 200, and something else than the protocol's JSON in it.
+/// Responses with 200 whose body is not the JSON of the protocol.
 fn bodies(all: &mut Vec<Fault>) {
     for (name, what, body) in [
         ("body-text", "200 with a text.", "ok"),
@@ -381,7 +381,7 @@ fn bodies(all: &mut Vec<Fault>) {
     ));
 }
 
-/// What becomes of the connection behind a healthy answer.
+/// The connection after a healthy response.
 fn behind(all: &mut Vec<Fault>) {
     let mut behind = |name, what, script: Script| {
         all.push(Fault::new(Phase::AfterAnswer, name, what, DELIVERED, move |_| script.clone()));

@@ -8,7 +8,7 @@ use super::super::tls::{self, Certificate};
 use super::{Fault, Phase};
 
 const NOT_SENT: &str = "not sent";
-/// The kernel may have taken the request before the client learnt that the connection was over.
+/// The kernel may take the request before the client notices that the connection ended.
 const EITHER: &str = "not sent, or unknown if the request had left";
 
 pub(super) fn add(all: &mut Vec<Fault>) {

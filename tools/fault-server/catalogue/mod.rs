@@ -1,4 +1,4 @@
-//! The catalogue of faults, as data. Each is a few lines; what they mean stands in `script`.
+//! The catalogue of faults, as data. `script` defines what the data means.
 
 mod answer;
 mod connection;
@@ -12,26 +12,26 @@ use serde_json::{Map, Value, json};
 
 use super::script::{Params, Script};
 
-/// When a fault strikes.
+/// When a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Before there is a connection.
+    /// Before the connection.
     Connect,
-    /// As soon as there is one.
+    /// On connecting.
     Accept,
-    /// In the TLS handshake, or right behind it.
+    /// In the TLS handshake, or directly after it.
     Handshake,
-    /// While the request comes in.
+    /// During the request.
     Request,
-    /// When the request is whole.
+    /// After the request.
     AfterRequest,
-    /// While it is answered.
+    /// During the response.
     Answer,
-    /// By the answer itself: its status.
+    /// In the status of the response.
     Status,
-    /// Behind the answer.
+    /// After the response.
     AfterAnswer,
-    /// In a proxy on the way.
+    /// In a proxy.
     Proxy,
 }
 
@@ -51,9 +51,9 @@ impl Phase {
     }
 }
 
-/// A fault by its name.
+/// A named fault.
 pub struct Fault {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     phase: Phase,
     what: String,
@@ -64,13 +64,13 @@ pub struct Fault {
     pub tls: bool,
     /// Whether it exists without.
     pub plain: bool,
-    /// Whether it can strike a connection that has carried a request before.
+    /// Whether it can happen on a reused connection.
     reused: bool,
-    /// Whether a proxy has it, and not a server.
+    /// Whether it is a fault of a proxy, not of a server.
     pub proxy: bool,
-    /// Whether it can't be counted: it stays until its listener is closed.
+    /// Whether it cannot be counted: it lasts until its listener is closed.
     forever: bool,
-    /// What it does.
+    /// Its behaviour.
     pub behaviour: Box<dyn Fn(&Params) -> Script + Send + Sync>,
 }
 
@@ -97,7 +97,7 @@ impl Fault {
         }
     }
 
-    /// With these parameters.
+    /// Sets its parameters.
     fn with(mut self, params: Value) -> Fault {
         if let Value::Object(params) = params {
             self.params.extend(params);
@@ -113,7 +113,7 @@ impl Fault {
         Fault { tls: false, ..self }
     }
 
-    /// As it stands in `GET /faults`.
+    /// Returns its entry in `GET /faults`.
     pub fn to_json(&self) -> Value {
         json!({
             "name": self.name,
@@ -130,7 +130,7 @@ impl Fault {
     }
 }
 
-/// A fault that comes twice: once the request is lost, and once (`…-applied`) it is applied and only the answer is.
+/// Two faults: one loses the request, and one (`…-applied`) applies it and loses only the response.
 fn lost_and_applied(
     phase: Phase,
     name: &str,
@@ -146,7 +146,7 @@ fn lost_and_applied(
     })
 }
 
-/// All of them, in the order in which they strike.
+/// Returns all faults, in the order of their phases.
 pub fn all() -> &'static [Fault] {
     static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         let mut all = Vec::new();
@@ -160,7 +160,7 @@ pub fn all() -> &'static [Fault] {
     &ALL
 }
 
-/// The fault with this name.
+/// Returns the fault with this name.
 pub fn find(name: &str) -> Result<&'static Fault, String> {
     all().iter().find(|fault| fault.name == name).ok_or_else(|| format!("there is no fault {name:?}"))
 }

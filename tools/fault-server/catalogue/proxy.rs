@@ -1,4 +1,4 @@
-//! Faults of a proxy. With TLS a client asks it for a tunnel (CONNECT), without it sends the whole URL (the absolute form).
+//! Faults of a proxy. With TLS, a client asks it for a tunnel (CONNECT); without TLS it sends the whole URL (absolute form).
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::{Fault, Phase, lost_and_applied};
 
 const NOT_SENT: &str = "not sent";
 const UNKNOWN: &str = "unknown";
-/// What stands before a request in the absolute form is the request itself.
+/// In the absolute form, the request itself takes the place of CONNECT.
 const BY_FORM: &str = "with TLS not sent, without unknown";
 
 pub(super) fn add(all: &mut Vec<Fault>) {
@@ -65,7 +65,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     tunnels(all);
 }
 
-/// Faults of a tunnel that was granted.
+/// Faults of an open tunnel.
 fn tunnels(all: &mut Vec<Fault>) {
     for (name, what, honest, parts, end) in [
         ("proxy-granted-fin", "200 to CONNECT, then FIN.", NOT_SENT, vec![Part::Healthy], End::Fin),

@@ -1,4 +1,4 @@
-//! Faults while the request comes in, and once it has.
+//! Faults during and after the request.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Answers that say no, or something else than yes.
+//! Responses other than a success.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::super::script::{Applies, End, Part, Script};
 use super::{Fault, Phase, lost_and_applied};
 
 const REJECTED: &str = "rejected";
-/// A server may have applied the events before the one that it refuses.
+/// A server may have applied the events before the refused one.
 const IN_PART: &str = "rejected; unknown for several events";
 const UNKNOWN: &str = "unknown";
 
@@ -73,7 +73,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     clocks(all);
 }
 
-/// Nothing is applied, and this status says so.
+/// A refusal with this status, which applies nothing.
 fn refusal(all: &mut Vec<Fault>, name: &str, status: u16, honest: &'static str) {
     all.push(Fault::new(Phase::Status, name, &format!("{status}."), honest, move |_| {
         let answer = match status {
@@ -121,7 +121,7 @@ fn retry_after(all: &mut Vec<Fault>) {
     all.extend(unavailable.map(|fault| fault.with(json!({"retry_after": "1"}))));
 }
 
-/// A 401 whose Date says what is wrong.
+/// A 401 whose `Date` shows the difference of the clocks.
 fn clocks(all: &mut Vec<Fault>) {
     let script = |clock: i64| {
         let body = json!({"error": "the timestamp is too far from our clock", "code": 401}).to_string();
