@@ -13,35 +13,25 @@ FROM=$PWD/e2e/differential
 # shellcheck disable=SC2046 # nothing, or one word
 need node=nodejs python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
 
-# Each set of packages has a folder of its own, so that a change of versions, or of Python's, makes a new one.
-content() { cat "$@" | sha256sum | cut -c1-12; }
-PYTHON=$CACHE/differential/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$(content "$FROM/requirements.txt")
-NODE=$CACHE/differential/node-$(content "$FROM/package.json" "$FROM/package-lock.json")
-
-install_python() {
-  [ ! -d "$PYTHON" ] || return 0 # another run was quicker
-  rm -rf "$PYTHON.part"
-  python3 -m venv "$PYTHON.part"
-  "$PYTHON.part/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "$FROM/requirements.txt"
-  # Only what is whole gets its final name.
-  mv "$PYTHON.part" "$PYTHON"
-}
+PYTHON=$(python_packages differential "$FROM/requirements.txt")
+# A change of the versions makes a new folder.
+NODE=$CACHE/differential/node-$(cat "$FROM/package.json" "$FROM/package-lock.json" | sha256sum | cut -c1-12)
 
 install_node() {
-  [ ! -d "$NODE" ] || return 0
+  [ ! -d "$NODE" ] || return 0 # another run was quicker
   need npm
   rm -rf "$NODE.part"
   mkdir "$NODE.part"
   cp "$FROM/package.json" "$FROM/package-lock.json" "$NODE.part"
   npm ci --prefix "$NODE.part" --ignore-scripts --no-audit --no-fund --loglevel=error
+  # Only what is whole gets its final name.
   mv "$NODE.part" "$NODE"
 }
 
-if [ ! -d "$PYTHON" ] || [ ! -d "$NODE" ]; then
+if [ ! -d "$NODE" ]; then
   mkdir -p "$CACHE/differential"
   (
     flock 9
-    step "install the official Python library (once)" install_python
     step "install the official Node.js library (once)" install_node
   ) 9>"$CACHE/differential/lock"
 fi
