@@ -5,14 +5,14 @@ import (
 	"reflect"
 )
 
-// MemberData is who joins a presence channel.
+// MemberData describes the user who joins a presence channel.
 type MemberData struct {
 	UserID   string `json:"user_id"`
 	UserInfo any    `json:"user_info,omitempty"` // an object: a map or a struct
 }
 
-// AuthorizePrivateChannel answers the request of a client that wants to subscribe to a private channel. params is the request's body, a form with
-// channel_name and socket_id. Authorize only after you have checked that the user may see the channel.
+// AuthorizePrivateChannel returns the response to a client's request to subscribe to a private channel. params is the request's body, a form with
+// channel_name and socket_id. Authorize only after you checked that the user may see the channel.
 func (c *Client) AuthorizePrivateChannel(params []byte) (response []byte, err error) {
 	form, failed := parseForm(params, "channel_name", "socket_id")
 	if failed != nil {
@@ -21,13 +21,13 @@ func (c *Client) AuthorizePrivateChannel(params []byte) (response []byte, err er
 	return c.AuthorizeChannel(form[0], form[1], nil)
 }
 
-// AuthorizePresenceChannel does so for a presence channel, with who joins it.
+// AuthorizePresenceChannel is AuthorizePrivateChannel for a presence channel, which member joins.
 func (c *Client) AuthorizePresenceChannel(params []byte, member MemberData) (response []byte, err error) {
 	form, failed := parseForm(params, "channel_name", "socket_id")
 	if failed != nil {
 		return nil, failed
 	}
-	// A nil map or pointer means that there is none, and would be written as null.
+	// A nil map or pointer would be written as null: omit it.
 	switch info := reflect.ValueOf(member.UserInfo); info.Kind() {
 	case reflect.Map, reflect.Pointer:
 		if info.IsNil() {
@@ -37,8 +37,8 @@ func (c *Client) AuthorizePresenceChannel(params []byte, member MemberData) (res
 	return c.AuthorizeChannel(form[0], form[1], member)
 }
 
-// AuthorizeChannel does what the two do, for those who read their requests by themselves. channelData is JSON, as data is for Trigger, but for a
-// string, which stays one: for a presence channel an object with user_id and perhaps user_info, such as a MemberData; else anything, or nil.
+// AuthorizeChannel authorizes a subscription from values instead of a form. channelData is written as JSON; a string becomes a JSON string. For a
+// presence channel it is an object with user_id and optionally user_info, such as a MemberData; for other channels any value, or nil.
 func (c *Client) AuthorizeChannel(channel, socketID string, channelData any) (response []byte, err error) {
 	f := newFrame(opAuthorize)
 	f.text("channel", channel)
@@ -49,8 +49,8 @@ func (c *Client) AuthorizeChannel(channel, socketID string, channelData any) (re
 	return c.sign(f, 0)
 }
 
-// AuthenticateUser answers the request of a client that signs a user in. params is the request's body, a form with socket_id; userData has
-// "id", a string, and whatever else you like.
+// AuthenticateUser returns the response to a client's request to sign a user in. params is the request's body, a form with socket_id; userData
+// has "id", a string, and any other members.
 func (c *Client) AuthenticateUser(params []byte, userData map[string]any) (response []byte, err error) {
 	form, failed := parseForm(params, "socket_id")
 	if failed != nil {
@@ -59,7 +59,7 @@ func (c *Client) AuthenticateUser(params []byte, userData map[string]any) (respo
 	return c.AuthenticateUserSocket(form[0], userData)
 }
 
-// AuthenticateUserSocket does the same for those who read their requests by themselves. userData is an object: a map, a struct or a json.RawMessage.
+// AuthenticateUserSocket signs a user in from values instead of a form. userData is an object: a map, a struct or a json.RawMessage.
 func (c *Client) AuthenticateUserSocket(socketID string, userData any) (response []byte, err error) {
 	f := newFrame(opAuthenticate)
 	f.text("socket_id", socketID)
@@ -67,7 +67,7 @@ func (c *Client) AuthenticateUserSocket(socketID string, userData any) (response
 	return c.sign(f, 0)
 }
 
-// parseForm gives fields of a form, each of which must be there once: with two, another one may have been checked than is signed.
+// parseForm returns fields of a form. Each must be there once: with two values, one could be checked and the other signed.
 func parseForm(body []byte, names ...string) ([2]string, error) {
 	var found [2]string
 	form, err := url.ParseQuery(string(body))

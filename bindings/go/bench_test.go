@@ -25,8 +25,7 @@ import (
 	pusher "github.com/libpusher/libpusher/bindings/go"
 )
 
-// Beside this package: what Go itself does the same with, crypto/hmac and net/http, used as Pusher's own SDK uses them. scripts/bindings/go.sh prints
-// the ratios.
+// These benchmarks compare this package with crypto/hmac and net/http, used as in Pusher's SDK. scripts/bindings/go.sh prints the ratios.
 
 func BenchmarkAuthorize(b *testing.B) {
 	form := []byte("socket_id=1234.5678&channel_name=private-my-channel")
@@ -168,13 +167,13 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// answering is a server that costs next to nothing: it answers whatever has a Content-Length with {}. It is this program once more, so that it does
-// not share a scheduler with what is measured.
+// answering starts a minimal server, which responds with {} to every request with a Content-Length. It runs in another process, so that it does
+// not share a scheduler with the benchmark.
 func answering(b *testing.B) string {
 	b.Helper()
 	server := exec.Command(os.Args[0])
 	server.Env = append(os.Environ(), serveVariable+"=1")
-	stdin, err := server.StdinPipe() // it ends with this
+	stdin, err := server.StdinPipe() // closing it ends the server
 	if err != nil {
 		b.Fatal(err)
 	}

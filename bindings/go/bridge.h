@@ -1,13 +1,13 @@
 /*
- * What Go calls instead of pusher.h. Crossing from Go to C costs as much as half a signature, so each call crosses once: its texts go
- * in as one buffer of Go's, and its document comes back in another one, if it fits.
+ * Go calls these functions instead of pusher.h. A call from Go to C costs as much as half a signature, so each operation makes one call: its
+ * strings go in as one Go buffer, and its document is copied to another one if it fits.
  */
 #ifndef PUSHER_GO_BRIDGE_H
 #define PUSHER_GO_BRIDGE_H
 
 #include <pusher.h>
 
-/* The calls that a client makes; those before BRIDGE_AUTHENTICATE use the network. */
+/* A client's calls; those before BRIDGE_AUTHENTICATE use the network. */
 enum {
   BRIDGE_TRIGGER,
   BRIDGE_TRIGGER_BATCH,
@@ -23,19 +23,19 @@ enum {
   BRIDGE_VALIDATE_WEBHOOK
 };
 
-/* And those of a publisher. */
+/* A publisher's calls. */
 enum { BRIDGE_PUBLISH, BRIDGE_POLL, BRIDGE_FLUSH, BRIDGE_CLOSE, BRIDGE_STATS };
 
-/* A call's texts: where each begins in `base`, ended by a NUL; -1 for NULL. By value, since Go can't keep pointers for C. */
+/* A call's strings: the offset of each in `base`, where a NUL ends it; -1 for NULL. By value, because C must not hold Go pointers. */
 typedef struct {
   int64_t at[4];
 } BridgeTexts;
 
-/* Where the document goes. */
+/* A status and a document. */
 typedef struct {
   int32_t status;
   size_t length; /* of the document */
-  char *text;    /* the document, where Go's buffer is too small for it: to be freed. Else NULL. */
+  char *text;    /* the document if Go's buffer is too small for it; the caller frees it. Otherwise NULL. */
 } BridgeAnswer;
 
 typedef struct {
@@ -45,16 +45,16 @@ typedef struct {
 
 typedef struct {
   BridgeAnswer answer;
-  uint64_t id; /* of an event that was published */
+  uint64_t id; /* of the published event */
 } BridgePublished;
 
 BridgeMade bridge_new(const char *config, char *buffer, size_t size);
 
-/* `body_len` is of the third text of BRIDGE_VALIDATE_WEBHOOK. */
+/* `body_len` is the length of the third string of BRIDGE_VALIDATE_WEBHOOK. */
 BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
                          char *buffer, size_t size);
 
-/* Prepares one of the calls that use the network. */
+/* Prepares a call that uses the network. */
 BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer,
                           size_t size);
 BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherResponse *response, char *buffer,
@@ -65,7 +65,7 @@ BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, Bri
                                size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 
-/* Sets a log that ends in Go's libpusherGoLog, which is told `log`, a cgo.Handle. */
+/* Sets a log callback that calls Go's libpusherGoLog with `log`, a cgo.Handle. */
 int32_t bridge_set_log(Pusher *client, uintptr_t log);
 
 #endif

@@ -16,7 +16,7 @@ import (
 	"unsafe"
 )
 
-// operation is a function of the library, and whether it delivers anything: a refusal then says "not_sent".
+// operation is a function of the library. If it has effects, errors found before the call have the delivery "not_sent".
 type operation struct {
 	code    C.int32_t
 	effects bool
@@ -39,19 +39,19 @@ var (
 	opNone         = operation{}
 )
 
-// frame carries one call: its texts on the way in, its document on the way out. Both are Go's memory, lent for the time of the call.
+// frame holds one call's strings and the document that it returns. Both are Go memory that C uses only during the call.
 type frame struct {
 	op     operation
 	texts  []byte
 	at     C.BridgeTexts
 	count  int
-	failed *Error // the first text that can't be handed on
+	failed *Error // the first invalid string
 	answer []byte
 }
 
 const (
 	answerSize  = 1024     // most documents fit
-	largestKept = 64 << 10 // of texts: a huge payload must not stay in the pool
+	largestKept = 64 << 10 // of strings: a huge payload must not stay in the pool
 )
 
 var frames = sync.Pool{New: func() any { return &frame{answer: make([]byte, answerSize)} }}
@@ -71,7 +71,7 @@ func (f *frame) free() {
 	}
 }
 
-// delivery is what to say of it before anything was sent.
+// delivery returns the delivery of an error found before the call.
 func (f *frame) delivery() Delivery {
 	if f.op.effects {
 		return DeliveryNotSent
@@ -86,7 +86,7 @@ func (f *frame) refuse(argument, message string, wrapped error) {
 	}
 }
 
-// null leaves out the next text.
+// null omits the next string.
 func (f *frame) null() { f.count++ }
 
 func (f *frame) begin() {
@@ -94,7 +94,7 @@ func (f *frame) begin() {
 	f.count++
 }
 
-// end closes the text that began last. C would read it only as far as a NUL, so one within it is refused.
+// end terminates the current string. In C a NUL ends the string, so a string that contains one is refused.
 func (f *frame) end(argument string) {
 	if bytes.IndexByte(f.texts[f.at.at[f.count-1]:], 0) >= 0 {
 		f.refuse(argument, "has a NUL byte", nil)
@@ -108,7 +108,7 @@ func (f *frame) text(argument, value string) {
 	f.end(argument)
 }
 
-// optional is a text, or none where there is nothing in it.
+// optional adds a string, or omits it if value is nil.
 func (f *frame) optional(argument string, value *string) {
 	if value == nil {
 		f.null()
@@ -117,25 +117,25 @@ func (f *frame) optional(argument string, value *string) {
 	f.text(argument, *value)
 }
 
-// body is bytes whose length goes along: NULs are bytes like any other.
+// body adds bytes with an explicit length, which may contain NULs.
 func (f *frame) body(value []byte) {
 	f.begin()
 	f.texts = append(f.texts, value...)
 	f.texts = append(f.texts, 0)
 }
 
-// json is a value as JSON.
+// json adds a value as JSON.
 func (f *frame) json(argument string, value any) {
 	f.begin()
 	f.encode(argument, value)
 	f.end(argument)
 }
 
-// channels is one name as it is, or a JSON array of several.
+// channels adds one name as it is, or a JSON array of several.
 func (f *frame) channels(names []string) {
 	f.begin()
 	defer f.end("channels")
-	// A text that begins like a JSON array would be taken for one: a name that somebody made up must not become several.
+	// The library parses a string that begins with a bracket as a JSON array: a name from outside must not become several names.
 	if len(names) == 1 && !strings.HasPrefix(strings.TrimLeft(names[0], " \t\r\n"), "[") {
 		f.texts = append(f.texts, names[0]...)
 		return
@@ -150,7 +150,7 @@ func (f *frame) channels(names []string) {
 	f.texts = append(f.texts, ']')
 }
 
-// encode appends a value as JSON. A []byte counts as text, as in Pusher's own SDK; a json.RawMessage goes as it is, byte for byte.
+// encode appends a value as JSON. It treats a []byte as a string, as Pusher's SDK does, and appends a json.RawMessage unchanged.
 func (f *frame) encode(argument string, value any) {
 	switch value := value.(type) {
 	case string:
@@ -163,7 +163,7 @@ func (f *frame) encode(argument string, value any) {
 		}
 		f.texts = append(f.texts, value...)
 	default:
-		// Not json.Marshal, which writes < > & as six bytes each: they would count against the limit of a payload.
+		// json.Marshal would escape < > & as six bytes each, which count towards the payload's limit.
 		encoder := json.NewEncoder(f)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(value); err != nil {
@@ -174,7 +174,7 @@ func (f *frame) encode(argument string, value any) {
 	}
 }
 
-// Write makes a frame what encode writes to.
+// Write implements io.Writer for encode.
 func (f *frame) Write(text []byte) (int, error) {
 	f.texts = append(f.texts, text...)
 	return len(text), nil
@@ -190,8 +190,8 @@ func (f *frame) member(argument, name string, value any) {
 	f.encode(argument, value)
 }
 
-// appendQuoted appends a text as a JSON string. What is not UTF-8 stays so, and the library refuses it: encoding/json would put U+FFFD in its
-// place, and something else would be signed than was meant.
+// appendQuoted appends a JSON string. It keeps invalid UTF-8, which the library then refuses. encoding/json would replace it with U+FFFD, and
+// the library would sign something else.
 func appendQuoted[T string | []byte](to []byte, text T) []byte {
 	const digits = "0123456789abcdef"
 	to = append(to, '"')
@@ -220,14 +220,14 @@ func appendQuoted[T string | []byte](to []byte, text T) []byte {
 	return append(to, '"')
 }
 
-// options are the members of the JSON object that most functions take last.
+// options holds the members of the JSON object that is the last argument of most functions.
 type options struct {
 	socketID *string
 	info     *string
-	userID   string // the publisher's, as is the next
+	userID   string // publisher only, like conflate
 	conflate string
 	timeout  time.Duration
-	shorter  bool // timeout counts, and not that of extra
+	shorter  bool // timeout takes precedence over extra's
 	extra    map[string]any
 }
 
@@ -263,12 +263,12 @@ func (f *frame) options(o *options) {
 	f.end("options")
 }
 
-// milliseconds rounds up: what is not over yet is not 0.
+// milliseconds rounds up, so that a positive duration is not 0.
 func milliseconds(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
-// base is where the texts are. There is always a byte, since Go can't point at none.
+// base returns the address of the strings. It makes sure that there is a byte to point at.
 func (f *frame) base() *C.char {
 	if len(f.texts) == 0 {
 		f.texts = append(f.texts, 0)
@@ -278,7 +278,7 @@ func (f *frame) base() *C.char {
 
 func (f *frame) buffer() *C.char { return (*C.char)(unsafe.Pointer(&f.answer[0])) }
 
-// take copies the document out, or gives what failed.
+// take copies the document, or returns the error.
 func (f *frame) take(answer C.BridgeAnswer) ([]byte, error) {
 	document := f.answer[:0]
 	if answer.text != nil {
@@ -294,16 +294,16 @@ func (f *frame) take(answer C.BridgeAnswer) ([]byte, error) {
 	return own, nil
 }
 
-// lifetime frees a handle of the library once, when it is closed and the last call that uses it has ended.
+// lifetime frees a handle of the library once, after it is closed and its last call has ended.
 type lifetime struct {
-	users atomic.Int64 // less than 0 when it is closed
+	users atomic.Int64 // negative once closed
 	freed atomic.Bool
 	free  func()
 }
 
 const closedUsers = -1 << 62
 
-// enter says whether the handle may be used, until leave.
+// enter reports whether the handle may be used until leave.
 func (l *lifetime) enter() bool {
 	if l.users.Add(1) > 0 {
 		return true
@@ -318,7 +318,7 @@ func (l *lifetime) leave() {
 	}
 }
 
-// close says whether it was this call that closed it.
+// close reports whether this call closed the handle.
 func (l *lifetime) close() bool {
 	for {
 		users := l.users.Load()
@@ -340,7 +340,7 @@ func (l *lifetime) end() {
 	}
 }
 
-// mark says whether nobody has freed it yet; the caller will.
+// mark reports whether the caller must free the handle.
 func (l *lifetime) mark() bool { return l.freed.CompareAndSwap(false, true) }
 
 // local makes a call that uses no network.
@@ -359,7 +359,7 @@ func (c *core) gone(f *frame) *Error {
 	return refusal(StatusInvalidState, failure{Message: "the client is closed", Delivery: f.delivery().String()}, nil)
 }
 
-// network makes a call that uses the network. Its options are appended here, since only now it is known how much time there is.
+// network makes a call that uses the network. It appends the options, because only now the remaining time is known.
 func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error) {
 	if f.failed != nil {
 		return nil, f.failed
@@ -369,7 +369,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	}
 	defer c.life.leave()
 	limit := c.timeout
-	given := number(o.extra["timeout_ms"]) // the library says what is wrong with what is no number
+	given := number(o.extra["timeout_ms"]) // the library reports a wrong type
 	if given > 0 {
 		limit = time.Duration(given) * time.Millisecond
 	} else if o.timeout != 0 {
@@ -419,7 +419,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	return document, err
 }
 
-// slot waits until the call may use a thread, and says how long that took.
+// slot waits until the call may use a thread, and returns the time that it waited.
 func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, late(f, err)
@@ -445,7 +445,7 @@ func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Du
 	}
 }
 
-// late is a call whose time was up, or that was given up, before anything was sent.
+// late returns the error of a call that timed out or was cancelled before it sent anything.
 func late(f *frame, why error) *Error {
 	said := failure{Message: "not sent: " + why.Error(), Delivery: f.delivery().String()}
 	if errors.Is(why, context.DeadlineExceeded) {

@@ -20,69 +20,69 @@ import (
 	"unicode/utf8"
 )
 
-// Client is a client of one Channels application. Set its fields, then call; what is changed after the first call has no effect. It may be
-// used by any number of goroutines, and must not be copied after the first call. Zero fields stand for the library's defaults.
+// Client is a client of one Channels application. Set its fields before the first call; later changes have no effect. Any number of goroutines may
+// use a client. Do not copy it after the first call. A field that is zero has the library's default.
 type Client struct {
 	AppID   string // required, as are Key and Secret, or a URL instead
 	Key     string
 	Secret  string
 	Cluster string // "mt1" unless given; the host is api-{cluster}.pusher.com
-	Host    string // instead of a cluster, perhaps with a port behind a colon
+	Host    string // instead of a cluster; may end with a colon and a port
 	Port    int    // 443, or 80 without TLS
-	URL     string // https://KEY:SECRET@HOST/apps/APP_ID; other fields win over its parts
-	Path    string // a prefix of the path, of servers behind a proxy
+	URL     string // https://KEY:SECRET@HOST/apps/APP_ID; other fields override its parts
+	Path    string // a prefix of the path, for servers behind a proxy
 
-	// Secure is here for those who come from Pusher's own SDK: it always is, unless Insecure says otherwise.
+	// Secure exists for compatibility with Pusher's SDK: TLS is on unless Insecure is set.
 	Secure bool
-	// Insecure speaks plain HTTP.
+	// Insecure uses plain HTTP.
 	Insecure bool
 
-	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end as soon as their context
-	// does; but retries, the proxy, TLS settings and connections are up to it, each call is one attempt, and publishers do not use it.
-	// Redirects are not followed. A Transport of yours must not send a POST twice.
+	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end when their context ends. Each
+	// call is one attempt; the proxy, TLS settings and connections are HTTPClient's. Publishers do not use it. It follows no redirects. A
+	// Transport of yours must not send a POST twice.
 	HTTPClient *http.Client
 
-	// MaxConcurrentCalls is how many calls may wait for the network at once, 128 unless given: each holds a thread of the operating system.
-	// More wait for their turn, within their time.
+	// MaxConcurrentCalls limits the calls that wait for the network at once, 128 by default: each holds an operating system thread. Other
+	// calls wait for their turn, within their timeout.
 	MaxConcurrentCalls int
 
-	Timeout        time.Duration // of a call in all, retries and waiting included: 5 s
+	Timeout        time.Duration // of a whole call, including retries and waiting: 5 s
 	ConnectTimeout time.Duration // 3 s
 	Retry          Retry
 
 	EncryptionMasterKeyBase64   string         // 32 bytes, for private-encrypted- channels
-	WebhookTokens               []WebhookToken // more pairs that webhooks may be signed with
-	WebhookMaxAge               time.Duration  // how old a webhook may be: 10 min; less than 0 for any age
-	OverrideMaxMessagePayloadKB int            // how large data may be, in KiB: 10
+	WebhookTokens               []WebhookToken // additional keys for webhooks
+	WebhookMaxAge               time.Duration  // the maximum age of a webhook: 10 min; negative accepts any age
+	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
 
-	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for that of the environment
+	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
 	CAFile             string        // PEM certificates to trust instead of the system's
 	TLSRoots           string        // "system", "bundled" or "both"
-	MaxIdleConnections int           // MaxConcurrentCalls unless given
+	MaxIdleConnections int           // MaxConcurrentCalls by default
 	IdleTimeout        time.Duration // 15 s
 
-	// Log is told what the client does, as far as LogLevel says: LogWarn unless given. It is called while a call runs, by several at once, and
-	// may not use the client. A panic in it is dropped.
+	// Log receives log records down to LogLevel, LogWarn by default. It is called during a call, possibly by several at the same time, and
+	// must not use the client. A panic in it is dropped.
 	Log      func(LogRecord)
 	LogLevel LogLevel
 
-	// Extra are more members of the configuration of pusher_new (see pusher.h), by their names there. They win over fields.
+	// Extra has additional configuration keys of pusher_new (see pusher.h). They override fields.
 	Extra map[string]any
 
 	environment bool // ClientFromEnv("")
 	opened      atomic.Pointer[core]
-	mutex       sync.Mutex // of what follows
+	mutex       sync.Mutex // guards closed, and making the core
 	closed      bool
 }
 
-// Retry says what is sent again. Mode "safe", the default, sends again what was certainly not delivered and may now succeed;
-// "at_least_once" also what may have been delivered, which may deliver it twice; "never" sends once. MaxAttempts is 3 unless given.
+// Retry configures retries. Mode "safe", the default, retries requests that were certainly not delivered and may now succeed; "at_least_once"
+// also retries those that may have been delivered, which may deliver an event twice; "never" does not retry. MaxAttempts is 3 by default.
 type Retry struct {
 	Mode        string `json:"mode,omitempty"`
 	MaxAttempts int    `json:"max_attempts,omitempty"`
 }
 
-// WebhookToken is a key and the secret that webhooks under it are signed with.
+// WebhookToken is a key of webhooks and its secret.
 type WebhookToken struct {
 	Key    string `json:"key"`
 	Secret string `json:"secret"`
@@ -91,17 +91,17 @@ type WebhookToken struct {
 const (
 	defaultTimeout     = 5 * time.Second
 	defaultConcurrency = 128
-	mostIdle           = 1000 // as the library has it
+	mostIdle           = 1000 // the library's maximum
 	defaultMaxResponse = 16 << 20
 )
 
-// ClientFromURL gives a client of a URL like https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID.
+// ClientFromURL returns a client for a URL such as https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID.
 func ClientFromURL(serverURL string) (*Client, error) {
 	client := &Client{URL: serverURL}
 	return client, client.Check()
 }
 
-// ClientFromEnv gives a client of the URL that an environment variable holds. With "" it takes PUSHER_URL, or PUSHER_APP_ID, PUSHER_KEY,
+// ClientFromEnv returns a client for the URL in an environment variable. With "" it reads PUSHER_URL, or PUSHER_APP_ID, PUSHER_KEY,
 // PUSHER_SECRET, PUSHER_CLUSTER, PUSHER_HOST, PUSHER_PORT and PUSHER_SCHEME.
 func ClientFromEnv(key string) (*Client, error) {
 	if key == "" {
@@ -111,15 +111,15 @@ func ClientFromEnv(key string) (*Client, error) {
 	return ClientFromURL(os.Getenv(key))
 }
 
-// Check says what is wrong with the fields, as the first call would. It uses no network, and fields may still be changed.
+// Check returns the error that the first call would return for wrong fields. It uses no network, and you may still change fields.
 func (c *Client) Check() error {
 	handle, err := c.make()
 	C.pusher_free(handle)
 	return err
 }
 
-// Close frees what the client holds, once the last of its calls has ended; later ones fail. A client that is not closed is closed when it is
-// garbage. Its publishers live on.
+// Close frees the client after its running calls have ended; later calls fail. The garbage collector closes a client that you did not close. The
+// client's publishers continue.
 func (c *Client) Close() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -129,11 +129,11 @@ func (c *Client) Close() {
 	}
 }
 
-// core is what a client is after its first call.
+// core is the state of a client after its first call.
 type core struct {
 	life    lifetime
 	client  *C.Pusher
-	slots   chan struct{} // one for each call that may be waiting for the network
+	slots   chan struct{} // one for each call that may wait for the network
 	timeout time.Duration
 	http    *http.Client
 	logs    bool
@@ -141,7 +141,7 @@ type core struct {
 	maxResponse int64
 }
 
-// open gives the core, made by the first call.
+// open returns the core, which the first call makes.
 func (c *Client) open(op operation) (*core, error) {
 	if opened := c.opened.Load(); opened != nil {
 		return opened, nil
@@ -171,7 +171,7 @@ func (c *Client) build() (*core, *Error) {
 		return nil, err.(*Error)
 	}
 	if c.Log != nil {
-		// The library takes care of it from here on, also where it fails.
+		// The library owns the handle from here on, even if it fails.
 		if status := C.bridge_set_log(handle, C.uintptr_t(cgo.NewHandle(c.Log))); status != C.PUSHER_STATUS_OK {
 			C.pusher_free(handle)
 			return nil, refusal(Status(status), failure{Message: "the log could not be set"}, nil)
@@ -191,7 +191,7 @@ func (c *Client) build() (*core, *Error) {
 	return opened, nil
 }
 
-// make makes a client of the library. The error is nil or an *Error.
+// make creates the library's client. The error is nil or an *Error.
 func (c *Client) make() (*C.Pusher, error) {
 	f := newFrame(opNone)
 	defer f.free()
@@ -254,7 +254,7 @@ func (c *Client) maxResponse() int64 {
 	return defaultMaxResponse
 }
 
-// number is a member of an Extra that is a number; 0 for whatever else. The library says what is wrong with that.
+// number returns a numeric member of Extra, or 0 for another type, which the library reports.
 func number(member any) int64 {
 	switch given := member.(type) {
 	case int:
@@ -270,7 +270,7 @@ func number(member any) int64 {
 	return 0
 }
 
-// configuration is the fields as pusher_new has them.
+// configuration returns the fields as keys of pusher_new.
 func (c *Client) configuration() (map[string]any, error) {
 	config := map[string]any{}
 	text := func(name, value string) {
@@ -349,7 +349,7 @@ func (c *Client) configuration() (map[string]any, error) {
 	if c.MaxIdleConnections != 0 {
 		config["max_idle_connections"] = c.MaxIdleConnections
 	} else if !c.environment {
-		// As many as may be in use, or a burst would end as many connections, and make them anew.
+		// As many as may be in use: otherwise each burst of calls would close connections and make new ones.
 		idle := c.concurrency()
 		if idle > mostIdle {
 			idle = mostIdle
@@ -380,7 +380,7 @@ func (c *Client) perform(ctx context.Context, f *frame, o options) ([]byte, erro
 	return opened.network(ctx, f, o)
 }
 
-// sign opens the client and makes a call that does not.
+// sign opens the client and makes a call that uses no network.
 func (c *Client) sign(f *frame, bodyLength int) ([]byte, error) {
 	defer f.free()
 	if f.failed != nil {
@@ -393,11 +393,11 @@ func (c *Client) sign(f *frame, bodyLength int) ([]byte, error) {
 	return opened.local(f, bodyLength)
 }
 
-// Version is that of the library that is loaded, such as "0.1.0".
+// Version returns the version of the loaded library, such as "0.1.0".
 func Version() string { return C.GoString(C.pusher_version()) }
 
-// String keeps the secret out of whatever prints a client.
+// String describes the client without its secret.
 func (c *Client) String() string { return fmt.Sprintf("pusher.Client(%s)", c.AppID) }
 
-// GoString does so for %#v.
+// GoString is String for %#v.
 func (c *Client) GoString() string { return c.String() }

@@ -22,7 +22,7 @@ import (
 
 func pointer(text string) *string { return &text }
 
-// refused gives the error, which has to be of this status and about this argument.
+// refused checks the error's status and argument, and returns it.
 func refused(t *testing.T, err error, status pusher.Status, argument string) *pusher.Error {
 	t.Helper()
 	var failed *pusher.Error
@@ -62,8 +62,8 @@ func TestStringsBytesRawJSONAndValuesAsPayloads(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoJSONIsRefusedBeforeTheCall(t *testing.T) {
-	client := nobody.client(t)
+func TestInvalidJSONIsRefusedBeforeTheCall(t *testing.T) {
+	client := unreachable.client(t)
 	failed := refused(t, client.Trigger("c", "e", make(chan int)), pusher.StatusInvalidArgument, "data")
 	if failed.Delivery != pusher.DeliveryNotSent {
 		t.Errorf("delivery is %v", failed.Delivery)
@@ -78,8 +78,8 @@ func TestWhatIsNoJSONIsRefusedBeforeTheCall(t *testing.T) {
 	refused(t, client.Trigger("c", "e", json.RawMessage("1\x00")), pusher.StatusInvalidArgument, "data")
 }
 
-func TestWhatIsNotUTF8IsRefusedRatherThanReplaced(t *testing.T) {
-	client := nobody.client(t)
+func TestInvalidUTF8IsRefusedAndNotReplaced(t *testing.T) {
+	client := unreachable.client(t)
 	refused(t, client.Trigger("c", "e", "caf\xe9"), pusher.StatusInvalidArgument, "data")
 	refused(t, client.Trigger("c", "caf\xe9", "x"), pusher.StatusInvalidArgument, "event")
 	refused(t, client.TriggerMulti([]string{"a", "caf\xe9"}, "e", "x"), pusher.StatusInvalidArgument, "channels")
@@ -89,7 +89,7 @@ func TestWhatIsNotUTF8IsRefusedRatherThanReplaced(t *testing.T) {
 	}
 }
 
-func TestTheClientIsReadyAsALiteral(t *testing.T) {
+func TestAClientLiteralIsReadyToUse(t *testing.T) {
 	server := healthy(t)
 	client := pusher.Client{AppID: "4711", Key: faults.Key, Secret: faults.Secret, Insecure: true}
 	client.Host = fmt.Sprintf("127.0.0.1:%d", server.Port)
@@ -157,8 +157,8 @@ func TestConfigurationOfEachField(t *testing.T) {
 	}
 }
 
-func TestTLSUnlessPlainHTTPIsAskedFor(t *testing.T) {
-	server := healthy(t) // which speaks no TLS
+func TestTLSIsOnUnlessInsecureIsSet(t *testing.T) {
+	server := healthy(t) // a server without TLS
 	client := server.client(t)
 	client.Insecure, client.Retry.Mode, client.Timeout = false, "never", 300*time.Millisecond
 	failed := refused(t, client.Trigger("c", "e", "x"), pusher.StatusNotSent, "")
@@ -190,7 +190,7 @@ func TestClientsOfAURLAndOfTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.Timeout = time.Millisecond // fields may follow
+	client.Timeout = time.Millisecond // fields may be set later
 	client.Close()
 	refused(t, client.Trigger("c", "e", "x"), pusher.StatusInvalidState, "")
 	mixed, err := pusher.ClientFromEnv("")
@@ -202,7 +202,7 @@ func TestClientsOfAURLAndOfTheEnvironment(t *testing.T) {
 }
 
 func TestAuthorizationOfForms(t *testing.T) {
-	client := nobody.client(t)
+	client := unreachable.client(t)
 	form := []byte("socket_id=1234.5678&channel_name=presence-c&more=1")
 	for _, info := range []any{map[string]string{"name": "Ann"}, struct {
 		Name string `json:"name"`
@@ -239,7 +239,7 @@ func TestAuthorizationOfForms(t *testing.T) {
 	}
 }
 
-func TestAnErrorTellsWhatHappened(t *testing.T) {
+func TestAnErrorReportsTheDelivery(t *testing.T) {
 	client := listen(t, once("retry-after-1")).client(t)
 	client.Retry.Mode = "never"
 	err := client.Trigger("c", "e", "x")
@@ -264,7 +264,7 @@ func TestAnErrorTellsWhatHappened(t *testing.T) {
 	}
 }
 
-func TestADeadlineIsThatOfTheCall(t *testing.T) {
+func TestADeadlineLimitsTheCall(t *testing.T) {
 	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
 	for name, sender := range map[string]*http.Client{"the library": nil, "net/http": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestADeadlineIsThatOfTheCall(t *testing.T) {
 			if failed.Cause != "timeout" || failed.Delivery != pusher.DeliveryUnknown || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%#v", failed)
 			}
-			// Also of one that has been given a longer time in so many words.
+			// The context's deadline also limits a call with a longer explicit timeout.
 			longer := pusher.TriggerParams{Extra: map[string]any{"timeout_ms": 60000}}
 			ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
@@ -292,7 +292,7 @@ func TestADeadlineIsThatOfTheCall(t *testing.T) {
 			if took := time.Since(start); took > 3*time.Second {
 				t.Errorf("took %v", took)
 			}
-			// The client's own time is no context's.
+			// The client's timeout is not a context's deadline.
 			_, err = client.TriggerContext(context.Background(), []string{"c"}, "e", "x", pusher.TriggerParams{Timeout: 100 * time.Millisecond})
 			if refused(t, err, pusher.StatusDeliveryUnknown, ""); errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%#v", err)
@@ -301,7 +301,7 @@ func TestADeadlineIsThatOfTheCall(t *testing.T) {
 	}
 }
 
-func TestAContextThatIsDoneSendsNothing(t *testing.T) {
+func TestADoneContextSendsNothing(t *testing.T) {
 	server := healthy(t)
 	client := server.client(t)
 	cancelled, cancel := context.WithCancel(context.Background())
@@ -346,7 +346,7 @@ func TestCancellingEndsACallOverNetHTTP(t *testing.T) {
 	}
 }
 
-// More calls than may wait for the network wait for their turn, within their time.
+// Calls beyond MaxConcurrentCalls wait for their turn, within their timeout.
 func TestCallsWaitForTheirTurn(t *testing.T) {
 	server := listen(t, map[string]any{"fault": "silence-after-request", "times": 1})
 	client := server.client(t)
@@ -376,7 +376,7 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 	}
 }
 
-func TestTheLogIsTold(t *testing.T) {
+func TestTheLogReceivesRecords(t *testing.T) {
 	server := healthy(t)
 	var mutex sync.Mutex
 	var records []pusher.LogRecord
@@ -409,8 +409,8 @@ func TestTheLogIsTold(t *testing.T) {
 	}
 }
 
-// What the log holds is let go of once nobody needs the client.
-func TestClosingLetsGoOfTheLog(t *testing.T) {
+// The log callback becomes garbage after the client is closed.
+func TestClosingReleasesTheLog(t *testing.T) {
 	for name, end := range map[string]func(*pusher.Client){"closed": (*pusher.Client).Close, "garbage": func(*pusher.Client) {}} {
 		t.Run(name, func(t *testing.T) {
 			gone := make(chan struct{})
@@ -489,7 +489,7 @@ func TestVersionAndNames(t *testing.T) {
 	same(t, "a level", pusher.LogWarn.String(), "warn")
 }
 
-// What is said of delivery is held against what the server really did, under every fault there is.
+// Compares the reported delivery with the server's ledger under every fault.
 func TestDeliveryIsTrueUnderEveryFault(t *testing.T) {
 	if os.Getenv("FAULTS") == "few" {
 		t.Skip("FAULTS=few")
@@ -533,7 +533,7 @@ func TestDeliveryIsTrueUnderEveryFault(t *testing.T) {
 			times := len(server.applied(t))
 			switch delivery {
 			case pusher.DeliveryDelivered:
-				// Some answer before they have read the request.
+				// Some faults respond before they read the request.
 				for deadline := time.Now().Add(5 * time.Second); times == 0 && time.Now().Before(deadline); times = len(server.applied(t)) {
 					runtime.Gosched()
 				}
@@ -561,21 +561,21 @@ func TestDeliveryIsTrueUnderEveryFault(t *testing.T) {
 	}
 }
 
-// A transport that does not tell of connections is not believed to have had none.
-func TestATransportThatHidesItsConnectionsMayHaveSent(t *testing.T) {
+// A transport that reports no connections may have used one, so its failures are unknown.
+func TestFailureOfATransportThatHidesConnectionsIsUnknown(t *testing.T) {
 	for name, transport := range map[string]http.RoundTripper{
 		"hidden": roundTrip(func(*http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "dial", Err: errors.New("refused, the second time")}
 		}),
-		"told": &http.Transport{},
+		"visible": &http.Transport{},
 	} {
-		client := nobody.client(t)
+		client := unreachable.client(t)
 		client.HTTPClient = &http.Client{Transport: transport}
 		var failed *pusher.Error
 		if err := client.Trigger("c", "e", "x"); !errors.As(err, &failed) || failed.Cause != "connect" {
 			t.Fatalf("%s: %#v", name, err)
 		}
-		wanted := map[string]pusher.Delivery{"hidden": pusher.DeliveryUnknown, "told": pusher.DeliveryNotSent}[name]
+		wanted := map[string]pusher.Delivery{"hidden": pusher.DeliveryUnknown, "visible": pusher.DeliveryNotSent}[name]
 		same(t, name, failed.Delivery, wanted)
 	}
 }

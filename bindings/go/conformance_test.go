@@ -39,7 +39,7 @@ func (c *conformanceCase) UnmarshalJSON(text []byte) error {
 	if err := decoder.Decode((*plain)(c)); err != nil {
 		return err
 	}
-	// "ok":null is a result as well.
+	// "ok":null is a result too.
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
 		return err
@@ -95,7 +95,7 @@ func TestEveryCaseOfTheConformanceFile(t *testing.T) {
 	}
 }
 
-// With net/http as the sender, each call is one attempt: that is what "retry":{"mode":"never"} makes of the others.
+// With net/http each call is one attempt, as with "retry":{"mode":"never"}.
 func TestTheConformanceFileOverNetHTTP(t *testing.T) {
 	ran := 0
 	for _, c := range conformanceCases(t) {
@@ -121,7 +121,7 @@ func TestTheConformanceFileOverNetHTTP(t *testing.T) {
 }
 
 func (c *conformanceCase) run(t *testing.T, sender *http.Client) {
-	server := nobody
+	server := unreachable
 	client := &pusher.Client{AppID: "4711", Key: faults.Key, Secret: faults.Secret, Host: "127.0.0.1", Insecure: true, Extra: c.Config}
 	client.HTTPClient = sender
 	if c.Server != nil {
@@ -159,7 +159,7 @@ func (c *conformanceCase) run(t *testing.T, sender *http.Client) {
 	}
 }
 
-// holdsError compares an error's document, and what Go says of it, with what is expected.
+// holdsError compares an error and its document with the expected ones.
 func (c *conformanceCase) holdsError(t *testing.T, err error) {
 	t.Helper()
 	var failed *pusher.Error
@@ -204,7 +204,7 @@ func (c *conformanceCase) holdsLedger(t *testing.T, applied []map[string]any) {
 				same(t, member, applied[index][member], value)
 				continue
 			}
-			// Without a secretbox in Go's own library, its shape only.
+			// Go's standard library has no secretbox: check only the shape.
 			var box struct{ Nonce, Ciphertext []byte }
 			text, _ := applied[index]["data"].(string)
 			if err := json.Unmarshal([]byte(text), &box); err != nil || len(box.Nonce) != 24 || len(box.Ciphertext) < 16 {
@@ -280,7 +280,7 @@ func channels(value any) []string {
 	return nil
 }
 
-// take gives a text of an object and takes it out, so that what is left are those that have no field of their own.
+// take removes a string member and returns it. The remaining members have no field of their own.
 func take(object map[string]any, name string) *string {
 	text, is := object[name].(string)
 	if !is {
@@ -295,7 +295,7 @@ func (c *conformanceCase) params() pusher.TriggerParams {
 	return pusher.TriggerParams{SocketID: take(rest, "socket_id"), Info: take(rest, "info"), Extra: rest}
 }
 
-// call makes the call, natively.
+// call makes the call with native values.
 func (c *conformanceCase) call(t *testing.T, client *pusher.Client) (result any, reports []pusher.Report, err error) {
 	ctx := context.Background()
 	if _, events := map[string]bool{"trigger": true, "send_to_user": true}[c.Call]; !events {
@@ -432,7 +432,7 @@ func (c *conformanceCase) publish(t *testing.T, client *pusher.Client) (result a
 		t.Fatalf("flush: %v", err)
 	}
 	done, cancel := context.WithCancel(ctx)
-	cancel() // all that waits, without waiting for more
+	cancel() // take the waiting reports without waiting
 	for {
 		fetched, err := publisher.Poll(done)
 		if errors.Is(err, pusher.StatusTimedOut) {
@@ -445,7 +445,7 @@ func (c *conformanceCase) publish(t *testing.T, client *pusher.Client) (result a
 	}
 }
 
-// plain is a value as encoding/json reads it, so that two of them can be compared.
+// plain returns a value as encoding/json decodes it, for comparison.
 func plain(t *testing.T, value any) any {
 	t.Helper()
 	text, is := value.(json.RawMessage)

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// Status says what became of a call, and what may be done now. New values may be added: treat one that you do not know by its range.
-// 1 to 19: the call was wrong; 20 to 39: the network; 40 to 59: the server said no; 60 to 79: signatures and encryption; 80 to 99: the
-// publisher.
+// Status is the result of a call. New values may be added: treat an unknown one by its range. 1 to 19: the call was wrong; 20 to 39: the network
+// failed; 40 to 59: the server refused; 60 to 79: signatures and encryption; 80 to 99: the publisher.
 //
-// A Status is an error to compare with: errors.Is(err, pusher.StatusRateLimited).
+// Compare errors with a Status: errors.Is(err, pusher.StatusRateLimited).
 type Status int32
 
 const (
@@ -21,33 +20,33 @@ const (
 	StatusInvalidArgument Status = C.PUSHER_STATUS_INVALID_ARGUMENT // Error.Argument names it; nothing was sent
 	StatusInvalidConfig   Status = C.PUSHER_STATUS_INVALID_CONFIG   // Error.Argument names the key
 	StatusInvalidState    Status = C.PUSHER_STATUS_INVALID_STATE    // calls in the wrong order, such as after Close
-	StatusNotSent         Status = C.PUSHER_STATUS_NOT_SENT         // the request's last byte never left: certainly not delivered
-	StatusDeliveryUnknown Status = C.PUSHER_STATUS_DELIVERY_UNKNOWN // sent whole, and no valid answer came
-	StatusBadResponse     Status = C.PUSHER_STATUS_BAD_RESPONSE     // an answer that can't be read
+	StatusNotSent         Status = C.PUSHER_STATUS_NOT_SENT         // the request's last byte was not sent: not delivered
+	StatusDeliveryUnknown Status = C.PUSHER_STATUS_DELIVERY_UNKNOWN // sent completely, but no valid response arrived
+	StatusBadResponse     Status = C.PUSHER_STATUS_BAD_RESPONSE     // a response that cannot be read
 	StatusBadRequest      Status = C.PUSHER_STATUS_BAD_REQUEST      // 400, or another 4xx
 	StatusUnauthorized    Status = C.PUSHER_STATUS_UNAUTHORIZED     // 401: the key, the secret or the clock is wrong
 	StatusForbidden       Status = C.PUSHER_STATUS_FORBIDDEN        // 403: the application is disabled or over its quota
 	StatusNotFound        Status = C.PUSHER_STATUS_NOT_FOUND        // 404
 	StatusPayloadTooLarge Status = C.PUSHER_STATUS_PAYLOAD_TOO_LARGE
-	StatusRateLimited     Status = C.PUSHER_STATUS_RATE_LIMITED // 429: try again later
-	StatusServerError     Status = C.PUSHER_STATUS_SERVER_ERROR // any 5xx: it may or may not have been delivered
+	StatusRateLimited     Status = C.PUSHER_STATUS_RATE_LIMITED // 429: retry later
+	StatusServerError     Status = C.PUSHER_STATUS_SERVER_ERROR // any 5xx: it may have been delivered
 	StatusRedirected      Status = C.PUSHER_STATUS_REDIRECTED   // any 3xx: never followed
 	StatusWebhookInvalid  Status = C.PUSHER_STATUS_WEBHOOK_INVALID
-	StatusEncryption      Status = C.PUSHER_STATUS_ENCRYPTION // no master key, or a payload that can't be decrypted
+	StatusEncryption      Status = C.PUSHER_STATUS_ENCRYPTION // no master key, or a payload that cannot be decrypted
 	StatusQueueFull       Status = C.PUSHER_STATUS_QUEUE_FULL
 	StatusClosed          Status = C.PUSHER_STATUS_CLOSED    // the publisher is closed
-	StatusTimedOut        Status = C.PUSHER_STATUS_TIMED_OUT // the wait ended first; nothing was lost
+	StatusTimedOut        Status = C.PUSHER_STATUS_TIMED_OUT // the time was up first
 	StatusForked          Status = C.PUSHER_STATUS_FORKED    // the publisher belongs to the parent process
 	StatusInternal        Status = C.PUSHER_STATUS_INTERNAL  // a bug in libpusher: please report it
 )
 
-// String is the status's name, such as "NOT_SENT"; "?" for one that the library does not know.
+// String returns the status's name, such as "NOT_SENT", or "?" if the library does not know it.
 func (s Status) String() string { return C.GoString(C.pusher_status_name(C.int32_t(s))) }
 
-// Error makes a Status the target of errors.Is.
+// Error implements error, so that a Status can be the target of errors.Is.
 func (s Status) Error() string { return "pusher: " + s.String() }
 
-// The statuses by their names, as the loaded library has them: reports name theirs.
+// The loaded library's statuses by name, for reports.
 var (
 	statusesByName = map[string]Status{}
 	readStatuses   sync.Once
@@ -67,20 +66,20 @@ func statusByName(name string) Status {
 	return StatusInternal
 }
 
-// Delivery says what happened to the events of a call that failed.
+// Delivery is what happened to the events of a failed call.
 type Delivery int32
 
 const (
-	DeliveryNone      Delivery = 0                           // the call had none to deliver: a question, a signature
-	DeliveryNotSent   Delivery = C.PUSHER_DELIVERY_NOT_SENT  // the request's last byte never left: certainly not delivered
-	DeliveryRejected  Delivery = C.PUSHER_DELIVERY_REJECTED  // the server refused: certainly not delivered
-	DeliveryUnknown   Delivery = C.PUSHER_DELIVERY_UNKNOWN   // it may have been delivered; sending again may deliver it twice
+	DeliveryNone      Delivery = 0                           // the call delivers nothing: a query, a signature
+	DeliveryNotSent   Delivery = C.PUSHER_DELIVERY_NOT_SENT  // the request's last byte was not sent: not delivered
+	DeliveryRejected  Delivery = C.PUSHER_DELIVERY_REJECTED  // the server refused: not delivered
+	DeliveryUnknown   Delivery = C.PUSHER_DELIVERY_UNKNOWN   // it may have been delivered; a retry may deliver it twice
 	DeliveryDelivered Delivery = C.PUSHER_DELIVERY_DELIVERED // the server accepted it
 )
 
 var deliveryNames = [...]string{"", "not_sent", "rejected", "unknown", "delivered"}
 
-// String is the word of error documents, such as "not_sent"; "" for none.
+// String returns the name in error documents, such as "not_sent", or "" for DeliveryNone.
 func (d Delivery) String() string {
 	if d < 0 || int(d) >= len(deliveryNames) {
 		return "?"
@@ -97,38 +96,38 @@ func deliveryByName(name string) Delivery {
 	return DeliveryUnknown
 }
 
-// Error is what every failure of this package is. Its text never holds a secret, a signature or a payload.
+// Error is the type of every error of this package. It never contains a secret, a signature or a payload.
 type Error struct {
 	Status   Status
 	Message  string   // for people
-	Delivery Delivery // what happened to the events; DeliveryNone where there were none
+	Delivery Delivery // what happened to the events; DeliveryNone if there were none
 
-	Cause      string        // of a failure of the network: dns connect tls proxy write timeout reset closed malformed transport
-	Retryable  bool          // the same call may succeed now, and would not deliver anything twice
-	Attempts   int           // how often it was sent
-	HTTPStatus int           // what the server said, or 0
-	Response   string        // the beginning of the server's text
+	Cause      string        // of a network failure: dns connect tls proxy write timeout reset closed malformed transport
+	Retryable  bool          // the same call may succeed later, and delivers nothing twice
+	Attempts   int           // the requests that were tried
+	HTTPStatus int           // of the server's response, or 0
+	Response   string        // the beginning of the response's body
 	Argument   string        // which argument is wrong, such as "channels[3]"
-	RetryAfter time.Duration // how long the server wants to be left alone
-	Reason     string        // of an event that the publisher never sent: expired dropped superseded closed
+	RetryAfter time.Duration // the server's Retry-After
+	Reason     string        // why the publisher did not send the event: expired dropped superseded closed
 
-	Document json.RawMessage // all of this as the library said it
+	Document json.RawMessage // the library's error document
 
 	wrapped error
 }
 
 func (e *Error) Error() string { return "pusher: " + e.Message }
 
-// Unwrap gives what lies below: the error of a context, or of encoding/json.
+// Unwrap returns the underlying error: a context's, or encoding/json's.
 func (e *Error) Unwrap() error { return e.wrapped }
 
-// Is says whether target is this error's Status.
+// Is reports whether target is this error's Status.
 func (e *Error) Is(target error) bool {
 	status, ok := target.(Status)
 	return ok && status == e.Status
 }
 
-// The members of an error document, and of a report.
+// failure has the members of an error document and of a report.
 type failure struct {
 	ID           uint64          `json:"id,omitempty"`
 	Status       string          `json:"status"`
@@ -162,19 +161,19 @@ func (f *failure) error(status Status, document []byte) *Error {
 	}
 }
 
-// What the library said of a call that failed.
+// fromDocument returns the Error for the library's error document.
 func fromDocument(status Status, document []byte) *Error {
 	var whole struct {
 		Error failure `json:"error"`
 	}
 	if err := json.Unmarshal(document, &whole); err != nil {
-		// Only where there is no document at all.
+		// There is no document.
 		return &Error{Status: status, Message: status.String(), Document: document}
 	}
 	return whole.Error.error(status, document)
 }
 
-// refusal is a failure that was found on this side, said as the library says its own.
+// refusal returns an error found on the Go side, in the form of the library's errors.
 func refusal(status Status, said failure, wrapped error) *Error {
 	said.Status = status.String()
 	document, _ := json.Marshal(map[string]failure{"error": said})

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// TriggerParams are what an event may have beside its payload.
+// TriggerParams are the options of an event.
 type TriggerParams struct {
-	SocketID *string        // the connection that is left out
-	Info     *string        // attributes of the channels to answer with, such as "user_count,subscription_count"
-	Timeout  time.Duration  // of this call, instead of the client's; a context's deadline counts where it is sooner
-	Extra    map[string]any // more members of the options of pusher_trigger (see pusher.h), by their names there
+	SocketID *string        // excludes this connection
+	Info     *string        // attributes of the channels to return, such as "user_count,subscription_count"
+	Timeout  time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
+	Extra    map[string]any // additional options of pusher_trigger (see pusher.h)
 }
 
 func (p *TriggerParams) options() options {
@@ -28,35 +28,35 @@ type Event struct {
 	Info     *string
 }
 
-// TriggerChannelsList is the answer to an event: what Info asked for.
+// TriggerChannelsList has the attributes that Info asked for.
 type TriggerChannelsList struct {
 	Channels map[string]TriggerChannelListItem `json:"channels"`
-	Document json.RawMessage                   `json:"-"` // the server's answer
+	Document json.RawMessage                   `json:"-"` // the server's response
 }
 
-// TriggerChannelListItem is what the server says of a channel; nil is what it does not say.
+// TriggerChannelListItem has the attributes of a channel; a missing attribute is nil.
 type TriggerChannelListItem struct {
 	UserCount         *int `json:"user_count,omitempty"`
 	SubscriptionCount *int `json:"subscription_count,omitempty"`
 }
 
-// TriggerBatchChannelsList is the answer to a batch: what the Info of each event asked for, in their order.
+// TriggerBatchChannelsList has the attributes that the Info of each event asked for, in the order of the events.
 type TriggerBatchChannelsList struct {
 	Batch    []TriggerBatchChannelListItem `json:"batch"`
-	Document json.RawMessage               `json:"-"` // the server's answer
+	Document json.RawMessage               `json:"-"` // the server's response
 }
 
-// TriggerBatchChannelListItem is what the server says of an event's channel; nil is what it does not say.
+// TriggerBatchChannelListItem has the attributes of an event's channel; a missing attribute is nil.
 type TriggerBatchChannelListItem TriggerChannelListItem
 
-// Trigger publishes an event on a channel and waits for the server's answer. A string or []byte is sent as it is, a json.RawMessage byte for byte,
+// Trigger publishes an event on a channel and waits for the server's response. A string or []byte is sent as it is, a json.RawMessage byte for byte,
 // anything else as JSON.
 func (c *Client) Trigger(channel string, eventName string, data any) error {
 	_, err := c.TriggerContext(context.Background(), []string{channel}, eventName, data, TriggerParams{})
 	return err
 }
 
-// TriggerWithParams is Trigger with more to say.
+// TriggerWithParams is Trigger with options.
 func (c *Client) TriggerWithParams(channel string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
 	return c.TriggerContext(context.Background(), []string{channel}, eventName, data, params)
 }
@@ -67,15 +67,15 @@ func (c *Client) TriggerMulti(channels []string, eventName string, data any) err
 	return err
 }
 
-// TriggerMultiWithParams is TriggerMulti with more to say.
+// TriggerMultiWithParams is TriggerMulti with options.
 func (c *Client) TriggerMultiWithParams(channels []string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
 	return c.TriggerContext(context.Background(), channels, eventName, data, params)
 }
 
-// TriggerContext publishes an event on up to 100 channels, within the time of a context.
+// TriggerContext publishes an event on up to 100 channels, with a context.
 //
-// Once a request is on its way, cancelling the context does not call it back: without HTTPClient, the call goes on until it has its answer or
-// its time is up, so that it can say what happened to the event.
+// Without HTTPClient, cancelling the context does not interrupt a request that is in flight: the call continues until the response arrives or
+// its timeout ends, so that it can report what happened to the event.
 func (c *Client) TriggerContext(ctx context.Context, channels []string, eventName string, data any, params TriggerParams) (*TriggerChannelsList, error) {
 	f := newFrame(opTrigger)
 	f.channels(channels)
@@ -84,7 +84,7 @@ func (c *Client) TriggerContext(ctx context.Context, channels []string, eventNam
 	return triggered(c.perform(ctx, f, params.options()))
 }
 
-// What was delivered is no failure, whatever the answer looks like.
+// triggered parses the response. An unexpected response is no error, because the event was delivered.
 func triggered(document []byte, err error) (*TriggerChannelsList, error) {
 	if err != nil {
 		return nil, err
@@ -96,12 +96,12 @@ func triggered(document []byte, err error) (*TriggerChannelsList, error) {
 	return list, nil
 }
 
-// TriggerBatch publishes up to 10 events in one request. A batch is not atomic: where the server refuses it, some may have been delivered.
+// TriggerBatch publishes up to 10 events in one request. A batch is not atomic: if the server refuses it, some events may have been delivered.
 func (c *Client) TriggerBatch(batch []Event) (*TriggerBatchChannelsList, error) {
 	return c.TriggerBatchContext(context.Background(), batch)
 }
 
-// TriggerBatchContext is TriggerBatch within the time of a context.
+// TriggerBatchContext is TriggerBatch with a context.
 func (c *Client) TriggerBatchContext(ctx context.Context, batch []Event) (*TriggerBatchChannelsList, error) {
 	f := newFrame(opTriggerBatch)
 	f.begin()
@@ -139,7 +139,7 @@ func (c *Client) SendToUser(userID string, event string, data any) error {
 	return err
 }
 
-// SendToUserContext is SendToUser within the time of a context.
+// SendToUserContext is SendToUser with a context.
 func (c *Client) SendToUserContext(ctx context.Context, userID string, event string, data any, params TriggerParams) (*TriggerChannelsList, error) {
 	f := newFrame(opSendToUser)
 	f.text("user_id", userID)
@@ -148,12 +148,12 @@ func (c *Client) SendToUserContext(ctx context.Context, userID string, event str
 	return triggered(c.perform(ctx, f, params.options()))
 }
 
-// TerminateUserConnections ends all connections of a user who has signed in.
+// TerminateUserConnections closes all connections of a user who has signed in.
 func (c *Client) TerminateUserConnections(userID string) error {
 	return c.TerminateUserConnectionsContext(context.Background(), userID)
 }
 
-// TerminateUserConnectionsContext is TerminateUserConnections within the time of a context.
+// TerminateUserConnectionsContext is TerminateUserConnections with a context.
 func (c *Client) TerminateUserConnectionsContext(ctx context.Context, userID string) error {
 	f := newFrame(opTerminate)
 	f.text("user_id", userID)

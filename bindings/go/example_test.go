@@ -11,7 +11,7 @@ import (
 
 func Example() {
 	client := pusher.Client{AppID: "APP_ID", Key: "KEY", Secret: "SECRET", Cluster: "eu"}
-	client.Host, client.Insecure = "127.0.0.1:1", true // nobody is there: leave this out
+	client.Host, client.Insecure = "127.0.0.1:1", true // nothing listens there: omit this line
 	defer client.Close()
 
 	err := client.Trigger("my-channel", "my-event", map[string]string{"hello": "world"})
@@ -36,7 +36,7 @@ func ExampleClient_AuthorizePresenceChannel() {
 		UserInfo: map[string]string{"name": "Ann"},
 	})
 	if err != nil {
-		panic(err) // answer with 403
+		panic(err) // respond with 403
 	}
 	fmt.Println(string(response))
 	// Output: {"auth":"KEY:7a7f2156739e60ca379d842b8ff704be5759bc09076e30af0d6dab7f44c7b972","channel_data":"{\"user_id\":\"7\",\"user_info\":{\"name\":\"Ann\"}}"}
@@ -44,7 +44,7 @@ func ExampleClient_AuthorizePresenceChannel() {
 
 func ExamplePublisher() {
 	client := pusher.Client{AppID: "APP_ID", Key: "KEY", Secret: "SECRET", Retry: pusher.Retry{Mode: "never"}}
-	client.Host, client.Insecure = "127.0.0.1:1", true // nobody is there: leave this out
+	client.Host, client.Insecure = "127.0.0.1:1", true // nothing listens there: omit this line
 	defer client.Close()
 
 	publisher, err := client.NewPublisher(pusher.PublisherConfig{Connections: 4, Overflow: "drop_oldest"})
@@ -62,7 +62,7 @@ func ExamplePublisher() {
 	for {
 		reports, err := publisher.Poll(ctx)
 		if err != nil {
-			break // StatusClosed: that was all
+			break // StatusClosed: there are no more reports
 		}
 		for _, report := range reports.List {
 			fmt.Println("event", report.ID, report.Delivery)

@@ -24,7 +24,7 @@ import (
 	"unsafe"
 )
 
-// sender is an HTTP client that follows no redirect: an event would become a GET that nobody publishes, and that succeeds.
+// sender returns an HTTP client that follows no redirect: the POST would become a GET, which succeeds and publishes nothing.
 func sender(given *http.Client) *http.Client {
 	if given == nil {
 		return nil
@@ -34,7 +34,7 @@ func sender(given *http.Client) *http.Client {
 	return &own
 }
 
-// send makes a call through the HTTP client: the library signs the request and judges what came of it.
+// send makes a call through the HTTP client: the library signs the request and interprets the response.
 func (c *core) send(ctx context.Context, f *frame) ([]byte, error) {
 	prepared := C.bridge_prepare(f.op.code, c.client, f.base(), f.at, f.buffer(), C.size_t(len(f.answer)))
 	if _, err := f.take(prepared.answer); err != nil {
@@ -48,11 +48,11 @@ func (c *core) send(ctx context.Context, f *frame) ([]byte, error) {
 	return f.take(C.bridge_finish(c.client, signed, response, f.buffer(), C.size_t(len(f.answer))))
 }
 
-// exchange sends a request and says what came of it, in terms of the library.
+// exchange sends a request and fills in the library's response.
 func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *C.PusherResponse) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(C.pusher_request_timeout_ms(signed))*time.Millisecond)
 	defer cancel()
-	// A request can only have left over a connection. That none was had is believed only of a transport that tells of them at all.
+	// Without a connection nothing was sent. Trust that only if the transport reports connections at all.
 	var asked, connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) },
@@ -65,7 +65,7 @@ func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *
 		}
 		var inner *url.Error
 		if errors.As(err, &inner) {
-			err = inner.Err // without the URL, which holds the signature
+			err = inner.Err // without the URL, which contains the signature
 		}
 		failed(response, delivery, cause(err), err.Error())
 	}
@@ -73,7 +73,7 @@ func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *
 	var length C.size_t
 	start := C.pusher_request_body(signed, &length)
 	body := unsafe.Slice((*byte)(unsafe.Pointer(start)), int(length))
-	// A copy: net/http may still read it when it has returned.
+	// A copy: net/http may still read it after it returned.
 	request, err := http.NewRequestWithContext(ctx, C.GoString(C.pusher_request_method(signed)), C.GoString(C.pusher_request_url(signed)),
 		bytes.NewReader(append([]byte(nil), body...)))
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *
 	case len(answer.TransferEncoding) > 0:
 		setHeader(response, "Transfer-Encoding", answer.TransferEncoding[0])
 	case answer.ProtoMajor >= 2 && answer.Header.Get("Content-Length") == "":
-		// Its frames say where it ends.
+		// HTTP/2 frames mark the end of the body.
 		setHeader(response, "Content-Length", strconv.Itoa(len(text)))
 	}
 }
@@ -130,7 +130,7 @@ func setHeader(response *C.PusherResponse, name, value string) {
 	C.free(unsafe.Pointer(valueC))
 }
 
-// cause is the library's word for what went wrong.
+// cause returns the library's name for the cause of an error.
 func cause(err error) string {
 	var (
 		lookup    *net.DNSError

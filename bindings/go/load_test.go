@@ -16,8 +16,8 @@ import (
 	pusher "github.com/libpusher/libpusher/bindings/go"
 )
 
-// 2,000 goroutines on one client: each has the answer to its own call. Half of them ask for what is wrong in a way of their own, so that an error
-// that went to another would show.
+// 2,000 goroutines use one client, and each must get the result of its own call. Half of the calls fail, each with its own error, which would reveal
+// an error that went to another goroutine.
 func TestTwoThousandGoroutines(t *testing.T) {
 	const goroutines = 2000
 	for name, sender := range map[string]*http.Client{"the library": nil, "net/http": {Transport: &http.Transport{MaxConnsPerHost: 100, MaxIdleConnsPerHost: 100}}} {
@@ -84,7 +84,7 @@ func TestTwoThousandGoroutines(t *testing.T) {
 	}
 }
 
-// Many calls of each kind, those that fail included, and no more memory than before.
+// Many calls of each kind, including failing ones, must not increase the memory.
 func TestMemoryStaysFlat(t *testing.T) {
 	if watched {
 		t.Skip("what watches this program takes more and more memory itself")
@@ -108,7 +108,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 			_ = client.Trigger("c\x00", "e", "x")
 			_, _ = client.Webhook(http.Header{"X-Pusher-Key": {faults.Key}}, []byte("{}"))
 			if call%50 == 0 {
-				// The ledger of the server grows with these, and lives elsewhere.
+				// The server's ledger grows with these, but in another process.
 				_ = client.Trigger("c", "e", "x")
 				_ = over.Trigger("c", "e", "x")
 				_, _ = client.Get("/nope", nil)
@@ -132,10 +132,10 @@ func TestMemoryStaysFlat(t *testing.T) {
 
 var watched bool
 
-// resident is the memory of this process in bytes.
+// resident returns the resident memory of this process in bytes.
 func resident(t *testing.T) int { return status(t, "VmRSS:") << 10 }
 
-// threads is how many threads this process has.
+// threads returns the number of this process's threads.
 func threads(t *testing.T) int { return status(t, "Threads:") }
 
 func status(t *testing.T, name string) int {

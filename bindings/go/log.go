@@ -8,19 +8,19 @@ import (
 	"runtime/cgo"
 )
 
-// LogLevel says how much a LogRecord matters.
+// LogLevel is the severity of a LogRecord.
 type LogLevel int32
 
 const (
-	LogError LogLevel = 1 // a call failed by a bug, or for want of memory
+	LogError LogLevel = 1 // a call failed because of a bug, or without memory
 	LogWarn  LogLevel = 2 // a call failed
-	LogInfo  LogLevel = 3 // something happened that explains later behaviour
+	LogInfo  LogLevel = 3 // an event that explains later behaviour
 	LogDebug LogLevel = 4 // a call succeeded
 )
 
 var logLevelNames = [...]string{"", "error", "warn", "info", "debug"}
 
-// String is the level's word, such as "warn".
+// String returns the level's name, such as "warn".
 func (l LogLevel) String() string {
 	if l < 1 || int(l) >= len(logLevelNames) {
 		return "?"
@@ -28,7 +28,7 @@ func (l LogLevel) String() string {
 	return logLevelNames[l]
 }
 
-// LogRecord is what the library says of itself: a sentence, and what it speaks of. Never a secret, a signature or a payload.
+// LogRecord is a log message of the library. It never contains a secret, a signature or a payload.
 type LogRecord struct {
 	Level   LogLevel
 	Message string
@@ -40,8 +40,8 @@ func libpusherGoLog(log C.uintptr_t, level C.int32_t, message, fields *C.char) {
 	tell := cgo.Handle(log).Value().(func(LogRecord))
 	record := LogRecord{Level: LogLevel(level), Message: C.GoString(message)}
 	_ = json.Unmarshal([]byte(C.GoString(fields)), &record.Fields)
-	// On a goroutine of its own: a panic or runtime.Goexit (t.FailNow) on this one would unwind the library's frames, which are not Go's,
-	// and leave its locks held.
+	// Call it on another goroutine: a panic or runtime.Goexit (t.FailNow) on this one would unwind the library's stack frames, which are
+	// not Go's, and leave its locks locked.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

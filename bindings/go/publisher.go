@@ -12,23 +12,23 @@ import (
 	"time"
 )
 
-// PublisherConfig says how a Publisher works; what is 0 is as pusher_publisher_new has it (see pusher.h).
+// PublisherConfig configures a Publisher. A field that is zero has the default of pusher_publisher_new (see pusher.h).
 type PublisherConfig struct {
-	Connections        int           // requests under way at the same time: 2
-	MaxQueueEvents     int           // that have not ended: 10,000
-	MaxQueueBytes      int           // that these take: 16 MiB
-	Overflow           string        // when it is full: "reject", "block" (PublishParams.Timeout says how long) or "drop_oldest"
+	Connections        int           // requests in flight at the same time: 2
+	MaxQueueEvents     int           // events that have not ended: 10,000
+	MaxQueueBytes      int           // their size in memory: 16 MiB
+	Overflow           string        // of a full queue: "reject", "block" (up to PublishParams.Timeout) or "drop_oldest"
 	MaxBatchEvents     int           // of one request: as for TriggerBatch
 	MaxBatchBytes      int           // of one request, roughly: 1 MiB
-	Linger             time.Duration // how long the first of several waits for more: 5 ms; less than 0 for not at all
-	EventTTL           time.Duration // events that have waited longer are not sent; 0 for none
+	Linger             time.Duration // how long the first of several events waits for more: 5 ms; negative for no wait
+	EventTTL           time.Duration // events that have waited longer are not sent; 0 for no limit
 	MaxEventsPerSecond int
-	Reports            string // what Poll tells of: "failures", "all" or "none"
+	Reports            string // which events Poll reports: "failures", "all" or "none"
 	MaxReports         int    // kept until they are fetched: 10,000
 	BatchIsAtomic      bool   // the server refuses a batch as a whole or not at all
 	Retry              Retry
 	Timeout            time.Duration // of each request: the client's
-	// Extra are more members of the configuration, by their names there. They win over fields.
+	// Extra has additional configuration keys. They override fields.
 	Extra map[string]any
 }
 
@@ -68,7 +68,7 @@ func (p *PublisherConfig) members(logs bool) map[string]any {
 		config["retry"] = p.Retry
 	}
 	if logs {
-		// Go may be called on any thread.
+		// The library may call Go on any thread.
 		config["hooks_on_threads"] = true
 	}
 	for name, value := range p.Extra {
@@ -77,42 +77,42 @@ func (p *PublisherConfig) members(logs bool) map[string]any {
 	return config
 }
 
-// PublishParams are what an event may have beside its payload.
+// PublishParams are the options of an event.
 type PublishParams struct {
-	SocketID *string        // the connection that is left out
-	Info     *string        // attributes of the channel that the report answers with
-	UserID   string         // the user it is for, without channels
-	Conflate string         // one that waits on the same channel, with the same name and Conflate, is replaced by this one
-	Timeout  time.Duration  // how long to wait for room where Overflow is "block"
-	Extra    map[string]any // more members of the options, by their names in pusher.h
+	SocketID *string        // excludes this connection
+	Info     *string        // attributes of the channel to include in the report
+	UserID   string         // the recipient, instead of channels
+	Conflate string         // replaces a waiting event with the same channel, name and Conflate
+	Timeout  time.Duration  // how long to wait for space if Overflow is "block"
+	Extra    map[string]any // additional options of pusher_publisher_publish (see pusher.h)
 }
 
-// Publisher is a queue of events that are sent in the background, several at a time; the events of a channel in their order. Any number of
-// goroutines may use it.
+// Publisher is a queue that sends events in the background, several in one request, each channel's events in order. Any number of goroutines may
+// use it.
 type Publisher struct {
 	life      lifetime
 	publisher *C.PusherPublisher
-	finished  atomic.Bool // nothing more will be reported than what waits
+	finished  atomic.Bool // no more reports will be added
 }
 
-// Report says what became of an event.
+// Report says how an event ended.
 type Report struct {
 	ID       uint64
 	Status   Status
 	Delivery Delivery
-	Reason   string          // of one that was never sent: "expired", "dropped", "superseded" or "closed"
-	Answer   json.RawMessage // what Info asked for
+	Reason   string          // why it was not sent: "expired", "dropped", "superseded" or "closed"
+	Answer   json.RawMessage // the attributes that Info asked for
 	Err      *Error          // nil if it was delivered
 }
 
-// Reports are what Poll fetches, the oldest first.
+// Reports is the result of Poll, oldest first.
 type Reports struct {
 	List     []Report
-	Lost     int // reports that were given up since the last time, because more than MaxReports waited
+	Lost     int // reports discarded since the last Poll, because more than MaxReports waited
 	Document json.RawMessage
 }
 
-// NewPublisher makes a publisher with connections of its own. Close it: what was published before may still be sent then.
+// NewPublisher returns a publisher with its own connections. Close it, so that its last events are sent.
 func (c *Client) NewPublisher(config PublisherConfig) (*Publisher, error) {
 	opened, err := c.open(opNone)
 	if err != nil {
@@ -142,8 +142,7 @@ func (c *Client) NewPublisher(config PublisherConfig) (*Publisher, error) {
 	publisher := &Publisher{publisher: handle}
 	publisher.life.free = func() { C.pusher_publisher_free(handle) }
 	runtime.SetFinalizer(publisher, func(unused *Publisher) {
-		// On a goroutine of its own: it waits up to a second for events, and other finalizers wait for this one. What it ends by needs the
-		// handle only.
+		// On its own goroutine: freeing waits up to a second for events, and other finalizers wait for this one. It needs only the handle.
 		if unused.life.mark() {
 			go C.pusher_publisher_free(handle)
 		}
@@ -151,7 +150,7 @@ func (c *Client) NewPublisher(config PublisherConfig) (*Publisher, error) {
 	return publisher, nil
 }
 
-// Publish queues an event and gives the number by which reports name it. It does not wait for the network.
+// Publish queues an event and returns its id, which its report repeats. It does not wait for the network.
 func (p *Publisher) Publish(channel string, eventName string, data any) (uint64, error) {
 	return p.PublishWithParams([]string{channel}, eventName, data, PublishParams{})
 }
@@ -166,7 +165,7 @@ func (p *Publisher) PublishToUser(userID string, eventName string, data any) (ui
 	return p.PublishWithParams(nil, eventName, data, PublishParams{UserID: userID})
 }
 
-// PublishWithParams queues an event with more to say. channels is nil where params names a user.
+// PublishWithParams queues an event with options. channels is nil if params names a user.
 func (p *Publisher) PublishWithParams(channels []string, eventName string, data any, params PublishParams) (uint64, error) {
 	f := newFrame(opPublish)
 	defer f.free()
@@ -196,8 +195,8 @@ func (p *Publisher) gone(delivery Delivery) *Error {
 	return refusal(StatusClosed, failure{Message: "the publisher is closed", Delivery: delivery.String()}, nil)
 }
 
-// Poll fetches up to 1,000 reports, waiting for the first of them as long as the context lasts: then it is StatusTimedOut, and also the context's
-// error. When the publisher was shut down and all was fetched, it is StatusClosed.
+// Poll returns up to 1,000 reports, and waits for the first of them until the context ends: then the error is StatusTimedOut and the context's
+// error. After Shutdown, when all reports were fetched, the error is StatusClosed.
 func (p *Publisher) Poll(ctx context.Context) (*Reports, error) {
 	for {
 		finished := p.finished.Load()
@@ -243,7 +242,7 @@ func readReports(document []byte) *Reports {
 	return reports
 }
 
-// Flush waits until every event that was published has ended, or the context is done: then it is StatusTimedOut, and nothing is lost.
+// Flush waits until every published event has ended. If the context ends first, the error is StatusTimedOut, and nothing is lost.
 func (p *Publisher) Flush(ctx context.Context) error {
 	for {
 		_, err := p.call(C.BRIDGE_FLUSH, slice(ctx))
@@ -258,14 +257,14 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Shutdown takes no more events, and waits until those that were published have ended. When the context is done before, what has not ended ends
-// now: as not sent what waits, as unknown what is being sent. Reports can be fetched until Close.
+// Shutdown takes no more events and waits until the published events have ended. If the context ends first, waiting events end as not_sent and
+// events that are being sent as unknown, and the error is StatusTimedOut. Poll still returns reports until Close.
 func (p *Publisher) Shutdown(ctx context.Context) error {
 	stopped, cut := make(chan struct{}), make(chan *Error, 1)
 	go func() {
 		select {
 		case <-ctx.Done():
-			// Closing it again with no time to wait ends the wait of the first, and says whether there was anything to end.
+			// A second close without a timeout ends the wait of the first, and reports whether events had to be ended.
 			_, err := p.call(C.BRIDGE_CLOSE, 0)
 			cut <- err
 		case <-stopped:
@@ -285,32 +284,32 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the publisher, waiting at most a second for what was published. What becomes of its last events is not reported then: Shutdown and
-// Poll before, to know. It may be called again.
+// Close closes the publisher and waits at most a second for its events. It does not report how the last events end: call Shutdown and Poll first.
+// Close may be called again.
 func (p *Publisher) Close() {
-	// Whoever waits in Poll or Flush is woken so.
+	// This wakes goroutines that wait in Poll or Flush.
 	_, _ = p.call(C.BRIDGE_CLOSE, 1000)
 	p.finished.Store(true)
 	p.life.close()
 }
 
-// PublisherStats are counts and times of a publisher.
+// PublisherStats are a publisher's counters and times.
 type PublisherStats struct {
 	Queue struct {
-		Events   int `json:"events"` // that have not ended
+		Events   int `json:"events"` // not ended yet
 		Bytes    int `json:"bytes"`
 		InFlight int `json:"in_flight"`
 	} `json:"queue"`
 	Events struct {
 		Published uint64 `json:"published"`
-		Refused   uint64 `json:"refused"` // for want of room
+		Refused   uint64 `json:"refused"` // because the queue was full
 		Delivered uint64 `json:"delivered"`
 		NotSent   uint64 `json:"not_sent"`
 		Rejected  uint64 `json:"rejected"`
 		Unknown   uint64 `json:"unknown"`
 	} `json:"events"`
-	Unsent  map[string]uint64 `json:"unsent"`  // of those not sent, by reason
-	Retries map[string]uint64 `json:"retries"` // by what had gone wrong
+	Unsent  map[string]uint64 `json:"unsent"`  // events not sent, by reason
+	Retries map[string]uint64 `json:"retries"` // by reason
 	Reports struct {
 		Waiting int    `json:"waiting"`
 		Lost    uint64 `json:"lost"`
@@ -321,14 +320,14 @@ type PublisherStats struct {
 	Document    json.RawMessage `json:"-"`
 }
 
-// Histogram counts values by how large they are.
+// Histogram counts values by size.
 type Histogram struct {
 	Count   uint64   `json:"count"`
 	Sum     float64  `json:"sum"`
 	Buckets []Bucket `json:"buckets"`
 }
 
-// Bucket is how many values are larger than the bucket before says, and at most Bound; the last has +Inf.
+// Bucket counts the values that are at most Bound and larger than the previous bucket's Bound. The last Bound is +Inf.
 type Bucket struct {
 	Bound float64
 	Count uint64
@@ -345,7 +344,8 @@ func (b *Bucket) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Stats counts. With the "stats_format" "prometheus" in PublisherConfig.Extra, Document is the text for Prometheus and the rest is 0.
+// Stats returns the publisher's statistics. With "stats_format": "prometheus" in PublisherConfig.Extra, Document has Prometheus' format, and all
+// other fields are zero.
 func (p *Publisher) Stats() (*PublisherStats, error) {
 	document, err := p.call(C.BRIDGE_STATS, 0)
 	if err != nil {
@@ -370,7 +370,7 @@ func (p *Publisher) call(code C.int32_t, timeoutMs uint32) ([]byte, *Error) {
 	return document, nil
 }
 
-// slice is how long to wait within the library, in milliseconds: it does not see the context.
+// slice returns how long to wait inside the library, in milliseconds: the library does not know the context.
 func slice(ctx context.Context) uint32 {
 	const most = 100 * time.Millisecond
 	if ctx.Err() != nil {

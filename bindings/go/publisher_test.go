@@ -60,7 +60,7 @@ func TestEachEventIsReportedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, report := range reports.List {
-			// A report may come before its Publish has returned.
+			// A report may arrive before its Publish returns.
 			if report.Err != nil || report.Delivery != pusher.DeliveryDelivered || report.Status != pusher.StatusOK {
 				t.Errorf("%+v", report)
 			}
@@ -68,7 +68,7 @@ func TestEachEventIsReportedOnce(t *testing.T) {
 		}
 	}
 	all.Wait()
-	// In their order, in each channel.
+	// In order within each channel.
 	next := map[any]int{}
 	for _, event := range server.applied(t) {
 		if event["data"] != fmt.Sprint(next[event["channel"]]) {
@@ -105,7 +105,7 @@ func TestAFailureIsReportedAsAnError(t *testing.T) {
 	}
 }
 
-func TestAUserAnAnswerAndWhatTakesThePlaceOfAnother(t *testing.T) {
+func TestUsersInfoAndConflation(t *testing.T) {
 	server := healthy(t)
 	made := publisher(t, server.client(t), pusher.PublisherConfig{Reports: "all", Linger: 200 * time.Millisecond, Connections: 1})
 	if _, err := made.PublishToUser("u", "e", "x"); err != nil {
@@ -143,7 +143,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestShuttingDownWithoutTimeSaysWhatItEnded(t *testing.T) {
+func TestShutdownWithoutTimeReportsTheEventsItEnded(t *testing.T) {
 	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
 	made := publisher(t, server.client(t), pusher.PublisherConfig{Connections: 1, MaxBatchEvents: 1})
 	for range [3]int{} {
@@ -182,7 +182,7 @@ func TestShuttingDownWithoutTimeSaysWhatItEnded(t *testing.T) {
 	same(t, "how they ended", counts, map[pusher.Delivery]int{pusher.DeliveryUnknown: 1, pusher.DeliveryNotSent: 2})
 }
 
-func TestClosingWakesWhoeverWaits(t *testing.T) {
+func TestClosingWakesWaitingGoroutines(t *testing.T) {
 	made := publisher(t, healthy(t).client(t), pusher.PublisherConfig{})
 	ended := make(chan error, 8)
 	var waiting sync.WaitGroup
@@ -219,10 +219,10 @@ func TestAPublisherOutlivesItsClientAndLogs(t *testing.T) {
 	server := listen(t, once("status-429"))
 	client := server.client(t)
 	client.LogLevel = pusher.LogInfo
-	told := make(chan pusher.LogRecord, 16)
+	received := make(chan pusher.LogRecord, 16)
 	client.Log = func(record pusher.LogRecord) {
 		select {
-		case told <- record:
+		case received <- record:
 		default:
 		}
 	}
@@ -235,7 +235,7 @@ func TestAPublisherOutlivesItsClientAndLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case record := <-told:
+	case record := <-received:
 		if record.Level != pusher.LogInfo || !strings.Contains(record.Message, "sent again") {
 			t.Errorf("%+v", record)
 		}
@@ -244,7 +244,7 @@ func TestAPublisherOutlivesItsClientAndLogs(t *testing.T) {
 	}
 }
 
-func TestAPublisherThatIsGarbageEnds(t *testing.T) {
+func TestTheGarbageCollectorFreesAPublisher(t *testing.T) {
 	server := healthy(t)
 	client := server.client(t)
 	before := threads(t)
@@ -270,7 +270,7 @@ func TestAPublisherThatIsGarbageEnds(t *testing.T) {
 }
 
 func TestStatisticsForPrometheus(t *testing.T) {
-	made := publisher(t, nobody.client(t), pusher.PublisherConfig{Extra: map[string]any{"stats_format": "prometheus"}})
+	made := publisher(t, unreachable.client(t), pusher.PublisherConfig{Extra: map[string]any{"stats_format": "prometheus"}})
 	stats, err := made.Stats()
 	if err != nil || !strings.Contains(string(stats.Document), "# TYPE ") {
 		t.Errorf("%s, %v", stats.Document, err)
@@ -278,11 +278,11 @@ func TestStatisticsForPrometheus(t *testing.T) {
 }
 
 func TestEachFieldOfAPublishersConfiguration(t *testing.T) {
-	publisher(t, nobody.client(t), pusher.PublisherConfig{
+	publisher(t, unreachable.client(t), pusher.PublisherConfig{
 		Connections: 1, MaxQueueEvents: 10, MaxQueueBytes: 1 << 20, Overflow: "drop_oldest", MaxBatchEvents: 5, MaxBatchBytes: 1 << 16, Linger: -1,
 		EventTTL: time.Second, MaxEventsPerSecond: 10, Reports: "none", MaxReports: 5, BatchIsAtomic: true,
 		Retry: pusher.Retry{Mode: "never"}, Timeout: time.Second,
 	})
-	_, err := nobody.client(t).NewPublisher(pusher.PublisherConfig{Connections: 65})
+	_, err := unreachable.client(t).NewPublisher(pusher.PublisherConfig{Connections: 65})
 	refused(t, err, pusher.StatusInvalidConfig, "connections")
 }

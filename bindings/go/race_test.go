@@ -2,5 +2,5 @@
 
 package pusher_test
 
-// The race detector keeps something of every goroutine that there was, and AddressSanitizer what was freed.
+// The race detector keeps data about every past goroutine, and AddressSanitizer keeps freed memory.
 func init() { watched = true }

@@ -37,7 +37,7 @@ func sample(client *pusher.Client) error {
 func main() {}
 `
 
-func TestTheSamplesOfTheManualsRun(t *testing.T) {
+func TestTheSamplesOfTheGuidesRun(t *testing.T) {
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)

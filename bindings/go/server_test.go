@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	log.SetOutput(io.Discard) // net/http tells of answers that the fault server means to be strange
+	log.SetOutput(io.Discard) // net/http logs responses that the fault server makes strange on purpose
 	path := os.Getenv("FAULT_SERVER")
 	if path == "" {
 		fmt.Fprintln(os.Stderr, "FAULT_SERVER is not set: scripts/bindings/go.sh runs these tests with all they need")
@@ -41,7 +41,7 @@ func run(m *testing.M) int {
 	}
 	server := exec.Command(path)
 	server.Stderr = os.Stderr
-	stdin, err := server.StdinPipe() // it ends with this
+	stdin, err := server.StdinPipe() // closing it ends the server
 	if err != nil {
 		panic(err)
 	}
@@ -69,7 +69,7 @@ type listener struct {
 	Port int `json:"port"`
 }
 
-// attempt is what the ledger says of a request.
+// attempt is the ledger's entry for a request.
 type attempt struct {
 	Connection int              `json:"connection"`
 	Applied    []map[string]any `json:"applied"`
@@ -105,7 +105,7 @@ func control(t testing.TB, method, path string, body, into any) {
 	}
 }
 
-// listen opens a port that fails as the fault says, which is the body of POST /listen.
+// listen opens a port with a fault, which is the body of POST /listen.
 func listen(t testing.TB, fault any) listener {
 	t.Helper()
 	var opened listener
@@ -123,7 +123,7 @@ func (l listener) attempts(t testing.TB) []attempt {
 	return ledger.Attempts
 }
 
-// applied is every event that the server has published, in order.
+// applied returns every event that the server has published, in order.
 func (l listener) applied(t testing.TB) []map[string]any {
 	t.Helper()
 	events := []map[string]any{}
@@ -133,20 +133,20 @@ func (l listener) applied(t testing.TB) []map[string]any {
 	return events
 }
 
-// client is one of this port.
+// client returns a client for this port.
 func (l listener) client(t testing.TB) *pusher.Client {
 	client := &pusher.Client{AppID: "4711", Key: faults.Key, Secret: faults.Secret, Host: "127.0.0.1", Port: l.Port, Insecure: true}
 	t.Cleanup(client.Close)
 	return client
 }
 
-// healthy is a port without faults.
+// healthy returns a port without faults.
 func healthy(t testing.TB) listener {
 	t.Helper()
 	return listen(t, map[string]any{"fault": "none"})
 }
 
-// nobody is a port on which nobody listens.
-var nobody = listener{Port: 1}
+// unreachable is a port on which nothing listens.
+var unreachable = listener{Port: 1}
 
 func once(fault string) map[string]any { return map[string]any{"fault": fault} }

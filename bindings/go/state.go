@@ -5,24 +5,24 @@ import (
 	"encoding/json"
 )
 
-// ChannelsParams say which channels are asked for.
+// ChannelsParams select channels and their attributes.
 type ChannelsParams struct {
-	FilterByPrefix *string // only channels whose names begin so
-	Info           *string // what to answer with for each, such as "user_count" (with a "presence-" filter)
+	FilterByPrefix *string // only channels whose names begin with this
+	Info           *string // attributes of each channel, such as "user_count" (with a "presence-" filter)
 }
 
-// ChannelParams say what is asked of a channel.
+// ChannelParams select the attributes of a channel.
 type ChannelParams struct {
-	Info *string // what to answer with, such as "user_count,subscription_count,cache"
+	Info *string // attributes, such as "user_count,subscription_count,cache"
 }
 
-// ChannelsList is the channels that are occupied.
+// ChannelsList has the occupied channels.
 type ChannelsList struct {
 	Channels map[string]ChannelListItem `json:"channels"`
-	Document json.RawMessage            `json:"-"` // the server's answer
+	Document json.RawMessage            `json:"-"` // the server's response
 }
 
-// ChannelListItem is what the server says of one of them; 0 is also what it does not say.
+// ChannelListItem has the attributes of a channel; a missing attribute is 0.
 type ChannelListItem struct {
 	UserCount         int `json:"user_count"`
 	SubscriptionCount int `json:"subscription_count"`
@@ -35,27 +35,27 @@ type Channel struct {
 	UserCount         int             `json:"user_count,omitempty"`
 	SubscriptionCount int             `json:"subscription_count,omitempty"`
 	Cache             *CachedEvent    `json:"cache,omitempty"`
-	Document          json.RawMessage `json:"-"` // the server's answer
+	Document          json.RawMessage `json:"-"` // the server's response
 }
 
-// CachedEvent is the last event of a cache channel.
+// CachedEvent is the latest event of a cache channel.
 type CachedEvent struct {
 	Data string `json:"data"`
 	TTL  int    `json:"ttl"` // in seconds
 }
 
-// Users are the users on a presence channel.
+// Users has the users on a presence channel.
 type Users struct {
 	List     []User          `json:"users"`
-	Document json.RawMessage `json:"-"` // the server's answer
+	Document json.RawMessage `json:"-"` // the server's response
 }
 
-// User is one of them.
+// User is a user on a presence channel.
 type User struct {
 	ID string `json:"id"`
 }
 
-// UnmarshalJSON takes ids that are numbers as well: some servers hand on what they were given.
+// UnmarshalJSON also accepts ids that are numbers: some servers return ids as they received them.
 func (u *User) UnmarshalJSON(text []byte) error {
 	var user struct {
 		ID json.RawMessage `json:"id"`
@@ -69,12 +69,12 @@ func (u *User) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Channels asks for the channels that are occupied.
+// Channels returns the occupied channels.
 func (c *Client) Channels(params ChannelsParams) (*ChannelsList, error) {
 	return c.ChannelsContext(context.Background(), params)
 }
 
-// ChannelsContext is Channels within the time of a context.
+// ChannelsContext is Channels with a context.
 func (c *Client) ChannelsContext(ctx context.Context, params ChannelsParams) (*ChannelsList, error) {
 	f := newFrame(opChannels)
 	f.optional("prefix_filter", params.FilterByPrefix)
@@ -88,12 +88,12 @@ func (c *Client) ChannelsContext(ctx context.Context, params ChannelsParams) (*C
 	return list, nil
 }
 
-// Channel asks for the state of a channel.
+// Channel returns the state of a channel.
 func (c *Client) Channel(name string, params ChannelParams) (*Channel, error) {
 	return c.ChannelContext(context.Background(), name, params)
 }
 
-// ChannelContext is Channel within the time of a context.
+// ChannelContext is Channel with a context.
 func (c *Client) ChannelContext(ctx context.Context, name string, params ChannelParams) (*Channel, error) {
 	f := newFrame(opChannel)
 	f.text("channel", name)
@@ -107,12 +107,12 @@ func (c *Client) ChannelContext(ctx context.Context, name string, params Channel
 	return channel, nil
 }
 
-// GetChannelUsers asks for the users on a presence channel.
+// GetChannelUsers returns the users on a presence channel.
 func (c *Client) GetChannelUsers(name string) (*Users, error) {
 	return c.GetChannelUsersContext(context.Background(), name)
 }
 
-// GetChannelUsersContext is GetChannelUsers within the time of a context.
+// GetChannelUsersContext is GetChannelUsers with a context.
 func (c *Client) GetChannelUsersContext(ctx context.Context, name string) (*Users, error) {
 	f := newFrame(opUsers)
 	f.text("channel", name)
@@ -125,7 +125,7 @@ func (c *Client) GetChannelUsersContext(ctx context.Context, name string) (*User
 	return users, nil
 }
 
-// ask makes a call and reads its answer, as far as it has the types that are known: Document has all of it.
+// ask makes a call and parses the response. It skips members of unexpected types: Document has the whole response.
 func (c *Client) ask(ctx context.Context, f *frame, into any) ([]byte, error) {
 	document, err := c.perform(ctx, f, options{})
 	if err == nil {
@@ -134,12 +134,12 @@ func (c *Client) ask(ctx context.Context, f *frame, into any) ([]byte, error) {
 	return document, err
 }
 
-// Get asks any path of the API below /apps/{app_id}, such as "/channels". The values of params are strings, integers and booleans.
+// Get sends a GET request to any path below /apps/{app_id}, such as "/channels". The values of params are strings, integers and booleans.
 func (c *Client) Get(path string, params map[string]any) (json.RawMessage, error) {
 	return c.GetContext(context.Background(), path, params)
 }
 
-// GetContext is Get within the time of a context.
+// GetContext is Get with a context.
 func (c *Client) GetContext(ctx context.Context, path string, params map[string]any) (json.RawMessage, error) {
 	f := newFrame(opGet)
 	f.text("path", path)
@@ -147,12 +147,12 @@ func (c *Client) GetContext(ctx context.Context, path string, params map[string]
 	return c.perform(ctx, f, options{})
 }
 
-// Post posts to any path of the API below /apps/{app_id}. The body is JSON, as data is for Trigger, but for a string, which stays one; nil is {}.
+// Post sends a POST request to any path below /apps/{app_id}. The body is written as JSON; a string becomes a JSON string, nil becomes {}.
 func (c *Client) Post(path string, params map[string]any, body any) (json.RawMessage, error) {
 	return c.PostContext(context.Background(), path, params, body)
 }
 
-// PostContext is Post within the time of a context.
+// PostContext is Post with a context.
 func (c *Client) PostContext(ctx context.Context, path string, params map[string]any, body any) (json.RawMessage, error) {
 	f := newFrame(opPost)
 	f.text("path", path)
