@@ -1,8 +1,8 @@
-"""Channel authorization and trigger, beside the official package: `pip install pusher` first.
+"""Compares channel authorization and trigger with the official package: `pip install pusher` first.
 
     FAULT_SERVER=target/release/examples/fault-server python benchmark.py
 
-Each round measures both in turn; the table has the medians. Nothing is judged: trust the ratio, not the numbers.
+Each round measures both in turn; the table shows the medians. It makes no verdict: trust the ratio, not the numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import libpusher
 
 with warnings.catch_warnings():
-    # It has regular expressions that Python warns of.
+    # Its regular expressions make Python warn.
     warnings.simplefilter("ignore")
     import pusher
 

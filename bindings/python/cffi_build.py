@@ -1,4 +1,4 @@
-"""Makes libpusher/_native.py from include/pusher.ffi.h: what cffi knows of the C surface. It needs no compiler.
+"""Makes libpusher/_native.py, the C declarations for cffi, from include/pusher.ffi.h. It needs no compiler.
 
 setup.py runs it when the wheel is built.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).resolve().parent
-# In a checkout the header is the one that the library is built with; a source distribution carries a copy.
+# A checkout uses the header that the library is built with; a source distribution contains a copy.
 HEADER = next(path for path in (HERE / "../../include/pusher.ffi.h", HERE / "pusher.ffi.h") if path.exists())
 
 ffi = cffi.FFI()

@@ -1,7 +1,7 @@
-"""Builds a wheel that carries the shared library.
+"""Builds a wheel that contains the shared library.
 
-The library is the file that PUSHER_LIBRARY names; in a checkout, without it, the one that cargo builds. With an empty
-PUSHER_LIBRARY, or outside of a checkout, the wheel carries none and uses the system's libpusher.so.0: that is for distributions.
+PUSHER_LIBRARY names the library's file. Without it, cargo builds the library in a checkout. With an empty PUSHER_LIBRARY, or
+outside a checkout, the wheel contains no library and uses the system's libpusher.so.0, as distributions want.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
-# A build backend does not have the project's own folder there.
+# A build backend's path does not include the project's folder.
 sys.path.insert(0, str(HERE))
 from cffi_build import HEADER  # noqa: E402
 
@@ -30,7 +30,7 @@ WITH_LIBRARY = os.environ.get("PUSHER_LIBRARY", "to be built" if IN_CHECKOUT els
 
 
 def version() -> str:
-    """That of the header."""
+    """Returns the version in the header."""
     number = re.search(r"PUSHER_VERSION_NUMBER = (\d+)", HEADER.read_text(encoding="utf-8"))
     assert number is not None, HEADER
     return ".".join(str(part) for part in int(number[1]).to_bytes(3, "big"))
@@ -39,7 +39,7 @@ def version() -> str:
 def library() -> Path:
     if named := os.environ.get("PUSHER_LIBRARY"):
         return Path(named)
-    # As for distribution: with link-time optimisation, which needs this crate type alone.
+    # As in a release: with link-time optimisation, which needs this single crate type.
     command = ["cargo", "rustc", "--release", "--locked", "--lib", "--crate-type", "cdylib", "--message-format", "json"]
     output = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True).stdout
     for message in map(json.loads, output.splitlines()):
@@ -52,25 +52,25 @@ class BuildPy(build_py):
     def run(self) -> None:
         super().run()
         folder = Path(self.build_lib) / "libpusher/lib"
-        # What an earlier build has left must not be taken for that of this one.
+        # Do not use the result of an earlier build.
         shutil.rmtree(folder, ignore_errors=True)
         if WITH_LIBRARY:
             folder.mkdir(parents=True)
             found = library()
-            # Whatever it is called there: a system's may have its version behind the suffix.
+            # Its name may differ: a system's library may have its version after the suffix.
             names = {".dll": "pusher.dll", ".dylib": "libpusher.dylib"}
             shutil.copy(found, folder / names.get(found.suffix, "libpusher.so"))
 
 
 class WithLibrary(Distribution):
     def has_ext_modules(self) -> bool:
-        """Whether the wheel is for one platform only."""
+        """Returns whether the wheel is for one platform only."""
         return WITH_LIBRARY
 
 
 class Wheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
-        # No extension module is in it: it fits every Python.
+        # It contains no extension module, so it fits every Python.
         return "py3", "none", super().get_tag()[2]
 
 

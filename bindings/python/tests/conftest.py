@@ -1,4 +1,4 @@
-"""What the tests share: the fault server, which fails on request and keeps a ledger of what it really did."""
+"""Shared fixtures: the fault server, which fails on request and keeps a ledger of what it really did."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from libpusher import Pusher
 
 
 class FaultServer:
-    """Started once, as the program that FAULT_SERVER names. It ends with its standard input."""
+    """The program that FAULT_SERVER names, started once. Closing its standard input ends it."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -46,7 +46,7 @@ class Listener:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What a client of it is configured with."""
+        """Returns the configuration of a client for this port."""
         ready = self.server.ready
         where = {"host": "localhost", "ssl": True, "ca_file": ready["ca"]} if self.tls else {"host": "127.0.0.1", "ssl": False}
         return {"app_id": "4711", "key": ready["key"], "secret": ready["secret"], "port": self.port, **where}
@@ -58,7 +58,7 @@ class Listener:
         return self.server.ask("GET", f"/listen/{self.port}")
 
     def published(self) -> list[dict[str, Any]]:
-        """What was applied, over all attempts, in order."""
+        """Returns the applied events of all attempts, in order."""
         return [event for attempt in self.ledger()["attempts"] for event in attempt["applied"]]
 
     def close(self) -> None:

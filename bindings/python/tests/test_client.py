@@ -1,4 +1,4 @@
-"""What is Python's own about a client: exceptions, types, configuration, logs."""
+"""The Python side of a client: exceptions, types, configuration, logs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Listen = Callable[..., Listener]
 
 @pytest.fixture
 def client() -> Pusher:
-    """One that reaches nobody."""
+    """A client that cannot reach a server."""
     return Pusher(**CONFIG, retry={"mode": "never"})
 
 
-def test_a_failure_says_all_that_the_library_says(listen: Listen) -> None:
+def test_a_failure_has_all_members_of_the_document(listen: Listen) -> None:
     client = listen("retry-after-1").client(retry={"mode": "never"})
     with pytest.raises(errors.RateLimited) as raised:
         client.trigger("c", "e", {})
@@ -47,7 +47,7 @@ def test_a_failure_says_all_that_the_library_says(listen: Listen) -> None:
 
 
 @pytest.mark.parametrize("name", errors.__all__)
-def test_an_exception_survives_the_way_to_another_process(name: str) -> None:
+def test_an_exception_can_be_pickled_to_another_process(name: str) -> None:
     kind = getattr(errors, name)
     if not issubclass(kind, PusherError):
         return
@@ -83,7 +83,7 @@ def test_a_status_of_a_later_library_is_treated_by_its_range(number: int, family
     assert pickle.loads(pickle.dumps(error)).status == number
 
 
-def test_what_was_wrong_is_what_python_calls_it(client: Pusher) -> None:
+def test_wrong_arguments_raise_pythons_own_error_types_too(client: Pusher) -> None:
     with pytest.raises(ValueError, match="channels"):
         client.trigger("a b", "e", {})
     with pytest.raises(ValueError, match="cluster"):
@@ -116,7 +116,7 @@ def test_a_wrong_type_is_a_type_error(client: Pusher, call: Callable[[Pusher], A
         call(client)
 
 
-def test_what_json_does_not_have_is_refused(client: Pusher) -> None:
+def test_values_that_json_lacks_are_refused(client: Pusher) -> None:
     circle: list[Any] = []
     circle.append(circle)
     deep: list[Any] = []
@@ -141,7 +141,7 @@ def test_numbers_are_sent_as_they_are(listen: Listen) -> None:
     assert listener.published()[0]["data"] == '{"big":1180591620717411303424,"small":1e-300,"exact":0.1}'
 
 
-def test_any_iterable_of_channels_will_do(listen: Listen) -> None:
+def test_channels_may_be_any_iterable(listen: Listen) -> None:
     listener = listen()
     client = listener.client()
     client.trigger(("a", "b"), "e", 1)
@@ -149,7 +149,7 @@ def test_any_iterable_of_channels_will_do(listen: Listen) -> None:
     assert [event["channel"] for event in listener.published()] == ["a", "b", "c", "d"]
 
 
-def test_a_batch_is_left_as_it_was(listen: Listen) -> None:
+def test_a_batch_is_not_modified(listen: Listen) -> None:
     listener = listen()
     batch: list[libpusher.Event] = [{"channel": "c", "name": "e", "data": {"k": 1}, "socket_id": None}]
     listener.client().trigger_batch(batch)
@@ -158,7 +158,7 @@ def test_a_batch_is_left_as_it_was(listen: Listen) -> None:
     assert [event["data"] for event in listener.published()] == ['{"k":1}', '{"k":2}']
 
 
-def test_an_encoder_of_the_callers_writes_payloads_and_a_decoder_reads_results(listen: Listen) -> None:
+def test_the_callers_encoder_writes_payloads_and_its_decoder_reads_results(listen: Listen) -> None:
     class Encoder(json.JSONEncoder):
         def default(self, value: Any) -> Any:
             return value.isoformat() if isinstance(value, datetime.date) else super().default(value)
@@ -173,7 +173,7 @@ def test_an_encoder_of_the_callers_writes_payloads_and_a_decoder_reads_results(l
     assert client.trigger("c", "e", day) == {"decoded": {}}
     client.trigger_batch([{"channel": "c", "name": "e", "data": [day]}])
     assert [event["data"] for event in listener.published()] == ["2024-02-29", '["2024-02-29"]']
-    # Errors and what is the library's own are not the decoder's.
+    # The decoder does not decode errors or the library's own documents.
     with pytest.raises(errors.InvalidArgument):
         client.trigger("", "e", day)
     for channel, data in (("private-c", None), ("private-c", day), ("presence-c", {"user_id": "7", "since": day})):
@@ -245,7 +245,7 @@ def test_a_key_that_the_library_does_not_have_is_named() -> None:
     assert raised.value.argument == "colour"
 
 
-def test_the_secret_is_in_nothing_that_is_shown(listen: Listen) -> None:
+def test_no_output_shows_the_secret(listen: Listen) -> None:
     lines: list[Any] = []
     client = Pusher(**CONFIG, retry={"mode": "never"}, log_level="debug", log=lambda *line: lines.append(line))
     with pytest.raises(errors.NotSent) as raised:
@@ -257,7 +257,7 @@ def test_the_secret_is_in_nothing_that_is_shown(listen: Listen) -> None:
         assert "auth_signature" not in str(shown)
 
 
-def test_a_signature_is_of_the_text_that_is_returned(client: Pusher) -> None:
+def test_a_signature_covers_the_returned_string(client: Pusher) -> None:
     data = {"user_id": "7", "user_info": {"name": 'Zoë "</script>" 🐢\u2028', "list": [1, None, True]}}
     answer = client.authenticate("presence-c", "1.2", data)
     signed = f"1.2:presence-c:{answer['channel_data']}"
@@ -269,7 +269,7 @@ def test_a_signature_is_of_the_text_that_is_returned(client: Pusher) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda body: body.decode()])
-def test_a_webhooks_body_may_be_bytes_or_text(client: Pusher, kind: Callable[[bytes], Any]) -> None:
+def test_a_webhooks_body_may_be_bytes_or_str(client: Pusher, kind: Callable[[bytes], Any]) -> None:
     body = json.dumps({"time_ms": time.time_ns() // 1_000_000, "events": [{"name": "Zoë"}]}, ensure_ascii=False).encode()
     signature = hmac.new(b"s3cr3t-canary", body, hashlib.sha256).hexdigest()
     assert client.validate_webhook("key", signature, kind(body)) == json.loads(body)
@@ -277,7 +277,7 @@ def test_a_webhooks_body_may_be_bytes_or_text(client: Pusher, kind: Callable[[by
         client.validate_webhook("key", signature, kind(body + b"\xc3\xa9"))
 
 
-def test_a_function_is_told_what_the_client_does(listen: Listen) -> None:
+def test_a_log_function_receives_messages(listen: Listen) -> None:
     lines: list[tuple[int, str, dict[str, Any]]] = []
     client = listen("status-403").client(log=lambda *line: lines.append(line), log_level="debug")
     with pytest.raises(errors.Forbidden):
@@ -289,7 +289,7 @@ def test_a_function_is_told_what_the_client_does(listen: Listen) -> None:
     assert all(sentence and isinstance(fields, dict) for _, sentence, fields in lines)
 
 
-def test_a_logger_is_told_what_the_client_does(listen: Listen, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_logger_receives_messages(listen: Listen, caplog: pytest.LogCaptureFixture) -> None:
     client = listen("status-403").client(log=logging.getLogger("pusher-log"))
     with caplog.at_level(logging.DEBUG, "pusher-log"), pytest.raises(errors.Forbidden):
         client.trigger("c", "e", {})
@@ -297,7 +297,7 @@ def test_a_logger_is_told_what_the_client_does(listen: Listen, caplog: pytest.Lo
     assert "403" in caplog.text
 
 
-def test_a_log_that_raises_fails_no_call(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_the_log_does_not_fail_the_call(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     raised: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: raised.append(str(unraisable.exc_value)))
 
@@ -310,7 +310,7 @@ def test_a_log_that_raises_fails_no_call(listen: Listen, monkeypatch: pytest.Mon
     assert set(raised) == {"the disk is full"}
 
 
-def test_a_closed_client_says_so_and_what_it_made_goes_on(listen: Listen) -> None:
+def test_a_closed_client_refuses_calls_and_its_publisher_continues(listen: Listen) -> None:
     listener = listen()
     with listener.client() as client:
         publisher = client.publisher()
@@ -325,7 +325,7 @@ def test_a_closed_client_says_so_and_what_it_made_goes_on(listen: Listen) -> Non
     assert len(listener.published()) == 1
 
 
-def test_the_version_is_the_librarys() -> None:
+def test_the_version_is_that_of_the_library() -> None:
     from importlib.metadata import version
 
     assert libpusher.__version__ == version("libpusher")

@@ -1,4 +1,4 @@
-"""tests/conformance.json: what every binding has to do alike. Its `about` says what the members mean."""
+"""Runs tests/conformance.json, the common behaviour of all bindings. Its `about` describes the members."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ TESTS = Path(__file__).resolve().parents[3] / "tests"
 
 
 def long_string(value: dict[str, Any]) -> Any:
-    """The string that `{"repeat":…,"times":…}` is short for; any other object as it is."""
+    """Expands `{"repeat":…,"times":…}` to the string; returns any other object unchanged."""
     return value["repeat"] * value["times"] if value.keys() == {"repeat", "times"} else value
 
 
 FILE = json.loads((TESTS / "conformance.json").read_text(encoding="utf-8"), object_hook=long_string)
 HEADER = (TESTS / "../include/pusher.h").read_text(encoding="utf-8")
-# What is JSON: a NUL is an escape there, and content. Everywhere else it has to be refused.
+# JSON arguments: a NUL is an escape there. All other arguments must refuse it.
 CONTENT = {"data", "body", "channel_data", "user_data"}
-# The names that the package `pusher` has for C's parameters.
+# The names of C's parameters in the package `pusher`.
 NAMES = {"event": "event_name", "events": "batch", "channel_data": "custom_data"}
 
 
@@ -47,7 +47,7 @@ def test_conformance(case: dict[str, Any], listen: Callable[..., Listener]) -> N
             run(case["call"], case["arguments"], config, reports)
         document = {**raised.value.document, "status": raised.value.status.name}
         assert {member: document.get(member) for member in expected} == expected, document
-        # The attribute says what the document does, in a type of its own.
+        # The attribute has the document's value, with its own type.
         assert raised.value.delivery == document.get("delivery")
     else:
         result = run(case["call"], case["arguments"], config, reports)
@@ -99,7 +99,7 @@ def spread(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def opened(event: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """An event as the file has it: one that is encrypted with what is in it."""
+    """Returns an event in the file's form, decrypted if it is encrypted."""
     if "encrypted" not in wanted:
         return event
     secret = wanted["encrypted"]["shared_secret"]
@@ -110,10 +110,10 @@ def opened(event: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     return {**event, "encrypted": {"data": data, "shared_secret": secret}}
 
 
-def test_each_text_argument_of_the_c_surface_has_a_case_with_a_nul() -> None:
-    """A function or an argument that is new fails here until the file has it."""
+def test_each_string_argument_of_the_c_functions_has_a_case_with_a_nul() -> None:
+    """Fails for a new function or argument until the file has a case."""
     found = {(case["call"], name) for case in FILE["cases"] for name in with_nul(case) if name in CONTENT or refused(case)}
-    # pusher_finish() and what is about requests and responses has no place in the file: tests/test_requests.py.
+    # tests/test_requests.py covers pusher_finish(), requests and responses, which are not in the file.
     own_tests = {"pusher_prepare", "pusher_finish"}
     text = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
     functions = re.findall(r"^PusherStatus (pusher_\w+)\(([^;]*)\);", text, re.MULTILINE)
@@ -126,7 +126,7 @@ def test_each_text_argument_of_the_c_surface_has_a_case_with_a_nul() -> None:
             name = name[0] or name[1]
             if function == "pusher_publisher_new":
                 call, name = "publish", "publisher"
-            # The options of calls that have only a time limit among them hold no text.
+            # Calls whose only option is a time limit have no string in their options.
             if name == "options" and call not in ("trigger", "send_to_user", "publish"):
                 continue
             assert (call, name) in found, f"{function}: {name}"
@@ -137,7 +137,7 @@ def refused(case: dict[str, Any]) -> bool:
 
 
 def with_nul(case: dict[str, Any]) -> set[str]:
-    """The arguments of a case that have a NUL in them."""
+    """Returns the arguments of a case that contain a NUL."""
     if case["call"] == "new" and "\0" in str(case.get("config", "")).encode().decode("unicode_escape"):
         return {"config"}
     arguments = dict(case["arguments"])

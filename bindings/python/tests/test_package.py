@@ -1,4 +1,4 @@
-"""The wheel, the types, and what the documents say."""
+"""The wheel, the types, and the guides' samples."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Another Python, with none of this one's environment that matters."""
+    """Runs another Python without the relevant environment variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PUSHER_")}
     return subprocess.run(
         [sys.executable, *arguments], env={**kept, **environment}, capture_output=True, text=True, timeout=120, check=False
     )
 
 
-def test_the_wheel_is_what_is_tested_and_it_carries_the_library() -> None:
+def test_the_tested_package_is_the_wheel_and_contains_the_library() -> None:
     folder = Path(libpusher.__file__).parent
     assert not folder.is_relative_to(HERE)
     assert (folder / "py.typed").exists()
     assert list((folder / "lib").iterdir())
-    # Without any help, the library that is mapped is the one in the wheel.
+    # Without PUSHER_LIBRARY, the process maps the library in the wheel.
     shown = python("-c", "import libpusher; print(open('/proc/self/maps').read())").stdout
     assert str(folder / "lib/libpusher.so") in shown
 
@@ -44,7 +44,7 @@ def test_another_library_can_be_named_and_a_wrong_one_is_an_import_error() -> No
 
 
 def test_importing_is_quick_and_starts_nothing() -> None:
-    # Nothing that parses C, no thread, no output, no socket.
+    # No C parser, no thread, no output, no socket.
     shown = python(
         "-c",
         "import sys, os, libpusher; print('pycparser' in sys.modules, len(os.listdir('/proc/self/task')), "
@@ -53,7 +53,7 @@ def test_importing_is_quick_and_starts_nothing() -> None:
     assert shown.stdout.split() == ["False", "1", "False"], shown.stderr
 
 
-def test_types_are_complete_for_a_strict_reader(tmp_path: Path) -> None:
+def test_types_pass_a_strict_checker(tmp_path: Path) -> None:
     good = tmp_path / "good.py"
     good.write_text(
         "import libpusher\n"
@@ -79,12 +79,12 @@ def test_types_are_complete_for_a_strict_reader(tmp_path: Path) -> None:
 
 # Python warns of some regular expressions in the official package.
 @pytest.mark.filterwarnings("ignore")
-def test_a_call_of_the_official_package_is_one_of_this() -> None:
+def test_calls_of_the_official_package_have_the_same_signatures() -> None:
     import pusher
 
     official, names = pusher.Pusher("1", "key", "secret"), []
     for name in dir(official):
-        # Those that send a request are objects around the function that makes it.
+        # The official calls that send a request are objects that wrap a function.
         call = getattr(official, name)
         call = getattr(call, "f", call)
         if name.startswith("_") or not callable(call):
@@ -116,7 +116,7 @@ def blocks() -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(blocks())))
-def test_what_the_manuals_show_runs(number: int, listen: Callable[..., Listener], tmp_path: Path) -> None:
+def test_the_guides_samples_run(number: int, listen: Callable[..., Listener], tmp_path: Path) -> None:
     listener = listen()
     program = tmp_path / "sample.py"
     program.write_text(blocks()[number], encoding="utf-8")
@@ -124,9 +124,9 @@ def test_what_the_manuals_show_runs(number: int, listen: Callable[..., Listener]
     shown = python("-W", "error", str(program), PUSHER_URL=url)
     assert (shown.returncode, shown.stderr) == (0, ""), shown
     published = listener.published()
-    # Each of them is about publishing, but for those that only sign.
+    # All samples publish, except those that only sign.
     assert published or "trigger" not in program.read_text(encoding="utf-8")
 
 
-def test_the_manuals_have_their_samples() -> None:
+def test_the_guides_have_samples() -> None:
     assert len(blocks()) >= 6

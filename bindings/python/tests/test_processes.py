@@ -23,7 +23,7 @@ Listen = Callable[..., Listener]
 THREADS = 64
 
 
-def test_threads_get_their_own_answers_and_errors(listen: Listen) -> None:
+def test_threads_get_their_own_results_and_errors(listen: Listen) -> None:
     listener = listen()
     client = listener.client(timeout=30, max_idle_connections=THREADS)
     key, secret = listener.config["key"], listener.config["secret"].encode()
@@ -31,7 +31,7 @@ def test_threads_get_their_own_answers_and_errors(listen: Listen) -> None:
 
     def work(number: int) -> None:
         together.wait(30)
-        # The message names the character that is wrong: each thread has its own.
+        # The message names the wrong character, which differs in each thread.
         wrong = chr(0x4E00 + number)
         for turn in range(20):
             assert client.trigger(f"c{number}", "e", {"turn": turn}, info="user_count") == {"channels": {f"c{number}": {}}}
@@ -63,7 +63,7 @@ def test_a_wait_lets_the_other_threads_run(listen: Listen) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(work, range(16)))
-    # One after the other they would take 16.
+    # In sequence they would take 16.
     assert time.monotonic() - started < 8
 
 
@@ -95,7 +95,7 @@ def test_a_client_that_is_closed_during_calls_is_freed_after_them(listen: Listen
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
-    # Each has either begun, and holds the client, or begins later, and is refused.
+    # Each call has begun and holds the client, or begins later and is refused.
     client.close()
     for thread in threads:
         thread.join(30)
@@ -103,9 +103,9 @@ def test_a_client_that_is_closed_during_calls_is_freed_after_them(listen: Listen
     assert all(outcome in ({}, "client") for outcome in outcomes)
 
 
-# Warned of since Python 3.12: other threads may hold a lock at the fork. The library's own survive it, which is what is tested.
+# Python 3.12 and later warn: other threads may hold a lock at the fork. This tests that the library's locks survive it.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_children_use_their_parents_client_with_connections_of_their_own(listen: Listen) -> None:
+def test_children_use_their_parents_client_with_their_own_connections(listen: Listen) -> None:
     listener = listen()
     client = listener.client()
     client.trigger("parent", "e", 0)
@@ -130,7 +130,7 @@ def test_children_use_their_parents_client_with_connections_of_their_own(listen:
     for number in range(8):
         pid = os.fork()
         if pid == 0:
-            # Nothing of pytest's may run in the child, and one that hangs is ended.
+            # No pytest code may run in the child, and a child that hangs is killed.
             signal.alarm(60)
             try:
                 code = child(number)
@@ -205,7 +205,7 @@ def test_memory_stays_flat(listen: Listen, what: str) -> None:
     try:
         after(times // 2)
         before = after(times // 2)
-        # A leak of 100 bytes a call would be seen; what an allocator keeps by itself is less.
+        # This detects a leak of 100 bytes per call; the allocator itself keeps less.
         assert after(times * 2) - before < max(times * 2 * 100, 1 << 20)
     finally:
         publisher.close()

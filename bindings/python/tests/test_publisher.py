@@ -1,4 +1,4 @@
-"""What is Python's own about a publisher."""
+"""The Python side of a publisher."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def test_failures_are_reported_by_id(listen: Listen) -> None:
     assert publisher.poll() == []
 
 
-def test_poll_waits_for_a_report_and_for_no_longer_than_asked(listen: Listen) -> None:
+def test_poll_waits_for_a_report_at_most_for_the_timeout(listen: Listen) -> None:
     with listen("late-answer", params={"ms": 400}).client().publisher(reports="all") as publisher:
         assert publisher.poll() == []
         started = time.monotonic()
         assert publisher.poll(0.3) == []
         assert 0.29 <= time.monotonic() - started < 5
         number = publisher.publish("c", "e", 1)
-        # Longer than a slice, so that it has to wait in several.
+        # Longer than a slice, so that the wait takes several.
         assert [report["id"] for report in publisher.poll(None)] == [number]
     assert publisher.poll(None) == []
 
 
-def test_flush_waits_and_says_when_it_was_not_enough(listen: Listen) -> None:
+def test_flush_waits_and_raises_after_the_timeout(listen: Listen) -> None:
     with listen("late-answer", params={"ms": 1500}).client().publisher() as publisher:
         publisher.publish("c", "e", 1)
         for timeout in (0, 0.3):
@@ -87,7 +87,7 @@ def test_a_full_queue_is_queue_full(listen: Listen) -> None:
         assert raised.value.status is Status.QUEUE_FULL
 
 
-def test_room_is_waited_for_in_seconds(listen: Listen) -> None:
+def test_the_wait_for_space_is_in_seconds(listen: Listen) -> None:
     listener = listen("late-answer", params={"ms": 1000})
     with listener.client().publisher(max_queue_events=1, overflow="block") as publisher:
         publisher.publish("c", "e", 1)
@@ -106,14 +106,14 @@ def test_an_event_for_a_user_has_no_channels(listen: Listen) -> None:
     assert [event["channel"] for event in listener.published()] == ["#server-to-user-7"]
 
 
-def test_what_an_event_asks_for_comes_with_its_report(listen: Listen) -> None:
+def test_requested_attributes_are_in_the_report(listen: Listen) -> None:
     with listen().client().publisher(reports="all") as publisher:
         publisher.publish("c", "e", {}, info="subscription_count")
         publisher.flush()
         assert "answer" in publisher.poll()[0]
 
 
-def test_a_newer_event_takes_the_place_of_one_that_waits(listen: Listen) -> None:
+def test_a_newer_event_replaces_a_waiting_one(listen: Listen) -> None:
     listener = listen("late-answer", params={"ms": 1000})
     with listener.client().publisher(reports="all", connections=1, max_batch_events=1) as publisher:
         publisher.publish("c", "first", 0)
@@ -125,7 +125,7 @@ def test_a_newer_event_takes_the_place_of_one_that_waits(listen: Listen) -> None
     assert [event["data"] for event in listener.published()] == ["0", "2"]
 
 
-def test_statistics_are_a_dict_or_what_prometheus_reads(listen: Listen) -> None:
+def test_statistics_are_a_dict_or_in_prometheus_format(listen: Listen) -> None:
     client = listen().client()
     with client.publisher() as publisher:
         publisher.publish("c", "e", {})
@@ -142,14 +142,14 @@ def test_an_exception_in_with_is_not_hidden(listen: Listen) -> None:
         publisher.publish("c", "e", 1)
 
 
-def test_one_that_was_not_closed_says_so(listen: Listen) -> None:
+def test_an_unclosed_publisher_warns(listen: Listen) -> None:
     publisher = listen().client().publisher()
     with pytest.warns(ResourceWarning, match="unclosed"):
         publisher.__del__()
     publisher.close()
 
 
-def test_one_that_could_not_be_made_says_nothing_more() -> None:
+def test_a_publisher_that_could_not_be_made_does_not_warn() -> None:
     client = Pusher("1", "k", "s")
     with pytest.raises(errors.InvalidConfig) as raised:
         client.publisher(connections=0)

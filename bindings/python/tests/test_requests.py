@@ -1,4 +1,4 @@
-"""Requests that somebody else sends: prepared ones, and a client's own transport."""
+"""Requests that the caller sends: prepared requests, and a client's transport."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONCE: Retry = {"mode": "never"}
 
 
 def send(request: Request) -> Response:
-    """The least that sends a request."""
+    """A minimal HTTP client."""
     url = urlsplit(request.url)
     connection = http.client.HTTPConnection(url.netloc, timeout=request.timeout)
     try:
@@ -84,7 +84,7 @@ def test_an_event_loop_sends_many_at_once(listen: Listen) -> None:
     assert sorted(event["channel"] for event in listener.published()) == sorted(f"c{number}" for number in range(50))
 
 
-def test_what_came_of_a_request_is_told_as_the_call_itself_would(client: Pusher) -> None:
+def test_finish_returns_or_raises_like_the_call(client: Pusher) -> None:
     request = client.prepare.trigger("c", "e", {})
     with pytest.raises(errors.Forbidden) as refused:
         request.finish(403, b"over quota", {"Content-Length": "10"})
@@ -96,7 +96,7 @@ def test_what_came_of_a_request_is_told_as_the_call_itself_would(client: Pusher)
     assert (failed.value.cause, failed.value.delivery) == ("connect", Delivery.NOT_SENT)
     with pytest.raises(errors.DeliveryUnknown):
         client.prepare.trigger("c", "e", {}).fail()
-    # An empty body without a length may as well be one that was cut.
+    # An empty body without a length may be truncated.
     with pytest.raises(errors.BadResponse):
         client.prepare.trigger("c", "e", {}).finish(200)
     assert client.prepare.trigger("c", "e", {}).finish(200, b"", [("content-length", "0")]) == {}
@@ -109,7 +109,7 @@ def test_a_prepared_request_outlives_its_client() -> None:
     del client
     gc.collect()
     assert request.finish(200, b"{}") == {}
-    # Its log outlives the client as well.
+    # Its log outlives the client too.
     assert lines
 
 
@@ -121,7 +121,7 @@ def test_a_wrong_call_is_not_prepared(client: Pusher) -> None:
         client.prepare.trigger("c", "e", "x" * 10241)
 
 
-def test_a_nul_is_refused_in_each_text(client: Pusher) -> None:
+def test_a_nul_is_refused_in_each_string(client: Pusher) -> None:
     for prepare, argument in (
         (lambda: client.prepare.trigger("c\0", "e", {}), "channels"),
         (lambda: client.prepare.trigger("c", "e\0", {}), "event"),
@@ -135,12 +135,12 @@ def test_a_nul_is_refused_in_each_text(client: Pusher) -> None:
         with pytest.raises(errors.InvalidArgument) as raised:
             prepare()
         assert raised.value.argument == argument
-    # In bytes it is a byte like any other.
+    # In bytes a NUL is allowed.
     with pytest.raises(errors.BadResponse):
         client.prepare.trigger("c", "e", {}).finish(200, b"{}\0")
 
 
-def test_a_transport_sends_what_the_client_would(listen: Listen) -> None:
+def test_a_transport_sends_the_same_request_as_the_client(listen: Listen) -> None:
     listener = listen("status-429")
     client = listener.client(transport=send)
     assert client.trigger("c", "e", {"k": 1}) == {}
@@ -150,7 +150,7 @@ def test_a_transport_sends_what_the_client_would(listen: Listen) -> None:
     assert len(listener.published()) == 1
 
 
-def test_a_transport_that_fails_says_how(listen: Listen) -> None:
+def test_a_failing_transport_reports_the_cause(listen: Listen) -> None:
     def interrupted(request: Request) -> Response:
         raise TransportFailure(Delivery.NOT_SENT, "reset", "somebody pulled the plug")
 

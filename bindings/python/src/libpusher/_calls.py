@@ -1,4 +1,4 @@
-"""The calls that need the network, whoever sends them: the client, or the caller after preparing them."""
+"""The calls that use the network. The client sends them, or the caller does after preparing them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Event(_Event, total=False):
 
 
 class Calls(Generic[T]):
-    """Names and arguments are those of the package `pusher`; what is behind the `*` is new.
+    """Names and arguments are those of the package `pusher`; arguments after the `*` are new.
 
-    `timeout` is in seconds, and for all attempts together.
+    `timeout` is in seconds and limits all attempts together.
     """
 
     _encode: _texts.Encode
@@ -50,10 +50,10 @@ class Calls(Generic[T]):
         :param channels: one name, or a list of 1 to 100 of them. An event on a `private-encrypted-` channel is encrypted
             first, and can only be triggered on that one.
         :param event_name: 1 to 200 characters.
-        :param data: the payload, any value that JSON has; a str is sent as its content. At most 10,240 bytes.
-        :param socket_id: the connection that is left out.
-        :param info: attributes of the channels to answer with, such as `"user_count,subscription_count"`.
-        :returns: the server's answer: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
+        :param data: the payload, any JSON value; a str is sent as its content. At most 10,240 bytes.
+        :param socket_id: excludes this connection.
+        :param info: attributes of the channels to return, such as `"user_count,subscription_count"`.
+        :returns: the server's response: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
         """
         return self._send(
             "trigger",
@@ -68,8 +68,8 @@ class Calls(Generic[T]):
 
         A batch is not atomic: a server that refuses one of its events may have delivered those before it.
 
-        :param batch: 1 to 10 of `{"channel", "name", "data"}`, with `socket_id` and `info` if you like.
-        :param already_encoded: holds that each `data` is a str, which is sent as its content in any case.
+        :param batch: 1 to 10 of `{"channel", "name", "data"}`, with optional `socket_id` and `info`.
+        :param already_encoded: promises that each `data` is a str. A str is sent as its content in any case.
         """
         events = [_event(event, already_encoded) for event in batch]
         return self._send("trigger_batch", _texts.value(events, "events", self._encode), _texts.options(timeout))
@@ -94,7 +94,7 @@ class Calls(Generic[T]):
         )
 
     def terminate_user_connections(self, user_id: str, *, timeout: float | None = None) -> T:
-        """Ends all connections of a user who has signed in."""
+        """Closes all connections of a user who has signed in."""
         return self._send("terminate_user_connections", _texts.text(user_id, "user_id"), _texts.options(timeout))
 
     def channels_info(
@@ -104,10 +104,10 @@ class Calls(Generic[T]):
         *,
         timeout: float | None = None,
     ) -> T:
-        """Asks for the channels that are occupied: `{"channels": {NAME: {…}}}`.
+        """Returns the occupied channels: `{"channels": {NAME: {…}}}`.
 
-        :param prefix_filter: only channels whose names begin so, such as `"presence-"`.
-        :param attributes: what to answer with for each, such as `["user_count"]`.
+        :param prefix_filter: only channels whose names begin with this, such as `"presence-"`.
+        :param attributes: attributes of each channel to return, such as `["user_count"]`.
         """
         return self._send(
             "channels_info",
@@ -117,18 +117,18 @@ class Calls(Generic[T]):
         )
 
     def channel_info(self, channel: str, attributes: str | Iterable[str] | None = None, *, timeout: float | None = None) -> T:
-        """Asks for the state of a channel: `{"occupied": True, …}`.
+        """Returns the state of a channel: `{"occupied": True, …}`.
 
-        :param attributes: what to answer with, such as `["user_count", "subscription_count"]`.
+        :param attributes: attributes to return, such as `["user_count", "subscription_count"]`.
         """
         return self._send("channel_info", _texts.text(channel, "channel"), _texts.attributes(attributes), _texts.options(timeout))
 
     def users_info(self, channel: str, *, timeout: float | None = None) -> T:
-        """Asks for the users on a presence channel: `{"users": [{"id": …}]}`."""
+        """Returns the users on a presence channel: `{"users": [{"id": …}]}`."""
         return self._send("users_info", _texts.text(channel, "channel"), _texts.options(timeout))
 
     def get(self, path: str, params: Mapping[str, str | int | bool] | None = None, *, timeout: float | None = None) -> T:
-        """Asks any path below `/apps/APP_ID`, such as `"/channels"`."""
+        """Sends a GET request to any path below `/apps/APP_ID`, such as `"/channels"`."""
         return self._send("get", _texts.text(path, "path"), _params(params), _texts.options(timeout))
 
     def post(
@@ -139,7 +139,7 @@ class Calls(Generic[T]):
         *,
         timeout: float | None = None,
     ) -> T:
-        """Posts to any path below `/apps/APP_ID`, such as `"/events"`. Without a body it posts `{}`."""
+        """Sends a POST request to any path below `/apps/APP_ID`, such as `"/events"`. Without a body it sends `{}`."""
         encoded = ffi.NULL if body is None else _texts.value(body, "body", self._encode)
         return self._send("post", _texts.text(path, "path"), _params(params), encoded, _texts.options(timeout))
 
@@ -151,5 +151,5 @@ def _params(params: Mapping[str, Any] | None) -> Any:
 def _event(event: Event, already_encoded: bool) -> dict[str, Any]:
     if already_encoded and not isinstance(event.get("data"), str):
         raise TypeError("with already_encoded, each event's data must be a str")
-    # An option that is None is one that was not given, as everywhere.
+    # None means that an option is not set.
     return {name: value for name, value in event.items() if value is not None or name == "data"}

@@ -19,12 +19,12 @@ from libpusher._request import PreparedRequest
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-# A logger, or a function of a level of `logging`, a sentence, and what it speaks of.
+# A logger, or a function of a level of `logging`, a message, and a mapping of fields.
 Log = logging.Logger | Callable[[int, str, dict[str, Any]], None]
 
 
 class Retry(TypedDict, total=False):
-    """When a call is sent again."""
+    """Configures retries."""
 
     mode: str
     """`"safe"`, `"never"` or `"at_least_once"`."""
@@ -32,14 +32,14 @@ class Retry(TypedDict, total=False):
 
 
 class WebhookToken(TypedDict):
-    """What webhooks may be signed with as well."""
+    """An additional key for webhooks."""
 
     key: str
     secret: str
 
 
 class Config(TypedDict, total=False):
-    """The configuration that has no argument of its own; pusher.h says more of each."""
+    """Configuration keys without their own argument; pusher.h describes each."""
 
     path: str
     """A prefix of the API's path, where a self-hosted server has one."""
@@ -79,7 +79,7 @@ class _Options(TypedDict, total=False):
 
 
 class _UrlOptions(Config, _Options, total=False):
-    """What from_url() and from_env() take."""
+    """The options of from_url() and from_env()."""
 
     cluster: str
     host: str
@@ -91,11 +91,10 @@ class _UrlOptions(Config, _Options, total=False):
 class Pusher(Calls[dict[str, Any]]):
     """A client of one Channels application.
 
-    Any number of threads may use one at the same time, and a call lets the others run while it waits. A forked child may use its
-    parent's: it makes connections of its own. Nothing is sent or opened before the first call.
+    Any number of threads may use a client at the same time; a call lets other threads run while it waits. A forked child may use
+    its parent's client, which then makes its own connections. No connection is made before the first call.
 
-    A call that returns has done it. One that fails raises a `libpusher.errors.PusherError`, whose `delivery` says whether the
-    event may have been delivered.
+    A call that fails raises a `libpusher.errors.PusherError`, whose `delivery` says whether the event may have been delivered.
     """
 
     def __init__(
@@ -118,13 +117,13 @@ class Pusher(Calls[dict[str, Any]]):
     ) -> None:
         """
         :param ssl: whether to use TLS. Certificates are always verified.
-        :param host: a server of your own; else the cluster's.
-        :param timeout: how long a call may take in all, retries included, in seconds: 5.
-        :param cluster: such as `"eu"`: `"mt1"`.
+        :param host: your own server, instead of a cluster.
+        :param timeout: the time limit of a whole call, including retries, in seconds; 5 by default.
+        :param cluster: such as `"eu"`; `"mt1"` by default.
         :param encryption_master_key_base64: 32 bytes, for `private-encrypted-` channels.
-        :param json_encoder: a class that writes payloads, instead of `json.JSONEncoder`.
-        :param json_decoder: a class that reads answers and webhooks, instead of `json.JSONDecoder`.
-        :param log: is told what the client does, as far as `log_level` says.
+        :param json_encoder: a class that encodes payloads, instead of `json.JSONEncoder`.
+        :param json_decoder: a class that decodes responses and webhooks, instead of `json.JSONDecoder`.
+        :param log: receives log messages down to `log_level`.
         :param transport: sends requests, instead of the library.
         :param config: see `Config`.
         """
@@ -145,16 +144,16 @@ class Pusher(Calls[dict[str, Any]]):
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float | None = None, **options: Unpack[_UrlOptions]) -> Self:
-        """A client from `https://KEY:SECRET@HOST/apps/APP_ID`. The options win over its parts."""
+        """Makes a client from `https://KEY:SECRET@HOST/apps/APP_ID`. The options override its parts."""
         _texts.text(url, "config")
         return cls._from({"url": url}, timeout, dict(options))
 
     @classmethod
     def from_env(cls, env: str = "PUSHER_URL", *, timeout: float | None = None, **options: Unpack[_UrlOptions]) -> Self:
-        """A client from the URL in an environment variable.
+        """Makes a client from the URL in an environment variable.
 
-        Without `PUSHER_URL` it takes `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`,
-        `PUSHER_PORT` and `PUSHER_SCHEME`, and then no options that belong to the configuration.
+        Without `PUSHER_URL` it reads `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`,
+        `PUSHER_PORT` and `PUSHER_SCHEME`, and then accepts no configuration options.
         """
         url = os.environ.get(env)
         if url:
@@ -182,25 +181,25 @@ class Pusher(Calls[dict[str, Any]]):
         log: Log | None,
         transport: Transport | None,
     ) -> None:
-        # The configuration is not kept: its secret is in no attribute, and so in no trace or dump of this object.
+        # Do not keep the configuration, so that no attribute, traceback or dump of this object contains the secret.
         self._handle: Any = ffi.NULL
         self._encode = _texts.encoder(json_encoder)
         self._decode = _texts.decoder(json_decoder)
         text = ffi.NULL if config is None else _texts.value(config, "config", _texts.own_json)
         handle, out = ffi.new("Pusher **"), _texts.place()
         _texts.answer(lib.pusher_new(text, handle, out), out, self._decode)
-        # Freed with its last user: a call that another thread is in holds it as well.
+        # Freed with its last reference: calls that are running in other threads hold one too.
         self._handle = ffi.gc(handle[0], lib.pusher_free)
-        # The library knows only the addresses of what these return: they must live as long as the handle.
+        # The library holds only the addresses of the returned objects: they must live as long as the handle.
         self._hooks = [
             keep_log(self._handle, log) if log else None,
             keep_transport(self._handle, transport) if transport else None,
         ]
 
     def close(self) -> None:
-        """Closes the idle connections, once no other thread is in a call. Otherwise that is done with the object's end.
+        """Closes the idle connections, after the running calls of other threads. Otherwise the object's end closes them.
 
-        Publishers and prepared requests go on.
+        Publishers and prepared requests continue.
         """
         self._handle = ffi.NULL
 
@@ -216,9 +215,9 @@ class Pusher(Calls[dict[str, Any]]):
         return result
 
     def authenticate(self, channel: str, socket_id: str, custom_data: Any = None) -> dict[str, str]:
-        """Authorizes a connection to subscribe to a channel: what your authorization endpoint answers, as JSON. No network.
+        """Authorizes a connection to subscribe to a channel. Your authorization endpoint returns the result as JSON. No network.
 
-        Authorize only after you have checked that the user may see the channel.
+        Authorize only after you checked that the user may see the channel.
 
         :param channel: a `private-` or `presence-` channel.
         :param socket_id: the connection's id, such as `"1234.5678"`.
@@ -238,9 +237,9 @@ class Pusher(Calls[dict[str, Any]]):
         return result
 
     def authenticate_user(self, socket_id: str, user_data: Mapping[str, Any]) -> dict[str, str]:
-        """Signs a user in on a connection: what your user authentication endpoint answers, as JSON. No network.
+        """Signs a user in on a connection. Your user authentication endpoint returns the result as JSON. No network.
 
-        :param user_data: has an `id`, a str that is not empty, and whatever else you like.
+        :param user_data: has an `id`, a non-empty str, and any other members.
         :returns: `{"auth": …, "user_data": …}`.
         """
         data = _texts.value(user_data, "user_data", self._encode)
@@ -250,12 +249,12 @@ class Pusher(Calls[dict[str, Any]]):
         return result
 
     def validate_webhook(self, key: str | None, signature: str | None, body: bytes | str) -> dict[str, Any]:
-        """What an authentic webhook says: `{"time_ms": …, "events": [{…}]}`. No network.
+        """Validates a webhook and returns it: `{"time_ms": …, "events": [{…}]}`. No network.
 
         :param key: the request's `X-Pusher-Key` header, None if it has none.
         :param signature: the request's `X-Pusher-Signature` header, None if it has none.
         :param body: the request's raw body, before anything decodes it.
-        :raises WebhookInvalid: it is not authentic, or too old. Answer it with 401.
+        :raises WebhookInvalid: it is not authentic, or too old. Respond with 401.
         """
         raw = body.encode() if isinstance(body, str) else bytes(body)
         out = _texts.place()
@@ -266,17 +265,17 @@ class Pusher(Calls[dict[str, Any]]):
         return result
 
     def publisher(self, **config: Unpack[PublisherConfig]) -> Publisher:
-        """A queue whose events are sent in the background."""
+        """Makes a publisher: a queue that sends events in the background."""
         return Publisher(self, **config)
 
     @property
     def prepare(self) -> Prepare:
-        """The same calls, signed and not sent: `client.prepare.trigger(…)` is a request for an HTTP client of yours."""
+        """The same calls, signed but not sent: `client.prepare.trigger(…)` returns a request for your own HTTP client."""
         return Prepare(self)
 
 
 class Prepare(Calls[PreparedRequest]):
-    """The client's calls, signed and not sent."""
+    """The client's calls, signed but not sent."""
 
     def __init__(self, client: Pusher) -> None:
         self._client = client

@@ -1,7 +1,7 @@
-"""Functions of the caller's that the library calls: on the thread that makes a call, and only while it is made.
+"""Callbacks: functions of the caller that the library calls on the thread that makes a call, and only during the call.
 
-They are never called on a thread of the library's, so `hooks_on_threads` is not offered: a thread that wants the interpreter
-while that ends would be ended by it, in the middle of the library.
+The library never calls them on its own threads, so there is no `hooks_on_threads`: while the interpreter shuts down, it would end
+a thread that waits for it, in the middle of the library.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEB
 
 
 def keep_log(client: Any, log: Any) -> Any:
-    """Sets the log; what it returns must live as long as the client."""
+    """Sets the log callback. The returned object must live as long as the client."""
 
-    # What it raises goes to sys.unraisablehook, as what a __del__ raises: no call must fail for that.
+    # Exceptions go to sys.unraisablehook, as those of a __del__ do: they must not fail the call.
     @ffi.callback("PusherLogFn")  # type: ignore[untyped-decorator, unused-ignore]
     def call(_: Any, level: int, message: Any, fields: Any) -> None:
         sentence, what = ffi.string(message).decode(), ffi.string(fields).decode()
@@ -39,9 +39,9 @@ def keep_log(client: Any, log: Any) -> Any:
 
 
 def keep_transport(client: Any, send: Transport) -> Any:
-    """Sets the transport; what it returns must live as long as the client."""
+    """Sets the transport callback. The returned object must live as long as the client."""
 
-    # Where it fails to say what happened, the library takes it that the event may have been delivered.
+    # If the callback reports nothing, the library assumes that the event may have been delivered.
     @ffi.callback("PusherSendFn")  # type: ignore[untyped-decorator, unused-ignore]
     def call(_: Any, request: Any, response: Any) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A queue of events that are sent in the background."""
+"""A queue that sends events in the background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from libpusher._client import Pusher, Retry
 
-# Python hears Ctrl-C only between calls into C: no wait is longer than this at a time.
+# Python handles Ctrl-C only between calls into C: each wait is at most this long.
 _SLICE = 0.25
 
 
@@ -53,10 +53,10 @@ class PublisherConfig(TypedDict, total=False):
 
 
 class Publisher:
-    """A queue of events that are sent in the background, several at a time, each channel's in order.
+    """A queue that sends events in the background, several in one request, each channel's events in order.
 
-    Any number of threads may use one at the same time. In a forked child it raises Forked: make one there, from the same client.
-    Used with `with`, it is closed at the end, and what was published until then is sent.
+    Any number of threads may use a publisher at the same time. In a forked child it raises Forked: make a new one there, from the
+    same client. The end of a `with` block closes the publisher, which sends the events published before.
     """
 
     def __init__(self, client: Pusher, **config: Unpack[PublisherConfig]) -> None:
@@ -68,7 +68,7 @@ class Publisher:
         text = _texts.value(config, "config", _texts.own_json)
         _texts.answer(lib.pusher_publisher_new(client._handle, text, handle, out), out, self._decode)
         self._handle = ffi.gc(handle[0], lib.pusher_publisher_free)
-        # The library keeps what it needs of the client, but knows only the addresses of these.
+        # The library keeps what it needs of the client, but only the addresses of these.
         self._hooks = client._hooks
         self._closed = False
 
@@ -84,14 +84,14 @@ class Publisher:
         conflate: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Queues an event, and does not wait for the network. What is wrong with it is raised at once.
+        """Queues an event without waiting for the network. Raises errors in the arguments at once.
 
         :param channels: as for `Pusher.trigger`; None with `user_id`.
         :param user_id: sends to a user instead, as `Pusher.send_to_user` does.
-        :param conflate: an event on the same channel with the same name and `conflate` that still waits is replaced by this one.
-        :param timeout: how long to wait for room where `overflow` is `"block"`, in seconds.
-        :returns: the event's id, by which reports name it.
-        :raises QueueFull: there is no room for it; it was not taken.
+        :param conflate: replaces a waiting event with the same channel, name and `conflate`.
+        :param timeout: how long to wait for space if `overflow` is `"block"`, in seconds.
+        :returns: the event's id, which its report repeats.
+        :raises QueueFull: the queue is full, and the event was not queued.
         """
         number, out = ffi.new("uint64_t *"), _texts.place()
         status = lib.pusher_publisher_publish(
@@ -107,11 +107,11 @@ class Publisher:
         return int(number[0])
 
     def poll(self, timeout: float | None = 0) -> list[dict[str, Any]]:
-        """Fetches up to 1,000 reports of what became of events, the oldest first: `{"id", "status", "delivery", …}`.
+        """Returns up to 1,000 reports of how events ended, oldest first: `{"id", "status", "delivery", …}`.
 
-        :param timeout: how long to wait for the first, in seconds; None for as long as it takes. When the publisher is closed, it
-            does not wait.
-        :returns: none when the time was up.
+        :param timeout: how long to wait for the first report, in seconds; None waits forever. A closed publisher does not
+            wait.
+        :returns: an empty list if the time was up.
         """
         ends = _end(timeout)
         while True:
@@ -125,10 +125,10 @@ class Publisher:
                 return []
 
     def flush(self, timeout: float | None = None) -> None:
-        """Waits until every event that was published has ended. Meanwhile nothing lingers.
+        """Waits until every published event has ended. Meanwhile events do not linger.
 
-        :param timeout: in seconds; None for as long as it takes.
-        :raises TimedOut: nothing is lost.
+        :param timeout: in seconds; None waits forever.
+        :raises TimedOut: the time was up first. Nothing is lost.
         """
         ends = _end(timeout)
         while True:
@@ -141,10 +141,10 @@ class Publisher:
             return
 
     def close(self, timeout: float = 10) -> None:
-        """Takes no more events, and waits until those that were published have ended. Reports can still be fetched.
+        """Takes no more events and waits until the published events have ended. Reports can still be fetched.
 
-        :param timeout: in seconds. What has not ended by then ends: as `not_sent` what waits, as `unknown` what is being sent.
-        :raises TimedOut: there were events to be ended so.
+        :param timeout: in seconds. After that, waiting events end as `not_sent` and events that are being sent as `unknown`.
+        :raises TimedOut: some events had to be ended.
         """
         out = _texts.place()
         status = lib.pusher_publisher_close(self._handle, _milliseconds(timeout), out)
@@ -152,7 +152,7 @@ class Publisher:
         _texts.answer(status, out, self._decode)
 
     def stats(self) -> Any:
-        """Counts and times: a dict, or with `stats_format="prometheus"` a str that is ready to be served."""
+        """Returns counters and times: a dict, or with `stats_format="prometheus"` a str in Prometheus' format."""
         out = _texts.place()
         status = lib.pusher_publisher_stats(self._handle, out)
         return _texts.answer(status, out, lambda text: self._decode(text) if text.startswith("{") else text)
@@ -177,5 +177,5 @@ def _slice(ends: float | None) -> int:
 
 
 def _milliseconds(timeout: float) -> int:
-    # One less than what C takes for ever, and that is 49 days.
+    # One less than the value that C treats as forever: 49 days.
     return min(max(0, _texts.milliseconds(timeout, "timeout")), 2**32 - 2)

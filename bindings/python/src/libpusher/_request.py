@@ -1,4 +1,4 @@
-"""A request that is signed and ready to be sent by an HTTP client of the caller's, such as one of an event loop."""
+"""A signed request for the caller's own HTTP client, such as one in an event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DELIVERIES = {Delivery.NOT_SENT: 1, Delivery.UNKNOWN: 3}
 
 
 class Request:
-    """What is to be sent: as it is, once, and without following a redirect."""
+    """A request to send unchanged, once, and without following a redirect."""
 
     method: str
     url: str
@@ -42,16 +42,16 @@ class Request:
 
 
 class PreparedRequest(Request):
-    """A signed request. One thread at a time may use it. It can be finished or failed once; to try again, prepare again."""
+    """A signed request. Only one thread at a time may use it. Call `finish` or `fail` once; to retry, prepare the call again."""
 
     def __init__(self, client: Any, call: str, texts: Iterable[Any], decode: _texts.Decode, hooks: Any) -> None:
-        # cffi makes an array of addresses only: what they point to must be held meanwhile.
+        # cffi makes an array of addresses only: keep the strings alive.
         held = [text if text == ffi.NULL else ffi.from_buffer("char[]", text + b"\0") for text in texts]
         handle, out = ffi.new("PusherRequest **"), _texts.place()
         status = lib.pusher_prepare(client, call.encode(), ffi.new("char *[]", held), len(held), handle, out)
         _texts.answer(status, out, decode)
         self._handle = ffi.gc(handle[0], lib.pusher_request_free)
-        # What came of it may be logged, after the object that made it has gone.
+        # finish may log after the client object is gone.
         self._client, self._hooks = client, hooks
         self._decode = decode
         super().__init__(self._handle)
@@ -59,17 +59,17 @@ class PreparedRequest(Request):
     def finish(
         self, status: int, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     ) -> dict[str, Any]:
-        """Tells what the server has answered. Returns or raises what the call itself would have.
+        """Interprets the server's response. Returns or raises what the call itself would have.
 
         :param body: the whole body, without its transfer coding.
-        :param headers: all that came: an empty body without a length counts as one that was cut.
+        :param headers: all headers: an empty body without a length counts as truncated.
         """
         return self._finish(Response(status, body, headers))
 
     def fail(self, delivery: Delivery = Delivery.UNKNOWN, cause: str = "transport", message: str = "") -> dict[str, Any]:
-        """Tells that there was no whole answer. Raises what the call itself would have.
+        """Reports that there was no complete response. Raises what the call itself would have.
 
-        :param delivery: NOT_SENT only if the request's last byte certainly never left.
+        :param delivery: NOT_SENT only if the request's last byte certainly was not sent.
         :param cause: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
         """
         return self._finish(TransportFailure(delivery, cause, message))
@@ -84,7 +84,7 @@ class PreparedRequest(Request):
 
 
 class Response:
-    """What a server has answered, for a transport to return."""
+    """A server's response, for a transport to return."""
 
     def __init__(self, status: int, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         self.status = status
@@ -99,7 +99,7 @@ class Response:
 
 
 class TransportFailure(Exception):
-    """For a transport to raise: there was no whole answer. Anything else that it raises counts as UNKNOWN."""
+    """A transport raises this if there was no complete response. Any other exception counts as UNKNOWN."""
 
     def __init__(self, delivery: Delivery = Delivery.UNKNOWN, cause: str = "transport", message: str = "") -> None:
         super().__init__(delivery, cause, message)

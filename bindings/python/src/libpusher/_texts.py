@@ -1,7 +1,7 @@
-"""Native values to the texts that C takes, and its documents back.
+"""Converts native values to C strings, and documents to native values.
 
-C takes a NUL for the end of a text: what is behind it would be neither sent nor signed. So no text with one gets there. In JSON
-it is an escape like any other, and harmless.
+A NUL ends a C string: the rest would be neither sent nor signed, so strings with a NUL are refused. In JSON a NUL is an
+escape, and harmless.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 from libpusher._library import ffi, lib
 from libpusher.errors import InvalidArgument, Status, _of
 
-# A JSON encoder's `encode`. The values that it is given are the caller's: of any type.
+# A JSON encoder's `encode`. The caller's values may have any type.
 Encode = Callable[[Any], str]
-# What turns the library's JSON into values.
+# Decodes the library's JSON.
 Decode = Callable[[str], Any]
 
 
 def encoder(cls: type[json.JSONEncoder] | None) -> Encode:
-    """Compact, since the size of payloads is limited, and with nothing in it that is not JSON."""
+    """Returns an encoder of compact JSON, because payloads are limited in size. It refuses values that JSON lacks."""
     made = (cls or json.JSONEncoder)(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     compiled = getattr(json.encoder, "c_make_encoder", None)
     if cls or compiled is None:
         return made.encode
-    # `encode` makes one of these each time, which costs more than signing. Without markers, a circle ends as a RecursionError.
+    # `encode` would make one of these per call, which costs more than signing. Without markers, a cycle is a RecursionError.
     chunks = compiled(None, made.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
     return lambda value: "".join(chunks(value, 0))
 
@@ -35,7 +35,7 @@ def decoder(cls: type[json.JSONDecoder] | None) -> Decode:
     return (cls or json.JSONDecoder)().decode
 
 
-# For what is the library's own, whatever encoder the caller has.
+# For the library's own values, independent of the caller's encoder.
 own_json = encoder(None)
 
 
@@ -47,7 +47,7 @@ def invalid(argument: str, what: str) -> InvalidArgument:
 
 
 def text(value: str, argument: str) -> bytes:
-    """A text as C takes it."""
+    """Converts a string for C."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a str, not {type(value).__name__}")
     try:
@@ -64,23 +64,23 @@ def optional(value: str | None, argument: str) -> Any:
 
 
 def value(value: Any, argument: str, encode: Encode) -> bytes:
-    """A value of the caller's as JSON."""
+    """Encodes a value of the caller as JSON."""
     try:
         encoded = encode(value).encode()
     except (ValueError, RecursionError) as error:
-        # NaN, a lone surrogate, a circle. A type that JSON does not have is a TypeError, and goes on as that.
+        # NaN, a lone surrogate, a cycle. A type that JSON lacks raises a TypeError, which stays one.
         raise invalid(argument, f"can't be written as JSON: {error}") from error
-    # JSON has none, but an encoder of the caller's may.
+    # JSON contains no NUL, but the output of the caller's encoder may.
     if b"\0" in encoded:
         raise invalid(argument, "has a NUL outside of a JSON string's escapes")
     return encoded
 
 
 def channels(names: str | Iterable[str]) -> bytes:
-    """One name, or a JSON array of several."""
+    """Converts one name, or several to a JSON array."""
     if isinstance(names, str):
         encoded = text(names, "channels")
-        # C takes a text with a bracket for an array of names: a name that somebody else chose must not become several.
+        # C parses a string that begins with a bracket as an array: a name from outside must not become several names.
         return value([names], "channels", own_json) if b"[" in encoded else encoded
     if isinstance(names, (bytes, Mapping)):
         raise TypeError(f"channels must be a str or a list of them, not {type(names).__name__}")
@@ -91,56 +91,56 @@ def channels(names: str | Iterable[str]) -> bytes:
 
 
 def attributes(names: str | Iterable[str] | None) -> Any:
-    """The names as the API takes them, with commas between them."""
+    """Joins the names with commas, as the API takes them."""
     if not names:
         return ffi.NULL
     return text(names if isinstance(names, str) else ",".join(names), "attributes")
 
 
 def milliseconds(seconds: float, argument: str) -> int:
-    """Rounded up: a wait of next to nothing is not none."""
+    """Rounds up, so that a very short wait is not 0."""
     if not math.isfinite(seconds):
         raise invalid(argument, "is no time")
     return math.ceil(seconds * 1000)
 
 
 def options(timeout: float | None, **more: Any) -> Any:
-    """A JSON object of those that were given."""
+    """Makes a JSON object of the options that are set."""
     given = {name: option for name, option in more.items() if option is not None}
     if timeout is not None:
         given["timeout_ms"] = milliseconds(timeout, "timeout")
     return value(given, "options", own_json) if given else ffi.NULL
 
 
-# What each call needs is looked up once.
+# Look these up once: each call uses them.
 _OUT = ffi.typeof("char **")
 _string, _free, _quoted = ffi.string, lib.pusher_string_free, json.encoder.encode_basestring
 
 
 def place() -> Any:
-    """Where a call's document goes."""
+    """Makes a place for a call's document."""
     return ffi.new(_OUT)
 
 
 def answer(status: int, out: Any, decode: Decode) -> Any:
-    """What a call has come to: its result, or the exception that it raises."""
+    """Returns a call's result, or raises its exception."""
     document = take(out)
     if status:
-        # Without a document, memory has run out for that as well.
+        # There is no document if memory ran out.
         error = json.loads(document)["error"] if document else {}
         raise _of(status, error)
     return decode(document) if document else None
 
 
 def signature(status: int, out: Any, member: str, data: bytes | None) -> Any:
-    """The same for a signature: `{"auth":…}`, and perhaps more.
+    """Returns the result of a signature: `{"auth":…}`, possibly with more members.
 
-    What is as expected needs no parser, which would take longer than to sign. A decoder of the caller's has no part in it.
+    The usual form needs no parser, which would take longer than signing. The caller's decoder is not used.
     """
     if status:
         return answer(status, out, json.loads)
     document = take(out)
-    # Neither a key nor a hexadecimal number has an escape in it.
+    # Neither a key nor a hexadecimal number contains an escape.
     if data is None:
         auth = document[9:-2]
         if '"' not in auth:
@@ -153,7 +153,7 @@ def signature(status: int, out: Any, member: str, data: bytes | None) -> Any:
 
 
 def take(out: Any) -> str:
-    """The text that a call has written, freed; an empty one where it has written none."""
+    """Copies and frees the string that a call wrote; an empty string if it wrote none."""
     pointer = out[0]
     if not pointer:
         return ""

@@ -1,4 +1,4 @@
-"""What a call raises when it fails: an exception that says what may be done now, and what happened to the event."""
+"""The exceptions that calls raise. They say what to do and what happened to the event."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Any
 
-# Names sorted by status. The last are those of the package `pusher`.
+# Sorted; they include the names of the package `pusher`.
 __all__ = [
     "BadRequest",
     "BadResponse",
@@ -43,9 +43,10 @@ __all__ = [
 
 
 class Status(IntEnum):
-    """What a call says it came to.
+    """The result of a call.
 
-    1-19 the call was wrong; 20-39 the network; 40-59 the server said no; 60-79 signatures and encryption; 80-99 the publisher.
+    1-19 the call was wrong; 20-39 the network failed; 40-59 the server refused; 60-79 signatures and encryption;
+    80-99 the publisher.
     """
 
     OK = 0
@@ -73,7 +74,7 @@ class Status(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Status | None:
-        # A later library may have more of them: they are to be treated by their range, not to fail here.
+        # A later library may have more statuses: callers treat them by range.
         if not isinstance(value, int):
             return None
         member = int.__new__(cls, value)
@@ -82,7 +83,7 @@ class Status(IntEnum):
         return member
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # Python 3.11.0 to 3.11.3 pickle members by name, by which one of a later library can't be found.
+        # Python 3.11.0 to 3.11.3 pickle members by name, which fails for a status of a later library.
         return type(self), (self._value_,)
 
 
@@ -90,25 +91,25 @@ class Delivery(str, Enum):
     """What happened to the events of a call."""
 
     NOT_SENT = "not_sent"
-    """The request's last byte never left: certainly not delivered."""
+    """The request's last byte was not sent: certainly not delivered."""
     REJECTED = "rejected"
     """The server refused before it looked at any event: certainly not delivered."""
     UNKNOWN = "unknown"
-    """It may have been delivered. Sending it again may deliver it twice."""
+    """It may have been delivered. A retry may deliver it twice."""
     DELIVERED = "delivered"
     """The server accepted it."""
 
 
 class PusherError(Exception):
-    """A call has failed. There is a class for each status, and for some families of them."""
+    """The base class of all errors. Each status has a class, and so do some groups of statuses."""
 
     status: Status
-    """What the call came to."""
+    """The status of the call."""
     document: Mapping[str, Any]
-    """All that the library says of it; what has no attribute here is in it as well."""
+    """The members of the error document, including those without an attribute here."""
 
     def __init__(self, status: int, document: Mapping[str, Any]) -> None:
-        # Both are the exception's `args`, so that it can be pickled: a task queue hands it from process to process.
+        # Both are the exception's `args`, so that a task queue can pickle it and pass it between processes.
         super().__init__(status, document)
         self.status = Status(status)
         self.document = document
@@ -118,43 +119,43 @@ class PusherError(Exception):
 
     @property
     def delivery(self) -> Delivery | None:
-        """What happened to the events; None where the call had none, such as a question."""
+        """What happened to the events; None if the call delivers nothing, such as a query."""
         delivery = self.document.get("delivery")
         return None if delivery is None else Delivery(delivery)
 
     @property
     def cause(self) -> str | None:
-        """What went wrong on the network: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport."""
+        """The cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport."""
         return self.document.get("cause")
 
     @property
     def argument(self) -> str | None:
-        """Which argument or key of the configuration was wrong, such as `channels[3]`."""
+        """The wrong argument or configuration key, such as `channels[3]`."""
         return self.document.get("argument")
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may go well later, without anything being delivered twice."""
+        """Whether the same call may succeed later, without delivering anything twice."""
         return bool(self.document.get("retryable", False))
 
     @property
     def attempts(self) -> int:
-        """How often it was sent."""
+        """The number of requests that were tried."""
         return int(self.document.get("attempts", 0))
 
     @property
     def http_status(self) -> int | None:
-        """What the server answered."""
+        """The HTTP status of the response."""
         return self.document.get("http_status")
 
     @property
     def response(self) -> str | None:
-        """The first KiB of the server's text."""
+        """The first KiB of the response's body."""
         return self.document.get("response")
 
     @property
     def retry_after(self) -> float | None:
-        """When the server wants to be asked again, in seconds."""
+        """The server's Retry-After, in seconds."""
         milliseconds = self.document.get("retry_after_ms")
         return None if milliseconds is None else milliseconds / 1000
 
@@ -164,7 +165,7 @@ class UsageError(PusherError):
 
 
 class InvalidArgument(UsageError, ValueError):
-    """An argument is malformed or breaks a limit. `argument` names it."""
+    """An argument is malformed or exceeds a limit. `argument` names it."""
 
 
 class InvalidConfig(UsageError, ValueError):
@@ -172,27 +173,27 @@ class InvalidConfig(UsageError, ValueError):
 
 
 class InvalidState(UsageError, RuntimeError):
-    """Calls in the wrong order."""
+    """Calls were made in the wrong order."""
 
 
 class NetworkError(PusherError):
-    """No answer, or none that can be read. `delivery` says whether the event may have been delivered."""
+    """There was no response, or none that could be read. `delivery` says whether the event may have been delivered."""
 
 
 class NotSent(NetworkError):
-    """The request's last byte never left: certainly not delivered. `cause` says why."""
+    """The request's last byte was not sent: certainly not delivered. `cause` says why."""
 
 
 class DeliveryUnknown(NetworkError):
-    """Sent whole, and no valid answer came: it may have been delivered."""
+    """The request was sent completely, but no valid response arrived: it may have been delivered."""
 
 
 class BadResponse(NetworkError):
-    """The server said yes, but its answer can't be read: it may or may not have been delivered."""
+    """A 2xx response that cannot be read: the event may have been delivered."""
 
 
 class PusherBadStatus(PusherError):
-    """The server said no."""
+    """The server refused the request."""
 
 
 class BadRequest(PusherBadStatus):
@@ -216,11 +217,11 @@ class PayloadTooLarge(PusherBadStatus):
 
 
 class RateLimited(PusherBadStatus):
-    """429: rejected; try again later."""
+    """429: rejected; retry later."""
 
 
 class ServerError(PusherBadStatus):
-    """Any 5xx: it may or may not have been delivered."""
+    """Any 5xx: the event may have been delivered."""
 
 
 class Redirected(PusherBadStatus):
@@ -228,15 +229,15 @@ class Redirected(PusherBadStatus):
 
 
 class WebhookInvalid(PusherError):
-    """The webhook is not authentic: answer it with 401."""
+    """The webhook is not authentic: respond with 401."""
 
 
 class EncryptionFailed(PusherError):
-    """There is no master key for an encrypted channel, or a payload can't be decrypted."""
+    """There is no master key for an encrypted channel, or a payload cannot be decrypted."""
 
 
 class QueueFull(PusherError, queue.Full):
-    """The publisher's queue is full: the event was not taken."""
+    """The publisher's queue is full: the event was not queued."""
 
 
 class Closed(PusherError, RuntimeError):
@@ -244,22 +245,25 @@ class Closed(PusherError, RuntimeError):
 
 
 class TimedOut(PusherError, TimeoutError):
-    """The wait ended first. Nothing was lost."""
+    """The time was up first.
 
-    # TimeoutError is an OSError, which takes two arguments for an errno and its text.
+    After `close`, the events that had not ended are reported as not sent or unknown. Otherwise nothing is lost.
+    """
+
+    # TimeoutError is an OSError, which treats two arguments as an errno and its message.
     def __str__(self) -> str:
         return PusherError.__str__(self)
 
 
 class Forked(PusherError, RuntimeError):
-    """This publisher belongs to the parent process: make one in the child."""
+    """This publisher belongs to the parent process: make a new one in the child."""
 
 
 class InternalError(PusherError):
     """A bug in libpusher, caught (please report it), or the system is out of memory or randomness."""
 
 
-# What the package `pusher` calls them.
+# The names in the package `pusher`.
 PusherBadRequest = BadRequest
 PusherBadAuth = Unauthorized
 PusherForbidden = Forbidden
@@ -290,7 +294,7 @@ _CLASSES: dict[int, type[PusherError]] = {
 
 
 def _of(status: int, document: Mapping[str, Any]) -> PusherError:
-    """The exception of a status; one that is new is treated by its range."""
+    """Returns the exception of a status; an unknown status is treated by its range."""
     known = _CLASSES.get(status)
     if known is None:
         ranges = ((1, 19, UsageError), (20, 39, NetworkError), (40, 59, PusherBadStatus))
