@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-# Channel authorization and trigger beside what the official gem does with OpenSSL::HMAC and an HTTP client that keeps its
-# connection (Net::HTTP, the fastest of the standard library). It prints and does not judge.
+# Compares channel authorization and trigger with OpenSSL::HMAC and an HTTP client that keeps its connection (Net::HTTP, the
+# fastest of the standard library), used as in the official gem. It prints figures and makes no verdict.
 #
 #   PUSHER_LIBRARY=…/libpusher.so SINK=…/sink ruby bench/benchmark.rb
 #
-# SINK is benches/sink.c, a server that answers anything at once. Rounds are interleaved, so that a noisy neighbour disturbs
-# both alike; medians are shown.
+# SINK is benches/sink.c, a server that responds to anything at once. Rounds alternate, so that other load affects both alike;
+# the table shows medians.
 
 require 'digest'
 require 'json'
@@ -23,7 +23,7 @@ SECRET = 'test-secret'
 APP_ID = '4711'
 DATA = { message: 'hello world', from: 'ruby', n: 42 }.freeze
 
-# What the official gem does, without the gem.
+# The same work as the official gem does, without the gem.
 class ByHand
   def initialize(port)
     @http = Net::HTTP.new('127.0.0.1', port)

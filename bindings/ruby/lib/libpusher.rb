@@ -17,8 +17,7 @@ require_relative 'libpusher/client'
 #   pusher = LibPusher::Client.new(app_id: '7', key: 'key', secret: 'secret', cluster: 'eu')
 #   pusher.trigger('my-channel', 'my-event', { hello: 'world' })
 #
-# The module itself can be used like one client. It is configured by {url=}, by {configure}, or by the environment
-# (`PUSHER_URL`):
+# The module itself works as a client. Configure it with {url=}, with {configure}, or with the environment (`PUSHER_URL`):
 #
 #   LibPusher.url = 'https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID'
 #   LibPusher.trigger('my-channel', 'my-event', { hello: 'world' })
@@ -30,36 +29,36 @@ module LibPusher
                    :channel_info, :channel_users, :get, :post, :authenticate, :authenticate_user, :webhook,
                    :validate_webhook, :channel, :[], :publisher, :prepare
 
-    # Makes the client of the module from the configuration of {Client#initialize}.
+    # Makes the module's client from the configuration of {Client#initialize}.
     # @return [Client]
     def configure(**config)
       self.default_client = Client.new(**config)
     end
 
-    # Makes the client of the module from a URL, `https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID`.
+    # Makes the module's client from a URL, `https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID`.
     def url=(url)
       self.default_client = Client.from_url(url)
     end
 
-    # The client of the module. Without a configuration it is made from the environment, at its first use.
+    # Returns the module's client. Without a configuration the first use makes it from the environment.
     # @return [Client]
     def default_client
       @default_client || LOCK.synchronize { @default_client ||= Client.from_env }
     end
 
-    # @param client [Client, nil] nil: made anew from the environment when it is needed.
+    # @param client [Client, nil] nil: the next use makes a new client from the environment.
     def default_client=(client)
       LOCK.synchronize { @default_client = client }
     end
 
-    # The version of the C library that is loaded, such as `"0.1.0"`.
+    # Returns the version of the loaded C library, such as `"0.1.0"`.
     # @return [String]
     def library_version
       Native.pusher_version
     end
   end
 
-  # Two threads that use the module for the first time get one client.
+  # Two threads that use the module first at the same time get the same client.
   LOCK = Mutex.new
   private_constant :LOCK
 end

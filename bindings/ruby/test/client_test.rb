@@ -9,7 +9,7 @@ class ClientTest < Minitest::Test
     LibPusher.default_client = nil
   end
 
-  def test_a_sentence_of_the_readme
+  def test_an_event_arrives
     listener = FaultServer.listen
     pusher = FaultServer.client(listener)
     assert_equal({}, pusher.trigger('my-channel', 'my-event', { hello: 'world' }))
@@ -43,13 +43,13 @@ class ClientTest < Minitest::Test
     assert_equal %w[channel #server-to-user-7], (listener.applied.map { |event| event['channel'] })
   end
 
-  def test_a_text_in_another_encoding_arrives_as_unicode
+  def test_a_string_in_another_encoding_arrives_as_unicode
     listener = FaultServer.listen
     FaultServer.client(listener).trigger('c', 'grüße'.encode('ISO-8859-1'), 'é'.encode('UTF-16LE'))
     assert_equal [%w[grüße é]], (listener.applied.map { |event| event.values_at('name', 'data') })
   end
 
-  def test_a_text_that_is_no_unicode_is_refused_and_named
+  def test_a_string_that_is_not_unicode_is_refused_and_named
     pusher = nowhere
     { 'channels' => -> { pusher.trigger("a\xff", 'e', 1) }, 'event' => -> { pusher.trigger('a', "e\xff", 1) },
       'data' => -> { pusher.trigger('a', 'e', "d\xff") }, 'channel' => -> { pusher.channel_info("\xff") },
@@ -59,7 +59,7 @@ class ClientTest < Minitest::Test
     end
   end
 
-  def test_what_is_no_text_is_refused_and_named
+  def test_a_value_that_is_not_a_string_is_refused_and_named
     pusher = nowhere
     error = assert_raises(LibPusher::UsageError) { pusher.channel_info({}) }
     assert_equal %w[INVALID_ARGUMENT channel], [error.status, error.argument]
@@ -69,7 +69,7 @@ class ClientTest < Minitest::Test
     assert_equal %w[INVALID_ARGUMENT channels], [error.status, error.argument]
   end
 
-  def test_data_that_json_can_not_hold_is_refused
+  def test_data_that_json_cannot_represent_is_refused
     pusher = nowhere
     nested = 200.times.reduce([]) { |inner, _| [inner] }
     [Float::NAN, { a: Float::INFINITY }, nested].each do |data|
@@ -89,8 +89,8 @@ class ClientTest < Minitest::Test
     assert_equal 'data', assert_raises(LibPusher::UsageError) { pusher.prepare(:trigger, 'c', 'e', writer) }.argument
   end
 
-  # While a call runs without Ruby's lock another thread may change, and so free, the text that it was given.
-  def test_the_library_reads_a_copy_of_each_text
+  # While a call runs without Ruby's lock, another thread may change, and so free, its string arguments.
+  def test_the_library_reads_a_copy_of_each_string
     name = 'c' * 100
     copy = LibPusher::Arguments.text(name, 'channel')
     refute_same name, copy
@@ -152,7 +152,7 @@ class ClientTest < Minitest::Test
     assert_equal 'presence-c', channel.name
   end
 
-  def test_nothing_that_is_shown_holds_a_secret
+  def test_no_output_contains_a_secret
     pusher = nowhere
     secret = FaultServer.credentials[:secret]
     shown = [pusher.inspect, pusher.to_s, pusher.prepare(:trigger, 'c', 'e', 1).inspect, pusher.publisher.inspect,
@@ -169,29 +169,29 @@ class ClientTest < Minitest::Test
               41 => LibPusher::AuthenticationError, 47 => LibPusher::APIError, 60 => LibPusher::SignatureError,
               61 => LibPusher::SignatureError, 80 => LibPusher::PublisherError, 83 => LibPusher::PublisherError,
               255 => LibPusher::InternalError,
-              # Not known yet: by their ranges.
+              # Unknown statuses, treated by range.
               19 => LibPusher::UsageError, 39 => LibPusher::HTTPError, 59 => LibPusher::APIError,
               79 => LibPusher::SignatureError, 99 => LibPusher::PublisherError, 100 => LibPusher::InternalError }
     kinds.each { |code, type| assert_equal type, LibPusher::Error.class_of(code), code.to_s }
     kinds.each_value { |type| assert_operator type, :<, LibPusher::Error }
   end
 
-  def test_an_error_says_everything_that_is_known
+  def test_an_error_has_all_members_of_the_document
     error = assert_raises(LibPusher::HTTPError) { nowhere(retry: { mode: 'never' }).trigger('c', 'e', 1) }
     assert_equal ['NOT_SENT', 20, 'not_sent', 'connect', true, 1],
                  [error.status, error.code, error.delivery, error.network_cause, error.retryable?, error.attempts]
     pusher = FaultServer.client(FaultServer.listen('retry-after-99999'))
     error = assert_raises(LibPusher::APIError) { pusher.trigger('c', 'e', 1) }
-    # A day is the longest that is told.
+    # A day is the maximum.
     assert_equal [429, 86_400_000, 'rejected'], [error.http_status, error.retry_after_ms, error.delivery]
     refute_nil error.response
   end
 
-  def test_the_versions_are_told
+  def test_the_versions_are_available
     assert_equal LibPusher::VERSION, LibPusher.library_version
   end
 
-  def test_a_library_that_is_older_or_another_is_not_taken
+  def test_an_older_or_incompatible_library_is_refused
     %w[0.2.0 0.2.10 0.10.0].each { |found| LibPusher::Native.check_version(found, '0.2.0') }
     %w[0.1.9 1.0.0].each { |found| assert_raises(LoadError) { LibPusher::Native.check_version(found, '0.2.0') } }
   end

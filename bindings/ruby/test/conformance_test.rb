@@ -2,10 +2,10 @@
 
 require_relative 'test_helper'
 
-# The cases that all bindings run alike (tests/conformance.json).
+# The common cases of all bindings (tests/conformance.json).
 class ConformanceTest < Minitest::Test
   FILE = ENV.fetch('PUSHER_CONFORMANCE') { File.expand_path('../../../tests/conformance.json', __dir__) }
-  # Returns the value with each {"repeat", "times"} in it as the string it is short for.
+  # Expands each {"repeat", "times"} in the value.
   EXPAND = lambda do |value|
     case value
     when Array then value.map(&EXPAND)
@@ -40,7 +40,7 @@ class ConformanceTest < Minitest::Test
     check_published(kase['published'], listener.applied) if kase.key?('published') && listener
   end
 
-  # A block, so that what is wrong with the configuration is raised where the call is made.
+  # A block, so that errors in the configuration are raised at the call.
   def client_for(kase, listener)
     lambda do
       url = kase['arguments']['config'] if kase['call'] == 'new'
@@ -98,7 +98,7 @@ class ConformanceTest < Minitest::Test
     expected.each do |name, value|
       value.nil? ? assert_nil(error.document[name], name) : assert_equal(value, error.document[name], name)
     end
-    # The methods say what the document says.
+    # The methods return the document's values.
     assert_equal error.document.values_at('status', 'delivery', 'argument', 'cause', 'attempts', 'http_status'),
                  [error.status, error.delivery, error.argument, error.network_cause, error.attempts, error.http_status]
     assert_includes error.class.ancestors, LibPusher::Error
@@ -125,7 +125,7 @@ class ConformanceTest < Minitest::Test
     assert_equal expected.size, applied.size, applied.inspect
     expected.zip(applied) do |event, found|
       if event.key?('encrypted')
-        # Without a secretbox at hand: its shape.
+        # Without a secretbox: check the shape.
         assert_equal event['channel'], found['channel']
         assert_equal %w[ciphertext nonce], JSON.parse(found['data']).keys.sort
         refute_includes found['data'], event['encrypted']['data'].to_s

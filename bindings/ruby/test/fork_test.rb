@@ -2,14 +2,14 @@
 
 require_relative 'test_helper'
 
-# As Puma in cluster mode and Unicorn do: the master makes the client, and its children use it.
+# As in Puma's cluster mode and Unicorn: the master makes the client, and its children use it.
 class ForkTest < Minitest::Test
   include Helpers
 
   CHILDREN = 8
   CALLS = 10
 
-  def test_children_use_the_client_of_their_parent_with_connections_of_their_own
+  def test_children_use_their_parents_client_with_their_own_connections
     listener = FaultServer.listen
     pusher = FaultServer.client(listener, timeout_ms: 30_000)
     pusher.trigger('parent', 'e', 0) # a connection is open, which no child may use
@@ -27,7 +27,7 @@ class ForkTest < Minitest::Test
     assert_equal connections.values.flatten.uniq.size, connections.values.flatten.size, 'two processes shared a connection'
   end
 
-  def test_a_child_makes_a_publisher_of_its_own
+  def test_a_child_makes_its_own_publisher
     listener = FaultServer.listen
     pusher = FaultServer.client(listener)
     publisher = pusher.publisher
@@ -49,7 +49,7 @@ class ForkTest < Minitest::Test
     assert_equal %w[child parent], (listener.applied.map { |event| event['channel'] }.sort)
   end
 
-  def test_a_child_that_ends_as_programs_do_leaves_its_parent_alone
+  def test_a_child_that_exits_does_not_affect_its_parent
     listener = FaultServer.listen
     run_program(listener, <<~RUBY)
       publisher = client.publisher

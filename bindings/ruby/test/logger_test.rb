@@ -7,7 +7,7 @@ require_relative 'test_helper'
 class LoggerTest < Minitest::Test
   include Helpers
 
-  # Notes what it is told, and on which thread.
+  # Records messages and their threads.
   class Notes
     attr_reader :entries
 
@@ -20,7 +20,7 @@ class LoggerTest < Minitest::Test
     def all = Array.new(entries.size) { entries.pop }
   end
 
-  def test_a_logger_of_the_standard_library_is_told_of_failures
+  def test_a_standard_logger_receives_failures
     said = StringIO.new
     pusher = nowhere(retry: { mode: 'never' }, logger: Logger.new(said))
     assert_raises(LibPusher::HTTPError) { pusher.trigger('c', 'e', 'a payload') }
@@ -29,7 +29,7 @@ class LoggerTest < Minitest::Test
     refute_includes said.string, 'a payload'
   end
 
-  def test_it_is_told_on_the_thread_that_makes_the_call
+  def test_it_is_called_on_the_thread_that_makes_the_call
     notes = Notes.new
     pusher = FaultServer.client(FaultServer.listen, logger: notes, log_level: 'debug')
     threads = 8.times.map { Thread.new { 5.times { pusher.trigger('c', 'e', 1) } } }
@@ -38,24 +38,24 @@ class LoggerTest < Minitest::Test
     assert_equal threads.to_h { |thread| [thread, 5] }, told.map(&:last).tally
   end
 
-  def test_whatever_a_logger_does_the_call_is_not_disturbed
+  def test_a_misbehaving_logger_does_not_affect_the_call
     listener = FaultServer.listen
     pusher = nil
     does = { 'raises' => ->(_) { raise 'no' }, 'uses the client' => ->(_) { pusher.authenticate('private-c', '1.2') },
              'throws' => ->(_) { throw :out } }
     does.each do |what, act|
       logger = Object.new
-      # Once: what it does is logged as well.
+      # Only once, because its own calls are logged too.
       logger.define_singleton_method(:debug) { |line| (act, called = nil, act) && called&.call(line) }
       pusher = FaultServer.client(listener, logger: logger, log_level: 'debug')
-      # A throw leaves the call from Ruby's side, when it has ended, and not from within the library.
+      # A throw leaves the call on Ruby's side, after the call has ended, not from within the library.
       catch(:out) { assert_equal({}, pusher.trigger('c', what, 1)) }
       assert_equal({}, pusher.trigger('c', what, 2))
     end
     assert_equal %w[1 2] * does.size, (listener.applied.map { |event| event['data'] })
   end
 
-  def test_a_thread_that_is_ended_in_a_call_ends_behind_it
+  def test_a_thread_that_is_killed_in_a_call_ends_after_it
     listener = FaultServer.listen('slow-answer', times: 0)
     notes = Notes.new
     pusher = FaultServer.client(listener, logger: notes, log_level: 'debug')
@@ -64,11 +64,11 @@ class LoggerTest < Minitest::Test
     threads.each(&:kill)
     threads.each { |thread| assert thread.join(10) }
     assert_equal({}, pusher.trigger('c', 'e', 1))
-    # Had one of them left the library in the middle of a call, what that call had said would be missing.
+    # If one of them had left the library in the middle of a call, that call's messages would be missing.
     assert_equal listener.attempts.size, notes.all.size
   end
 
-  def test_a_publisher_can_not_call_it_on_its_threads
+  def test_a_publisher_does_not_call_it_on_its_threads
     pusher = nowhere(logger: Notes.new)
     error = assert_raises(LibPusher::ConfigurationError) { pusher.publisher(hooks_on_threads: true) }
     assert_equal 'hooks_on_threads', error.argument

@@ -2,15 +2,15 @@
 
 require_relative 'test_helper'
 
-# What the library hands over is freed.
+# Everything that the library returns is freed.
 class MemoryTest < Minitest::Test
   include Helpers
 
   ROUNDS = 5
-  # What is not freed makes every round grow, by more than this; Ruby's own heap grows in some of them only.
+  # A leak makes every round grow by more than this; Ruby's heap grows in some rounds only.
   LIMIT_KIB = 400
 
-  def test_answers_and_errors_are_freed
+  def test_results_and_errors_are_freed
     pusher = nowhere
     flat('answers', 20_000) { pusher.authenticate('private-c', '1234.5678') }
     flat('errors', 10_000) do
@@ -29,8 +29,8 @@ class MemoryTest < Minitest::Test
     flat('responses', 1000) { pusher.prepare(:trigger, 'c', 'e', 'x').finish(status: 200, body: answer) }
   end
 
-  # What a thread that is interrupted in a call raises is raised behind the call, when the answer is there already.
-  def test_answers_of_interrupted_calls_are_freed
+  # An interrupted thread raises after its call, when the result is there already.
+  def test_results_of_interrupted_calls_are_freed
     handle = nowhere.handle
     flat('interrupted calls', 20_000) do
       LibPusher::Native.call do |out|

@@ -19,14 +19,14 @@ class PublisherTest < Minitest::Test
     assert_equal [25, 25], stats[:events].values_at('published', 'delivered')
   end
 
-  def test_a_wait_ends_with_its_time
+  def test_a_wait_ends_at_its_timeout
     listener = FaultServer.listen('silence-after-request')
     publisher = FaultServer.client(listener, timeout_ms: 2000, retry: { mode: 'never' }).publisher
     assert_equal [], publisher.poll
     assert_equal [], publisher.poll(timeout_ms: 250)
     publisher.publish('c', 'e', 1)
     refute publisher.flush(timeout_ms: 150)
-    # For ever: until the first report.
+    # Forever: until the first report.
     report = Timeout.timeout(20) { publisher.poll(timeout_ms: nil) }.first
     assert_equal %w[DELIVERY_UNKNOWN unknown timeout], report.values_at(:status, :delivery, :cause)
     assert publisher.flush
@@ -43,7 +43,7 @@ class PublisherTest < Minitest::Test
     assert_raises(Timeout::Error) { Timeout.timeout(0.2) { publisher.poll(timeout_ms: nil) } }
   end
 
-  def test_what_is_closed_takes_no_more
+  def test_a_closed_publisher_takes_no_events
     listener = FaultServer.listen
     publisher = FaultServer.client(listener).publisher(reports: 'all')
     publisher.publish('c', 'e', 1)
@@ -55,7 +55,7 @@ class PublisherTest < Minitest::Test
     assert publisher.close
   end
 
-  def test_what_does_not_end_in_time_is_reported
+  def test_events_that_do_not_end_in_time_are_reported
     listener = FaultServer.listen('silence-after-request')
     publisher = FaultServer.client(listener, retry: { mode: 'never' }).publisher(connections: 1, max_batch_events: 1)
     2.times { |n| publisher.publish('c', 'e', n) }
@@ -64,7 +64,7 @@ class PublisherTest < Minitest::Test
     assert_equal %w[not_sent unknown], publisher.poll.map { |report| report[:delivery] }.sort
   end
 
-  def test_a_full_queue_says_so
+  def test_a_full_queue_raises
     publisher = FaultServer.client(FaultServer.listen('silence-after-request')).publisher(max_queue_events: 1)
     publisher.publish('c', 'e', 1)
     error = assert_raises(LibPusher::PublisherError) { publisher.publish('c', 'e', 2) }
@@ -86,13 +86,13 @@ class PublisherTest < Minitest::Test
     assert_equal 1, listener.applied.size
   end
 
-  def test_events_that_nobody_waits_for_are_sent_when_the_program_ends
+  def test_the_end_of_the_program_sends_queued_events
     listener = FaultServer.listen
     run_program(listener, "client.publisher.publish('c', 'e', 1)")
     assert_equal 1, listener.applied.size
   end
 
-  def test_a_text_with_a_nul_byte_is_refused
+  def test_a_string_with_a_nul_byte_is_refused
     publisher = nowhere.publisher
     { 'channels' => ["c\0", 'e'], 'event' => ['c', "e\0"] }.each do |argument, (channel, event)|
       error = assert_raises(LibPusher::UsageError) { publisher.publish(channel, event, 1) }

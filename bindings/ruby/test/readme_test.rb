@@ -3,7 +3,7 @@
 require 'stringio'
 require_relative 'test_helper'
 
-# What the README says works as it stands, from its first block to its last, and so does what the guide for migrants says.
+# The blocks of the README and of the guide on migrating work as written, in their order.
 class ReadmeTest < Minitest::Test
   include Helpers
 
@@ -53,7 +53,7 @@ class ReadmeTest < Minitest::Test
 
   private
 
-  # Where the blocks run: what one says the next ones know.
+  # The binding in which the blocks run: each sees the variables of those before it.
   def context_with(request)
     Object.new.instance_eval { binding.tap { |it| it.local_variable_set(:request, request) } }
   end

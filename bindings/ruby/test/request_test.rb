@@ -5,7 +5,7 @@ require_relative 'test_helper'
 class RequestTest < Minitest::Test
   include Helpers
 
-  def test_an_http_client_of_ones_own_sends_it
+  def test_another_http_client_sends_it
     listener = FaultServer.listen
     request = FaultServer.client(listener).prepare(:trigger, 'c', 'e', { n: 1 }, socket_id: '1.2')
     assert_equal({}, request.finish(**send_by_net_http(request)))
@@ -25,13 +25,13 @@ class RequestTest < Minitest::Test
     assert_equal 'call', error.argument
   end
 
-  def test_a_refusal_is_told_as_the_call_would_tell_it
+  def test_a_refusal_raises_like_the_call
     request = nowhere.prepare(:trigger, 'c', 'e', 1)
     error = assert_raises(LibPusher::APIError) { request.finish(status: 429, body: 'slow down', headers: { 'Retry-After' => '3' }) }
     assert_equal ['RATE_LIMITED', 'rejected', 3000, 'slow down'], [error.status, error.delivery, error.retry_after_ms, error.response]
   end
 
-  def test_a_failure_is_told_as_the_call_would_tell_it
+  def test_a_failure_raises_like_the_call
     { not_sent: 'NOT_SENT', unknown: 'DELIVERY_UNKNOWN' }.each do |delivery, status|
       request = nowhere.prepare(:trigger, 'c', 'e', 1)
       error = assert_raises(LibPusher::HTTPError) { request.fail(delivery: delivery, cause: 'timeout', message: 'the time is up') }
@@ -40,7 +40,7 @@ class RequestTest < Minitest::Test
     assert_raises(KeyError) { nowhere.prepare(:trigger, 'c', 'e', 1).fail(delivery: :rejected) }
   end
 
-  def test_a_nul_byte_is_refused_in_what_is_said_of_an_answer
+  def test_a_nul_byte_in_a_response_is_refused
     request = nowhere.prepare(:trigger, 'c', 'e', 1)
     { 'headers' => [{ status: 200, headers: { "Date\0" => 'x' } }, { status: 200, headers: { 'Date' => "x\0" } }] }.each do |argument, answers|
       answers.each { |answer| assert_equal argument, assert_raises(LibPusher::UsageError) { request.finish(**answer) }.argument }
@@ -51,7 +51,7 @@ class RequestTest < Minitest::Test
     assert_equal({}, request.finish(status: 200, body: '{}'))
   end
 
-  def test_an_answer_that_is_nested_without_end_is_no_answer
+  def test_a_deeply_nested_response_is_refused
     request = nowhere.prepare(:trigger, 'c', 'e', 1)
     error = assert_raises(LibPusher::HTTPError) { request.finish(status: 200, body: "{\"a\":#{'[' * 100_000}#{']' * 100_000}}") }
     assert_equal %w[BAD_RESPONSE unknown], [error.status, error.delivery]
@@ -66,7 +66,7 @@ class RequestTest < Minitest::Test
     assert_equal 'INVALID_STATE', error.status
   end
 
-  def test_a_wrong_argument_is_told_before_anything_is_signed
+  def test_a_wrong_argument_is_refused_before_signing
     error = assert_raises(LibPusher::UsageError) { nowhere.prepare(:trigger, "c\0", 'e', 1) }
     assert_equal 'channels', error.argument
   end

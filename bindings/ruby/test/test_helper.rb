@@ -9,10 +9,10 @@ require 'timeout'
 $LOAD_PATH.unshift File.expand_path('../lib', __dir__)
 require 'libpusher'
 
-# The fault server (tools/fault-server/README.md): one process for all tests, and a listener for each that wants one. It is found by the
-# environment, FAULT_SERVER, and ends with this process.
+# The fault server (tools/fault-server/README.md): one process for all tests, with a listener for each test that needs one. FAULT_SERVER
+# names the program, which ends with this process.
 module FaultServer
-  # A listener: its port, and what it has done.
+  # A listener: its port and its ledger.
   class Listener
     attr_reader :port
 
@@ -24,7 +24,7 @@ module FaultServer
 
     def connections = ledger['connections']
 
-    # What a real server would have published, in order.
+    # Returns the events that a real server would have published, in order.
     def applied = attempts.flat_map { |attempt| attempt['applied'] || [] }
 
     def ledger = FaultServer.control(Net::HTTP::Get.new("/listen/#{port}"))
@@ -64,9 +64,9 @@ module FaultServer
   end
 end
 
-# What the tests share.
+# Shared helpers.
 module Helpers
-  # A client of which nothing is sent: nobody listens on port 1.
+  # Returns a client that cannot send: nothing listens on port 1.
   def nowhere(**config)
     LibPusher::Client.new(**FaultServer.credentials, host: '127.0.0.1', port: 1, ssl: false, **config)
   end
@@ -75,17 +75,17 @@ module Helpers
     OpenSSL::HMAC.hexdigest('SHA256', secret, body)
   end
 
-  # Waits for what the block asks, for as long as a loaded machine may need.
+  # Waits until the block is true, as long as a loaded machine may need.
   def wait_until(&block)
     Timeout.timeout(30) { Thread.pass until block.call }
   end
 
-  # Runs the block in a forked child, and gives what it returned.
+  # Runs the block in a forked child and returns its result.
   def in_child(&block)
     collect(*start_child(&block))
   end
 
-  # A child that runs the block: what {collect} takes.
+  # Starts a child that runs the block, for {collect}.
   def start_child
     reader, writer = IO.pipe
     pid = fork do
@@ -101,7 +101,7 @@ module Helpers
     [pid, reader]
   end
 
-  # What the child's block returned. Bounded: a child that hangs is ended, and fails the test.
+  # Returns the result of the child's block. A child that hangs is killed and fails the test.
   def collect(pid, reader)
     answer = Timeout.timeout(30) { reader.read }
     Process.wait(pid)
@@ -113,7 +113,7 @@ module Helpers
     flunk 'the child hangs'
   end
 
-  # Runs a Ruby program of its own, with a `client`: for what happens at the end of a program. It may say nothing.
+  # Runs another Ruby program with a `client`, to test the end of a program. It must not print anything.
   def run_program(listener, code)
     config = { **FaultServer.credentials, host: '127.0.0.1', port: listener.port, ssl: false }
     script = "client = LibPusher::Client.new(**JSON.parse($stdin.read, symbolize_names: true)); #{code}"
@@ -126,7 +126,7 @@ module Helpers
     assert_equal ['', true], [said, $?.success?]
   end
 
-  # Resident memory, in KiB.
+  # Returns the resident memory in KiB.
   def resident
     GC.start
     File.read('/proc/self/status')[/^VmRSS:\s+(\d+)/, 1].to_i

@@ -8,8 +8,8 @@ class ThreadsTest < Minitest::Test
   THREADS = 64
   CALLS = 20
 
-  # Each thread has its own channel, its own right calls and its own wrong ones: an answer or an error of another thread shows.
-  def test_sixty_four_threads_share_a_client_and_mix_nothing_up
+  # Each thread has its own channel, valid calls and invalid calls, which reveals a result or an error of another thread.
+  def test_sixty_four_threads_share_a_client_without_mixing_results
     listener = FaultServer.listen
     pusher = FaultServer.client(listener, timeout_ms: 30_000, max_idle_connections: THREADS)
     threads = THREADS.times.map { |number| Thread.new { use(pusher, number) } }
@@ -18,7 +18,7 @@ class ThreadsTest < Minitest::Test
     sent = listener.applied.map { |event| event.values_at('channel', 'name', 'data') }
     expected = THREADS.times.flat_map { |number| CALLS.times.map { |call| ["c-#{number}", "e-#{call}", "#{number}.#{call}"] } }
     assert_equal expected.sort, sent.sort
-    # Each thread's own stand in its order.
+    # Each thread's events are in order.
     sent.group_by(&:first).each_value { |own| assert_equal own.sort_by { |_, name, _| name[2..].to_i }, own }
     assert_operator listener.connections, :<=, THREADS
   end
@@ -46,17 +46,17 @@ class ThreadsTest < Minitest::Test
     pusher = FaultServer.client(listener, timeout_ms: 1500, retry: { mode: 'never' })
     counted = 0
     waiting = Thread.new { assert_raises(LibPusher::HTTPError) { pusher.trigger('c', 'e', 1) } }
-    # Only a server that has the request makes it sure that the call waits.
+    # Once the server has the request, the call certainly waits.
     wait_until { listener.attempts.any? { |attempt| attempt['whole'] } }
     while waiting.alive?
       counted += 1
       Thread.pass
     end
-    # A held lock would let this thread run once, when all is over.
+    # If the call held the lock, this thread would run only after it.
     assert_operator counted, :>, 100
   end
 
-  def test_an_interrupted_call_ends_with_its_time_and_the_client_goes_on
+  def test_an_interrupted_call_ends_at_its_timeout_and_the_client_still_works
     listener = FaultServer.listen('silence-after-request')
     pusher = FaultServer.client(listener, retry: { mode: 'never' })
     assert_raises(Timeout::Error) { Timeout.timeout(0.05) { pusher.trigger('c', 'e', 1, timeout_ms: 300) } }
@@ -72,7 +72,7 @@ class ThreadsTest < Minitest::Test
   def use(pusher, number)
     CALLS.times do |call|
       assert_equal({}, pusher.trigger("c-#{number}", "e-#{call}", "#{number}.#{call}"))
-      # The character that is wrong is told, and is each thread's own.
+      # The message names the wrong character, which differs in each thread.
       wrong = (0x4E00 + number).chr(Encoding::UTF_8)
       error = assert_raises(LibPusher::UsageError) { pusher.trigger("c-#{wrong}", 'e', 1) }
       assert_includes error.message, wrong

@@ -8,7 +8,7 @@ class WebhookTest < Minitest::Test
 
   BODY = '{"time_ms":1700000000123,"events":[{"name":"channel_occupied","channel":"c"}]}'
 
-  # As much of Rack::Request as a webhook reads.
+  # The part of Rack::Request that a webhook reads.
   Request = Struct.new(:headers, :body) do
     def get_header(name) = headers[name]
   end
@@ -18,7 +18,7 @@ class WebhookTest < Minitest::Test
     @key = FaultServer.credentials[:key]
   end
 
-  def test_an_authentic_one_says_what_happened
+  def test_an_authentic_webhook_has_events
     webhook = @pusher.webhook({ key: @key, signature: sign(BODY), body: BODY })
     assert_predicate webhook, :valid?
     assert_equal [{ 'name' => 'channel_occupied', 'channel' => 'c' }], webhook.events
@@ -26,7 +26,7 @@ class WebhookTest < Minitest::Test
     assert_equal Time.at(1_700_000_000, 123, :millisecond), webhook.time
   end
 
-  def test_another_says_nothing
+  def test_an_invalid_webhook_has_no_content
     [{ key: @key, signature: sign("#{BODY} "), body: BODY }, { key: 'other', signature: sign(BODY), body: BODY },
      { key: nil, signature: sign(BODY), body: BODY }, { key: @key, signature: nil, body: BODY }, {},
      { key: "#{@key}\0", signature: sign(BODY), body: BODY }].each do |request|
@@ -36,7 +36,7 @@ class WebhookTest < Minitest::Test
     end
   end
 
-  def test_it_is_read_from_a_rack_request_even_if_somebody_has_read_its_body
+  def test_it_is_read_from_a_rack_request_whose_body_was_read_before
     body = StringIO.new(BODY)
     body.read
     headers = { 'HTTP_X_PUSHER_KEY' => @key, 'HTTP_X_PUSHER_SIGNATURE' => sign(BODY) }
@@ -44,11 +44,11 @@ class WebhookTest < Minitest::Test
     refute_predicate @pusher.webhook(Request.new(headers, nil)), :valid?
   end
 
-  def test_a_body_is_bytes_and_may_hold_any
+  def test_a_body_may_contain_any_bytes
     body = "{\"time_ms\":1,\"events\":[]}\0".b
     error = assert_raises(LibPusher::SignatureError) { @pusher.validate_webhook(@key, sign(body), body) }
     assert_equal 'WEBHOOK_INVALID', error.status
-    # What stands before the NUL would have been authentic.
+    # The part before the NUL would have been authentic.
     assert @pusher.validate_webhook(@key, sign(body.chop), body.chop)
   end
 
@@ -58,7 +58,7 @@ class WebhookTest < Minitest::Test
     refute_predicate pusher.webhook({ key: 'new-key', signature: sign(BODY), body: BODY }), :valid?
   end
 
-  def test_an_old_one_is_not_valid
+  def test_an_old_webhook_is_not_valid
     refute_predicate nowhere.webhook({ key: @key, signature: sign(BODY), body: BODY }), :valid?
   end
 end

@@ -3,11 +3,11 @@
 require 'json'
 
 module LibPusher
-  # Native values to the texts of the C functions, in their order. Each method has the name and the arguments of the method of
-  # {Client}; errors name the argument as the C function does.
+  # Converts native values to the string arguments of the C functions, in their order. Each method has the name and the arguments
+  # of a method of {Client}; errors name the argument as the C function does.
   # @api private
   module Arguments
-    # The C function behind each method that makes a network call.
+    # The C function of each method that makes a network call.
     FUNCTIONS = {
       trigger: :pusher_trigger,
       trigger_batch: :pusher_trigger_batch,
@@ -20,7 +20,7 @@ module LibPusher
       post: :pusher_post
     }.freeze
 
-    # A document about an event says what became of it, here too.
+    # Errors found here have a delivery too if the call publishes.
     NOT_SENT = { 'delivery' => 'not_sent' }.freeze
     NO_EVENT = {}.freeze
     private_constant :NOT_SENT, :NO_EVENT
@@ -32,7 +32,7 @@ module LibPusher
     end
 
     def trigger_batch(*events, **options)
-      # Without braces, a single event arrives as keywords.
+      # A single event without braces arrives as keywords.
       events, options = [options], {} if events.empty? && options.key?(:channel)
       events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(event) : event }
       [json(events, 'events', NOT_SENT), options(options, NOT_SENT)]
@@ -71,26 +71,26 @@ module LibPusher
        options(options, NOT_SENT)]
     end
 
-    # The texts of the method `call`, which is a key of {FUNCTIONS}.
+    # Returns the string arguments of the method `call`, a key of {FUNCTIONS}.
     def of(call, *arguments, **keywords)
       name = call == :channels ? :channels_info : call
       keywords.empty? ? public_send(name, *arguments) : public_send(name, *arguments, **keywords)
     end
 
-    # One name as it is, several as a JSON array. A single one that looks like an array is a name all the same: where it comes
-    # from a user, it must not become several.
+    # Returns one name as it is, several as a JSON array. A single name that looks like an array stays one name: a name from outside
+    # must not become several.
     def channels(channels)
       case channels
       when nil then nil
       when Array then json(channels, 'channels', NOT_SENT)
       else
         name = text(channels, 'channels', NOT_SENT)
-        # What C might take for an array begins with white space or a bracket, as no name does.
+        # C parses a string that begins with white space or a bracket as an array. No name begins so.
         array_like?(name) ? json([name], 'channels', NOT_SENT) : name
       end
     end
 
-    # Looks at a byte, because the text may be no UTF-8.
+    # Checks a byte, because the string may not be UTF-8.
     def array_like?(name)
       first = name.getbyte(0)
       first && (first <= 0x20 || first == '['.ord)
@@ -104,14 +104,14 @@ module LibPusher
       object(params.is_a?(Hash) ? with_info(params) : params, 'options', document)
     end
 
-    # A JSON object, nil where it would be empty.
+    # Returns a JSON object, or nil if it would be empty.
     def object(value, argument, document = NO_EVENT)
       return if value.nil? || (value.respond_to?(:empty?) && value.empty?)
 
       json(value, argument, document)
     end
 
-    # @return [String, nil] UTF-8 (or bytes, which the library looks at), which nobody else can change while it is used.
+    # @return [String, nil] a UTF-8 copy (or bytes, which the library checks), which no other thread can change.
     def text(value, argument, document = NO_EVENT)
       case value
       when String then value = utf8(value, argument, document)
@@ -119,22 +119,22 @@ module LibPusher
       when nil then return
       else refuse(argument, 'must be a text', document)
       end
-      # C would take it for the end: one name would be authorized, and another one signed.
+      # A NUL ends a C string: one name would be checked and another one signed.
       refuse(argument, 'must not have a NUL byte', document) if value.include?("\0")
       value
     end
 
-    # `data` that is a text is written as a JSON string: its content is what is sent.
+    # Encodes `data`. A string becomes a JSON string, whose content is sent.
     def json(value, argument, document = NO_EVENT)
       text = JSON.generate(value)
-      # JSON has none, but what an object's own to_json writes may.
+      # JSON contains no NUL, but the output of an object's to_json may.
       refuse(argument, 'must not have a NUL byte outside of a JSON text', document) if text.include?("\0")
       text
     rescue JSON::GeneratorError, JSON::NestingError, EncodingError => e
       refuse(argument, "can't be written as JSON: #{e.message.scrub}", document)
     end
 
-    # The library reads bytes; what is no UTF-8 it refuses.
+    # The library reads bytes, and refuses them if they are not UTF-8.
     def utf8(value, argument, document)
       case value.encoding
       when Encoding::UTF_8, Encoding::US_ASCII, Encoding::BINARY then value.dup
@@ -150,13 +150,13 @@ module LibPusher
       raise UsageError.new(document, Native::INVALID_ARGUMENT)
     end
 
-    # `info` may be a list.
+    # Joins `info`, which may be a list.
     def with_info(hash)
       key = hash.key?(:info) ? :info : 'info'
       hash[key].is_a?(Array) ? hash.merge(key => hash[key].join(',')) : hash
     end
 
-    # A member, and the others.
+    # Returns a member, and the other members.
     def taken(params, key)
       params ||= {}
       return [nil, params] unless params.key?(key) || params.key?(key.to_s)

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module LibPusher
-  # A channel by its name: shorter calls for one that is used often.
+  # A channel, with shorter calls for frequent use.
   class Channel
     # @return [String]
     attr_reader :name
@@ -18,7 +18,7 @@ module LibPusher
       @client.trigger(name, event_name, data, params)
     end
 
-    # The same: the official gem's `trigger` swallows errors, and its `trigger!` does not. Here neither does.
+    # The same as trigger. In the official gem only `trigger!` raises errors; here both do.
     alias trigger! trigger
 
     # @param attributes [String, Array<String>] such as `%w[user_count]`

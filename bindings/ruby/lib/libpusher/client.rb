@@ -3,10 +3,10 @@
 require 'json'
 
 module LibPusher
-  # A client of one Channels application. It can be used by any number of threads at once, and by forked children: each makes
-  # connections of its own.
+  # A client of one Channels application. Any number of threads may use it at the same time, and so may forked children, each of
+  # which makes its own connections.
   #
-  # A call that fails raises an {Error}. The answers of the server are hashes with symbols at their first level.
+  # A call that fails raises an {Error}. Responses are hashes with symbols at their first level.
   class Client
     # Makes a client. No connection is made before the first call.
     #
@@ -15,8 +15,8 @@ module LibPusher
     # @param app_id [String, Integer]
     # @param key [String]
     # @param secret [String]
-    # @param logger [#error, #warn, #info, #debug] is told what the client does, as far as `log_level` says (`"warn"`), when
-    #   each call has ended. Never a secret, a signature or a payload.
+    # @param logger [#error, #warn, #info, #debug] receives messages down to `log_level` (`"warn"`) after
+    #   each call. They never contain a secret, a signature or a payload.
     # @param config the other keys of `pusher_new` (cluster, host, port, ssl, timeout_ms, retry, encryption_master_key_base64, …),
     #   and the names that the official gem has for some: scheme, use_tls, encrypted, timeout and connect_timeout (seconds),
     #   http_proxy.
@@ -33,7 +33,7 @@ module LibPusher
       allocate.tap { |client| client.send(:start, Arguments.text(url, 'config') || '', logger) }
     end
 
-    # From a variable that holds a URL, by default `PUSHER_URL`; where that is not set from `PUSHER_APP_ID`, `PUSHER_KEY`,
+    # Makes a client from a URL in a variable, by default `PUSHER_URL`; if that is not set, from `PUSHER_APP_ID`, `PUSHER_KEY`,
     # `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`.
     # @return [Client]
     def self.from_env(variable = 'PUSHER_URL', logger: nil)
@@ -42,13 +42,13 @@ module LibPusher
       allocate.tap { |client| client.send(:start, nil, logger) }
     end
 
-    # Publishes an event on one or more channels, and waits for the server's answer.
+    # Publishes an event on one or more channels, and waits for the server's response.
     #
     # @param channels [String, Array<String>] 1 to 100
     # @param event_name [String]
-    # @param data [Object] anything that JSON can hold. A text sends its content.
-    # @param params [Hash] `socket_id` (the connection that is left out), `info` (attributes to answer with), `timeout_ms`
-    # @return [Hash] the server's answer, `{}` or what `info` asked for
+    # @param data [Object] any JSON value. A string sends its content.
+    # @param params [Hash] `socket_id` (excludes this connection), `info` (attributes to return), `timeout_ms`
+    # @return [Hash] the server's response, `{}` or the attributes in `info`
     def trigger(channels, event_name, data, params = {})
       perform(:trigger, channels, event_name, data, params)
     end
@@ -57,7 +57,7 @@ module LibPusher
     #
     #   pusher.trigger_batch({ channel: 'a', name: 'e', data: 1 }, { channel: 'b', name: 'e', data: 2 })
     #
-    # @param events [Array<Hash>] each with `channel`, `name` and `data`, perhaps `socket_id` and `info`
+    # @param events [Array<Hash>] each with `channel`, `name` and `data`, optionally `socket_id` and `info`
     # @param options `timeout_ms`
     # @return [Hash]
     def trigger_batch(*events, **options)
@@ -71,35 +71,35 @@ module LibPusher
       perform(:send_to_user, user_id, event_name, data, params)
     end
 
-    # Ends all connections of a user who has signed in.
+    # Closes all connections of a user who has signed in.
     # @param params [Hash] `timeout_ms`
     # @return [Hash]
     def terminate_user_connections(user_id, params = {})
       perform(:terminate_user_connections, user_id, params)
     end
 
-    # The channels that are occupied.
-    # @param params [Hash] `filter_by_prefix`, `info` (a text or a list), `timeout_ms`
+    # Returns the occupied channels.
+    # @param params [Hash] `filter_by_prefix`, `info` (a string or a list), `timeout_ms`
     # @return [Hash] `{ channels: { "presence-a" => { "user_count" => 1 } } }`
     def channels(params = {})
       perform(:channels, params)
     end
 
-    # The state of a channel.
-    # @param params [Hash] `info` (a text or a list), `timeout_ms`
+    # Returns the state of a channel.
+    # @param params [Hash] `info` (a string or a list), `timeout_ms`
     # @return [Hash] `{ occupied: true, … }`
     def channel_info(channel_name, params = {})
       perform(:channel_info, channel_name, params)
     end
 
-    # The users on a presence channel.
+    # Returns the users on a presence channel.
     # @param params [Hash] `timeout_ms`
     # @return [Hash] `{ users: [{ "id" => "7" }] }`
     def channel_users(channel_name, params = {})
       perform(:channel_users, channel_name, params)
     end
 
-    # Asks any path of the API.
+    # Sends a GET request to any path of the API.
     # @param path [String] below `/apps/APP_ID`, such as `"/channels"`
     # @param params [Hash] for the query
     # @param options [Hash] `timeout_ms`
@@ -108,7 +108,7 @@ module LibPusher
       perform(:get, path, params, options)
     end
 
-    # Posts to any path of the API.
+    # Sends a POST request to any path of the API.
     # @param path [String] below `/apps/APP_ID`, such as `"/events"`
     # @param body [Object] sent as JSON
     # @param params [Hash] for the query
@@ -118,13 +118,13 @@ module LibPusher
       perform(:post, path, body, params, options)
     end
 
-    # What an authorization endpoint answers for a private or a presence channel: `render json: pusher.authenticate(…)`. No
-    # network. Authorize only after you have checked that the user may see the channel.
+    # Authorizes a subscription to a private or a presence channel: `render json: pusher.authenticate(…)`. No network. Authorize
+    # only after you checked that the user may see the channel.
     #
     # @param channel_name [String]
     # @param socket_id [String]
     # @param custom_data [Hash, nil] for a presence channel `{ user_id: '7', user_info: { … } }`
-    # @return [Hash] `auth`, perhaps `channel_data` and `shared_secret`
+    # @return [Hash] `auth`, optionally `channel_data` and `shared_secret`
     def authenticate(channel_name, socket_id, custom_data = nil)
       channel = Arguments.text(channel_name, 'channel')
       socket_id = Arguments.text(socket_id, 'socket_id')
@@ -132,9 +132,9 @@ module LibPusher
       signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate(@handle, channel, socket_id, data, out) })
     end
 
-    # What a user authentication endpoint answers. No network.
+    # Signs a user in: a user authentication endpoint returns the result. No network.
     # @param socket_id [String]
-    # @param user_data [Hash] `id`, and whatever else you like
+    # @param user_data [Hash] `id`, and any other members
     # @return [Hash] `auth` and `user_data`
     def authenticate_user(socket_id, user_data)
       socket_id = Arguments.text(socket_id, 'socket_id')
@@ -142,19 +142,19 @@ module LibPusher
       signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate_user(@handle, socket_id, data, out) })
     end
 
-    # A webhook that has arrived.
-    # @param request [Rack::Request, Hash] or a hash with `key`, `signature` and `body`
+    # Reads a webhook from a request.
+    # @param request [Rack::Request, Hash] a request, or a hash with `key`, `signature` and `body`
     # @return [WebHook]
     def webhook(request)
       WebHook.new(request, self)
     end
 
-    # What a webhook says, if it is authentic.
+    # Validates a webhook and returns it.
     # @param key [String, nil] the header X-Pusher-Key
     # @param signature [String, nil] the header X-Pusher-Signature
     # @param body [String] the body's bytes, before anything decodes them
     # @return [Hash] `time_ms` and `events`
-    # @raise [SignatureError] it is not: answer 401.
+    # @raise [SignatureError] it is not authentic: respond with 401.
     def validate_webhook(key, signature, body)
       key = Arguments.text(key, 'key')
       signature = Arguments.text(signature, 'signature')
@@ -165,21 +165,21 @@ module LibPusher
       answer(document, Native::WEBHOOK_INVALID)
     end
 
-    # @return [Channel] a channel by its name. Nothing is asked.
+    # @return [Channel] a channel by its name, without a request.
     def channel(channel_name)
       Channel.new(channel_name, self)
     end
 
     alias [] channel
 
-    # Makes a publisher: a queue whose events are sent in the background.
+    # Makes a publisher: a queue that sends events in the background.
     # @param config the keys of `pusher_publisher_new`: connections, overflow, reports, …
     # @return [Publisher]
     def publisher(**config)
       Publisher.new(self, config)
     end
 
-    # Signs a call without sending it, for an HTTP client or an event loop of your own.
+    # Signs a call without sending it, for your own HTTP client or event loop.
     #
     #   request = pusher.prepare(:trigger, 'my-channel', 'my-event', { hello: 'world' })
     #
@@ -193,13 +193,13 @@ module LibPusher
       Request.new(self, function.to_s.delete_prefix('pusher_'), Arguments.of(call.to_sym, *arguments, **keywords))
     end
 
-    # Shows no secret.
+    # Describes the client without its secret.
     def inspect = "#<#{self.class}>"
 
     # @api private
     attr_reader :handle, :logger
 
-    # An answer as a hash. What is nested so deeply that it would take the stack is nothing that a server says.
+    # Parses a response as a hash. It refuses deep nesting, which no server sends and which would exhaust the stack.
     # @api private
     def answer(document, unreadable = Native::BAD_RESPONSE)
       JSON.parse(document, max_nesting: 1000).transform_keys!(&:to_sym)
@@ -207,10 +207,10 @@ module LibPusher
       raise Error.of(unreadable, { 'status' => Native.pusher_status_name(unreadable), 'message' => e.message, 'delivery' => 'unknown' })
     end
 
-    # The configuration of `pusher_new` for names that the official gem has.
+    # Converts the official gem's names to the configuration of `pusher_new`.
     # @api private
     def self.translate(config)
-      # As in the official gem, nil is what was not given: `cluster: ENV['PUSHER_CLUSTER']`.
+      # As in the official gem, nil means not set: `cluster: ENV['PUSHER_CLUSTER']`.
       config = config.compact
       if (scheme = config.delete(:scheme))
         config[:ssl] = scheme.to_s == 'https'
@@ -227,13 +227,13 @@ module LibPusher
     private
 
     def start(config, logger)
-      # A change behind the C call, in another thread, must not reach it.
+      # Copy it, so that another thread cannot change it during the C call.
       @handle = Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
       @logger = logger
       Native.set_log(@handle) if logger
     end
 
-    # What the library itself has written: a flat object.
+    # Parses a flat object that the library wrote.
     def signed(document) = JSON.parse(document).transform_keys!(&:to_sym)
 
     def perform(call, *arguments, **keywords)

@@ -1,17 +1,17 @@
 # frozen_string_literal: true
 
 module LibPusher
-  # What every failure is. Its class says what kind of thing went wrong, {#status} what exactly, and {#delivery} what became of
-  # the event: that, and not the class, decides whether it may be sent again.
+  # The base class of all errors. The class names the kind of failure, {#status} the exact one, and {#delivery} what happened to
+  # the event. The delivery, not the class, decides whether you may retry.
   #
   #   begin
   #     pusher.trigger('orders', 'paid', order)
   #   rescue LibPusher::Error => e
   #     raise unless e.delivery == 'not_sent' || e.delivery == 'rejected'
-  #     retry_later(order)    # it was certainly not delivered
+  #     retry_later(order)    # it certainly was not delivered
   #   end
   class Error < StandardError
-    # The error document, with texts for keys: what the methods below read.
+    # The members of the error document, with strings as keys. The methods below read it.
     # @return [Hash]
     attr_reader :document
 
@@ -27,40 +27,40 @@ module LibPusher
     # @return [Integer]
     attr_reader :code
 
-    # The status, such as `"NOT_SENT"`.
+    # Returns the status, such as `"NOT_SENT"`.
     # @return [String]
     def status = document['status']
 
-    # What became of the event: `"not_sent"`, `"rejected"` (neither was delivered), or `"unknown"` (it may have been). nil where
-    # there was no event.
+    # Returns what happened to the event: `"not_sent"` and `"rejected"` (not delivered), or `"unknown"` (it may have been
+    # delivered). nil if there was no event.
     # @return [String, nil]
     def delivery = document['delivery']
 
-    # Why the network failed: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport. (`cause` is Ruby's
-    # own: the exception behind this one.)
+    # Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
+    # (Ruby's `cause` is the exception that caused this one.)
     # @return [String, nil]
     def network_cause = document['cause']
 
-    # The argument that is wrong, such as `"events[3].channel"`.
+    # Returns the wrong argument, such as `"events[3].channel"`.
     # @return [String, nil]
     def argument = document['argument']
 
-    # Whether the same call may succeed later. It says nothing about {#delivery}.
+    # Returns whether the same call may succeed later. It is independent of {#delivery}.
     def retryable? = document['retryable'] == true
 
-    # How often the call was sent, or tried to be.
+    # Returns the number of requests that were tried.
     # @return [Integer, nil]
     def attempts = document['attempts']
 
-    # The server's status, such as 429.
+    # Returns the response's HTTP status, such as 429.
     # @return [Integer, nil]
     def http_status = document['http_status']
 
-    # The beginning of what the server said.
+    # Returns the beginning of the response's body.
     # @return [String, nil]
     def response = document['response']
 
-    # How many milliseconds the server wants to be left alone.
+    # Returns the server's Retry-After in milliseconds.
     # @return [Integer, nil]
     def retry_after_ms = document['retry_after_ms']
   end
@@ -71,26 +71,26 @@ module LibPusher
   # The configuration of a client or a publisher is wrong; {Error#argument} names the key.
   class ConfigurationError < UsageError; end
 
-  # The network failed. Whether the event was delivered is told by {Error#delivery}.
+  # The network failed. {Error#delivery} says whether the event may have been delivered.
   class HTTPError < Error; end
 
-  # The server said no.
+  # The server refused the request.
   class APIError < Error; end
 
-  # The server does not take the key or the signature (401).
+  # The server refused the key or the signature (401).
   class AuthenticationError < APIError; end
 
-  # A webhook is not authentic, or something can't be encrypted or decrypted.
+  # A webhook is not authentic, or encryption or decryption failed.
   class SignatureError < Error; end
 
-  # A publisher took no event: its queue is full, it is closed, or it belongs to the parent process.
+  # A publisher did not queue an event: its queue is full, it is closed, or it belongs to the parent process.
   class PublisherError < Error; end
 
   # A bug in libpusher, or the system is out of memory.
   class InternalError < Error; end
 
   class Error
-    # The class for a status. One that is not known yet is told by its range, as pusher.h asks for.
+    # Returns the class for a status. An unknown status is treated by its range, as pusher.h requires.
     # @api private
     def self.class_of(code)
       case code

@@ -4,16 +4,16 @@ require 'ffi'
 require 'json'
 
 module LibPusher
-  # The C functions, and how a call of one becomes an answer or an exception. It knows nothing of channels and events.
+  # Declares the C functions and converts their results to values or exceptions. It knows nothing of channels and events.
   # @api private
   module Native
     extend FFI::Library
 
-    # The number in the library's name changes when its ABI does. PUSHER_LIBRARY is for one that lies elsewhere.
+    # The number in the library's name changes with its ABI. PUSHER_LIBRARY selects a library elsewhere.
     names = FFI::Platform.mac? ? ['libpusher.0.dylib', 'libpusher.dylib'] : ['libpusher.so.0', 'libpusher.so']
     ffi_lib ENV['PUSHER_LIBRARY'] || names
 
-    # What waits for the network or for a lock lets other Ruby threads run meanwhile.
+    # Functions that wait for the network or for a lock let other Ruby threads run.
     waits = { blocking: true }
 
     attach_function :pusher_version, [], :string
@@ -64,7 +64,7 @@ module LibPusher
     attach_function :pusher_publisher_stats, %i[pointer pointer], :int32
     attach_function :pusher_publisher_free, [:pointer], :void, **waits
 
-    # Within a major version the surface is only added to.
+    # Within a major version, functions are only added.
     def self.check_version(found, needed)
       numbers = [found, needed].map { |version| version.split('.').map(&:to_i) }
       return if numbers.map(&:first).uniq.one? && (numbers.first <=> numbers.last) >= 0
@@ -81,12 +81,12 @@ module LibPusher
     WEBHOOK_INVALID = 60
     TIMED_OUT = 82
 
-    # A client: freed when nobody has it any more.
+    # A client, freed with its last reference.
     class ClientHandle < FFI::AutoPointer
       def self.release(pointer) = Native.pusher_free(pointer)
     end
 
-    # A publisher: freed when nobody has it any more, which waits at most a second.
+    # A publisher, freed with its last reference, which waits at most a second.
     class PublisherHandle < FFI::AutoPointer
       def self.release(pointer) = Native.pusher_publisher_free(pointer)
     end
@@ -96,19 +96,19 @@ module LibPusher
       def self.release(pointer) = Native.pusher_request_free(pointer)
     end
 
-    # Hands a place for the document to the block, which makes a C call and returns its status.
+    # Passes a place for the document to the block, which makes a C call and returns its status.
     #
-    # @param also a status that is no failure either
-    # @param logger is told what the library says meanwhile
+    # @param also another status that is not a failure
+    # @param logger receives the messages of the call
     # @yieldparam out [FFI::MemoryPointer]
-    # @return [String, nil] the document, nil where there is none
+    # @return [String, nil] the document, nil if there is none
     # @raise [Error]
     def self.call(also = OK, logger = nil)
       out = FFI::MemoryPointer.new(:pointer)
       begin
         status = logger ? logged(logger) { yield out } : yield(out)
       ensure
-        # Also where the thread was interrupted, by Timeout or Thread#raise, which happens when the call has ended.
+        # Also if Timeout or Thread#raise interrupts the thread, which happens after the call.
         document = take(out)
       end
       return document if status == OK || status == also
@@ -116,7 +116,7 @@ module LibPusher
       raise failure(status, document)
     end
 
-    # Makes a handle of `type` by a C function that has one parameter for it, and one for the document.
+    # Makes a handle of `type` with a C function that has a parameter for it and one for the document.
     def self.make(type)
       place = FFI::MemoryPointer.new(:pointer)
       call { |out| yield place, out }
@@ -129,7 +129,7 @@ module LibPusher
       Error.of(status, document || { 'status' => name, 'message' => name })
     end
 
-    # The text that the library wrote; it is freed.
+    # Copies and frees a string that the library wrote.
     def self.take(out)
       pointer = out.read_pointer
       return if pointer.null?
@@ -141,23 +141,23 @@ module LibPusher
 
     private_class_method :failure, :take
 
-    # What the library says while a call runs is kept here until the call has ended. A logger is not called from within C: what
-    # it might do (throw, Thread#kill, use the client) would unwind the library's own frames.
+    # Collects the messages of a call until it has ended. The logger is not called from within C: a throw, Thread#kill or a call of
+    # the client in it would unwind the library's stack frames.
     LOG_KEY = :libpusher_log
     LOG = FFI::Function.new(:void, %i[pointer int32 string string]) do |_, level, message, fields|
       Thread.current[LOG_KEY]&.push([level, message, fields])
     end
     private_constant :LOG_KEY
 
-    # Tells the client's log to be kept for {logged}.
+    # Sets a log callback that collects messages for {logged}.
     def self.set_log(handle)
       call { |out| pusher_set_log(handle, LOG, nil, nil, out) }
     end
 
-    # Makes a call, and gives what was logged to `logger` when it is over.
+    # Makes a call, and then passes its messages to `logger`.
     def self.logged(logger)
       entries = []
-      # Nothing may interrupt the thread in the callback: it would jump out of it, across the library.
+      # Nothing may interrupt the thread in the callback: the interruption would unwind the library's stack frames.
       Thread.handle_interrupt(Object => :never) do
         Thread.current[LOG_KEY] = entries
         yield
@@ -175,7 +175,7 @@ module LibPusher
       line = "#{message} #{fields}".force_encoding(Encoding::UTF_8)
       logger.public_send(SEVERITIES.fetch(level, :info), line)
     rescue StandardError
-      # A log that can't be written must not make a failure of an event that was delivered.
+      # A failing log must not turn a delivered event into a failure.
       nil
     end
     private_class_method :log, :logged

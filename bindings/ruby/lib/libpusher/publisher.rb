@@ -3,9 +3,9 @@
 require 'json'
 
 module LibPusher
-  # A queue whose events are sent in the background, by threads of the library's own: no Ruby runs on them. It can be used by any
-  # number of threads at once, but only by the process that made it: in a forked child every call raises a {PublisherError} with
-  # the status `FORKED`.
+  # A queue that sends events in the background, on the library's threads, which run no Ruby. Any number of threads may use it at
+  # the same time, but only in the process that made it: in a forked child every call raises a {PublisherError} with the status
+  # `FORKED`.
   #
   #   publisher = pusher.publisher(reports: 'failures')
   #   publisher.publish('my-channel', 'my-event', { hello: 'world' })
@@ -13,13 +13,13 @@ module LibPusher
   #   publisher.close
   #   publisher.poll.each { |report| warn(report) }
   class Publisher
-    # Ruby handles signals, Timeout and Thread#raise between calls, so none waits longer than this.
+    # Ruby handles signals, Timeout and Thread#raise between C calls, so each wait is at most this long.
     SLICE_MS = 100
     private_constant :SLICE_MS
 
     # @api private
     def initialize(client, config)
-      # The publisher's handle keeps what it needs; the Ruby object keeps the logger.
+      # The publisher's handle keeps what it needs of the client; the Ruby object keeps the logger.
       @client = client
       @closed = false
       if client.logger && (config[:hooks_on_threads] || config['hooks_on_threads'])
@@ -33,14 +33,14 @@ module LibPusher
       end
     end
 
-    # Queues an event. It does not wait for the network (but, with `overflow: 'block'`, for room).
+    # Queues an event without waiting for the network. With `overflow: 'block'` it waits for space.
     #
     # @param channels [String, Array<String>, nil] nil with the parameter `user_id`
     # @param event_name [String]
     # @param data [Object] as for {Client#trigger}
     # @param params [Hash] `socket_id`, `info`, `user_id`, `conflate`, `timeout_ms`
-    # @return [Integer] the event's id, by which its report names it
-    # @raise [PublisherError] it was not taken: `QUEUE_FULL`, `CLOSED` or `FORKED`.
+    # @return [Integer] the event's id, which its report repeats
+    # @raise [PublisherError] it was not queued: `QUEUE_FULL`, `CLOSED` or `FORKED`.
     def publish(channels, event_name, data, params = {})
       texts = Arguments.trigger(channels, event_name, data, params)
       id = FFI::MemoryPointer.new(:uint64)
@@ -48,16 +48,16 @@ module LibPusher
       id.read(:uint64)
     end
 
-    # Fetches reports of what became of events, waiting for the first of them.
-    # @param timeout_ms [Integer, nil] how long; nil for ever
-    # @return [Array<Hash>] the oldest first, at most 1,000, each with `id`, `delivery`, `status` and what belongs to it. None
-    #   when the time is up, or when the publisher is closed and everything was fetched.
+    # Returns reports of how events ended, and waits for the first of them.
+    # @param timeout_ms [Integer, nil] how long to wait; nil waits forever
+    # @return [Array<Hash>] at most 1,000, oldest first, each with `id`, `delivery`, `status` and further members. Empty if
+    #   the time is up, or if the publisher is closed and all reports were fetched.
     def poll(timeout_ms: 0)
       document = nil
       waiting(timeout_ms) do |time|
         closed = @closed
         document = Native.call(Native::TIMED_OUT) { |out| Native.pusher_publisher_poll(@handle, time, out) }
-        # Once it is closed there is nothing to wait for.
+        # A closed publisher has nothing to wait for.
         document || closed
       end
       return [] unless document
@@ -65,23 +65,23 @@ module LibPusher
       JSON.parse(document)['reports'].map { |report| report.transform_keys!(&:to_sym) }
     end
 
-    # Waits until every event that was published has ended.
-    # @param timeout_ms [Integer, nil] how long; nil for ever
-    # @return [Boolean] whether they have
+    # Waits until every published event has ended.
+    # @param timeout_ms [Integer, nil] how long to wait; nil waits forever
+    # @return [Boolean] whether they have ended
     def flush(timeout_ms: nil)
       waiting(timeout_ms) { |time| ended?(:pusher_publisher_flush, time) }
     end
 
-    # Takes no more events, and waits until those that were published have ended. What has not ended by then ends now, and is
-    # reported as `not_sent` or `unknown`. Reports can still be fetched.
-    # @param timeout_ms [Integer] how long; nothing interrupts it.
-    # @return [Boolean] whether all ended by themselves
+    # Takes no more events and waits until the published events have ended. Events that have not ended by then end as `not_sent` or
+    # `unknown`. Reports can still be fetched.
+    # @param timeout_ms [Integer] how long to wait; nothing interrupts it.
+    # @return [Boolean] whether all events ended in time
     def close(timeout_ms: 5000)
       ended?(:pusher_publisher_close, timeout_ms).tap { @closed = true }
     end
 
-    # Counts and times.
-    # @return [Hash, String] the text that is ready to be served where the configuration says `stats_format: 'prometheus'`
+    # Returns counters and times.
+    # @return [Hash, String] a string in Prometheus' format with `stats_format: 'prometheus'`
     def stats
       document = Native.call { |out| Native.pusher_publisher_stats(@handle, out) }
       document.start_with?('{') ? @client.answer(document) : document
@@ -91,14 +91,14 @@ module LibPusher
 
     private
 
-    # Whether a C function that waits said OK, and not TIMED_OUT.
+    # Returns whether a waiting C function returned OK, not TIMED_OUT.
     def ended?(function, timeout_ms)
       status = nil
       Native.call(Native::TIMED_OUT) { |out| status = Native.public_send(function, @handle, timeout_ms, out) }
       status == Native::OK
     end
 
-    # Calls the block with slices of the time until it is true.
+    # Calls the block with slices of the time until it returns true.
     def waiting(timeout_ms)
       finish = timeout_ms && (now_ms + timeout_ms)
       loop do

@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
 module LibPusher
-  # A signed request that is ready to be sent by an HTTP client of your own. It is one attempt: to try again, prepare again.
+  # A signed request for your own HTTP client. It is one attempt: to retry, prepare the call again.
   #
-  # Send method, URL, headers and body as they are and once, follow no redirect, and keep to {#timeout_ms}. Then {#finish} or
-  # {#fail} tells what the call itself would have told. A request is for one thread at a time.
+  # Send method, URL, headers and body unchanged and once, follow no redirect, and respect {#timeout_ms}. Then {#finish} or {#fail}
+  # returns or raises what the call itself would have. Only one thread at a time may use a request.
   class Request
     DELIVERIES = { not_sent: 1, unknown: 3 }.freeze
     private_constant :DELIVERIES
@@ -22,7 +22,7 @@ module LibPusher
     # @return [String] `"POST"` or `"GET"`
     def http_method = Native.pusher_request_method(@handle)
 
-    # @return [String] the whole URL. It holds the signature: do not log it.
+    # @return [String] the whole URL. It contains the signature: do not log it.
     def url = Native.pusher_request_url(@handle)
 
     # @return [Hash{String => String}] without Host and Content-Length, which HTTP clients set
@@ -41,13 +41,13 @@ module LibPusher
       Native.pusher_request_body(@handle, length).read_bytes(length.read(:size_t)).force_encoding(Encoding::UTF_8)
     end
 
-    # @return [Integer] what is left of the call's time; 0: do not send.
+    # @return [Integer] the remaining time; 0: do not send.
     def timeout_ms = Native.pusher_request_timeout_ms(@handle)
 
-    # Tells what the server's answer means.
+    # Interprets the server's response.
     # @param status [Integer] from 200 to 599
     # @param body [String] the whole body
-    # @param headers [Hash{String => String, Array<String>}] give all that came
+    # @param headers [Hash{String => String, Array<String>}] pass all headers
     # @return [Hash] what the call itself would have returned
     # @raise [Error] as the call itself would have
     def finish(status:, body: '', headers: {})
@@ -62,10 +62,10 @@ module LibPusher
       end
     end
 
-    # Tells that there was no answer, or none that is whole.
-    # @param delivery [Symbol] `:not_sent` only if the request's last byte certainly never left, else `:unknown`
+    # Reports that there was no complete response.
+    # @param delivery [Symbol] `:not_sent` only if the request's last byte certainly was not sent, otherwise `:unknown`
     # @param cause [String, nil] dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport
-    # @param message [String, nil] a sentence for people
+    # @param message [String, nil] a message for people
     # @raise [Error] always
     def fail(delivery:, cause: nil, message: nil)
       respond do |response|
@@ -74,7 +74,7 @@ module LibPusher
       end
     end
 
-    # Shows no signature.
+    # Describes the request without its signature.
     def inspect = "#<#{self.class}>"
 
     private

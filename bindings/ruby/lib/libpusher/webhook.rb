@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module LibPusher
-  # A webhook that has arrived. Nothing of it can be read unless it is authentic.
+  # A webhook. Its content can only be read if it is authentic.
   #
   #   webhook = pusher.webhook(request)
   #   if webhook.valid?
@@ -11,7 +11,7 @@ module LibPusher
   #     head :unauthorized
   #   end
   class WebHook
-    # @return [String, nil] what the request says of itself
+    # @return [String, nil] the request's headers X-Pusher-Key and X-Pusher-Signature
     attr_reader :key, :signature
 
     # @api private
@@ -20,12 +20,12 @@ module LibPusher
       @key, @signature, @body = request.is_a?(Hash) ? request.values_at(:key, :signature, :body) : read(request)
     end
 
-    # Whether it comes from the Channels application, and is not too old.
+    # Returns whether it comes from the Channels application and is not too old.
     def valid?
       data
       true
     rescue SignatureError, UsageError
-      # A header that holds no text (a NUL byte, say) is as wrong as one that holds another signature.
+      # An invalid header (one with a NUL byte, for example) is as wrong as another signature.
       false
     end
 
@@ -35,11 +35,11 @@ module LibPusher
       @data ||= @client.validate_webhook(key, signature, @body)
     end
 
-    # @return [Array<Hash>] each with `"name"`, `"channel"` and what belongs to it
+    # @return [Array<Hash>] each with `"name"`, `"channel"` and further members
     # @raise [SignatureError]
     def events = data[:events]
 
-    # @return [Time] when it was first sent
+    # @return [Time] the time when it was first sent
     # @raise [SignatureError]
     def time = Time.at(data[:time_ms] / 1000, data[:time_ms] % 1000, :millisecond)
 
@@ -48,7 +48,7 @@ module LibPusher
     private
 
     def read(request)
-      # Rack 3 has no body where there is none, and Rack 2 may have been read before.
+      # Rack 3 has nil for an empty body, and Rack 2's input may have been read already.
       body = request.body
       body&.rewind if body.respond_to?(:rewind)
       [request.get_header('HTTP_X_PUSHER_KEY'), request.get_header('HTTP_X_PUSHER_SIGNATURE'), body&.read]
