@@ -2,13 +2,13 @@
 
 declare(strict_types=1);
 
-// Channel authorization and trigger beside what the official SDK does with hash_hmac and curl: its checks of names, which the
-// library makes as well, but none of Guzzle's layers, and one handle that keeps its connection. It prints and does not judge.
+// Compares channel authorization and trigger with hash_hmac and curl, used as in the official SDK: with its checks of names, without
+// Guzzle's layers, and with one curl handle that keeps its connection. It prints figures and makes no verdict.
 //
 //   PUSHER_LIBRARY=…/libpusher.so SINK=…/sink php bench/benchmark.php
 //
-// SINK is benches/sink.c, a server that answers anything at once. Rounds are interleaved, so that a noisy neighbour disturbs both
-// alike; medians are shown.
+// SINK is benches/sink.c, a server that responds to anything at once. Rounds alternate, so that other load affects both alike; the
+// table shows medians.
 
 require __DIR__ . '/../autoload.php';
 
@@ -17,7 +17,7 @@ const SECRET = 'test-secret';
 const APP_ID = '4711';
 const DATA = ['message' => 'hello world', 'from' => 'php', 'n' => 42];
 
-/** What the official SDK does, without it. */
+/** The same work as the official SDK does, without it. */
 final class ByHand
 {
     private readonly CurlHandle $curl;

@@ -5,35 +5,35 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * Documents to native values.
+ * Converts documents to native values.
  *
  * @internal
  */
 final class Answer
 {
-    /** What is nested more deeply is nothing that a server says. */
+    /** No server's response is nested more deeply. */
     private const DEPTH = 1000;
 
-    /** The methods that only ask: there is no event of which to say what became. */
+    /** The methods that only query: their errors have no delivery. */
     private const QUESTIONS = ['getChannels', 'getChannelInfo', 'getPresenceUsers', 'get'];
 
-    /** The answer of the method `$call`. */
+    /** Returns the result of the method `$call`. */
     public static function of(string $call, string $document, bool $associative = false): mixed
     {
         $delivery = in_array($call, self::QUESTIONS, true) ? [] : ['delivery' => 'unknown'];
         $answer = self::read($document, $associative, more: $delivery);
-        // An array by channel, as the official SDK has it.
+        // An array by channel, as in the official SDK.
         if (is_object($answer) && ($answer->channels ?? null) instanceof \stdClass && !in_array($call, ['get', 'post'], true)) {
             $answer->channels = (array) $answer->channels;
         }
 
-        // A question for a path gives what the server says, and the others an object, whatever it says.
+        // get() returns any response, the other methods an object.
         return $associative || is_object($answer) || in_array($call, ['get', 'post'], true) ? $answer : (object) $answer;
     }
 
     /**
-     * @param int $unreadable the status where the document is nested too deeply, or has a name that PHP's objects can't have
-     * @param array<string, mixed> $more what the error says then
+     * @param int $unreadable the status if the document is nested too deeply, or has a name that PHP's objects cannot have
+     * @param array<string, mixed> $more further members of that error
      */
     public static function read(
         string $document,

@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * The server said no.
+ * The server refused the request.
  */
 class ApiErrorException extends PusherException
 {

@@ -5,14 +5,14 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * Native values to the texts of the C functions, in their order. Each method of the first part has the name and the arguments of
- * the method of {@see Pusher}; errors name the argument as the C function does.
+ * Converts native values to the string arguments of the C functions, in their order. Each method of the first part has the name and
+ * the arguments of a method of {@see Pusher}; errors name the argument as the C function does.
  *
  * @internal
  */
 final class Arguments
 {
-    /** The C function behind each method that makes a network call. */
+    /** The C function of each method that makes a network call. */
     public const FUNCTIONS = [
         'trigger' => 'pusher_trigger',
         'triggerBatch' => 'pusher_trigger_batch',
@@ -25,7 +25,7 @@ final class Arguments
         'post' => 'pusher_post',
     ];
 
-    /** A document about an event says what became of it, here too. */
+    /** Errors found here have a delivery too if the call publishes. */
     private const NOT_SENT = ['delivery' => 'not_sent'];
 
     private const JSON = JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_LINE_TERMINATORS
@@ -129,7 +129,7 @@ final class Arguments
     }
 
     /**
-     * A text for C, which would take a NUL byte for its end: one name would be authorized, and another one signed.
+     * Returns a string for C. A NUL byte would end it: one name would be checked and another one signed.
      *
      * @param array<string, mixed> $document
      */
@@ -149,7 +149,7 @@ final class Arguments
     }
 
     /**
-     * Compact JSON. A NUL in it is written as `\u0000`, so it can be the content of a payload.
+     * Encodes compact JSON. It writes a NUL as `\u0000`, so a payload may contain NULs.
      *
      * @param array<string, mixed> $document
      */
@@ -163,7 +163,7 @@ final class Arguments
     }
 
     /**
-     * A JSON object, null where it would be empty.
+     * Returns a JSON object, or null if it would be empty.
      *
      * @param array<string, mixed> $document
      */
@@ -180,8 +180,8 @@ final class Arguments
     }
 
     /**
-     * One name as it is, several as a JSON array. A single one that looks like an array is a name all the same: where it comes from
-     * a user, it must not become several.
+     * Returns one name as it is, several as a JSON array. A single name that looks like an array stays one name: a name from outside
+     * must not become several.
      */
     private static function channels(string|array|null $channels): ?string
     {
@@ -193,11 +193,11 @@ final class Arguments
         }
         self::text($channels, 'channels', self::NOT_SENT);
 
-        // What C might take for an array begins with white space or a bracket, as no name does.
+        // C parses a string that begins with white space or a bracket as an array. No name begins so.
         return preg_match('/^[\x00-\x20[]/', $channels) === 1 ? self::json([$channels], 'channels', self::NOT_SENT) : $channels;
     }
 
-    /** A text is written as a JSON string: its content is what is sent, and so is what is encoded already. */
+    /** Encodes `data`. A string becomes a JSON string, whose content is sent, even if it is encoded already. */
     private static function data(mixed $data, bool $already_encoded, string $argument): string
     {
         if ($already_encoded && !is_string($data)) {
@@ -207,7 +207,7 @@ final class Arguments
         return self::json($data, $argument, self::NOT_SENT);
     }
 
-    /** A text is JSON already, as for the official SDK: no path of the API takes a JSON string. */
+    /** Encodes a body. A string is JSON already, as in the official SDK: no path of the API takes a JSON string. */
     private static function body(mixed $body): ?string
     {
         return $body === null || is_string($body)
@@ -226,7 +226,7 @@ final class Arguments
         return self::object(self::withInfo($params), 'options', $document);
     }
 
-    /** `info` may be a list. */
+    /** Joins `info`, which may be a list. */
     private static function withInfo(array $params): array
     {
         if (is_array($params['info'] ?? null)) {

@@ -7,7 +7,7 @@ namespace LibPusher;
 use FFI\CData;
 
 /**
- * A pointer that the library gave, which is freed when nobody has it any more.
+ * A pointer from the library, freed with its last reference.
  *
  * @internal
  */
@@ -15,10 +15,10 @@ final class Handle
 {
     private const FATAL = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
 
-    /** Null when it is freed: what still has the handle then is told so by the library. */
+    /** Null once freed: calls with the handle then fail with the library's error. */
     public ?CData $pointer;
 
-    /** @var \WeakMap<Handle, true>|null those that are not freed yet */
+    /** @var \WeakMap<Handle, true>|null the handles that are not freed yet */
     private static ?\WeakMap $live = null;
 
     public function __construct(CData $pointer, private readonly string $free)
@@ -28,7 +28,7 @@ final class Handle
             self::$live = new \WeakMap();
             register_shutdown_function(static function (): void {
                 if (self::noDestructors()) {
-                    // Behind the program's own, which may still publish.
+                    // After the program's own shutdown functions, which may still publish.
                     register_shutdown_function(self::freeAll(...));
                 }
             });
@@ -41,7 +41,7 @@ final class Handle
         $this->free();
     }
 
-    /** Whether the program ends by a fatal error. An exception that nobody catches is told likewise, but it is none. */
+    /** Returns whether a fatal error ends the program. error_get_last() also reports an uncaught exception, which is not one. */
     private static function noDestructors(): bool
     {
         ['type' => $type, 'message' => $message] = error_get_last() ?? ['type' => 0, 'message' => ''];
@@ -50,8 +50,8 @@ final class Handle
     }
 
     /**
-     * After a fatal error PHP calls no destructors, and a server's process lives on: with each such request a publisher would leave
-     * its threads there, and a client its connections.
+     * Frees all handles. After a fatal error PHP calls no destructors, and a server's process continues: each such request would leak a
+     * publisher's threads and a client's connections.
      */
     private static function freeAll(): void
     {

@@ -9,10 +9,10 @@ use FFI\CData;
 use FFI\CType;
 
 /**
- * The C functions, and how a call of one becomes an answer or an exception. It knows nothing of channels and events.
+ * Declares the C functions and converts their results to values or exceptions. It knows nothing of channels and events.
  *
- * What the functions are given is kept out of the traces of exceptions: secrets, payloads, and pointers, which those who print a
- * trace would follow.
+ * Arguments do not appear in the traces of exceptions: they are secrets, payloads, and pointers, which code that prints a trace would
+ * follow.
  *
  * @internal
  */
@@ -35,12 +35,12 @@ final class Native
     }
 
     /**
-     * Calls a function whose last parameter is a place for the document.
+     * Calls a function whose last parameter is the place for the document.
      *
-     * @param list<mixed> $arguments all but that
-     * @param int $also a status that is no failure either
-     * @param int|null $status where the status goes
-     * @return string|null the document, null where there is none
+     * @param list<mixed> $arguments all other arguments
+     * @param int $also another status that is not a failure
+     * @param int|null $status receives the status
+     * @return string|null the document, null if there is none
      * @throws PusherException
      */
     public static function call(
@@ -50,14 +50,14 @@ final class Native
         ?int &$status = null,
     ): ?string {
         $ffi = self::$ffi ?? self::ffi();
-        // Each call has a place of its own: the handler of a signal may call the library between any two lines here.
+        // Each call needs its own place: a signal handler may call the library between any two lines here.
         $out = $ffi->new(self::$text ??= $ffi->type('char *'));
         $arguments[] = FFI::addr($out);
         $document = null;
         try {
             $status = $ffi->$function(...$arguments);
         } finally {
-            // Also where the handler of a signal that came meanwhile has thrown.
+            // Also if a signal handler threw meanwhile.
             if (!FFI::isNull($out)) {
                 $document = FFI::string($out);
                 $ffi->pusher_string_free($out);
@@ -70,11 +70,11 @@ final class Native
     }
 
     /**
-     * Makes a handle by a function whose last parameters are a place for it, and one for the document.
+     * Makes a handle with a function whose last parameters are the places for it and for the document.
      *
-     * @param string $type what it points to
+     * @param string $type the type it points to
      * @param string $free the function that frees it
-     * @param list<mixed> $arguments all but those two
+     * @param list<mixed> $arguments all other arguments
      * @throws PusherException
      */
     public static function make(
@@ -90,17 +90,17 @@ final class Native
         return $handle;
     }
 
-    /** A copy for the library to read, which PHP does not hand over as `uint8_t *` by itself. */
+    /** Copies a string to a `uint8_t` array, which PHP does not do by itself. */
     public static function bytes(string $bytes): CData
     {
-        // C knows no array of length 0.
+        // C has no array of length 0.
         $copy = self::ffi()->new('uint8_t[' . max(strlen($bytes), 1) . ']');
         FFI::memcpy($copy, $bytes, strlen($bytes));
 
         return $copy;
     }
 
-    /** A copy with a NUL behind it. */
+    /** Copies a string and appends a NUL. */
     public static function text(string $text): CData
     {
         $copy = self::ffi()->new('char[' . (strlen($text) + 1) . ']');
@@ -112,12 +112,12 @@ final class Native
     private static function load(): FFI
     {
         try {
-            // What ffi.preload has loaded: once for all requests, and all that a server's ffi.enable=preload allows.
+            // ffi.preload loaded it, once for all requests. A server with ffi.enable=preload allows nothing else.
             return FFI::scope('LibPusher');
         } catch (FFI\Exception) {
             // Not preloaded.
         }
-        // The number in the library's name changes when its ABI does. PUSHER_LIBRARY is for one that lies elsewhere.
+        // The number in the library's name changes with its ABI. PUSHER_LIBRARY selects a library elsewhere.
         $library = getenv('PUSHER_LIBRARY') ?: (PHP_OS_FAMILY === 'Darwin' ? 'libpusher.0.dylib' : 'libpusher.so.0');
         try {
             return FFI::cdef((string) file_get_contents(__DIR__ . '/../include/pusher.ffi.h'), $library);

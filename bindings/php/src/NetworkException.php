@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * The network failed. Whether the event was delivered is told by getDelivery().
+ * The network failed. getDelivery() says whether the event may have been delivered.
  */
 final class NetworkException extends PusherException
 {

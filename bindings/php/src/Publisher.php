@@ -7,8 +7,8 @@ namespace LibPusher;
 use FFI;
 
 /**
- * A queue whose events are sent in the background, by threads of the library's own: no PHP runs on them. It can only be used by the
- * process that made it: in a forked child every call throws a {@see PublisherException} with the status `FORKED`.
+ * A queue that sends events in the background, on the library's threads, which run no PHP. Only the process that made it may use it: in
+ * a forked child every call throws a {@see PublisherException} with the status `FORKED`.
  *
  *     $publisher = $pusher->publisher(['reports' => 'failures']);
  *     $publisher->publish('my-channel', 'my-event', ['hello' => 'world']);
@@ -18,7 +18,7 @@ use FFI;
  */
 final class Publisher
 {
-    /** PHP handles signals between calls, so none waits longer than this. */
+    /** PHP handles signals between C calls, so each wait is at most this long. */
     private const SLICE_MS = 100;
 
     private readonly Handle $handle;
@@ -39,13 +39,13 @@ final class Publisher
     }
 
     /**
-     * Queues an event. It does not wait for the network (but, with `overflow` as `block`, for room).
+     * Queues an event without waiting for the network. With `overflow` set to `block` it waits for space.
      *
      * @param string|list<string>|null $channels null with the parameter `user_id`
      * @param mixed $data as for {@see Pusher::trigger()}
      * @param array<string, mixed> $params `socket_id`, `info`, `user_id`, `conflate`, `timeout_ms`
-     * @return int the event's id, by which its report names it
-     * @throws PublisherException it was not taken: `QUEUE_FULL`, `CLOSED` or `FORKED`.
+     * @return int the event's id, which its report repeats
+     * @throws PublisherException it was not queued: `QUEUE_FULL`, `CLOSED` or `FORKED`.
      * @throws PusherException
      */
     public function publish(string|array|null $channels, string $event, mixed $data, array $params = []): int
@@ -58,11 +58,11 @@ final class Publisher
     }
 
     /**
-     * Fetches reports of what became of events, waiting for the first of them.
+     * Returns reports of how events ended, and waits for the first of them.
      *
-     * @param int|null $timeout_ms how long; null for ever
-     * @return list<object> the oldest first, at most 1,000, each with `id`, `delivery`, `status` and what belongs to it. None when
-     *     the time is up, or when the publisher is closed and everything was fetched.
+     * @param int|null $timeout_ms how long to wait; null waits forever
+     * @return list<object> at most 1,000, oldest first, each with `id`, `delivery`, `status` and further members. Empty if the
+     *     time is up, or if the publisher is closed and all reports were fetched.
      * @throws PublisherException
      */
     public function poll(?int $timeout_ms = 0): array
@@ -72,7 +72,7 @@ final class Publisher
             $closed = $this->closed;
             $document = Native::call('pusher_publisher_poll', [$this->handle->pointer, $time], Native::TIMED_OUT);
 
-            // Once it is closed there is nothing to wait for.
+            // A closed publisher has nothing to wait for.
             return $document !== null || $closed;
         });
 
@@ -80,10 +80,10 @@ final class Publisher
     }
 
     /**
-     * Waits until every event that was published has ended.
+     * Waits until every published event has ended.
      *
-     * @param int|null $timeout_ms how long; null for ever
-     * @return bool whether they have
+     * @param int|null $timeout_ms how long to wait; null waits forever
+     * @return bool whether they have ended
      * @throws PublisherException
      */
     public function flush(?int $timeout_ms = null): bool
@@ -92,11 +92,11 @@ final class Publisher
     }
 
     /**
-     * Takes no more events, and waits until those that were published have ended. What has not ended by then ends now, and is
-     * reported as `not_sent` or `unknown`. Reports can still be fetched.
+     * Takes no more events and waits until the published events have ended. Events that have not ended by then end as `not_sent` or
+     * `unknown`. Reports can still be fetched.
      *
-     * @param int $timeout_ms how long; nothing interrupts it.
-     * @return bool whether all ended by themselves
+     * @param int $timeout_ms how long to wait; nothing interrupts it
+     * @return bool whether all events ended in time
      * @throws PublisherException
      */
     public function close(int $timeout_ms = 5000): bool
@@ -108,9 +108,9 @@ final class Publisher
     }
 
     /**
-     * Counts and times.
+     * Returns counters and times.
      *
-     * @return object|string the text that is ready to be served where the configuration says `stats_format` is `prometheus`
+     * @return object|string a string in Prometheus' format if `stats_format` is `prometheus`
      * @throws PublisherException
      */
     public function stats(): object|string
@@ -120,7 +120,7 @@ final class Publisher
         return str_starts_with($document, '{') ? Answer::read($document) : $document;
     }
 
-    /** Whether a C function that waits said OK, and not TIMED_OUT. */
+    /** Returns whether a waiting C function returned OK, not TIMED_OUT. */
     private function ended(string $function, int $timeout_ms): bool
     {
         $status = Native::OK;
@@ -129,7 +129,7 @@ final class Publisher
         return $status === Native::OK;
     }
 
-    /** Calls the function with slices of the time until it says true. */
+    /** Calls the function with slices of the time until it returns true. */
     private function wait(?int $timeout_ms, callable $work): bool
     {
         $finish = $timeout_ms === null ? null : self::now() + max($timeout_ms, 0);

@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * A publisher took no event: its queue is full, it is closed, or it belongs to the parent process.
+ * A publisher did not queue an event: its queue is full, it is closed, or it belongs to the parent process.
  */
 final class PublisherException extends PusherException
 {

@@ -5,9 +5,9 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * A client of one Channels application. Forked children may use it: each makes connections of its own.
+ * A client of one Channels application. Forked children may use it: each makes its own connections.
  *
- * A call that fails throws a {@see PusherException}. Answers are objects, as those of the official SDK.
+ * A call that fails throws a {@see PusherException}. Results are objects, as in the official SDK.
  */
 class Pusher
 {
@@ -20,8 +20,8 @@ class Pusher
      *     new LibPusher\Pusher('key', 'secret', 'app_id', ['cluster' => 'eu']);
      *
      * @param array<string, mixed> $options the other keys of `pusher_new` (cluster, host, port, ssl, path, timeout_ms, retry,
-     *     encryption_master_key_base64, …), and the names that the official SDK has for some: scheme, useTLS, encrypted, timeout
-     *     and connect_timeout (seconds). What is null is left out.
+     *     encryption_master_key_base64, …), and some names of the official SDK: scheme, useTLS, encrypted, timeout and
+     *     connect_timeout (seconds). A null value means not set.
      * @throws ConfigurationException
      */
     public function __construct(
@@ -34,7 +34,7 @@ class Pusher
         try {
             $this->start(Arguments::json($config, 'config'));
         } catch (UsageException $e) {
-            // What can't be written as JSON; the library itself says INVALID_CONFIG.
+            // The configuration cannot be written as JSON; the library itself would return INVALID_CONFIG.
             throw $e instanceof ConfigurationException ? $e : new ConfigurationException(
                 ['status' => 'INVALID_CONFIG'] + $e->getDocument(),
                 Native::INVALID_CONFIG,
@@ -52,8 +52,8 @@ class Pusher
     }
 
     /**
-     * From the process's environment: `PUSHER_URL`, or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
-     * `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. (What is only in `$_ENV` is not seen.)
+     * Makes a client from the process's environment: `PUSHER_URL`, or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
+     * `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. (It does not read `$_ENV`.)
      *
      * @throws ConfigurationException
      */
@@ -62,14 +62,15 @@ class Pusher
         return self::started(null);
     }
 
-    /** The version of the C library that is loaded, such as `0.1.0`. */
+    /** Returns the version of the loaded C library, such as `0.1.0`. */
     public static function libraryVersion(): string
     {
         return Native::ffi()->pusher_version();
     }
 
     /**
-     * Tells a logger what became of each call: failures as warnings, the others as debug. Never a secret, a signature or a payload.
+     * Logs the result of each call: failures as warnings, successes as debug messages, which never contain a secret, a signature or a
+     * payload.
      *
      * @param \Psr\Log\LoggerInterface|null $logger
      */
@@ -82,14 +83,14 @@ class Pusher
     }
 
     /**
-     * Publishes an event on one or more channels, and waits for the server's answer.
+     * Publishes an event on one or more channels, and waits for the server's response.
      *
      * @param string|list<string> $channels 1 to 100
-     * @param mixed $data anything that JSON can hold. A text sends its content.
-     * @param array<string, mixed> $params `socket_id` (the connection that is left out), `info` (attributes to answer with, a text
-     *     or a list), `timeout_ms`
-     * @param bool $already_encoded that `$data` is a text. It makes no difference else.
-     * @return object the server's answer: empty, or with `channels` where `info` asks for something
+     * @param mixed $data any JSON value. A string sends its content.
+     * @param array<string, mixed> $params `socket_id` (excludes this connection), `info` (attributes to return, a string or a
+     *     list), `timeout_ms`
+     * @param bool $already_encoded requires that `$data` is a string; it has no other effect
+     * @return object the server's response: empty, or with `channels` if `info` is set
      * @throws PusherException
      */
     public function trigger(
@@ -107,8 +108,8 @@ class Pusher
      *
      *     $pusher->triggerBatch([['channel' => 'a', 'name' => 'e', 'data' => 1], ['channel' => 'b', 'name' => 'e', 'data' => 2]]);
      *
-     * @param list<array<string, mixed>> $batch each with `channel`, `name` and `data`, perhaps `socket_id` and `info`
-     * @param bool $already_encoded that each `data` is a text
+     * @param list<array<string, mixed>> $batch each with `channel`, `name` and `data`, optionally `socket_id` and `info`
+     * @param bool $already_encoded requires that each `data` is a string
      * @param array<string, mixed> $params `timeout_ms`
      * @throws PusherException
      */
@@ -134,7 +135,7 @@ class Pusher
     }
 
     /**
-     * Ends all connections of a user who has signed in.
+     * Closes all connections of a user who has signed in.
      *
      * @param array<string, mixed> $params `timeout_ms`
      * @throws PusherException
@@ -145,9 +146,9 @@ class Pusher
     }
 
     /**
-     * The channels that are occupied.
+     * Returns the occupied channels.
      *
-     * @param array<string, mixed> $params `filter_by_prefix`, `info` (a text or a list), `timeout_ms`
+     * @param array<string, mixed> $params `filter_by_prefix`, `info` (a string or a list), `timeout_ms`
      * @return object with `channels`, an array of objects by channel
      * @throws PusherException
      */
@@ -157,10 +158,10 @@ class Pusher
     }
 
     /**
-     * The state of a channel.
+     * Returns the state of a channel.
      *
-     * @param array<string, mixed> $params `info` (a text or a list), `timeout_ms`
-     * @return object with `occupied`, and what was asked for
+     * @param array<string, mixed> $params `info` (a string or a list), `timeout_ms`
+     * @return object with `occupied` and the requested attributes
      * @throws PusherException
      */
     public function getChannelInfo(string $channel, array $params = []): object
@@ -169,7 +170,7 @@ class Pusher
     }
 
     /**
-     * The users on a presence channel.
+     * Returns the users on a presence channel.
      *
      * @param array<string, mixed> $params `timeout_ms`
      * @return object with `users`, a list of objects with `id`
@@ -181,11 +182,11 @@ class Pusher
     }
 
     /**
-     * Asks any path of the API.
+     * Sends a GET request to any path of the API.
      *
      * @param string $path below `/apps/APP_ID`, such as `/channels`
      * @param array<string, string|int|bool> $params for the query
-     * @param bool $associative whether the answer shall be arrays, and not objects
+     * @param bool $associative whether to return arrays instead of objects
      * @param array<string, mixed> $options `timeout_ms`
      * @throws PusherException
      */
@@ -195,10 +196,10 @@ class Pusher
     }
 
     /**
-     * Posts to any path of the API.
+     * Sends a POST request to any path of the API.
      *
      * @param string $path below `/apps/APP_ID`, such as `/events`
-     * @param mixed $body sent as JSON; a text is JSON already
+     * @param mixed $body sent as JSON; a string is JSON already
      * @param array<string, string|int|bool> $params for the query
      * @param array<string, mixed> $options `timeout_ms`
      * @throws PusherException
@@ -209,10 +210,10 @@ class Pusher
     }
 
     /**
-     * What an authorization endpoint answers for a channel, JSON that is to be sent as it is. No network. Authorize only after you
-     * have checked that the user may see the channel.
+     * Authorizes a subscription: returns the JSON that an authorization endpoint sends, unchanged. No network. Authorize only after
+     * you checked that the user may see the channel.
      *
-     * @param mixed $custom_data for a presence channel `['user_id' => '7', 'user_info' => […]]`; a text is JSON already
+     * @param mixed $custom_data for a presence channel `['user_id' => '7', 'user_info' => […]]`; a string is JSON already
      * @throws UsageException|SignatureException
      */
     public function authorizeChannel(string $channel, string $socket_id, mixed $custom_data = null): string
@@ -232,15 +233,15 @@ class Pusher
     }
 
     /**
-     * What an authorization endpoint answers for a presence channel, JSON that is to be sent as it is. No network.
+     * Authorizes a subscription to a presence channel: returns the JSON that an authorization endpoint sends, unchanged. No network.
      *
-     * @param array<string, mixed>|object|null $user_info what the others on the channel are told of the user
+     * @param array<string, mixed>|object|null $user_info the information about the user that the other members get
      * @throws UsageException
      */
     public function authorizePresenceChannel(string $channel, string $socket_id, string $user_id, mixed $user_info = null): string
     {
         $user = ['user_id' => $user_id];
-        // No information may be an empty array, which JSON has as a list; only an object is allowed.
+        // An empty array would be a list in JSON, but only an object is allowed: omit it.
         if ($user_info !== null && $user_info !== []) {
             $user['user_info'] = $user_info;
         }
@@ -249,9 +250,9 @@ class Pusher
     }
 
     /**
-     * What a user authentication endpoint answers, JSON that is to be sent as it is. No network.
+     * Signs a user in: returns the JSON that a user authentication endpoint sends, unchanged. No network.
      *
-     * @param array<string, mixed>|object $user_data `id`, and whatever else you like
+     * @param array<string, mixed>|object $user_data `id`, and any other members
      * @throws UsageException
      */
     public function authenticateUser(string $socket_id, array|object $user_data): string
@@ -264,12 +265,12 @@ class Pusher
     }
 
     /**
-     * What a webhook says, if it is authentic.
+     * Validates a webhook and returns its content.
      *
-     * @param array<string, string|list<string>> $headers those of the request, in any case; those of `$_SERVER` will do as well
+     * @param array<string, string|list<string>> $headers the request's headers, in upper or lower case, or `$_SERVER`
      * @param string $body the body's bytes, as `file_get_contents('php://input')` gives them
-     * @throws SignatureException it is not authentic: answer 401.
-     * @throws UsageException likewise: a header holds a NUL byte.
+     * @throws SignatureException it is not authentic: respond with 401.
+     * @throws UsageException a header contains a NUL byte: respond with 401.
      */
     public function webhook(array $headers, string $body): Webhook
     {
@@ -279,7 +280,7 @@ class Pusher
     }
 
     /**
-     * Throws unless a webhook is authentic, and not too old. It returns nothing.
+     * Throws unless a webhook is authentic and not too old.
      *
      * @param array<string, string|list<string>> $headers as for {@see webhook()}
      * @throws SignatureException|UsageException
@@ -290,7 +291,7 @@ class Pusher
     }
 
     /**
-     * What a webhook says, if it is authentic.
+     * Validates a webhook and returns its content.
      *
      * @param string|null $key the header X-Pusher-Key
      * @param string|null $signature the header X-Pusher-Signature
@@ -309,7 +310,7 @@ class Pusher
     }
 
     /**
-     * Makes a publisher: a queue whose events are sent in the background.
+     * Makes a publisher: a queue that sends events in the background.
      *
      * @param array<string, mixed> $config the keys of `pusher_publisher_new`: connections, overflow, reports, …
      * @throws UsageException
@@ -320,7 +321,7 @@ class Pusher
     }
 
     /**
-     * Signs a call without sending it, for an HTTP client or an event loop of your own.
+     * Signs a call without sending it, for your own HTTP client or event loop.
      *
      *     $request = $pusher->prepare('trigger', 'my-channel', 'my-event', ['hello' => 'world']);
      *
@@ -351,19 +352,19 @@ class Pusher
     }
 
     /**
-     * The configuration of `pusher_new` for names that the official SDK has.
+     * Converts names of the official SDK to the configuration of `pusher_new`.
      *
      * @param array<string, mixed> $options
      * @return array<string, mixed>
      */
     private static function translate(#[\SensitiveParameter] array $options): array
     {
-        // Laravel's configuration has keys for what is not in its environment, and a port that is a text.
+        // Laravel's configuration has keys for unset environment variables, and a port that is a string.
         $options = array_filter($options, static fn (mixed $value): bool => $value !== null);
         if (is_string($options['port'] ?? null) && ctype_digit($options['port'])) {
             $options['port'] = (int) $options['port'];
         }
-        // The last one counts.
+        // The last one takes precedence.
         $ssl = ['encrypted' => $options['encrypted'] ?? null, 'useTLS' => $options['useTLS'] ?? null];
         $ssl['scheme'] = isset($options['scheme']) ? $options['scheme'] === 'https' : null;
         foreach (array_filter($ssl, static fn (mixed $value): bool => $value !== null) as $value) {
@@ -418,7 +419,7 @@ class Pusher
 
             return $document;
         } catch (PusherException $e) {
-            // What the server says may hold what it was told.
+            // The server's response may contain the request's data.
             $context = array_diff_key($e->getDocument(), ['response' => true, 'message' => true]);
             $this->log($e instanceof InternalException ? 'error' : 'warning', "$function: {$e->getMessage()}", $context);
             throw $e;
@@ -431,7 +432,7 @@ class Pusher
         try {
             $this->logger?->log($level, $message, $context);
         } catch (\Throwable) {
-            // A log that can't be written must not make a failure of an event that was delivered.
+            // A failing log must not turn a delivered event into a failure.
         }
     }
 }

@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * What every failure is. Its class says what kind of thing went wrong, {@see getStatus()} what exactly, and {@see getDelivery()}
- * what became of the event: that, and not the class, decides whether it may be sent again.
+ * The base class of all errors. The class names the kind of failure, {@see getStatus()} the exact one, and {@see getDelivery()} what
+ * happened to the event. The delivery, not the class, decides whether you may retry.
  *
  *     try {
  *         $pusher->trigger('orders', 'paid', $order);
@@ -14,7 +14,7 @@ namespace LibPusher;
  *         if (!in_array($e->getDelivery(), ['not_sent', 'rejected'], true)) {
  *             throw $e;
  *         }
- *         retry_later($order);    // it was certainly not delivered
+ *         retry_later($order);    // it certainly was not delivered
  *     }
  */
 class PusherException extends \Exception
@@ -30,7 +30,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The status, such as `NOT_SENT`; getCode() is its number, such as 20.
+     * Returns the status, such as `NOT_SENT`; getCode() is its number, such as 20.
      */
     public function getStatus(): string
     {
@@ -38,8 +38,8 @@ class PusherException extends \Exception
     }
 
     /**
-     * What became of the event: `not_sent`, `rejected` (neither was delivered), or `unknown` (it may have been). Null where there
-     * was no event.
+     * Returns what happened to the event: `not_sent` and `rejected` (not delivered), or `unknown` (it may have been delivered). Null if
+     * there was no event.
      */
     public function getDelivery(): ?string
     {
@@ -47,7 +47,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * Why the network failed: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
+     * Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
      */
     public function getNetworkCause(): ?string
     {
@@ -55,7 +55,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The argument that is wrong, such as `events[3].channel`.
+     * Returns the wrong argument, such as `events[3].channel`.
      */
     public function getArgument(): ?string
     {
@@ -63,7 +63,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * Whether the same call may succeed later. It says nothing about delivery.
+     * Returns whether the same call may succeed later. It is independent of the delivery.
      */
     public function isRetryable(): bool
     {
@@ -71,7 +71,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * How often the call was sent, or tried to be.
+     * Returns the number of requests that were tried.
      */
     public function getAttempts(): ?int
     {
@@ -79,7 +79,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The server's status, such as 429.
+     * Returns the response's HTTP status, such as 429.
      */
     public function getHttpStatus(): ?int
     {
@@ -87,7 +87,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The beginning of what the server said.
+     * Returns the beginning of the response's body.
      */
     public function getResponse(): ?string
     {
@@ -95,7 +95,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * How many milliseconds the server wants to be left alone.
+     * Returns the server's Retry-After in milliseconds.
      */
     public function getRetryAfterMs(): ?int
     {
@@ -103,7 +103,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The whole error document: what the methods above read.
+     * Returns the whole error document, which the methods above read.
      *
      * @return array<string, mixed>
      */
@@ -113,7 +113,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * The exception for a status. One that is not known yet is told by its range, as pusher.h asks for.
+     * Returns the exception for a status. An unknown status is treated by its range, as pusher.h requires.
      *
      * @internal
      * @param array<string, mixed>|null $document

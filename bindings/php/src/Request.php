@@ -8,10 +8,10 @@ use FFI;
 use FFI\CData;
 
 /**
- * A signed request that is ready to be sent by an HTTP client of your own. It is one attempt: to try again, prepare again.
+ * A signed request for your own HTTP client. It is one attempt: to retry, prepare the call again.
  *
- * Send method, URL, headers and body as they are and once, follow no redirect, and keep to {@see getTimeoutMs()}. Then
- * {@see finish()} or {@see fail()} tells what the call itself would have told.
+ * Send method, URL, headers and body unchanged and once, follow no redirect, and respect {@see getTimeoutMs()}. Then {@see finish()} or
+ * {@see fail()} returns or throws what the call itself would have.
  */
 final class Request
 {
@@ -40,20 +40,20 @@ final class Request
         );
     }
 
-    /** `POST` or `GET` */
+    /** Returns `POST` or `GET`. */
     public function getMethod(): string
     {
         return Native::ffi()->pusher_request_method($this->handle->pointer);
     }
 
-    /** The whole URL. It holds the signature: do not log it. */
+    /** Returns the whole URL. It contains the signature: do not log it. */
     public function getUrl(): string
     {
         return Native::ffi()->pusher_request_url($this->handle->pointer);
     }
 
     /**
-     * Without Host and Content-Length, which HTTP clients set.
+     * Returns the headers, without Host and Content-Length, which HTTP clients set.
      *
      * @return array<string, string>
      */
@@ -72,7 +72,7 @@ final class Request
         return $headers;
     }
 
-    /** Exactly as it was signed, empty for a GET. */
+    /** Returns the body exactly as it was signed, empty for a GET. */
     public function getBody(): string
     {
         $length = Native::ffi()->new('size_t');
@@ -81,18 +81,18 @@ final class Request
         return FFI::string($body, $length->cdata);
     }
 
-    /** What is left of the call's time, in milliseconds; 0: do not send. */
+    /** Returns the remaining time in milliseconds; 0: do not send. */
     public function getTimeoutMs(): int
     {
         return Native::ffi()->pusher_request_timeout_ms($this->handle->pointer);
     }
 
     /**
-     * Tells what the server's answer means.
+     * Interprets the server's response.
      *
      * @param int $status from 200 to 599
      * @param string $body the whole body
-     * @param array<string, string|list<string>> $headers give all that came
+     * @param array<string, string|list<string>> $headers all headers
      * @return mixed what the call itself would have returned
      * @throws PusherException as the call itself would have
      */
@@ -112,11 +112,11 @@ final class Request
     }
 
     /**
-     * Tells that there was no answer, or none that is whole.
+     * Reports that there was no complete response.
      *
-     * @param string $delivery `not_sent` only if the request's last byte certainly never left, else `unknown`
+     * @param string $delivery `not_sent` only if the request's last byte certainly was not sent, otherwise `unknown`
      * @param string|null $cause dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport
-     * @param string|null $message a sentence for people
+     * @param string|null $message a message for people
      * @throws PusherException always
      */
     public function fail(string $delivery, ?string $cause = null, ?string $message = null): never

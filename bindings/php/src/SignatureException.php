@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * A webhook is not authentic, or something can't be encrypted or decrypted.
+ * A webhook is not authentic, or encryption or decryption failed.
  */
 final class SignatureException extends PusherException
 {

@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * What an authentic webhook says ({@see Pusher::webhook()}). Its names are those of the official SDK.
+ * An authentic webhook ({@see Pusher::webhook()}). The names are those of the official SDK.
  */
 final class Webhook
 {
@@ -15,7 +15,7 @@ final class Webhook
     }
 
     /**
-     * @return list<object> each with `name`, `channel` and what belongs to it
+     * @return list<object> each with `name`, `channel` and further members
      */
     public function get_events(): array
     {
@@ -23,7 +23,8 @@ final class Webhook
     }
 
     /**
-     * When it was first sent, in milliseconds since 1970. (0 where it does not say, which only `webhook_max_age_ms` of 0 allows.)
+     * Returns the time when it was first sent, in milliseconds since 1970. (0 without `time_ms`, which only `webhook_max_age_ms` of 0
+     * allows.)
      */
     public function get_time_ms(): int
     {

@@ -18,7 +18,7 @@ use PHPUnit\Framework\TestCase;
 
 final class ClientTest extends TestCase
 {
-    public function testAnEventArrivesAsItWasGiven(): void
+    public function testAnEventArrivesUnchanged(): void
     {
         $listener = FaultServer::listen();
         $pusher = FaultServer::client($listener);
@@ -30,7 +30,7 @@ final class ClientTest extends TestCase
         self::assertSame($sent, array_column($listener->applied(), 'data'));
     }
 
-    public function testWhatIsEncodedAlreadyIsNotEncodedAgain(): void
+    public function testEncodedDataIsNotEncodedAgain(): void
     {
         $listener = FaultServer::listen();
         $pusher = FaultServer::client($listener);
@@ -58,7 +58,7 @@ final class ClientTest extends TestCase
         self::refused('options.socket', fn () => $pusher->trigger('a', 'e', 1, ['socket' => '1.2']), 'not_sent');
     }
 
-    public function testABodyThatIsATextIsJsonAlready(): void
+    public function testABodyThatIsAStringIsJsonAlready(): void
     {
         $listener = FaultServer::listen();
         FaultServer::client($listener)->post('/events', '{"name":"e","channel":"c","data":"x"}');
@@ -83,7 +83,7 @@ final class ClientTest extends TestCase
         self::refused('channel_data', fn () => $pusher->authorizeChannel('private-c', '1.2', "\"a\0\""));
     }
 
-    public function testATextThatIsNoUnicodeIsRefusedAndNamed(): void
+    public function testAStringThatIsNotUnicodeIsRefusedAndNamed(): void
     {
         $pusher = FaultServer::nowhere();
         self::refused('channels', fn () => $pusher->trigger("a\xff", 'e', 1), 'not_sent');
@@ -95,7 +95,7 @@ final class ClientTest extends TestCase
         self::refused('socket_id', fn () => $pusher->authorizeChannel('private-c', "1.2\xff"));
     }
 
-    public function testDataThatJsonCanNotHoldIsRefused(): void
+    public function testDataThatJsonCannotRepresentIsRefused(): void
     {
         $pusher = FaultServer::nowhere();
         $nested = array_reduce(range(1, 600), static fn (array $inner): array => [$inner], []);
@@ -115,7 +115,7 @@ final class ClientTest extends TestCase
             [['encrypted' => true], 'https://127.0.0.1:1'],
             [['scheme' => 'http', 'encrypted' => true, 'useTLS' => true], 'http://127.0.0.1:1'],
             [[], 'https://127.0.0.1:1'],
-            // As Laravel has them, whose environment knows texts only.
+            // As in Laravel, whose environment has strings only.
             [['port' => '6001', 'cluster' => null, 'useTLS' => false], 'http://127.0.0.1:6001'],
         ];
         foreach ($cases as [$options, $url]) {
@@ -140,7 +140,7 @@ final class ClientTest extends TestCase
         self::refused('config', fn () => Pusher::fromUrl("$url\0"));
     }
 
-    public function testNothingThatIsShownHoldsASecret(): void
+    public function testNoOutputContainsASecret(): void
     {
         $secret = FaultServer::credentials()['secret'];
         $pusher = FaultServer::nowhere();
@@ -157,7 +157,7 @@ final class ClientTest extends TestCase
                 $make();
                 self::fail('it was made');
             } catch (UsageException $e) {
-                // Frames of the library only: the tests' own know the secret.
+                // Only the library's frames: those of the tests contain the secret.
                 $ours = '/^LibPusher\\\\(?!Tests)/';
                 $frames = array_filter($e->getTrace(), static fn (array $frame) => preg_match($ours, $frame['class'] ?? '') === 1);
                 self::assertNotEmpty($frames);
@@ -191,7 +191,7 @@ final class ClientTest extends TestCase
             20 => NetworkException::class, 22 => NetworkException::class, 40 => ApiErrorException::class, 41 => AuthenticationException::class,
             47 => ApiErrorException::class, 60 => SignatureException::class, 61 => SignatureException::class,
             80 => PublisherException::class, 83 => PublisherException::class, 255 => InternalException::class,
-            // Not known yet: by their ranges.
+            // Unknown statuses, treated by range.
             19 => UsageException::class, 39 => NetworkException::class, 59 => ApiErrorException::class,
             79 => SignatureException::class, 99 => PublisherException::class, 100 => InternalException::class,
         ];
@@ -202,7 +202,7 @@ final class ClientTest extends TestCase
         self::assertSame('FORKED', PusherException::of(83, null)->getStatus());
     }
 
-    public function testAFailureSaysEverythingThatIsKnown(): void
+    public function testAnExceptionHasAllMembersOfTheDocument(): void
     {
         try {
             FaultServer::nowhere(['retry' => ['mode' => 'never']])->trigger('c', 'e', 1);
@@ -215,13 +215,13 @@ final class ClientTest extends TestCase
             FaultServer::client(FaultServer::listen(['fault' => 'retry-after-99999']))->trigger('c', 'e', 1);
             self::fail('it was delivered');
         } catch (ApiErrorException $e) {
-            // A day is the longest that is told.
+            // A day is the maximum.
             self::assertSame([429, 86_400_000, 'rejected'], [$e->getHttpStatus(), $e->getRetryAfterMs(), $e->getDelivery()]);
             self::assertNotNull($e->getResponse());
         }
     }
 
-    public function testALoggerIsToldWhatBecameOfEachCall(): void
+    public function testALoggerGetsTheResultOfEachCall(): void
     {
         $logger = new class () {
             public array $told = [];
@@ -252,8 +252,8 @@ final class ClientTest extends TestCase
         $pusher->setLogger(new \stdClass());
     }
 
-    /** Whatever a handler throws, the event was delivered or not, and the client can be used. */
-    public function testASignalDuringACallIsHandledBehindIt(): void
+    /** An exception in the handler changes neither the delivery nor the client. */
+    public function testASignalDuringACallIsHandledAfterIt(): void
     {
         $listener = FaultServer::listen(['fault' => 'late-answer', 'params' => ['ms' => 3500]]);
         $pusher = FaultServer::client($listener);

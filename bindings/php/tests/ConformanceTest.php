@@ -8,10 +8,10 @@ use LibPusher\Pusher;
 use LibPusher\PusherException;
 use PHPUnit\Framework\TestCase;
 
-/** The cases that all bindings run alike (tests/conformance.json). */
+/** The common cases of all bindings (tests/conformance.json). */
 final class ConformanceTest extends TestCase
 {
-    private const FLUSH_MS = 10_000; // for a publisher to be done
+    private const FLUSH_MS = 10_000; // the time limit of a publisher's flush
 
     /** @var list<object>|null */
     private ?array $reports = null;
@@ -55,7 +55,7 @@ final class ConformanceTest extends TestCase
         return self::expanded(json_decode((string) file_get_contents($name), false, flags: JSON_THROW_ON_ERROR));
     }
 
-    /** The value with each {"repeat", "times"} in it as the string it is short for. */
+    /** Expands each {"repeat", "times"} in the value. */
     private static function expanded(mixed $value): mixed
     {
         if (is_array($value)) {
@@ -112,7 +112,7 @@ final class ConformanceTest extends TestCase
         };
     }
 
-    /** Events are arrays here, and what is in their data stays as it is. */
+    /** Converts events to arrays, and leaves their data unchanged. */
     private static function events(array $events): array
     {
         return array_map(static fn (mixed $event): mixed => is_object($event) ? (array) $event : $event, $events);
@@ -155,7 +155,7 @@ final class ConformanceTest extends TestCase
         foreach ((array) $expected as $name => $value) {
             self::assertSame($value, $document[$name] ?? null, $name);
         }
-        // The methods say what the document says.
+        // The methods return the document's values.
         $said = [
             'status' => $e->getStatus(),
             'delivery' => $e->getDelivery(),

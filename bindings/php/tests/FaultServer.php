@@ -7,8 +7,8 @@ namespace LibPusher\Tests;
 use LibPusher\Pusher;
 
 /**
- * The fault server (tools/fault-server/README.md of the project): one process for all tests, and a listener for each that wants one. It
- * is found by the environment, FAULT_SERVER, and ends with this process, which holds its standard input.
+ * The fault server (tools/fault-server/README.md): one process for all tests, with a listener for each test that needs one. FAULT_SERVER
+ * names the program. It ends with this process, which owns its standard input.
  */
 final class FaultServer
 {
@@ -20,7 +20,7 @@ final class FaultServer
     /** @var array<int, resource> */
     private static array $pipes = [];
 
-    /** What its first line says: ca, control, key, secret. */
+    /** The members of its first line: ca, control, key, secret. */
     public static function ready(): array
     {
         if (self::$ready === null) {
@@ -51,7 +51,7 @@ final class FaultServer
     }
 
     /**
-     * A client of which nothing is sent: nobody listens on port 1.
+     * Returns a client that cannot send: nothing listens on port 1.
      *
      * @param array<string, mixed> $options
      */
@@ -70,7 +70,7 @@ final class FaultServer
         return new Pusher($key, $secret, $app_id, $config);
     }
 
-    /** As a URL of which `Pusher::fromUrl` makes a client. */
+    /** Returns a URL for `Pusher::fromUrl`. */
     public static function url(Listener $listener): string
     {
         ['key' => $key, 'secret' => $secret, 'app_id' => $app_id] = self::credentials();

@@ -6,17 +6,17 @@ namespace LibPusher\Tests;
 
 use PHPUnit\Framework\TestCase;
 
-/** Forked children, as those of a queue's workers. Each runs in a program of its own, so that PHPUnit is not forked along. */
+/** Forked children, as in a queue's workers. Each test runs in its own program, so that it does not fork PHPUnit. */
 final class ForkTest extends TestCase
 {
     private const CHILDREN = 8;
     private const CALLS = 10;
 
     /**
-     * Each child has its own channel, its own right calls and its own wrong ones: an answer or an error of another one shows, and
-     * so does a connection that two of them share.
+     * Each child has its own channel, valid calls and invalid calls, which reveals a result or an error of another child, and a shared
+     * connection.
      */
-    public function testEightChildrenPublishAtOnceAndMixNothingUp(): void
+    public function testEightChildrenPublishAtOnceWithoutMixingResults(): void
     {
         $listener = FaultServer::listen();
         $said = $this->program(<<<'PHP'
@@ -66,7 +66,7 @@ final class ForkTest extends TestCase
         }
     }
 
-    public function testAChildMakesAPublisherOfItsOwn(): void
+    public function testAChildMakesItsOwnPublisher(): void
     {
         $listener = FaultServer::listen();
         $said = $this->program(<<<'PHP'

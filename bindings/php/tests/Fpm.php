@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace LibPusher\Tests;
 
 /**
- * PHP-FPM as its administrator sets it up with the README: the package and the library are installed in a folder, and the classes
- * and the header are preloaded. What asks it is cgi-fcgi.
+ * PHP-FPM, configured as the README says: the package and the library are installed in a folder, and the classes and the header are
+ * preloaded. cgi-fcgi sends the requests.
  */
 final class Fpm
 {
@@ -21,7 +21,7 @@ final class Fpm
     /** @param bool $preload else it has `ffi.enable=true` */
     public function __construct(int $children, bool $preload = true)
     {
-        // Not below this folder: a server that root starts has workers that may not read there.
+        // Not inside this folder: the workers of a server that root started may not read there.
         $this->folder = sys_get_temp_dir() . '/libpusher-fpm-' . bin2hex(random_bytes(8));
         mkdir($this->folder, 0755);
         $package = dirname(__DIR__);
@@ -35,13 +35,13 @@ final class Fpm
             'ffi.enable' => 'preload',
             'ffi.preload' => "$this->folder/package/include/pusher.ffi.h",
             'opcache.preload' => "$this->folder/package/preload.php",
-            // Only root needs it, who starts Debian's server.
+            // Needed if root starts the server, as on Debian.
             'opcache.preload_user' => posix_geteuid() === 0 ? 'www-data' : '',
         ] : ['ffi.enable' => 'true', 'auto_prepend_file' => "$this->folder/package/autoload.php"]);
     }
 
     /**
-     * What a page says, without the headers.
+     * Returns a page's body.
      *
      * @param array<string, string> $params
      */

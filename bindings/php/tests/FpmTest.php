@@ -43,8 +43,8 @@ final class FpmTest extends TestCase
         self::assertSame(['{"n":7}'], array_column($listener->applied(), 'data'));
     }
 
-    /** PHP calls no destructors then, but the process of the server goes on. */
-    public function testARequestThatDiesLeavesNothingBehindInTheServer(): void
+    /** PHP calls no destructors after a fatal error, but the server's process continues. */
+    public function testARequestThatDiesLeavesNothingInTheServer(): void
     {
         $listener = FaultServer::listen();
         $this->fpm = new Fpm(children: 1);

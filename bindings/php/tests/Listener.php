@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace LibPusher\Tests;
 
-/** A listener of the fault server: its port, and what it has done. */
+/** A listener of the fault server: its port and its ledger. */
 final class Listener
 {
     public function __construct(public readonly int $port)
@@ -23,7 +23,7 @@ final class Listener
     }
 
     /**
-     * What a real server would have published, in order.
+     * Returns the events that a real server would have published, in order.
      *
      * @return list<array<string, mixed>>
      */

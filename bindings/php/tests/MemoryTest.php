@@ -7,15 +7,15 @@ namespace LibPusher\Tests;
 use LibPusher\UsageException;
 use PHPUnit\Framework\TestCase;
 
-/** What the library hands over is freed. */
+/** Everything that the library returns is freed. */
 final class MemoryTest extends TestCase
 {
     private const ROUNDS = 5;
 
-    /** What is not freed makes every round grow, by more than this; PHP's own heap grows in some of them only. */
+    /** A leak makes every round grow by more than this; PHP's heap grows in some rounds only. */
     private const LIMIT_KIB = 400;
 
-    public function testAnswersAndErrorsAreFreed(): void
+    public function testResultsAndErrorsAreFreed(): void
     {
         $pusher = FaultServer::nowhere();
         $this->flat('answers', 20_000, static fn () => $pusher->authorizeChannel('private-c', '1234.5678'));

@@ -25,7 +25,7 @@ final class PublisherTest extends TestCase
         self::assertSame([25, 25], [$publisher->stats()->events->published, $publisher->stats()->events->delivered]);
     }
 
-    public function testAWaitEndsWithItsTime(): void
+    public function testAWaitEndsAtItsTimeout(): void
     {
         $listener = FaultServer::listen(['fault' => 'silence-after-request']);
         $publisher = FaultServer::client($listener, ['timeout_ms' => 2000, 'retry' => ['mode' => 'never']])->publisher();
@@ -35,7 +35,7 @@ final class PublisherTest extends TestCase
         self::assertGreaterThanOrEqual(240, (hrtime(true) - $start) / 1e6);
         $publisher->publish('c', 'e', 1);
         self::assertFalse($publisher->flush(150));
-        // For ever: until the first report.
+        // Forever: until the first report.
         [$report] = $publisher->poll(null);
         self::assertSame(['DELIVERY_UNKNOWN', 'unknown', 'timeout'], [$report->status, $report->delivery, $report->cause]);
         self::assertTrue($publisher->flush());
@@ -60,7 +60,7 @@ final class PublisherTest extends TestCase
         }
     }
 
-    public function testWhatIsClosedTakesNoMore(): void
+    public function testAClosedPublisherTakesNoEvents(): void
     {
         $publisher = FaultServer::client(FaultServer::listen())->publisher(['reports' => 'all']);
         $publisher->publish('c', 'e', 1);
@@ -76,7 +76,7 @@ final class PublisherTest extends TestCase
         self::assertTrue($publisher->close());
     }
 
-    public function testWhatDoesNotEndInTimeIsReported(): void
+    public function testEventsThatDoNotEndInTimeAreReported(): void
     {
         $listener = FaultServer::listen(['fault' => 'silence-after-request']);
         $pusher = FaultServer::client($listener, ['retry' => ['mode' => 'never']]);
@@ -102,11 +102,11 @@ final class PublisherTest extends TestCase
         self::assertSame(['#server-to-user-7'], array_column($listener->applied(), 'channel'));
     }
 
-    public function testEventsThatNobodyWaitsForAreSentWhenTheProgramEnds(): void
+    public function testTheEndOfTheProgramSendsQueuedEvents(): void
     {
         $listener = FaultServer::listen();
         $url = var_export(FaultServer::url($listener), true);
-        // By its last line, by exit, by an exception, and by a fatal error; another function of the program publishes even then.
+        // By its last line, by exit, by an exception and by a fatal error; a shutdown function publishes even then.
         $ends = ['' => 0, 'exit(3);' => 3, 'throw new Exception("dead");' => 255, 'str_repeat("x", PHP_INT_MAX >> 8);' => 255];
         foreach ($ends as $end => $code) {
             $program = <<<PHP
@@ -135,7 +135,7 @@ final class PublisherTest extends TestCase
         self::assertSame(['from a destructor'], array_column($listener->applied(), 'name'));
     }
 
-    public function testATextWithANulByteIsRefused(): void
+    public function testAStringWithANulByteIsRefused(): void
     {
         $publisher = FaultServer::nowhere()->publisher();
         foreach (['channels' => ["c\0", 'e'], 'event' => ['c', "e\0"]] as $argument => [$channel, $event]) {

@@ -6,7 +6,7 @@ namespace LibPusher\Tests;
 
 use PHPUnit\Framework\TestCase;
 
-/** What the README says works as it stands, from its first block to its last. */
+/** The README's blocks work as written, from the first to the last. */
 final class ReadmeTest extends TestCase
 {
     private const BODY = '{"time_ms":%d,"events":[{"name":"channel_occupied","channel":"c"}]}';
@@ -18,7 +18,7 @@ final class ReadmeTest extends TestCase
         $marks = preg_match_all('/^```/m', $readme);
         self::assertSame($marks, 2 * (count($blocks[1]) + 1), 'a block that is neither PHP nor the one of settings');
 
-        // What migrating.md says stands behind it: it makes a client of its own.
+        // The block of migrating.md comes after them: it makes its own client.
         preg_match_all('/^```php\n(.*?)^```$/ms', (string) file_get_contents(__DIR__ . '/../../../docs/migrating.md'), $guide);
         self::assertNotEmpty($guide[1]);
         array_push($blocks[1], ...$guide[1]);
@@ -26,7 +26,7 @@ final class ReadmeTest extends TestCase
         $listener = FaultServer::listen();
         ['key' => $key, 'secret' => $secret] = FaultServer::credentials();
         $body = sprintf(self::BODY, time() * 1000);
-        // What the webhook's block reads. On the command line there is no request, so its body stands in for php://input.
+        // The webhook block's input. The command line has no request, so this body replaces php://input.
         $program = strtr(implode("\n", $blocks[1]), [
             "file_get_contents('php://input')" => var_export($body, true),
             'use LibPusher\Pusher;' => '',
@@ -51,7 +51,7 @@ final class ReadmeTest extends TestCase
         self::assertCount(4, array_keys($events, 'my-channel my-event', true), 'trigger, publish, prepare, and the guide');
     }
 
-    public function testItsSettingsAreThoseOfTheTestWithPhpFpm(): void
+    public function testTheReadmesSettingsAreThoseOfThePhpFpmTest(): void
     {
         $readme = (string) file_get_contents(__DIR__ . '/../README.md');
         preg_match('/^```ini\n(.*?)^```$/ms', $readme, $block);

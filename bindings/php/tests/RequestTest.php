@@ -13,7 +13,7 @@ use PHPUnit\Framework\TestCase;
 
 final class RequestTest extends TestCase
 {
-    public function testAnHttpClientOfOnesOwnSendsIt(): void
+    public function testAnotherHttpClientSendsIt(): void
     {
         $listener = FaultServer::listen();
         $request = FaultServer::client($listener)->prepare('trigger', 'c', 'e', ['n' => 1], ['socket_id' => '1.2']);
@@ -45,8 +45,8 @@ final class RequestTest extends TestCase
         $pusher->prepare('authorizeChannel', 'private-c', '1.2');
     }
 
-    /** What the README's sample says of a failure of curl. */
-    public function testCurlKnowsWhetherARequestCanHaveLeft(): void
+    /** The README's sample interprets a failure of curl. */
+    public function testCurlKnowsWhetherARequestMayHaveBeenSent(): void
     {
         $listener = FaultServer::listen(['fault' => 'rst-after-request']);
         $cases = [
@@ -63,7 +63,7 @@ final class RequestTest extends TestCase
         }
     }
 
-    public function testARefusalIsToldAsTheCallWouldTellIt(): void
+    public function testARefusalThrowsLikeTheCall(): void
     {
         try {
             FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->finish(429, 'slow down', ['Retry-After' => '3']);
@@ -74,7 +74,7 @@ final class RequestTest extends TestCase
         }
     }
 
-    public function testAFailureIsToldAsTheCallWouldTellIt(): void
+    public function testAFailureThrowsLikeTheCall(): void
     {
         foreach (['not_sent' => 'NOT_SENT', 'unknown' => 'DELIVERY_UNKNOWN'] as $delivery => $status) {
             try {
@@ -88,7 +88,7 @@ final class RequestTest extends TestCase
         FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->fail('rejected');
     }
 
-    public function testANulByteIsRefusedInWhatIsSaidOfAnAnswer(): void
+    public function testANulByteInAResponseIsRefused(): void
     {
         $request = FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1);
         $says = [
@@ -105,14 +105,14 @@ final class RequestTest extends TestCase
                 self::assertSame(['INVALID_ARGUMENT', $argument], [$e->getStatus(), $e->getArgument()]);
             }
         }
-        // None of that has ended it, which can be done once.
+        // None of these finished it; a request can be finished once.
         self::assertEquals(new \stdClass(), $request->finish(200, '{}'));
         $this->expectException(UsageException::class);
         $this->expectExceptionCode(3);
         $request->finish(200, '{}');
     }
 
-    public function testAnAnswerThatIsNestedWithoutEndIsNoAnswer(): void
+    public function testADeeplyNestedResponseIsRefused(): void
     {
         $pusher = FaultServer::nowhere();
         $nested = static fn (int $depth): string => '{"a":' . str_repeat('[', $depth) . str_repeat(']', $depth) . '}';

@@ -4,13 +4,13 @@ declare(strict_types=1);
 
 namespace LibPusher\Tests;
 
-/** Waits that end. */
+/** Waits with a time limit. */
 final class Wait
 {
     public const SECONDS = 60;
 
     /**
-     * The next line of a pipe.
+     * Returns the next line of a pipe.
      *
      * @param resource $pipe
      */
@@ -20,7 +20,7 @@ final class Wait
     }
 
     /**
-     * All that comes until the pipe ends, or until the function says that it is enough.
+     * Returns everything until the pipe ends or the function returns true.
      *
      * @param resource $pipe
      */
@@ -45,7 +45,7 @@ final class Wait
     }
 
     /**
-     * Runs a PHP program of its own. Gives what it printed, errors and all; it must end by itself, with the code.
+     * Runs a PHP program and returns its output, including errors. The program must end by itself, with the code.
      *
      * @param list<string> $options of php
      * @param array<string, string> $environment

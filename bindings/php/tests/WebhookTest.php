@@ -14,7 +14,7 @@ final class WebhookTest extends TestCase
 {
     private const BODY = '{"time_ms":1700000000123,"events":[{"name":"channel_occupied","channel":"c"}]}';
 
-    /** As an authentic request has them. */
+    /** Returns the headers of an authentic request. */
     private function headers(string $body = self::BODY): array
     {
         ['key' => $key, 'secret' => $secret] = FaultServer::credentials();
@@ -22,7 +22,7 @@ final class WebhookTest extends TestCase
         return ['X-Pusher-Key' => $key, 'X-Pusher-Signature' => hash_hmac('sha256', $body, $secret)];
     }
 
-    /** Whether it throws nothing. */
+    /** Returns whether the webhook is valid. */
     private static function valid(Pusher $pusher, array $headers, string $body): bool
     {
         try {
@@ -34,7 +34,7 @@ final class WebhookTest extends TestCase
         }
     }
 
-    public function testAnAuthenticOneSaysWhatHappened(): void
+    public function testAnAuthenticWebhookHasEvents(): void
     {
         $webhook = FaultServer::nowhere(['webhook_max_age_ms' => 0])->webhook($this->headers(), self::BODY);
         self::assertEquals([(object) ['name' => 'channel_occupied', 'channel' => 'c']], $webhook->get_events());
@@ -50,7 +50,7 @@ final class WebhookTest extends TestCase
         self::assertTrue(self::valid($pusher, $server, self::BODY));
     }
 
-    public function testAnotherSaysNothing(): void
+    public function testAnInvalidWebhookThrows(): void
     {
         $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);
         $good = $this->headers();
@@ -77,17 +77,17 @@ final class WebhookTest extends TestCase
         self::assertFalse(self::valid(FaultServer::nowhere(), $good, self::BODY), 'too old');
     }
 
-    public function testABodyIsBytesAndMayHoldAny(): void
+    public function testABodyMayContainAnyBytes(): void
     {
         $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);
         $body = "{\"time_ms\":1,\"events\":[]}\0";
-        // What stands before the NUL would have been authentic.
+        // The part before the NUL would have been authentic.
         self::assertFalse(self::valid($pusher, $this->headers($body), $body));
         $body = rtrim($body, "\0");
         self::assertTrue(self::valid($pusher, $this->headers($body), $body));
     }
 
-    public function testOneThatIsNotAsItShouldBeHasNoEvents(): void
+    public function testAMalformedWebhookHasNoEvents(): void
     {
         $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);
         foreach (['{}', '{"events":7,"time_ms":1}'] as $body) {
