@@ -17,7 +17,7 @@ pub fn of(error: &Error, purpose: Purpose) -> String {
 
 /// Writes the members of the object inside `{"error":{…}}`. Members that do not apply are left out.
 pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
-    json.key("status").string(&error.status().name().to_string_lossy());
+    json.key("status").string(error.status().name());
     json.key("message").string(&error.to_string());
     let mut optional = |name: &'static str, value: Option<&str>| {
         if let Some(value) = value {

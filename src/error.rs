@@ -202,7 +202,7 @@ impl fmt::Display for Error {
             | Error::State(problem) => f.write_str(&problem.message),
             Error::Exchange(failed) => f.write_str(&failed.message),
             Error::Publisher(refusal) => f.write_str(refusal.message()),
-            Error::Unavailable(what) => write!(f, "the system has no {what} for this; nothing was sent"),
+            Error::Unavailable(what) => write!(f, "the system has no {what} for this call"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),
         }
     }

@@ -4,6 +4,8 @@
 
 use std::ffi::CStr;
 
+use strum::{EnumString, FromRepr, IntoStaticStr};
+
 /// The result of a call, grouped by what the caller can do about it.
 ///
 /// | range    | meaning                                                  |
@@ -46,7 +48,7 @@ use std::ffi::CStr;
 /// - `response` is the start of the response's body, up to 1,024 bytes; absent if the body is
 ///   empty. The request's signature is redacted in it and in `message`.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
 pub enum Status {
     /// Success. For an event: the Channels API accepted it.
     Ok = 0,
@@ -100,37 +102,8 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status with this number, if there is one.
-    pub fn from_code(code: i32) -> Option<Status> {
-        Some(match code {
-            0 => Status::Ok,
-            1 => Status::InvalidArgument,
-            2 => Status::InvalidConfig,
-            3 => Status::InvalidState,
-            20 => Status::NotSent,
-            21 => Status::DeliveryUnknown,
-            22 => Status::BadResponse,
-            40 => Status::BadRequest,
-            41 => Status::Unauthorized,
-            42 => Status::Forbidden,
-            43 => Status::NotFound,
-            44 => Status::PayloadTooLarge,
-            45 => Status::RateLimited,
-            46 => Status::ServerError,
-            47 => Status::Redirected,
-            60 => Status::WebhookInvalid,
-            61 => Status::Encryption,
-            80 => Status::QueueFull,
-            81 => Status::Closed,
-            82 => Status::TimedOut,
-            83 => Status::Forked,
-            255 => Status::Internal,
-            _ => return None,
-        })
-    }
-
-    /// The name without its prefix, such as `NOT_SENT`.
-    pub const fn name(self) -> &'static CStr {
+    /// Returns the name without its prefix, such as `NOT_SENT`. (strum writes no C strings.)
+    pub const fn c_name(self) -> &'static CStr {
         match self {
             Status::Ok => c"OK",
             Status::InvalidArgument => c"INVALID_ARGUMENT",
@@ -156,11 +129,17 @@ impl Status {
             Status::Internal => c"INTERNAL",
         }
     }
+
+    /// Returns the same name as a Rust string.
+    pub fn name(self) -> &'static str {
+        self.c_name().to_str().unwrap_or_default()
+    }
 }
 
 /// What happened to the events of a failed call.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Delivery {
     /// The last byte of the request was never sent: certainly not delivered.
     NotSent = 1,
@@ -173,21 +152,14 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The word that stands in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Delivery::NotSent => "not_sent",
-            Delivery::Rejected => "rejected",
-            Delivery::Unknown => "unknown",
-            Delivery::Delivered => "delivered",
-        }
+    /// Returns the word in documents.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    /// The delivery with this word.
+    /// Returns the delivery with this word.
     pub fn from_name(name: &str) -> Option<Delivery> {
-        [Delivery::NotSent, Delivery::Rejected, Delivery::Unknown, Delivery::Delivered]
-            .into_iter()
-            .find(|delivery| delivery.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -197,10 +169,10 @@ mod tests {
 
     #[test]
     fn every_status_is_found_by_its_code_and_has_a_name_of_its_own() {
-        let statuses: Vec<Status> = (-1..=300).filter_map(Status::from_code).collect();
+        let statuses: Vec<Status> = (-1..=300).filter_map(Status::from_repr).collect();
         assert_eq!(statuses.len(), 22);
         for (index, status) in statuses.iter().enumerate() {
-            assert_eq!(Status::from_code(*status as i32), Some(*status));
+            assert_eq!(Status::from_repr(*status as i32), Some(*status));
             assert!(statuses[index + 1..].iter().all(|other| other.name() != status.name()));
         }
     }

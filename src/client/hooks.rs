@@ -77,7 +77,7 @@ impl Hooks {
             match result {
                 Ok(_) => "done".to_owned(),
                 Err(error) => {
-                    fields.key("status").string(&error.status().name().to_string_lossy());
+                    fields.key("status").string(error.status().name());
                     if let Error::Exchange(failed) = error {
                         add(fields, failed);
                     }

@@ -35,7 +35,7 @@ pub extern "C" fn pusher_version_number() -> u32 {
 /// @return a static string, `"?"` for a number that is not a status; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_status_name(status: i32) -> *const c_char {
-    Status::from_code(status).map_or(c"?", Status::name).as_ptr()
+    Status::from_repr(status).map_or(c"?", Status::c_name).as_ptr()
 }
 
 /// A part of the version.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::message::{Request, Response};
 
 /// Sends a request and waits for the response.
@@ -28,11 +30,12 @@ pub enum Progress {
 }
 
 /// The cause of a failed exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// The host name could not be looked up.
     Dns,
-    /// The host name does not exist.
+    /// The host name does not exist. It is named `dns`, too.
     NoSuchHost,
     /// No connection could be made.
     Connect,
@@ -57,34 +60,14 @@ pub enum Cause {
 impl Cause {
     /// Returns the cause with this name.
     pub fn from_name(name: &str) -> Option<Cause> {
-        Some(match name {
-            "dns" => Cause::Dns,
-            "connect" => Cause::Connect,
-            "tls" => Cause::Tls,
-            "proxy" => Cause::Proxy,
-            "write" => Cause::Write,
-            "timeout" => Cause::Timeout,
-            "reset" => Cause::Reset,
-            "closed" => Cause::Closed,
-            "malformed" => Cause::Malformed,
-            "transport" => Cause::Transport,
-            _ => return None,
-        })
+        name.parse().ok().filter(|cause| *cause != Cause::NoSuchHost)
     }
 
     /// Returns the name in error documents.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Cause::Dns | Cause::NoSuchHost => "dns",
-            Cause::Connect => "connect",
-            Cause::Tls => "tls",
-            Cause::Proxy => "proxy",
-            Cause::Write => "write",
-            Cause::Timeout => "timeout",
-            Cause::Reset => "reset",
-            Cause::Closed => "closed",
-            Cause::Malformed => "malformed",
-            Cause::Transport => "transport",
+            Cause::NoSuchHost => Cause::Dns.into(),
+            cause => cause.into(),
         }
     }
 }

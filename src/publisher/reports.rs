@@ -56,7 +56,7 @@ impl Outcome {
     pub fn interrupted() -> Outcome {
         let members = format!(
             r#""status":"{}","message":"the publisher was closed while this was being sent","delivery":"unknown","reason":"closed""#,
-            Status::DeliveryUnknown.name().to_string_lossy()
+            Status::DeliveryUnknown.name()
         );
         Outcome(Arc::new(Told { delivery: Delivery::Unknown, members }))
     }
