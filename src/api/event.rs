@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::body::Body;
 use super::call::{Effect, Named, RequestContext};
 use super::options::CallOptions;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
-use crate::json::Json;
+use crate::json::{Json, Writer};
 use crate::validation;
 
 /// The channels of an event, each checked. There is at least one.
@@ -102,29 +101,30 @@ impl Event {
         payload: &Payload<'_>,
         options: &CallOptions<'_>,
     ) -> Result<Event, Error> {
-        let mut body = Body::with_capacity(encoded_size(channels, name, payload, options))?;
-        body.text(BEFORE_NAME).string(name);
-        let name_end = body.len();
-        body.text(BEFORE_CHANNELS);
-        for (index, channel) in channels.iter().enumerate() {
+        let mut json = Writer::with_capacity(encoded_size(channels, name, payload, options))?;
+        json.begin_object().key("name").string(name);
+        let name_end = json.len();
+        json.key("channels").begin_array();
+        for channel in channels {
             // A channel name has no character that JSON escapes.
-            body.text(if index > 0 { BETWEEN_CHANNELS } else { "" }).text(channel);
+            json.plain([channel.as_bytes()]);
         }
-        let channels_end = body.len();
-        body.text(AFTER_CHANNELS).text(r#","data":"#);
+        let channels_end = json.end_array().len() - AFTER_CHANNELS.len();
+        json.key("data");
         match payload {
-            Payload::Literal(literal) => body.text(literal),
-            Payload::Text(text) => body.string(text),
+            Payload::Literal(literal) => json.raw(literal),
+            Payload::Text(text) => json.string(text),
         };
         // Absent members are left out: never null, never empty.
         if let Some(id) = &options.socket_id {
-            body.text(r#","socket_id":"#).string(id);
+            json.key("socket_id").string(id);
         }
         if let Some(info) = &options.info {
-            body.text(r#","info":"#).string(info);
+            json.key("info").string(info);
         }
+        json.end_object();
         Ok(Event {
-            body: body.text("}").finish(),
+            body: json.finish()?,
             name_end,
             channels_end,
             has_several_channels: channels.len() > 1,
@@ -163,10 +163,13 @@ impl Event {
     }
 
     /// Writes the event as a member of a batch: `{"channel":…,"name":…,"data":…,"socket_id":…,"info":…}`.
-    pub(super) fn write_to_batch(&self, batch: &mut Body) {
-        let name = self.body.get(BEFORE_NAME.len()..self.name_end).unwrap_or_default();
-        let rest = self.body.get(self.channels_end + AFTER_CHANNELS.len()..).unwrap_or_default();
-        batch.text(r#"{"channel":""#).text(self.joined_channels()).text(r#"","name":"#).bytes(name).bytes(rest);
+    pub(super) fn write_to_batch(&self, batch: &mut Writer) {
+        let part = |range| self.body.get(range).unwrap_or_default();
+        let name = part(BEFORE_NAME.len()..self.name_end);
+        // Without the comma before it and the brace after it.
+        let rest = part(self.channels_end + AFTER_CHANNELS.len() + 1..self.body.len() - 1);
+        batch.begin_object().key("channel").plain([self.joined_channels().as_bytes()]);
+        batch.key("name").raw_bytes(name).raw_bytes(rest).end_object();
     }
 
     /// Returns the channels' names with `","` between them.

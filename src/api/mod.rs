@@ -3,7 +3,6 @@
 //! This module does no I/O, reads no clock (time is an argument) and knows no key that signs requests. Its source is the Channels
 //! HTTP API reference; comments say where self-hosted servers differ.
 
-mod body;
 mod call;
 mod endpoint;
 mod event;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::body::Body;
 use super::call::{Arguments, Call, Effect, Named, RequestContext};
 use super::event::{Event, Recipients};
 use super::options::{self, Accepts, CallOptions};
 use crate::bytes::copied;
 use crate::error::{Error, Problem};
-use crate::json::{Json, join};
+use crate::json::{Json, Writer, join};
 use crate::validation;
 
 /// POST `/events`: one event on one or more channels.
@@ -98,14 +97,14 @@ fn batched_event(context: &RequestContext, event: Json<'_>, argument: &str) -> R
 
 /// Returns the one request that publishes all these events, each of which has one channel.
 fn batch(events: &[Event], timeout: Option<Duration>) -> Result<Call, Error> {
-    let mut body = Body::with_capacity(events.iter().map(Event::length).sum::<usize>() + 16)?;
-    body.text(r#"{"batch":["#);
-    for (index, event) in events.iter().enumerate() {
-        body.text(if index > 0 { "," } else { "" });
-        event.write_to_batch(&mut body);
+    let mut json = Writer::with_capacity(events.iter().map(Event::length).sum::<usize>() + 16)?;
+    json.begin_object().key("batch").begin_array();
+    for event in events {
+        event.write_to_batch(&mut json);
     }
+    json.end_array().end_object();
     let effect = if events.len() == 1 { Effect::One } else { Effect::Several };
-    Ok(Call::post("/batch_events", body.text("]}").finish(), effect, timeout))
+    Ok(Call::post("/batch_events", json.finish()?, effect, timeout))
 }
 
 /// How the publisher queues an event.
