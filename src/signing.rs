@@ -132,6 +132,18 @@ fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> 
     text
 }
 
+/// Redacts the queries of signed URLs in a message. Such a query is as good as the secret until its timestamp is too old.
+pub fn redact_query(message: &str) -> String {
+    let mut pieces = message.split("auth_key=");
+    let mut redacted = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')')).unwrap_or(piece.len());
+        redacted.push('…');
+        redacted.push_str(&piece[end..]);
+    }
+    redacted
+}
+
 fn hex_string(bytes: &[u8]) -> String {
     let mut text = vec![0; 2 * bytes.len()];
     write_hex(bytes, &mut text);

@@ -1,6 +1,7 @@
-//! What came of a request: from an answer, or its absence, to a result.
+//! From an exchange to a result: what a response, or its absence, means for a call.
 //!
-//! Source of the table: what servers decide before they look at any event, and what they may have done by then.
+//! The table in [`classify`] rests on what servers decide before they look at any event, and on what they may have done by the
+//! time they answer.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,77 +12,185 @@ use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
 use crate::status::{Delivery, Status};
 
-/// What a call returns for what came of its request. `signature` is blotted out wherever the server repeats it; `now` is the
-/// time on the wall.
-pub fn interpret(
-    effect: Effect,
-    signature: &str,
-    exchange: Result<Response, Failure>,
-    now: fn() -> SystemTime,
-) -> Result<String, Error> {
-    match exchange {
-        Ok(response) => answered(effect, signature, response, now),
-        Err(failure) => Err(Error::Exchange(Box::new(failed(effect, signature, failure)))),
-    }
+/// Interprets the exchange of one request.
+pub struct Interpreter<'a> {
+    /// What the call changes.
+    pub effect: Effect,
+    /// The request's signature. It is redacted wherever the server or a transport repeats it.
+    pub signature: &'a str,
+    /// The call's `timeout_ms`, if that time has passed.
+    pub elapsed_timeout: Option<Duration>,
+    /// Returns the time of day.
+    pub now: fn() -> SystemTime,
 }
 
-/// A whole answer came.
-fn answered(effect: Effect, signature: &str, response: Response, now: fn() -> SystemTime) -> Result<String, Error> {
-    let http_status = response.status;
-    let refused = |status, delivery, cause: Option<Cause>, message: String| {
+/// Why a response is not a success.
+struct Refusal {
+    status: Status,
+    delivery: Delivery,
+    cause: Option<Cause>,
+    message: String,
+}
+
+impl Interpreter<'_> {
+    /// Returns the result of the call.
+    pub fn interpret(&self, exchange: Result<Response, Failure>) -> Result<String, Error> {
+        match exchange {
+            Ok(response) => match self.refusal(&response) {
+                Some(refusal) => Err(Error::Exchange(Box::new(self.refused(&response, refusal)))),
+                // Some servers answer without a body.
+                None if response.body.is_empty() => Ok("{}".to_owned()),
+                // `refusal` has checked that it is UTF-8.
+                None => String::from_utf8(response.body).map_err(|_| Error::Internal("a string changed".to_owned())),
+            },
+            Err(failure) => Err(Error::Exchange(Box::new(self.failed(&failure)))),
+        }
+    }
+
+    /// Returns why a response is not a success.
+    fn refusal(&self, response: &Response) -> Option<Refusal> {
+        let http_status = response.status;
+        if !(200..300).contains(&http_status) {
+            let (status, delivery) = classify(self.effect, http_status);
+            return Some(Refusal { status, delivery, cause: None, message: self.refusal_message(http_status) });
+        }
+        if !response.request_was_sent {
+            return Some(unreadable(http_status, Cause::Malformed, "before the whole request had been sent"));
+        }
+        if response.body.is_empty() {
+            // Without a length, an empty body may be one that was truncated.
+            let cut = || unreadable(http_status, Cause::Closed, "closed the connection without a body");
+            return (!response.has_length).then(cut);
+        }
+        let Ok(text) = std::str::from_utf8(&response.body) else {
+            return Some(unreadable(http_status, Cause::Malformed, "its body is not UTF-8"));
+        };
+        let Ok(json) = Json::parse(text, "") else {
+            return Some(unreadable(http_status, Cause::Malformed, "its body is not JSON"));
+        };
+        let code = error_code_in(json)?;
+        let (status, delivery) = classify(self.effect, code);
+        let message = format!("the server answered {http_status} with an error inside, code {code}: {}", meaning(code));
+        Some(Refusal { status, delivery, cause: None, message })
+    }
+
+    /// Returns the error for a response that is not a success.
+    fn refused(&self, response: &Response, refusal: Refusal) -> FailedExchange {
+        let Refusal { status, delivery, cause, message } = refusal;
         let date = response.date.as_deref().and_then(http_date);
-        Err(Error::Exchange(Box::new(FailedExchange {
+        FailedExchange {
             status,
-            delivery: delivery_of(effect, delivery),
+            delivery: self.delivery(delivery),
             cause: cause.map(Cause::name),
             message,
-            retryable: may_repeat(effect, status),
+            retryable: self.may_repeat(status),
             attempts: 1,
-            http_status: Some(http_status),
-            response: excerpt(&response.body, signature),
-            retry_after_ms: response.retry_after.as_deref().and_then(|value| retry_after_ms(value, date, now)),
+            http_status: Some(response.status),
+            response: self.excerpt(&response.body),
+            retry_after_ms: response.retry_after.as_deref().and_then(|value| retry_after_ms(value, date, self.now)),
             server_time: date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
-        })))
-    };
-    let unreadable = |cause, what: &str| {
-        refused(
-            Status::BadResponse,
-            Delivery::Unknown,
-            Some(cause),
-            format!("the server answered {http_status}, but {what}"),
-        )
-    };
-    if !(200..300).contains(&http_status) {
-        let (status, delivery) = classify(effect, http_status);
-        return refused(status, delivery, None, refusal(http_status));
+        }
     }
-    if !response.request_was_sent {
-        return unreadable(Cause::Malformed, "before the whole request had been sent");
-    }
-    if response.body.is_empty() {
-        // Without a length, an empty body may as well be one that was cut.
-        return if response.has_length {
-            Ok("{}".to_owned())
-        } else {
-            unreadable(Cause::Closed, "closed the connection without a body")
+
+    /// Returns the error for an exchange without a complete response.
+    fn failed(&self, failure: &Failure) -> FailedExchange {
+        let is_query = self.effect == Effect::Nothing;
+        let (status, delivery, retryable) = match failure.progress {
+            Progress::NotSent => (Status::NotSent, Delivery::NotSent, is_transient(failure.cause)),
+            Progress::Sent => (Status::DeliveryUnknown, Delivery::Unknown, is_query),
+            Progress::Answered(200..300) => (Status::BadResponse, Delivery::Unknown, is_query),
+            Progress::Answered(http_status) => {
+                let (status, delivery) = classify(self.effect, http_status);
+                (status, delivery, self.may_repeat(status))
+            }
         };
+        FailedExchange {
+            status,
+            delivery: self.delivery(delivery),
+            cause: Some(failure.cause.name()),
+            message: self.failure_message(failure),
+            retryable,
+            attempts: 1,
+            http_status: match failure.progress {
+                Progress::Answered(http_status) => Some(http_status),
+                Progress::NotSent | Progress::Sent => None,
+            },
+            response: None,
+            retry_after_ms: None,
+            server_time: None,
+        }
     }
-    let Ok(text) = std::str::from_utf8(&response.body) else {
-        return unreadable(Cause::Malformed, "its body is not UTF-8");
-    };
-    let Ok(json) = Json::parse(text, "") else { return unreadable(Cause::Malformed, "its body is not JSON") };
-    if let Some(code) = error_inside(json) {
-        let (status, delivery) = classify(effect, code);
-        let message = format!("the server answered {http_status} with an error inside, code {code}: {}", meaning(code));
-        return refused(status, delivery, None, message);
+
+    fn failure_message(&self, failure: &Failure) -> String {
+        // A user's transport may put the whole URL into its message.
+        let reason = self.excerpt(failure.message.as_bytes()).unwrap_or_else(|| "the transport failed".to_owned());
+        let doubt = self.doubt();
+        match (failure.progress, failure.cause, self.elapsed_timeout) {
+            (Progress::NotSent, ..) => reason,
+            (Progress::Sent, Cause::Timeout, Some(timeout)) => {
+                format!("no response within timeout_ms ({}){doubt}", timeout.as_millis())
+            }
+            (Progress::Sent, ..) => format!("no response: {reason}{doubt}"),
+            (Progress::Answered(status @ 200..300), ..) => format!("the server answered {status}, but {reason}"),
+            (Progress::Answered(status), ..) => self.refusal_message(status),
+        }
     }
-    // It was found to be UTF-8 above.
-    String::from_utf8(response.body).map_err(|_| Error::Internal("a text changed".to_owned()))
+
+    fn refusal_message(&self, http_status: u16) -> String {
+        let doubt = if (500..600).contains(&http_status) { self.doubt() } else { "" };
+        format!("the server answered {http_status}: {}{doubt}", meaning(http_status))
+    }
+
+    /// Returns the end of a message about a request whose delivery is unknown.
+    fn doubt(&self) -> &'static str {
+        if self.effect == Effect::Nothing { "" } else { "; the event may have been delivered" }
+    }
+
+    /// Returns the delivery of a call that publishes. A query has none.
+    fn delivery(&self, delivery: Delivery) -> Option<Delivery> {
+        Some(delivery).filter(|_| self.effect != Effect::Nothing)
+    }
+
+    /// Returns whether a call that ended with `status` can be repeated without doing anything twice, and may then succeed.
+    fn may_repeat(&self, status: Status) -> bool {
+        match status {
+            Status::RateLimited => true,
+            Status::ServerError | Status::BadResponse | Status::DeliveryUnknown => self.effect == Effect::Nothing,
+            _ => false,
+        }
+    }
+
+    /// Returns the beginning of a server's or a transport's string, at most 1 KiB, with the signature redacted.
+    fn excerpt(&self, text: &[u8]) -> Option<String> {
+        const MAX_EXCERPT_BYTES: usize = 1024;
+        const REDACTED: &str = "[signature]";
+        if text.is_empty() {
+            return None;
+        }
+        // Read enough that any signature partly visible in the excerpt lies entirely inside the window. (Redaction
+        // shortens the text and pulls later bytes forward.)
+        let window = MAX_EXCERPT_BYTES + self.signature.len() * (MAX_EXCERPT_BYTES / REDACTED.len() + 1);
+        let text = String::from_utf8_lossy(&text[..text.len().min(window)]);
+        let mut text = text.replace(self.signature, REDACTED);
+        let end = (0..=MAX_EXCERPT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+        Some(text)
+    }
 }
 
-/// An error within a 2xx, `{"error":…,"code":400…599}`: one self-hosted server (soketi) answers so.
-fn error_inside(json: Json<'_>) -> Option<u16> {
-    // Most answers are `{}` or `{"ok":true}`: they are not taken apart. A key can be written with escapes.
+/// A 2xx whose body cannot be used.
+fn unreadable(http_status: u16, cause: Cause, reason: &str) -> Refusal {
+    Refusal {
+        status: Status::BadResponse,
+        delivery: Delivery::Unknown,
+        cause: Some(cause),
+        message: format!("the server answered {http_status}, but {reason}"),
+    }
+}
+
+/// Returns the code of an error within a 2xx, `{"error":…,"code":400…599}`. One self-hosted server (soketi) answers like this.
+fn error_code_in(json: Json<'_>) -> Option<u16> {
+    // Most responses are `{}` or `{"ok":true}` and need not be parsed. A key may be written with escapes.
     if !json.text().contains("\"code\"") && !json.text().contains('\\') {
         return None;
     }
@@ -94,65 +203,15 @@ fn error_inside(json: Json<'_>) -> Option<u16> {
     members.iter().find_map(code)
 }
 
-/// No whole answer came.
-fn failed(effect: Effect, signature: &str, failure: Failure) -> FailedExchange {
-    // A transport of the caller's may well put the whole URL into its message.
-    let what = excerpt(failure.message.as_bytes(), signature).unwrap_or_default();
-    let (status, delivery, retryable) = match failure.progress {
-        Progress::NotSent => (Status::NotSent, Delivery::NotSent, can_pass(failure.cause)),
-        Progress::Sent => (Status::DeliveryUnknown, Delivery::Unknown, effect == Effect::Nothing),
-        Progress::Answered(200..300) => (Status::BadResponse, Delivery::Unknown, effect == Effect::Nothing),
-        Progress::Answered(status) => {
-            let (status, delivery) = classify(effect, status);
-            (status, delivery, may_repeat(effect, status))
-        }
-    };
-    let message = match failure.progress {
-        Progress::NotSent => format!("not sent: {what}"),
-        Progress::Sent => format!("sent, but no answer came: {what}"),
-        Progress::Answered(status @ 200..300) => format!("the server answered {status}, but {what}"),
-        Progress::Answered(status) => refusal(status),
-    };
-    FailedExchange {
-        status,
-        delivery: delivery_of(effect, delivery),
-        cause: Some(failure.cause.name()),
-        message,
-        retryable,
-        attempts: 1,
-        http_status: match failure.progress {
-            Progress::Answered(status) => Some(status),
-            Progress::NotSent | Progress::Sent => None,
-        },
-        response: None,
-        retry_after_ms: None,
-        server_time: None,
-    }
-}
-
-/// Of a call that only asks there is nothing to deliver.
-fn delivery_of(effect: Effect, delivery: Delivery) -> Option<Delivery> {
-    Some(delivery).filter(|_| effect != Effect::Nothing)
-}
-
-/// Whether a call that was answered so may be made again without doing anything twice, and may then succeed.
-fn may_repeat(effect: Effect, status: Status) -> bool {
-    match status {
-        Status::RateLimited => true,
-        Status::ServerError | Status::BadResponse | Status::DeliveryUnknown => effect == Effect::Nothing,
-        _ => false,
-    }
-}
-
-/// Whether trying again may help where nothing was sent.
-fn can_pass(cause: Cause) -> bool {
+/// Returns whether a retry may help after a request that was not sent.
+fn is_transient(cause: Cause) -> bool {
     match cause {
         Cause::Dns | Cause::Connect | Cause::Timeout | Cause::Reset | Cause::Closed | Cause::Write => true,
         Cause::NoSuchHost | Cause::Tls | Cause::Proxy | Cause::Malformed | Cause::Transport => false,
     }
 }
 
-/// What an answer that is not a 2xx means.
+/// Returns what a status other than 2xx means for a call.
 fn classify(effect: Effect, http_status: u16) -> (Status, Delivery) {
     // A server that stops at the event it refuses has already delivered those before it.
     let unless_in_part = match effect {
@@ -161,67 +220,47 @@ fn classify(effect: Effect, http_status: u16) -> (Status, Delivery) {
     };
     match http_status {
         300..400 => (Status::Redirected, Delivery::Rejected),
-        // These are decided before any event is looked at.
+        // Servers decide these before they look at any event.
         401 => (Status::Unauthorized, Delivery::Rejected),
         403 => (Status::Forbidden, Delivery::Rejected),
         404 => (Status::NotFound, Delivery::Rejected),
-        // 407 comes from a proxy, which passed nothing on.
+        // 407 comes from a proxy, which has forwarded nothing.
         405 | 407 | 415 => (Status::BadRequest, Delivery::Rejected),
         429 => (Status::RateLimited, Delivery::Rejected),
         413 => (Status::PayloadTooLarge, unless_in_part),
         400..500 => (Status::BadRequest, unless_in_part),
         500..600 => (Status::ServerError, Delivery::Unknown),
-        // No answer that HTTP knows.
+        // HTTP defines no such response.
         _ => (Status::DeliveryUnknown, Delivery::Unknown),
     }
 }
 
-fn refusal(http_status: u16) -> String {
-    format!("the server answered {http_status}: {}", meaning(http_status))
-}
-
-/// What the caller should look at.
+/// Returns what the caller should check.
 fn meaning(http_status: u16) -> &'static str {
     match http_status {
         300..400 => "a redirect, which is never followed; check host, ssl and path",
-        400 => "the request is not what it takes",
+        400 => "the request is not valid",
         401 => "check the key, the secret and this machine's clock",
         403 => "the application is disabled or over its quota",
         404 => "there is no such application or path; check app_id, host or cluster, and path",
-        407 => "the proxy wants other credentials (user and password in `proxy`)",
-        413 => "the event or the request is too large for it",
+        407 => "the proxy requires other credentials (user and password in `proxy`)",
+        413 => "the event or the request is too large for the server",
         429 => "too many requests; try again later",
-        400..500 => "it refused the request",
-        500..600 => "an error of its own, after which the event may have been delivered or not",
-        _ => "which is no final status of HTTP",
+        400..500 => "the request was refused",
+        500..600 => "an error in the server",
+        _ => "not a final status of HTTP",
     }
 }
 
-/// The beginning of a text that is not ours, at most 1 KiB, with the request's signature blotted out.
-fn excerpt(body: &[u8], signature: &str) -> Option<String> {
-    const MOST: usize = 1024;
-    if body.is_empty() {
-        return None;
-    }
-    const BLOT: &str = "[signature]";
-    // So much that every signature of which the excerpt shows a part is whole: a blot is shorter, and draws up what follows it.
-    let window = MOST + signature.len() * (MOST / BLOT.len() + 1);
-    let text = String::from_utf8_lossy(&body[..body.len().min(window)]);
-    let mut text = text.replace(signature, BLOT);
-    let end = (0..=MOST.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.truncate(end);
-    Some(text)
-}
-
-/// The longest wait that is told. Whoever asks for more than a day may as well have said never.
+/// The longest wait that is reported. More than a day is as good as never.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `Retry-After`, in seconds or as a date, which counts from the server's own `Date` so that clocks need not agree. (RFC 9110,
-/// 10.2.3) What is neither is ignored.
+/// Reads `Retry-After`: seconds, or a date, which counts from the server's own `Date` so that clocks need not agree (RFC 9110,
+/// 10.2.3). Anything else is ignored.
 fn retry_after_ms(value: &str, date: Option<SystemTime>, now: fn() -> SystemTime) -> Option<u64> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a long time, too.
+        // More digits than fit are a long time as well.
         value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         http_date(value)?.duration_since(date.unwrap_or_else(now)).unwrap_or_default()
@@ -254,7 +293,7 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 GMT", None, Some(60_000)),
             ("Sun Nov  6 08:49:37 1994", None, Some(60_000)),
             ("Fri, 31 Dec 9999 23:59:59 GMT", None, day),
-            // What has passed is now.
+            // A date in the past means now.
             ("Sat, 05 Nov 1994 08:49:37 GMT", None, Some(0)),
             ("", None, None),
             ("-1", None, None),

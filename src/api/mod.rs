@@ -14,5 +14,5 @@ mod queries;
 pub use call::{Call, Effect, RequestContext};
 pub use endpoint::Endpoint;
 pub use event::Event;
-pub use interpret::interpret;
+pub use interpret::Interpreter;
 pub use publish::{PublishOptions, answers, event_to_publish, request};

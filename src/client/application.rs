@@ -1,70 +1,85 @@
-//! What a client is without the caller's functions in it: its configuration, its connections, and what it knows of the server.
+//! A client without its callbacks: its configuration, its connections and its view of the server's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::hooks::Hooks;
-use super::since_1970;
-use crate::api::{self, Call, Effect, Endpoint, Event, PublishOptions, RequestContext};
+use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::Config;
 use crate::error::{Error, FailedExchange, Purpose};
 use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
-use crate::signing::Signer;
+use crate::signing::{Signer, redact_query};
 use crate::status::Status;
 
-/// Signs requests, sends them, and tells what came of them.
+/// One Channels application: signs requests, sends them and interprets the exchanges.
 pub struct Application {
     pub(super) signer: Signer,
     pub(super) context: RequestContext,
     origin: Origin,
-    /// `/apps/{app_id}` as it is sent, with the path prefix.
+    /// `/apps/{app_id}` with the path prefix, as it is sent.
     base: String,
-    /// `/apps/{app_id}` as it is signed: without the prefix where a proxy strips it.
+    /// `/apps/{app_id}` as it is signed: without the prefix if a proxy strips that.
     signed_base: String,
     timeout: Duration,
     retry: RetryPolicy,
     pub(super) budget: RetryBudget,
-    /// What the server's clock is ahead of ours, in seconds, once ours was found to be wrong.
+    /// Seconds to add to the local clock, once it was found to be wrong.
     clock_offset: AtomicI64,
     clock_correction: bool,
     http: HttpClient,
 }
 
-/// What every request carries. `Content-Type` is required by one self-hosted server, and harmless elsewhere.
+/// The headers of every request. One self-hosted server requires `Content-Type`.
 const HEADERS: [(&str, &str); 3] = [
     ("content-type", "application/json"),
     ("user-agent", concat!("libpusher/", env!("CARGO_PKG_VERSION"))),
     ("x-pusher-library", concat!("libpusher ", env!("CARGO_PKG_VERSION"))),
 ];
 
+/// When a call has to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// The moment.
+    pub at: Instant,
+    /// The call's `timeout_ms`, of which `at` is the end.
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// Returns the deadline of a call that started at `started`.
+    pub fn new(started: Instant, timeout: Duration) -> Deadline {
+        Deadline { at: started + timeout, timeout }
+    }
+
+    /// Returns whether the time is up.
+    fn has_passed(self) -> bool {
+        Instant::now() >= self.at
+    }
+}
+
 /// A request that is signed but not sent.
 pub struct Prepared<'a> {
-    /// What to send. It borrows from the client and the call.
+    /// The request. It borrows from the client and the call.
     pub request: Request<'a>,
-    /// When its time is up.
-    pub deadline: Instant,
-    /// What the outcome is told with.
+    /// The rest, which outlives both.
     pub pending: Pending,
 }
 
-/// How far a request's time may be from the server's, in seconds. (Channels HTTP API reference, "Authentication")
-const CLOCK_WINDOW: u64 = 600;
-
-/// What servers and the transport below take for a path and query, with room to spare.
-const MAX_TARGET: usize = 6 * 1024;
-
-/// What is kept of a request until its outcome is known.
+/// The part of a request that is kept until its result is known.
 pub struct Pending {
+    /// The call that the request belongs to.
     pub(super) endpoint: Endpoint,
+    /// When the call has to end.
+    pub deadline: Deadline,
     effect: Effect,
-    /// Never to be shown.
+    /// Must never be shown.
     signature: String,
 }
 
 impl Pending {
-    /// What finishing the request is for.
+    /// Returns the purpose of finishing the request.
     pub fn purpose(&self) -> Purpose {
         match self.endpoint.purpose() {
             Purpose::Publish => Purpose::Finish,
@@ -73,8 +88,14 @@ impl Pending {
     }
 }
 
+/// How far a request's timestamp may be from the server's time. (Channels HTTP API reference, "Authentication")
+const CLOCK_WINDOW_SECONDS: u64 = 600;
+
+/// The longest path and query. Servers and the HTTP client accept more.
+const MAX_TARGET_BYTES: usize = 6 * 1024;
+
 impl Application {
-    /// Nothing is connected, read or started.
+    /// Creates an application. Connects, reads and starts nothing.
     pub(super) fn new(config: Config) -> Application {
         let signed_base = format!("/apps/{}", config.app_id);
         let base = format!("{}{signed_base}", config.path);
@@ -113,85 +134,80 @@ impl Application {
         api::event_to_publish(&self.context, channels, event, data, options)
     }
 
-    /// What is sent again.
+    /// Returns the retry policy.
     pub fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
-    /// How long a call may take where it does not say so itself.
+    /// Returns the timeout of a call that does not set one.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// How many events one request may carry.
+    /// Returns how many events one request may carry.
     pub fn max_batch_events(&self) -> usize {
         self.context.limits.batch_events
     }
 
-    /// When a call has to be over that began then.
-    pub(super) fn deadline(&self, call: &Call, started: Instant) -> Instant {
-        started + call.timeout.unwrap_or(self.timeout)
+    /// Returns the deadline of a call that started at `started`.
+    pub(super) fn deadline(&self, call: &Call, started: Instant) -> Deadline {
+        Deadline::new(started, call.timeout.unwrap_or(self.timeout))
     }
 
-    /// A request for a call, signed now.
+    /// Signs a request for a call.
     pub(super) fn sign<'a>(
         &'a self,
         endpoint: Endpoint,
         call: &'a Call,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Prepared<'a>, Error> {
         let body = call.body.as_deref();
         let path = format!("{}{}", self.signed_base, call.path);
         let timestamp = since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
         let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp);
         let target = format!("{}{}?{}", self.base, call.path, signed.query);
-        if target.len() > MAX_TARGET {
-            return Err(Error::argument("params", format!("make a URL of more than {MAX_TARGET} bytes")));
+        if target.len() > MAX_TARGET_BYTES {
+            return Err(Error::argument("params", format!("make a URL of more than {MAX_TARGET_BYTES} bytes")));
         }
         Ok(Prepared {
             request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
-            deadline,
-            pending: Pending { endpoint, effect: call.effect, signature: signed.signature },
+            pending: Pending { endpoint, deadline, effect: call.effect, signature: signed.signature },
         })
     }
 
     /// Sends a request once.
     pub(super) fn send(&self, prepared: &Prepared<'_>, hooks: Option<&Hooks>) -> Result<String, Error> {
-        let Prepared { request, deadline, pending } = prepared;
+        let Prepared { request, pending } = prepared;
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
-            _ if Instant::now() >= *deadline => Err(Failure {
+            _ if pending.deadline.has_passed() => Err(Failure {
                 progress: Progress::NotSent,
                 cause: Cause::Timeout,
-                message: "the time was up before anything was sent".to_owned(),
+                message: "timeout_ms passed before anything was sent".to_owned(),
             }),
-            Some(transport) => transport.send(request, *deadline),
-            None => self.http.send(request, *deadline),
+            Some(transport) => transport.send(request, pending.deadline.at),
+            None => self.http.send(request, pending.deadline.at),
         };
         self.interpret(pending, exchange, hooks)
     }
 
-    /// Tells what came of a request.
+    /// Returns the result of a request whose exchange has ended.
     pub(super) fn interpret(
         &self,
         pending: &Pending,
         exchange: Result<Response, Failure>,
         hooks: Option<&Hooks>,
     ) -> Result<String, Error> {
-        // The limit holds for transports of the caller's, too.
-        let limit = self.context.limits.response_bytes;
-        let exchange = match exchange {
-            Ok(response) if response.body.len() > limit => Err(Failure {
-                progress: Progress::Answered(response.status),
-                cause: Cause::Malformed,
-                message: format!("its body is longer than {limit} bytes"),
-            }),
-            exchange => exchange,
+        let interpreter = Interpreter {
+            effect: pending.effect,
+            signature: &pending.signature,
+            elapsed_timeout: pending.deadline.has_passed().then_some(pending.deadline.timeout),
+            now: SystemTime::now,
         };
-        let mut result = api::interpret(pending.effect, &pending.signature, exchange, SystemTime::now);
+        let mut result = interpreter.interpret(self.limit(exchange));
         if let Err(Error::Exchange(failed)) = &mut result {
             if let Some(offset) = self.correct_clock(failed) {
-                // Signed with the right time, the same call may succeed.
+                // With the right timestamp, the same call may succeed.
                 failed.retryable = true;
                 if let Some(hooks) = hooks {
                     log_clock(hooks, offset);
@@ -201,7 +217,23 @@ impl Application {
         result
     }
 
-    /// Takes the server's time for ours where ours is why a request was refused. Over TLS only: nobody in between may set it.
+    /// Makes the rules for this library's HTTP client hold for a user's transport, too: the longest response, and no signed URL
+    /// in a message.
+    fn limit(&self, exchange: Result<Response, Failure>) -> Result<Response, Failure> {
+        let limit = self.context.limits.response_bytes;
+        match exchange {
+            Ok(response) if response.body.len() > limit => Err(Failure {
+                progress: Progress::Answered(response.status),
+                cause: Cause::Malformed,
+                message: format!("its body is longer than {limit} bytes"),
+            }),
+            Ok(response) => Ok(response),
+            Err(failure) => Err(Failure { message: redact_query(&failure.message), ..failure }),
+        }
+    }
+
+    /// Adopts the server's time if the local clock is the reason for a refusal, and returns the new offset. Only over TLS, where no
+    /// one in between can set the time.
     fn correct_clock(&self, failed: &FailedExchange) -> Option<i64> {
         let (Status::Unauthorized, true, true, Some(server_time)) =
             (failed.status, self.clock_correction, self.origin.tls, failed.server_time)
@@ -211,7 +243,7 @@ impl Application {
         let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
         let offset = seconds(server_time).saturating_sub(seconds(since_1970().as_secs()));
         let before = self.clock_offset.load(Ordering::Relaxed);
-        if offset.abs_diff(before) <= CLOCK_WINDOW {
+        if offset.abs_diff(before) <= CLOCK_WINDOW_SECONDS {
             return None;
         }
         self.clock_offset.store(offset, Ordering::Relaxed);
@@ -224,6 +256,11 @@ fn log_clock(hooks: &Hooks, offset: i64) {
         fields.key("clock_offset_s").number(offset);
         let way = if offset > 0 { "behind" } else { "ahead" };
         let by = offset.unsigned_abs();
-        format!("this machine's clock is {by} s {way}: requests are signed with the server's time from now on")
+        format!("this machine's clock is {by} s {way}; requests are now signed with the server's time")
     });
+}
+
+/// Returns the time of day. A clock before 1970 counts as 1970, and the server reports that it is wrong.
+pub(super) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,15 +1,15 @@
-//! A call on its way: one attempt after another, as the retry policy has it. Who makes the call does the waiting.
+//! The attempts of one call, by the retry policy. The caller waits between them.
 
 use std::time::{Duration, Instant};
 
-use super::application::Application;
+use super::application::{Application, Deadline};
 use super::hooks::Hooks;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
 use crate::retry::RetryPolicy;
 use crate::status::Delivery;
 
-/// A call that is being made.
+/// A call in progress.
 pub struct Attempts<'a> {
     application: &'a Application,
     endpoint: Endpoint,
@@ -17,31 +17,31 @@ pub struct Attempts<'a> {
     options: AttemptOptions<'a>,
     made: u32,
     /// The first attempt that may have been delivered.
-    first_doubt: Option<Box<FailedExchange>>,
+    first_unknown: Option<Box<FailedExchange>>,
     last: Option<Box<FailedExchange>>,
 }
 
 /// How a call is made.
 #[derive(Clone, Copy)]
 pub struct AttemptOptions<'a> {
-    /// What is sent again.
+    /// Which failures are retried.
     pub policy: RetryPolicy,
-    /// When all attempts have to be over.
-    pub deadline: Instant,
-    /// The caller's functions, where they may be called.
+    /// When all attempts have to end.
+    pub deadline: Deadline,
+    /// The callbacks, if they may run on this thread.
     pub hooks: Option<&'a Hooks>,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub enum Step {
-    /// It was the last.
+    /// The call has ended.
     Ended(Result<String, Error>),
-    /// There may be another after this time.
+    /// There may be another attempt after this time.
     Again(Duration),
 }
 
 impl<'a> Attempts<'a> {
-    /// None yet.
+    /// Returns a call without any attempt yet.
     pub fn new(
         application: &'a Application,
         endpoint: Endpoint,
@@ -49,14 +49,14 @@ impl<'a> Attempts<'a> {
         options: AttemptOptions<'a>,
     ) -> Attempts<'a> {
         application.budget.earn();
-        Attempts { application, endpoint, call, options, made: 0, first_doubt: None, last: None }
+        Attempts { application, endpoint, call, options, made: 0, first_unknown: None, last: None }
     }
 
-    /// Makes the next one.
+    /// Makes the next attempt.
     pub fn next(&mut self) -> Step {
-        // Who waits may wake late: then the failure that there was says more than that the time is up.
-        if self.made > 0 && Instant::now() >= self.options.deadline {
-            return Step::Ended(Err(self.so_far()));
+        // After a wait that took too long, the last failure says more than a timeout.
+        if self.made > 0 && Instant::now() >= self.options.deadline.at {
+            return Step::Ended(Err(self.result_so_far()));
         }
         self.remember();
         self.made += 1;
@@ -65,7 +65,7 @@ impl<'a> Attempts<'a> {
             ended => return Step::Ended(ended),
         };
         failed.attempts = self.made;
-        let left = self.options.deadline.saturating_duration_since(Instant::now());
+        let left = self.options.deadline.at.saturating_duration_since(Instant::now());
         match self.options.policy.wait(&failed, left, random(), &self.application.budget) {
             Some(wait) => {
                 if let Some(hooks) = self.options.hooks {
@@ -74,21 +74,21 @@ impl<'a> Attempts<'a> {
                 self.last = Some(failed);
                 Step::Again(wait)
             }
-            None => Step::Ended(Err(Error::Exchange(in_all(self.first_doubt.take(), failed)))),
+            None => Step::Ended(Err(Error::Exchange(combined(self.first_unknown.take(), failed)))),
         }
     }
 
-    /// What the call has come to should there be no other attempt.
-    pub fn so_far(&self) -> Error {
+    /// Returns the result of the call if it ends without another attempt.
+    pub fn result_so_far(&self) -> Error {
         match &self.last {
-            Some(last) => Error::Exchange(in_all(self.first_doubt.clone(), last.clone())),
+            Some(last) => Error::Exchange(combined(self.first_unknown.clone(), last.clone())),
             None => Error::Internal("nothing was attempted".to_owned()),
         }
     }
 
     fn remember(&mut self) {
         if let Some(last) = self.last.take().filter(|last| last.delivery == Some(Delivery::Unknown)) {
-            self.first_doubt.get_or_insert(last);
+            self.first_unknown.get_or_insert(last);
         }
     }
 
@@ -98,16 +98,16 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// What a call that was sent several times has come to: once it may have been delivered, a later attempt that was not does not
-/// take that back.
-fn in_all(first_doubt: Option<Box<FailedExchange>>, last: Box<FailedExchange>) -> Box<FailedExchange> {
-    match first_doubt {
-        Some(doubt) => Box::new(FailedExchange { attempts: last.attempts, ..*doubt }),
+/// Combines several attempts into one failure. Once a call may have been delivered, a later attempt that was not delivered
+/// does not change that.
+fn combined(first_unknown: Option<Box<FailedExchange>>, last: Box<FailedExchange>) -> Box<FailedExchange> {
+    match first_unknown {
+        Some(unknown) => Box::new(FailedExchange { attempts: last.attempts, ..*unknown }),
         None => last,
     }
 }
 
-/// For spreading waits: should the system have none, they are the longest.
+/// Returns randomness to spread retries with. Without any, waits are the longest.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX)
 }

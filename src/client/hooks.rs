@@ -1,5 +1,6 @@
-//! The caller's own functions in a client: they send its requests, and are told what it does.
+//! The callbacks of a client: a transport that sends its requests, and a log.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,58 +13,70 @@ use crate::json::Writer;
 use crate::log::{Level, Log};
 use crate::status::Status;
 
-/// Functions of the caller's. They end with the last handle that may call them.
+/// The callbacks of a client. They are released with the last handle that may call them.
 pub struct Hooks {
     transport: OnceBox<Box<dyn Transport>>,
     log: OnceBox<Box<dyn Log>>,
     log_level: Level,
-    /// Whether a call has gone out, after which none can be set any more.
+    /// Whether a call was made, after which no callback can be set.
     used: AtomicBool,
 }
 
 impl Hooks {
-    /// None yet.
+    /// Returns hooks without callbacks.
     pub(super) fn new(log_level: Level) -> Hooks {
         Hooks { transport: OnceBox::new(), log: OnceBox::new(), log_level, used: AtomicBool::new(false) }
     }
 
-    /// Sends by this from now on.
+    /// Sets the transport.
     pub(super) fn set_transport(&self, transport: Box<dyn Transport>) -> Result<(), Error> {
         self.set(&self.transport, transport, "the transport")
     }
 
-    /// Tells this from now on.
+    /// Sets the log.
     pub(super) fn set_log(&self, log: Box<dyn Log>) -> Result<(), Error> {
         self.set(&self.log, log, "the log")
     }
 
     fn set<T>(&self, place: &OnceBox<T>, hook: T, what: &str) -> Result<(), Error> {
         if self.used.load(Ordering::Relaxed) {
-            return Err(Error::State(Problem::new("", format!("{what} has to be set before the first call"))));
+            return Err(Error::State(Problem::new("", format!("{what} must be set before the first call"))));
         }
         place.set(Box::new(hook)).map_err(|_| Error::State(Problem::new("", format!("{what} is set already"))))
     }
 
-    /// None can be set any more.
+    /// Records that a call was made.
     pub fn mark_used(&self) {
-        // Once it is set it is only read: threads that make calls do not fight for it.
+        // Once it is set it is only read, so that threads do not contend for its cache line.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// What sends requests instead of us, if there is such a thing.
+    /// Returns the user's transport.
     pub fn transport(&self) -> Option<&dyn Transport> {
         self.transport.get().map(Box::as_ref)
     }
 
-    /// Whether anybody is told anything.
+    /// Returns whether there is a log.
     pub(super) fn has_log(&self) -> bool {
         self.log.get().is_some()
     }
 
-    /// Tells how a call ended.
-    pub(super) fn log_result(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
+    /// Runs `body`, logs its result and returns it. A panic is caught here, and not only at the boundary to C, because the boundary
+    /// has no log.
+    pub(super) fn logged(
+        &self,
+        name: &str,
+        started: Option<Instant>,
+        body: impl FnOnce() -> Result<String, Error>,
+    ) -> Result<String, Error> {
+        let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::from_panic(&*panic)));
+        self.log_result(name, &result, started);
+        result
+    }
+
+    fn log_result(&self, name: &str, result: &Result<String, Error>, started: Option<Instant>) {
         let level = match result {
             Ok(_) => Level::Debug,
             Err(error) if error.status() == Status::Internal => Level::Error,
@@ -87,17 +100,17 @@ impl Hooks {
         });
     }
 
-    /// Tells that a call will be sent again.
+    /// Logs that a call will be retried.
     pub(super) fn log_retry(&self, endpoint: Endpoint, failed: &FailedExchange, wait: Duration) {
         self.tell(Level::Info, |fields| {
             fields.key("call").string(endpoint.name());
             fields.key("wait_ms").number(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             add(fields, failed);
-            format!("will be sent again: {}", failed.message)
+            format!("will be retried: {}", failed.message)
         });
     }
 
-    /// Tells the log, if there is one and it wants to know.
+    /// Logs a message if there is a log and its level includes `level`.
     pub(super) fn tell(&self, level: Level, what: impl FnOnce(&mut Writer) -> String) {
         let Some(log) = self.log.get().filter(|_| level <= self.log_level) else { return };
         let mut fields = Writer::new();
@@ -108,7 +121,7 @@ impl Hooks {
     }
 }
 
-/// What a log says of an exchange.
+/// Adds what a log says about a failed exchange.
 fn add(fields: &mut Writer, failed: &FailedExchange) {
     fields.key("attempts").number(failed.attempts);
     if let Some(cause) = failed.cause {
@@ -119,5 +132,31 @@ fn add(fields: &mut Writer, failed: &FailedExchange) {
     }
     if let Some(delivery) = failed.delivery {
         fields.key("delivery").string(delivery.name());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    struct Recorder(Arc<Mutex<Vec<(Level, String)>>>);
+
+    impl Log for Recorder {
+        fn log(&self, level: Level, message: &str, fields: &str) {
+            self.0.lock().unwrap().push((level, format!("{message} {fields}")));
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_log_and_becomes_an_error() {
+        let (hooks, messages) = (Hooks::new(Level::Error), Arc::default());
+        hooks.set_log(Box::new(Recorder(Arc::clone(&messages)))).unwrap();
+        let result = hooks.logged("validate_webhook", None, || panic!("a bug"));
+        assert_eq!(result, Err(Error::Internal("a bug".to_owned())));
+        let messages = messages.lock().unwrap();
+        let [(Level::Error, message)] = messages.as_slice() else { panic!("{messages:?}") };
+        assert!(message.contains("a bug") && message.contains(r#""call":"validate_webhook""#), "{message}");
     }
 }

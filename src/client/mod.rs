@@ -1,16 +1,15 @@
-//! A client: each call validated and built, signed, sent, and its outcome told.
+//! The client: checks, builds, signs and sends each call, and returns its result.
 //!
-//! The handle is [`Pusher`]; what it is made of without the caller's functions is [`Application`], which publishers share, and these
-//! functions are [`Hooks`], which may be called where their owner said so.
+//! The handle is [`Pusher`]. [`Application`] holds everything except callbacks and is shared with publishers. [`Hooks`] holds the
+//! callbacks, which may only run on threads the user has agreed to.
 
 mod application;
 mod attempts;
 mod hooks;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::authorization::{self, SigningKeys};
 use crate::config::Config;
@@ -21,7 +20,9 @@ use crate::signing::Signer;
 use crate::webhook::{self, WebhookKeys};
 
 pub use crate::api::Endpoint;
-pub use application::{Application, Pending, Prepared};
+use application::since_1970;
+
+pub use application::{Application, Deadline, Pending, Prepared};
 pub use attempts::{AttemptOptions, Attempts, Step};
 pub use hooks::Hooks;
 
@@ -32,13 +33,13 @@ pub use hooks::Hooks;
 pub struct Pusher {
     application: Arc<Application>,
     hooks: Arc<Hooks>,
-    /// Those that webhooks may be signed with beside the application's own.
+    /// More keys that webhooks may be signed with.
     webhook_tokens: Vec<Signer>,
     webhook_max_age: Duration,
 }
 
 impl Pusher {
-    /// A client with a configuration as [`Config::parse`] takes it. Nothing is connected, read or started.
+    /// Creates a client from a configuration that [`Config::parse`] reads. Connects, reads and starts nothing.
     pub fn new(configuration: Option<&str>) -> Result<Pusher, Error> {
         let config = Config::parse(configuration)?;
         Ok(Pusher {
@@ -49,24 +50,20 @@ impl Pusher {
         })
     }
 
-    /// What publishers of this client share with it.
+    /// Returns the part of the client that its publishers share.
     pub fn application(&self) -> &Arc<Application> {
         &self.application
     }
 
-    /// The caller's functions in it.
+    /// Returns the callbacks.
     pub fn hooks(&self) -> &Arc<Hooks> {
         &self.hooks
     }
 
-    /// Makes a call: sends its request and tells what came of it.
+    /// Makes a call: sends its request, retries it by the retry policy, and returns the result.
     pub fn call(&self, endpoint: Endpoint, arguments: &[Option<&str>]) -> Result<String, Error> {
         let started = Instant::now();
-        // A bug is caught here, where there is a log to tell.
-        let result = catch_unwind(AssertUnwindSafe(|| self.try_call(endpoint, arguments, started)))
-            .unwrap_or_else(|panic| Err(Error::from_panic(&*panic)));
-        self.hooks.log_result(endpoint.name(), &result, Some(started));
-        result
+        self.hooks.logged(endpoint.name(), Some(started), || self.try_call(endpoint, arguments, started))
     }
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
@@ -86,7 +83,7 @@ impl Pusher {
         }
     }
 
-    /// Signs a call without sending it, and hands it to `take`.
+    /// Signs a call without sending it, and passes the request to `take`.
     pub fn prepare<T>(
         &self,
         endpoint: Endpoint,
@@ -98,11 +95,10 @@ impl Pusher {
         take(self.application.sign(endpoint, &call, self.application.deadline(&call, started))?)
     }
 
-    /// Tells what came of a prepared request.
+    /// Returns the result of a prepared request whose exchange has ended.
     pub fn finish(&self, pending: &Pending, exchange: Result<Response, Failure>) -> Result<String, Error> {
-        let result = self.application.interpret(pending, exchange, Some(&self.hooks));
-        self.hooks.log_result(pending.endpoint.name(), &result, None);
-        result
+        self.hooks
+            .logged(pending.endpoint.name(), None, || self.application.interpret(pending, exchange, Some(&self.hooks)))
     }
 
     /// Authorizes a subscription. See pusher_authenticate().
@@ -128,25 +124,18 @@ impl Pusher {
             master_key: self.application.context.master_key.as_ref(),
         };
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);
-        // Reading the clock takes as long as a compression of SHA-256.
+        // Reading the clock takes as long as hashing a block with SHA-256.
         let started = self.hooks.has_log().then(Instant::now);
-        let result = webhook::validate(&webhooks, key, signature, body, now);
-        self.hooks.log_result("validate_webhook", &result, started);
-        result
+        self.hooks.logged("validate_webhook", started, || webhook::validate(&webhooks, key, signature, body, now))
     }
 
-    /// Sends by a transport of the caller's from now on. Once, and before the first call.
+    /// Sets the transport. Fails after the first call and if one is set.
     pub fn set_transport(&self, transport: Box<dyn Transport>) -> Result<(), Error> {
         self.hooks.set_transport(transport)
     }
 
-    /// Tells a log of the caller's from now on. Once, and before the first call.
+    /// Sets the log. Fails after the first call and if one is set.
     pub fn set_log(&self, log: Box<dyn Log>) -> Result<(), Error> {
         self.hooks.set_log(log)
     }
-}
-
-/// The time on the wall. A clock before 1970 is at 0, and the server says that the clock is wrong.
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

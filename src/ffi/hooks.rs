@@ -95,7 +95,7 @@ impl Transport for HookTransport {
         let mut response = PusherResponse::default();
         // SAFETY: both live until the callback returns, and the caller vouches for callback and data.
         unsafe { (self.send)(self.user_data.pointer, &request, &mut response) };
-        response.into_exchange()
+        response.0.into_exchange()
     }
 }
 

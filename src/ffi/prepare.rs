@@ -50,7 +50,9 @@ pub unsafe extern "C" fn pusher_prepare(
             let values =
                 pointers.enumerate().map(|(index, pointer)| optional_text(*pointer, endpoint.parameter(index)));
             let values = values.collect::<Result<Vec<_>, _>>()?;
-            let owned = |ready: Prepared<'_>| PusherRequest::new(&ready.request, ready.deadline, Some(ready.pending));
+            let owned = |ready: Prepared<'_>| {
+                PusherRequest::new(&ready.request, ready.pending.deadline.at, Some(ready.pending))
+            };
             let prepared = client.prepare(endpoint, &values, owned)?;
             write(request, Box::into_raw(Box::new(prepared)));
             Ok(())
@@ -84,8 +86,8 @@ pub unsafe extern "C" fn pusher_finish(
             let response = handle(response, "response")?;
             let pending = handle_mut(request, "request")?.pending.take();
             let pending = pending.ok_or_else(|| Error::State(Problem::new("request", "was finished before")))?;
-            let body = copied(response.answer.as_ref().map_or(&[], |(_, body)| body))?;
-            client.finish(&pending, response.exchange(|| body))
+            let body = copied(response.0.body())?;
+            client.finish(&pending, response.0.exchange(body))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use super::boundary::{array, guarded, lenient_text, text};
 use crate::bytes::copied;
-use crate::http::{Cause, Failure, Progress, Response};
+use crate::http::{Cause, ResponseBuilder};
 use crate::status::Delivery;
 
 /// The server's response to a request, or the reason why there is none.
@@ -13,48 +13,7 @@ use crate::status::Delivery;
 /// Lifetime: from pusher_response_new() to pusher_response_free(). A response passed to a
 /// ::PusherSendFn lives until that function returns.
 #[derive(Default)]
-pub struct PusherResponse {
-    pub(super) answer: Option<(i32, Vec<u8>)>,
-    failure: Option<Failure>,
-    retry_after: Option<String>,
-    date: Option<String>,
-    /// Whether the answer said how long its body is.
-    has_length: bool,
-}
-
-impl PusherResponse {
-    /// The exchange that was told, with `body` in place of its own copy.
-    pub(super) fn exchange(&self, body: impl FnOnce() -> Vec<u8>) -> Result<Response, Failure> {
-        let unknown = |cause, message: &str| Failure { progress: Progress::Sent, cause, message: message.to_owned() };
-        let status = self.answer.as_ref().map(|(status, _)| u16::try_from(*status).unwrap_or_default());
-        // An interim answer is none.
-        let status = status.map(|status| Some(status).filter(|status| (200..600).contains(status)));
-        match (status, &self.failure, &self.answer) {
-            (Some(None), ..) => {
-                Err(unknown(Cause::Malformed, "the transport set a status that is not from 200 to 599"))
-            }
-            (Some(Some(status)), Some(failure), _) => {
-                Err(Failure { progress: Progress::Answered(status), ..failure.clone() })
-            }
-            (None, Some(failure), _) => Err(failure.clone()),
-            (Some(Some(status)), None, Some(_)) => Ok(Response {
-                status,
-                body: body(),
-                has_length: self.has_length || status == 204,
-                request_was_sent: true,
-                retry_after: self.retry_after.clone(),
-                date: self.date.clone(),
-            }),
-            (_, None, _) => Err(unknown(Cause::Transport, "the transport set no answer")),
-        }
-    }
-
-    /// The exchange that was told, by a transport that has returned.
-    pub(super) fn into_exchange(mut self) -> Result<Response, Failure> {
-        let body = self.answer.as_mut().map(|(_, body)| std::mem::take(body)).unwrap_or_default();
-        self.exchange(|| body)
-    }
-}
+pub struct PusherResponse(pub(super) ResponseBuilder);
 
 /// Creates an empty response for pusher_finish(). A ::PusherSendFn gets one from the library
 /// instead.
@@ -84,14 +43,10 @@ pub unsafe extern "C" fn pusher_response_set(
     unsafe {
         let Some(response) = response.as_mut() else { return };
         match array(body, body_len, "body").and_then(copied) {
-            Ok(body) => {
-                response.answer = Some((http_status, body));
-                response.failure = None;
-            }
+            Ok(body) => response.0.set(http_status, body),
             Err(error) => {
-                response.answer = Some((http_status, Vec::new()));
-                response.failure =
-                    Some(Failure { progress: Progress::Sent, cause: Cause::Malformed, message: error.to_string() });
+                response.0.set(http_status, Vec::new());
+                response.0.fail(true, Some(Cause::Malformed.name()), Some(&error.to_string()));
             }
         }
     }
@@ -118,12 +73,7 @@ pub unsafe extern "C" fn pusher_response_set_header(
         else {
             return;
         };
-        guarded((), || match name.to_ascii_lowercase().as_str() {
-            "retry-after" => response.retry_after = Some(value.to_owned()),
-            "date" => response.date = Some(value.to_owned()),
-            "content-length" | "transfer-encoding" => response.has_length = true,
-            _ => {}
-        });
+        guarded((), || response.0.set_header(name, value));
     }
 }
 
@@ -149,11 +99,8 @@ pub unsafe extern "C" fn pusher_response_fail(
     unsafe {
         let Some(response) = response.as_mut() else { return };
         guarded((), || {
-            let cause = text(cause, "cause").ok().and_then(Cause::from_name).unwrap_or(Cause::Transport);
-            let message = lenient_text(message).unwrap_or_else(|| "the transport failed".into());
-            let progress = if delivery == Delivery::NotSent as i32 { Progress::NotSent } else { Progress::Sent };
-            // An address in it is signed, and as good as the secret until it is too old.
-            response.failure = Some(Failure { progress, cause, message: without_query(&message) });
+            let was_sent = delivery != Delivery::NotSent as i32;
+            response.0.fail(was_sent, text(cause, "cause").ok(), lenient_text(message).as_deref());
         });
     }
 }
@@ -168,16 +115,4 @@ pub unsafe extern "C" fn pusher_response_free(response: *mut PusherResponse) {
         let response = unsafe { Box::from_raw(response) };
         guarded((), || drop(response));
     }
-}
-
-/// A text with the queries of our URLs taken out of it.
-fn without_query(text: &str) -> String {
-    let mut pieces = text.split("auth_key=");
-    let mut result = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let end = piece.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')')).unwrap_or(piece.len());
-        result.push('…');
-        result.push_str(&piece[end..]);
-    }
-    result
 }

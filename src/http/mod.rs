@@ -7,6 +7,7 @@ mod connection;
 mod message;
 mod phases;
 mod resolver;
+mod response_builder;
 mod sys;
 mod tls;
 mod transport;
@@ -16,6 +17,7 @@ mod watch;
 mod wire;
 
 pub use message::{Method, Origin, Proxy, Request, Response};
+pub use response_builder::ResponseBuilder;
 pub use tls::Roots;
 pub use transport::{Cause, Failure, Progress, Transport};
 pub use ureq::{HttpClient, HttpConfig};

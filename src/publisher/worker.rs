@@ -9,7 +9,7 @@ use super::queue::Batch;
 use super::reports::Outcome;
 use super::stats::Traffic;
 use crate::api::{self, Event};
-use crate::client::{AttemptOptions, Attempts, Endpoint, Step};
+use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, Step};
 use crate::error::{Error, FailedExchange};
 use crate::status::Delivery;
 
@@ -95,7 +95,7 @@ impl Worker {
         self.count(|traffic| traffic.batches.add(events.len() as u64));
         let attempt = AttemptOptions {
             policy: settings.retry,
-            deadline: Instant::now() + settings.timeout,
+            deadline: Deadline::new(Instant::now(), settings.timeout),
             hooks: hooks.as_deref(),
         };
         let mut attempts = Attempts::new(application, endpoint, &call, attempt);
@@ -105,7 +105,7 @@ impl Worker {
                 Step::Ended(result) => return Ok(result),
                 Step::Again(wait) => wait,
             };
-            let so_far = attempts.so_far();
+            let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
             if !shared.rest(self.shard, number, Outcome::failed(&so_far), wait) {
                 return Err(GivenUp);

@@ -1,0 +1,126 @@
+//! The exchange that a user's transport or event loop reports, piece by piece.
+
+use super::message::Response;
+use super::transport::{Cause, Failure, Progress};
+
+/// The pieces of an exchange reported so far.
+#[derive(Debug, Default)]
+pub struct ResponseBuilder {
+    /// The status as it was reported, and the body.
+    response: Option<(i32, Vec<u8>)>,
+    failure: Option<Failure>,
+    retry_after: Option<String>,
+    date: Option<String>,
+    has_length: bool,
+}
+
+impl ResponseBuilder {
+    /// Sets the status and the body, and forgets an earlier failure.
+    pub fn set(&mut self, status: i32, body: Vec<u8>) {
+        self.response = Some((status, body));
+        self.failure = None;
+    }
+
+    /// Takes note of a header. Only a few matter.
+    pub fn set_header(&mut self, name: &str, value: &str) {
+        match name.to_ascii_lowercase().as_str() {
+            "retry-after" => self.retry_after = Some(value.to_owned()),
+            "date" => self.date = Some(value.to_owned()),
+            "content-length" | "transfer-encoding" => self.has_length = true,
+            _ => {}
+        }
+    }
+
+    /// Reports that the exchange failed: after [`ResponseBuilder::set`], while the body was received. An unknown `cause` counts
+    /// as [`Cause::Transport`].
+    pub fn fail(&mut self, was_sent: bool, cause: Option<&str>, message: Option<&str>) {
+        self.failure = Some(Failure {
+            progress: if was_sent { Progress::Sent } else { Progress::NotSent },
+            cause: cause.and_then(Cause::from_name).unwrap_or(Cause::Transport),
+            message: message.unwrap_or("the transport failed").to_owned(),
+        });
+    }
+
+    /// Returns the body.
+    pub fn body(&self) -> &[u8] {
+        self.response.as_ref().map_or(&[], |(_, body)| body)
+    }
+
+    /// Returns the exchange, with `body` as its body.
+    pub fn exchange(&self, body: Vec<u8>) -> Result<Response, Failure> {
+        let unknown = |cause, message: &str| Failure { progress: Progress::Sent, cause, message: message.to_owned() };
+        let Some((status, _)) = self.response else {
+            let nothing = || unknown(Cause::Transport, "the transport set no response");
+            return Err(self.failure.clone().unwrap_or_else(nothing));
+        };
+        // An interim response is not a response.
+        let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
+        let status = status
+            .ok_or_else(|| unknown(Cause::Malformed, "the transport set a status that is not from 200 to 599"))?;
+        if let Some(failure) = &self.failure {
+            return Err(Failure { progress: Progress::Answered(status), ..failure.clone() });
+        }
+        Ok(Response {
+            status,
+            body,
+            // A 204 has no body and needs no length.
+            has_length: self.has_length || status == 204,
+            request_was_sent: true,
+            retry_after: self.retry_after.clone(),
+            date: self.date.clone(),
+        })
+    }
+
+    /// Returns the exchange.
+    pub fn into_exchange(mut self) -> Result<Response, Failure> {
+        let body = self.response.as_mut().map(|(_, body)| std::mem::take(body)).unwrap_or_default();
+        self.exchange(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(build: impl FnOnce(&mut ResponseBuilder)) -> Result<(u16, bool), (Progress, Cause)> {
+        let mut builder = ResponseBuilder::default();
+        build(&mut builder);
+        let exchange = builder.into_exchange();
+        exchange.map(|it| (it.status, it.has_length)).map_err(|failure| (failure.progress, failure.cause))
+    }
+
+    #[test]
+    fn only_a_final_status_is_a_response() {
+        assert_eq!(exchange(|_| {}), Err((Progress::Sent, Cause::Transport)));
+        for status in [i32::MIN, -1, 0, 101, 199, 600, 65_736, i32::MAX] {
+            assert_eq!(exchange(|it| it.set(status, Vec::new())), Err((Progress::Sent, Cause::Malformed)), "{status}");
+        }
+        for (status, has_length) in [(200, false), (204, true), (599, false)] {
+            assert_eq!(exchange(|it| it.set(status.into(), Vec::new())), Ok((status, has_length)));
+        }
+        assert_eq!(
+            exchange(|it| {
+                it.set(200, Vec::new());
+                it.set_header("Content-LENGTH", "0");
+            }),
+            Ok((200, true))
+        );
+    }
+
+    #[test]
+    fn a_failure_after_a_status_is_a_truncated_response() {
+        let fail = |it: &mut ResponseBuilder| it.fail(false, Some("reset"), None);
+        assert_eq!(exchange(fail), Err((Progress::NotSent, Cause::Reset)));
+        assert_eq!(exchange(|it| it.fail(true, Some("?"), None)), Err((Progress::Sent, Cause::Transport)));
+        let cut = exchange(|it| {
+            it.set(200, Vec::new());
+            fail(it);
+        });
+        assert_eq!(cut, Err((Progress::Answered(200), Cause::Reset)));
+        let replaced = exchange(|it| {
+            fail(it);
+            it.set(500, Vec::new());
+        });
+        assert_eq!(replaced, Ok((500, false)));
+    }
+}
