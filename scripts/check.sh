@@ -15,7 +15,6 @@ if [ "${1:-}" != --tests ]; then
   # Both tools are components of the toolchain that Debian's and rustup's packages bring.
   step 'Rust: layout' cargo fmt --all --check
   step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
-  step 'Rust: documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --lib --quiet
   step 'Rust: documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 fi
 if cargo nextest --version >/dev/null 2>&1; then
