@@ -77,7 +77,7 @@ func parseForm(body []byte, names ...string) ([2]string, error) {
 	for index, name := range names {
 		values := form[name]
 		if len(values) != 1 {
-			return found, badForm(name, "must be in the form once", nil)
+			return found, badForm(name, "must occur exactly once in the form", nil)
 		}
 		found[index] = values[0]
 	}

@@ -167,7 +167,7 @@ func (f *frame) encode(argument string, value any) {
 		encoder := json.NewEncoder(f)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(value); err != nil {
-			f.refuse(argument, "can't be written as JSON: "+err.Error(), err)
+			f.refuse(argument, "cannot be written as JSON: "+err.Error(), err)
 			return
 		}
 		f.texts = bytes.TrimSuffix(f.texts, []byte("\n"))

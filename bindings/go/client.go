@@ -200,7 +200,7 @@ func (c *Client) make() (*C.Pusher, error) {
 		return nil, err
 	case c.environment:
 		if len(config) > 0 {
-			return nil, badConfig("", "a client of the environment's variables can have no others: use a URL")
+			return nil, badConfig("", "a client that is configured by the environment accepts no other settings: use a URL")
 		}
 	default:
 		f.begin()
@@ -309,7 +309,7 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("host", host)
 	switch {
 	case port != "" && c.Port != 0 && port != strconv.Itoa(c.Port):
-		return nil, badConfig("port", "Host has another one")
+		return nil, badConfig("port", "differs from the port in Host")
 	case port != "":
 		number, err := strconv.ParseUint(port, 10, 16)
 		if err != nil {
@@ -321,7 +321,7 @@ func (c *Client) configuration() (map[string]any, error) {
 	}
 	switch {
 	case c.Secure && c.Insecure:
-		return nil, badConfig("ssl", "is asked for by Secure, and not by Insecure")
+		return nil, badConfig("ssl", "Secure and Insecure exclude each other")
 	case c.Insecure:
 		config["ssl"] = false
 	case c.Secure:

@@ -56,7 +56,7 @@ JSON
   # Without the library it says what is missing.
   said=$(cd / && PUSHER_LIBRARY=/nonexistent/libpusher.so.0 php -r "require '$project/vendor/autoload.php';
     try { $says } catch (RuntimeException \$e) { echo \$e->getMessage(); }")
-  case $said in *"can't be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac
+  case $said in *"cannot be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac
 }
 
 bench() {

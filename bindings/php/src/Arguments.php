@@ -54,7 +54,7 @@ final class Arguments
         foreach (array_values($batch) as $index => $event) {
             if (is_array($event)) {
                 if ($already_encoded && !is_string($event['data'] ?? null)) {
-                    self::refuse("events[$index].data", 'must be a text, since it is encoded already', self::NOT_SENT);
+                    self::refuse("events[$index].data", 'must be a string, because already_encoded is set', self::NOT_SENT);
                 }
                 $event = self::withInfo($event);
             }
@@ -144,7 +144,7 @@ final class Arguments
         return match (true) {
             $value === null => null,
             is_string($value), is_int($value), $value instanceof \Stringable => self::text((string) $value, $argument, $document),
-            default => self::refuse($argument, 'must be a text', $document),
+            default => self::refuse($argument, 'must be a string', $document),
         };
     }
 
@@ -158,7 +158,7 @@ final class Arguments
         try {
             return json_encode($value, self::JSON);
         } catch (\JsonException $e) {
-            return self::refuse($argument, "can't be written as JSON: {$e->getMessage()}", $document);
+            return self::refuse($argument, "cannot be written as JSON: {$e->getMessage()}", $document);
         }
     }
 
@@ -201,7 +201,7 @@ final class Arguments
     private static function data(mixed $data, bool $already_encoded, string $argument): string
     {
         if ($already_encoded && !is_string($data)) {
-            self::refuse($argument, 'must be a text, since it is encoded already', self::NOT_SENT);
+            self::refuse($argument, 'must be a string, because already_encoded is set', self::NOT_SENT);
         }
 
         return self::json($data, $argument, self::NOT_SENT);

@@ -122,7 +122,7 @@ final class Native
         try {
             return FFI::cdef((string) file_get_contents(__DIR__ . '/../include/pusher.ffi.h'), $library);
         } catch (FFI\Exception $e) {
-            throw new \RuntimeException("libpusher can't be loaded: {$e->getMessage()}", 0, $e);
+            throw new \RuntimeException("libpusher cannot be loaded: {$e->getMessage()}", 0, $e);
         }
     }
 

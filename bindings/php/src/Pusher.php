@@ -332,7 +332,7 @@ class Pusher
     public function prepare(string $call, mixed ...$arguments): Request
     {
         if (!isset(Arguments::FUNCTIONS[$call])) {
-            Arguments::refuse('call', 'is no method that makes a network call');
+            Arguments::refuse('call', 'is not the name of a method that makes a network call');
         }
 
         return new Request($this->handle, $call, Arguments::$call(...$arguments));

@@ -121,7 +121,7 @@ final class Request
      */
     public function fail(string $delivery, ?string $cause = null, ?string $message = null): never
     {
-        $value = self::DELIVERIES[$delivery] ?? Arguments::refuse('delivery', 'is either not_sent or unknown');
+        $value = self::DELIVERIES[$delivery] ?? Arguments::refuse('delivery', 'must be not_sent or unknown');
         $response = self::response();
         $cause = Arguments::optional($cause, 'cause');
         Native::ffi()->pusher_response_fail($response->pointer, $value, $cause, Arguments::optional($message, 'message'));

@@ -41,7 +41,7 @@ final class RequestTest extends TestCase
         }
         $query = ['info' => 'user_count', 'filter_by_prefix' => 'presence-'];
         self::assertSame([], self::send($pusher->prepare('getChannels', $query))->channels);
-        $this->expectExceptionMessage('call: is no method that makes a network call');
+        $this->expectExceptionMessage('call: is not the name of a method that makes a network call');
         $pusher->prepare('authorizeChannel', 'private-c', '1.2');
     }
 
@@ -84,7 +84,7 @@ final class RequestTest extends TestCase
                 self::assertStringContainsString('the time is up', $e->getMessage());
             }
         }
-        $this->expectExceptionMessage('delivery: is either not_sent or unknown');
+        $this->expectExceptionMessage('delivery: must be not_sent or unknown');
         FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->fail('rejected');
     }
 

@@ -168,7 +168,9 @@ class Pusher(Calls[dict[str, Any]]):
         if timeout is not None:
             options["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
         if source is None and options:
-            raise TypeError(f"without PUSHER_URL the environment is the whole configuration: {', '.join(options)} can't be added")
+            raise TypeError(
+                f"without PUSHER_URL the environment is the whole configuration: {', '.join(options)} cannot be added"
+            )
         client = cls.__new__(cls)
         client._open(None if source is None else {**source, **options}, *own)
         return client

@@ -22,7 +22,7 @@ def _load() -> Any:
     try:
         library = ffi.dlopen(path)
     except OSError as error:
-        raise ImportError(f"libpusher's shared library can't be loaded: {error}", path=path) from None
+        raise ImportError(f"libpusher's shared library cannot be loaded: {error}", path=path) from None
     found, needed = library.pusher_version_number(), library.PUSHER_VERSION_NUMBER
     # Within a major version, functions are only added.
     if found < needed or found >> 16 != needed >> 16:

@@ -62,7 +62,7 @@ class Publisher:
     def __init__(self, client: Pusher, **config: Unpack[PublisherConfig]) -> None:
         self._closed = True
         if "hooks_on_threads" in config:
-            raise TypeError("hooks_on_threads: functions of Python can't be called safely on the library's threads")
+            raise TypeError("hooks_on_threads: Python functions cannot be called safely on the library's threads")
         self._encode, self._decode, self._pid = client._encode, client._decode, os.getpid()
         handle, out = ffi.new("PusherPublisher **"), _texts.place()
         text = _texts.value(config, "config", _texts.own_json)

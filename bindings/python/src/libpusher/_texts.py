@@ -53,7 +53,7 @@ def text(value: str, argument: str) -> bytes:
     try:
         encoded = value.encode()
     except UnicodeEncodeError:
-        raise invalid(argument, "has a lone surrogate, which UTF-8 does not have") from None
+        raise invalid(argument, "has a lone surrogate, which UTF-8 cannot represent") from None
     if b"\0" in encoded:
         raise invalid(argument, "has a NUL")
     return encoded
@@ -69,7 +69,7 @@ def value(value: Any, argument: str, encode: Encode) -> bytes:
         encoded = encode(value).encode()
     except (ValueError, RecursionError) as error:
         # NaN, a lone surrogate, a cycle. A type that JSON lacks raises a TypeError, which stays one.
-        raise invalid(argument, f"can't be written as JSON: {error}") from error
+        raise invalid(argument, f"cannot be written as JSON: {error}") from error
     # JSON contains no NUL, but the output of the caller's encoder may.
     if b"\0" in encoded:
         raise invalid(argument, "has a NUL outside of a JSON string's escapes")
@@ -100,7 +100,7 @@ def attributes(names: str | Iterable[str] | None) -> Any:
 def milliseconds(seconds: float, argument: str) -> int:
     """Rounds up, so that a very short wait is not 0."""
     if not math.isfinite(seconds):
-        raise invalid(argument, "is no time")
+        raise invalid(argument, "is not a valid time")
     return math.ceil(seconds * 1000)
 
 

@@ -117,7 +117,7 @@ module LibPusher
       when String then value = utf8(value, argument, document)
       when Symbol, Integer then value = utf8(value.to_s, argument, document)
       when nil then return
-      else refuse(argument, 'must be a text', document)
+      else refuse(argument, 'must be a string', document)
       end
       # A NUL ends a C string: one name would be checked and another one signed.
       refuse(argument, 'must not have a NUL byte', document) if value.include?("\0")
@@ -128,10 +128,10 @@ module LibPusher
     def json(value, argument, document = NO_EVENT)
       text = JSON.generate(value)
       # JSON contains no NUL, but the output of an object's to_json may.
-      refuse(argument, 'must not have a NUL byte outside of a JSON text', document) if text.include?("\0")
+      refuse(argument, 'must not have a NUL byte outside a JSON string', document) if text.include?("\0")
       text
     rescue JSON::GeneratorError, JSON::NestingError, EncodingError => e
-      refuse(argument, "can't be written as JSON: #{e.message.scrub}", document)
+      refuse(argument, "cannot be written as JSON: #{e.message.scrub}", document)
     end
 
     # The library reads bytes, and refuses them if they are not UTF-8.
@@ -141,7 +141,7 @@ module LibPusher
       else value.encode(Encoding::UTF_8)
       end
     rescue EncodingError => e
-      refuse(argument, "can't be written as UTF-8: #{e.message.scrub}", document)
+      refuse(argument, "cannot be written as UTF-8: #{e.message.scrub}", document)
     end
 
     def refuse(argument, problem, document)

@@ -188,7 +188,7 @@ module LibPusher
     # @return [Request]
     def prepare(call, *arguments, **keywords)
       function = Arguments::FUNCTIONS.fetch(call.to_sym) do
-        Arguments.refuse('call', 'is no method that makes a network call', {})
+        Arguments.refuse('call', 'is not the name of a method that makes a network call', {})
       end
       Request.new(self, function.to_s.delete_prefix('pusher_'), Arguments.of(call.to_sym, *arguments, **keywords))
     end
