@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every block of code in README.md and docs/*.md runs, and does what it says: from the two commands that install the library to an
-# event that a real subscriber receives. What is done with each stands in tests/snippets/snippets.py.
+# Runs every block of code in README.md and docs/*.md, from the commands that install the library to an event that a real subscriber
+# receives. tests/snippets/snippets.py says how to run each block and what to expect.
 #
 #   scripts/snippets.sh                            builds the library and the fault server
 #   FAULT_SERVER=file scripts/snippets.sh          takes that one
@@ -25,7 +25,7 @@ snippets() {
   timeout 1800 python3 tests/snippets/snippets.py "$out/$1" "${@:2}"
 }
 
-# A block that does something else than it says, that nobody runs, or that is marked without a reason: each has to be found.
+# The test must find a block that does not do what its page says, a block that no case runs, and a mark without a reason.
 mistakes_are_found() {
   local what pattern
   for what in event block mark; do
@@ -35,7 +35,7 @@ mistakes_are_found() {
     case $what in
       event)
         sed -i 's/"private-encrypted-orders", "created"/"private-encrypted-orders", "other"/' "$out/docs-$what/docs/encryption.md"
-        pattern='docs/encryption.md.*and not .*created'
+        pattern='docs/encryption.md.*expected .*created'
         ;;
       block)
         printf '\n```c\nint x;\n```\n' >>"$out/docs-$what/docs/encryption.md"
@@ -47,12 +47,12 @@ mistakes_are_found() {
         ;;
     esac
     if snippets "wrong-$what" --docs "$out/docs-$what" --only docs/encryption.md >"$out/said" 2>&1; then
-      fail "a wrong $what goes unnoticed"
+      fail "a wrong $what is not found"
     fi
-    grep -q "$pattern" "$out/said" || fail "about a wrong $what it said: $(cat "$out/said")"
+    grep -q "$pattern" "$out/said" || fail "for a wrong $what it printed: $(cat "$out/said")"
   done
 }
 
 step "a server that fails on request, and a real one" get_servers
-step "every block of the manual" snippets all
-step "what is wrong is found" mistakes_are_found
+step "every block of the guides" snippets all
+step "wrong blocks are found" mistakes_are_found

@@ -1,5 +1,4 @@
-/* What stands around a piece of C in the manual: the names that it takes for granted. They are not static, so that what a piece
- * does not use is no warning. */
+/* The names that the guides' pieces of C use without declaring them. They are not static, so that unused ones cause no warning. */
 #define _GNU_SOURCE
 #include <pusher.h>
 
@@ -18,7 +17,7 @@ const char *master_key, *key, *signature;
 const uint8_t *body;
 size_t body_len;
 
-/* Of a web server. */
+/* Prints the response that a web server would send. */
 void respond(int status, const char *type, const char *text) { printf("%d %s %s\n", status, type, text); }
 
 /* The rule of an application. */
@@ -42,7 +41,7 @@ void before(void) {
   body_len = body == NULL ? 0 : strlen((const char *)body);
 }
 
-/* What was published in the background has to have arrived. */
+/* Events that were published in the background must have arrived. */
 void after(void) {
   pusher_publisher_close(publisher, 10000, NULL);
   pusher_publisher_free(publisher);

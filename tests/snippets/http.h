@@ -1,4 +1,4 @@
-/* An HTTP client for the pieces of docs/event-loops.md: libcurl, which waits for the answer at once. */
+/* An HTTP client for the pieces of docs/event-loops.md: libcurl, which waits for the response. */
 #include <curl/curl.h>
 
 static struct curl_slist *my_headers;

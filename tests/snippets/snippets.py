@@ -1,13 +1,13 @@
-"""Runs every block of code in README.md and docs/*.md, as it stands: see scripts/snippets.sh.
+"""Runs every block of code in README.md and docs/*.md as it is written: see scripts/snippets.sh.
 
     snippets.py OUT [--docs FOLDER] [--only FILE]
 
-A block is C that is compiled and run against the fault server, whose ledger then has to have its events; or commands for a shell,
-which are run; or JSON that the library takes; and so on: CASES says for each what has to come of it. A block that has no case
-fails, and so does a case without a block. Only one that says why is left out, by a line above it: <!-- not run: REASON -->. It is
-printed.
+CASES says how to run each block and what to expect. C is compiled and run against the fault server, whose ledger must then have
+its events; shell commands are run; JSON is passed to the library as a configuration; and so on. A block without a case fails, and
+so does a case without a block. A block is left out only if the line above it gives a reason, which is printed:
+<!-- not run: REASON -->.
 
-What is replaced before a block runs is only where it goes: hosts, ports, keys and folders.
+Before a block runs, only hosts, ports, keys and folders in it are replaced.
 """
 
 import argparse
@@ -32,9 +32,9 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 AROUND = ROOT / "tests" / "snippets"
 MASTER_KEY = "ZUhQVldIZzduRkdZVkJzS2pPRkRYV1JyaWJJUjJiMGI="
-# What is not code.
+# Languages that are not code.
 OUTPUT = {"text"}
-# Which test runs the blocks of a file by itself, by language; it says so by naming the file.
+# The tests that run the blocks of a file instead, by language. Each must name the file.
 ELSEWHERE = {
     "docs/migrating.md": {
         "cpp": "scripts/bindings/cpp.sh",
@@ -55,7 +55,7 @@ ELSEWHERE = {
 
 
 class Wrong(Exception):
-    """A block does not do what it says."""
+    """A block does not do what its page says."""
 
 
 class Block:
@@ -76,7 +76,7 @@ def read_blocks(name, text):
             continue
         end = next((n for n in range(at + 1, len(lines)) if lines[n].strip() == "```"), None)
         if end is None:
-            raise Wrong(f"{name}:{at + 1}: a block without an end")
+            raise Wrong(f"{name}:{at + 1}: the block has no end")
         above = next((line for line in reversed(lines[:at]) if line.strip()), "")
         mark = re.fullmatch(r" *<!-- not run: (.+) -->", above)
         if "not run" in above and not mark:
@@ -87,20 +87,20 @@ def read_blocks(name, text):
 
 
 def run(command, say=None, expect=0, timeout=120, **how):
-    """Runs a command, which is bounded, and returns what it said."""
+    """Runs a command with a time limit and returns its output, which must match `say`."""
     result = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **how
     )
     if expect is not None and result.returncode != expect:
         raise Wrong(f"{command} ended with {result.returncode}:\n{result.stdout}")
     if say is not None and not re.search(say, result.stdout, re.S):
-        raise Wrong(f"it said, instead of {say}:\n{result.stdout}")
+        raise Wrong(f"the output does not match {say}:\n{result.stdout}")
     return result.stdout
 
 
 @contextlib.contextmanager
 def program(command, until, **how):
-    """A program in the background, once it has said a line like `until`, which comes with it; it is ended at last."""
+    """Runs a program in the background. Yields it once it has printed a line that matches `until`, and ends it afterwards."""
     how.update(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, start_new_session=True)
     process = subprocess.Popen(command, **how)
     process.said, process.line = "", None
@@ -119,7 +119,7 @@ def program(command, until, **how):
 
 
 def listen(process, until, seconds=60):
-    """Reads until a line like `until` has come, whole."""
+    """Reads until a complete line matches `until`."""
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -132,7 +132,7 @@ def listen(process, until, seconds=60):
             if not part:
                 break
             process.said += part.decode(errors="replace")
-    raise Wrong(f"{process.args} did not say {until}, but:\n{process.said}")
+    raise Wrong(f"{process.args} printed no line like {until}, but:\n{process.said}")
 
 
 class FaultServer:
@@ -171,10 +171,10 @@ class Runner:
         self.faults = FaultServer()
         tools = out / "bin"
         tools.mkdir()
-        # What is installed for the whole system goes to a folder.
+        # Files that are installed for the whole system go to a folder.
         self.tool(tools / "sudo", f'DESTDIR={self.root} exec "$@"')
         self.tool(tools / "ldconfig", "exit 0")
-        # Without link-time optimisation, which takes long, and where other tests have built already.
+        # Without link-time optimisation, which takes long, and in the folder where other tests have built the library.
         self.tool(
             tools / "cmake",
             f'[ "$1" != -S ] || set -- "$@" -DPUSHER_CARGO_PROFILE=no-lto '
@@ -193,7 +193,7 @@ class Runner:
         path.chmod(0o755)
 
     def folder(self, block):
-        """One for each file of the manual: its blocks find each other's files there."""
+        """Returns the folder of a page, where its blocks find each other's files."""
         folder = self.out / block.file.replace("/", "-")
         folder.mkdir(exist_ok=True)
         if not (folder / "c_examples").exists():
@@ -238,7 +238,7 @@ def which(name):
     return subprocess.run(["sh", "-c", f"command -v {name}"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-# --- what is done with a block, or with several that belong together ---
+# --- how to run a block, or several that belong together ---
 
 
 def against_fault_server(runner, command, folder, fault="none", say="", applied=(), expect=0, environment=()):
@@ -246,11 +246,11 @@ def against_fault_server(runner, command, folder, fault="none", say="", applied=
     run(command, say, expect, cwd=folder, env={**runner.environment, "PUSHER_URL": url, **dict(environment)})
     got = runner.faults.applied(port)
     if got != sorted(applied):
-        raise Wrong(f"published: {got}, and not {sorted(applied)}")
+        raise Wrong(f"published: {got}, expected {sorted(applied)}")
 
 
 def whole(say, applied=(), faults=()):
-    """A whole program: to a server that is well, and to some that are not, where it has to say what is in `faults`."""
+    """Runs a complete program against a healthy server, and against each fault in `faults`, with the expected output."""
 
     def check(runner, block):
         folder = runner.folder(block)
@@ -265,17 +265,17 @@ def whole(say, applied=(), faults=()):
 
 
 def pieces(say, applied=(), faults=(), environment=(), include="", flags=(), count=0):
-    """Pieces of C, put into a program in their order."""
+    """Puts pieces of C into a program, in their order, and runs it."""
 
     def check(runner, *blocks):
         folder = runner.folder(blocks[0])
         code = "".join(block.code for block in blocks)
         name = "piece-" + hashlib.sha256(code.encode()).hexdigest()[:8]
         port, _ = runner.faults.listen("none")
-        # Where the piece makes a client of its own.
+        # If the piece makes its own client.
         configured = code.replace(r"\"cluster\":\"eu\"", rf"\"host\":\"127.0.0.1\",\"port\":{port},\"ssl\":false")
         configured = configured.replace(r"\"KEY\"", rf"\"{runner.faults.key}\"")
-        # It stands in a format.
+        # The configuration is a format string.
         configured = configured.replace(r"\"SECRET\"", rf"\"{runner.faults.secret}\"".replace("%", "%%"))
         (folder / f"{name}.c").write_text(
             f'#include "{AROUND}/around.h"\n{include}\nint main(void) {{\n  before();\n'
@@ -292,7 +292,7 @@ def pieces(say, applied=(), faults=(), environment=(), include="", flags=(), cou
             )
             got = runner.faults.applied(port)
             if got != sorted(applied):
-                raise Wrong(f"published: {got}, and not {sorted(applied)}")
+                raise Wrong(f"published: {got}, expected {sorted(applied)}")
             return
         against_fault_server(runner, [folder / name], folder, say=say, applied=applied, environment=environment)
         for fault, words, code, events in faults:
@@ -314,7 +314,7 @@ def webhook(runner, block):
 
 
 def authorization(runner, channel, sign_in):
-    """Each check of the endpoint refuses, and each kind of channel is signed."""
+    """Each of the endpoint's checks refuses, and each kind of channel is signed."""
     form = {"CHANNEL_NAME": "private-room", "SOCKET_ID": "1234.5678"}
     for more, says in (
         ({}, r'^200 application/json \{"auth":"[^"]+"\}\n$'),
@@ -339,7 +339,7 @@ def authorization(runner, channel, sign_in):
 
 
 def endpoint(runner, build, ask, member, install):
-    """A real server, the example's endpoint, and a real client that signs in and subscribes to a channel of each kind."""
+    """Runs a real server, the example's endpoint, and a real client that signs in and subscribes to a channel of each kind."""
     save(runner, member)
     folder = runner.folder(member)
     lines = build.code.splitlines()
@@ -365,7 +365,7 @@ def endpoint(runner, build, ask, member, install):
 
 
 def custom_handlers(runner, block):
-    """They post the fields that an endpoint expects, and pass on its response or its refusal."""
+    """The handlers post the fields that an endpoint expects, and pass on its response or its refusal."""
     save(runner, block)
     folder = runner.folder(block)
     (folder / "asks.mjs").write_text(
@@ -404,7 +404,7 @@ const server = createServer((request, response) => {
 
 
 def error_document(runner, block):
-    """A server that answers 401 makes this document, but for the wording of its message."""
+    """A server that responds with 401 leads to this document, except for the wording of its message."""
     folder = runner.folder(block)
     (folder / "document.c").write_text(
         "#include <pusher.h>\n#include <stdio.h>\nint main(void) {\n  Pusher *client;\n  char *out;\n"
@@ -423,7 +423,7 @@ def error_document(runner, block):
 
 
 def shutting_down(runner, block):
-    """SIGTERM ends the program once its events have ended; with too little time for that, each is reported all the same."""
+    """SIGTERM ends the program after its events have ended. With too little time, each of them is still reported."""
     folder = runner.folder(block)
     for fault, timeout, code, says in (
         ("none", "3000", 0, "^close: OK\n$"),
@@ -455,7 +455,7 @@ def install(runner, block):
 
 
 def install_without_root(runner, block):
-    """The library goes to a folder below HOME, and a program that is linked by the given flags finds it there."""
+    """Installs the library below HOME, where a program that is linked with the page's flags finds it."""
     folder, home = runner.folder(block), runner.out / "home"
     (folder / "version.c").write_text(
         "#include <pusher.h>\n#include <stdio.h>\nint main(void) { return puts(pusher_version()) < 0; }\n"
@@ -470,17 +470,17 @@ def install_without_root(runner, block):
 
 
 def demo(runner, block):
-    """The first command shows an event arrive; the second is what runs this test."""
+    """The first command shows that an event arrives; the second runs this test."""
     commands = [line.partition("#")[0].strip() for line in block.code.splitlines()]
     if commands != ["make demo", "make test"]:
-        raise Wrong(f"other commands than there were: {commands}")
-    # It is to build as a newcomer's does, without what stands in for sudo and cmake.
+        raise Wrong(f"unexpected commands: {commands}")
+    # Build as a newcomer would, without the replacements for sudo and cmake.
     environment = {**runner.environment, "PATH": os.environ["PATH"], "DEMO_SERVER": "soketi"}
     run(commands[0], r"event my-event on channel my-channel", cwd=ROOT, env=environment, timeout=1200, shell=True)
 
 
 def is_a_url(runner, block):
-    """What it exports is a configuration that the library takes."""
+    """The exported URL is a valid configuration."""
     folder = runner.folder(block)
     (folder / "takes.c").write_text(
         "#include <pusher.h>\n#include <stdio.h>\nint main(void) {\n  Pusher *client;\n  char *out;\n"
@@ -492,7 +492,7 @@ def is_a_url(runner, block):
 
 
 def configuration(runner, block):
-    """JSON that the library takes as a configuration."""
+    """The JSON is a valid configuration."""
     json.loads(block.code)
     folder = runner.folder(block)
     (folder / "configures.c").write_text(
@@ -538,7 +538,7 @@ def pkg_config(runner, block):
 
 
 def file_of(block):
-    """The file that a block names in its first line."""
+    """Returns the file name in a block's first line."""
     return re.search(r"[\w.]+\.\w+", block.code.splitlines()[0])[0]
 
 
@@ -548,7 +548,7 @@ def save(runner, *blocks):
 
 
 def from_nothing_to_a_received_event(runner, subscriber, commands, hello_c, build_c, hello_cpp, build_cpp, hello_lua, run_lua):
-    """A real server, a real subscriber, and the programs in C, C++ and Lua, by the commands that the guide gives."""
+    """Runs a real server, a real subscriber, and the programs in C, C++ and Lua, with the guide's commands."""
     save(runner, subscriber, hello_c, hello_cpp, hello_lua)
     folder = runner.folder(subscriber)
     with program(["node", ROOT / "tools/servers/run.mjs", "soketi"], r"PUSHER_URL=(\S+)", env=runner.environment) as server:
@@ -573,7 +573,7 @@ def from_nothing_to_a_received_event(runner, subscriber, commands, hello_c, buil
 
 
 def receiver(runner, build, post):
-    """The receiver is built and run as the guide says, and posted to."""
+    """Builds and runs the receiver with the guide's commands, and posts to it."""
     lines = build.code.splitlines()
     folder = runner.folder(build)
     run(["bash", "-euc", lines[0]], cwd=folder, env=runner.environment)
@@ -595,7 +595,7 @@ def real_server(runner, block):
 
 
 def preforking(runner, folder, command, environment, stop=signal.SIGTERM):
-    """Each page publishes twice, and all of it has arrived once the server has ended."""
+    """Each page publishes twice. All events have arrived after the server has ended."""
     port, url = runner.faults.listen("none")
     with program(
         command,
@@ -605,7 +605,7 @@ def preforking(runner, folder, command, environment, stop=signal.SIGTERM):
     ) as server:
         pids, said = [], ""
         try:
-            # Whoever asks before the workers are there waits in the kernel's queue.
+            # Requests wait in the kernel's queue until the workers have started.
             for _ in range(6):
                 with urllib.request.urlopen(f"http://127.0.0.1:{server.line[1]}/", timeout=60) as answer:
                     pids.append(answer.read().decode())
@@ -670,8 +670,8 @@ def php(runner, block):
 EVENT = [("my-channel", "my-event")]
 CURL = {"include": f'#include "{AROUND}/http.h"', "flags": ["-lcurl"]}
 
-# File; a text that is in this block and in no other, or several texts for blocks that belong together; what has to come of it.
-# They run in this order: first the library is installed, as README.md says.
+# A page; a string that occurs in this block only, or several strings for blocks that belong together; and the check. They run in
+# this order: first, README.md's commands install the library.
 CASES = [
     ("README.md", ["make demo"], demo),
     ("README.md", ["cmake -S . -B"], install),
@@ -787,12 +787,12 @@ def main():
                 [block for block in blocks if block.file == file and text in block.code and not block.reason] for text in texts
             ]
             if any(len(some) != 1 for some in found):
-                wrong.append(f"{file}: there is not one block each with: {', '.join(texts)}")
+                wrong.append(f"{file}: not exactly one block each contains: {', '.join(texts)}")
                 continue
             found = [some[0] for some in found]
             for block in found:
                 block.done = True
-            # What README.md installs is what the others are built with.
+            # The other pages use the library that README.md installs.
             if arguments.only not in (None, file) and (file, check) != ("README.md", install):
                 continue
             start = time.monotonic()
