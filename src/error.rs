@@ -33,6 +33,15 @@ impl Problem {
     pub fn new(argument: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem { argument: argument.into(), message: message.into() }
     }
+
+    /// Returns the argument or key, unless the problem is with the string as a whole.
+    ///
+    /// It is not inlined: the optimizer would read the length before it looks at the kind of error, and memcheck reports the
+    /// read of uninitialised bytes in errors without a problem.
+    #[inline(never)]
+    fn named_argument(&self) -> Option<&str> {
+        Some(&*self.argument).filter(|argument| !argument.is_empty())
+    }
 }
 
 /// An exchange with the server that did not end well.
@@ -182,7 +191,7 @@ impl Error {
             | Error::DataTooLarge(problem)
             | Error::Encryption(problem)
             | Error::Webhook(problem)
-            | Error::State(problem) => Some(&*problem.argument).filter(|argument| !argument.is_empty()),
+            | Error::State(problem) => problem.named_argument(),
             Error::Exchange(_) | Error::Publisher(_) | Error::Unavailable(_) | Error::Internal(_) => None,
         }
     }

@@ -7,7 +7,7 @@ declare(strict_types=1);
 use LibPusher\Pusher;
 use LibPusher\PusherException;
 
-require dirname(__DIR__, 3) . '/bindings/php/autoload.php';
+require dirname(__DIR__, 2) . '/bindings/php/autoload.php';
 
 /** Publishes 0, 1, 2… in the background, and gives the reports. */
 function publish(Pusher $pusher, object $job): array
