@@ -236,7 +236,7 @@ func TestAPublisherOutlivesItsClientAndLogs(t *testing.T) {
 	}
 	select {
 	case record := <-received:
-		if record.Level != pusher.LogInfo || !strings.Contains(record.Message, "sent again") {
+		if record.Level != pusher.LogInfo || !strings.Contains(record.Message, "will be retried") {
 			t.Errorf("%+v", record)
 		}
 	case <-time.After(10 * time.Second):
