@@ -20,6 +20,7 @@ step 'the header in C and C++' scripts/header.sh
 step 'install, move, and link from other projects' scripts/install.sh
 step 'the suites in C and C++ by CTest' scripts/ctest.sh
 step 'the ABI' scripts/abi.sh
+step 'the lints can fail' scripts/lint.sh --self-test
 step 'the check of a release finds planted faults' scripts/release-check.sh --self-test
 step 'tarball, Debian and Conan packages' scripts/distribution.sh
 step 'system calls of a warm call' scripts/syscalls.sh
