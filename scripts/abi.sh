@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The shared library exports what abi/symbols.txt says and nothing else, under its name, built with link-time
-# optimisation, small, and without a runtime inside; and pusher.h declares for it what abi/ has on record (docs/abi.md).
+# Checks the shared library: it exports exactly the symbols of abi/symbols.txt, has the right SONAME, is built with link-time
+# optimisation, is small, and contains no asynchronous runtime. Compares pusher.h with the record in abi/ (docs/abi.md).
 #
 #   scripts/abi.sh            checks
 #   scripts/abi.sh declared   checks only what pusher.h declares, which takes a second
-#   scripts/abi.sh record     writes abi/ anew after an addition to pusher.h; refuses what would break programs
+#   scripts/abi.sh record     writes abi/ after an addition to pusher.h; refuses a change that would break programs
 #
-# What is on record is made of the header and not of the library, whose debug information describes Rust's types and half of
-# Rust's standard library. That the header is what Rust exports is held by tests/repository/header.rs and by the symbols.
+# The record is made from the header and not from the library, whose debug information describes Rust's types and half of Rust's
+# standard library. tests/repository/header.rs and the symbols prove that the header is what Rust exports.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -18,13 +18,13 @@ BUILD=$ROOT/build/abi
 LIBRARY=$BUILD/libpusher.so
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
 
-# The bits of abidiff's exit status that say: it could not compare.
+# The bits of abidiff's exit status that mean that it could not compare.
 readonly ABI_ERROR=3
 
-# surface HEADER DIRECTORY: makes there of a pusher.h
+# surface HEADER DIRECTORY: makes these files in the directory from a pusher.h:
 #   surface.so      a library in C with each function of the header, and a function that takes each of its enums
-#   functions.txt   the functions as they are declared, one a line. abidiff knows types only: it can't see two parameters of
-#                   one type change places, and the names of parameters are those of the keyword arguments in the bindings
+#   functions.txt   the declarations of the functions, one per line. abidiff compares only types: it does not see that two
+#                   parameters of one type changed places. Bindings use the names of parameters as keyword arguments
 surface() {
   local header=$1 directory=$2
   rm -rf "$directory"
@@ -33,28 +33,28 @@ surface() {
   (
     cd "$directory" || exit
     printf '#include "pusher.h"\n' >surface.c
-    # The compiler lists what it has seen declared, and where. The record may not depend on where it was made.
+    # The compiler lists the declarations and their files. The record must not depend on the folder.
     gcc -std=gnu17 -fsyntax-only -aux-info declared surface.c &&
       sed -n 's|^/\* [^ ]*pusher\.h:.* \*/ extern \(.*\);$|\1 { __builtin_trap(); }|p' declared >>surface.c &&
       sed -nE 's|^enum (Pusher\w+).*|void enum_\1(enum \1 value) { (void)value; }|p' pusher.h >>surface.c &&
       gcc -std=gnu17 -g -O0 -fPIC -shared -Wl,-soname,libpusher.so.0 -ffile-prefix-map="$PWD=." -o surface.so surface.c &&
       gcc -E -P -x c pusher.h | tr -s ' \n' ' ' | tr ';' '\n' |
       sed -nE 's/^ ?(extern )?([^(]*\bpusher_\w+ ?\(.*\))$/\2;/p' | LC_ALL=C sort >functions.txt
-  ) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; fail "no library can be made of $header"; }
+  ) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; fail "cannot make a library from $header"; }
 }
 
-# compare OPTION… FILE FILE: abidiff, its report in $BUILD/report; fails if it can't compare, and answers whether it finds
-# no difference.
+# compare OPTION… FILE FILE: runs abidiff, with its report in $BUILD/report. Returns whether there is no difference; exits if
+# abidiff cannot compare.
 compare() {
   local status=0
-  # Sizes and calling conventions differ between machines, what is declared does not.
+  # Sizes and calling conventions differ between machines, declarations do not.
   abidiff --no-architecture "$@" >"$BUILD/report" 2>&1 || status=$?
   [ $((status & ABI_ERROR)) = 0 ] || { cat "$BUILD/report" >&2; fail "abidiff failed ($status): $*"; }
   [ $status = 0 ]
 }
 
-# compatible DIRECTORY: programs compiled against what is on record run with what surface has put there. New functions and
-# new values of an enum are no difference to them.
+# compatible DIRECTORY: returns whether programs compiled against the record run with the surface in the directory. New functions
+# and new values of an enum are compatible.
 compatible() {
   local lost
   compare --no-added-syms "$ROOT/abi/pusher.abi" "$1/surface.so" || return 1
@@ -62,7 +62,7 @@ compatible() {
   [ -z "$lost" ] || { printf 'No longer declared so:\n%s\n' "$lost" >"$BUILD/report"; return 1; }
 }
 
-# on_record DIRECTORY: compatible, and nothing was added or made const either.
+# on_record DIRECTORY: returns whether the surface is the record: compatible, with nothing added or made const.
 on_record() {
   compatible "$1" || return 1
   compare --harmless "$ROOT/abi/pusher.abi" "$1/surface.so" || return 1
@@ -71,7 +71,7 @@ on_record() {
 
 declared() {
   surface "$ROOT/include/pusher.h" "$BUILD/surface"
-  # What was read is the whole interface: a function missing here would be guarded by nothing.
+  # surface found the whole interface: a function that it missed would not be checked.
   diff -u "$ROOT/abi/symbols.txt" <(grep -oE 'pusher_\w+ ?\(' "$BUILD/surface/functions.txt" | tr -d ' (' | LC_ALL=C sort) ||
     fail "pusher.h and abi/symbols.txt do not have the same functions"
   compatible "$BUILD/surface" || {
@@ -80,36 +80,36 @@ declared() {
   }
   on_record "$BUILD/surface" || {
     cat "$BUILD/report" >&2
-    fail "An addition, and not on record yet. If it is meant to stay for ever: scripts/abi.sh record"
+    fail "An addition is not on record. If it is meant to stay forever: scripts/abi.sh record"
   }
 }
 
-# edited SCRIPT: a pusher.h that sed has changed, as surface makes it.
+# edited SCRIPT: makes the surface of a pusher.h that sed has changed.
 edited() {
   sed -E "$1" "$ROOT/include/pusher.h" >"$BUILD/edited.h"
-  ! cmp -s "$ROOT/include/pusher.h" "$BUILD/edited.h" || fail "changes nothing in pusher.h: $1"
+  ! cmp -s "$ROOT/include/pusher.h" "$BUILD/edited.h" || fail "the sed script changes nothing in pusher.h: $1"
   surface "$BUILD/edited.h" "$BUILD/edited"
 }
 
-# breaks WHAT SCRIPT: the change is refused.
+# breaks WHAT SCRIPT: expects that the change is refused.
 breaks() {
   edited "$2"
   ! compatible "$BUILD/edited" || fail "not noticed: $1"
 }
 
-# adds WHAT SCRIPT: the change is allowed, and has to be recorded.
+# adds WHAT SCRIPT: expects that the change is allowed, and must be recorded.
 adds() {
   edited "$2"
-  compatible "$BUILD/edited" || { cat "$BUILD/report" >&2; fail "refused, and breaks nothing: $1"; }
-  ! on_record "$BUILD/edited" || fail "need not be recorded: $1"
+  compatible "$BUILD/edited" || { cat "$BUILD/report" >&2; fail "refused although it breaks nothing: $1"; }
+  ! on_record "$BUILD/edited" || fail "not required to be recorded: $1"
 }
 
-# The guard itself, on changes that somebody might make.
+# Tests the check itself with changes that are easily made.
 guard() {
   breaks "a function removed" '/^const char \*pusher_version\(void\);/d'
   breaks "a function renamed" 's/^(void pusher_free)\(/\1_client(/'
   breaks "another type returned" 's/^int32_t (pusher_error_delivery)/int64_t \1/'
-  breaks "an answer dropped" 's/^PusherStatus (pusher_publisher_stats)/void \1/'
+  breaks "a return value removed" 's/^PusherStatus (pusher_publisher_stats)/void \1/'
   breaks "a wider parameter" 's/^(const char \*pusher_status_name\()int32_t/\1int64_t/'
   breaks "another handle" 's/^(uint32_t pusher_request_timeout_ms\(const )PusherRequest/\1PusherResponse/'
   breaks "a parameter more" 's/^(void pusher_string_free\(char \*text)/\1, int32_t flags/'
@@ -164,13 +164,13 @@ dynamic() {
   grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the library may be unloaded: $dynamic"
 }
 
-# Link-time optimisation makes one unit of all Rust code, and the symbol table names the units. (compiler_builtins never
-# takes part.)
+# Link-time optimisation merges all Rust code into one unit, and the symbol table names the units. compiler_builtins is always
+# separate.
 lto() {
   local units
   units=$(readelf -sW "$LIBRARY" | awk '$4 == "FILE" && $8 ~ /-cgu\./ && $8 !~ /^compiler_builtins\./ { print $8 }')
   [[ $units =~ ^pusher\.[0-9a-f]+-cgu\.0$ ]] ||
-    fail "not built with link-time optimisation: Rust code of $(wc -l <<<"$units") units is in it, such as
+    fail "not built with link-time optimisation: it contains $(wc -l <<<"$units") units of Rust code, such as
 $(head -n 5 <<<"$units")"
 }
 

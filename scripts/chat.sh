@@ -1,9 +1,9 @@
 #!/bin/bash
-# The chat of c_examples/chat, built with AddressSanitizer and UndefinedBehaviorSanitizer: two people in headless Chromium, on a
-# real server.
+# Tests c_examples/chat, built with AddressSanitizer and UndefinedBehaviorSanitizer: two people in headless Chromium, on a real
+# server.
 #
-#   PUSHER_WRITE_SCREENSHOT=1 scripts/chat.sh    also takes docs/chat.png anew
-#   LIBPUSHER_SKIP_SERVERS=1                   leaves the test out where there is no such server, and says so
+#   PUSHER_WRITE_SCREENSHOT=1 scripts/chat.sh    also takes docs/chat.png
+#   LIBPUSHER_SKIP_SERVERS=1                   skips the test, with a message, if a server is not available
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ build() {
   need cmake make cc=gcc pkg-config
   pkg-config --exists libmicrohttpd || need libmicrohttpd-headers=libmicrohttpd-dev
   pkg-config --exists libcjson || need libcjson-headers=libcjson-dev
-  # The library as the other end-to-end tests have it, so that it is built once.
+  # The same build of the library as in the other end-to-end tests.
   cmake -S . -B build/chat -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_C_FLAGS="-Werror -fsanitize=address,undefined -fno-sanitize-recover=all" >/dev/null
   cmake --build build/chat --target chat
@@ -19,14 +19,14 @@ build() {
 
 for what in soketi pusher-js; do
   tools/servers/get-$what.sh >/dev/null && continue
-  [ "${LIBPUSHER_SKIP_SERVERS:-}" = 1 ] || fail "$what can't be had (LIBPUSHER_SKIP_SERVERS=1 leaves the test out)"
-  say "left out: the chat, since $what can't be had: see above"
+  [ "${LIBPUSHER_SKIP_SERVERS:-}" = 1 ] || fail "$what is not available (LIBPUSHER_SKIP_SERVERS=1 skips the test)"
+  say "skipped: the chat, because $what is not available: see above"
   exit
 done
 
 need node=nodejs chromium
 if [ "${PUSHER_WRITE_SCREENSHOT:-}" = 1 ]; then
-  # How it looks depends on the fonts.
+  # The screenshot depends on the fonts.
   need /usr/share/fonts/opentype/inter/Inter-Regular.otf=fonts-inter \
     /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf=fonts-noto-color-emoji
 fi

@@ -2,23 +2,23 @@
 # The quick inner loop: layouts, lints, and the tests that need no real server.
 #
 #   scripts/check.sh            all of it
-#   scripts/check.sh --tests    the tests alone, as for a Rust toolchain whose lints are others
+#   scripts/check.sh --tests    only the tests, such as for another Rust toolchain, which has other lints
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 need cargo gcc
 
-# Without a terminal cargo's progress would only fill a log.
+# Without a terminal, cargo's progress would fill a log.
 export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
 
 if [ "${1:-}" != --tests ]; then
   scripts/lint.sh
-  # Both tools are components of the toolchain that Debian's and rustup's packages bring.
+  # Both tools are components of the toolchain, from Debian and from rustup.
   step 'Rust: layout' cargo fmt --all --check
   step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
   step 'Rust: documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 fi
 if cargo nextest --version >/dev/null 2>&1; then
-  # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, optimised.
+  # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, with optimisation.
   step 'tests' cargo nextest run --locked -E 'not binary(delivery)'
 else
   step 'tests' cargo test --locked

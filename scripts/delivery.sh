@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Delivery under faults, in full and with optimisation: the matrix, the cuts at every byte, the wrong clients, and 100,000 events by
-# chance. `cargo nextest run` has all but the last, and `make check` none of it.
+# Tests delivery under faults, with optimisation: the matrix, cuts at every byte, deliberately wrong clients, and 100,000 random
+# events. `cargo nextest run` has all except the random events, and `make check` has none of it.
 #
 #   scripts/delivery.sh
 #   DELIVERY_SEED=7 scripts/delivery.sh    repeats the events of a run; the seed is printed

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Shows an event on its way from C to a subscriber: `make demo`.
+# `make demo`: shows an event that a C program sends and a subscriber receives.
 #
-#   PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID    triggers it on that application, and shows the answer
-#   DEMO_CHANNEL, DEMO_EVENT, DEMO_DATA                        what is triggered
-#   DEMO_SERVER=soketi or sockudo                              the local server, where PUSHER_URL is not set
+#   PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID    triggers the event on that application, and shows the response
+#   DEMO_CHANNEL, DEMO_EVENT, DEMO_DATA                        the event
+#   DEMO_SERVER=soketi or sockudo                              the local server, if PUSHER_URL is not set
 #
-# Without node and without the right to install it, a small recorder in Python stands in for server and subscriber.
+# Without Node.js, and without the permission to install it, a small recorder in Python replaces server and subscriber.
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ export TRIGGER=$PWD/build/demo/trigger
 
 build() {
   need cmake make cc=gcc
-  # Without link-time optimisation, which takes another minute.
+  # Without link-time optimisation, which would take another minute.
   cmake -S . -B build/demo -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" >/dev/null
   cmake --build build/demo --target trigger
 }
@@ -35,9 +35,9 @@ record() {
   pid=$RECORDER_PID
   # shellcheck disable=SC2064 # that process, not whatever the variable holds later
   trap "kill $pid 2>/dev/null || true" EXIT
-  # bash closes its own end of the pipe as soon as the recorder ends, which it does after the event.
+  # bash closes its end of the pipe when the recorder exits, which is after the event.
   exec {lines}<&"${RECORDER[0]}"
-  read -r url <&"$lines" || fail "the recorder does not start"
+  read -r url <&"$lines" || fail "the recorder did not start"
   PUSHER_URL=$url trigger
   say "what the recorder verified"
   while IFS= read -r line <&"$lines"; do printf '   %s\n' "$line"; done
@@ -52,8 +52,8 @@ if [ -n "${PUSHER_URL:-}" ]; then
 elif tools/servers/get-pusher-js.sh >/dev/null && "tools/servers/get-$SERVER.sh" >/dev/null; then
   step "send an event from C to a subscriber" node tools/servers/demo.mjs "$SERVER" "$CHANNEL" "$EVENT" "$DATA"
 elif command -v python3 >/dev/null; then
-  say "no Channels server for lack of the above: a recorder in Python takes its place"
+  say "no Channels server, for the reason above: a recorder in Python replaces it"
   step "trigger the event with the C program" record
 else
-  fail "Library and example are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
+  fail "The library and the example are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
 fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# libpusher, through its C ABI, beside the official Python and Node.js libraries on random cases: every answer that is not the
-# same has to be in the list of meant differences (docs/differences.md).
+# Compares libpusher, through its C ABI, with the official Python and Node.js libraries on random cases. Every difference must be
+# in the list of intended differences (docs/differences.md).
 #
 #   scripts/differential.sh                          builds the library
-#   PUSHER_LIB_DIR=folder scripts/differential.sh    takes libpusher.so from there
+#   PUSHER_LIB_DIR=folder scripts/differential.sh    uses libpusher.so from there
 #   scripts/differential.sh --seed S [--cases N]     repeats a run; the seed is printed. PUSHER_SEED does the same
-#   scripts/differential.sh --seed S --only KIND:N   one case of it
+#   scripts/differential.sh --seed S --only KIND:N   runs one case of a run
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 FROM=$PWD/e2e/differential
@@ -24,7 +24,7 @@ install_node() {
   mkdir "$NODE.part"
   cp "$FROM/package.json" "$FROM/package-lock.json" "$NODE.part"
   npm ci --prefix "$NODE.part" --ignore-scripts --no-audit --no-fund --loglevel=error
-  # Only what is whole gets its final name.
+  # Only a complete folder gets its final name.
   mv "$NODE.part" "$NODE"
 }
 

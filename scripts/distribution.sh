@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What distributions and package managers take: the source tarball builds without a network, Debian's packages are installed, used
-# and removed, and Conan's package works for its consumers. Each proof ends with the same program, tests/packages/publish.c, which
-# publishes an event with the library as it was installed.
+# Tests what distributions and package managers use: builds the source tarball without a network; installs, uses and removes the
+# Debian packages; creates and uses the Conan package. Each test ends with the same program, tests/packages/publish.c, which
+# publishes an event with the installed library.
 #
-#   scripts/distribution.sh [DIRECTORY]      where to build; default: build/packages; Rust's part is kept there between runs
+#   scripts/distribution.sh [DIRECTORY]      the build folder; default: build/packages; cargo's files are kept there between runs
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -17,25 +17,25 @@ trap 'rm -rf "$WORK"' EXIT
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 SOURCE=$WORK/source/libpusher-$VERSION
 CONAN_VERSION=2.34.0
-# All proofs build the unpacked tarball, so its Rust is compiled once; apart from what is built of the tree, whose crates come
-# from elsewhere.
+# All tests build the unpacked tarball, so its Rust code is compiled once. The builds of the working tree use another folder,
+# because their crates come from elsewhere.
 export CARGO_TARGET_DIR=$BUILD/cargo
 SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
 
-# Runs a command whose output only matters if it fails.
+# Runs a command, and prints its output only if it fails.
 quiet() {
   "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
 }
 
-# Runs a command without a network but the loopback, and with a cargo that has never downloaded anything.
+# Runs a command with no network except the loopback, and with a cargo that has never downloaded anything.
 # shellcheck disable=SC2016
 OFFLINE=(unshare --net sh -c 'ip link set lo up && exec "$@"' _)
 if ! "${OFFLINE[@]}" true 2>/dev/null; then
   OFFLINE=(unshare --map-root-user "${OFFLINE[@]:1}")
   if ! "${OFFLINE[@]}" true 2>/dev/null; then
-    say 'no network namespaces here: cargo is told to stay offline, and nothing more'
+    say 'no network namespaces here: only cargo is kept offline'
     OFFLINE=()
   fi
 fi
@@ -46,9 +46,9 @@ offline() {
 tarball() {
   quiet "$ROOT/packaging/tarball.sh" "$WORK/source"
   tar -C "$WORK/source" -xf "$SOURCE.tar.xz"
-  [ ! -e "$SOURCE/target" ] && [ ! -e "$SOURCE/build" ] && [ ! -e "$SOURCE/.git" ] || fail "what was built is in the tarball"
+  [ ! -e "$SOURCE/target" ] && [ ! -e "$SOURCE/build" ] && [ ! -e "$SOURCE/.git" ] || fail "the tarball contains build results"
   say "$(stat -c %s "$SOURCE.tar.xz") bytes"
-  # Another one is made beside what follows, of the same files in another place.
+  # A second tarball of the same files in another folder is made in the background.
   mkdir "$WORK/tree"
   cp -r "$SOURCE/." "$WORK/tree"
   rm -rf "$WORK/tree"/{vendor,.cargo}
@@ -63,17 +63,17 @@ tarball() {
 }
 
 tarball_again() {
-  wait "$AGAIN" || { cat "$WORK/again.log" >&2; fail "the second tarball can't be made"; }
+  wait "$AGAIN" || { cat "$WORK/again.log" >&2; fail "cannot make the second tarball"; }
   cmp "$SOURCE.tar.xz" "$WORK/again/libpusher-$VERSION.tar.xz" || fail "a second tarball of the same files differs"
 }
 
 build() {
   offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen
   offline cmake --build "$WORK/build"
-  [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo has downloaded something"
+  [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo used the network"
 }
 
-# from_prefix PREFIX: a program built with what is installed there.
+# from_prefix PREFIX: builds and runs a program with the library that is installed there.
 from_prefix() {
   local build
   build=$(mktemp -d "$WORK/consumer.XXXXXX")
@@ -92,7 +92,7 @@ debian_packages() {
   mkdir "$WORK/deb"
   mv "$WORK/build"/*.deb "$WORK/deb/"
   [ "$(cd "$WORK/deb" && echo *)" = "$(cd "$WORK/deb" && echo libpusher-dev_"$VERSION"-1_*.deb libpusher0_"$VERSION"-1_*.deb)" ] ||
-    fail "other packages than libpusher0 and libpusher-dev: $(ls "$WORK/deb")"
+    fail "the packages are not libpusher0 and libpusher-dev: $(ls "$WORK/deb")"
 }
 
 # field PACKAGE FIELD VALUE
@@ -112,15 +112,15 @@ debian_control() {
     field $package Multi-Arch same
     field $package Architecture "$(dpkg --print-architecture)"
   done
-  # What a package that is built with it will depend on.
+  # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
   dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -qx 'activate-noawait ldconfig' || fail "ldconfig is not triggered"
-  # It is a bug report of Debian's that is missing, and these packages are not Debian's.
+  # The changelog closes no bug report of Debian, because these packages are not part of Debian.
   quiet lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$WORK"/deb/*.deb
 }
 
-# The packages on a system: this one, seen through a file system whose changes are in memory and go with the shell that made them.
-# The directory is outside of the project, and nothing says where the library is.
+# Tests the packages on this system, through a file system that keeps changes in memory until the shell exits. The folder is outside
+# the project, and no variable names the library.
 debian_system() {
   # shellcheck disable=SC2016
   quiet unshare --mount bash -euo pipefail -c '
@@ -130,7 +130,7 @@ debian_system() {
     mount -t tmpfs tmpfs "$1/root/tmp"
     for dir in proc dev sys; do mount --rbind "/$dir" "$1/root/$dir"; done
     cp -r "$2"/. "$1/root/tmp/"
-    # The project itself is out of sight.
+    # Hide the project itself.
     mkdir -p "$1/root$3"
     mount -t tmpfs tmpfs "$1/root$3"
     exec chroot "$1/root" bash -euo pipefail -x /tmp/system.sh
@@ -143,12 +143,12 @@ debian_use() {
   if unshare --mount true 2>/dev/null; then
     debian_system
   elif [ "$(id -u)" = 0 ] && ! dpkg-query -W libpusher0 libpusher-dev >/dev/null 2>&1; then
-    # A container may not mount. There the packages are installed in earnest, and the script ends by removing them.
-    say 'no mount namespaces here: the packages are installed on this system for a moment'
+    # A container may not mount. There the packages are really installed, and removed at the end.
+    say 'no mount namespaces here: the packages are installed on this system for the test'
     trap 'dpkg --purge libpusher-dev libpusher0 >/dev/null 2>&1; rm -rf "$WORK"' EXIT
     (cd "$WORK/stage" && quiet bash -euo pipefail -x ./system.sh)
   else
-    fail "installing Debian packages takes root"
+    fail "installing Debian packages needs root"
   fi
   ! dpkg-query -W libpusher0 >/dev/null 2>&1 || fail "libpusher0 was left installed"
 }
@@ -166,7 +166,7 @@ conan_get() {
   quiet conan profile detect
 }
 
-# conan_create True|False: shared or static
+# conan_create True|False: creates the shared or the static package
 conan_create() {
   CONAN_HOME=$WORK/conan offline "$BUILD/venv/bin/conan" create "$SOURCE" --no-remote -o "libpusher/*:shared=$1"
   grep -F "libpusher $VERSION: OK {}" "$WORK/log" || { cat "$WORK/log" >&2; fail "Conan's test program published nothing"; }

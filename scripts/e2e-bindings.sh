@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every binding (C, C++, Go, Python, Ruby, PHP) on a real server, soketi, with a real subscriber, pusher-js.
+# Tests every binding (C, C++, Go, Python, Ruby, PHP) on a real server, soketi, with a real subscriber, pusher-js.
 #
-#   PUSHER_LIBRARY=FILE   the shared library to use, instead of one built anew
+#   PUSHER_LIBRARY=FILE   the shared library to use instead of building one
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ mkdir -p "$out"
 
 servers() { tools/servers/get-soketi.sh >/dev/null && tools/servers/get-pusher-js.sh >/dev/null; }
 
-# What is lost or misused shows as an exit code and on standard error, and there the test has none.
+# Leaks and undefined behaviour show as an exit code and on standard error, where the test expects nothing.
 SANITIZED=(-g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
 
 c() {
@@ -33,7 +33,7 @@ cpp() {
   g++ -std=c++17 "${SANITIZED[@]}" -Wall -Wextra -Wpedantic -Werror -o "$out/cpp" "$programs/cpp.cpp" "${flags[@]}"
 }
 
-# As somebody would who has a checkout: by `replace`, and without a look at the network.
+# As a user with a clone does it: by `replace`, and without the network.
 go_program() {
   local settings=(PKG_CONFIG_PATH="$out" GOPROXY=off GOFLAGS=-mod=readonly GOTOOLCHAIN=local CGO_ENABLED=1)
   (cd "$programs/go" && env "${settings[@]}" go vet . && env "${settings[@]}" go build -o "$out/go" .)
@@ -47,7 +47,7 @@ wheel() {
   PUSHER_LIBRARY=$out/libpusher.so.0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$out/venv/bin/pip" install --quiet "$out/python-sources"
 }
 
-# PUSHER_LIBRARY is for those that have neither linked nor packed it.
+# PUSHER_LIBRARY is for the bindings that neither link nor contain the library.
 run() {
   BINDINGS=$(node -p 'const [out, programs] = process.argv.slice(1); JSON.stringify({
     c: [`${out}/c`],

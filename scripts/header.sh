@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The header compiles alone and included twice, in every C since C99 and every C++ since C++11, without a warning.
+# Compiles the header, included once and twice, in every C since C99 and every C++ since C++11, without a warning.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -23,7 +23,7 @@ compile() {
   done
 }
 
-# c2x is the name of C23 that older compilers know too.
+# Older compilers know C23 only as c2x.
 step "pusher.h as C, gcc" compile c gcc c99 c11 c17 c2x
 step "pusher.h as C, clang" compile c clang-19 c99 c11 c17 c23
 step "pusher.h as C++, g++" compile c++ g++ c++11 c++14 c++17 c++20

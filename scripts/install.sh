@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# libpusher, built, installed and moved elsewhere, works for those who use it: programs in C and C++, shared and static,
-# by find_package, pkg-config, add_subdirectory and FetchContent. The projects are in tests/consumers.
+# Builds and installs libpusher, moves the prefix, and uses it from other projects: in C and C++, shared and static, by
+# find_package, pkg-config, add_subdirectory and FetchContent. The projects are in tests/consumers.
 #
-#   scripts/install.sh [DIRECTORY]      where to build; or BUILD; default: build/packaging
+#   scripts/install.sh [DIRECTORY]      the build folder, also BUILD; default: build/packaging
 #
-# What cargo builds is kept in CARGO_TARGET_DIR, default build/cargo, so that Rust is compiled once for all of them.
+# Cargo's files are kept in CARGO_TARGET_DIR, default build/cargo, so that Rust is compiled once for all projects.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CONSUMERS=$ROOT/tests/consumers
@@ -16,19 +16,19 @@ mkdir -p "$BUILD"
 WORK=$(mktemp -d "$BUILD/run.XXXXXX")
 trap 'rm -rf "$WORK"; rmdir --ignore-fail-on-non-empty "$BUILD"' EXIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
-# A prefix elsewhere on this machine must not be found instead.
+# CMake and pkg-config must not find another prefix on this machine.
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
 
 LIBDIR=lib/$(gcc -print-multiarch)
 LIBRARY=libpusher.so.$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 PREFIX=$WORK/moved
 
-# Runs a command whose output only matters if it fails.
+# Runs a command, and prints its output only if it fails.
 quiet() {
   "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
 }
 
-# install_to PREFIX OPTION…: as a distribution does.
+# install_to PREFIX OPTION…: installs as a distribution does.
 install_to() {
   local prefix=$1 build=$WORK/library
   shift
@@ -44,7 +44,7 @@ install_and_move() {
   mv "$WORK/first" "$PREFIX"
 }
 
-# Installs as packagers do: below another root, stripped.
+# Installs as packagers do: with DESTDIR, stripped.
 install_stripped() {
   DESTDIR=$WORK/root quiet cmake --install "$WORK/library" --prefix /usr --strip
   [ -z "$(nm "$WORK/root/usr/$LIBDIR/$LIBRARY" 2>/dev/null)" ] || fail "--strip did not strip the shared library"
@@ -62,10 +62,10 @@ check_tree() {
   grep -q 'SONAME.*\[libpusher\.so\.0\]' <<<"$dynamic" || fail "the SONAME is not libpusher.so.0: $dynamic"
   grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the shared library is not marked NODELETE: $dynamic"
   ! grep -E 'RPATH|RUNPATH' <<<"$dynamic" || fail "the shared library has a search path"
-  ! grep -rlF -e "$WORK" -e "$ROOT" "$lib/cmake" "$lib/pkgconfig" || fail "these files name a directory of the build"
+  ! grep -rlF -e "$WORK" -e "$ROOT" "$lib/cmake" "$lib/pkgconfig" || fail "these files name a folder of the build"
 }
 
-# A static library needs what rustc says, of the real crate, not of an empty one.
+# Compares pusher.pc with the native libraries that rustc names for the real crate. CMake asks for an empty one.
 check_native_libs() {
   local said written
   said=$(cd "$ROOT" && cargo rustc --locked --profile no-lto --target "$(rustc -vV | sed -n 's/^host: //p')" --lib \
@@ -74,21 +74,21 @@ check_native_libs() {
   [[ -n $said && $said == "$written" ]] || fail "rustc says '$said', and pusher.pc has '$written'"
 }
 
-# linked KIND PROGRAM…: they use the shared library, or carry the static one inside.
+# linked KIND PROGRAM…: checks that the programs use the shared library, or contain the static one.
 linked() {
   local kind=$1 program
   shift
   for program in "$@"; do
     if readelf -dW "$program" | grep -q 'NEEDED.*\[libpusher\.so\.0\]'; then
-      [ "$kind" = shared ] || fail "uses the shared library: $program"
+      [ "$kind" = shared ] || fail "this program uses the shared library: $program"
     else
-      [ "$kind" = static ] || fail "does not use the shared library: $program"
+      [ "$kind" = static ] || fail "this program does not use the shared library: $program"
     fi
   done
 }
 
-# consumer PROJECT GENERATOR DEFAULT OPTION…: configures, builds and runs a project; DEFAULT is the kind that
-# Pusher::pusher has to be.
+# consumer PROJECT GENERATOR DEFAULT OPTION…: configures, builds and runs a project. DEFAULT is the expected kind of
+# Pusher::pusher.
 consumer() {
   local project=$1 generator=$2 default=$3 build kind
   shift 3
@@ -103,38 +103,38 @@ consumer() {
   BUILT=$build
 }
 
-# Cargo always runs, but what depends on it is linked anew only if it changed.
-nothing_is_linked_anew() {
+# Cargo always runs, but programs are relinked only if the library changed.
+nothing_is_relinked() {
   local before after
   before=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
   quiet cmake --build "$BUILT"
   after=$(stat -c '%n %y' "$BUILT"/{pusher,shared,static}-{c,cpp,hpp})
-  [ "$before" = "$after" ] || fail "linked anew though nothing changed: $before $after"
+  [ "$before" = "$after" ] || fail "relinked although nothing changed: $before $after"
 }
 
 from_source() {
   consumer "$@"
-  nothing_is_linked_anew
+  nothing_is_relinked
 }
 
-# refused MESSAGE OPTION…: find_package says no, and why.
+# refused MESSAGE OPTION…: expects that find_package fails with the message.
 refused() {
   local message=$1
   shift
   ! cmake -S "$CONSUMERS/find_package" -B "$(mktemp -d "$WORK/refused.XXXXXX")" "$@" >"$WORK/log" 2>&1 ||
     fail "find_package did not refuse: $*"
   tr -s ' \n' ' ' <"$WORK/log" | grep -qE "$message" ||
-    { cat "$WORK/log" >&2; fail "find_package does not say: $message"; }
+    { cat "$WORK/log" >&2; fail "find_package does not print: $message"; }
 }
 
-# What find_package may not accept.
+# The requests that find_package must refuse.
 find_package_refuses() {
   refused "not compatible|compatible with requested version" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_VERSION=0.0
   refused "component 'quantum' is not installed" -DCMAKE_PREFIX_PATH="$PREFIX" -DCONSUMER_COMPONENTS=quantum
   refused "component 'static' is not installed" -DCMAKE_PREFIX_PATH="$WORK/only-shared" -DCONSUMER_COMPONENTS=static
 }
 
-# On many systems /lib is a link to /usr/lib, and CMake may come that way.
+# On many systems /lib is a link to /usr/lib, and CMake may use that path.
 find_package_through_a_link() {
   mkdir "$WORK/merged"
   ln -s ../moved/lib "$WORK/merged/lib"
@@ -153,7 +153,7 @@ pkg_config() {
   done
 }
 
-# Two static libraries with Rust inside, in one program.
+# Two static libraries written in Rust, in one program.
 two_rust() {
   quiet cmake -S "$CONSUMERS/two_rust" -B "$WORK/two_rust" -DCMAKE_PREFIX_PATH="$PREFIX"
   quiet cmake --build "$WORK/two_rust"
@@ -186,4 +186,4 @@ step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
 step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
 step "FetchContent" from_source fetch_content Ninja shared
 
-step "two static libraries with Rust inside" two_rust
+step "two static libraries written in Rust" two_rust

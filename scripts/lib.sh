@@ -1,28 +1,28 @@
-# Shared by the scripts of this folder: source it. It says what it does, and installs what is missing.
+# Functions that the scripts share. Source this file.
 #
-#   need cmake strace /usr/include/curl/curl.h=libcurl4-openssl-dev    a command or a file, and its Debian package where
-#                                                                      that has another name
-#   step "what is done" COMMAND…                                       prints the step, then "ok" and how long it took
-#   library FILE                                                       puts the shared library there: the file PUSHER_LIBRARY,
-#                                                                      that of the folder PUSHER_LIB_DIR, else one built anew
-#   as_installed FOLDER                                                puts it there with its link and a pusher.pc
-#   fault_server                                                       exports FAULT_SERVER: what it is already, else the path
-#                                                                      of one built anew
-#   version                                                            prints the library's
-#   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, which it
-#                                                                      is put into as the folder's package-lock.json says
+#   need cmake strace /usr/include/curl/curl.h=libcurl4-openssl-dev    installs missing commands and files; the Debian
+#                                                                      package follows "=" if its name differs
+#   step "what is done" COMMAND…                                       prints the step, then "ok" and its duration
+#   library FILE                                                       copies the shared library: the file PUSHER_LIBRARY, or
+#                                                                      the one in the folder PUSHER_LIB_DIR, or builds it
+#   as_installed FOLDER                                                copies it with its link, and writes a pusher.pc
+#   fault_server                                                       exports FAULT_SERVER: the present value, or the path of
+#                                                                      a fault server that it builds
+#   version                                                            prints the version of the library
+#   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, installed
+#                                                                      by the package-lock.json of the folder
 #   python_packages NAME FILE                                          prints the path of a virtual environment in the cache
 #                                                                      with the packages of a file of requirements
 
 set -euo pipefail
 
-# Colours only where somebody looks.
+# Colours only on a terminal.
 if [ -t 1 ]; then BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m'); else BOLD='' PLAIN=''; fi
 
 say() { printf '%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
-# Where things that take long to make are kept between runs.
+# Keeps results that take long to build.
 CACHE=${LIBPUSHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/libpusher}
 
 # Runs apt-get, and waits up to APT_PATIENCE seconds for a lock that another program holds. DPkg::Lock::Timeout covers only
@@ -49,7 +49,7 @@ need() {
     fail "Missing: ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
   fi
   say "installing ${missing[*]}"
-  # One apt at a time, also when two scripts need something at once.
+  # Only one apt runs at a time, even if two scripts need packages.
   mkdir -p "$CACHE"
   (
     flock 9
@@ -69,7 +69,7 @@ step() {
 library() {
   local file=${PUSHER_LIBRARY:-${PUSHER_LIB_DIR:+$PUSHER_LIB_DIR/libpusher.so}}
   if [ -z "$file" ]; then
-    # Without link-time optimisation: it takes long and changes nothing that is tested with this.
+    # Without link-time optimisation, which takes long and does not change what these tests check.
     cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
     file=${CARGO_TARGET_DIR:-target}/no-lto/libpusher.so
   fi
@@ -78,7 +78,7 @@ library() {
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }
 
-# What CMake installs, packaging.sh looks at.
+# Lays the library out as CMake installs it. scripts/install.sh tests the real installation.
 as_installed() {
   library "$1/libpusher.so.0"
   ln -s libpusher.so.0 "$1/libpusher.so"
@@ -116,7 +116,7 @@ npm_package() (
     mkdir "$here.part"
     cp "$from/package.json" "$from/package-lock.json" "$here.part"
     npm ci --prefix "$here.part" --ignore-scripts --no-audit --no-fund --loglevel=error
-    # Only what is whole gets its final name.
+    # Only a complete folder gets its final name.
     rm -rf "$here"
     mv "$here.part" "$here"
   }

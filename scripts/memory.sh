@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Holds the library to its resident memory: a client before its first call, a kept-alive connection, and a publisher that has sent
-# much or can send nothing.
+# Checks the resident memory of the library: of a client before its first call, of a kept-alive connection, and of a publisher that
+# has sent many events or cannot send.
 #
 #   scripts/memory.sh                          builds the library
-#   PUSHER_LIB_DIR=folder scripts/memory.sh    takes libpusher.so from there
+#   PUSHER_LIB_DIR=folder scripts/memory.sh    uses libpusher.so from there
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
 CLIENT_KIB=64
 CONNECTION_KIB=48
-# What a publisher may grow by in however many events: the C library's arenas do not give back every page of a full queue.
+# The permitted growth of a publisher over any number of events: the C library keeps some pages of a full queue.
 PUBLISHER_KIB=3072
-# Beside its queue: its threads, their connections, and the reports that wait.
+# In addition to the queue: threads, connections, and waiting reports.
 DEAD_KIB=2048
 
 out=build/memory
@@ -37,7 +37,7 @@ step "building" build
 
 exceeded=
 few=100 many=400
-# The figure first, then the check: a failure of the program has to end the script.
+# Measures before it checks, so that a failure of the program ends the script.
 bytes=$("$out/memory" clients 2000 http)
 check "a client before its first call, http" "$bytes" $CLIENT_KIB
 bytes=$("$out/memory" clients 2000 https)
@@ -56,4 +56,4 @@ for queue in 1048576 16777216; do
   bytes=$("$out/memory" dead 500000 $queue)
   check "a publisher with a full queue of $queue bytes, server dead" "$bytes" $((queue / 1024 + DEAD_KIB))
 done
-[ -z "$exceeded" ] || fail "More memory than the library is meant to take."
+[ -z "$exceeded" ] || fail "The library takes more memory than it may."

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The library through two real proxies, tinyproxy and squid, and through one that answers as it likes; and whom TLS trusts.
+# Tests the library through two real proxies, tinyproxy and squid, and through a scripted one; and which certificates TLS trusts.
 #
 #   scripts/proxy.sh                          builds the library
-#   PUSHER_LIB_DIR=folder scripts/proxy.sh    takes libpusher.so from there
+#   PUSHER_LIB_DIR=folder scripts/proxy.sh    uses libpusher.so from there
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -12,7 +12,7 @@ rm -rf "$out"
 mkdir -p "$out"
 
 step "building" library "$out/libpusher.so"
-# Squid as root becomes another user, who can't enter every folder.
+# As root, squid changes to another user, who cannot enter every folder.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"

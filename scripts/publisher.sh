@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The publisher under load, with optimisation: a million events, each once and in order, and a hundred thousand under faults.
+# Tests the publisher under load, with optimisation: a million events, each once and in order, and a hundred thousand under faults.
 #
 #   scripts/publisher.sh
 #   PUBLISHER_SEED=7 scripts/publisher.sh    repeats the faults of a run; the seed is printed

@@ -3,7 +3,7 @@
 # compile.
 #
 #   scripts/samples.sh                          builds the library
-#   PUSHER_LIB_DIR=folder scripts/samples.sh    takes libpusher.so from there
+#   PUSHER_LIB_DIR=folder scripts/samples.sh    uses libpusher.so from there
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change lands. Nothing is skipped: what can't be had fails.
+# Runs every test of a change. It skips nothing: a tool that is not available is a failure.
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 start=$SECONDS
@@ -7,9 +7,9 @@ start=$SECONDS
 # A real server and cargo-deny are compiled the first time, which takes minutes. They are built at a low priority in the
 # background, and kept in the cache folder.
 mkdir -p build
-say 'getting the real servers and cargo-deny in the background (build/servers.log)'
+say 'get the real servers and cargo-deny in the background (build/servers.log)'
 (
-  # They may need packages first, and those install at full speed.
+  # Packages that they need are installed at normal priority.
   tools/servers/get-soketi.sh && tools/servers/get-pusher-js.sh && tools/servers/get-sockudo.sh && tools/lint/get-cargo-deny.sh
 ) >build/servers.log 2>&1 &
 servers=$!
@@ -39,8 +39,8 @@ step 'Python' scripts/bindings/python.sh
 step 'Ruby' scripts/bindings/ruby.sh
 step 'PHP' scripts/bindings/php.sh
 
-say 'waiting for the real servers'
-wait "$servers" || fail "A real server can't be had: $(tail -n 20 build/servers.log)"
+say 'wait for the real servers'
+wait "$servers" || fail "A real server or cargo-deny is not available: $(tail -n 20 build/servers.log)"
 step 'dependencies: licences, sources, duplicates' scripts/deny.sh
 step 'real servers and real subscribers' scripts/e2e.sh
 step 'every binding on a real server' scripts/e2e-bindings.sh

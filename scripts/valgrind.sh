@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the C contract and the C example under valgrind: no invalid access, and nothing that is definitely lost.
+# Runs the C contract and the C example under valgrind: no invalid access, and no definite leak.
 #
 #   scripts/valgrind.sh                          builds the library
-#   PUSHER_LIB_DIR=folder scripts/valgrind.sh    takes libpusher.so from there
+#   PUSHER_LIB_DIR=folder scripts/valgrind.sh    uses libpusher.so from there
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -17,7 +17,7 @@ build() {
   cc "${flags[@]}" -o "$out/trigger" c_examples/trigger.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
 }
 
-# run EXIT_CODE PROGRAM…: valgrind's own code is 99, which none of the programs has.
+# run EXIT_CODE PROGRAM…: runs a program under valgrind. Valgrind's own exit code is 99, which no program uses.
 run() {
   local expected=$1 code=0
   shift
@@ -25,18 +25,18 @@ run() {
     --child-silent-after-fork=yes "$@" </dev/null >"$out/output" 2>&1 || code=$?
   if [ "$code" != "$expected" ] || grep -q '^==[0-9]*==' "$out/output"; then
     cat "$out/output" >&2
-    fail "$* ended with $code instead of $expected, or valgrind has something to say"
+    fail "$* ended with $code instead of $expected, or valgrind found an error"
   fi
 }
 
-# Valgrind has to find what there is to find, or its silence means nothing.
+# Valgrind must find a planted error, or its silence proves nothing.
 can_fail() {
   printf '%s\n' '#include <stdlib.h>' 'int main(void) { volatile char *lost = malloc(9); return lost[9]; }' >"$out/wrong.c"
   cc -g -o "$out/wrong" "$out/wrong.c"
   if (run 0 "$out/wrong") 2>/dev/null; then fail "valgrind sees neither a leak nor a read beyond the end"; fi
 }
 
-# A port on which nobody listens, as long as nobody asks for it by number.
+# A port without a listener: no program takes port 1.
 REFUSED=http://k:canary@127.0.0.1:1/apps/1
 
 example() {

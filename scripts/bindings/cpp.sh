@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# pusher.hpp and pusher.ffi.h, and the conformance cases in C and C++.
+# Tests pusher.hpp and pusher.ffi.h, and the conformance cases in C and C++.
 #
 #   scripts/bindings/cpp.sh                                              builds the library and the fault server
-#   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/cpp.sh        takes these
-#   scripts/bindings/cpp.sh bench                                        instead, measures pusher.hpp beside the C functions
+#   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/cpp.sh        uses these
+#   scripts/bindings/cpp.sh bench                                        measures pusher.hpp against the C functions instead
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -14,13 +14,13 @@ need gcc g++ clang-19 python3 luajit php=php-cli /usr/include/nlohmann/json.hpp=
   /usr/include/cjson/cJSON.h=libcjson-dev /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
 
 FLAGS=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -pthread -Iinclude)
-# The sources that only the test is made of need not be as strict as the header that others compile.
+# Stricter flags for the header, which users compile, than for the sources of the tests.
 STRICT=(-Wsign-conversion -Wold-style-cast -Wcast-qual -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference -Wundef)
 QUIET=(-fno-exceptions -fno-rtti -DJSON_NOEXCEPTION)
 SANITIZED=(-g -O1 -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -DSANITIZED)
 LIBRARY=("$out/libpusher.so.0" "-Wl,-rpath,$PWD/$out")
 
-# Ends within bounds, whatever happens.
+# Runs a command with a time limit.
 bounded() { timeout 300 "$@"; }
 
 get_library() {
@@ -28,7 +28,7 @@ get_library() {
   fault_server
 }
 
-# Commands that are told by their process ids have all ended well.
+# Waits for these processes, and fails if one of them failed.
 all_of() {
   local job
   for job in "$@"; do wait "$job"; done
@@ -42,7 +42,7 @@ every_call() {
   bounded "$program" >/dev/null || fail "$compiler -std=$standard, exceptions: $exceptions: not every call succeeds"
 }
 
-# Every standard, both compilers, with exceptions and without: no warning, and each call does what it says.
+# Every standard, both compilers, with and without exceptions: no warning, and each call works.
 every_standard() {
   local compiler standard exceptions jobs
   for compiler in g++ clang++-19; do
@@ -57,24 +57,24 @@ every_standard() {
   done
 }
 
-# What has to be refused by the compiler is.
+# The compiler refuses wrong code.
 compiler_refuses() {
   local name code refused
   while IFS='|' read -r name code; do
     printf '#include <pusher.hpp>\nvoid f(pusher::client &client) { %s }\n' "$code" >"$out/refused.cpp"
     refused=no
     g++ -std=c++17 "${FLAGS[@]}" -fsyntax-only "$out/refused.cpp" >"$out/refused.log" 2>&1 || refused=yes
-    [ "$refused" = "${name%% *}" ] || { cat "$out/refused.log" >&2; fail "refused by the compiler: $refused, and not $name"; }
+    [ "$refused" = "${name%% *}" ] || { cat "$out/refused.log" >&2; fail "refused by the compiler: $refused, expected: $name"; }
   done <<'CASES'
 no right|client.trigger("c", "e", "1");
-yes a failure that nobody looks at|client.try_trigger("c", "e", "1");
+yes an ignored failure|client.try_trigger("c", "e", "1");
 yes a client that is copied|pusher::client copy(client);
-yes a hook that takes something else|client.set_log([](int) {});
+yes a callback with another parameter|client.set_log([](int) {});
 yes a number for a channel|client.trigger(1, "e", "1");
 CASES
 }
 
-# Nothing of the C functions is left out.
+# pusher.hpp has every C function.
 every_function() {
   local function
   while read -r function; do
@@ -82,7 +82,7 @@ every_function() {
   done <abi/symbols.txt
 }
 
-# The samples of the header, to a port on which nobody listens, and those of the manual, which publish.
+# Runs the samples of the header, on a port without a listener, and those of the manual, which publish.
 samples() {
   local sample
   python3 - "$out" <<'PYTHON'
@@ -130,17 +130,17 @@ sanitized_wrapper() {
     tests/cpp/allocations.cpp "$out/not_throwing-sanitized.o" "${LIBRARY[@]}"
 }
 
-# The sanitizers have to find what there is to find, or their silence means nothing.
+# The sanitizers must find a planted leak, or their silence proves nothing.
 sanitizers_see() {
   printf '#include <pusher.hpp>\nint main() { pusher_authenticate(pusher::client("http://k:s@127.0.0.1:1/apps/1").native_handle(), %s; }\n' \
     '"private-c", "1.2", nullptr, new char *)' >"$out/leak.cpp"
   g++ -std=c++17 "${SANITIZED[@]}" -Iinclude -o "$out/leak" "$out/leak.cpp" "${LIBRARY[@]}"
-  if "$out/leak" >"$out/leak.log" 2>&1; then fail "the sanitizers do not see that an answer is lost"; fi
+  if "$out/leak" >"$out/leak.log" 2>&1; then fail "the sanitizers do not find a leaked result"; fi
   grep -q 'LeakSanitizer: detected memory leaks' "$out/leak.log" || fail "$(cat "$out/leak.log")"
 }
 
 conformance() {
-  # Without optimisation it takes half as long to compile.
+  # Without optimisation it compiles in half the time.
   g++ -std=c++17 "${SANITIZED[@]}" -O0 -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/conformance" tests/cpp/conformance.cpp "${LIBRARY[@]}" &
   local sanitized=$! program
   clang++-19 -std=c++20 -D_GNU_SOURCE "${FLAGS[@]}" "${QUIET[@]}" -o "$out/conformance-quiet" tests/cpp/conformance.cpp "${LIBRARY[@]}"
@@ -149,7 +149,7 @@ conformance() {
   for program in conformance conformance-quiet conformance-c; do bounded "$out/$program" tests/conformance.json; done
 }
 
-# A wrong case has to fail, each by what is wrong with it.
+# Each wrong case must fail.
 conformance_can_fail() {
   python3 - tests/conformance.json "$out" <<'PYTHON'
 import copy, json, sys
@@ -182,7 +182,7 @@ PYTHON
   done
 }
 
-# What a real preprocessor leaves of pusher.h, token by token: the Rust test that writes pusher.ffi.h has one of its own.
+# Compares pusher.ffi.h with preprocessed pusher.h, token by token: the Rust test that writes pusher.ffi.h has its own preprocessor.
 tokens() { tr '\n' ' ' | sed -E 's/[[:space:]]+/ /g; s/, ?\}/ }/g; s/; ?/;\n/g; s/ \n/\n/g'; }
 same_as_preprocessed() {
   mkdir -p "$out/empty"
@@ -193,7 +193,7 @@ same_as_preprocessed() {
   diff "$out/pusher.h.tokens" "$out/pusher.ffi.h.tokens" || fail "pusher.ffi.h is not what a preprocessor leaves of pusher.h"
 }
 
-# With the types that C's parsers need to be told, it is C as it stands.
+# With the headers for its types, pusher.ffi.h is valid C.
 ffi_header_is_c() {
   printf '#include <stddef.h>\n#include <stdint.h>\n#include "pusher.ffi.h"\n' >"$out/ffi.c"
   gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only "$out/ffi.c"
@@ -211,7 +211,7 @@ benchmark() {
   bounded "$out/benchmark" "$@"
 }
 
-# What is never run stops to work; its figures say nothing.
+# Runs the benchmark once, so that it keeps working. The figures are not used.
 benchmark_works() { benchmark 1 >/dev/null; }
 
 step "library and fault server" get_library

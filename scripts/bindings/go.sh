@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The Go binding: vet, and its tests (tests/conformance.json among them) plain, with the race detector and with AddressSanitizer.
+# Tests the Go binding, including tests/conformance.json: vet, plain tests, the race detector, AddressSanitizer.
 #
 #   scripts/bindings/go.sh                                          builds the library and the fault server
-#   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/go.sh    takes these
-#   scripts/bindings/go.sh bench                                    instead, measures it beside what Go itself does the same with
+#   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/go.sh    uses these
+#   scripts/bindings/go.sh bench                                    measures it against the same work in Go instead
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -13,12 +13,12 @@ out=$root/build/bindings-go
 rm -rf "$out"
 mkdir -p "$out"
 
-# As if it were installed.
+# As an installation lays it out.
 as_installed "$out"
 fault_server
 
 export PUSHER_LIBRARY="$out/libpusher.so.0" PKG_CONFIG_PATH=$out LD_LIBRARY_PATH=$out CGO_ENABLED=1
-# Nothing but the standard library: there is nothing to fetch.
+# The module uses only the standard library, so nothing is fetched.
 export GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local
 export CGO_CFLAGS="-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror"
 cd bindings/go
@@ -26,12 +26,12 @@ cd bindings/go
 formatted() {
   local files licence
   files=$(gofmt -l .)
-  [ -z "$files" ] || fail "not as gofmt has it: $files"
-  # A module has no links: its licences are copies, which must not go their own way.
+  [ -z "$files" ] || fail "not formatted by gofmt: $files"
+  # A Go module cannot have symbolic links, so its licences are copies. Check that they are the same.
   for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$root/$licence" "$licence"; done
 }
 
-# The best of many short rounds, in turn, since what else runs on the machine only makes them slower; and how many times as fast as Go's own each is.
+# The best of many short rounds in turn, because other programs only make a round slower; and the ratio to Go's own.
 ratios() {
   local round rounds=15
   go test -c -o "$out/benchmarks" .
@@ -59,7 +59,7 @@ ratios() {
       }' "$out/rounds"
 }
 
-# What is never run stops to work; its figures say nothing.
+# Runs the benchmark once, so that it keeps working. The figures are not used.
 benchmarks_work() { go test -run '^$' -bench . -benchtime 1x . >"$out/once" 2>&1 || { cat "$out/once" >&2; return 1; }; }
 
 if [ "${1:-}" = bench ]; then
@@ -70,11 +70,11 @@ fi
 step "Go: gofmt" formatted
 step "Go: vet" go vet .
 step "Go: tests" go test -count=1 .
-# Every pointer that goes to C is looked at in full; since Go 1.21 that is decided when it is compiled.
+# Checks every pointer that is passed to C. Since Go 1.21 this is a compile-time option.
 checked=GODEBUG=cgocheck=2
 case $(go env GOVERSION) in go1.19* | go1.20*) ;; *) checked=GOEXPERIMENT=cgocheck2 ;; esac
 step "Go: tests, the pointers checked" env "$checked" FAULTS=few go test -count=1 -run 'Conformance|Payload|Authorization|Reported' .
 step "Go: tests with the race detector" env FAULTS=few go test -count=1 -race .
-# Its leaks are those of Go's runtime; TestMemoryStaysFlat looks for ours.
+# LeakSanitizer would report Go's runtime. TestMemoryStaysFlat looks for our leaks.
 step "Go: tests with AddressSanitizer" env FAULTS=few ASAN_OPTIONS=detect_leaks=0 go test -count=1 -asan .
 step "Go: each benchmark, once" benchmarks_work

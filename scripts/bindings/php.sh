@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The PHP package: its own suite with the conformance cases and a real PHP-FPM, and the package as Composer installs it.
+# Tests the PHP package: its suite, with the conformance cases and a real PHP-FPM, and the package as Composer installs it.
 #
 #   scripts/bindings/php.sh                                                    builds the library and the fault server
 #   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/php.sh
-#   scripts/bindings/php.sh bench                                              instead, measures it beside hash_hmac and curl
+#   scripts/bindings/php.sh bench                                              measures it against hash_hmac and curl instead
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -12,7 +12,7 @@ version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')
 need "php-fpm$version=php$version-fpm"
 php -r 'exit((int) !extension_loaded("curl"));' || need curl-for-php="php$version-curl"
 export PHP_FPM=php-fpm$version
-# It is given nothing from the network, and asks for nothing.
+# Composer gets no network, and needs none.
 export COMPOSER_ALLOW_SUPERUSER=1 COMPOSER_NO_INTERACTION=1 COMPOSER_DISABLE_NETWORK=1
 out=$PWD/build/bindings/php
 rm -rf "$out"
@@ -25,18 +25,18 @@ build() {
   fault_server
 }
 
-# The package has a copy of the header, behind the lines that PHP wants first.
+# The package has a copy of the header, after the lines that PHP needs first.
 header() {
   sed '1,/^$/d' bindings/php/include/pusher.ffi.h | cmp - include/pusher.ffi.h ||
-    fail 'bindings/php/include/pusher.ffi.h differs: below its first empty line belongs include/pusher.ffi.h'
+    fail 'bindings/php/include/pusher.ffi.h differs: copy include/pusher.ffi.h below its first empty line'
 }
 
-# Before PHP 8.3 -l looks at one file only.
+# Before PHP 8.3, -l checks only one file.
 syntax() { find bindings/php -name '*.php' -print0 | xargs -0 -n 1 php -d display_errors=stderr -l >/dev/null; }
 
 suite() { (cd bindings/php && phpunit); }
 
-# As somebody has it who installed the library in the place where it is looked for, and not a look at this folder.
+# As a user has it: the library is in a default folder, and nothing comes from this repository.
 installed() {
   local project=$out/project says='echo LibPusher\Pusher::libraryVersion();' autoload said
   mkdir -p "$project" "$out/system"
@@ -53,7 +53,7 @@ JSON
     said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/$autoload'; $says")
     [ "$said" = "$(version)" ] || fail "the installed package says: $said"
   done
-  # Without the library it says what is missing.
+  # Without the library, the message names it.
   said=$(cd / && PUSHER_LIBRARY=/nonexistent/libpusher.so.0 php -r "require '$project/vendor/autoload.php';
     try { $says } catch (RuntimeException \$e) { echo \$e->getMessage(); }")
   case $said in *"cannot be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac

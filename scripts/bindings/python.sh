@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The Python binding: its checks, and its tests against the wheel, installed in a fresh environment as a stranger would.
+# Tests the Python binding: its lints, and its tests against the wheel in a fresh environment.
 #
-#   scripts/bindings/python.sh            all of that
-#   scripts/bindings/python.sh bench      instead of the tests, channel authorization and trigger beside the official package
+#   scripts/bindings/python.sh            runs the tests
+#   scripts/bindings/python.sh bench      measures channel authorization and trigger against the official package instead
 #
-# PUSHER_LIBRARY and FAULT_SERVER name the library and the fault server where they have been built.
+# PUSHER_LIBRARY and FAULT_SERVER name a library and a fault server that are already built.
 . "$(dirname "$0")/../lib.sh"
 cd "$(dirname "$0")/../.."
 need python3
@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 built=$work/libpusher.so
 step 'the library' library "$built"
-# From here on the tests find it in the wheel, or not at all.
+# From here on the tests must find the library in the wheel.
 unset PUSHER_LIBRARY
 step 'the fault server' fault_server
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
@@ -30,7 +30,7 @@ wheel() {
 
 install() { "$work/venv/bin/pip" install "$(echo "$work"/libpusher-*.whl)[$1]"; }
 
-# Bounded: a hang says where it is, and ends.
+# A time limit, so that a hang is reported and ends.
 python() { (cd bindings/python && timeout --kill-after 10 900 "$work/venv/bin/python" "$@"); }
 
 step 'the wheel' wheel

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The Ruby gem: its own suite with the conformance cases, and the gem as somebody installs it.
+# Tests the Ruby gem: its suite, with the conformance cases, and the gem as a user installs it.
 #
 #   scripts/bindings/ruby.sh                                                    builds the library and the fault server
 #   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/ruby.sh
-#   scripts/bindings/ruby.sh bench                                              instead, measures it beside OpenSSL and Net::HTTP
+#   scripts/bindings/ruby.sh bench                                              measures it against OpenSSL and Net::HTTP instead
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -21,16 +21,16 @@ build() {
   fault_server
 }
 
-# Bounded: a hang ends.
+# A time limit, so that a hang ends.
 suite() { (cd bindings/ruby && timeout --kill-after 10 900 rake); }
 
-# As somebody does who has the library in the place where it is looked for, and not a look at this folder.
+# As a user has it: the library is in a default folder, and nothing comes from this repository.
 installed() {
   local version licence
-  # A gem can't hold links: its licences are copies, which must not go their own way.
+  # A gem cannot have symbolic links, so its licences are copies. Check that they are the same.
   for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$licence" "bindings/ruby/$licence"; done
   cp -r bindings/ruby/libpusher.gemspec bindings/ruby/lib bindings/ruby/README.md bindings/ruby/LICENSE-* "$out"
-  # It warns of what a gem may lack; that is of interest where it fails.
+  # Print the warnings of gem only if it fails.
   (cd "$out" && gem build --quiet libpusher.gemspec &&
     gem install --quiet --local --ignore-dependencies --no-document --install-dir gems libpusher-*.gem) >"$out/gem.log" 2>&1 ||
     fail "$(cat "$out/gem.log")"

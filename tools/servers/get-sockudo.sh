@@ -2,7 +2,7 @@
 # Puts sockudo, a Channels server written in Rust (MIT), into the cache, and prints the path of its program. It can share
 # its state with other nodes through Redis.
 #
-# The first time it is compiled, which takes 4 to 10 minutes on two cores; niced, since one rather works meanwhile.
+# The first run compiles it at a low priority, which takes 4 to 10 minutes on two cores.
 . "$(dirname "$0")/../../scripts/lib.sh"
 exec 3>&1 >&2 # only the path goes to standard output
 
@@ -17,8 +17,8 @@ install() {
   finished && return # another run was quicker
   need cargo cc=gcc pkg-config /usr/include/openssl/ssl.h=libssl-dev \
     protoc=protobuf-compiler /usr/include/google/protobuf/timestamp.proto=libprotobuf-dev
-  # The build folder survives an interruption, so the next run goes on from there. Flags and configuration that were
-  # meant for libpusher are kept out of it.
+  # The build folder survives an interruption, and the next run goes on from there. Flags and configuration that are
+  # meant for libpusher must not reach it.
   unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
   rm -rf "$HERE.part"
   (
@@ -27,7 +27,7 @@ install() {
       cargo install sockudo --version "=$VERSION" --locked --debug --no-default-features --features "$FEATURES" \
       --root "$HERE.part" --quiet
   )
-  # Only what is whole gets its final name.
+  # Only a complete folder gets its final name.
   rm -rf "$HERE"
   mv "$HERE.part" "$HERE"
   rm -rf "$HERE.build"

@@ -1,11 +1,10 @@
 #!/bin/bash
 # Puts soketi, a Channels server for Node.js, into the cache, and prints two lines: the node that can run it, and its
-# script. (AGPL-3.0: it is run for tests, never linked or shipped.)
+# script. (AGPL-3.0: tests run it; it is never linked or shipped.)
 #
-# soketi names a git repository for its native module, uWebSockets.js; here it comes from a package that republishes it.
-# npm has "overrides" for that, which Debian 12's npm can't apply to a git address; so soketi/package-lock.json has "*"
-# where soketi has the address. (To renew that file: add "overrides", run a newer npm, replace the address, and remove
-# "overrides".)
+# soketi names a git repository for its native module, uWebSockets.js. We use a package that republishes it. The "overrides" of
+# npm do that, but Debian 12's npm cannot apply them to a git address, so soketi/package-lock.json has "*" in place of the
+# address. To update that file: add "overrides", run a newer npm, replace the address, and remove "overrides".
 . "$(dirname "$0")/../../scripts/lib.sh"
 exec 3>&1 >&2 # only the two lines go to standard output
 
@@ -15,8 +14,8 @@ FROM=$(cd "$(dirname "$0")/soketi" && pwd)
 HERE=$CACHE/soketi-$VERSION
 SCRIPT=node_modules/@soketi/soketi/bin/server.js
 
-# Prints the node that can load the native module in the folder $1. The module is for some versions of node only, and for
-# the newer ones it wants a newer C library than Debian 12's; so the folder may hold a node of its own.
+# Prints the node that can load the native module in the folder $1. The module supports only some versions of node, and for the
+# newer ones it needs a newer C library than that of Debian 12, so the folder may contain its own node.
 node_for() {
   local node
   [ -f "$1/$SCRIPT" ] || return 1
@@ -30,7 +29,7 @@ node_for() {
 }
 
 npm_install() {
-  # No install scripts: nothing of it is run but the server.
+  # No install scripts: only the server itself is run.
   npm install --prefix "$1" --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error "${@:2}"
 }
 
@@ -43,15 +42,15 @@ install() {
   cp "$FROM/package.json" "$FROM/package-lock.json" "$part"
   npm_install "$part"
   if ! node_for "$part" >/dev/null; then
-    say "it can't run with node $(node --version) here: install node $NODE_VERSION for it"
+    say "soketi cannot run with node $(node --version) here: install node $NODE_VERSION for it"
     mkdir "$part/node"
     npm_install "$part/node" --no-save "node-$(node -p 'process.platform + "-" + process.arch')@$NODE_VERSION"
   fi
-  node=$(node_for "$part") || fail "there is no native module of soketi's for this machine"
-  # It has binaries for every system and every node: 250 MB of them.
+  node=$(node_for "$part") || fail "soketi has no native module for this machine"
+  # Delete the binaries for other systems and other versions of node: 250 MB.
   abi=$("$node" -p '[process.platform, process.arch, process.versions.modules].join("_")')
   find "$part/node_modules/uWebSockets.js" -name 'uws_*.node' ! -name "uws_$abi.node" -delete
-  # Only what is whole gets its final name.
+  # Only a complete folder gets its final name.
   rm -rf "$HERE"
   mv "$part" "$HERE"
 }
