@@ -12,6 +12,7 @@ export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
 
 if [ "${1:-}" != --tests ]; then
   scripts/lint.sh
+  step 'waiting for apt' scripts/lib.test.sh
   # Both tools are components of the toolchain, from Debian and from rustup.
   step 'Rust: layout' cargo fmt --all --check
   step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings

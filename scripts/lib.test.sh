@@ -4,7 +4,7 @@
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# An apt-get that says what is in $scratch/says and fails as often as $scratch/fails has lines.
+# An apt-get that prints $scratch/says, and fails once for each line of $scratch/fails.
 cat >"$scratch/apt-get" <<'APT'
 #!/usr/bin/env bash
 here=$(dirname "$0")
