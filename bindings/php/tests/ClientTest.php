@@ -224,11 +224,11 @@ final class ClientTest extends TestCase
     public function testALoggerGetsTheResultOfEachCall(): void
     {
         $logger = new class () {
-            public array $told = [];
+            public array $records = [];
 
             public function log(mixed $level, string|\Stringable $message, array $context = []): void
             {
-                $this->told[] = [$level, $message, $context];
+                $this->records[] = [$level, $message, $context];
                 throw new \LogicException('a disk is full');
             }
         };
@@ -242,11 +242,11 @@ final class ClientTest extends TestCase
             self::fail('it was delivered');
         } catch (ApiErrorException) {
         }
-        self::assertSame(['debug', 'warning'], array_column($logger->told, 0));
+        self::assertSame(['debug', 'warning'], array_column($logger->records, 0));
         self::assertSame(['FORBIDDEN', 'rejected', 403], [
-            $logger->told[1][2]['status'], $logger->told[1][2]['delivery'], $logger->told[1][2]['http_status'],
+            $logger->records[1][2]['status'], $logger->records[1][2]['delivery'], $logger->records[1][2]['http_status'],
         ]);
-        self::assertStringNotContainsString('a payload', print_r($logger->told, true));
+        self::assertStringNotContainsString('a payload', print_r($logger->records, true));
         $pusher->setLogger(null);
         $this->expectException(\TypeError::class);
         $pusher->setLogger(new \stdClass());

@@ -32,7 +32,7 @@ final class Wait
         while (!feof($pipe) && ($enough === null || !$enough($text))) {
             $left = $finish - microtime(true);
             if ($left <= 0) {
-                throw new \RuntimeException("nothing more comes behind: $text");
+                throw new \RuntimeException("nothing follows: $text");
             }
             $readable = [$pipe];
             $none = null;

@@ -34,8 +34,8 @@ class LoggerTest < Minitest::Test
     pusher = FaultServer.client(FaultServer.listen, logger: notes, log_level: 'debug')
     threads = 8.times.map { Thread.new { 5.times { pusher.trigger('c', 'e', 1) } } }
     threads.each(&:join)
-    told = notes.all.select { |level, _, _| level == :debug }
-    assert_equal threads.to_h { |thread| [thread, 5] }, told.map(&:last).tally
+    messages = notes.all.select { |level, _, _| level == :debug }
+    assert_equal threads.to_h { |thread| [thread, 5] }, messages.map(&:last).tally
   end
 
   def test_a_misbehaving_logger_does_not_affect_the_call
