@@ -8,7 +8,9 @@
 # Cargo's files are kept in CARGO_TARGET_DIR, default build/cargo, which other scripts use as well.
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
-need cmake ninja=ninja-build "${CC:-gcc}" "${CXX:-g++}" /usr/include/cjson/cJSON.h=libcjson-dev \
+# Debian's clang-19 has clang++-19 too.
+compiler=${CXX:-g++}
+need cmake ninja=ninja-build "${CC:-gcc}" "$compiler=${compiler/clang++/clang}" /usr/include/cjson/cJSON.h=libcjson-dev \
   /usr/include/nlohmann/json.hpp=nlohmann-json3-dev
 
 BUILD=${BUILD:-build/ctest}
