@@ -34,11 +34,11 @@ const MAX_RESPONSE_BYTES: u64 = 1 << 30;
 const MAX_TOKENS: usize = 100;
 
 /// The keys of a client's configuration, as `pusher_new()` takes them. docs/configuration.md describes them.
-pub const KEYS: &[&str] = Key::VARIANTS;
+pub const KEYS: &[&str] = ConfigKey::VARIANTS;
 
 #[derive(EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-enum Key {
+enum ConfigKey {
     Url,
     AppId,
     Key,
@@ -150,41 +150,43 @@ impl Draft {
         Ok(())
     }
 
-    fn take_member(&mut self, key: Key, value: Value<'_, '_>) -> Result<(), Problem> {
+    fn take_member(&mut self, key: ConfigKey, value: Value<'_, '_>) -> Result<(), Problem> {
         let string = || value.string().map(Cow::into_owned);
         let config = &mut self.config;
         match key {
-            Key::Url => {}
-            Key::AppId if !value.json().is_string() => self.app_id = Some(value.integer(0, u64::MAX)?.to_string()),
-            Key::AppId => self.app_id = Some(string()?),
-            Key::Key => self.key = Some(string()?),
-            Key::Secret => self.secret = Some(Secret::new(string()?)),
-            Key::Cluster => self.cluster = Some(string()?),
-            Key::Host => self.host = Some(string()?),
-            Key::Port => self.port = Some(address::port(value.json().text(), value.name())?),
-            Key::Ssl => config.ssl = value.boolean()?,
-            Key::Path => config.path = string()?,
-            Key::SignPathPrefix => config.sign_path_prefix = value.boolean()?,
-            Key::TimeoutMs => config.timeout = value.timeout()?,
-            Key::ConnectTimeoutMs => config.connect_timeout = value.timeout()?,
-            Key::Retry => config.retry = value.retry_policy()?,
-            Key::ClockCorrection => config.clock_correction = value.boolean()?,
-            Key::MaxIdleConnections => config.max_idle_connections = value.count(0, 1000)?,
-            Key::IdleTimeoutMs => config.idle_timeout = value.timeout()?,
-            Key::CaFile => self.ca_file = Some(string()?),
-            Key::TlsRoots => self.tls_roots = Some(value.word()?),
-            Key::Proxy => self.proxy = Some(Secret::new(string()?)),
-            Key::EncryptionMasterKeyBase64 => {
+            ConfigKey::Url => {}
+            ConfigKey::AppId if !value.json().is_string() => {
+                self.app_id = Some(value.integer(0, u64::MAX)?.to_string())
+            }
+            ConfigKey::AppId => self.app_id = Some(string()?),
+            ConfigKey::Key => self.key = Some(string()?),
+            ConfigKey::Secret => self.secret = Some(Secret::new(string()?)),
+            ConfigKey::Cluster => self.cluster = Some(string()?),
+            ConfigKey::Host => self.host = Some(string()?),
+            ConfigKey::Port => self.port = Some(address::port(value.json().text(), value.name())?),
+            ConfigKey::Ssl => config.ssl = value.boolean()?,
+            ConfigKey::Path => config.path = string()?,
+            ConfigKey::SignPathPrefix => config.sign_path_prefix = value.boolean()?,
+            ConfigKey::TimeoutMs => config.timeout = value.timeout()?,
+            ConfigKey::ConnectTimeoutMs => config.connect_timeout = value.timeout()?,
+            ConfigKey::Retry => config.retry = value.retry_policy()?,
+            ConfigKey::ClockCorrection => config.clock_correction = value.boolean()?,
+            ConfigKey::MaxIdleConnections => config.max_idle_connections = value.count(0, 1000)?,
+            ConfigKey::IdleTimeoutMs => config.idle_timeout = value.timeout()?,
+            ConfigKey::CaFile => self.ca_file = Some(string()?),
+            ConfigKey::TlsRoots => self.tls_roots = Some(value.word()?),
+            ConfigKey::Proxy => self.proxy = Some(Secret::new(string()?)),
+            ConfigKey::EncryptionMasterKeyBase64 => {
                 let text = Zeroizing::new(string()?);
                 config.master_key = Some(MasterKey::from_base64(&text).map_err(|message| value.problem(message))?);
             }
-            Key::WebhookTokens => config.webhook_tokens = webhook_tokens(value)?,
-            Key::WebhookMaxAgeMs => config.webhook_max_age = value.milliseconds(0, u64::from(u32::MAX))?,
-            Key::LogLevel => config.log_level = value.word()?,
-            Key::MaxDataBytes => config.limits.data_bytes = value.count(1, MAX_DATA_BYTES)?,
-            Key::MaxChannels => config.limits.channels = value.count(1, 10_000)?,
-            Key::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,
-            Key::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
+            ConfigKey::WebhookTokens => config.webhook_tokens = webhook_tokens(value)?,
+            ConfigKey::WebhookMaxAgeMs => config.webhook_max_age = value.milliseconds(0, u64::from(u32::MAX))?,
+            ConfigKey::LogLevel => config.log_level = value.word()?,
+            ConfigKey::MaxDataBytes => config.limits.data_bytes = value.count(1, MAX_DATA_BYTES)?,
+            ConfigKey::MaxChannels => config.limits.channels = value.count(1, 10_000)?,
+            ConfigKey::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,
+            ConfigKey::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
         }
         Ok(())
     }
