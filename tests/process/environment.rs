@@ -1,6 +1,6 @@
-//! A client without a configuration takes it from the environment.
+//! The configuration from environment variables.
 //!
-//! Each case runs in a child process of its own (`crate::support::child`).
+//! Each case runs in its own child process (`crate::support::child`).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::{APP_ID, Client, KEY, SECRET, Server, child};
 use serde_json::{Value, json};
 
-/// In the child: makes a client without a configuration, triggers if there is one, and tells what came.
+/// Makes a client without a configuration, in the child, triggers if that succeeded, and reports
+/// the result.
 fn in_the_child() {
     let outcome = match Client::try_new(None) {
         Ok(client) => client.trigger("c", "e", "{}"),
@@ -19,13 +20,13 @@ fn in_the_child() {
     child::tell(&json!([outcome.name(), argument, message]).to_string());
 }
 
-/// What a child with these variables told: the status, and the argument that it named.
+/// Returns the status and the argument that a child with these variables reported.
 #[track_caller]
 fn with<T: AsRef<OsStr>>(test: &str, variables: &[(&str, T)]) -> (String, String) {
-    let told = child::run(module_path!(), test, variables);
-    let told: Value = serde_json::from_str(told.last().unwrap()).unwrap();
-    let text = |index: usize| told[index].as_str().unwrap().to_owned();
-    assert!(!text(2).contains("s3cr3t"), "{told}");
+    let reported = child::run(module_path!(), test, variables);
+    let reported: Value = serde_json::from_str(reported.last().unwrap()).unwrap();
+    let text = |index: usize| reported[index].as_str().unwrap().to_owned();
+    assert!(!text(2).contains("s3cr3t"), "{reported}");
     (text(0), text(1))
 }
 
@@ -34,8 +35,8 @@ fn encoded_secret() -> String {
 }
 
 #[test]
-fn pusher_url_says_all_and_wins() {
-    const TEST: &str = "pusher_url_says_all_and_wins";
+fn pusher_url_overrides_the_other_variables() {
+    const TEST: &str = "pusher_url_overrides_the_other_variables";
     if child::is_child() {
         return in_the_child();
     }
@@ -55,8 +56,8 @@ fn pusher_url_says_all_and_wins() {
 }
 
 #[test]
-fn variables_say_it_one_by_one_under_both_spellings() {
-    const TEST: &str = "variables_say_it_one_by_one_under_both_spellings";
+fn single_variables_are_read_in_both_spellings() {
+    const TEST: &str = "single_variables_are_read_in_both_spellings";
     if child::is_child() {
         return in_the_child();
     }
@@ -87,7 +88,7 @@ fn the_default_is_https() {
         return in_the_child();
     }
     let authority = crate::support::tls::Authority::new();
-    // Nobody trusts it: it is enough that TLS was spoken.
+    // The client does not trust this server. The attempt to speak TLS is enough.
     let server = Server::builder().tls(authority.server(&["127.0.0.1"])).start();
     let port = server.port().to_string();
     let variables = [
@@ -102,8 +103,8 @@ fn the_default_is_https() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named() {
-    const TEST: &str = "what_is_missing_or_wrong_is_named";
+fn a_missing_or_wrong_variable_is_named() {
+    const TEST: &str = "a_missing_or_wrong_variable_is_named";
     if child::is_child() {
         return in_the_child();
     }
@@ -116,7 +117,7 @@ fn what_is_missing_or_wrong_is_named() {
     let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s3cr3t")];
     assert!(["secret", "PUSHER_SECRET"].contains(&&*refused(&three[..2])));
     assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&three[1..])));
-    // A variable that is empty counts as not set.
+    // An empty variable counts as not set.
     assert!(["app_id", "PUSHER_APP_ID"].contains(&&*refused(&[("PUSHER_APP_ID", ""), three[1], three[2]])));
     for (name, value) in [
         ("PUSHER_PORT", "http"),
@@ -158,8 +159,8 @@ fn a_variable_that_is_not_utf_8_is_named() {
 }
 
 #[test]
-fn a_configuration_that_is_given_is_not_mixed_with_the_environment() {
-    const TEST: &str = "a_configuration_that_is_given_is_not_mixed_with_the_environment";
+fn an_explicit_configuration_ignores_the_environment() {
+    const TEST: &str = "an_explicit_configuration_ignores_the_environment";
     if child::is_child() {
         let outcome = Client::try_new(Some(br#"{"app_id":"1","key":"k"}"#)).unwrap_err();
         return child::tell(&json!([outcome.name(), outcome.text("argument"), ""]).to_string());

@@ -1,10 +1,11 @@
-//! What the host process does to a client: it forks at any instant, has no descriptors or threads left, and dies of SIGPIPE if it
-//! is sent one.
+//! Clients in a process that forks at any instant, runs out of descriptors or threads, or would die
+//! of SIGPIPE.
 //!
-//! The process that forks is a child of the test's own, so that nothing of the server is inherited.
+//! The process that forks is a child of the test process, so that it inherits nothing of the
+//! server.
 
 #![cfg(unix)]
-// What is only for Linux leaves its helpers behind elsewhere.
+// On other systems the helpers of the Linux tests are unused.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, unused_imports))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -20,24 +21,25 @@ use serde_json::{Value, json};
 /// The variable that holds the configurations for the process that forks.
 const CONFIGS: &str = "TEST_CONFIGS";
 
-/// The configurations that the test chose for this process.
+/// Returns the configurations that the test chose for this process.
 fn configs() -> Vec<String> {
     let all: Value = serde_json::from_str(&env::var(CONFIGS).unwrap()).unwrap();
     all.as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
-/// The only configuration.
+/// Returns the only configuration.
 fn the_config() -> String {
     configs().remove(0)
 }
 
-/// Runs the test again in a process that may fork as it likes.
+/// Runs the test again in a process that may fork.
 #[track_caller]
 fn run(test: &str, configs: &[String]) -> Vec<String> {
     child::run(module_path!(), test, &[(CONFIGS, format!("[{}]", configs.join(",")))])
 }
 
-/// A server with and without TLS, and a configuration for it. The host is a name, so that connecting takes a look-up.
+/// Servers with and without TLS, and configurations for them. The host is a name, so that
+/// connecting needs a lookup.
 struct Scene {
     authority: Authority,
 }
@@ -48,7 +50,7 @@ impl Scene {
     }
 
     fn server(&self, tls: bool) -> Server {
-        // Whoever asks learns which of its questions this answers.
+        // The response echoes the event, so that the caller can check that the response is its own.
         let answer = |request: &crate::support::server::Received| match request.method() {
             "POST" => Answer::ok(&format!("{{\"echo\":{}}}", request.json()["data"])),
             _ => Answer::ok("{}"),
@@ -64,20 +66,20 @@ impl Scene {
     }
 }
 
-/// Triggers in somebody's name, and holds that the answer is for this event.
+/// Triggers an event with the name of its sender, and asserts that the response is for this event.
 #[track_caller]
-fn say(client: &Client, who: &str) {
-    client.trigger("c", "e", &format!("\"{who}\"")).is_ok(&format!("{{\"echo\":\"{who}\"}}"));
+fn trigger_as(client: &Client, sender: &str) {
+    client.trigger("c", "e", &format!("\"{sender}\"")).is_ok(&format!("{{\"echo\":\"{sender}\"}}"));
 }
 
-/// The connections on which somebody's events came.
-fn connections_of(server: &Server, who: &str) -> BTreeSet<usize> {
+/// Returns the connections on which a sender's events came.
+fn connections_of(server: &Server, sender: &str) -> BTreeSet<usize> {
     let is_theirs =
-        |request: &&crate::support::server::Received| request.json()["data"].as_str().unwrap().starts_with(who);
+        |request: &&crate::support::server::Received| request.json()["data"].as_str().unwrap().starts_with(sender);
     server.ledger().iter().filter(is_theirs).map(|request| request.connection).collect()
 }
 
-/// Holds that the server accepted these events, each once.
+/// Asserts that the server accepted exactly these events, each once.
 #[track_caller]
 fn accepted_once(server: &Server, expected: impl IntoIterator<Item = String>) {
     let mut accepted: Vec<String> =
@@ -96,8 +98,8 @@ impl Shared {
         Shared(Some(Client::new(config)))
     }
 
-    fn say(&self, who: &str) {
-        say(self.0.as_ref().unwrap(), who);
+    fn trigger_as(&self, sender: &str) {
+        trigger_as(self.0.as_ref().unwrap(), sender);
     }
 
     fn free(&mut self) {
@@ -106,41 +108,47 @@ impl Shared {
 }
 
 #[test]
-fn a_child_makes_its_own_connections_and_leaves_its_parents_alone() {
+fn a_child_makes_its_own_connections_and_does_not_touch_its_parents() {
     if child::is_child() {
         let mut client = Shared::new(&the_config());
-        client.say("parent 1");
+        client.trigger_as("parent 1");
         host::fork(|| {
-            client.say("child 1");
+            client.trigger_as("child 1");
             host::fork(|| {
-                client.say("grandchild 1");
-                client.say("grandchild 2");
+                client.trigger_as("grandchild 1");
+                client.trigger_as("grandchild 2");
                 client.free();
             })
             .join();
-            client.say("child 2");
+            client.trigger_as("child 2");
             client.free();
         })
         .join();
-        client.say("parent 2");
-        // One that only frees it, and one that only exits.
+        client.trigger_as("parent 2");
+        // A child that only frees the client, and one that only exits.
         host::fork(|| client.free()).join();
         host::fork(|| {}).join();
-        client.say("parent 3");
-        // And one that has the client of the generation before it, which was never used there.
-        host::fork(|| host::fork(|| client.say("heir 1")).join()).join();
-        client.say("parent 4");
+        client.trigger_as("parent 3");
+        // A grandchild whose parent never used the client.
+        host::fork(|| host::fork(|| client.trigger_as("heir 1")).join()).join();
+        client.trigger_as("parent 4");
         return;
     }
     let scene = Scene::new();
     for tls in [false, true] {
         let server = scene.server(tls);
-        run("a_child_makes_its_own_connections_and_leaves_its_parents_alone", &[scene.config(&server, tls, json!({}))]);
-        for (who, connection) in [("parent", 0), ("child", 1), ("grandchild", 2), ("heir", 3)] {
-            assert_eq!(connections_of(&server, who), BTreeSet::from([connection]), "{who}, tls: {tls}");
+        run(
+            "a_child_makes_its_own_connections_and_does_not_touch_its_parents",
+            &[scene.config(&server, tls, json!({}))],
+        );
+        for (sender, connection) in [("parent", 0), ("child", 1), ("grandchild", 2), ("heir", 3)] {
+            assert_eq!(connections_of(&server, sender), BTreeSet::from([connection]), "{sender}, tls: {tls}");
         }
         let events = [("parent", 4), ("child", 2), ("grandchild", 2), ("heir", 1)];
-        accepted_once(&server, events.iter().flat_map(|(who, most)| (1..=*most).map(move |n| format!("{who} {n}"))));
+        accepted_once(
+            &server,
+            events.iter().flat_map(|(sender, most)| (1..=*most).map(move |n| format!("{sender} {n}"))),
+        );
         assert_eq!(server.connections(), 4);
     }
 }
@@ -149,31 +157,32 @@ fn a_child_makes_its_own_connections_and_leaves_its_parents_alone() {
 fn a_client_that_was_not_used_before_the_fork_works_on_both_sides() {
     if child::is_child() {
         let mut client = Shared::new(&the_config());
-        let children = ["first", "second"].map(|who| {
+        let children = ["first", "second"].map(|sender| {
             host::fork(|| {
-                client.say(&format!("{who} 1"));
-                client.say(&format!("{who} 2"));
+                client.trigger_as(&format!("{sender} 1"));
+                client.trigger_as(&format!("{sender} 2"));
                 client.free();
             })
         });
         children.into_iter().for_each(host::Forked::join);
-        client.say("parent 1");
-        // Made by a child, and used by that child's own.
+        client.trigger_as("parent 1");
+        // A client made by a child, and used by that child's child.
         let config = the_config();
         host::fork(|| {
             let client = Client::new(&config);
-            host::fork(|| say(&client, "born later 1")).join();
-            say(&client, "made later 1");
+            host::fork(|| trigger_as(&client, "born later 1")).join();
+            trigger_as(&client, "made later 1");
         })
         .join();
-        client.say("parent 2");
+        client.trigger_as("parent 2");
         return;
     }
     let scene = Scene::new();
     for tls in [false, true] {
         let server = scene.server(tls);
         run("a_client_that_was_not_used_before_the_fork_works_on_both_sides", &[scene.config(&server, tls, json!({}))]);
-        let all = ["first", "second", "parent", "born later", "made later"].map(|who| connections_of(&server, who));
+        let all =
+            ["first", "second", "parent", "born later", "made later"].map(|sender| connections_of(&server, sender));
         assert!(all.iter().all(|connections| connections.len() == 1), "tls: {tls}: {all:?}");
         assert_eq!((all.into_iter().flatten().collect::<BTreeSet<_>>().len(), server.connections()), (5, 5));
         assert_eq!(server.ledger().len(), 8);
@@ -181,14 +190,14 @@ fn a_client_that_was_not_used_before_the_fork_works_on_both_sides() {
 }
 
 #[test]
-fn parent_and_children_call_at_the_same_time_and_each_gets_its_own_answers() {
+fn parent_and_children_call_at_the_same_time_and_get_their_own_responses() {
     const CALLS: usize = 60;
     const CHILDREN: [&str; 3] = ["first", "second", "third"];
-    let call = |client: &Shared, who: &str| (0..CALLS).for_each(|n| client.say(&format!("{who} {n}")));
+    let call = |client: &Shared, sender: &str| (0..CALLS).for_each(|n| client.trigger_as(&format!("{sender} {n}")));
     if child::is_child() {
         let client = Shared::new(&the_config());
-        client.say("parent");
-        let children = CHILDREN.map(|who| host::fork(|| call(&client, who)));
+        client.trigger_as("parent");
+        let children = CHILDREN.map(|sender| host::fork(|| call(&client, sender)));
         call(&client, "parent");
         children.into_iter().for_each(host::Forked::join);
         return;
@@ -197,11 +206,12 @@ fn parent_and_children_call_at_the_same_time_and_each_gets_its_own_answers() {
     for tls in [false, true] {
         let server = scene.server(tls);
         run(
-            "parent_and_children_call_at_the_same_time_and_each_gets_its_own_answers",
+            "parent_and_children_call_at_the_same_time_and_get_their_own_responses",
             &[scene.config(&server, tls, json!({}))],
         );
         assert_eq!(server.connections(), 1 + CHILDREN.len());
-        let calls = CHILDREN.iter().chain([&"parent"]).flat_map(|who| (0..CALLS).map(move |n| format!("{who} {n}")));
+        let calls =
+            CHILDREN.iter().chain([&"parent"]).flat_map(|sender| (0..CALLS).map(move |n| format!("{sender} {n}")));
         accepted_once(&server, calls.chain(["parent".to_owned()]));
     }
 }
@@ -210,8 +220,7 @@ fn parent_and_children_call_at_the_same_time_and_each_gets_its_own_answers() {
 fn a_fork_at_any_instant_hangs_no_child() {
     const THREADS: usize = 8;
     const FORKS: usize = 240;
-    /// So many live at once.
-    const AT_ONCE: usize = 6;
+    const MAX_LIVE_CHILDREN: usize = 6;
     if child::is_child() {
         let clients: Vec<Client> = configs().iter().map(|config| Client::new(config)).collect();
         let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -221,7 +230,7 @@ fn a_fork_at_any_instant_hangs_no_child() {
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         let call = calls.fetch_add(1, Ordering::Relaxed);
-                        say(&clients[number % clients.len()], &format!("parent {call}"));
+                        trigger_as(&clients[number % clients.len()], &format!("parent {call}"));
                     }
                 });
             }
@@ -230,15 +239,16 @@ fn a_fork_at_any_instant_hangs_no_child() {
                 children.push(host::fork(|| {
                     for (index, client) in clients.iter().enumerate() {
                         let outcome = client.trigger("c", "e", &format!("\"child {number}.{index}\""));
-                        // The C library has locks of its own: a look-up may hang on one, and then its call ends in time.
+                        // The C library has its own locks: a lookup may hang on one. Its call then
+                        // ends at the deadline.
                         if outcome.status != 0 {
                             outcome.is("NOT_SENT", "not_sent").because("timeout");
                             assert!(outcome.text("message").contains("looking up the host name"), "{outcome:?}");
-                            child::tell("a look-up hung");
+                            child::tell("a lookup hung");
                         }
                     }
                 }));
-                if children.len() == AT_ONCE {
+                if children.len() == MAX_LIVE_CHILDREN {
                     children.remove(0).join();
                 }
             }
@@ -250,34 +260,35 @@ fn a_fork_at_any_instant_hangs_no_child() {
     }
     let scene = Scene::new();
     let (plain, tls) = (scene.server(false), scene.server(true));
-    // One that keeps its connection, and others that look the name up for every call.
+    // One client keeps its connection; the others look up the name for every call.
     let none_kept = json!({"max_idle_connections": 0, "timeout_ms": 4000});
     let configs = [
         scene.config(&plain, false, json!({"host": "127.0.0.1", "timeout_ms": 4000})),
         scene.config(&plain, false, none_kept.clone()),
         scene.config(&tls, true, none_kept),
     ];
-    // This takes no name over; it is loaded for what it does to Rust's start-up code.
+    // It resolves no name here; it is loaded because it turns off Rust's handler of stack
+    // overflows.
     let preload = host::Preload::new("slow_names");
     let variables = [(CONFIGS, format!("[{}]", configs.join(","))), ("LD_PRELOAD", preload.file().to_owned())];
-    let told = child::run(module_path!(), "a_fork_at_any_instant_hangs_no_child", &variables);
-    let hung = told.iter().filter(|line| line.contains("hung")).count();
+    let reported = child::run(module_path!(), "a_fork_at_any_instant_hangs_no_child", &variables);
+    let hung = reported.iter().filter(|line| line.contains("hung")).count();
     let children = |server: &Server| {
         server.ledger().iter().filter(|request| request.json()["data"].as_str().unwrap().starts_with("child")).count()
     };
     assert_eq!(children(&plain) + children(&tls) + hung, 3 * FORKS);
-    // A look-up that hangs is the C library's fault, and rare.
-    assert!(hung <= FORKS / 20, "{told:?}");
+    // A lookup that hangs is the C library's fault, and rare.
+    assert!(hung <= FORKS / 20, "{reported:?}");
 }
 
-/// The allocator of this test binary: it can stop a process's other threads at the n-th allocation from now.
+/// The allocator of this test program. It can stop a thread at the n-th allocation from now.
 struct Stopping;
 
 #[global_allocator]
 static ALLOCATOR: Stopping = Stopping;
 
-/// How many allocations are left until one stops; 0 if none does.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
+/// The allocations left until one stops its thread; 0 if none does.
+static ALLOCATIONS_LEFT: AtomicUsize = AtomicUsize::new(0);
 /// Whether a thread is stopped, and whether it may go on.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 static GO_ON: AtomicBool = AtomicBool::new(false);
@@ -289,7 +300,10 @@ thread_local! {
 
 impl Stopping {
     fn step() {
-        if LEFT.load(Ordering::Relaxed) == 0 || EXEMPT.get() || LEFT.fetch_sub(1, Ordering::Relaxed) != 1 {
+        if ALLOCATIONS_LEFT.load(Ordering::Relaxed) == 0
+            || EXEMPT.get()
+            || ALLOCATIONS_LEFT.fetch_sub(1, Ordering::Relaxed) != 1
+        {
             return;
         }
         STOPPED.store(true, Ordering::Release);
@@ -299,7 +313,7 @@ impl Stopping {
     }
 }
 
-// SAFETY: it is the system's allocator, which is asked a little later now and then.
+// SAFETY: it passes every call to the system's allocator, sometimes a little later.
 unsafe impl GlobalAlloc for Stopping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Stopping::step();
@@ -314,19 +328,19 @@ unsafe impl GlobalAlloc for Stopping {
     }
 }
 
-/// The exit status of a process whose call ended before it was to be stopped.
+/// The exit status of a process whose call ended before the chosen allocation.
 const ENDED_BEFORE: i32 = 77;
 
-/// In a process of its own: a thread makes the first call that this process ever made, and is stopped at the `n`-th allocation.
-/// Then the process forks, and its child makes a call and frees the client.
+/// Makes the first call of this process on a thread, stops that thread at the `n`-th allocation,
+/// and forks. The child makes a call and frees the client.
 fn fork_at_allocation(n: usize, config: &str) {
     EXEMPT.set(true);
     let client = Client::new(config);
-    LEFT.store(n, Ordering::Relaxed);
+    ALLOCATIONS_LEFT.store(n, Ordering::Relaxed);
     thread::scope(|scope| {
         let first = scope.spawn(|| {
             let outcome = client.trigger("c", "e", "\"parent\"");
-            // What follows is the end of the thread, and no business of the library's.
+            // The end of the thread is not the library's code.
             EXEMPT.set(true);
             outcome
         });
@@ -337,9 +351,10 @@ fn fork_at_allocation(n: usize, config: &str) {
             thread::yield_now();
         }
         host::fork(|| {
-            LEFT.store(0, Ordering::Relaxed);
-            say(&client, "child");
-            // SAFETY: the thread that has borrowed it is not in this process, which does not touch it again.
+            ALLOCATIONS_LEFT.store(0, Ordering::Relaxed);
+            trigger_as(&client, "child");
+            // SAFETY: the thread that borrows it does not exist in this process, which does not use
+            // it again.
             drop(unsafe { std::ptr::read(&raw const client) });
             host::exit(0);
         })
@@ -350,7 +365,7 @@ fn fork_at_allocation(n: usize, config: &str) {
 }
 
 #[test]
-fn a_fork_anywhere_in_the_first_call_of_a_process_hangs_no_child() {
+fn a_fork_at_any_allocation_of_the_first_call_hangs_no_child() {
     if child::is_child() {
         let config = the_config();
         let step = env::var("TEST_STEP").unwrap().parse().unwrap();
@@ -361,7 +376,7 @@ fn a_fork_anywhere_in_the_first_call_of_a_process_hangs_no_child() {
             if status.code() == Some(ENDED_BEFORE) {
                 break;
             }
-            assert!(status.success(), "a fork at the allocation with number {n} of the first call: {status}");
+            assert!(status.success(), "a fork at allocation {n} of the first call: {status}");
             tried += 1;
         }
         child::tell(&tried.to_string());
@@ -369,28 +384,29 @@ fn a_fork_anywhere_in_the_first_call_of_a_process_hangs_no_child() {
     }
     let scene = Scene::new();
     let preload = host::Preload::new("slow_names");
-    // Over TLS there are many more, most of them alike.
+    // TLS makes many more allocations, most of them alike.
     for (tls, step, at_least) in [(false, 1, 100), (true, 3, 100)] {
         let server = scene.server(tls);
         let variables = [
             (CONFIGS, format!("[{}]", scene.config(&server, tls, json!({})))),
             ("TEST_STEP", step.to_string()),
-            // A look-up without the C library's locks, which are out of this one's hands.
+            // A lookup without the C library's locks, which the library cannot control.
             ("LD_PRELOAD", preload.file().to_owned()),
             ("TEST_NAMES", "localhost=127.0.0.1".to_owned()),
         ];
-        let told =
-            child::run(module_path!(), "a_fork_anywhere_in_the_first_call_of_a_process_hangs_no_child", &variables);
-        let tried: usize = told.last().unwrap().parse().unwrap();
+        let reported =
+            child::run(module_path!(), "a_fork_at_any_allocation_of_the_first_call_hangs_no_child", &variables);
+        let tried: usize = reported.last().unwrap().parse().unwrap();
         assert!(tried >= at_least, "{tried}");
         assert_eq!(connections_of(&server, "child").len(), tried);
     }
 }
 
-/// Makes this process, which has one thread, the parent of a new namespace of process ids. Says why if it may not.
+/// Makes this process, which has one thread, the parent of a new PID namespace. Returns an error if
+/// it lacks the permission.
 #[cfg(target_os = "linux")]
-fn begin_a_namespace_of_processes() -> std::io::Result<()> {
-    // SAFETY: neither changes anything in memory.
+fn begin_pid_namespace() -> std::io::Result<()> {
+    // SAFETY: neither call changes memory.
     let result = unsafe {
         let user = if libc::getuid() == 0 { 0 } else { libc::CLONE_NEWUSER };
         libc::unshare(user | libc::CLONE_NEWPID)
@@ -400,27 +416,27 @@ fn begin_a_namespace_of_processes() -> std::io::Result<()> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_child_with_the_process_id_of_its_parent_is_told_from_it() {
-    const TEST: &str = "a_child_with_the_process_id_of_its_parent_is_told_from_it";
+fn a_child_with_the_process_id_of_its_parent_is_recognised() {
+    const TEST: &str = "a_child_with_the_process_id_of_its_parent_is_recognised";
     if child::is_child() {
         let config = the_config();
         host::fork(|| {
-            if let Err(why) = begin_a_namespace_of_processes() {
-                return child::tell(&format!("no namespace of its own: {why}"));
+            if let Err(why) = begin_pid_namespace() {
+                return child::tell(&format!("no PID namespace: {why}"));
             }
-            // Number 1, as the first process of a container, …
+            // This process has the id 1, like the first process of a container.
             host::fork(|| {
                 let client = Client::new(&config);
-                say(&client, "parent 1");
-                begin_a_namespace_of_processes().unwrap();
-                // … and number 1 again.
+                trigger_as(&client, "parent 1");
+                begin_pid_namespace().unwrap();
+                // This one has the id 1, too.
                 host::fork(|| {
                     assert_eq!(std::process::id(), 1);
-                    say(&client, "child 1");
+                    trigger_as(&client, "child 1");
                 })
                 .join();
                 assert_eq!(std::process::id(), 1);
-                say(&client, "parent 2");
+                trigger_as(&client, "parent 2");
             })
             .join();
         })
@@ -429,18 +445,19 @@ fn a_child_with_the_process_id_of_its_parent_is_told_from_it() {
     }
     let scene = Scene::new();
     let server = scene.server(false);
-    // Where nobody may have namespaces, there is nothing to see here. No thread can be started between the two calls of unshare.
+    // The test is skipped where the process may not make namespaces. Between the two calls of
+    // unshare no thread can start.
     if let Some(why) = run(TEST, &[scene.config(&server, false, json!({"host": "127.0.0.1"}))]).first() {
         eprintln!("{why}");
         return;
     }
-    let of = |who| connections_of(&server, who);
+    let of = |sender| connections_of(&server, sender);
     assert_eq!((of("parent"), of("child")), (BTreeSet::from([0]), BTreeSet::from([1])));
 }
 
-/// Runs `body` while the process can't open anything more.
+/// Runs `body` while the process cannot open another descriptor.
 fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
-    // SAFETY: the structure is live, and the descriptors are this function's own.
+    // SAFETY: the structure is live, and no other code uses these descriptors.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
@@ -461,8 +478,8 @@ fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn a_process_without_descriptors_is_told_so_and_its_clients_work_when_it_has_some_again() {
-    const TEST: &str = "a_process_without_descriptors_is_told_so_and_its_clients_work_when_it_has_some_again";
+fn a_lack_of_descriptors_is_reported_and_clients_work_again_afterwards() {
+    const TEST: &str = "a_lack_of_descriptors_is_reported_and_clients_work_again_afterwards";
     if child::is_child() {
         for (index, config) in configs().into_iter().enumerate() {
             host::fork(|| {
@@ -471,9 +488,9 @@ fn a_process_without_descriptors_is_told_so_and_its_clients_work_when_it_has_som
                 child::tell(
                     &json!([index, outcome.name(), outcome.text("cause"), outcome.text("message")]).to_string(),
                 );
-                say(&client, "then");
-                // What is connected needs no more.
-                without_descriptors(|| say(&client, "and on"));
+                trigger_as(&client, "then");
+                // A connected client needs no other descriptor.
+                without_descriptors(|| trigger_as(&client, "and on"));
             })
             .join();
         }
@@ -485,16 +502,16 @@ fn a_process_without_descriptors_is_told_so_and_its_clients_work_when_it_has_som
     let configs = [
         scene.config(&plain, false, address.clone()),
         scene.config(&plain, false, json!({})),
-        // The file of authorities can't be opened.
+        // The ca_file cannot be opened.
         scene.config(&tls, true, json!({})),
     ];
-    let told = run(TEST, &configs);
-    for (line, cause) in told.iter().zip(["connect", "dns", "tls"]) {
-        let told: Value = serde_json::from_str(line).unwrap();
-        assert_eq!((&told[1], &told[2]), (&json!("NOT_SENT"), &json!(cause)), "{told}");
-        assert!(told[3].as_str().unwrap().contains("Too many open files"), "{told}");
+    let reported = run(TEST, &configs);
+    for (line, cause) in reported.iter().zip(["connect", "dns", "tls"]) {
+        let reported: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&reported[1], &reported[2]), (&json!("NOT_SENT"), &json!(cause)), "{reported}");
+        assert!(reported[3].as_str().unwrap().contains("Too many open files"), "{reported}");
     }
-    assert_eq!(told.len(), configs.len());
+    assert_eq!(reported.len(), configs.len());
     for (server, clients) in [(&plain, 2), (&tls, 1)] {
         assert_eq!((connections_of(server, "never").len(), connections_of(server, "then").len()), (0, clients));
         assert_eq!((server.ledger().len(), server.connections()), (2 * clients, clients));
@@ -503,16 +520,17 @@ fn a_process_without_descriptors_is_told_so_and_its_clients_work_when_it_has_som
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_process_that_may_start_no_thread_is_told_so_and_calls_that_need_none_go_on() {
-    const TEST: &str = "a_process_that_may_start_no_thread_is_told_so_and_calls_that_need_none_go_on";
+fn a_lack_of_threads_is_reported_and_calls_without_a_lookup_succeed() {
+    const TEST: &str = "a_lack_of_threads_is_reported_and_calls_without_a_lookup_succeed";
     if child::is_child() {
         let no_threads: *const std::sync::atomic::AtomicI32 = host::symbol(c"no_threads").cast();
-        // SAFETY: the preloaded library has an atomic integer of this name for as long as the process lives.
+        // SAFETY: the preloaded library has an atomic integer of this name for as long as the
+        // process lives.
         let no_threads = unsafe { &*no_threads };
         let clients: Vec<Client> = configs().iter().map(|config| Client::new(config)).collect();
         let [by_address, by_name] = &*clients else { panic!() };
         no_threads.store(1, Ordering::Relaxed);
-        say(by_address, "without");
+        trigger_as(by_address, "without");
         for _ in 0..10 {
             let outcome = by_name.trigger("c", "e", "\"never\"");
             outcome.is("NOT_SENT", "not_sent").because("dns");
@@ -520,9 +538,9 @@ fn a_process_that_may_start_no_thread_is_told_so_and_calls_that_need_none_go_on(
             assert_eq!(outcome.error()["retryable"], json!(true));
         }
         no_threads.store(0, Ordering::Relaxed);
-        say(by_name, "then");
+        trigger_as(by_name, "then");
         no_threads.store(1, Ordering::Relaxed);
-        say(by_name, "and on");
+        trigger_as(by_name, "and on");
         return;
     }
     let scene = Scene::new();
@@ -538,15 +556,15 @@ fn a_process_that_may_start_no_thread_is_told_so_and_calls_that_need_none_go_on(
 fn no_call_raises_sigpipe() {
     const TEST: &str = "no_call_raises_sigpipe";
     /// More than the kernel takes at once from a new connection.
-    const BIG: usize = 2 << 20;
-    /// A connection that ends in order and is then written to is the one that raises it, for the second write.
+    const BIG_BYTES: usize = 2 << 20;
+    /// The second write to a connection that the peer has closed in order raises the signal.
     const ENDINGS: [End; 6] = [End::Close, End::Close, End::Cut, End::Close, End::Reset, End::Reset];
     if child::is_child() {
-        // First that it would be seen: Rust's own start-up code ignores the signal.
+        // Show that the signal would be noticed: Rust's start-up code ignores it.
         let status = host::fork(|| {
             host::handle(libc::SIGPIPE, host::Handler::Default);
             let mut ends = [0; 2];
-            // SAFETY: the array is live, and the descriptors are this process's own.
+            // SAFETY: the array is live, and no other code uses these descriptors.
             unsafe {
                 assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
                 libc::close(ends[0]);
@@ -555,13 +573,13 @@ fn no_call_raises_sigpipe() {
         })
         .wait();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGPIPE), "{status}");
-        let data = format!("\"{}\"", "a".repeat(BIG));
+        let data = format!("\"{}\"", "a".repeat(BIG_BYTES));
         for config in configs() {
             host::fork(|| {
                 host::handle(libc::SIGPIPE, host::Handler::Default);
                 let client = Client::new(&config);
                 for _ in 0..ENDINGS.len() {
-                    // The server leaves in the middle of each.
+                    // The server closes in the middle of each request.
                     let outcome = client.trigger("c", "e", &data);
                     assert_ne!(outcome.status, 0, "{outcome:?}");
                     child::tell(&format!("{} {}", outcome.name(), outcome.text("cause")));
@@ -580,12 +598,12 @@ fn no_call_raises_sigpipe() {
             for end in ENDINGS {
                 server.next(Answer::nothing().without_reading().then(end));
             }
-            let mut more = json!({"max_data_bytes": BIG, "timeout_ms": 10_000});
+            let mut more = json!({"max_data_bytes": BIG_BYTES, "timeout_ms": 10_000});
             if proxied {
                 more["proxy"] = json!(format!("http://127.0.0.1:{}", server.port()));
             }
-            let told = run(TEST, &[scene.config(&server, tls, more)]);
-            assert_eq!(told.len(), ENDINGS.len(), "{told:?}");
+            let reported = run(TEST, &[scene.config(&server, tls, more)]);
+            assert_eq!(reported.len(), ENDINGS.len(), "{reported:?}");
         }
     }
 }
