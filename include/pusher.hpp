@@ -1,6 +1,7 @@
 /**
  * @file pusher.hpp
- * libpusher for C++17 and newer, header only. What the calls do stands in pusher.h; here is what C++ makes of them.
+ * libpusher for C++17 and later, header only. pusher.h documents the calls; this file says what
+ * differs in C++.
  *
  * @code
  * pusher::client client(pusher::config().app_id("APP_ID").key("KEY").secret("SECRET").cluster("eu"));
@@ -13,19 +14,25 @@
  * }
  * @endcode
  *
- * - Each call comes twice: `trigger()` returns the document, and throws pusher::error where the C function fails;
- *   `try_trigger()` throws nothing of ours and returns a pusher::result, which holds either the document or the failure. With
- *   `-fno-exceptions` there is only the second. (std::bad_alloc comes from both.)
- * - Texts go in as anything that a `std::string_view` is made of. One with a NUL byte inside is refused before the call
- *   (::PUSHER_STATUS_INVALID_ARGUMENT), because C would cut it off there. What may be left out is a `std::optional`; an empty
- *   text is a text like any other.
- * - Documents come out as `std::string`, and are JSON as the C functions give it.
- * - Threads: as in C, any number may use one client or one publisher at the same time.
- * - Life: what is made is freed by its destructor. A client, a publisher, a request and a response move and do not copy; what was
- *   moved from answers each call with ::PUSHER_STATUS_INVALID_ARGUMENT.
+ * - Errors: each call has two forms. `trigger()` returns the document and throws pusher::error if
+ *   the C function fails. `try_trigger()` returns a pusher::result, which holds the document or the
+ *   failure. With `-fno-exceptions` only the second form exists. Both forms may throw
+ *   std::bad_alloc.
+ * - Strings: parameters are `std::string_view`. A string that contains a NUL is refused before the
+ *   call with ::PUSHER_STATUS_INVALID_ARGUMENT, because C would truncate it. An optional parameter
+ *   is a `std::optional`; an empty string does not count as missing.
+ * - Documents: results are `std::string`, with the JSON of the C functions.
+ * - Threads: as in C, any number of threads may use one client or one publisher at the same time.
+ * - Lifetime: destructors free the handles. Clients, publishers, requests and responses can be
+ *   moved, but not copied. Every call on an object that was moved from fails with
+ *   ::PUSHER_STATUS_INVALID_ARGUMENT.
  */
 #ifndef PUSHER_HPP
 #define PUSHER_HPP
+
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "pusher.hpp needs C++17"
+#endif
 
 #include <algorithm>
 #include <array>
@@ -44,7 +51,8 @@
 
 #include "pusher.h"
 
-/* A program may mix sources with and without exceptions: their functions have different names to the linker. */
+/* One program may have sources with and without exceptions: the namespaces give their functions
+ * different symbols. */
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
 #define PUSHER_HAS_EXCEPTIONS 1
 #define PUSHER_INLINE_NAMESPACE throwing
@@ -54,14 +62,16 @@
 #define PUSHER_INLINE_NAMESPACE not_throwing
 #endif
 
-/** The C++ side of libpusher. */
+/** libpusher for C++. */
 namespace pusher {
 inline namespace PUSHER_INLINE_NAMESPACE {
 
-/** What a call returns: see ::PusherStatus. */
+/** The result of a call: see ::PusherStatus. */
 using status = PusherStatus;
 
-/** What happened to the events of a call: see ::PusherDelivery. `none` where there was nothing to deliver. */
+/**
+ * What happened to the events of a call: see ::PusherDelivery. `none` if the call delivers nothing.
+ */
 enum class delivery : std::int32_t {
   none = 0,
   not_sent = PUSHER_DELIVERY_NOT_SENT,
@@ -70,7 +80,7 @@ enum class delivery : std::int32_t {
   delivered = PUSHER_DELIVERY_DELIVERED,
 };
 
-/** How much something logged matters: see ::PusherLogLevel. */
+/** The severity of a log message: see ::PusherLogLevel. */
 enum class log_level : std::int32_t {
   error = PUSHER_LOG_LEVEL_ERROR,
   warn = PUSHER_LOG_LEVEL_WARN,
@@ -78,35 +88,38 @@ enum class log_level : std::int32_t {
   debug = PUSHER_LOG_LEVEL_DEBUG,
 };
 
-/** For ever, where a time to wait is wanted. */
+/** A timeout without limit. */
 inline constexpr std::chrono::milliseconds forever{UINT32_MAX};
 
-/** A status's name, such as `NOT_SENT`. */
+/** Returns the name of a status, such as `NOT_SENT`. */
 inline std::string_view status_name(status code) noexcept {
   return pusher_status_name(static_cast<std::int32_t>(code));
 }
 
-/** The version of the library that is loaded, such as `0.1.0`. */
+/** Returns the version of the loaded library, such as `0.1.0`. */
 inline std::string_view version() noexcept { return pusher_version(); }
 
-/** The same as a number, to compare with #PUSHER_VERSION_NUMBER, the version of this header. */
+/**
+ * Returns the version of the loaded library, to compare with #PUSHER_VERSION_NUMBER, the version of
+ * the header.
+ */
 inline std::uint32_t version_number() noexcept { return pusher_version_number(); }
 
-/** Why a call failed. */
+/** The reason why a call failed. */
 class failure {
 public:
-  /** `document` is the error document; empty where there is none, as after a poll that found nothing. */
+  /** `document` is the error document, or empty if there is none (after a poll without reports). */
   failure(status code, std::string document) noexcept : code_(code), document_(std::move(document)) {}
 
-  /** What the caller may do now. */
+  /** Returns the status. */
   status code() const noexcept { return code_; }
 
-  /** What happened to the events. */
+  /** Returns what happened to the events. */
   pusher::delivery delivery() const noexcept {
     return static_cast<pusher::delivery>(pusher_error_delivery(document_.c_str()));
   }
 
-  /** A sentence for people. */
+  /** Returns a message for people. */
   std::string message() const {
     const std::size_t length = pusher_error_message(document_.c_str(), nullptr, 0);
     if (length == 0) return std::string(status_name(code_));
@@ -116,7 +129,7 @@ public:
     return text;
   }
 
-  /** The error document, JSON: `{"error":{"status","message",…}}`. */
+  /** Returns the error document, JSON: see ::PusherStatus. */
   const std::string &document() const noexcept { return document_; }
 
 private:
@@ -131,35 +144,35 @@ public:
   explicit error(pusher::failure failed)
       : std::runtime_error(failed.message()), failure_(std::make_shared<const pusher::failure>(std::move(failed))) {}
 
-  /** What the caller may do now. */
+  /** Returns the status. */
   pusher::status status() const noexcept { return failure_->code(); }
-  /** What happened to the events. */
+  /** Returns what happened to the events. */
   pusher::delivery delivery() const noexcept { return failure_->delivery(); }
-  /** The error document, JSON. */
+  /** Returns the error document, JSON. */
   const std::string &document() const noexcept { return failure_->document(); }
 
 private:
-  /* Shared, because an exception may not throw while it is copied. */
+  /* Shared, because copying an exception must not throw. */
   std::shared_ptr<const pusher::failure> failure_;
 };
 #endif
 
-/** A value, or why there is none. */
+/** A value, or the failure if there is none. */
 template <typename T>
 class [[nodiscard]] result {
 public:
-  /** @name What it holds
+  /** @name Constructors
    *  @{ */
   result(T value) : value_(std::move(value)) {}
   result(pusher::failure failed) : failure_(std::move(failed)) {}
   /** @} */
 
-  /** Whether there is a value. */
+  /** Returns whether there is a value. */
   bool has_value() const noexcept { return value_.has_value(); }
-  /** The same. */
+  /** Returns whether there is a value. */
   explicit operator bool() const noexcept { return has_value(); }
 
-  /** @name The value, which there has to be
+  /** @name The value. Undefined behaviour if there is none
    *  @{ */
   T &operator*() & noexcept { return *value_; }
   const T &operator*() const & noexcept { return *value_; }
@@ -168,12 +181,12 @@ public:
   const T *operator->() const noexcept { return &*value_; }
   /** @} */
 
-  /** Why there is no value, which there must not be. */
+  /** Returns the failure. Undefined behaviour if there is a value. */
   const pusher::failure &failure() const & noexcept { return *failure_; }
   pusher::failure &&failure() && noexcept { return std::move(*failure_); }
 
 #if PUSHER_HAS_EXCEPTIONS
-  /** @name The value, or pusher::error
+  /** @name The value. Throws pusher::error if there is none
    *  @{ */
   T value() && {
     if (!has_value()) throw error(std::move(*this).failure());
@@ -187,15 +200,15 @@ public:
 #endif
 
 private:
-  /* One of them. */
+  /* One of the two. */
   std::optional<T> value_;
   std::optional<pusher::failure> failure_;
 };
 
-/** What comes of a call that has nothing to say when it succeeds. */
+/** The value of a call that returns nothing on success. */
 struct done {};
 
-/** A text as a JSON string: for a payload that is a plain text, say. */
+/** Returns a string as a JSON string, in quotes and escaped: the payload for a plain string. */
 inline std::string json_string(std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string quoted;
@@ -221,9 +234,9 @@ inline std::string json_string(std::string_view text) {
 /** @cond inside */
 namespace inside {
 
-/* Whether a text can't reach beyond the place of the one JSON value that it is put into: it closes no bracket of its
- * surroundings, and adds no member. Whether it is JSON, the library says. */
-inline bool stays_in_its_place(std::string_view json) noexcept {
+/* Returns whether the string can be inserted as one JSON value: it closes no outer bracket and adds
+ * no member. (Whether it is valid JSON, the library checks.) */
+inline bool is_one_value(std::string_view json) noexcept {
   std::size_t depth = 0;
   bool quoted = false, blank = true;
   for (std::size_t i = 0; i < json.size(); i++) {
@@ -246,15 +259,15 @@ inline bool stays_in_its_place(std::string_view json) noexcept {
   return !blank && !quoted && depth == 0;
 }
 
-/* A JSON object that is put together member by member. */
+/* Builds a JSON object member by member. */
 class object {
 public:
   void text(std::string_view key, std::string_view value) { member(key, json_string(value)); }
   void number(std::string_view key, std::int64_t value) { member(key, std::to_string(value)); }
   void boolean(std::string_view key, bool value) { member(key, value ? "true" : "false"); }
-  /* JSON of somebody else's making. What does not stay in its place is left out, and wrong() names it. */
+  /* Adds JSON from the caller. Skips what is not one value; wrong() then returns the key. */
   void json(std::string_view key, std::string_view value) {
-    if (stays_in_its_place(value)) {
+    if (is_one_value(value)) {
       member(key, value);
     } else if (!wrong_) {
       wrong_ = key;
@@ -276,7 +289,7 @@ private:
   std::optional<std::string> wrong_;
 };
 
-/* As the library says it of arguments that it can't take. */
+/* A failure like those of the library for invalid arguments. */
 inline failure wrong(status code, std::string_view argument, std::string_view why, bool publishes) {
   object fields;
   fields.text("status", status_name(code));
@@ -294,7 +307,7 @@ inline failure not_json(std::string_view argument, bool publishes) {
   return wrong(PUSHER_STATUS_INVALID_ARGUMENT, argument, "must be one JSON value", publishes);
 }
 
-/* A text with the name that C has for it. */
+/* A string argument and its name in the C function. */
 struct argument {
   std::string_view name;
   std::optional<std::string_view> text;
@@ -303,10 +316,10 @@ struct argument {
   std::size_t size() const noexcept { return text ? text->size() + 1 : 0; }
 };
 
-/* Texts as C takes them, one behind the other, each with a NUL behind it: on the stack unless they are long. */
+/* NUL-terminated copies of strings, one after the other: on the stack unless they are long. */
 class texts {
 public:
-  /* Writes a pointer for each, NULL where there is no text. */
+  /* Writes a pointer to each copy, NULL for a missing string. */
   void copy(const argument *from, std::size_t count, const char **pointers) {
     std::size_t size = 0;
     for (std::size_t i = 0; i < count; i++) size += from[i].size();
@@ -332,7 +345,7 @@ struct free_string {
   void operator()(char *text) const noexcept { pusher_string_free(text); }
 };
 
-/* What the library answered, which is freed here whatever happens. */
+/* Takes over the document of a call. */
 inline result<std::string> answer(status code, char *out) {
   const std::unique_ptr<char, free_string> owned(out);
   std::string document = out == nullptr ? std::string() : std::string(out);
@@ -346,7 +359,7 @@ status apply(const Function &function, const char *const *pointers, char **out, 
   return function(pointers[Index]..., out);
 }
 
-/* Makes a call that writes a document, once all its texts have been looked at. */
+/* Checks the strings, then makes a call that writes a document. */
 template <typename Function, typename... Arguments>
 result<std::string> call(bool publishes, const Function &function, const Arguments &...arguments) {
   const std::array<argument, sizeof...(Arguments)> all{arguments...};
@@ -386,7 +399,9 @@ inline constexpr bool are_names<Names, std::void_t<name_of<Names>>> =
 } // namespace inside
 /** @endcond */
 
-/** A configuration, put together key by key: see pusher_new(). A JSON object or a URL does as well. */
+/**
+ * Builds a configuration key by key: see pusher_new(). A JSON object or a URL can be used instead.
+ */
 class config {
 public:
   config &app_id(std::string_view value) { return text("app_id", value); }
@@ -399,13 +414,25 @@ public:
   config &timeout(std::chrono::milliseconds value) { return number("timeout_ms", value.count()); }
   config &encryption_master_key_base64(std::string_view value) { return text("encryption_master_key_base64", value); }
 
-  /** @name Any other key
+  /** @name Other keys
    *  @{ */
-  config &text(std::string_view name, std::string_view value) { return members_.text(name, value), *this; }
-  config &number(std::string_view name, std::int64_t value) { return members_.number(name, value), *this; }
-  config &boolean(std::string_view name, bool value) { return members_.boolean(name, value), *this; }
+  config &text(std::string_view name, std::string_view value) {
+    members_.text(name, value);
+    return *this;
+  }
+  config &number(std::string_view name, std::int64_t value) {
+    members_.number(name, value);
+    return *this;
+  }
+  config &boolean(std::string_view name, bool value) {
+    members_.boolean(name, value);
+    return *this;
+  }
   /** `value` is JSON. */
-  config &json(std::string_view name, std::string_view value) { return members_.json(name, value), *this; }
+  config &json(std::string_view name, std::string_view value) {
+    members_.json(name, value);
+    return *this;
+  }
   /** @} */
 
 private:
@@ -414,21 +441,32 @@ private:
   inside::object members_;
 };
 
-/** What options of a call and those of an event in the background have in common. */
+/** The options that calls and publishers share. */
 template <typename Options>
 class basic_options {
 public:
-  /** The connection that is left out, such as `1234.5678`. */
+  /** Sets the connection that does not get the event, such as `1234.5678`. */
   Options &socket_id(std::optional<std::string_view> id) {
     if (id) members_.text("socket_id", *id);
     return self();
   }
-  /** Attributes of the channels to answer with, such as `user_count,subscription_count`. */
-  Options &info(std::string_view attributes) { return members_.text("info", attributes), self(); }
-  /** How long the call may take in all; for an event in the background, how long it may wait for room. */
-  Options &timeout(std::chrono::milliseconds time) { return members_.number("timeout_ms", time.count()), self(); }
-  /** Another option, its value in JSON. */
-  Options &json(std::string_view key, std::string_view value) { return members_.json(key, value), self(); }
+  /** Sets the channel attributes to return, such as `user_count,subscription_count`. */
+  Options &info(std::string_view attributes) {
+    members_.text("info", attributes);
+    return self();
+  }
+  /**
+   * Sets the limit of the call, with all its attempts; for a publisher, how long to wait for space.
+   */
+  Options &timeout(std::chrono::milliseconds time) {
+    members_.number("timeout_ms", time.count());
+    return self();
+  }
+  /** Sets another option; `value` is JSON. */
+  Options &json(std::string_view key, std::string_view value) {
+    members_.json(key, value);
+    return self();
+  }
 
 protected:
   /** @cond inside */
@@ -441,32 +479,38 @@ private:
   /** @endcond */
 };
 
-/** What may be said of a call beside its arguments. */
+/** The options of a call. */
 class options : public basic_options<options> {};
 
-/** What may be said of an event that is sent in the background. */
+/** The options of an event for a publisher. */
 class publish_options : public basic_options<publish_options> {
 public:
-  /** A newer event on the same channel with the same name and `key` takes the place of this one while it waits. */
-  publish_options &conflate(std::string_view key) { return members_.text("conflate", key), *this; }
+  /** Replaces the event on the same channel with the same name and `key` that still waits. */
+  publish_options &conflate(std::string_view key) {
+    members_.text("conflate", key);
+    return *this;
+  }
 };
 
-/** One or several channels, as the argument of a call: a name, a list of names in braces, or a container of them. */
+/**
+ * One or more channel names, as an argument: a name, a list of names in braces, or a container of
+ * names.
+ */
 class channels {
 public:
   /** One name. */
   template <typename Name, std::enable_if_t<std::is_convertible_v<const Name &, std::string_view>, int> = 0>
   channels(const Name &name) : text_(std::string_view(name)) {
-    /* C might take it for a list, and no name has this character: in a list of one it is refused for what it is. */
+    /* C would parse it as a list. In a list of one, the library refuses it as an invalid name. */
     if (text_.find('[') != std::string::npos) text_ = list(std::array<std::string_view, 1>{text_});
   }
   /** Several names. */
   channels(std::initializer_list<std::string_view> names) : text_(list(names)) {}
-  /** The same. */
+  /** Several names. */
   template <typename Names, std::enable_if_t<inside::are_names<Names>, int> = 0>
   channels(const Names &names) : text_(list(names)) {}
 
-  /** As pusher_trigger() takes it. */
+  /** Returns the argument for pusher_trigger(). */
   const std::string &str() const noexcept { return text_; }
 
 private:
@@ -493,28 +537,31 @@ public:
     members_.text("name", name);
     members_.json("data", data);
   }
-  /** The connection that is left out. */
+  /** Sets the connection that does not get the event. */
   event &socket_id(std::optional<std::string_view> id) {
     if (id) members_.text("socket_id", *id);
     return *this;
   }
-  /** Attributes of the channel to answer with. */
-  event &info(std::string_view attributes) { return members_.text("info", attributes), *this; }
+  /** Sets the channel attributes to return. */
+  event &info(std::string_view attributes) {
+    members_.text("info", attributes);
+    return *this;
+  }
 
 private:
   friend class client;
   inside::object members_;
 };
 
-/** A signed request, as a transport is handed it. */
+/** A signed request, as a transport gets it. */
 class request_ref {
 public:
   explicit request_ref(const PusherRequest *handle) noexcept : handle_(handle) {}
 
-  /** `GET` or `POST`. */
+  /** Returns `GET` or `POST`. */
   std::string_view method() const noexcept { return inside::view(pusher_request_method(handle_)); }
   std::string_view url() const noexcept { return inside::view(pusher_request_url(handle_)); }
-  /** Names and values. */
+  /** Returns the names and values of the headers. */
   std::vector<std::pair<std::string_view, std::string_view>> headers() const {
     std::vector<std::pair<std::string_view, std::string_view>> all;
     all.reserve(pusher_request_header_count(handle_));
@@ -527,11 +574,11 @@ public:
     const std::uint8_t *bytes = pusher_request_body(handle_, &length);
     return {reinterpret_cast<const char *>(bytes), bytes == nullptr ? 0 : length};
   }
-  /** What is left of the call's time; nothing may be sent when it is zero. */
+  /** Returns the time left for the request. If it is zero, do not send. */
   std::chrono::milliseconds timeout() const noexcept {
     return std::chrono::milliseconds(pusher_request_timeout_ms(handle_));
   }
-  /** The C handle, which stays its owner's. */
+  /** Returns the C handle. Do not free it. */
   const PusherRequest *native_handle() const noexcept { return handle_; }
 
 private:
@@ -539,17 +586,20 @@ private:
   const PusherRequest *handle_;
 };
 
-/** What came of a request, as a transport is handed it to be filled in. */
+/** The response to a request, for a transport to fill in. */
 class response_ref {
 public:
   explicit response_ref(PusherResponse *handle) noexcept : handle_(handle) {}
 
-  /** The server's answer: see pusher_response_set(). */
+  /** Sets the server's response: see pusher_response_set(). */
   response_ref &set(int http_status, std::string_view body) noexcept {
     pusher_response_set(handle_, http_status, reinterpret_cast<const std::uint8_t *>(body.data()), body.size());
     return *this;
   }
-  /** A header of the answer; one with a NUL in it is ignored, as is what is not UTF-8. */
+  /**
+   * Adds a header. One that contains a NUL or is not UTF-8 is ignored. See
+   * pusher_response_set_header().
+   */
   response_ref &header(std::string_view name, std::string_view value) {
     const std::string both[] = {std::string(name), std::string(value)};
     if (name.find('\0') == std::string_view::npos && value.find('\0') == std::string_view::npos) {
@@ -557,14 +607,17 @@ public:
     }
     return *this;
   }
-  /** It failed: `what` is `not_sent` if the last byte certainly never left, else `unknown`. See pusher_response_fail(). */
+  /**
+   * Reports a failure: `not_sent` if the last byte was certainly not sent, else `unknown`. See
+   * pusher_response_fail().
+   */
   response_ref &fail(delivery what, std::string_view cause, std::string_view message) {
     std::string both[] = {std::string(cause), std::string(message)};
     for (std::string &text : both) std::replace(text.begin(), text.end(), '\0', ' ');
     pusher_response_fail(handle_, static_cast<std::int32_t>(what), both[0].c_str(), both[1].c_str());
     return *this;
   }
-  /** The C handle, which stays its owner's. */
+  /** Returns the C handle. Do not free it. */
   PusherResponse *native_handle() const noexcept { return handle_; }
 
 private:
@@ -572,7 +625,7 @@ private:
   PusherResponse *handle_;
 };
 
-/** A request from client::prepare(). One thread at a time; it may outlive its client. */
+/** A request from client::prepare(). For one thread at a time; it may outlive its client. */
 class request : public request_ref {
 public:
   request(request &&other) noexcept
@@ -592,7 +645,7 @@ private:
   std::unique_ptr<PusherRequest, free_request> owned_;
 };
 
-/** A response for client::finish(), with nothing set yet. */
+/** An empty response for client::finish(). */
 class response : public response_ref {
 public:
   response() : response(pusher_response_new()) {}
@@ -620,7 +673,7 @@ void drop_hook(void *user_data) noexcept {
   delete static_cast<Hook *>(user_data);
 }
 
-/* No exception may reach the library: what a log throws is lost. */
+/* No exception may reach the library: those of a log are ignored. */
 template <typename Log>
 void call_log(void *user_data, std::int32_t level, const char *message, const char *fields) noexcept {
 #if PUSHER_HAS_EXCEPTIONS
@@ -668,7 +721,10 @@ void call_send(void *user_data, const PusherRequest *sent, PusherResponse *came)
  */
 class client {
 public:
-  /** See pusher_new(): a JSON object or a URL; without one, the environment's configuration. */
+  /**
+   * Creates a client from a JSON object, a URL, or by default from the environment: see
+   * pusher_new().
+   */
   static result<client> make(std::optional<std::string_view> configuration = std::nullopt) {
     Pusher *handle = nullptr;
     const auto c_new = [&](const char *text, char **out) { return pusher_new(text, &handle, out); };
@@ -676,7 +732,7 @@ public:
     if (!made) return std::move(made).failure();
     return client(handle);
   }
-  /** The same, of a configuration that was put together. */
+  /** Creates a client from a pusher::config. */
   static result<client> make(const config &configuration) {
     const inside::object &members = configuration.members_;
     if (members.wrong())
@@ -685,7 +741,7 @@ public:
   }
 
 #if PUSHER_HAS_EXCEPTIONS
-  /** @name The same, throwing pusher::error
+  /** @name The same calls, which throw pusher::error
    *  @{ */
   client() : client(make().value()) {}
   explicit client(std::string_view configuration) : client(make(configuration).value()) {}
@@ -693,10 +749,10 @@ public:
   /** @} */
 #endif
 
-  /** The C handle, which stays this object's. */
+  /** Returns the C handle. Do not free it. */
   Pusher *native_handle() const noexcept { return handle_.get(); }
 
-  /** Publishes an event and waits for the answer: see pusher_trigger(). `data` is JSON. */
+  /** Publishes an event and waits for the response: see pusher_trigger(). `data` is JSON. */
   result<std::string> try_trigger(const channels &on, std::string_view event, std::string_view data,
                                   const options &more = {}) const {
     const auto c_trigger = [this](auto... texts) { return pusher_trigger(native_handle(), texts...); };
@@ -717,7 +773,7 @@ public:
     array += ']';
     return try_trigger_batch(array, more);
   }
-  /** The same, of a JSON array. */
+  /** Publishes several events, given as a JSON array. */
   result<std::string> try_trigger_batch(std::string_view events, const options &more = {}) const {
     const auto c_trigger_batch = [this](auto... texts) { return pusher_trigger_batch(native_handle(), texts...); };
     return call(true, more, c_trigger_batch, arg{"events", events});
@@ -730,7 +786,7 @@ public:
     return call(true, more, c_send_to_user, arg{"user_id", user_id}, arg{"event", event}, arg{"data", data});
   }
 
-  /** Ends a user's connections: see pusher_terminate_user_connections(). */
+  /** Closes a user's connections: see pusher_terminate_user_connections(). */
   result<std::string> try_terminate_user_connections(std::string_view user_id, const options &more = {}) const {
     const auto c_terminate = [this](auto... texts) {
       return pusher_terminate_user_connections(native_handle(), texts...);
@@ -738,7 +794,7 @@ public:
     return call(true, more, c_terminate, arg{"user_id", user_id});
   }
 
-  /** Asks for the occupied channels: see pusher_channels_info(). */
+  /** Lists the channels that have subscribers: see pusher_channels_info(). */
   result<std::string> try_channels_info(std::optional<std::string_view> prefix_filter = std::nullopt,
                                         std::optional<std::string_view> attributes = std::nullopt,
                                         const options &more = {}) const {
@@ -746,7 +802,7 @@ public:
     return call(false, more, c_channels_info, arg{"prefix_filter", prefix_filter}, arg{"attributes", attributes});
   }
 
-  /** Asks for the state of a channel: see pusher_channel_info(). */
+  /** Returns the state of one channel: see pusher_channel_info(). */
   result<std::string> try_channel_info(std::string_view channel,
                                        std::optional<std::string_view> attributes = std::nullopt,
                                        const options &more = {}) const {
@@ -754,20 +810,22 @@ public:
     return call(false, more, c_channel_info, arg{"channel", channel}, arg{"attributes", attributes});
   }
 
-  /** Asks for the users on a presence channel: see pusher_users_info(). */
+  /** Lists the users on a presence channel: see pusher_users_info(). */
   result<std::string> try_users_info(std::string_view channel, const options &more = {}) const {
     const auto c_users_info = [this](auto... texts) { return pusher_users_info(native_handle(), texts...); };
     return call(false, more, c_users_info, arg{"channel", channel});
   }
 
-  /** Asks any path: see pusher_get(). `params` is a JSON object. */
+  /** Sends a GET request to any path: see pusher_get(). `params` is a JSON object. */
   result<std::string> try_get(std::string_view path, std::optional<std::string_view> params = std::nullopt,
                               const options &more = {}) const {
     const auto c_get = [this](auto... texts) { return pusher_get(native_handle(), texts...); };
     return call(false, more, c_get, arg{"path", path}, arg{"params", params});
   }
 
-  /** Posts to any path: see pusher_post(). `params` is a JSON object, `body` JSON. */
+  /**
+   * Sends a POST request to any path: see pusher_post(). `params` is a JSON object, `body` JSON.
+   */
   result<std::string> try_post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
                                std::optional<std::string_view> body = std::nullopt, const options &more = {}) const {
     const auto c_post = [this](auto... texts) { return pusher_post(native_handle(), texts...); };
@@ -791,8 +849,8 @@ public:
   }
 
   /**
-   * Tells whether a webhook is authentic: see pusher_validate_webhook(). `key` and `signature` are the values of its headers, if
-   * it has them; `body` is the body as it came, whatever bytes it has.
+   * Checks that a webhook is authentic and returns its payload: see pusher_validate_webhook().
+   * `key` and `signature` are the values of its headers, if it has them; `body` is the raw body.
    */
   result<std::string> try_validate_webhook(std::optional<std::string_view> key,
                                            std::optional<std::string_view> signature, std::string_view body) const {
@@ -804,8 +862,8 @@ public:
   }
 
   /**
-   * Signs a call without sending it: see pusher_prepare(). `arguments` are the texts of the C function `pusher_` + `call`, and
-   * `std::nullopt` where one is omitted.
+   * Signs a call without sending it: see pusher_prepare(). `arguments` are the strings of the C
+   * function `pusher_` + `call`, `std::nullopt` for one that is left out.
    */
   result<request> try_prepare(std::string_view call,
                               const std::vector<std::optional<std::string_view>> &arguments) const {
@@ -830,7 +888,7 @@ public:
     return prepared;
   }
 
-  /** Tells what came of a request, as the call itself would have: see pusher_finish(). */
+  /** Returns the result of a prepared request: see pusher_finish(). */
   result<std::string> try_finish(request &finished, const response_ref &came) const {
     char *out = nullptr;
     const status code = pusher_finish(native_handle(), finished.owned_.get(), came.native_handle(), &out);
@@ -838,9 +896,9 @@ public:
   }
 
   /**
-   * Has `log` told what the client does, as `log(pusher::log_level, std::string_view message, std::string_view fields)`: see
-   * pusher_set_log(). Once, before the first call. It is called by several threads at once if the client is; what it throws is
-   * lost; it is destroyed with the client.
+   * Makes the client call `log(pusher::log_level, std::string_view message, std::string_view
+   * fields)`: see pusher_set_log(). Call it at most once, before the first call. Several threads
+   * may call `log` at once. Its exceptions are ignored. It is destroyed with the client.
    */
   template <typename Log>
   result<done> try_set_log(Log log) {
@@ -848,16 +906,18 @@ public:
                   "log(level, message, fields)");
     auto owned = std::make_unique<Log>(std::move(log));
     char *out = nullptr;
-    /* From here on it is the library's, also if that does not take it. */
+    /* The library owns it from here on, even if the call fails. */
     const status code =
         pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_hook<Log>, &out);
     return inside::without_document(inside::answer(code, out));
   }
 
   /**
-   * Has `send` send the requests, as `send(const pusher::request_ref &, pusher::response_ref &)`: see pusher_set_transport(), and
-   * ::PusherSendFn for what it has to keep to. Once, before the first call. It is called by several threads at once if the client
-   * is; if it throws, the request counts as one that may have been sent; it is destroyed with the client.
+   * Makes the client send requests with
+   * `send(const pusher::request_ref &, pusher::response_ref &)`: see pusher_set_transport(), and
+   * ::PusherSendFn for its rules. Call it at most once, before the first call. Several threads may
+   * call `send` at once. If it throws, the request counts as possibly sent. It is destroyed with
+   * the client.
    */
   template <typename Send>
   result<done> try_set_transport(Send send) {
@@ -870,7 +930,7 @@ public:
   }
 
 #if PUSHER_HAS_EXCEPTIONS
-  /** @name The same, throwing pusher::error
+  /** @name The same calls, which throw pusher::error
    *  @{ */
   std::string trigger(const channels &on, std::string_view event, std::string_view data,
                       const options &more = {}) const {
@@ -942,7 +1002,7 @@ private:
 
   using arg = inside::argument;
 
-  /* A call whose last text is its options. */
+  /* Makes a call whose last string is its options. */
   template <typename Function, typename... Arguments>
   static result<std::string> call(bool publishes, const options &more, const Function &function,
                                   const Arguments &...arguments) {
@@ -957,19 +1017,22 @@ private:
 };
 
 /**
- * A queue of events that are sent in the background: see pusher_publisher_new(). Its destructor waits at most a second for what
- * has not ended: close() it before.
+ * A queue of events that are sent in the background: see pusher_publisher_new(). The destructor
+ * waits at most a second for events that have not ended: call close() first.
  *
  * @code
  * pusher::publisher publisher(client, R"({"connections":4})");
  * for (int i = 0; i < 1000; i++) publisher.publish("my-channel", "count", std::to_string(i));
- * if (!publisher.close(std::chrono::seconds(10))) std::cerr << "Not all has ended in time.\n";
+ * if (!publisher.close(std::chrono::seconds(10))) std::cerr << "Some events have not ended in time.\n";
  * while (const auto reports = publisher.poll(std::chrono::seconds(0))) std::cerr << *reports << '\n';
  * @endcode
  */
 class publisher {
 public:
-  /** See pusher_publisher_new(): `configuration` is a JSON object. The client may go before the publisher. */
+  /**
+   * Creates a publisher: see pusher_publisher_new(). `configuration` is a JSON object. It may
+   * outlive the client.
+   */
   static result<publisher> make(const client &of, std::optional<std::string_view> configuration = std::nullopt) {
     PusherPublisher *handle = nullptr;
     const auto c_new = [&](const char *text, char **out) {
@@ -979,7 +1042,7 @@ public:
     if (!made) return std::move(made).failure();
     return publisher(handle);
   }
-  /** The same, of a configuration that was put together. */
+  /** Creates a publisher from a pusher::config with the keys of a publisher. */
   static result<publisher> make(const client &of, const config &configuration) {
     const inside::object &members = configuration.members_;
     if (members.wrong())
@@ -988,7 +1051,7 @@ public:
   }
 
 #if PUSHER_HAS_EXCEPTIONS
-  /** @name The same, throwing pusher::error
+  /** @name The same calls, which throw pusher::error
    *  @{ */
   explicit publisher(const client &of) : publisher(make(of).value()) {}
   publisher(const client &of, std::string_view configuration) : publisher(make(of, configuration).value()) {}
@@ -996,10 +1059,12 @@ public:
   /** @} */
 #endif
 
-  /** The C handle, which stays this object's. */
+  /** Returns the C handle. Do not free it. */
   PusherPublisher *native_handle() const noexcept { return handle_.get(); }
 
-  /** Queues an event and says its id, by which reports name it: see pusher_publisher_publish(). `data` is JSON. */
+  /**
+   * Queues an event and returns its id in reports: see pusher_publisher_publish(). `data` is JSON.
+   */
   result<std::uint64_t> try_publish(const channels &on, std::string_view event, std::string_view data,
                                     const publish_options &more = {}) {
     return queue(on.str(), event, data, more.members_);
@@ -1013,7 +1078,10 @@ public:
     return queue(std::nullopt, event, data, members);
   }
 
-  /** The next reports, `{"reports":[…]}`; it fails with ::PUSHER_STATUS_TIMED_OUT if there are none in that time. */
+  /**
+   * Fetches reports, and fails with ::PUSHER_STATUS_TIMED_OUT if there are none: see
+   * pusher_publisher_poll().
+   */
   result<std::string> try_poll(std::chrono::milliseconds timeout) {
     char *out = nullptr;
     const status code = pusher_publisher_poll(native_handle(), inside::milliseconds(timeout), &out);
@@ -1027,14 +1095,14 @@ public:
     return inside::without_document(inside::answer(code, out));
   }
 
-  /** Takes no more events, and ends those that it has: see pusher_publisher_close(). */
+  /** Stops accepting events, and ends those in the queue: see pusher_publisher_close(). */
   result<done> try_close(std::chrono::milliseconds timeout) {
     char *out = nullptr;
     const status code = pusher_publisher_close(native_handle(), inside::milliseconds(timeout), &out);
     return inside::without_document(inside::answer(code, out));
   }
 
-  /** Counts and times: see pusher_publisher_stats(). */
+  /** Returns statistics: see pusher_publisher_stats(). */
   result<std::string> try_stats() const {
     char *out = nullptr;
     const status code = pusher_publisher_stats(native_handle(), &out);
@@ -1042,7 +1110,7 @@ public:
   }
 
 #if PUSHER_HAS_EXCEPTIONS
-  /** @name The same, throwing pusher::error
+  /** @name The same calls, which throw pusher::error
    *  @{ */
   std::uint64_t publish(const channels &on, std::string_view event, std::string_view data,
                         const publish_options &more = {}) {
@@ -1052,15 +1120,15 @@ public:
                                 const publish_options &more = {}) {
     return try_publish_to_user(user_id, event, data, more).value();
   }
-  /** Nothing where there are no reports in that time. */
+  /** Fetches reports; `std::nullopt` if there are none in time. */
   [[nodiscard]] std::optional<std::string> poll(std::chrono::milliseconds timeout) {
     auto polled = try_poll(timeout);
     if (!polled && polled.failure().code() == PUSHER_STATUS_TIMED_OUT) return std::nullopt;
     return std::move(polled).value();
   }
-  /** Whether every event has ended in that time. */
+  /** Returns whether every event ended in time. */
   [[nodiscard]] bool flush(std::chrono::milliseconds timeout) { return in_time(try_flush(timeout)); }
-  /** Whether every event had ended in that time; what had not is `not_sent` or `unknown`. */
+  /** Returns whether every event ended in time; the others end as `not_sent` or `unknown`. */
   [[nodiscard]] bool close(std::chrono::milliseconds timeout) { return in_time(try_close(timeout)); }
   std::string stats() const { return try_stats().value(); }
   /** @} */
