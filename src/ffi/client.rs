@@ -1,4 +1,4 @@
-//! The client's life, and that of the texts it gives.
+//! Creates and frees clients, and frees the strings that functions return.
 
 use std::ffi::{CString, c_char};
 use std::ptr;

@@ -1,4 +1,4 @@
-//! What callers ask of the documents they got, without parsing JSON.
+//! Reads error documents, so that callers need no JSON parser.
 
 use std::ffi::c_char;
 

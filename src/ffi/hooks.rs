@@ -1,4 +1,4 @@
-//! What a caller can hang into a client: a transport, and a log.
+//! The callbacks of a client: a transport and a log.
 
 use std::ffi::{c_char, c_void};
 use std::time::Instant;
@@ -60,7 +60,7 @@ pub type PusherLogFn =
 /// @param user_data  the pointer given to pusher_set_transport() or pusher_set_log().
 pub type PusherDropFn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-/// What a hook was given to work with.
+/// The user's pointer, and the callback that releases it.
 struct UserData {
     pointer: *mut c_void,
     drop: PusherDropFn,
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn pusher_set_transport(
     drop: PusherDropFn,
     out: *mut *mut c_char,
 ) -> Status {
-    // From here on the data is released, whatever comes.
+    // From here on `drop` is called in any case.
     let user_data = UserData { pointer: user_data, drop };
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn pusher_set_log(
     drop: PusherDropFn,
     out: *mut *mut c_char,
 ) -> Status {
-    // From here on the data is released, whatever comes.
+    // From here on `drop` is called in any case.
     let user_data = UserData { pointer: user_data, drop };
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe {

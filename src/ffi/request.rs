@@ -19,7 +19,7 @@ pub struct PusherRequest {
     method: CString,
     url: CString,
     headers: Vec<(CString, CString)>,
-    /// With a NUL behind it.
+    /// Followed by a NUL.
     body: Vec<u8>,
     deadline: Instant,
     /// Until pusher_finish() takes it. A transport's has none.
