@@ -146,7 +146,7 @@
  *
  * Later versions may add values: treat a value that you do not know by its range. In C before
  * C23, ::PusherStatus is an `int32_t`: write `switch ((enum PusherStatus)status)`, so that the
- * compiler warns about missing cases.
+ * compiler warns about missing cases. `docs/errors.md` shows how to handle each of them.
  *
  * A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
  * Its members, to which later versions may add:
@@ -193,7 +193,7 @@ enum PusherStatus
    */
   PUSHER_STATUS_INVALID_CONFIG = 2,
   /**
-   * Functions were called in the wrong order: the message says which order is right.
+   * Functions were called in the wrong order; the message explains it.
    */
   PUSHER_STATUS_INVALID_STATE = 3,
   /**
@@ -367,7 +367,7 @@ typedef struct PusherPublisher PusherPublisher;
 /**
  * A signed request, ready to be sent.
  *
- * Threads: one thread at a time.
+ * Threads: only one thread may use it at a time.
  * Lifetime: from pusher_prepare() to pusher_request_free(); it may outlive its client. A
  * request passed to a ::PusherSendFn lives until that function returns.
  */
@@ -376,7 +376,7 @@ typedef struct PusherRequest PusherRequest;
 /**
  * The server's response to a request, or the reason why there is none.
  *
- * Threads: one thread at a time.
+ * Threads: only one thread may use it at a time.
  * Lifetime: from pusher_response_new() to pusher_response_free(). A response passed to a
  * ::PusherSendFn lives until that function returns.
  */
@@ -585,12 +585,13 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  * @param client    the client.
  * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
  *                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
- *                  `private-encrypted-` channel is encrypted first, and cannot have a second
- *                  channel.
+ *                  `private-encrypted-` channel is encrypted first, and cannot be combined
+ *                  with other channels.
  * @param event     the event's name, 1 to 200 characters.
  * @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
- *                  plain string goes in quotes, as JSON has it. Of a JSON string the content
- *                  is sent; any other value is sent as it is written, byte for byte.
+ *                  plain string needs quotes, such as `"hello"`. If the payload is a JSON
+ *                  string, its content is sent; any other value is sent as it is written, byte
+ *                  for byte.
  * @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
  *                  event), `info` (channel attributes to return, such as
  *                  `"user_count,subscription_count"`), `timeout_ms` (in place of the
@@ -1179,8 +1180,8 @@ PusherStatus pusher_publisher_poll(PusherPublisher *publisher,
                                    char **out);
 
 /**
- * Waits until every published event has ended. Meanwhile no event waits to fill a batch. It
- * also waits for events that other threads publish meanwhile.
+ * Waits until every published event has ended, including those that other threads publish
+ * during the call. During the call no event waits to fill a batch.
  *
  * @param publisher   the publisher.
  * @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.

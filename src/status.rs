@@ -20,7 +20,7 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 ///
 /// Later versions may add values: treat a value that you do not know by its range. In C before
 /// C23, ::PusherStatus is an `int32_t`: write `switch ((enum PusherStatus)status)`, so that the
-/// compiler warns about missing cases.
+/// compiler warns about missing cases. `docs/errors.md` shows how to handle each of them.
 ///
 /// A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
 /// Its members, to which later versions may add:
@@ -57,7 +57,7 @@ pub enum Status {
     InvalidArgument = 1,
     /// The configuration is wrong; the error document's `argument` names the key.
     InvalidConfig = 2,
-    /// Functions were called in the wrong order: the message says which order is right.
+    /// Functions were called in the wrong order; the message explains it.
     InvalidState = 3,
     /// The last byte of the request was never sent: certainly not delivered. `cause` says why.
     NotSent = 20,

@@ -14,12 +14,13 @@ use crate::status::Status;
 /// @param client    the client.
 /// @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
 ///                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
-///                  `private-encrypted-` channel is encrypted first, and cannot have a second
-///                  channel.
+///                  `private-encrypted-` channel is encrypted first, and cannot be combined
+///                  with other channels.
 /// @param event     the event's name, 1 to 200 characters.
 /// @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
-///                  plain string goes in quotes, as JSON has it. Of a JSON string the content
-///                  is sent; any other value is sent as it is written, byte for byte.
+///                  plain string needs quotes, such as `"hello"`. If the payload is a JSON
+///                  string, its content is sent; any other value is sent as it is written, byte
+///                  for byte.
 /// @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
 ///                  event), `info` (channel attributes to return, such as
 ///                  `"user_count,subscription_count"`), `timeout_ms` (in place of the

@@ -166,8 +166,8 @@ pub unsafe extern "C" fn pusher_publisher_poll(
     if nothing { Status::TimedOut } else { status }
 }
 
-/// Waits until every published event has ended. Meanwhile no event waits to fill a batch. It
-/// also waits for events that other threads publish meanwhile.
+/// Waits until every published event has ended, including those that other threads publish
+/// during the call. During the call no event waits to fill a batch.
 ///
 /// @param publisher   the publisher.
 /// @param timeout_ms  how long to wait, in milliseconds; UINT32_MAX to wait without limit.

@@ -12,7 +12,7 @@ use crate::http::Request;
 
 /// A signed request, ready to be sent.
 ///
-/// Threads: one thread at a time.
+/// Threads: only one thread may use it at a time.
 /// Lifetime: from pusher_prepare() to pusher_request_free(); it may outlive its client. A
 /// request passed to a ::PusherSendFn lives until that function returns.
 pub struct PusherRequest {

@@ -9,7 +9,7 @@ use crate::status::Delivery;
 
 /// The server's response to a request, or the reason why there is none.
 ///
-/// Threads: one thread at a time.
+/// Threads: only one thread may use it at a time.
 /// Lifetime: from pusher_response_new() to pusher_response_free(). A response passed to a
 /// ::PusherSendFn lives until that function returns.
 #[derive(Default)]
