@@ -1,5 +1,5 @@
-/* pusher.h as a preprocessor leaves it, for FFI parsers such as PHP's, Python's cffi and LuaJIT's.
-   Its documentation is in pusher.h. Generated from the sources; not to be edited. */
+/* pusher.h after the preprocessor, for FFI parsers such as those of PHP, Python's cffi and LuaJIT.
+   pusher.h has the documentation. Generated from the sources; do not edit. */
 enum { PUSHER_VERSION_NUMBER = 256 };
 enum PusherStatus {
   PUSHER_STATUS_OK = 0,

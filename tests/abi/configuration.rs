@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::support::calls;
 use super::support::functions::{Form, Function};
 use super::support::hooks::{self, Without};
 use super::support::{APP_ID, Client, KEY, Outcome, SECRET, config, publisher};
@@ -132,7 +133,7 @@ fn client(key: &str, value: &Value) -> Result<Client, Outcome> {
     Client::try_new(Some(config.to_string().as_bytes()))
 }
 
-/// Words that may be keys: the documented ones, and each string in the sources that looks like one.
+/// Words that may be keys: the documented ones, those that the library lists, and each string and variant in the sources.
 fn candidates(documented: &[Row]) -> BTreeSet<String> {
     let mut words: BTreeSet<String> = documented.iter().map(|row| row.key.clone()).collect();
     words.extend(pusher::KNOWN_KEYS.iter().flat_map(|keys| keys.iter().map(|key| (*key).to_owned())));
@@ -142,17 +143,29 @@ fn candidates(documented: &[Row]) -> BTreeSet<String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("tests.rs") {
-                // Unit tests have words that only look like secrets.
+            } else {
                 let text = std::fs::read_to_string(path).unwrap();
-                let text = text.split("#[cfg(test)]").next().unwrap();
-                let is_word = |text: &&str| {
-                    text.starts_with(|c: char| c.is_ascii_lowercase())
-                        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                };
-                words.extend(text.split('"').filter(is_word).map(str::to_owned));
+                let is_word = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                let strings =
+                    text.split('"').filter(is_word).filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+                let names = text.split(|c: char| !c.is_ascii_alphanumeric());
+                let variants = names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())).map(snake_case);
+                // Unit tests contain secrets, which no error document may repeat.
+                words.extend(strings.map(str::to_owned).chain(variants).filter(|word| calls::leak(word).is_none()));
             }
         }
+    }
+    words
+}
+
+/// A key as the library derives it from the name of a variant: `max_data_bytes` from `MaxDataBytes`.
+fn snake_case(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.push(c.to_ascii_lowercase());
     }
     words
 }

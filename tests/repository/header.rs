@@ -1,9 +1,11 @@
-//! `include/pusher.h` is what cbindgen makes of the sources, and `include/pusher.ffi.h` what a preprocessor leaves of that:
-//! neither is ever edited. `make header` writes both anew.
+//! Generates `include/pusher.h` from the sources with cbindgen, and `include/pusher.ffi.h` from that with a preprocessor, and
+//! compares both with the committed files. `make header` writes them.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-/// The sources in the header's order.
+/// The sources, in the order of the header.
 const SOURCES: [&str; 14] = [
     "src/status.rs",
     "src/log.rs",
@@ -22,17 +24,17 @@ const SOURCES: [&str; 14] = [
 ];
 
 #[test]
-fn the_committed_header_is_what_the_sources_say() {
-    hold("include/pusher.h", &render());
+fn the_committed_header_is_generated_from_the_sources() {
+    compare("include/pusher.h", &render());
 }
 
 #[test]
-fn the_committed_header_for_ffi_parsers_is_what_the_sources_say() {
-    hold("include/pusher.ffi.h", &for_ffi_parsers(&declarations(&render())));
+fn the_committed_header_for_ffi_parsers_is_generated_from_the_sources() {
+    compare("include/pusher.ffi.h", &for_ffi_parsers(&declarations(&render())));
 }
 
 #[test]
-fn the_header_for_ffi_parsers_declares_every_exported_function_and_nothing_that_only_a_compiler_reads() {
+fn the_header_for_ffi_parsers_declares_each_function_and_has_no_directives() {
     let declarations = declarations(&render());
     let mut functions: Vec<&str> = declarations
         .iter()
@@ -85,7 +87,7 @@ fn every_function_is_in_the_index_by_task() {
 
 /// The exported functions, sorted.
 fn exported() -> Vec<String> {
-    let symbols = std::fs::read_to_string(root().join("abi/symbols.txt")).expect("abi/symbols.txt can be read");
+    let symbols = std::fs::read_to_string(root().join("abi/symbols.txt")).expect("abi/symbols.txt is readable");
     symbols.lines().map(str::to_owned).collect()
 }
 
@@ -103,11 +105,11 @@ fn root() -> PathBuf {
     std::env::var_os("PUSHER_TREE").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
 }
 
-/// Compares a committed file with what it has to be, after writing it where that was asked for.
-fn hold(file: &str, rendered: &str) {
+/// Compares a committed file with the generated text. Writes the file first if PUSHER_WRITE_HEADER is set.
+fn compare(file: &str, rendered: &str) {
     let path = root().join(file);
     if std::env::var_os("PUSHER_WRITE_HEADER").is_some() {
-        std::fs::write(&path, rendered).unwrap_or_else(|error| panic!("{file} can't be written: {error}"));
+        std::fs::write(&path, rendered).unwrap_or_else(|error| panic!("cannot write {file}: {error}"));
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == rendered, "{file} differs from the sources: run `make header` and commit the result");
@@ -115,7 +117,7 @@ fn hold(file: &str, rendered: &str) {
 
 fn render() -> String {
     let root = root();
-    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml can be read");
+    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
     config.after_includes = Some(version_macros());
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in SOURCES {
@@ -126,7 +128,7 @@ fn render() -> String {
     String::from_utf8(header).expect("the header is UTF-8")
 }
 
-/// The version stands once, in Cargo.toml.
+/// The version macros. The version itself is only in Cargo.toml.
 fn version_macros() -> String {
     let parts = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
     let names = ["MAJOR", "MINOR", "PATCH"];
@@ -142,56 +144,32 @@ fn version_macros() -> String {
            ((PUSHER_VERSION_MAJOR << 16) | (PUSHER_VERSION_MINOR << 8) | PUSHER_VERSION_PATCH)\n"
 }
 
-/// The declarations of the header as a C99 compiler sees them, each in one line and without its semicolon. It knows the directives that
-/// the header has, and no others.
+/// The declarations of the header as a C99 compiler sees them, each in one line and without its semicolon.
 fn declarations(header: &str) -> Vec<String> {
-    let mut code = String::new();
-    // Whether each condition around the line holds.
-    let mut conditions = Vec::new();
-    for line in without_comments(header).lines().map(str::trim) {
-        if let Some(directive) = line.strip_prefix('#') {
-            let words: Vec<&str> = directive.split_whitespace().collect();
-            match words[..] {
-                ["ifndef", "PUSHER_H" | "__cplusplus"] => conditions.push(true),
-                ["ifdef", "__cplusplus"]
-                | ["if", "__STDC_VERSION__", ">=", "202311L"]
-                | ["if", "defined(__cplusplus)", "||", "__STDC_VERSION__", ">=", "202311L"] => conditions.push(false),
-                ["else"] => *conditions.last_mut().expect("an #else has its #if") ^= true,
-                ["endif"] => drop(conditions.pop().expect("an #endif has its #if")),
-                ["include" | "define", ..] => {}
-                _ => panic!("a directive that is not known here: {line}"),
-            }
-        } else if conditions.iter().all(|holds| *holds) {
-            code += line;
-            code.push(' ');
-        }
-    }
-    assert!(conditions.is_empty(), "an #if without its #endif");
+    let mut compiler = Command::new("cc")
+        .args(["-E", "-P", "-std=c99", "-x", "c", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("cc runs");
+    let lines = header.lines().filter(|line| !line.starts_with("#include"));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    compiler.stdin.take().expect("stdin is a pipe").write_all(text.as_bytes()).expect("cc reads the header");
+    let output = compiler.wait_with_output().expect("cc ends");
+    assert!(output.status.success(), "cc: {}", output.status);
+    let code = String::from_utf8(output.stdout).expect("the header is UTF-8");
     code.split(';')
         .map(|declaration| declaration.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|declaration| !declaration.is_empty())
         .collect()
 }
 
-/// The text without its comments, and without line breaks that a backslash takes back.
-fn without_comments(header: &str) -> String {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some((before, comment)) = rest.split_once("/*") {
-        code += before;
-        rest = comment.split_once("*/").expect("a comment has an end").1;
-    }
-    code += rest;
-    let code = code.replace("\\\n", " ");
-    code.lines().map(|line| line.split("//").next().unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n")
-}
-
-/// The header as parsers take it that know C's declarations, and neither a preprocessor nor an enumeration's type.
+/// The header for parsers that read C declarations, but neither directives nor the type of an enum.
 fn for_ffi_parsers(declarations: &[String]) -> String {
     let part = |part: &str| part.parse::<u32>().expect("a part of the version is a number");
     let mut header = format!(
-        "/* pusher.h as a preprocessor leaves it, for FFI parsers such as PHP's, Python's cffi and LuaJIT's.\n   \
-         Its documentation is in pusher.h. Generated from the sources; not to be edited. */\n\
+        "/* pusher.h after the preprocessor, for FFI parsers such as those of PHP, Python's cffi and LuaJIT.\n   \
+         pusher.h has the documentation. Generated from the sources; do not edit. */\n\
          enum {{ PUSHER_VERSION_NUMBER = {} }};\n",
         part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
             | part(env!("CARGO_PKG_VERSION_MINOR")) << 8

@@ -1,10 +1,10 @@
 #define FFI_SCOPE "LibPusher"
 #define FFI_LIB "libpusher.so.0"
-/* For FFI::load() and ffi.preload, which read the two lines above only if they are the first. Below is libpusher's own
+/* FFI::load() and ffi.preload read the two lines above, which must come first. The rest is a copy of
    include/pusher.ffi.h. */
 
-/* pusher.h as a preprocessor leaves it, for FFI parsers such as PHP's, Python's cffi and LuaJIT's.
-   Its documentation is in pusher.h. Generated from the sources; not to be edited. */
+/* pusher.h after the preprocessor, for FFI parsers such as those of PHP, Python's cffi and LuaJIT.
+   pusher.h has the documentation. Generated from the sources; do not edit. */
 enum { PUSHER_VERSION_NUMBER = 256 };
 enum PusherStatus {
   PUSHER_STATUS_OK = 0,
