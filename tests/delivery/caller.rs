@@ -1,7 +1,8 @@
-//! The child that makes the calls: this test binary, run again with the witness between it and the kernel.
+//! The child that makes the calls: this test program, run again with the witness between it and the
+//! kernel.
 //!
-//! It is told its steps by a file and tells what came of each. A step may be made by a deliberately wrong client, so that the
-//! gates can be shown to catch it.
+//! It reads its steps from a file and reports the result of each. A deliberately wrong client may
+//! make a step, to show that the gates catch it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,19 +14,19 @@ use serde_json::{Value, json};
 use crate::support::{APP_ID, Client, KEY, Outcome, SECRET, child};
 use crate::witness::{self, Log, LogFile, Witness};
 
-/// The name of the test that is the child's whole program.
+/// The name of the test that is the child's program.
 pub const PROGRAM: &str = "the_calling_child";
 
 const PLAN: &str = "DELIVERY_PLAN";
 
-/// The longest answer that the clients take, so that an endless one ends soon.
+/// The longest response that the clients accept, so that an endless one ends soon.
 pub const MAX_RESPONSE: usize = 64 * 1024;
 
-/// More than small buffers hold, and those are what the kernel is given for it.
+/// More than small socket buffers hold; the test makes them small.
 const LARGE: usize = 96 << 10;
 const SMALL_BUFFER: i32 = 16 << 10;
 
-/// The call that is made.
+/// The call to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// One event on one channel.
@@ -41,7 +42,7 @@ pub enum Call {
 impl Call {
     const ALL: [Call; 4] = [Call::One, Call::Several, Call::Batch, Call::Large];
 
-    /// How it is called in documents.
+    /// Returns the name in documents.
     pub const fn name(self) -> &'static str {
         match self {
             Call::One => "one channel",
@@ -51,7 +52,7 @@ impl Call {
         }
     }
 
-    /// Its channels, one for each event that is published.
+    /// Returns its channels, one for each event that is published.
     pub const fn channels(self) -> &'static [&'static str] {
         match self {
             Call::One | Call::Large => &["orders"],
@@ -80,7 +81,7 @@ fn data_of(id: &str) -> String {
     json!({"id": id}).to_string()
 }
 
-/// Whether an event with this data is of the call with this id.
+/// Returns whether an event with this data belongs to the call with this id.
 pub fn is_of(data: &str, id: &str) -> bool {
     data.starts_with(&format!(r#"{{"id":"{id}""#))
 }
@@ -94,10 +95,10 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All of them.
+    /// All values.
     pub const ALL: [Mode; 3] = [Mode::Never, Mode::Safe, Mode::AtLeastOnce];
 
-    /// The word in a configuration.
+    /// Returns the name in a configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Mode::Never => "never",
@@ -107,10 +108,10 @@ impl Mode {
     }
 }
 
-/// A client that does not keep what libpusher promises.
+/// A client that breaks a promise of libpusher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    ResendsUnknown,
+    RetriesUnknown,
     FollowsRedirects,
     TakesWrittenForDelivered,
     CallsEverythingUnknown,
@@ -119,9 +120,9 @@ pub enum Wrong {
 }
 
 impl Wrong {
-    /// All of them.
+    /// All values.
     pub const ALL: [Wrong; 6] = [
-        Wrong::ResendsUnknown,
+        Wrong::RetriesUnknown,
         Wrong::FollowsRedirects,
         Wrong::TakesWrittenForDelivered,
         Wrong::CallsEverythingUnknown,
@@ -130,25 +131,25 @@ impl Wrong {
     ];
 }
 
-/// One call, and what comes before it.
+/// One call, and the calls before it.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub port: u16,
-    /// The file with the authority to trust; `None` is plain HTTP.
+    /// The file with the certificate authority to trust; `None` is plain HTTP.
     pub ca: Option<String>,
-    /// The port of a proxy on the way.
+    /// The port of a proxy, if any.
     pub proxy: Option<u16>,
     pub mode: Mode,
     pub timeout_ms: u64,
-    /// For connecting and the handshake.
+    /// The limit for connecting and the handshake.
     pub connect_timeout_ms: u64,
-    /// Healthy calls before it, on the same client; a new client for each step unless one is to be used again.
+    /// The number of healthy calls before it on the same client. Each step has a new client.
     pub warm: usize,
-    /// Whether to wait, after these, for what the server does to the idle connection.
+    /// Whether to wait after these for what the server does to the idle connection.
     pub settle: bool,
     pub call: Call,
     pub id: String,
-    /// After how many bytes the kernel refuses, with which errno, and for how many connections (0: all).
+    /// The bytes after which the kernel refuses, the errno, and the number of connections (0: all).
     pub cut: Option<(usize, i32, i32)>,
     /// The most bytes that the kernel takes at a time.
     pub pieces: usize,
@@ -205,11 +206,11 @@ impl Step {
     }
 }
 
-/// What the client says.
+/// The report of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     pub status: String,
-    /// As the word; that of OK is `delivered`.
+    /// The name; `delivered` for OK.
     pub delivery: String,
     pub attempts: u64,
     pub cause: String,
@@ -223,7 +224,7 @@ impl Said {
         Said {
             status: outcome.name().to_owned(),
             delivery: if failed { outcome.delivery().to_owned() } else { "delivered".to_owned() },
-            // A success does not say how many it took.
+            // A success does not report its attempts.
             attempts: if failed { outcome.number("attempts").unwrap_or(0) } else { 0 },
             cause: if failed { outcome.text("cause") } else { String::new() },
             document: outcome.document.clone().unwrap_or_default(),
@@ -251,19 +252,20 @@ impl Said {
     }
 }
 
-/// Has a child make these calls one after the other; what it says of each, and what the witness saw.
+/// Makes these calls in a child, one after the other. Returns the reports and the log of the
+/// witness.
 pub fn run(steps: &[Step]) -> (Vec<Said>, Log) {
     let log = LogFile::new();
     let plan = log.plan();
     fs::write(&plan, json!(steps.iter().map(Step::to_json).collect::<Vec<_>>()).to_string()).unwrap();
     let variables = [("LD_PRELOAD", witness::library()), ("WITNESS_LOG", log.path()), (PLAN, &*plan)];
-    let told = child::run("", PROGRAM, &variables);
-    let said: Vec<Said> = told.iter().map(|line| Said::from_json(&serde_json::from_str(line).unwrap())).collect();
+    let lines = child::run("", PROGRAM, &variables);
+    let said: Vec<Said> = lines.iter().map(|line| Said::from_json(&serde_json::from_str(line).unwrap())).collect();
     assert_eq!(said.len(), steps.len());
     (said, log.read())
 }
 
-/// The child's program.
+/// Runs the steps, in the child.
 pub fn program() {
     let plan = fs::read_to_string(env::var_os(PLAN).expect("a plan")).unwrap();
     let plan: Value = serde_json::from_str(&plan).unwrap();
@@ -294,7 +296,7 @@ pub fn program() {
     }
 }
 
-/// Makes the call, rightly or wrongly.
+/// Makes the call, with the right or a wrong client.
 fn call(client: &Client, step: &Step) -> Said {
     let options = json!({"timeout_ms": step.timeout_ms}).to_string();
     let make = || Said::of(&step.call.make(client, &step.id, &options));
@@ -302,7 +304,7 @@ fn call(client: &Client, step: &Step) -> Said {
     let is = |delivery: &str| said.delivery == delivery;
     let calling = |delivery: &str| Said { delivery: delivery.to_owned(), ..said.clone() };
     match step.wrong {
-        Some(Wrong::ResendsUnknown) if is("unknown") => make(),
+        Some(Wrong::RetriesUnknown) if is("unknown") => make(),
         Some(Wrong::FollowsRedirects) if said.status == "REDIRECTED" => {
             follow(step.port);
             Said { status: "OK".to_owned(), ..calling("delivered") }
@@ -322,14 +324,14 @@ fn call(client: &Client, step: &Step) -> Said {
     }
 }
 
-/// Does what a redirect says, as clients do that turn a POST into a GET.
+/// Follows a redirect like clients that turn a POST into a GET.
 fn follow(port: u16) {
     let ask = |port: u16, path: &str| -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = Vec::new();
-        // Whether the server then closes or waits for more, the head has come.
+        // The head has come, whether the server then closes or waits.
         let _ = stream.read_to_end(&mut answer);
         Some(String::from_utf8_lossy(&answer).into_owned())
     };

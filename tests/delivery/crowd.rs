@@ -1,7 +1,7 @@
-//! A hundred thousand events from eight threads of one client, on a server that fails in every way, by chance.
+//! A hundred thousand events from eight threads of one client, on a server that fails at random.
 //!
-//! Here nothing stands between the client and its kernel. The server decides by the seed what each attempt suffers, and each event
-//! has a payload of its own: what the client says of it is held against what the server did with it.
+//! There is no witness here. The seed decides the fault of each attempt, and each event has its own
+//! payload, so that the report can be compared with what the server did with the event.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -19,30 +19,30 @@ use crate::support::{Client, KEY, SECRET, config, signature};
 
 const THREADS: usize = 8;
 
-/// What an attempt suffers once its request was read.
+/// The fate of an attempt whose request the server has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is published and answered.
+    /// It is published, and the response is complete.
     Served,
-    /// As above, and then the connection goes without a word: the next request finds it stale, or is lost with it.
+    /// As above, then the connection ends silently: the next request finds it stale, or is lost.
     ServedThenFin,
     ServedThenReset,
-    /// It is published or not, and the connection goes without an answer.
+    /// It is published or not, and the connection ends without a response.
     Lost {
         published: bool,
         reset: bool,
     },
-    /// It is published, and the answer is cut after so many bytes.
+    /// It is published, and the response is truncated after this many bytes.
     Cut {
         at: usize,
         reset: bool,
     },
-    /// It is published or not, and this is the answer.
+    /// It is published or not, and this is the response.
     Answered {
         status: u16,
         published: bool,
     },
-    /// It is published, and the answer is a 200 with a page in it.
+    /// It is published, and the response is a 200 with an HTML page.
     Page,
 }
 
@@ -50,7 +50,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConte
 const STATUS_LINE: usize = "HTTP/1.1 200 OK\r\n".len();
 
 impl Fate {
-    /// The one for this number, which is any.
+    /// Returns the fate for any number.
     fn of(number: u64) -> Fate {
         let flag = number >> 40 & 1 == 1;
         let published = number >> 41 & 1 == 1;
@@ -80,7 +80,7 @@ impl Fate {
         }
     }
 
-    /// What has to be said of it.
+    /// Returns the correct status and delivery.
     fn verdict(self) -> (&'static str, &'static str) {
         match self {
             Fate::Served | Fate::ServedThenFin | Fate::ServedThenReset => ("OK", "delivered"),
@@ -100,16 +100,16 @@ impl Fate {
         }
     }
 
-    /// Whether the safe mode sends it again.
-    fn is_sent_again(self) -> bool {
+    /// Returns whether the mode `safe` retries it.
+    fn is_retried(self) -> bool {
         matches!(self, Fate::Answered { status: 429, .. })
     }
 }
 
-/// How many attempts of a thousand find their connection reset as soon as it is made.
+/// How many attempts in a thousand have their connection reset as soon as it is made.
 const RESET_AT_ONCE: u64 = 20;
 
-/// A number for this event and attempt that looks like chance. (splitmix64)
+/// Returns a pseudo-random number for this event and attempt. (splitmix64)
 fn mixed(seed: u64, event: u64, attempt: u64) -> u64 {
     let mut number = seed ^ event.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ attempt.wrapping_mul(0xd1b5_4a32_d192_ed03);
     number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -117,15 +117,15 @@ fn mixed(seed: u64, event: u64, attempt: u64) -> u64 {
     number ^ number >> 31
 }
 
-/// What the server knows.
+/// The records of the server.
 struct Truth {
     seed: u64,
     /// The fates of each event's attempts, in order.
     events: Vec<Mutex<Vec<Fate>>>,
-    /// How many connections were reset before anything was read.
+    /// The connections that were reset before anything was read.
     resets_at_once: AtomicUsize,
     connections: AtomicUsize,
-    /// What no client of ours may send.
+    /// Requests that no client of this library may send.
     refused: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
@@ -135,7 +135,7 @@ impl Truth {
         self.events[event].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves until the test is over.
+    /// Serves until the test ends.
     fn serve(self: &Arc<Truth>, listener: &TcpListener) {
         for stream in listener.incoming() {
             if self.is_over.load(Ordering::Relaxed) {
@@ -143,7 +143,7 @@ impl Truth {
             }
             let (truth, stream) = (Arc::clone(self), stream.unwrap());
             let number = self.connections.fetch_add(1, Ordering::Relaxed) as u64;
-            // No counter of events: which connection is which depends on the threads.
+            // By connection, not by event: the order of the connections depends on the threads.
             if mixed(self.seed, u64::MAX, number) % 1000 < RESET_AT_ONCE {
                 self.resets_at_once.fetch_add(1, Ordering::Relaxed);
                 reset(&stream);
@@ -160,7 +160,7 @@ impl Truth {
             let fate = {
                 let mut fates = self.attempts_of(event);
                 let fate = Fate::of(mixed(self.seed, event as u64, fates.len() as u64));
-                // Written down before a byte of the answer can be seen.
+                // Recorded before the client can see a byte of the response.
                 fates.push(fate);
                 fate
             };
@@ -186,7 +186,7 @@ impl Truth {
         }
     }
 
-    /// Reads a whole request, and says which event it carries. `None` is the end of the connection.
+    /// Reads a complete request and returns its event. `None` is the end of the connection.
     fn request(&self, stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
         buffer.clear();
         let mut chunk = [0; 4096];
@@ -214,7 +214,7 @@ impl Truth {
     }
 }
 
-/// The event in a request that is signed as it has to be: bytes of two threads that got mixed are not.
+/// Returns the event of a correctly signed request. Mixed bytes of two threads would not be.
 fn accepted(head: &str, body: &str) -> Result<usize, String> {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -225,11 +225,12 @@ fn accepted(head: &str, body: &str) -> Result<usize, String> {
 }
 
 fn reset(stream: &TcpStream) {
-    // A client that has gone already needs no reset.
+    // The client may have closed already.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Makes so many calls in this mode, and holds every outcome against the truth. What was counted, in words.
+/// Makes this many calls in this mode and compares each result with the records. Returns the counts
+/// as a sentence.
 pub fn run(mode: Mode, seed: u64, events: usize) -> Result<String, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -245,7 +246,7 @@ pub fn run(mode: Mode, seed: u64, events: usize) -> Result<String, String> {
         let truth = Arc::clone(&truth);
         move || truth.serve(&listener)
     });
-    // No call may end for want of time: what it then says would depend on the machine.
+    // No call may reach its deadline: its result would then depend on the machine.
     let client = Client::new(&config(address.port(), json!({"retry": {"mode": mode.name()}, "timeout_ms": 60_000})));
     let next = AtomicUsize::new(0);
     let started = Instant::now();
@@ -282,13 +283,14 @@ pub fn run(mode: Mode, seed: u64, events: usize) -> Result<String, String> {
     for (event, status, delivery) in &outcomes {
         *counts.entry((delivery, status)).or_default() += 1;
         let fates = truth.attempts_of(*event);
-        match held_against(mode, &fates, status, delivery) {
+        match check(mode, &fates, status, delivery) {
             Ok(was_read) => unread += usize::from(!was_read),
             Err(why) => complaints.push(format!("event {event}, {status}, {delivery}: {why}; {fates:?}")),
         }
     }
     let resets = truth.resets_at_once.load(Ordering::Relaxed);
-    // Only a connection that was reset at once, or went stale as it was taken up, leaves the server without a trace of an attempt.
+    // The server has no record of an attempt only if its connection was reset at once or went stale
+    // as it was reused.
     let stale = outcomes
         .iter()
         .filter(|(event, ..)| {
@@ -315,8 +317,9 @@ pub fn run(mode: Mode, seed: u64, events: usize) -> Result<String, String> {
     Ok(lines.join("\n"))
 }
 
-/// Holds an outcome against what the server did with the event. Whether the attempt that it tells of was read by the server.
-fn held_against(mode: Mode, fates: &[Fate], status: &str, delivery: &str) -> Result<bool, &'static str> {
+/// Compares a result with what the server did with the event. Returns whether the server read the
+/// attempt that the result is about.
+fn check(mode: Mode, fates: &[Fate], status: &str, delivery: &str) -> Result<bool, &'static str> {
     let published = fates.iter().filter(|fate| fate.is_published()).count();
     if published > 1 && mode != Mode::AtLeastOnce {
         return Err("published twice");
@@ -332,14 +335,14 @@ fn held_against(mode: Mode, fates: &[Fate], status: &str, delivery: &str) -> Res
             _ => Err("the server never saw it"),
         };
     };
-    let again = |fate: &Fate| mode != Mode::Never && fate.is_sent_again();
+    let again = |fate: &Fate| mode != Mode::Never && fate.is_retried();
     if !earlier.iter().all(again) {
         return Err("sent again");
     }
     if last.verdict() == (status, delivery) {
         return Ok(true);
     }
-    // A further attempt, of which the server saw nothing.
+    // A further attempt, which the server did not see.
     match (status, delivery) {
         ("NOT_SENT", "not_sent") | ("DELIVERY_UNKNOWN", "unknown") if again(last) => Ok(false),
         _ => Err("not what the server did"),

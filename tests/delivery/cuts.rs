@@ -1,6 +1,6 @@
-//! The connection cut at every byte: of the answer, and of the request on either side.
+//! Connections that are cut at every byte of the response, and of the request on either side.
 //!
-//! Here a child makes many calls, one for each byte.
+//! A child makes many calls, one for each byte.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,26 +14,26 @@ use crate::gates::{self, Case};
 use crate::matrix::Bench;
 use crate::server::{FaultServer, Listen, Listener};
 
-/// How many calls a child makes.
+/// The number of calls of a child.
 const AT_ONCE: usize = 64;
 
-/// How many children run at a time.
+/// The number of children that run at a time.
 const CHILDREN: usize = 8;
 
-/// A call that is cut somewhere.
+/// A call whose connection is cut.
 #[derive(Clone, Debug)]
 pub struct Cut {
     pub tls: bool,
     pub reused: bool,
     pub by: By,
-    /// After so many bytes.
+    /// The number of bytes before the cut.
     pub at: usize,
 }
 
-/// Who cuts.
+/// The side that cuts.
 #[derive(Clone, Debug)]
 pub enum By {
-    /// The server, by this fault, which takes the place as a parameter.
+    /// The server, with this fault, which takes the place as a parameter.
     Server(&'static str),
     /// The client's kernel, with this errno.
     Kernel(i32),
@@ -50,10 +50,10 @@ impl Cut {
     }
 }
 
-/// What was said: how many calls were `not_sent`, `rejected`, `unknown` and `delivered`.
+/// How many calls were reported as `not_sent`, `rejected`, `unknown` and `delivered`.
 pub type Counts = std::collections::BTreeMap<String, usize>;
 
-/// Makes a call for each of these, and holds what is said against what happened.
+/// Makes a call for each of these cuts, and compares the report with what happened.
 pub fn run(server: &FaultServer, bench: &Bench<'_>, cuts: &[Cut]) -> Result<Counts, String> {
     let chunks: Vec<&[Cut]> = cuts.chunks(AT_ONCE).collect();
     let next = AtomicUsize::new(0);
@@ -82,9 +82,10 @@ pub fn run(server: &FaultServer, bench: &Bench<'_>, cuts: &[Cut]) -> Result<Coun
     }
 }
 
-/// One child's calls: what was said of each, and what the gates have against it.
+/// Makes the calls of one child. Returns the report and the complaints for each.
 fn run_chunk<'a>(server: &FaultServer, bench: &Bench<'_>, cuts: &'a [Cut]) -> Vec<(&'a Cut, String, Vec<String>)> {
-    // What the server cuts needs a listener for each cut; what the kernel cuts, one for all that are alike.
+    // A cut by the server needs its own listener; cuts by the kernel share one for all of the same
+    // kind.
     let listeners: Vec<Listener<'_>> = cuts.iter().map(|cut| server.listen(&cut.listen())).collect();
     let steps: Vec<Step> = cuts
         .iter()
@@ -108,7 +109,7 @@ fn run_chunk<'a>(server: &FaultServer, bench: &Bench<'_>, cuts: &'a [Cut]) -> Ve
             mode: Mode::Never,
             tls: cut.tls,
             timeout: Duration::from_millis(steps[index].timeout_ms),
-            passes: true,
+            is_temporary: true,
             server_lies: false,
             lengths: bench.lengths(Call::One),
             first_connection: log.connections_before(index),

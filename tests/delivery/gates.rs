@@ -1,4 +1,5 @@
-//! The gates: what a client says is held against what happened. Each complaint names the gate that it fell at.
+//! The gates, which compare the report of a client with what happened. Each complaint names its
+//! gate.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,41 +9,41 @@ use crate::oracle::{self, Attempt, Delivery, Lengths, Verdict};
 use crate::server::{Entry, Ledger};
 use crate::witness::Connection;
 
-/// How often a call is sent at most: the default.
+/// The most attempts of a call: the default.
 pub const MAX_ATTEMPTS: usize = 3;
 
-/// What a client can do wrong.
+/// A mistake of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {
-    /// It says `delivered`, and not all of it was.
+    /// It reports `delivered`, but not every event was published.
     FalselyDelivered,
-    /// It says `not_sent`, and something was published.
+    /// It reports `not_sent`, but an event was published.
     FalselyNotSent,
-    /// It says `rejected`, and something was published.
+    /// It reports `rejected`, but an event was published.
     FalselyRejected,
-    /// It says `unknown` where it can be known.
+    /// It reports `unknown` where the result can be known.
     NeedlesslyUnknown,
-    /// It says anything else about delivery than what follows from what happened.
+    /// It reports another delivery than the oracle.
     Delivery,
-    /// It has another status for it.
+    /// It reports another status than the oracle.
     Status,
     /// It published an event more often than the mode allows.
     Duplicate,
-    /// It sent again what the mode does not allow to.
-    SentAgain,
-    /// It gave up although the mode has it try again.
-    GaveUp,
-    /// It miscounts its attempts.
+    /// It retried although the mode does not allow it.
+    UnexpectedRetry,
+    /// It did not retry although the mode requires it.
+    MissingRetry,
+    /// It miscounted its attempts.
     Count,
     /// It followed a redirect.
     Followed,
-    /// It went on after its deadline.
+    /// It ended after its deadline.
     Late,
-    /// The witnesses contradict each other: the test is wrong.
+    /// The ledger and the witness contradict each other: the test is wrong.
     Witnesses,
 }
 
-/// Something that a gate has against a client.
+/// A complaint of a gate about a client.
 #[derive(Clone, Debug)]
 pub struct Complaint {
     pub gate: Gate,
@@ -55,7 +56,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// What was asked of the client.
+/// The call that the client was asked to make.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
     pub call: Call,
@@ -63,27 +64,27 @@ pub struct Case<'a> {
     pub mode: Mode,
     pub tls: bool,
     pub timeout: Duration,
-    /// Whether what the fault breaks before a request is sent can pass by itself.
-    pub passes: bool,
-    /// Whether the server says yes to what it does not do. No client can see through that.
+    /// Whether a failure before the request is sent may be temporary.
+    pub is_temporary: bool,
+    /// Whether the server reports a success without doing the work. No client can detect that.
     pub server_lies: bool,
     pub lengths: Lengths,
-    /// How many connections the witness had seen before the first to this server.
+    /// The connections that the witness had seen before the first one to this server.
     pub first_connection: usize,
 }
 
-/// What both witnesses saw of a call.
+/// The records of the ledger and of the witness about a call.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     pub attempts: Vec<Attempt>,
     /// How often each of the call's events was published, by channel.
     pub published: Vec<usize>,
     pub followed: u64,
-    /// What the witnesses disagree about.
+    /// The points on which the two disagree.
     pub contradictions: Vec<String>,
 }
 
-/// Puts together what the witness saw of each connection and what the server's ledgers say.
+/// Combines the witness's record of each connection with the server's ledgers.
 pub fn evidence(case: &Case<'_>, connections: &[Connection], ledger: &Ledger, origin: Option<&Ledger>) -> Evidence {
     let mut found = Evidence { followed: ledger.followed, ..Evidence::default() };
     for connection in connections {
@@ -113,7 +114,8 @@ pub fn evidence(case: &Case<'_>, connections: &[Connection], ledger: &Ledger, or
     found
 }
 
-/// What the server's side says of the attempts on this connection, in order, and whether a proxy was in the way.
+/// Returns the server's entries for the attempts on this connection, in order, and whether a proxy
+/// prevented the request.
 fn entries_of(
     connection: &Connection,
     ledger: &Ledger,
@@ -126,7 +128,7 @@ fn entries_of(
     };
     let mut entries = on(ledger, number);
     if let (Some(origin), true) = (origin, case.tls) {
-        // The proxy's ledger has the CONNECT, and that of the server behind it what came through the tunnel.
+        // The proxy's ledger has the CONNECT; the origin's ledger has what came through the tunnel.
         let is_granted =
             |entry: &Entry| oracle::status(&entry.answer_sent).is_some_and(|status| (200..300).contains(&status));
         let suffers = |entry: &Entry, fault: &str| entry.fault.as_ref().is_some_and(|name| name.starts_with(fault));
@@ -137,7 +139,8 @@ fn entries_of(
             return vec![(Some(connect), true)];
         }
         let before = ledger.attempts.iter().filter(|entry| entry.connection < number && leads_on(entry)).count() as u64;
-        // Whether an answer came back through a tunnel that was cut, only the proxy knows. The cuts here are before one.
+        // Only the proxy knows whether a response came back through a tunnel that was cut. Here the
+        // cuts come before one.
         let is_cut = suffers(&connect, "proxy-tunnel-cut");
         return on(origin, before).into_iter().map(|entry| (Some(entry).filter(|_| !is_cut), false)).collect();
     }
@@ -145,7 +148,7 @@ fn entries_of(
     entries.into_iter().map(|entry| (Some(entry), false)).collect()
 }
 
-/// Everything that is wrong with what the client said.
+/// Returns all complaints about the report of a client.
 pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complaint> {
     let mut all = Vec::new();
     let mut complain = |gate: Gate, what: String| all.push(Complaint { gate, what });
@@ -154,16 +157,16 @@ pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complai
     }
     let mut verdicts: Vec<Verdict> =
         found.attempts.iter().map(|attempt| oracle::verdict(attempt, case.call, case.tls)).collect();
-    // A last attempt for which there was no time was not begun.
+    // The deadline may have left no time to begin the last attempt.
     if said.attempts == verdicts.len() as u64 + 1 && said.elapsed >= case.timeout {
         verdicts.push(Verdict::not_sent());
     }
     let Some(last) = verdicts.last() else {
-        complain(Gate::Witnesses, "nothing was tried".to_owned());
+        complain(Gate::Witnesses, "there was no attempt".to_owned());
         return all;
     };
 
-    // The truth, whatever led to it.
+    // The facts, independent of the attempts.
     let most = found.published.iter().copied().max().unwrap_or(0);
     let is_whole = found.published.iter().all(|count| *count > 0);
     let published = || format!("published {:?} times", found.published);
@@ -180,7 +183,7 @@ pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complai
         complain(Gate::Followed, format!("{} times", found.followed));
     }
 
-    // What follows from what happened.
+    // The results that the oracle computes.
     let expected = oracle::of_call(&verdicts);
     if said.delivery != expected.delivery.name() {
         let gate = match (said.delivery.as_str(), expected.delivery) {
@@ -197,25 +200,26 @@ pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complai
     if said.status != "OK" && said.attempts != verdicts.len() as u64 {
         complain(Gate::Count, format!("{} attempts where there were {}", said.attempts, verdicts.len()));
     }
-    let again = |count: usize| oracle::sends_again(&verdicts[..count], case.mode, case.tls, case.passes);
+    let again = |count: usize| oracle::retries(&verdicts[..count], case.mode, case.tls, case.is_temporary);
     if let Some(count) = (1..verdicts.len()).find(|count| !again(*count)) {
-        complain(Gate::SentAgain, format!("after {:?}", verdicts[count - 1]));
+        complain(Gate::UnexpectedRetry, format!("after {:?}", verdicts[count - 1]));
     }
     if verdicts.len() > MAX_ATTEMPTS {
-        complain(Gate::SentAgain, format!("{} attempts", verdicts.len()));
+        complain(Gate::UnexpectedRetry, format!("{} attempts", verdicts.len()));
     }
-    // The next attempt may be begun after 100 ms, doubled with each attempt, at most; later if the server asks for it.
+    // The next attempt begins after at most 100 ms, doubled with each attempt, or later if the
+    // server asks for it.
     let longest = Duration::from_millis(100 << (verdicts.len() - 1)).max(last.retry_after.unwrap_or_default());
     let fits = said.elapsed.saturating_add(longest) < case.timeout;
     if again(verdicts.len()) && verdicts.len() < MAX_ATTEMPTS && fits {
-        complain(Gate::GaveUp, format!("after {} attempts, with {last:?}", verdicts.len()));
+        complain(Gate::MissingRetry, format!("after {} attempts, with {last:?}", verdicts.len()));
     }
-    if said.elapsed > case.timeout + LATE {
+    if said.elapsed > case.timeout + MAX_DELAY {
         complain(Gate::Late, format!("{:?} with a deadline of {:?}", said.elapsed, case.timeout));
     }
     all
 }
 
-/// How late a call may end on a machine that is busy with eight children at a time. (How late it ends on one that is not, other tests
-/// hold.)
-const LATE: Duration = Duration::from_secs(2);
+/// How late a call may end while eight children keep the machine busy. (Other tests check the
+/// deadline on an idle machine.)
+const MAX_DELAY: Duration = Duration::from_secs(2);

@@ -1,8 +1,9 @@
-//! Delivery: what the client says of a call, held against what really happened to it.
+//! Delivery: compares the result that the client reports for a call with what really happened.
 //!
-//! A server that fails on request (`tools/fault-server`) keeps the ledger of truth, a witness between the client and its kernel
-//! (`tests/c/witness.c`) knows which bytes left, and an oracle that shares nothing with `src/` says what follows from both.
-//! `docs/delivery.md` shows the result; `PUSHER_WRITE_DELIVERY=1` has it written anew.
+//! A server that fails on request (`tools/fault-server`) keeps a ledger of what it did. A witness
+//! between the client and its kernel (`tests/c/witness.c`) records which bytes left. An oracle,
+//! which shares nothing with `src/`, computes the correct result from both. `docs/delivery.md`
+//! shows the results; `PUSHER_WRITE_DELIVERY=1` rewrites it.
 
 #![cfg(target_os = "linux")]
 
@@ -29,7 +30,7 @@ use matrix::{Bench, Cell, Column, Results};
 use server::FaultServer;
 use support::child;
 
-/// The other tests run this one in child processes.
+/// The program of the child processes that the other tests start.
 #[test]
 fn the_calling_child() {
     if child::is_child() {
@@ -38,12 +39,12 @@ fn the_calling_child() {
 }
 
 #[test]
-fn what_is_said_of_delivery_is_what_happened_under_every_fault_and_is_what_the_documentation_shows() {
+fn the_report_is_right_under_every_fault_and_as_documented() {
     let server = FaultServer::start();
     let rows = matrix::rows(&server.faults());
     let bench = Bench::new(&server, &rows);
     let mut cells = matrix::cells(&rows);
-    // For whoever looks for the cause of a failure: a part of a cell's label.
+    // To look for the cause of a failure: part of the label of the cells to run.
     let only = env::var("DELIVERY_ONLY").ok();
     cells.retain(|cell| only.as_ref().is_none_or(|only| bench.label(*cell).contains(only)));
     assert!(!cells.is_empty());
@@ -54,7 +55,8 @@ fn what_is_said_of_delivery_is_what_happened_under_every_fault_and_is_what_the_d
     };
     if only.is_none() && env::var_os(WRITE).is_none() {
         for _ in 0..2 {
-            // What was said was right, but a loaded machine may have used up a deadline before the fault could strike.
+            // A loaded machine may have used up a deadline before the fault could occur. Repeat the
+            // cells with short ones.
             if !pages(&results).iter().all(|(name, text)| documented(name) == *text) {
                 results.extend(bench.run_all(&bench.of_short_deadlines(&cells)));
             }
@@ -67,7 +69,7 @@ fn what_is_said_of_delivery_is_what_happened_under_every_fault_and_is_what_the_d
     }
 }
 
-/// Has the documentation written instead of compared.
+/// If this variable is set, the test writes the documentation instead of comparing it.
 const WRITE: &str = "PUSHER_WRITE_DELIVERY";
 
 fn file_of(page: &str) -> PathBuf {
@@ -78,7 +80,7 @@ fn documented(page: &str) -> String {
     fs::read_to_string(file_of(page)).unwrap_or_default()
 }
 
-/// Holds that a page of the documentation has this text, or writes it.
+/// Asserts that a page of the documentation has this content, or writes it.
 #[track_caller]
 fn is_as_documented(page: &str, text: &str) {
     if env::var_os(WRITE).is_some() {
@@ -92,10 +94,10 @@ fn is_as_documented(page: &str, text: &str) {
         .map(|(now, then)| format!("now:        {now}\ndocumented: {then}"))
         .collect();
     let different = different.join("\n");
-    assert!(documented == text, "docs/{page} is not what came out ({WRITE}=1 writes it):\n{different}");
+    assert!(documented == text, "docs/{page} differs from the results ({WRITE}=1 rewrites it):\n{different}");
 }
 
-/// Holds that this wrong client falls at this gate, and the right one at none.
+/// Asserts that this wrong client fails at this gate, and the right one at none.
 #[track_caller]
 fn is_caught(wrong: Wrong, trials: &[(&str, Column, bool, Gate)]) {
     let server = FaultServer::start();
@@ -108,7 +110,7 @@ fn is_caught(wrong: Wrong, trials: &[(&str, Column, bool, Gate)]) {
         assert!(right.complaints.is_empty(), "{name}: {:?}", right.complaints);
         let caught = bench.run(1, cell, Some(wrong));
         let gates: Vec<Gate> = caught.complaints.iter().map(|complaint| complaint.gate).collect();
-        assert!(gates.contains(gate), "{wrong:?} under {name} says {:?} and falls at {gates:?}", caught.said);
+        assert!(gates.contains(gate), "{wrong:?} under {name} reports {:?} and fails at {gates:?}", caught.said);
     }
 }
 
@@ -121,13 +123,13 @@ const fn tls(reused: bool, mode: Mode) -> Column {
 }
 
 #[test]
-fn a_client_that_sends_again_what_is_unknown_is_caught() {
+fn a_client_that_retries_unknown_is_caught() {
     is_caught(
-        Wrong::ResendsUnknown,
+        Wrong::RetriesUnknown,
         &[
             ("rst-after-request-applied", plain(false, Mode::Safe), false, Gate::Duplicate),
             ("fin-after-request-applied", tls(true, Mode::Never), false, Gate::Duplicate),
-            ("fin-after-request", plain(true, Mode::Safe), false, Gate::SentAgain),
+            ("fin-after-request", plain(true, Mode::Safe), false, Gate::UnexpectedRetry),
         ],
     );
 }
@@ -144,7 +146,7 @@ fn a_client_that_follows_redirects_is_caught() {
 }
 
 #[test]
-fn a_client_that_takes_what_was_written_for_delivered_is_caught() {
+fn a_client_that_takes_written_for_delivered_is_caught() {
     is_caught(
         Wrong::TakesWrittenForDelivered,
         &[
@@ -168,13 +170,13 @@ fn a_client_that_calls_everything_unknown_is_caught() {
 }
 
 #[test]
-fn a_client_that_never_tries_again_is_caught() {
+fn a_client_that_never_retries_is_caught() {
     is_caught(
         Wrong::NeverRetries,
         &[
-            ("kernel-reset-last", plain(true, Mode::Safe), false, Gate::GaveUp),
-            ("tls-rst-after-hello", tls(false, Mode::Safe), false, Gate::GaveUp),
-            ("fin-after-request", plain(false, Mode::AtLeastOnce), false, Gate::GaveUp),
+            ("kernel-reset-last", plain(true, Mode::Safe), false, Gate::MissingRetry),
+            ("tls-rst-after-hello", tls(false, Mode::Safe), false, Gate::MissingRetry),
+            ("fin-after-request", plain(false, Mode::AtLeastOnce), false, Gate::MissingRetry),
         ],
     );
 }
@@ -192,7 +194,7 @@ fn a_client_that_calls_every_refusal_rejected_is_caught() {
     );
 }
 
-/// Makes a call for each of these places, on every kind of connection, and says what was counted.
+/// Makes a call for each of these places, on every kind of connection, and prints the counts.
 #[track_caller]
 fn is_right_at_every_byte(ways: &[By], length: impl Fn(&Bench<'_>, bool, bool) -> usize) {
     let server = FaultServer::start();
@@ -209,26 +211,26 @@ fn is_right_at_every_byte(ways: &[By], length: impl Fn(&Bench<'_>, bool, bool) -
 }
 
 #[test]
-fn an_answer_that_is_cut_at_any_byte_is_unknown_and_a_whole_one_delivered() {
+fn a_response_truncated_at_any_byte_is_unknown_and_a_complete_one_delivered() {
     const ANSWER: usize = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".len();
     is_right_at_every_byte(&[By::Server("answer-cut-fin"), By::Server("answer-cut-rst")], |_, _, _| ANSWER);
 }
 
 #[test]
-fn a_request_that_the_server_cuts_at_any_byte_had_left() {
+fn a_request_that_the_server_cuts_at_any_byte_was_sent() {
     is_right_at_every_byte(&[By::Server("fin-mid-request"), By::Server("rst-mid-request")], |bench, _, _| {
         bench.lengths(Call::One).request - 1
     });
 }
 
 #[test]
-fn a_request_of_which_the_kernel_does_not_take_the_last_byte_is_not_sent() {
+fn a_request_whose_last_byte_the_kernel_does_not_take_is_not_sent() {
     is_right_at_every_byte(&[By::Kernel(libc::ECONNRESET), By::Kernel(libc::EPIPE)], |bench, tls, reused| {
         bench.bytes(tls, reused).0
     });
 }
 
-/// The seed is printed; `DELIVERY_SEED` repeats a run.
+/// Runs a crowd of events. It prints the seed; `DELIVERY_SEED` repeats a run.
 fn a_crowd(mode: Mode) {
     let seed = env::var("DELIVERY_SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
     let events = env::var("DELIVERY_EVENTS").map_or(50_000, |events| events.parse().unwrap());
@@ -240,12 +242,12 @@ fn a_crowd(mode: Mode) {
 
 #[test]
 #[ignore = "takes minutes without optimisation: scripts/delivery.sh"]
-fn each_of_a_crowd_of_events_has_the_outcome_that_the_server_gave_it_in_mode_safe() {
+fn each_event_of_a_crowd_has_the_result_in_the_ledger_in_mode_safe() {
     a_crowd(Mode::Safe);
 }
 
 #[test]
 #[ignore = "takes minutes without optimisation: scripts/delivery.sh"]
-fn each_of_a_crowd_of_events_has_the_outcome_that_the_server_gave_it_in_mode_never() {
+fn each_event_of_a_crowd_has_the_result_in_the_ledger_in_mode_never() {
     a_crowd(Mode::Never);
 }

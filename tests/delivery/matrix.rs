@@ -1,4 +1,4 @@
-//! The matrix: every fault on every kind of connection, under every retry mode, striking once and for ever.
+//! The matrix: every fault on every kind of connection, in every retry mode, once and every time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ use crate::oracle::{Delivery, Lengths};
 use crate::server::{Fault, FaultServer, Ledger, Listen};
 use crate::witness::Connection;
 
-/// How many children run at a time.
-const AT_A_TIME: usize = 8;
+/// The number of children that run at a time.
+const CHILDREN_AT_A_TIME: usize = 8;
 
-/// How many more may, of those that only wait.
-const WAITING_AT_A_TIME: usize = 32;
+/// The number of additional children that only wait.
+const WAITING_CHILDREN_AT_A_TIME: usize = 32;
 
-/// A fault, as it is set up: a row of the matrix.
+/// A row of the matrix: a fault with its set-up.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: String,
@@ -35,18 +35,18 @@ pub struct Row {
     proxy: bool,
 }
 
-/// Who fails.
+/// The cause of a fault.
 #[derive(Clone, Debug)]
 enum Cause {
-    /// The server, by this fault.
+    /// This fault of the server.
     Server { fault: String, params: Value },
-    /// The kernel on the client's side: at this place of the request, with this errno.
+    /// The kernel on the client's side refuses at this place of the request, with this errno.
     Kernel { at: Place, errno: i32 },
-    /// It takes a few bytes at a time.
+    /// The kernel takes this many bytes at a time.
     Pieces(usize),
 }
 
-/// Where the kernel stops taking a request.
+/// The place at which the kernel refuses a request.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     First,
@@ -62,7 +62,7 @@ pub struct Column {
     pub mode: Mode,
 }
 
-/// Whether a fault strikes once or for ever.
+/// Whether a fault occurs every time, or once.
 pub type Forever = bool;
 
 /// One call under one fault.
@@ -74,41 +74,42 @@ pub struct Cell {
     pub forever: Forever,
 }
 
-/// What a cell came to.
+/// The result of a cell.
 pub struct Result {
     pub said: Said,
     pub complaints: Vec<Complaint>,
-    /// What happened, for whoever has to find out why.
+    /// What happened, for the message of a failed test.
     pub evidence: String,
 }
 
-/// What all cells came to.
+/// The results of all cells.
 pub type Results = BTreeMap<Cell, Result>;
 
-/// All columns, in the order in which they are shown.
+/// Returns all columns, in the order of the documentation.
 pub fn columns() -> Vec<Column> {
     let kinds = [(false, false), (false, true), (true, false), (true, true)];
     kinds.into_iter().flat_map(|(tls, reused)| Mode::ALL.map(|mode| Column { tls, reused, mode })).collect()
 }
 
-/// The phases, in the order in which they come, with a name for people.
+/// The phases in their order, each with its title.
 pub const PHASES: [(&str, &str); 10] = [
-    ("connect", "Before there is a connection"),
-    ("accept", "As soon as there is one"),
-    ("handshake", "In the TLS handshake"),
-    ("proxy", "In a proxy on the way"),
-    ("sending", "While the kernel takes the request"),
-    ("request", "While the server reads it"),
-    ("after request", "When the server has it"),
-    ("answer", "While it is answered"),
-    ("status", "By the answer itself"),
-    ("after answer", "Behind the answer"),
+    ("connect", "Before the connection"),
+    ("accept", "When the connection is made"),
+    ("handshake", "During the TLS handshake"),
+    ("proxy", "In a proxy"),
+    ("sending", "While the request is sent"),
+    ("request", "While the server reads the request"),
+    ("after request", "When the server has read the request"),
+    ("answer", "During the response"),
+    ("status", "In the response itself"),
+    ("after answer", "After the response"),
 ];
 
-/// The rows for this catalogue.
+/// Returns the rows for this catalogue.
 pub fn rows(faults: &[Fault]) -> Vec<Row> {
     let mut rows = Vec::new();
-    // The ledger of a body of many MiB is too large to be read over and over; the endless ones show the same.
+    // Skip huge bodies: their ledgers are too large to be read repeatedly, and endless bodies test
+    // the same.
     for fault in faults.iter().filter(|fault| !fault.name.contains("huge")) {
         let mut calls = vec![Call::One];
         if fault.name.starts_with("partly-") {
@@ -131,16 +132,16 @@ pub fn rows(faults: &[Fault]) -> Vec<Row> {
         }));
     }
     rows.extend(kernels());
-    rows.sort_by_key(|row| PHASES.iter().position(|(phase, _)| *phase == row.phase).expect("a phase that is known"));
+    rows.sort_by_key(|row| PHASES.iter().position(|(phase, _)| *phase == row.phase).expect("a known phase"));
     rows
 }
 
-/// Faults that do something else to a request that does not fit into the buffers.
+/// Returns whether a fault has another effect on a request that does not fit into the buffers.
 fn is_large(fault: &str) -> bool {
     fault.ends_with("-mid-request") || fault.starts_with("early-413-") || fault.starts_with("early-200")
 }
 
-/// What only the client's side can suffer: the kernel does not take the whole request.
+/// Returns the faults of the client's side: the kernel does not take the whole request.
 fn kernels() -> impl Iterator<Item = Row> {
     let cuts = [
         ("kernel-reset-first", "the connection was reset before its first byte", Place::First, libc::ECONNRESET),
@@ -169,7 +170,7 @@ fn kernels() -> impl Iterator<Item = Row> {
     cuts.into_iter().chain([pieces])
 }
 
-/// The cells that can occur.
+/// Returns the cells that can occur.
 pub fn cells(rows: &[Row]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (number, row) in rows.iter().enumerate() {
@@ -187,9 +188,10 @@ pub fn cells(rows: &[Row]) -> Vec<Cell> {
     cells
 }
 
-/// Whether what breaks an attempt before its request is sent can pass by itself: what a peer said of its own free will can't.
-fn passes(fault: &str) -> bool {
-    const STAY: [&str; 18] = [
+/// Returns whether a failure before the request is sent may be temporary. A deliberate refusal of a
+/// peer is not.
+fn is_temporary(fault: &str) -> bool {
+    const PERMANENT: [&str; 18] = [
         "tls-expired",
         "tls-not-yet-valid",
         "tls-self-signed",
@@ -209,22 +211,23 @@ fn passes(fault: &str) -> bool {
         "proxy-granted-extra",
         "proxy-granted-http",
     ];
-    !STAY.contains(&fault)
+    !PERMANENT.contains(&fault)
 }
 
-/// Whether a fault lasts until the client's deadline, so that this should be a short one.
+/// Returns whether a fault lasts until the client's deadline, which should therefore be short.
 fn lasts(row: &Row) -> bool {
     let endless = ["black-hole", "endless-interim", "endless-trailer", "tls-old-version", "proxy-granted-extra"];
     row.name.contains("silence") || endless.contains(&row.name.as_str())
 }
 
-/// Whether a fault says yes before it has the request, which it may do only later, or lose. No client can see through that.
+/// Returns whether the server reports a success before it has the request, which it may then lose.
+/// No client can detect that.
 fn lies(fault: &str) -> bool {
     matches!(fault, "unasked-answer" | "early-200" | "early-200-rst")
 }
 
-/// Whether it depends on who is quicker what happens: the kernel that takes the request, or the end of the connection that is
-/// under way.
+/// Returns whether a race decides what happens: the kernel takes the request, or the end of the
+/// connection arrives first.
 pub fn is_race(row: &Row, column: Column) -> bool {
     match row.name.as_str() {
         "rst-at-accept" | "proxy-rst-at-accept" => !column.tls,
@@ -233,22 +236,23 @@ pub fn is_race(row: &Row, column: Column) -> bool {
     }
 }
 
-/// Whether a call mostly waits.
+/// Returns whether a call mostly waits.
 fn waits(row: &Row) -> bool {
     lasts(row) || row.name.contains("retry-after")
 }
 
-/// What the cells share.
+/// The data that the cells share.
 pub struct Bench<'a> {
     server: &'a FaultServer,
     rows: &'a [Row],
     lengths: BTreeMap<Call, usize>,
-    /// Of a healthy call over TLS: all bytes that a new connection takes, and those of the request alone.
+    /// The bytes of a healthy call over TLS: all on a new connection, and those of the request
+    /// alone.
     tls_bytes: (usize, usize),
 }
 
 impl<'a> Bench<'a> {
-    /// Measures healthy calls first.
+    /// Measures healthy calls.
     pub fn new(server: &'a FaultServer, rows: &'a [Row]) -> Bench<'a> {
         let mut bench = Bench { server, rows, lengths: BTreeMap::new(), tls_bytes: (0, 0) };
         for call in [Call::One, Call::Several, Call::Batch, Call::Large] {
@@ -266,7 +270,7 @@ impl<'a> Bench<'a> {
         bench
     }
 
-    /// A call of one event to a healthy server at this port.
+    /// Returns a call of one event to a healthy server at this port.
     pub fn step(&self, port: u16, tls: bool, mode: Mode) -> Step {
         Step {
             port,
@@ -285,12 +289,13 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The lengths of this call's request and of those that come before it.
+    /// Returns the lengths of this call's request and of the requests before it.
     pub fn lengths(&self, call: Call) -> Lengths {
         Lengths { request: self.lengths[&call], warm: self.lengths[&Call::One] }
     }
 
-    /// How many bytes the kernel takes of a healthy call: the whole, and that of the request alone.
+    /// Returns how many bytes the kernel takes of a healthy call: in all, and for the request
+    /// alone.
     pub fn bytes(&self, tls: bool, reused: bool) -> (usize, usize) {
         let plain = self.lengths[&Call::One];
         match (tls, reused) {
@@ -300,11 +305,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Makes the call of a cell in a child of its own, and holds what it says against what happened.
+    /// Makes the call of a cell in its own child, and compares the report with what happened.
     pub fn run(&self, number: usize, cell: Cell, wrong: Option<Wrong>) -> Result {
         let (row, Column { tls, reused, mode }) = (&self.rows[cell.row], cell.column);
-        // What strikes behind an answer strikes the call itself, or the one before it on the same connection.
-        let strikes_before = row.phase == "after answer" && reused;
+        // A fault after the response affects the call itself, or the previous one on the same
+        // connection.
+        let affects_previous = row.phase == "after answer" && reused;
         let warm = usize::from(reused);
         let (fault, params) = match &row.cause {
             Cause::Server { fault, params } => (fault.as_str(), params.clone()),
@@ -314,9 +320,9 @@ impl<'a> Bench<'a> {
             fault,
             params,
             tls,
-            warm: if strikes_before { 0 } else { warm },
+            warm: if affects_previous { 0 } else { warm },
             times: usize::from(!cell.forever),
-            // A client that follows redirects does not sign what it asks for then.
+            // A client that follows redirects does not sign the second request.
             verify: wrong != Some(Wrong::FollowsRedirects),
         });
         let id = format!("{number:06}");
@@ -325,7 +331,7 @@ impl<'a> Bench<'a> {
             timeout_ms,
             connect_timeout_ms,
             warm,
-            settle: strikes_before && row.name != "stale-silence",
+            settle: affects_previous && row.name != "stale-silence",
             call: row.call,
             id: id.clone(),
             wrong,
@@ -333,7 +339,7 @@ impl<'a> Bench<'a> {
         };
         if row.proxy {
             step.proxy = Some(listener.port);
-            step.port = listener.origin.expect("a proxy has a server behind it");
+            step.port = listener.origin.expect("a proxy has an origin");
         }
         match row.cause {
             Cause::Kernel { at, errno } => {
@@ -358,7 +364,7 @@ impl<'a> Bench<'a> {
             mode,
             tls,
             timeout: Duration::from_millis(step.timeout_ms),
-            passes: passes(fault),
+            is_temporary: is_temporary(fault),
             server_lies: lies(fault),
             lengths: self.lengths(row.call),
             first_connection: 0,
@@ -371,7 +377,7 @@ impl<'a> Bench<'a> {
         Result { said, complaints, evidence }
     }
 
-    /// How a cell is called in messages.
+    /// Returns the label of a cell in messages.
     pub fn label(&self, cell: Cell) -> String {
         let (row, Column { tls, reused, mode }) = (&self.rows[cell.row], cell.column);
         format!(
@@ -379,13 +385,13 @@ impl<'a> Bench<'a> {
             row.name,
             row.call.name(),
             if tls { "TLS" } else { "plain" },
-            if reused { "reused" } else { "fresh" },
+            if reused { "reused" } else { "new" },
             mode.name(),
-            if cell.forever { "for ever" } else { "once" }
+            if cell.forever { "every time" } else { "once" }
         )
     }
 
-    /// Runs all these cells, several at a time.
+    /// Runs these cells, several at a time.
     pub fn run_all(&self, cells: &[Cell]) -> Results {
         let numbered = cells.iter().copied().enumerate();
         let (waiting, busy): (Vec<_>, Vec<_>) = numbered.partition(|(_, cell)| waits(&self.rows[cell.row]));
@@ -398,24 +404,24 @@ impl<'a> Bench<'a> {
             }
         };
         thread::scope(|scope| {
-            (0..AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&busy, &next_busy))));
-            (0..WAITING_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&waiting, &next_waiting))));
+            (0..CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&busy, &next_busy))));
+            (0..WAITING_CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&waiting, &next_waiting))));
         });
         results.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The cells whose deadline is short enough for a loaded machine to miss more of it than is meant.
+    /// Returns the cells with a short deadline, which a loaded machine may miss.
     pub fn of_short_deadlines(&self, cells: &[Cell]) -> Vec<Cell> {
         cells.iter().copied().filter(|cell| lasts(&self.rows[cell.row])).collect()
     }
 }
 
-/// What was said in each cell.
+/// Returns the report in each cell.
 pub fn said(results: &Results) -> BTreeMap<Cell, Delivery> {
     results.iter().map(|(cell, result)| (*cell, Delivery::from_name(&result.said.delivery).unwrap())).collect()
 }
 
-/// All that the gates have against these results, with what happened; empty if nothing.
+/// Returns the complaints about these results, with what happened. Empty if there are none.
 pub fn complaints(bench: &Bench<'_>, results: &Results) -> String {
     let mut text = String::new();
     for (cell, result) in results.iter().filter(|(_, result)| !result.complaints.is_empty()) {

@@ -1,8 +1,10 @@
-//! What a client has to say, from what really happened: the promise of the header, written down once more and not from `src/`.
+//! The oracle: computes the correct report from what happened. It implements the promise of the
+//! header a second time, without `src/`.
 //!
-//! Two witnesses are heard. The one between the client and its kernel knows whether the whole request left. The server's ledger
-//! knows which bytes of an answer came, and how the connection then ended. From these two follow delivery and status of each
-//! attempt, and from the attempts and the retry mode those of the call.
+//! It has two sources. The witness between the client and its kernel knows whether the whole
+//! request left. The server's ledger knows which bytes of a response it sent, and how the
+//! connection ended. They determine the delivery and the status of each attempt; the attempts and
+//! the retry mode determine those of the call.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +12,7 @@ use crate::caller::{Call, MAX_RESPONSE, Mode};
 use crate::server::Entry;
 use crate::witness::Connection;
 
-/// What became of the events.
+/// The fate of the events of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Delivery {
     NotSent,
@@ -20,10 +22,10 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// All of them.
+    /// All values.
     pub const ALL: [Delivery; 4] = [Delivery::NotSent, Delivery::Rejected, Delivery::Unknown, Delivery::Delivered];
 
-    /// The word in documents.
+    /// Returns the name in documents.
     pub const fn name(self) -> &'static str {
         match self {
             Delivery::NotSent => "not_sent",
@@ -33,38 +35,38 @@ impl Delivery {
         }
     }
 
-    /// The one with this word.
+    /// Returns the value with this name.
     pub fn from_name(name: &str) -> Option<Delivery> {
         Delivery::ALL.into_iter().find(|delivery| delivery.name() == name)
     }
 }
 
-/// An attempt, as both witnesses saw it.
+/// An attempt, as the witness and the ledger recorded it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Whether the kernel took all of the request.
     pub whole: bool,
-    /// What the server says of it, if it reached the server.
+    /// The server's entry, if the attempt reached the server.
     pub entry: Option<Entry>,
-    /// Whether a proxy stood in the way before the request could be sent.
+    /// Whether a proxy failed before the request could be sent.
     pub tunnel_failed: bool,
 }
 
-/// What has to be said of an attempt, or of a call.
+/// The correct result of an attempt or of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub status: &'static str,
     pub delivery: Delivery,
     /// How long the server asked to wait before another attempt.
     pub retry_after: Option<Duration>,
-    /// Whether the server refused it by a 4xx.
+    /// Whether the server refused it with a 4xx.
     is_refused: bool,
-    /// By which clock the server found the request's time wrong, perhaps.
+    /// The server's clock, if it refused the request with 401 and a `Date`.
     clock: Option<SystemTime>,
 }
 
 impl Verdict {
-    /// Nothing was sent.
+    /// Returns the verdict of a request that was not sent.
     pub fn not_sent() -> Verdict {
         Verdict::new("NOT_SENT", Delivery::NotSent)
     }
@@ -74,17 +76,17 @@ impl Verdict {
     }
 }
 
-/// How much of a request a connection was to carry: the lengths that are known from a healthy request of the same kind.
+/// The lengths of healthy requests of the same kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Lengths {
-    /// The plain request, from its first byte to its last.
+    /// The request in plain text.
     pub request: usize,
-    /// One of those that went before it on a used connection.
+    /// A request that was sent before it on a reused connection.
     pub warm: usize,
 }
 
-/// The requests that this connection carried within the step: for each, whether the kernel took all of it. Empty for a connection
-/// on which none was begun; `None` for one that was merely found stale.
+/// Returns, for each request on this connection within the step, whether the kernel took all of it.
+/// Empty for a connection without a request; `None` for one that the client only found stale.
 pub fn requests(connection: &Connection, tls: bool, lengths: Lengths) -> Option<Vec<bool>> {
     let skipped = if tls { 0 } else { connection.before.len() };
     let all = [connection.before.as_slice(), &connection.taken].concat();
@@ -106,7 +108,7 @@ pub fn requests(connection: &Connection, tls: bool, lengths: Lengths) -> Option<
         }
         begun = !rest.is_empty();
     }
-    // Offered and refused before its first byte is a request that was begun, too.
+    // A request that the kernel refused before its first byte was begun, too.
     if begun || (connection.refused && connection.offered) {
         complete.push(false);
     }
@@ -116,7 +118,7 @@ pub fn requests(connection: &Connection, tls: bool, lengths: Lengths) -> Option<
     }
 }
 
-/// How many requests it had carried before.
+/// Returns how many requests the connection had carried before.
 pub fn requests_before(connection: &Connection, tls: bool, lengths: Lengths) -> usize {
     if tls {
         return plain_length(&connection.before[after_tunnel(&connection.before)..]).0 / lengths.warm;
@@ -128,7 +130,7 @@ pub fn requests_before(connection: &Connection, tls: bool, lengths: Lengths) -> 
     count
 }
 
-/// The length of the request at the beginning of these bytes, if its head is there.
+/// Returns the length of the request at the beginning of these bytes, if its head is complete.
 fn request_length(bytes: &[u8]) -> Option<usize> {
     let head = position(bytes, b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?.to_lowercase();
@@ -136,18 +138,18 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     Some(head + length.map_or(0, |length| length.trim().parse::<usize>().unwrap()))
 }
 
-/// Where the bytes behind a CONNECT begin.
+/// Returns the position after a CONNECT, if there is one.
 fn after_tunnel(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"CONNECT ") { position(bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4) } else { 0 }
 }
 
-/// How many plain bytes of requests whole records of TLS 1.3 carry, and whether the last record is cut. A cut record carries nothing:
-/// it can't be decrypted.
+/// Returns how many plain bytes the complete TLS 1.3 records carry, and whether the last record is
+/// truncated. A truncated record carries nothing: it cannot be decrypted.
 fn plain_length(mut records: &[u8]) -> (usize, bool) {
     const APPLICATION_DATA: u8 = 0x17;
-    /// The type of the content, and the tag.
+    /// The content type and the tag.
     const OVERHEAD: usize = 1 + 16;
-    /// The first record under encryption is the client's Finished; an alert has two bytes.
+    /// The first encrypted record is the client's Finished; an alert has two bytes.
     const ALERT: usize = 2;
     let (mut plain, mut finished) = (0, false);
     while !records.is_empty() {
@@ -171,7 +173,7 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// What has to be said of this attempt.
+/// Returns the verdict on this attempt.
 pub fn verdict(attempt: &Attempt, call: Call, tls: bool) -> Verdict {
     let answer = match (&attempt.entry, attempt.tunnel_failed) {
         (Some(entry), false) => read_answer(&entry.answer_sent, End::of(entry, tls)),
@@ -195,7 +197,7 @@ pub fn verdict(attempt: &Attempt, call: Call, tls: bool) -> Verdict {
     }
 }
 
-/// What a status that is no 2xx means.
+/// Returns the verdict on a status other than 2xx.
 fn refusal(http_status: u16, call: Call, headers: &Headers) -> Verdict {
     use Delivery::{Rejected, Unknown};
     // Servers apply the events in order and stop at the bad one.
@@ -229,34 +231,34 @@ fn error_inside(json: &serde_json::Value) -> Option<u16> {
     json.get("code")?.as_u64().filter(|code| (400..600).contains(code)).map(|code| code as u16)
 }
 
-/// How the server's side ended.
+/// How the server's side of a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// In order: FIN, under TLS after close_notify.
+    /// By FIN, under TLS after a close_notify.
     Clean,
-    /// In any other way, or not at all.
+    /// In another way, or not at all.
     Unclean,
 }
 
 impl End {
     fn of(entry: &Entry, tls: bool) -> End {
-        if entry.then == "fin" && !(tls && entry.without_goodbye) { End::Clean } else { End::Unclean }
+        if entry.then == "fin" && !(tls && entry.without_close_notify) { End::Clean } else { End::Unclean }
     }
 }
 
-/// An answer as HTTP/1.1 reads it. (RFC 9112, 6.3 and 7.1)
+/// A response, read by the rules of HTTP/1.1. (RFC 9112, 6.3 and 7.1)
 enum Answer {
     /// No valid final status line came.
     None,
     Final {
         status: u16,
         headers: Headers,
-        /// `None` if it did not come whole, or can't be told from one that did not.
+        /// `None` if it is incomplete, or cannot be distinguished from an incomplete one.
         body: Option<Vec<u8>>,
     },
 }
 
-/// The final status of this answer, if one came.
+/// Returns the final status of this response, if there is one.
 pub fn status(answer: &[u8]) -> Option<u16> {
     match read_answer(answer, End::Unclean) {
         Answer::Final { status, .. } => Some(status),
@@ -268,7 +270,7 @@ fn read_answer(mut bytes: &[u8], end: End) -> Answer {
     loop {
         let Some((line, rest)) = line_of(bytes) else { return Answer::None };
         if line.is_empty() {
-            // An empty line before the status line hurts nobody.
+            // Accept an empty line before the status line.
             bytes = rest;
             continue;
         }
@@ -276,26 +278,26 @@ fn read_answer(mut bytes: &[u8], end: End) -> Answer {
         let head = head_of(rest);
         if (100..200).contains(&status) && status != 101 {
             match head {
-                Some((_, behind)) => bytes = behind,
+                Some((_, after)) => bytes = after,
                 None => return Answer::None,
             }
             continue;
         }
-        let Some((lines, behind)) = head else { return Answer::Final { status, headers: Vec::new(), body: None } };
+        let Some((lines, after)) = head else { return Answer::Final { status, headers: Vec::new(), body: None } };
         let headers = headers(&lines);
-        let body = headers.as_ref().and_then(|headers| body(status, headers, behind, end));
+        let body = headers.as_ref().and_then(|headers| body(status, headers, after, end));
         return Answer::Final { status, headers: headers.unwrap_or_default(), body };
     }
 }
 
-/// The line at the beginning of these bytes, and what comes behind it. A bare LF ends a line as well. (RFC 9112, 2.2)
+/// Returns the first line and the bytes after it. A bare LF ends a line as well. (RFC 9112, 2.2)
 fn line_of(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = position(bytes, b"\n")?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }
 
-/// The lines up to an empty one, and what comes behind that.
+/// Returns the lines up to an empty one, and the bytes after that.
 fn head_of(mut bytes: &[u8]) -> Option<(Vec<&[u8]>, &[u8])> {
     let mut lines = Vec::new();
     loop {
@@ -318,14 +320,14 @@ fn status_of(line: &[u8]) -> Option<u16> {
 
 type Headers = Vec<(String, String)>;
 
-/// The headers, or `None` if that is not what they are: then nobody can say what they mean.
+/// Returns the headers, or `None` if they are malformed.
 fn headers(lines: &[&[u8]]) -> Option<Headers> {
-    const MOST: usize = 64;
+    const MAX_HEADERS: usize = 64;
     let pair = |line: &&[u8]| {
         let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
         (!value.contains(['\0', '\r'])).then(|| (name.to_lowercase(), value.trim().to_owned()))
     };
-    lines.iter().map(pair).collect::<Option<Headers>>().filter(|headers| headers.len() <= MOST)
+    lines.iter().map(pair).collect::<Option<Headers>>().filter(|headers| headers.len() <= MAX_HEADERS)
 }
 
 fn header<'a>(headers: &'a Headers, wanted: &str) -> Option<&'a str> {
@@ -349,7 +351,7 @@ fn body(status: u16, headers: &Headers, bytes: &[u8], end: End) -> Option<Vec<u8
     } else if end == End::Clean && !bytes.is_empty() {
         bytes.to_vec()
     } else {
-        // Empty without a length may as well be cut.
+        // An empty body without a length may be truncated.
         return None;
     };
     Some(body).filter(|body| body.len() <= MAX_RESPONSE)
@@ -371,7 +373,8 @@ fn dechunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// How long the server asks to wait, in seconds or until a date, which counts from its own. (RFC 9110, 10.2.3)
+/// Returns how long the server asks to wait: in seconds, or until a date, counted from its own
+/// `Date`. (RFC 9110, 10.2.3)
 fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
@@ -380,24 +383,27 @@ fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Duration> {
     Some(until.duration_since(date.unwrap_or_else(SystemTime::now)).unwrap_or_default())
 }
 
-/// Whether this mode sends again after these verdicts. `passes` says whether what broke an attempt that was not sent can pass by
-/// itself: a certificate and a proxy's no can't.
-pub fn sends_again(verdicts: &[Verdict], mode: Mode, tls: bool, passes: bool) -> bool {
+/// Returns whether this mode retries after these verdicts. `is_temporary` says whether the failure
+/// of an attempt that was not sent may be temporary: a bad certificate and a proxy's refusal are
+/// not.
+pub fn retries(verdicts: &[Verdict], mode: Mode, tls: bool, is_temporary: bool) -> bool {
     let last = verdicts.last().expect("an attempt");
     let safe = match last.delivery {
-        Delivery::NotSent => passes,
+        Delivery::NotSent => is_temporary,
         Delivery::Rejected => last.status == "RATE_LIMITED" || corrects_clock(verdicts, tls),
         Delivery::Unknown | Delivery::Delivered => false,
     };
     match mode {
         Mode::Never => false,
         Mode::Safe => safe,
-        // What was refused with a 4xx would be refused again, after what was done before it.
+        // The server would refuse it with a 4xx again, after applying the events before the bad one
+        // again.
         Mode::AtLeastOnce => safe || (last.delivery == Delivery::Unknown && !last.is_refused),
     }
 }
 
-/// "A 401 over TLS, and a `Date` more than 600 s off: sign with the server's time from then on." Once: then it is no longer off.
+/// Returns whether the client corrects its clock: after a 401 over TLS with a `Date` more than 600
+/// s off. This happens once; then its clock is right.
 fn corrects_clock(verdicts: &[Verdict], tls: bool) -> bool {
     const WINDOW: Duration = Duration::from_secs(600);
     let now = SystemTime::now();
@@ -408,8 +414,8 @@ fn corrects_clock(verdicts: &[Verdict], tls: bool) -> bool {
     tls && verdicts.last().is_some_and(is_off) && verdicts.iter().filter(|verdict| is_off(verdict)).count() == 1
 }
 
-/// What has to be said of a call that took these attempts: the last one's verdict. But what may have been delivered once is not made
-/// undone by a later attempt that failed.
+/// Returns the verdict on a call with these attempts: that of the last one. But a failed attempt
+/// does not replace an earlier `unknown`, which may have been delivered.
 pub fn of_call(attempts: &[Verdict]) -> Verdict {
     let last = attempts.last().expect("an attempt");
     let doubt = attempts.iter().find(|verdict| verdict.delivery == Delivery::Unknown);

@@ -1,4 +1,5 @@
-//! `docs/delivery.md` and `docs/delivery.svg`, made from the matrix. Nothing in them depends on the time, on ports or on chance.
+//! Writes `docs/delivery.md` and `docs/delivery.svg` from the matrix. Their content does not depend
+//! on time, ports or chance.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,19 +8,20 @@ use crate::caller::{Call, Mode};
 use crate::matrix::{Cell, Column, PHASES, Row, columns, is_race};
 use crate::oracle::Delivery;
 
-/// What is said in each cell.
+/// The report in each cell.
 pub type Said = BTreeMap<Cell, Delivery>;
 
-/// What a fault comes to in a column: when it strikes once, and for ever. `None` where that can't be.
+/// The results of a fault in a column: if it occurs once, and every time. `None` where it cannot
+/// occur.
 type Shown = Option<(Option<char>, char)>;
 
-/// Rows of a phase that come to the same in every column.
+/// Rows of a phase with the same results in every column.
 struct Group<'a> {
     rows: Vec<&'a Row>,
     cells: Vec<Shown>,
 }
 
-/// Where who is quicker decides what happened. What was said was right each time.
+/// Marks a cell in which a race decides what happens. The report was right each time.
 const RACE: char = '~';
 
 const fn letter(delivery: Delivery) -> char {
@@ -50,7 +52,7 @@ fn groups<'a>(rows: &'a [Row], said: &Said, phase: &str) -> Vec<Group<'a>> {
     groups
 }
 
-/// How a row is called.
+/// Returns the name of a row.
 pub fn name(row: &Row) -> String {
     match row.call {
         Call::One => row.name.clone(),
@@ -58,7 +60,7 @@ pub fn name(row: &Row) -> String {
     }
 }
 
-/// What the totals count.
+/// The totals.
 struct Totals {
     faults: usize,
     cells: usize,
@@ -84,7 +86,7 @@ impl Totals {
     }
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between the thousands.
 fn number(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -100,53 +102,55 @@ fn number(number: usize) -> String {
 const HEAD: &str = "\
 # Delivery under faults
 
-<!-- Written by the test `delivery`; PUSHER_WRITE_DELIVERY=1 has it written anew. -->
+<!-- Written by the test `delivery`; PUSHER_WRITE_DELIVERY=1 rewrites it. -->
 
-What does the library say of an event when the network or the server fails? This page shows it for every fault that we know how to
-make, on every kind of connection, under every retry mode. The picture, [`delivery.svg`](delivery.svg), has the same in colours.
+What does the library report about an event when the network or the server fails? This page shows the result for every fault
+that we know how to cause, on every kind of connection, in every retry mode. The picture, [`delivery.svg`](delivery.svg), shows
+the same in colours.
 
-It is not written by hand. A [server that fails on request](../tools/fault-server/README.md) keeps a ledger of what it really did: what it
-read, what it published, what it answered, how it ended. A library preloaded into the client's process
-([`witness.c`](../tests/c/witness.c)) knows which bytes the kernel took; it can also refuse to take them, which is the one thing that no
-server can bring about. From these two, an [oracle](../tests/delivery/oracle.rs) that shares no code with the library works out what
-has to be said. `tests/delivery/main.rs` makes every call in a process of its own, by the C ABI, and holds four things against each other:
-what the library said, what follows from what happened, how often the event was published, and this page. If one of them differs, the
-test fails.
+A test writes this page. A [server that fails on request](../tools/fault-server/README.md) keeps a ledger of what it really did:
+what it read, what it published, how it responded, how the connection ended. A library preloaded into the client's process
+([`witness.c`](../tests/c/witness.c)) records which bytes the kernel took. It can also make the kernel refuse them, which no
+server can cause. From these two records an [oracle](../tests/delivery/oracle.rs), which shares no code with the library,
+computes the correct result. `tests/delivery/main.rs` makes each call in a process of its own, through the C ABI, and compares
+four things: what the library reported, what the oracle computed, how often the event was published, and this page. The test
+fails if one of them differs.
 
 ## The rule
 
-It is the phase that decides, not the error number: a reset may come before, during and after the server's work.
+The phase of a failure decides, not the error number: a reset may come before, during and after the server's work.
 
-| the attempt broke | it is | status |
+| the attempt failed | delivery | status |
 |---|---|---|
-| before the kernel had taken the request's last byte (look-up, connection, proxy, TLS, sending), and no final status came | `not_sent` | `NOT_SENT` |
-| after that, and no valid status line came | `unknown` | `DELIVERY_UNKNOWN` |
-| behind a status line of 2xx: the answer is cut, malformed, too long or not JSON, or came before the request had left whole | `unknown` | `BAD_RESPONSE` |
-| not at all: 2xx and a whole answer | `delivered` | `OK` |
-| by 3xx, 401, 403, 404, 405, 407, 415 or 429 | `rejected` | `REDIRECTED`, `UNAUTHORIZED`, … |
-| by another 4xx, one event for one channel | `rejected` | `BAD_REQUEST`, `PAYLOAD_TOO_LARGE` |
-| by another 4xx, several: servers apply them in order and stop at the bad one | `unknown` | the same |
-| by 5xx: it may come from a cache that has passed the request on | `unknown` | `SERVER_ERROR` |
+| before the kernel had taken the request's last byte (lookup, connection, proxy, TLS, sending), without a final status | `not_sent` | `NOT_SENT` |
+| after that, without a valid status line | `unknown` | `DELIVERY_UNKNOWN` |
+| after a 2xx status line: the response is truncated, malformed, too long or not JSON, or came before the whole request was sent | `unknown` | `BAD_RESPONSE` |
+| not at all: 2xx and a complete response | `delivered` | `OK` |
+| with 3xx, 401, 403, 404, 405, 407, 415 or 429 | `rejected` | `REDIRECTED`, `UNAUTHORIZED`, … |
+| with another 4xx, one event for one channel | `rejected` | `BAD_REQUEST`, `PAYLOAD_TOO_LARGE` |
+| with another 4xx, several: servers apply them in order and stop at the bad one | `unknown` | the same |
+| with 5xx: it may come from a proxy that has passed the request on | `unknown` | `SERVER_ERROR` |
 
-A call that was sent more than once is what its last attempt is, but once an attempt was `unknown` only `delivered` can replace that.
+A call with several attempts has the result of the last one. But once an attempt was `unknown`, only `delivered` can replace it.
 ";
 
 const READING: &str = "\
-## How to read it
+## How to read the tables
 
-**N** `not_sent` · **R** `rejected` · **U** `unknown` · **D** `delivered` · **~** who is quicker decides what happens (the kernel that
-takes the request, or the reset that is under way); what is said is held against what happened all the same
+**N** `not_sent` · **R** `rejected` · **U** `unknown` · **D** `delivered` · **~** a race decides what happens (the kernel takes
+the request, or a reset arrives first); the report is compared with what happened all the same
 
-One letter: the same whether the fault strikes once or for ever. Two: once, and for ever. Empty: it can't be (a certificate without
-TLS, a handshake on a connection that is used again). Each combination has three columns: `never`, `safe` and `at_least_once` (alo).
+One letter: the result is the same whether the fault occurs once or every time. Two letters: once, and every time. Empty: the
+combination cannot occur (a certificate without TLS, a handshake on a reused connection). Each kind of connection has three
+columns: `never`, `safe` and `at_least_once` (alo).
 
-Faults that come to the same in every column share a row. The call is one event on one channel unless the row says otherwise; a large
-event is one that does not fit into the kernel's buffers, so that the fault strikes while it is being sent. Behind the answer, on a
-reused connection, the fault struck the request before. What each fault does stands in the
-[server's table](../tools/fault-server/README.md), for those of the kernel below.
+Faults with the same results in every column share a row. The call is one event on one channel unless the row says otherwise. A
+large event does not fit into the kernel's buffers, so the fault occurs while it is being sent. After the response, on a reused
+connection, the fault affected the previous request. The [server's table](../tools/fault-server/README.md) describes each of its
+faults; those of the kernel are described below.
 ";
 
-/// `docs/delivery.md`.
+/// Returns `docs/delivery.md`.
 pub fn markdown(rows: &[Row], said: &Said) -> String {
     let totals = Totals::of(rows, said);
     let mut text = HEAD.to_owned();
@@ -155,18 +159,18 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
     text.push_str("\n## Totals\n\n");
     writeln!(
         text,
-        "{} faults, {} calls under them. What was said was right in each: no event was said to be delivered that was not published, none\n\
-         `not_sent` or `rejected` that was, none `unknown` that can be known; and none was published twice but under `at_least_once`.\n\
-         (Three faults are lies that no client can see through: they say 200 before they have the request, and may then lose it.)\n",
+        "{} faults, {} calls under them. The report was right in each: no event was reported as delivered that was not published, none as\n\
+         `not_sent` or `rejected` that was published, none as `unknown` whose fate can be known; and only `at_least_once` published one twice.\n\
+         (Three faults no client can detect: the server responds 200 before it has the request, and may then lose it.)\n",
         number(totals.faults),
         number(totals.cells)
     )
     .unwrap();
-    text.push_str("| said | calls |\n|---|---:|\n");
+    text.push_str("| report | calls |\n|---|---:|\n");
     for (delivery, count) in &totals.by_delivery {
         writeln!(text, "| `{}` | {} |", delivery.name(), number(*count)).unwrap();
     }
-    writeln!(text, "| one or the other (~) | {} |\n", number(totals.races())).unwrap();
+    writeln!(text, "| decided by a race (~) | {} |\n", number(totals.races())).unwrap();
     text.push_str(&mode_totals(rows, said));
     for (phase, title) in PHASES {
         let groups = groups(rows, said, phase);
@@ -174,7 +178,7 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
             continue;
         }
         writeln!(text, "\n## {title}\n").unwrap();
-        text.push_str("| | plain, fresh | | | plain, reused | | | TLS, fresh | | | TLS, reused | | |\n");
+        text.push_str("| | plain, new | | | plain, reused | | | TLS, new | | | TLS, reused | | |\n");
         text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
         text.push_str("| | never | safe | alo | never | safe | alo | never | safe | alo | never | safe | alo |\n");
         for group in &groups {
@@ -202,9 +206,9 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
     text
 }
 
-/// How the modes differ.
+/// Returns the table of the modes.
 fn mode_totals(rows: &[Row], said: &Said) -> String {
-    let mut text = "Of the faults that strike once, what is said of the call (without ~):\n\n".to_owned();
+    let mut text = "The reports for the faults that occur once (without ~):\n\n".to_owned();
     text.push_str("| mode | `not_sent` | `rejected` | `unknown` | `delivered` |\n|---|---:|---:|---:|---:|\n");
     for mode in Mode::ALL {
         write!(text, "| `{}` |", mode.name()).unwrap();
@@ -223,16 +227,16 @@ fn mode_totals(rows: &[Row], said: &Said) -> String {
 }
 
 const FOOT: &str = "
-## What else is held
+## What else is tested
 
-- **Every byte.** The answer is cut after each of its bytes, by FIN and by RST; the request is cut after each of its bytes, on the
-  server's side by FIN and by RST, on the client's by `ECONNRESET` and by `EPIPE`, under TLS after each byte of the handshake and of
-  the records. Plain and TLS, new and used connections. What is said follows the rule each time.
-- **Wrong clients.** The same gates are run against clients that are wrong on purpose: one that sends again what is unknown, one that
-  follows redirects, one that takes what was written for delivered, one that calls every failure unknown, one that never tries again,
-  one that calls every 4xx and 5xx rejected. Each is caught.
-- **A crowd.** 100,000 events from eight threads of one client on a server that fails by chance, in the modes `never` and `safe`: each
-  has one outcome, and the server's ledger agrees with it (`scripts/delivery.sh`).
+- **Every byte.** The response is truncated after each of its bytes, by FIN and by RST. The request is cut after each of its bytes,
+  on the server's side by FIN and by RST, on the client's by `ECONNRESET` and by `EPIPE`, and under TLS after each byte of the
+  handshake and of the records; without and with TLS, on new and reused connections. The report follows the rule each time.
+- **Wrong clients.** The same checks run against clients that are wrong on purpose: one that retries `unknown`, one that follows
+  redirects, one that takes a written request for a delivered one, one that calls every failure `unknown`, one that never
+  retries, one that calls every 4xx and 5xx `rejected`. Each is caught.
+- **A crowd.** 100,000 events from eight threads of one client on a server that fails at random, in the modes `never` and `safe`:
+  each event has one result, and the server's ledger agrees with it (`scripts/delivery.sh`).
 ";
 
 const LABEL: usize = 330;
@@ -242,10 +246,10 @@ const GAP: usize = 8;
 const HEIGHT: usize = 18;
 const TOP: usize = 122;
 
-/// What "+ 3" means.
-const MORE: &str = "+ 3: three more faults come to the same in every column. docs/delivery.md names them all.";
+/// The explanation of "+ 3".
+const MORE: &str = "+ 3: three more faults have the same results in every column. docs/delivery.md lists them all.";
 
-/// Where a column begins.
+/// Returns the left edge of a column.
 fn x_of(column: usize) -> usize {
     LABEL + column * (CELL + 2) + column / 3 * GAP
 }
@@ -268,7 +272,7 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 }
 ";
 
-/// `docs/delivery.svg`.
+/// Returns `docs/delivery.svg`.
 pub fn svg(rows: &[Row], said: &Said) -> String {
     let totals = Totals::of(rows, said);
     let width = x_of(columns().len()) + GAP;
@@ -302,15 +306,15 @@ pub fn svg(rows: &[Row], said: &Said) -> String {
     let height = y + 14;
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
-         <title>What libpusher says of an event's delivery under {} faults</title>\n\
-         <desc>Rows are faults, columns are kinds of connections and retry modes; each cell has the letter of what is said. \
+         <title>What libpusher reports about an event under {} faults</title>\n\
+         <desc>Rows are faults, columns are kinds of connections and retry modes; each cell has the letter of the report. \
          docs/delivery.md has the same as tables.</desc>\n<style>\n{STYLE}</style>\n",
         totals.faults
     );
     writeln!(text, r#"<rect class="paper" width="{width}" height="{height}"/>"#).unwrap();
     writeln!(
         text,
-        r#"<text class="title" x="12" y="28">What is said of an event: {} faults, {} calls, each held against what happened</text>"#,
+        r#"<text class="title" x="12" y="28">Reported outcome under {} faults ({} calls), each checked against what really happened</text>"#,
         totals.faults,
         number(totals.cells)
     )
@@ -324,7 +328,7 @@ pub fn svg(rows: &[Row], said: &Said) -> String {
 
 fn legend(text: &mut String) {
     let entries =
-        [('N', "not_sent"), ('R', "rejected"), ('U', "unknown"), ('D', "delivered"), (RACE, "who is quicker decides")];
+        [('N', "not_sent"), ('R', "rejected"), ('U', "unknown"), ('D', "delivered"), (RACE, "a race decides")];
     let mut x = 12;
     for (letter, words) in entries {
         rectangle(text, x, 42, HALF, letter);
@@ -334,7 +338,7 @@ fn legend(text: &mut String) {
     let (once, ever) = (x + 10, x + 10 + HALF);
     rectangle(text, once, 42, HALF, 'D');
     rectangle(text, ever, 42, HALF, 'N');
-    writeln!(text, r#"<text x="{}" y="55">it strikes once, and for ever</text>"#, ever + HALF + 6).unwrap();
+    writeln!(text, r#"<text x="{}" y="55">once, and every time</text>"#, ever + HALF + 6).unwrap();
 }
 
 fn heads(text: &mut String) {
@@ -344,9 +348,9 @@ fn heads(text: &mut String) {
         if index % 3 == 0 {
             let kind = match (column.tls, column.reused) {
                 (false, false) => "plain, new",
-                (false, true) => "plain, used again",
+                (false, true) => "plain, reused",
                 (true, false) => "TLS, new",
-                (true, true) => "TLS, used again",
+                (true, true) => "TLS, reused",
             };
             writeln!(text, r#"<text class="middle" x="{}" y="100">{kind}</text>"#, x + (3 * CELL + 4) / 2).unwrap();
         }
@@ -372,7 +376,7 @@ fn rectangle(text: &mut String, x: usize, y: usize, width: usize, letter: char) 
     .unwrap();
 }
 
-/// As many names as there is room for, and how many more there are.
+/// Returns as many names as fit, and the number of the others.
 fn label(names: &[String]) -> String {
     const ROOM: usize = 46;
     let mut text = names[0].clone();

@@ -1,4 +1,5 @@
-//! The fault server: a process of its own, which keeps the ledger of truth. See `tools/fault-server/README.md`.
+//! The fault server, a separate process that keeps a ledger of what it did. See
+//! `tools/fault-server/README.md`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,7 +14,7 @@ use crate::caller::MAX_RESPONSE;
 use crate::support::PATIENCE;
 use crate::support::calls::base64_decoded;
 
-/// The process. It ends when this is dropped.
+/// The process. Dropping it ends the process.
 pub struct FaultServer {
     process: Child,
     control: u16,
@@ -22,7 +23,7 @@ pub struct FaultServer {
     idle: Mutex<Vec<BufReader<TcpStream>>>,
 }
 
-/// A fault of its catalogue.
+/// A fault of the catalogue.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub name: String,
@@ -32,70 +33,71 @@ pub struct Fault {
     pub tls: bool,
     pub reused: bool,
     pub proxy: bool,
-    /// Whether it stays until its listener is closed.
+    /// Whether it lasts until its listener is closed.
     pub forever: bool,
 }
 
-/// What a listener is to do.
+/// The behaviour of a listener.
 #[derive(Clone, Debug)]
 pub struct Listen<'a> {
     pub fault: &'a str,
     pub params: Value,
     pub tls: bool,
-    /// So many healthy requests first.
+    /// The number of healthy requests before the fault.
     pub warm: usize,
-    /// How often the fault strikes; 0 is for ever.
+    /// How often the fault occurs; 0 is every time.
     pub times: usize,
-    /// Whether signatures count.
+    /// Whether signatures are verified.
     pub verify: bool,
 }
 
 impl Listen<'_> {
-    /// Nothing but to serve.
+    /// Returns a listener without a fault.
     pub fn healthy(tls: bool) -> Listen<'static> {
         Listen { fault: "none", params: json!({}), tls, warm: 0, times: 1, verify: true }
     }
 }
 
-/// A listener, closed when this is dropped.
+/// A listener. Dropping it closes the listener.
 pub struct Listener<'a> {
     server: &'a FaultServer,
     pub port: u16,
-    /// Where a proxy forwards to.
+    /// The port to which a proxy forwards.
     pub origin: Option<u16>,
 }
 
-/// What a listener did.
+/// The ledger of a listener.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     pub attempts: Vec<Entry>,
-    /// How often a redirect was followed.
+    /// How often the client followed a redirect.
     pub followed: u64,
-    /// The document itself, for messages.
+    /// The JSON document, for messages.
     pub text: String,
 }
 
-/// An attempt, as the server saw it.
+/// An attempt, as the server recorded it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub connection: u64,
-    /// The fault it suffered.
+    /// Its fault.
     pub fault: Option<String>,
-    /// Whether all of it arrived, and its length where that is known.
+    /// Whether all of it arrived, and its length if known.
     pub whole: bool,
     pub request_length: Option<u64>,
     /// The data of each event that was published, with its channel.
     pub applied: Vec<(String, String)>,
-    /// The plain bytes of the answer that the server's kernel took; of a long one the beginning.
+    /// The bytes of the response, in plain text, that the server's kernel took; of a long response
+    /// the beginning.
     pub answer_sent: Vec<u8>,
     /// `fin`, `rst` or `open`.
     pub then: String,
-    /// Whether TLS was not told of the end.
-    pub without_goodbye: bool,
+    /// Whether the connection ended without a close_notify.
+    pub without_close_notify: bool,
 }
 
 impl FaultServer {
-    /// The example beside this test, or the one in `FAULT_SERVER`.
+    /// Starts the example next to this test, or the program in `FAULT_SERVER`.
     pub fn start() -> FaultServer {
         let path = env::var_os("FAULT_SERVER").map_or_else(beside_this_test, PathBuf::from);
         let mut process = Command::new(&path)
@@ -105,24 +107,24 @@ impl FaultServer {
             .spawn()
             .unwrap_or_else(|e| panic!("{}: {e}; `cargo build --example fault-server` makes it", path.display()));
         let stdout = process.stdout.take().unwrap();
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
             let _ = BufReader::new(stdout).read_line(&mut line);
-            let _ = tell.send(line);
+            let _ = sender.send(line);
         });
-        let line = told.recv_timeout(PATIENCE).expect("the fault server says where it listens");
+        let line = receiver.recv_timeout(PATIENCE).expect("the fault server reports where it listens");
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
         let control = u16::try_from(ready["control"].as_u64().unwrap()).unwrap();
         FaultServer { process, control, ca: ready["ca"].as_str().unwrap().to_owned(), idle: Mutex::default() }
     }
 
-    /// The file with the certificate of its authority.
+    /// Returns the file with the certificate of its authority.
     pub fn ca(&self) -> &str {
         &self.ca
     }
 
-    /// Its catalogue.
+    /// Returns its catalogue.
     pub fn faults(&self) -> Vec<Fault> {
         let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
         let flag = |fault: &Value, name: &str| fault[name].as_bool().unwrap();
@@ -139,7 +141,7 @@ impl FaultServer {
         self.ask("GET", "/faults", "").as_array().unwrap().iter().map(fault).collect()
     }
 
-    /// A listener of its own.
+    /// Opens a listener.
     pub fn listen(&self, wanted: &Listen<'_>) -> Listener<'_> {
         let Listen { fault, params, tls, warm, times, verify } = wanted;
         let mut body = json!({"fault": fault, "tls": tls, "warm": warm, "times": times, "verify": verify});
@@ -155,7 +157,7 @@ impl FaultServer {
         }
     }
 
-    /// What the listener at this port did.
+    /// Returns the ledger of the listener at this port.
     pub fn ledger(&self, port: u16) -> Ledger {
         let document = self.ask("GET", &format!("/listen/{port}"), "");
         let entry = |entry: &Value| Entry {
@@ -166,7 +168,7 @@ impl FaultServer {
             applied: entry["applied"].as_array().unwrap().iter().map(event).collect(),
             answer_sent: base64_decoded(beginning(entry["answer_sent"].as_str().unwrap())),
             then: entry["then"].as_str().unwrap().to_owned(),
-            without_goodbye: entry["fault"].as_str().is_some_and(is_without_goodbye),
+            without_close_notify: entry["fault"].as_str().is_some_and(omits_close_notify),
         };
         Ledger {
             attempts: document["attempts"].as_array().unwrap().iter().map(entry).collect(),
@@ -175,7 +177,7 @@ impl FaultServer {
         }
     }
 
-    /// A request to the control port, on a connection that is used again.
+    /// Sends a request to the control port, on a kept-alive connection.
     fn ask(&self, method: &str, path: &str, body: &str) -> Value {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut stream = idle.unwrap_or_else(|| {
@@ -201,12 +203,12 @@ impl FaultServer {
     }
 }
 
-/// Whether this fault ends a connection by FIN without a word of TLS.
-fn is_without_goodbye(fault: &str) -> bool {
+/// Returns whether this fault ends a connection by FIN without a close_notify.
+fn omits_close_notify(fault: &str) -> bool {
     fault.ends_with("-cut") || fault.starts_with("cut-")
 }
 
-/// The beginning of a text in base64: more than any client here takes.
+/// Returns the beginning of a base64 string: more than any client here accepts.
 fn beginning(text: &str) -> &str {
     const MOST: usize = 4 * (MAX_RESPONSE / 2);
     &text[..text.len().min(MOST)]
@@ -224,14 +226,14 @@ fn beside_this_test() -> PathBuf {
 
 impl Drop for FaultServer {
     fn drop(&mut self) {
-        // Its standard input closes, which ends it; it removes its own files then.
+        // Closing its standard input ends it. It then removes its files.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }
 
 impl Listener<'_> {
-    /// What it did up to now.
+    /// Returns its ledger.
     pub fn ledger(&self) -> Ledger {
         self.server.ledger(self.port)
     }

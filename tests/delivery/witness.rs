@@ -1,4 +1,4 @@
-//! The witness between a child and the kernel (`tests/c/witness.c`): compiled, preloaded, and read.
+//! Compiles the witness between a child and the kernel (`tests/c/witness.c`), and reads its log.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -8,13 +8,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, mem, process};
 
-/// The compiled library.
+/// Returns the compiled library.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/witness.c");
-        // Test processes run side by side: what each makes has its name only when it is whole.
+        // Test processes run in parallel: rename the library only when it is complete.
         let part = folder.join(format!("witness-{}.part", process::id()));
         let flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"];
         let done = Command::new("cc").args(flags).arg(&part).arg(source).arg("-ldl").status().expect("a C compiler");
@@ -25,23 +25,23 @@ pub fn library() -> &'static Path {
     })
 }
 
-/// A file of its own for a log. It and what lies beside it are removed when this is dropped.
+/// A log file. Dropping it removes the file and those with the same prefix.
 pub struct LogFile(PathBuf);
 
 impl LogFile {
-    /// A new name.
+    /// Returns a file with a new name.
     pub fn new() -> LogFile {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         LogFile(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("witness-{}-{number}.log", process::id())))
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The file beside it in which a child finds its plan.
+    /// Returns the path of the file with the plan for the child.
     pub fn plan(&self) -> PathBuf {
         self.0.with_extension("plan")
     }
@@ -50,14 +50,14 @@ impl LogFile {
         PathBuf::from(format!("{}.{number}", self.0.display()))
     }
 
-    /// What it says.
+    /// Reads the log.
     pub fn read(&self) -> Log {
         let text = fs::read_to_string(&self.0).unwrap_or_else(|e| panic!("{}: {e}", self.0.display()));
         let mut log = Log { text, bytes: BTreeMap::new() };
         for number in 1.. {
             match fs::read(self.of_connection(number)) {
                 Ok(bytes) => drop(log.bytes.insert(number, bytes)),
-                // A connection of which the kernel took nothing has no file.
+                // There is no file if the kernel took nothing of the connection.
                 Err(_) if number >= log.connections() => break,
                 Err(_) => {}
             }
@@ -77,36 +77,36 @@ impl Drop for LogFile {
     }
 }
 
-/// All that the witness saw.
+/// The log of the witness.
 pub struct Log {
     text: String,
     bytes: BTreeMap<usize, Vec<u8>>,
 }
 
-/// What a connection did within a step.
+/// The events of a connection within a step.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// Counted from 1.
     pub number: usize,
-    /// Whether it was made within the step.
+    /// Whether the connection was made within the step.
     pub is_new: bool,
-    /// What the kernel had taken of it before.
+    /// The bytes that the kernel had taken before.
     pub before: Vec<u8>,
-    /// What it took within the step.
+    /// The bytes that the kernel took within the step.
     pub taken: Vec<u8>,
-    /// Whether anything was offered to the kernel, and whether it refused.
+    /// Whether bytes were offered to the kernel, and whether it refused.
     pub offered: bool,
     pub refused: bool,
     /// The most bytes that any single call offered.
     pub at_once: usize,
 }
 
-/// The calls of the witness' that tell it where a step begins and ends.
+/// Returns the mark at the beginning of a step.
 pub fn begin_of(step: usize) -> String {
     format!("step {step}")
 }
 
-/// As above.
+/// Returns the mark at the end of a step.
 pub fn end_of(step: usize) -> String {
     format!("end {step}")
 }
@@ -116,7 +116,7 @@ impl Log {
         self.text.lines().filter(|line| line.starts_with("connect ")).count()
     }
 
-    /// How many connections were made before the step, and before those that it used for what came first.
+    /// Returns how many connections were made before the step and its healthy calls.
     pub fn connections_before(&self, step: usize) -> usize {
         let Some(before) = step.checked_sub(1) else { return 0 };
         let end = format!("mark {}", end_of(before));
@@ -124,7 +124,7 @@ impl Log {
         lines.filter(|line| line.starts_with("connect ")).count()
     }
 
-    /// What happened between the marks of this step, connection by connection in the order in which they were first used.
+    /// Returns the connections between the marks of this step, in the order of their first use.
     pub fn step(&self, step: usize) -> Vec<Connection> {
         let (begin, end) = (format!("mark {}", begin_of(step)), format!("mark {}", end_of(step)));
         let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
@@ -160,7 +160,7 @@ impl Log {
                     connection.taken.extend_from_slice(&all[before..before + number(3)]);
                     connection.offered = true;
                     connection.at_once = connection.at_once.max(number(2));
-                    // A kernel that is full for now (EAGAIN) has not refused.
+                    // EAGAIN is not a refusal: the buffer is full for now.
                     connection.refused |= !matches!(i32::try_from(number(4)).unwrap(), 0 | libc::EAGAIN | libc::EINTR);
                 }
                 _ => {}
@@ -170,7 +170,7 @@ impl Log {
     }
 }
 
-/// The witness, as the process that it was preloaded into calls it.
+/// The functions of the witness, for the process into which it is preloaded.
 pub struct Witness {
     mark: extern "C" fn(*const libc::c_char),
     cut: extern "C" fn(libc::c_int, usize, libc::c_int, libc::c_int),
@@ -180,9 +180,9 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// The one in this process.
+    /// Returns the witness of this process.
     pub fn here() -> Witness {
-        // SAFETY: the functions are those of tests/c/witness.c, which have these types.
+        // SAFETY: tests/c/witness.c defines these functions with these types.
         unsafe {
             Witness {
                 mark: mem::transmute::<*mut libc::c_void, extern "C" fn(*const libc::c_char)>(found(c"witness_mark")),
@@ -198,28 +198,29 @@ impl Witness {
         }
     }
 
-    /// Counts anew from here.
+    /// Sets a mark, from which the bytes are counted.
     pub fn mark(&self, what: &str) {
         let what = std::ffi::CString::new(what).unwrap();
         (self.mark)(what.as_ptr());
     }
 
-    /// The kernel takes so many bytes of each of so many connections (0: of all), then sending fails with this errno; 0 ends it.
+    /// Makes sending fail with this errno after `byte` bytes, on `times` connections (0: all). An
+    /// errno of 0 ends it.
     pub fn cut(&self, byte: usize, errno: i32, times: i32) {
         (self.cut)(0, byte, errno, times);
     }
 
-    /// The kernel takes no more than so many bytes at a time; 0 ends it.
+    /// Makes the kernel take at most this many bytes at a time; 0 ends it.
     pub fn pieces(&self, most: usize) {
         (self.pieces)(most);
     }
 
-    /// The kernel holds no more than about so many bytes that the peer has not taken; 0 ends it.
+    /// Makes the kernel hold at most about this many bytes that the peer has not taken; 0 ends it.
     pub fn buffer(&self, most: i32) {
         (self.buffer)(most);
     }
 
-    /// Waits until what the peers do to idle connections has arrived.
+    /// Waits until the peers' actions on idle connections have arrived.
     pub fn settle(&self) {
         let patience = libc::c_int::try_from(crate::support::PATIENCE.as_millis()).unwrap();
         assert_eq!((self.settle)(patience), 1, "an idle connection has nothing to read");
