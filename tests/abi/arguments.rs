@@ -1,6 +1,15 @@
 //! An invalid argument is refused before anything is sent, and named.
+//!
+//! The rules for names and values are tested in detail with a trigger; then every argument of every function is tried, invalid
+//! in every way, so that no function is less strict.
 
-use crate::support::{Answer, Client, Outcome, Server, calls};
+use std::ptr::{self, NonNull};
+
+use crate::support::functions::{FUNCTIONS, Form, Function, Purpose, webhook};
+use crate::support::hooks::{self, Without, finish, prepare};
+use crate::support::{
+    Answer, Client, KEY, MASTER_KEY, Outcome, Reply, SECRET, Server, calls, config, now_ms, signature,
+};
 use serde_json::{Value, json};
 
 /// Enough stack for any nesting depth if parsing does not recurse.
@@ -16,8 +25,19 @@ fn client() -> (Server, Client) {
 /// Asserts that the call was refused, named `argument`, and sent nothing.
 #[track_caller]
 fn refused(outcome: &Outcome, argument: &str) {
-    outcome.is("INVALID_ARGUMENT", "not_sent").naming(argument);
+    refused_with(outcome, "not_sent", argument);
+}
+
+/// Asserts that the call was refused with this delivery and named `argument`.
+#[track_caller]
+fn refused_with(outcome: &Outcome, delivery: &str, argument: &str) {
+    outcome.is("INVALID_ARGUMENT", delivery).naming(argument);
     assert!(outcome.text("message").contains(argument), "{outcome:?}");
+    let error = outcome.error();
+    // There was no exchange, so none of its members is present.
+    for field in ["cause", "retryable", "attempts", "http_status", "response", "retry_after_ms"] {
+        assert!(!error.contains_key(field), "{outcome:?}");
+    }
 }
 
 /// Runs `body` on a thread with a small stack.
@@ -301,7 +321,7 @@ fn data_may_have_10240_bytes_after_decoding() {
         ("its own white space too", &|size| format!("[{}1]", " ".repeat(size - 3))),
         ("white space around it is not sent", &|size| format!(" \n[{}]\t\r\n", "1".repeat(size - 2))),
         ("the content of a string", &|size| format!("\"{}\"", "a".repeat(size))),
-        ("an escape as what it stands for", &|size| format!("\"{}\"", "\\u0041".repeat(size))),
+        ("an escape as its character", &|size| format!("\"{}\"", "\\u0041".repeat(size))),
         ("a character by its bytes", &|size| format!("\"{}{}\"", "\\u00e9é".repeat(size / 4), "a".repeat(size % 4))),
         ("a pair of surrogates by its four bytes", &|size| {
             format!("\"{}{}\"", "\\ud83d\\ude00".repeat(size / 4), "a".repeat(size % 4))
@@ -515,247 +535,542 @@ fn a_call_accepts_null_for_out() {
     assert_eq!(server.ledger().len(), 2);
 }
 
-#[test]
-fn new_requires_client_and_accepts_null_for_out() {
-    let good = crate::support::config(1, json!({}));
-    assert_eq!(calls::new_without(true, false, &good), (1, false));
-    assert_eq!(calls::new_without(true, true, &good), (1, false));
-    assert_eq!(calls::new_without(false, true, &good), (0, true));
-    assert_eq!(calls::new_without(false, true, "{}"), (2, false));
-}
-
-/// Asserts that `config` is refused, and that the error names `key`.
-#[track_caller]
-fn no_client(config: &str, key: &str) {
-    let outcome = Client::try_new(Some(config.as_bytes())).expect_err(config);
-    outcome.is("INVALID_CONFIG", "").naming(key);
-}
-
-#[test]
-fn a_configuration_is_json_or_a_url() {
-    for (bad, key) in [
-        ("", "config"),
-        (" ", "config"),
-        ("x", "config"),
-        ("{", "config"),
-        ("{}}", "config"),
-        ("[]", "config"),
-        ("null", "config"),
-        ("{}", "app_id"),
-        ("ftp://k:s@h/apps/1", "url"),
-        ("https://h/apps/1", "url"),
-        ("https://k:s@h", "url"),
-        ("https://k:s@h/apps/1?x", "url"),
-        ("https://k:s@h/apps/1#x", "url"),
-        ("https://k:s@h:99999/apps/1", "url"),
-        ("https://k:s@h\n/apps/1", "url"),
-        ("https://k:s@h /apps/1", "url"),
-    ] {
-        no_client(bad, key);
-    }
-    let outcome = Client::try_new(Some(b"{\"app_id\":\"\xff\"}")).unwrap_err();
-    outcome.is("INVALID_ARGUMENT", "").naming("config");
-    for good in [
-        "https://k:s@api-eu.pusher.com/apps/1",
-        "http://k:s@127.0.0.1:6001/apps/1",
-        "https://k:s@[::1]:6001/a/b/apps/1",
-    ] {
-        Client::new(good);
-    }
-}
-
-#[test]
-fn an_unknown_configuration_key_is_named() {
-    for key in ["colour", "Host", "hosts", "timeout", "encrypted", "", "use_tls", "verify", "ü"] {
-        no_client(&crate::support::config(1, json!({ key: true })), key);
-    }
-}
-
-#[test]
-fn a_duplicate_configuration_key_is_refused() {
-    for (more, key) in [
-        (r#""key":"k""#, "key"),
-        (r#""secret":"other""#, "secret"),
-        (r#""\u0073ecret":"other""#, "secret"),
-        (r#""ssl":false"#, "ssl"),
-        (r#""host":"127.0.0.1""#, "host"),
-    ] {
-        let config = crate::support::config(1, json!({}));
-        no_client(&format!("{},{more}}}", config.strip_suffix('}').unwrap()), key);
-    }
-}
-
-#[test]
-fn every_configuration_value_is_checked() {
-    for (key, bad, good) in [
-        (
-            "app_id",
-            vec![
-                json!(""),
-                json!("1/2"),
-                json!("1 "),
-                json!("1\n"),
-                json!("ä"),
-                json!(1.5),
-                json!(-1),
-                json!(null),
-                json!([1]),
-            ],
-            vec![json!("1"), json!(1), json!("a_B-9")],
-        ),
-        (
-            "key",
-            vec![json!(""), json!("k:l"), json!("k/"), json!("k\n"), json!("k&x=1"), json!(1), json!(null)],
-            vec![json!("a_B-9")],
-        ),
-        ("secret", vec![json!(""), json!(1), json!(null), json!(["s"])], vec![json!("any: thing\n")]),
-        (
-            "cluster",
-            vec![json!(""), json!("EU"), json!("a.b"), json!("a/b"), json!("a\n"), json!(1)],
-            vec![json!("eu"), json!("us-east-1")],
-        ),
-        (
-            "host",
-            vec![
-                json!(""),
-                json!("a b"),
-                json!("a\r\nX: y"),
-                json!("a@b"),
-                json!("a/b"),
-                json!("a?b"),
-                json!("a#b"),
-                json!("a:80"),
-                json!("http://a"),
-                json!("."),
-                json!("a..b"),
-                json!("[a]"),
-                json!("[127.0.0.1]"),
-                json!("[::1"),
-                json!("a\\b"),
-                json!("a%b"),
-                json!(1),
-                json!(null),
-                json!("a".repeat(254)),
-            ],
-            vec![json!("localhost"), json!("::1"), json!("[::1]"), json!("a-b.example")],
-        ),
-        (
-            "port",
-            vec![json!(0), json!(65_536), json!(-1), json!("80"), json!(80.5), json!(null)],
-            vec![json!(1), json!(65_535)],
-        ),
-        ("ssl", vec![json!("true"), json!(1), json!(null)], vec![json!(true), json!(false)]),
-        (
-            "path",
-            vec![
-                json!("a"),
-                json!("/.."),
-                json!("/a/../b"),
-                json!("/."),
-                json!("//"),
-                json!("/a?b"),
-                json!("/a#b"),
-                json!("/a b"),
-                json!("/a%2f"),
-                json!(1),
-            ],
-            vec![json!("/a"), json!("/a/b-c.d")],
-        ),
-        ("sign_path_prefix", vec![json!("no"), json!(0), json!(null)], vec![json!(true), json!(false)]),
-        (
-            "timeout_ms",
-            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1"), json!(null)],
-            vec![json!(1), json!(600_000)],
-        ),
-        (
-            "connect_timeout_ms",
-            vec![json!(0), json!(600_001), json!(-1), json!("1"), json!(null)],
-            vec![json!(1), json!(600_000)],
-        ),
-        ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5), json!(null)], vec![json!(0), json!(8)]),
-        ("idle_timeout_ms", vec![json!(-1), json!("1"), json!(null)], vec![json!(1), json!(15_000)]),
-        ("ca_file", vec![json!(1), json!(null), json!(["a"])], vec![json!("/nowhere.pem")]),
-        (
-            "tls_roots",
-            vec![json!(""), json!("System"), json!("all"), json!(true), json!(null), json!(["system"])],
-            vec![json!("system"), json!("bundled"), json!("both")],
-        ),
-        (
-            "proxy",
-            vec![
-                json!(""),
-                json!("h:1"),
-                json!("https://h:1"),
-                json!("socks5://h:1"),
-                json!("http://h:0"),
-                json!("http://h/path"),
-                json!("http://h?x"),
-                json!("http://a b"),
-                json!("http://user@h"),
-                json!(1),
-                json!(null),
-            ],
-            vec![json!("env"), json!("http://h"), json!("http://h:3128/"), json!("http://user:pass%20word@[::1]:3128")],
-        ),
-        ("max_batch_events", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
-        ("max_data_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(10_000_000)]),
-        ("max_channels", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
-        ("max_response_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1 << 24)]),
-        ("retry", vec![json!("never"), json!(null), json!([])], vec![json!({"mode": "never"}), json!({})]),
-        (
-            "url",
-            vec![json!("x"), json!(1), json!(null), json!("https://h/apps/1")],
-            vec![json!("https://k:s@h/apps/1")],
-        ),
-    ] {
-        for value in bad {
-            no_client(&crate::support::config(1, json!({ key: value })), key);
+/// Returns invalid strings, each with the part that is named after the argument's own name.
+fn wrong(form: Form) -> Vec<(String, &'static str)> {
+    let long = "a".repeat(201);
+    let names: Vec<(String, &str)> = ["a b", "a\n", "\x01", "a\x7f", "a:b", "a/b", "a?b", "a#b", "ä", "%41", &long]
+        .map(|text| (text.to_owned(), ""))
+        .to_vec();
+    // Not JSON.
+    let malformed = ["x", "{", "{}}", "{\"a\":}", "{'a':1}", "\u{feff}{}", "{\"a\":\"\n\"}", " ", "\x01"];
+    let malformed = malformed.map(|text| (text.to_owned(), ""));
+    let not_an_object = ["null", "[]", "\"a\"", "1", "true", "[{}]"].map(|text| (text.to_owned(), ""));
+    let object = [&malformed[..], &not_an_object].concat();
+    let named = |texts: &[(&str, &'static str)]| -> Vec<(String, &'static str)> {
+        texts.iter().map(|(text, suffix)| ((*text).to_owned(), *suffix)).collect()
+    };
+    let options = named(&[
+        (r#"{"colour":1}"#, ".colour"),
+        (r#"{"timeout_ms":0}"#, ".timeout_ms"),
+        (r#"{"timeout_ms":600001}"#, ".timeout_ms"),
+        (r#"{"timeout_ms":"1"}"#, ".timeout_ms"),
+        (r#"{"timeout_ms":1,"timeout_ms":1}"#, ".timeout_ms"),
+        (r#"{"timeout_ms":1,"timeout\u005fms":1}"#, ".timeout_ms"),
+        (r#"{"retry":{}}"#, ".retry"),
+        (r#"{"idempotency_key":"a"}"#, ".idempotency_key"),
+        (r#"{"headers":{}}"#, ".headers"),
+    ]);
+    match form {
+        Form::Channels => [
+            names,
+            named(&[("[", ""), ("[]", ""), (r#"["a",]"#, ""), (r#"["a",1]"#, "[1]"), (r#"["a","b c"]"#, "[1]")]),
+        ]
+        .concat(),
+        // A path segment with a special meaning, or a public channel, which needs no authorization.
+        Form::Channel => [names, named(&[(".", ""), ("..", ""), ("c", "")])].concat(),
+        Form::Prefix => names,
+        Form::UserId => [names, named(&[(".", ""), ("..", "")])].concat(),
+        Form::Event => vec![(long, "")],
+        Form::SocketId => {
+            named(&[("1", ""), ("1.", ""), ("1.1.1", ""), ("1.1\n", ""), ("1.1:x", ""), ("a.1", ""), ("٣.٣", "")])
         }
-        for value in good {
-            Client::new(&crate::support::config(1, json!({ key: value })));
+        Form::Json => [&malformed[..], &named(&[("1 2", ""), ("01", ""), ("NaN", "")])].concat(),
+        Form::Events => [
+            &malformed[..],
+            &named(&[
+                ("{}", ""),
+                ("[]", ""),
+                ("[1]", "[0]"),
+                ("[{}]", "[0].channel"),
+                (r#"[{"channel":"c"}]"#, "[0].name"),
+                (r#"[{"channel":"c","name":"e"}]"#, "[0].data"),
+                (r#"[{"channel":"c","name":"e","data":1},{"channel":"c d","name":"e","data":1}]"#, "[1].channel"),
+                (r#"[{"channel":1,"name":"e","data":1}]"#, "[0].channel"),
+                (r#"[{"channel":"c","name":"","data":1}]"#, "[0].name"),
+                (r#"[{"channel":"c","name":["e"],"data":1}]"#, "[0].name"),
+                (r#"[{"channel":"c","name":"e","data":"\ud800"}]"#, "[0].data"),
+                (r#"[{"channel":"c","name":"e","data":1,"socket_id":"1"}]"#, "[0].socket_id"),
+                (r#"[{"channel":"c","name":"e","data":1,"socket_id":null}]"#, "[0].socket_id"),
+                (r#"[{"channel":"c","name":"e","data":1,"info":"a b"}]"#, "[0].info"),
+                (r#"[{"channel":"c","name":"e","data":1,"colour":1}]"#, "[0].colour"),
+                (r#"[{"channel":"c","name":"e","data":1,"n\u0061me":"e"}]"#, "[0].name"),
+                (r#"[{"channels":["c"],"name":"e","data":1}]"#, "[0].channels"),
+            ]),
+        ]
+        .concat(),
+        Form::Options => {
+            [&object[..], &options, &named(&[(r#"{"info":"a"}"#, ".info"), (r#"{"socket_id":"1.2"}"#, ".socket_id")])]
+                .concat()
+        }
+        Form::EventOptions => [
+            &object[..],
+            &options,
+            &named(&[
+                (r#"{"socket_id":"1.2:x"}"#, ".socket_id"),
+                (r#"{"info":"a&b"}"#, ".info"),
+                (r#"{"info":"a","info":"a"}"#, ".info"),
+            ]),
+        ]
+        .concat(),
+        Form::Attributes => ["a b", ",", "a,", "a&b=c", "A", "a\n", "ä", "\x01"].map(|text| (text.into(), "")).to_vec(),
+        Form::Path => {
+            let texts = [
+                "a",
+                "/",
+                "//",
+                "/a/",
+                "/a//b",
+                "/.",
+                "/..",
+                "/../x",
+                "/a/./b",
+                "/a?b",
+                "/a#b",
+                "/a b",
+                "/a\n",
+                "/%2e",
+                "/ä",
+                "/a:b",
+                "/a\\b",
+                "http://h/a",
+                "/a&b",
+            ];
+            texts.map(|text| (text.to_owned(), "")).to_vec()
+        }
+        Form::Params => [
+            &object[..],
+            &named(&[
+                (r#"{"":1}"#, "."),
+                (r#"{"Info":1}"#, ".Info"),
+                (r#"{"a-b":1}"#, ".a-b"),
+                (r#"{"a b":1}"#, ".a b"),
+                (r#"{"a&b":1}"#, ".a&b"),
+                (r#"{"ä":1}"#, ".ä"),
+                (r#"{"auth_key":"a"}"#, ".auth_key"),
+                (r#"{"auth_signature":"a"}"#, ".auth_signature"),
+                (r#"{"auth_x":1}"#, ".auth_x"),
+                (r#"{"\u0061uth_key":"a"}"#, ".auth_key"),
+                (r#"{"AUTH_KEY":"a"}"#, ".AUTH_KEY"),
+                (r#"{"body_md5":"a"}"#, ".body_md5"),
+                (r#"{"BODY_MD5":"a"}"#, ".BODY_MD5"),
+                (r#"{"a":1.5}"#, ".a"),
+                (r#"{"a":1e3}"#, ".a"),
+                (r#"{"a":null}"#, ".a"),
+                (r#"{"a":[]}"#, ".a"),
+                (r#"{"a":{}}"#, ".a"),
+                (r#"{"a":"\n"}"#, ".a"),
+                (r#"{"a":"\u0000"}"#, ".a"),
+                (r#"{"a":"\u007f"}"#, ".a"),
+                (r#"{"a":"\u0085"}"#, ".a"),
+                (r#"{"a":"\ud800"}"#, ".a"),
+                (r#"{"a":1,"a":1}"#, ".a"),
+                (r#"{"a":1,"\u0061":1}"#, ".a"),
+            ]),
+        ]
+        .concat(),
+        Form::ChannelData => [
+            &object[..],
+            &named(&[
+                ("{}", ".user_id"),
+                (r#"{"user_id":""}"#, ".user_id"),
+                (r#"{"user_id":null}"#, ".user_id"),
+                (r#"{"user_id":true}"#, ".user_id"),
+                (r#"{"user_id":1.5}"#, ".user_id"),
+                (r#"{"user_id":1e3}"#, ".user_id"),
+                (r#"{"user_id":["1"]}"#, ".user_id"),
+                (r#"{"user_id":"\ud800"}"#, ".user_id"),
+                (r#"{"user_id":"1","user_id":"2"}"#, ".user_id"),
+                (r#"{"user_id":"1","user\u005fid":"2"}"#, ".user_id"),
+                (r#"{"user_id":"1","x":1,"x":1}"#, ".x"),
+                (r#"{"user_id":"1","user_info":"x"}"#, ".user_info"),
+                (r#"{"user_id":"1","user_info":null}"#, ".user_info"),
+                (r#"{"user_id":"1","user_info":[]}"#, ".user_info"),
+            ]),
+        ]
+        .concat(),
+        Form::UserData => [
+            &object[..],
+            &named(&[
+                ("{}", ".id"),
+                (r#"{"id":""}"#, ".id"),
+                (r#"{"id":1}"#, ".id"),
+                (r#"{"id":null}"#, ".id"),
+                (r#"{"id":["1"]}"#, ".id"),
+                (r#"{"id":"\udfff"}"#, ".id"),
+                (r#"{"id":"1","id":"2"}"#, ".id"),
+                (r#"{"id":"1","\u0069d":"2"}"#, ".id"),
+                (r#"{"id":"1","x":1,"x":1}"#, ".x"),
+            ]),
+        ]
+        .concat(),
+    }
+}
+
+/// Calls `try_one` with every function, every argument, every invalid string for it, and the name to expect.
+fn with_every_wrong_text(mut try_one: impl FnMut(&Function, usize, &str, &str)) {
+    for function in FUNCTIONS {
+        for (index, argument) in function.arguments.iter().enumerate() {
+            for (text, suffix) in wrong(argument.form) {
+                // Any channel can be queried, and `.` is a valid channel name outside of a path.
+                let only_elsewhere =
+                    matches!((function.name, text.as_str()), ("channel_info", "c") | ("authenticate", "." | ".."));
+                if !only_elsewhere {
+                    try_one(&function, index, &text, &format!("{}{suffix}", argument.name));
+                }
+            }
         }
     }
-    no_client(&crate::support::config(1, json!({"retry": {"mode": "sometimes"}})), "retry.mode");
-    no_client(&crate::support::config(1, json!({"retry": {"colour": 1}})), "retry.colour");
 }
 
 #[test]
-fn a_path_prefix_has_at_most_1024_bytes() {
-    let prefix = |length: usize| format!("/{}", "a".repeat(length - 1));
-    for length in [1023, 1024] {
-        Client::new(&crate::support::config(1, json!({"path": prefix(length)})));
+fn every_function_accepts_valid_strings() {
+    let server = Server::start([]);
+    let client = server.client();
+    for function in FUNCTIONS {
+        for texts in [function.good(), function.shortest()] {
+            let outcome = function.call(Some(&client), &texts);
+            assert_eq!(outcome.name(), "OK", "{}: {outcome:?}", function.name);
+            assert_eq!(function.call_without_out(Some(&client), &texts), 0, "{}", function.name);
+        }
     }
-    for length in [1025, 1026, 100_000] {
-        no_client(&crate::support::config(1, json!({"path": prefix(length)})), "path");
-    }
-    let url = |length: usize| format!("https://k:s@h{}/apps/1", prefix(length));
-    Client::new(&url(1024));
-    no_client(&url(1025), "path");
-    no_client(&json!({"url": url(1025)}).to_string(), "path");
+    assert_eq!(server.ledger().len(), 9 * 4);
 }
 
 #[test]
-fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
-    let url = "https://k:s@h.example:444/pre/apps/1";
-    for (more, origin) in [
-        (json!({}), "https://h.example:444/pre"),
-        (json!({"cluster": "eu"}), "https://api-eu.pusher.com:444/pre"),
-        (json!({"host": "other.example"}), "https://other.example:444/pre"),
-        (json!({"host": "other.example", "cluster": "eu", "port": 443}), "https://other.example/pre"),
-        (json!({"cluster": "mt1", "port": 443, "path": ""}), "https://api-mt1.pusher.com"),
+fn a_null_client_is_named() {
+    for function in FUNCTIONS {
+        let nothing = vec![None; function.arguments.len()];
+        for texts in [function.good(), nothing] {
+            refused_with(&function.call(None, &texts), function.delivery_unsent(), "client");
+            assert_eq!(function.call_without_out(None, &texts), 1);
+        }
+    }
+}
+
+#[test]
+fn null_is_accepted_only_for_optional_strings() {
+    let server = Server::start([]);
+    let client = server.client();
+    let mut asked = 0;
+    for function in FUNCTIONS {
+        for (index, argument) in function.arguments.iter().enumerate() {
+            let outcome = function.call(Some(&client), &function.with(index, None));
+            if argument.required {
+                refused_with(&outcome, function.delivery_unsent(), argument.name);
+            } else {
+                assert_eq!(outcome.name(), "OK", "{} without {}", function.name, argument.name);
+                asked += 1;
+            }
+        }
+    }
+    assert_eq!(server.ledger().len(), asked);
+}
+
+#[test]
+fn an_empty_string_is_not_an_omitted_one() {
+    let server = Server::start([]);
+    let client = server.client();
+    for function in FUNCTIONS {
+        for (index, argument) in function.arguments.iter().enumerate() {
+            let outcome = function.call(Some(&client), &function.with(index, Some(b"")));
+            refused_with(&outcome, function.delivery_unsent(), argument.name);
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn every_function_refuses_invalid_utf_8() {
+    let server = Server::start([]);
+    let client = server.client();
+    for bad in [&b"\xff"[..], b"a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"{\"a\":\"\xe2\x82\"}", b"\xf4\x90\x80\x80"] {
+        for function in FUNCTIONS {
+            for (index, argument) in function.arguments.iter().enumerate() {
+                let outcome = function.call(Some(&client), &function.with(index, Some(bad)));
+                refused_with(&outcome, function.delivery_unsent(), argument.name);
+                assert!(outcome.text("message").contains("UTF-8"), "{outcome:?}");
+            }
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn every_invalid_string_is_refused_and_named() {
+    let server = Server::start([]);
+    let client = server.client();
+    let mut tried = 0;
+    with_every_wrong_text(|function, index, text, argument| {
+        let outcome = function.call(Some(&client), &function.with(index, Some(text.as_bytes())));
+        assert_eq!(
+            (outcome.name(), outcome.delivery(), &*outcome.text("argument")),
+            ("INVALID_ARGUMENT", function.delivery_unsent(), argument),
+            "{}({text:?}): {outcome:?}",
+            function.name
+        );
+        refused_with(&outcome, function.delivery_unsent(), argument);
+        tried += 1;
+    });
+    assert!(tried > 500, "{tried}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn prepare_refuses_an_invalid_string_as_the_call_does() {
+    let client = Client::new(&config(1, json!({})));
+    with_every_wrong_text(|function, index, text, argument| {
+        if function.purpose != Purpose::Sign {
+            let texts = function.with(index, Some(text.as_bytes()));
+            let outcome =
+                prepare(Some(&client), Some(function.name.as_bytes()), &texts, Without::default()).unwrap_err();
+            // The same document, including the delivery.
+            assert_eq!((outcome.name(), &*outcome.text("argument")), ("INVALID_ARGUMENT", argument), "{outcome:?}");
+            assert_eq!(outcome.document, function.call(Some(&client), &texts).document);
+        }
+    });
+}
+
+#[test]
+fn users_info_requires_a_presence_channel() {
+    let client = Client::new(&config(1, json!({})));
+    for channel in ["c", "private-c", "presence", "xpresence-c", "Presence-c", "private-presence-c"] {
+        refused_with(&client.call_with("users_info", &[channel]), "", "channel");
+    }
+}
+
+#[test]
+fn prepare_names_its_own_invalid_arguments() {
+    let client = Client::new(&config(1, json!({})));
+    let good: [Option<&[u8]>; 3] = [Some(b"c"), Some(b"e"), Some(b"{}")];
+    let call: Option<&[u8]> = Some(b"trigger");
+    let all = Without::default();
+    // The delivery depends on the call; an unknown call has none.
+    let named = |result: Result<_, Outcome>, argument: &str| refused_with(&result.unwrap_err(), "not_sent", argument);
+    let no_call = |result: Result<_, Outcome>| refused_with(&result.unwrap_err(), "", "call");
+    named(prepare(None, call, &good, all), "client");
+    no_call(prepare(Some(&client), None, &good, all));
+    named(prepare(Some(&client), call, &good, Without { request: true, ..all }), "request");
+    named(prepare(Some(&client), call, &good, Without { arguments: true, ..all }), "arguments");
+    named(prepare(Some(&client), call, &[], Without { arguments: true, count: Some(usize::MAX), ..all }), "arguments");
+    // Larger than the address space.
+    for count in [usize::MAX, usize::MAX / 8, isize::MAX as usize] {
+        named(prepare(Some(&client), call, &good, Without { count: Some(count), ..all }), "arguments");
+    }
+    // (NULL, 0) is an empty array, so the first argument is missing.
+    named(prepare(Some(&client), call, &[], Without { arguments: true, ..all }), "channels");
+    named(prepare(Some(&client), call, &good[..1], all), "event");
+    named(prepare(Some(&client), call, &good[..2], all), "data");
+    // A count of 0 means an empty array, whatever the pointer.
+    named(prepare(Some(&client), call, &good, Without { count: Some(0), ..all }), "channels");
+    for index in 0..3 {
+        let mut texts = good;
+        texts[index] = Some(b"\xff");
+        let outcome = prepare(Some(&client), call, &texts, all).unwrap_err();
+        outcome.is("INVALID_ARGUMENT", "not_sent");
+        assert!(outcome.text("message").contains("UTF-8"), "{outcome:?}");
+        assert_ne!(outcome.text("argument"), "");
+    }
+    for unknown in [
+        "",
+        "Trigger",
+        "pusher_trigger",
+        "trigger ",
+        "trigger\n",
+        "authenticate",
+        "authenticate_user",
+        "validate_webhook",
+        "new",
+        "prepare",
+        "ä",
     ] {
-        let mut config = json!({"url": url});
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
-        assert!(request.url.starts_with(&format!("{origin}/apps/1/channels?")), "{config}: {}", request.url);
+        no_call(prepare(Some(&client), Some(unknown.as_bytes()), &good, all));
+    }
+    no_call(prepare(Some(&client), Some(b"\xff"), &good, all));
+    for function in Function::network() {
+        let delivery = function.delivery_unsent();
+        let mut texts = function.good();
+        prepare(Some(&client), Some(function.name.as_bytes()), &texts, all).unwrap();
+        texts.push(None);
+        // Even a NULL is one too many: a later version may give it a meaning.
+        let outcome = prepare(Some(&client), Some(function.name.as_bytes()), &texts, all).unwrap_err();
+        refused_with(&outcome, delivery, "count");
+        texts.extend([Some(&b"x"[..]); 100]);
+        let outcome = prepare(Some(&client), Some(function.name.as_bytes()), &texts, all).unwrap_err();
+        refused_with(&outcome, delivery, "count");
     }
 }
 
 #[test]
-fn a_missing_required_key_is_named() {
-    for key in ["app_id", "key", "secret"] {
-        let mut config: Value = serde_json::from_str(&crate::support::config(1, json!({}))).unwrap();
-        config.as_object_mut().unwrap().remove(key);
-        no_client(&config.to_string(), key);
+fn finish_names_a_null_argument_and_does_not_consume_the_request() {
+    let client = Client::new(&config(1, json!({})));
+    let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("{}")]);
+    let reply = Reply::new();
+    reply.set(200, b"{}");
+    for (outcome, argument) in [
+        (finish(None, Some(&request), Some(&reply)), "client"),
+        (finish(Some(&client), None, Some(&reply)), "request"),
+        (finish(Some(&client), Some(&request), None), "response"),
+        (finish(None, None, None), "client"),
+    ] {
+        refused_with(&outcome, outcome.delivery(), argument);
+    }
+    client.finish(&request, &reply).is_ok("{}");
+}
+
+#[test]
+fn a_failed_finish_never_reports_not_sent() {
+    // The request may have been sent, and an error of finish itself does not change that.
+    let client = Client::new(&config(1, json!({})));
+    for function in Function::network() {
+        let texts: Vec<Option<&str>> = function.arguments.iter().map(|argument| Some(argument.good)).collect();
+        let request = client.prepare(function.name, &texts);
+        let reply = Reply::new();
+        for outcome in [finish(None, Some(&request), Some(&reply)), finish(Some(&client), Some(&request), None)] {
+            assert_eq!(outcome.name(), "INVALID_ARGUMENT");
+            assert_ne!(outcome.delivery(), "not_sent", "{}: {outcome:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn a_request_is_finished_once() {
+    let client = Client::new(&config(1, json!({})));
+    let (good, bad) = (Reply::new(), Reply::new());
+    good.set(200, b"{}");
+    bad.set(400, b"no");
+    for first in [&good, &bad] {
+        let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("{}")]);
+        client.finish(&request, first);
+        for _ in 0..2 {
+            let outcome = client.finish(&request, &good);
+            assert_eq!((outcome.name(), outcome.delivery()), ("INVALID_STATE", ""));
+            outcome.naming("request");
+        }
+        // The request can still be read.
+        assert_eq!(request.read().method, "POST");
+    }
+}
+
+#[test]
+fn functions_without_a_result_ignore_null() {
+    hooks::read_and_set_null();
+}
+
+#[test]
+fn a_webhook_with_invalid_pointers_is_refused() {
+    let client = Client::new(&config(1, json!({})));
+    let (key, signature): (Option<&[u8]>, Option<&[u8]>) = (Some(b"k"), Some(b"s"));
+    let body = b"{}";
+    refused_with(&webhook(None, key, signature, body.as_ptr(), 2), "", "client");
+    refused_with(&webhook(None, None, None, ptr::null(), 0), "", "client");
+    refused_with(&webhook(Some(&client), key, signature, ptr::null(), 1), "", "body");
+    refused_with(&webhook(Some(&client), key, signature, ptr::null(), usize::MAX), "", "body");
+    for length in [usize::MAX, isize::MAX as usize + 1] {
+        refused_with(&webhook(Some(&client), key, signature, body.as_ptr(), length), "", "body");
+    }
+    // (NULL, 0) is an empty body, but the signature is not that of one.
+    for nowhere in [ptr::null(), NonNull::dangling().as_ptr(), body.as_ptr()] {
+        let outcome = webhook(Some(&client), Some(KEY.as_bytes()), signature, nowhere, 0);
+        outcome.is("WEBHOOK_INVALID", "").naming("signature");
+    }
+}
+
+#[test]
+fn a_failing_call_accepts_null_for_out() {
+    let server = Server::builder().answering(|_| Answer::new(403, &[], "no")).start();
+    let client = server.client();
+    for function in Function::network() {
+        assert_eq!(function.call_without_out(Some(&client), &function.good()), 42);
+        let nothing = vec![Some(&b""[..]); function.arguments.len()];
+        assert_eq!(function.call_without_out(Some(&client), &nothing), 1);
+    }
+}
+
+#[test]
+fn a_string_of_any_length_is_refused_cleanly() {
+    let client = Client::new(&config(1, json!({})));
+    let long = "a".repeat(1 << 20);
+    for function in FUNCTIONS {
+        for (index, argument) in function.arguments.iter().enumerate() {
+            let outcome = function.call(Some(&client), &function.with(index, Some(long.as_bytes())));
+            // Only the limit of the URL applies to a list of attributes (below).
+            if argument.form != Form::Attributes {
+                refused_with(&outcome, function.delivery_unsent(), argument.name);
+                assert!(outcome.document.unwrap().len() < 2000);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_argument_that_makes_a_url_too_long_is_named() {
+    let client = Client::new(&config(1, json!({})));
+    let list = "user_count,".repeat(1000);
+    let list = list.trim_end_matches(',');
+    let path = format!("/{}", "a".repeat(8000));
+    let params = json!({"x": "a".repeat(8000)}).to_string();
+    let mut wrong = Vec::new();
+    for (name, texts, argument) in [
+        ("channels_info", vec![None, Some(list)], "attributes"),
+        ("channel_info", vec![Some("c"), Some(list)], "attributes"),
+        ("get", vec![Some(&*path)], "path"),
+        ("post", vec![Some(&*path)], "path"),
+        ("get", vec![Some("/x"), Some(&*params)], "params"),
+        ("post", vec![Some("/x"), Some(&*params)], "params"),
+    ] {
+        let outcome = client.call(name, &texts);
+        outcome.is("INVALID_ARGUMENT", Function::named(name).delivery_unsent());
+        if outcome.text("argument") != argument {
+            wrong.push(format!("{name} names {} and not {argument}", outcome.text("argument")));
+        }
+        assert!(outcome.document.unwrap().len() < 2000);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn nesting_costs_no_stack_in_any_string() {
+    const DEPTH: usize = 100_000;
+    let arrays = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+    let object = |before: &str, key: &str| format!("{{{before}\"{key}\":{arrays}}}");
+    let key = calls::base64(MASTER_KEY.as_bytes());
+    let client = Client::new(&config(1, json!({"encryption_master_key_base64": key})));
+    on_a_small_stack(|| {
+        for function in FUNCTIONS {
+            for (index, argument) in function.arguments.iter().enumerate() {
+                // The error depends on the argument: most must not be an array. The call must return an error and not crash.
+                for text in [arrays.as_str(), &arrays[..DEPTH], &object("", "x"), &object("", "info")] {
+                    let outcome = function.call(Some(&client), &function.with(index, Some(text.as_bytes())));
+                    let refused = matches!(outcome.name(), "INVALID_ARGUMENT" | "PAYLOAD_TOO_LARGE");
+                    // The body of a POST is any JSON.
+                    assert!(refused || argument.name == "body", "{} {}", function.name, argument.name);
+                }
+            }
+        }
+        let deep = object(r#""user_id":"1","user_info":{},"#, "x");
+        client.call_with("authenticate", &["presence-c", "1.1", &deep]).document.unwrap();
+        client.call_with("authenticate", &["private-c", "1.1", &arrays]).document.unwrap();
+        client.call_with("authenticate_user", &["1.1", &object(r#""id":"1","#, "x")]).document.unwrap();
+        let events = format!(r#"[{{"channel":"c","name":"e","data":{arrays}}}]"#);
+        client.call_with("trigger_batch", &[&events]).is("PAYLOAD_TOO_LARGE", "not_sent").naming("events[0].data");
+        let event = format!(
+            r#"{{"time_ms":{},"events":[{{"name":"client_event","channel":"private-encrypted-c","data":{arrays}}}]}}"#,
+            now_ms()
+        );
+        let signature = signature::hmac_hex(SECRET.as_bytes(), event.as_bytes());
+        let outcome = client.webhook(Some(KEY.as_bytes()), Some(signature.as_bytes()), event.as_bytes());
+        assert_eq!(outcome.status, 0);
+        assert!(outcome.document.unwrap().contains("decryption_error"));
+    });
+}
+
+#[test]
+fn only_publishing_calls_report_a_delivery() {
+    let unreachable = Client::new(&config(1, json!({})));
+    for function in Function::network() {
+        let outcome = function.call(Some(&unreachable), &function.good());
+        outcome.is("NOT_SENT", function.delivery_unsent()).because("connect");
+        let error = outcome.error();
+        assert_eq!((&error["retryable"], &error["attempts"]), (&json!(true), &Value::from(1)));
     }
 }

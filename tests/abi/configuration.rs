@@ -1,3 +1,5 @@
+//! Which configurations `pusher_new` accepts.
+//!
 //! docs/configuration.md has every key of the library and no other, with its range, its default and an example that is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,4 +310,249 @@ fn each_option_is_documented_with_the_calls_that_take_it() {
         check(function.name, &|key, value| prepare(&function, key, value));
     }
     check("publish", &publish);
+}
+
+#[test]
+fn new_requires_client_and_accepts_null_for_out() {
+    let good = crate::support::config(1, json!({}));
+    assert_eq!(calls::new_without(true, false, &good), (1, false));
+    assert_eq!(calls::new_without(true, true, &good), (1, false));
+    assert_eq!(calls::new_without(false, true, &good), (0, true));
+    assert_eq!(calls::new_without(false, true, "{}"), (2, false));
+}
+
+/// Asserts that `config` is refused, and that the error names `key`.
+#[track_caller]
+fn no_client(config: &str, key: &str) {
+    let outcome = Client::try_new(Some(config.as_bytes())).expect_err(config);
+    outcome.is("INVALID_CONFIG", "").naming(key);
+}
+
+#[test]
+fn a_configuration_is_json_or_a_url() {
+    for (bad, key) in [
+        ("", "config"),
+        (" ", "config"),
+        ("x", "config"),
+        ("{", "config"),
+        ("{}}", "config"),
+        ("[]", "config"),
+        ("null", "config"),
+        ("{}", "app_id"),
+        ("ftp://k:s@h/apps/1", "url"),
+        ("https://h/apps/1", "url"),
+        ("https://k:s@h", "url"),
+        ("https://k:s@h/apps/1?x", "url"),
+        ("https://k:s@h/apps/1#x", "url"),
+        ("https://k:s@h:99999/apps/1", "url"),
+        ("https://k:s@h\n/apps/1", "url"),
+        ("https://k:s@h /apps/1", "url"),
+    ] {
+        no_client(bad, key);
+    }
+    let outcome = Client::try_new(Some(b"{\"app_id\":\"\xff\"}")).unwrap_err();
+    outcome.is("INVALID_ARGUMENT", "").naming("config");
+    for good in [
+        "https://k:s@api-eu.pusher.com/apps/1",
+        "http://k:s@127.0.0.1:6001/apps/1",
+        "https://k:s@[::1]:6001/a/b/apps/1",
+    ] {
+        Client::new(good);
+    }
+}
+
+#[test]
+fn an_unknown_configuration_key_is_named() {
+    for key in ["colour", "Host", "hosts", "timeout", "encrypted", "", "use_tls", "verify", "ü"] {
+        no_client(&crate::support::config(1, json!({ key: true })), key);
+    }
+}
+
+#[test]
+fn a_duplicate_configuration_key_is_refused() {
+    for (more, key) in [
+        (r#""key":"k""#, "key"),
+        (r#""secret":"other""#, "secret"),
+        (r#""\u0073ecret":"other""#, "secret"),
+        (r#""ssl":false"#, "ssl"),
+        (r#""host":"127.0.0.1""#, "host"),
+    ] {
+        let config = crate::support::config(1, json!({}));
+        no_client(&format!("{},{more}}}", config.strip_suffix('}').unwrap()), key);
+    }
+}
+
+#[test]
+fn every_configuration_value_is_checked() {
+    for (key, bad, good) in [
+        (
+            "app_id",
+            vec![
+                json!(""),
+                json!("1/2"),
+                json!("1 "),
+                json!("1\n"),
+                json!("ä"),
+                json!(1.5),
+                json!(-1),
+                json!(null),
+                json!([1]),
+            ],
+            vec![json!("1"), json!(1), json!("a_B-9")],
+        ),
+        (
+            "key",
+            vec![json!(""), json!("k:l"), json!("k/"), json!("k\n"), json!("k&x=1"), json!(1), json!(null)],
+            vec![json!("a_B-9")],
+        ),
+        ("secret", vec![json!(""), json!(1), json!(null), json!(["s"])], vec![json!("any: thing\n")]),
+        (
+            "cluster",
+            vec![json!(""), json!("EU"), json!("a.b"), json!("a/b"), json!("a\n"), json!(1)],
+            vec![json!("eu"), json!("us-east-1")],
+        ),
+        (
+            "host",
+            vec![
+                json!(""),
+                json!("a b"),
+                json!("a\r\nX: y"),
+                json!("a@b"),
+                json!("a/b"),
+                json!("a?b"),
+                json!("a#b"),
+                json!("a:80"),
+                json!("http://a"),
+                json!("."),
+                json!("a..b"),
+                json!("[a]"),
+                json!("[127.0.0.1]"),
+                json!("[::1"),
+                json!("a\\b"),
+                json!("a%b"),
+                json!(1),
+                json!(null),
+                json!("a".repeat(254)),
+            ],
+            vec![json!("localhost"), json!("::1"), json!("[::1]"), json!("a-b.example")],
+        ),
+        (
+            "port",
+            vec![json!(0), json!(65_536), json!(-1), json!("80"), json!(80.5), json!(null)],
+            vec![json!(1), json!(65_535)],
+        ),
+        ("ssl", vec![json!("true"), json!(1), json!(null)], vec![json!(true), json!(false)]),
+        (
+            "path",
+            vec![
+                json!("a"),
+                json!("/.."),
+                json!("/a/../b"),
+                json!("/."),
+                json!("//"),
+                json!("/a?b"),
+                json!("/a#b"),
+                json!("/a b"),
+                json!("/a%2f"),
+                json!(1),
+            ],
+            vec![json!("/a"), json!("/a/b-c.d")],
+        ),
+        ("sign_path_prefix", vec![json!("no"), json!(0), json!(null)], vec![json!(true), json!(false)]),
+        (
+            "timeout_ms",
+            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1"), json!(null)],
+            vec![json!(1), json!(600_000)],
+        ),
+        (
+            "connect_timeout_ms",
+            vec![json!(0), json!(600_001), json!(-1), json!("1"), json!(null)],
+            vec![json!(1), json!(600_000)],
+        ),
+        ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5), json!(null)], vec![json!(0), json!(8)]),
+        ("idle_timeout_ms", vec![json!(-1), json!("1"), json!(null)], vec![json!(1), json!(15_000)]),
+        ("ca_file", vec![json!(1), json!(null), json!(["a"])], vec![json!("/nowhere.pem")]),
+        (
+            "tls_roots",
+            vec![json!(""), json!("System"), json!("all"), json!(true), json!(null), json!(["system"])],
+            vec![json!("system"), json!("bundled"), json!("both")],
+        ),
+        (
+            "proxy",
+            vec![
+                json!(""),
+                json!("h:1"),
+                json!("https://h:1"),
+                json!("socks5://h:1"),
+                json!("http://h:0"),
+                json!("http://h/path"),
+                json!("http://h?x"),
+                json!("http://a b"),
+                json!("http://user@h"),
+                json!(1),
+                json!(null),
+            ],
+            vec![json!("env"), json!("http://h"), json!("http://h:3128/"), json!("http://user:pass%20word@[::1]:3128")],
+        ),
+        ("max_batch_events", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
+        ("max_data_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(10_000_000)]),
+        ("max_channels", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
+        ("max_response_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1 << 24)]),
+        ("retry", vec![json!("never"), json!(null), json!([])], vec![json!({"mode": "never"}), json!({})]),
+        (
+            "url",
+            vec![json!("x"), json!(1), json!(null), json!("https://h/apps/1")],
+            vec![json!("https://k:s@h/apps/1")],
+        ),
+    ] {
+        for value in bad {
+            no_client(&crate::support::config(1, json!({ key: value })), key);
+        }
+        for value in good {
+            Client::new(&crate::support::config(1, json!({ key: value })));
+        }
+    }
+    no_client(&crate::support::config(1, json!({"retry": {"mode": "sometimes"}})), "retry.mode");
+    no_client(&crate::support::config(1, json!({"retry": {"colour": 1}})), "retry.colour");
+}
+
+#[test]
+fn a_path_prefix_has_at_most_1024_bytes() {
+    let prefix = |length: usize| format!("/{}", "a".repeat(length - 1));
+    for length in [1023, 1024] {
+        Client::new(&crate::support::config(1, json!({"path": prefix(length)})));
+    }
+    for length in [1025, 1026, 100_000] {
+        no_client(&crate::support::config(1, json!({"path": prefix(length)})), "path");
+    }
+    let url = |length: usize| format!("https://k:s@h{}/apps/1", prefix(length));
+    Client::new(&url(1024));
+    no_client(&url(1025), "path");
+    no_client(&json!({"url": url(1025)}).to_string(), "path");
+}
+
+#[test]
+fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
+    let url = "https://k:s@h.example:444/pre/apps/1";
+    for (more, origin) in [
+        (json!({}), "https://h.example:444/pre"),
+        (json!({"cluster": "eu"}), "https://api-eu.pusher.com:444/pre"),
+        (json!({"host": "other.example"}), "https://other.example:444/pre"),
+        (json!({"host": "other.example", "cluster": "eu", "port": 443}), "https://other.example/pre"),
+        (json!({"cluster": "mt1", "port": 443, "path": ""}), "https://api-mt1.pusher.com"),
+    ] {
+        let mut config = json!({"url": url});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
+        assert!(request.url.starts_with(&format!("{origin}/apps/1/channels?")), "{config}: {}", request.url);
+    }
+}
+
+#[test]
+fn a_missing_required_key_is_named() {
+    for key in ["app_id", "key", "secret"] {
+        let mut config: Value = serde_json::from_str(&crate::support::config(1, json!({}))).unwrap();
+        config.as_object_mut().unwrap().remove(key);
+        no_client(&config.to_string(), key);
+    }
 }

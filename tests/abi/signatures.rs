@@ -165,7 +165,7 @@ fn every_changed_byte_changes_the_signature_or_is_refused() {
                     }
                     let end = if replaces { at + 1 } else { at };
                     changed.splice(at..end, byte);
-                    // Every function refuses invalid UTF-8 (`functions.rs`).
+                    // Every function refuses invalid UTF-8 (`arguments.rs`).
                     let Ok(changed) = String::from_utf8(changed) else { continue };
                     let mut now = texts;
                     now[which] = &changed;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::functions::{Function, Purpose};
-use crate::support::hooks::{Without, prepare};
+use crate::support::hooks::{self, Without, prepare};
 use crate::support::{
     APP_ID, Answer, Client, KEY, Outcome, PATIENCE, Reply, Request, SECRET, Server, Snapshot, config,
 };
@@ -579,4 +579,71 @@ fn eight_threads_prepare_and_finish_with_one_client() {
             });
         }
     });
+}
+
+/// A transport that responds with success.
+fn respond_ok(_: &Snapshot, reply: &Reply) {
+    reply.set(200, b"{}");
+}
+
+#[test]
+fn callbacks_are_dropped_exactly_once() {
+    // Neither a client nor a callback: dropped at once.
+    for (client, function) in [(false, false), (false, true), (true, false)] {
+        let real = Client::new(&config(1, json!({})));
+        let client = client.then_some(&real);
+        let missing = if function { "client" } else { "" };
+        let (outcome, drops) = hooks::set_transport(client, function.then(|| Box::new(|_: &_, _: &_| ()) as Box<_>));
+        outcome.is("INVALID_ARGUMENT", "");
+        assert!([missing, "send"].contains(&&*outcome.text("argument")), "{outcome:?}");
+        assert_eq!(drops.load(SeqCst), 1);
+        let (outcome, messages, log_drops) = hooks::set_log(client, function);
+        outcome.is("INVALID_ARGUMENT", "");
+        assert!([missing, "log"].contains(&&*outcome.text("argument")), "{outcome:?}");
+        assert_eq!(log_drops.load(SeqCst), 1);
+        drop(real);
+        assert_eq!((drops.load(SeqCst), log_drops.load(SeqCst)), (1, 1));
+        assert!(messages.take().is_empty());
+    }
+    // A second one is dropped at once, the first with the client.
+    let client = Client::new(&config(1, json!({})));
+    let first = client.send_by(respond_ok);
+    let (_, first_log) = client.log();
+    let (outcome, second) = hooks::set_transport(Some(&client), Some(Box::new(|_, _| ())));
+    outcome.is("INVALID_STATE", "");
+    let (outcome, _, second_log) = hooks::set_log(Some(&client), true);
+    outcome.is("INVALID_STATE", "");
+    client.trigger("c", "e", "{}").is_ok("{}");
+    // One that is set after the first call is dropped at once, too.
+    let (outcome, third) = hooks::set_transport(Some(&client), Some(Box::new(|_, _| ())));
+    outcome.is("INVALID_STATE", "");
+    let counts = || [&first, &first_log, &second, &second_log, &third].map(|drops| drops.load(SeqCst));
+    assert_eq!(counts(), [0, 0, 1, 1, 1]);
+    drop(client);
+    assert_eq!(counts(), [1, 1, 1, 1, 1]);
+}
+
+#[test]
+fn callbacks_must_be_set_before_the_first_call() {
+    let server = Server::start([]);
+    for function in Function::network() {
+        let client = server.client();
+        function.call(Some(&client), &function.good());
+        let (outcome, _) = hooks::set_transport(Some(&client), Some(Box::new(|_, _| ())));
+        assert_eq!((outcome.name(), outcome.delivery()), ("INVALID_STATE", ""), "{}", function.name);
+        let (outcome, ..) = hooks::set_log(Some(&client), true);
+        assert_eq!((outcome.name(), outcome.delivery()), ("INVALID_STATE", ""), "{}", function.name);
+    }
+    // A function that sends nothing does not count as a call.
+    let client = server.client();
+    client.trigger("no channel", "e", "{}");
+    client.call_with("authenticate", &["private-c", "1.1"]).document.unwrap();
+    client.webhook(None, None, b"{}");
+    client.prepare("trigger", &[Some("c"), Some("e"), Some("{}")]);
+    client.send_by(respond_ok);
+    client.log();
+    // Without a drop callback, the data is not released.
+    let client = server.client();
+    assert_eq!(hooks::set_without_drop(&client), [0, 0]);
+    client.trigger("c", "e", "{}").is("DELIVERY_UNKNOWN", "unknown").because("transport");
 }

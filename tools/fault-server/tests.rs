@@ -3,7 +3,7 @@
 //! It is driven as a process, by a client of raw sockets: neither knows the library.
 
 #[allow(dead_code)]
-#[path = "../support/signature.rs"]
+#[path = "../../tests/support/signature.rs"]
 mod signature;
 
 use std::collections::BTreeMap;
