@@ -59,7 +59,7 @@ compatible() {
   local lost
   compare --no-added-syms "$ROOT/abi/pusher.abi" "$1/surface.so" || return 1
   lost=$(LC_ALL=C comm -23 "$ROOT/abi/functions.txt" "$1/functions.txt")
-  [ -z "$lost" ] || { printf 'No longer declared so:\n%s\n' "$lost" >"$BUILD/report"; return 1; }
+  [ -z "$lost" ] || { printf 'Removed or changed declarations:\n%s\n' "$lost" >"$BUILD/report"; return 1; }
 }
 
 # on_record DIRECTORY: returns whether the surface is the record: compatible, with nothing added or made const.
@@ -94,7 +94,7 @@ edited() {
 # breaks WHAT SCRIPT: expects that the change is refused.
 breaks() {
   edited "$2"
-  ! compatible "$BUILD/edited" || fail "not noticed: $1"
+  ! compatible "$BUILD/edited" || fail "not found: $1"
 }
 
 # adds WHAT SCRIPT: expects that the change is allowed, and must be recorded.
@@ -112,15 +112,15 @@ guard() {
   breaks "a return value removed" 's/^PusherStatus (pusher_publisher_stats)/void \1/'
   breaks "a wider parameter" 's/^(const char \*pusher_status_name\()int32_t/\1int64_t/'
   breaks "another handle" 's/^(uint32_t pusher_request_timeout_ms\(const )PusherRequest/\1PusherResponse/'
-  breaks "a parameter more" 's/^(void pusher_string_free\(char \*text)/\1, int32_t flags/'
-  breaks "two parameters of one type in each other's place" \
+  breaks "an additional parameter" 's/^(void pusher_string_free\(char \*text)/\1, int32_t flags/'
+  breaks "two parameters of one type swapped" \
     's/(const char \*)key,/\1swapped,/; s/(const char \*)signature,/\1key,/; s/(const char \*)swapped,/\1signature,/'
   breaks "an enum's value changed" 's/(PUSHER_STATUS_FORKED =) 83/\1 84/'
   breaks "an enum's value removed" '/PUSHER_STATUS_FORKED = 83/d'
   breaks "an enum's value renamed" 's/PUSHER_DELIVERY_UNKNOWN =/PUSHER_DELIVERY_UNSURE =/'
   breaks "a wider status" 's/^typedef int32_t PusherStatus/typedef int64_t PusherStatus/'
-  breaks "a callback that returns something" 's/^typedef void (\(\*PusherDropFn\))/typedef int32_t \1/'
-  breaks "a callback with another parameter" 's/^( +)int32_t level,/\1int64_t level,/'
+  breaks "a callback with a return value" 's/^typedef void (\(\*PusherDropFn\))/typedef int32_t \1/'
+  breaks "a callback with another parameter type" 's/^( +)int32_t level,/\1int64_t level,/'
   adds "a new function" 's/^(const char \*pusher_version\(void\);)/\1 int32_t pusher_new_function(void);/'
   adds "a new status" 's/(PUSHER_STATUS_FORKED = 83)/\1, PUSHER_STATUS_NEW = 84/'
 }
@@ -153,8 +153,8 @@ symbols() {
   nm -D --defined-only --format=just-symbols "$LIBRARY" | LC_ALL=C sort >"$BUILD/symbols.txt"
   ! grep -v '^pusher_' "$BUILD/symbols.txt" || fail "exported without the prefix pusher_"
   diff -u "$ROOT/abi/symbols.txt" "$BUILD/symbols.txt" ||
-    fail "The exported symbols are not those of abi/symbols.txt. One that is missing breaks every program that uses it;
-a new one is recorded by: scripts/abi.sh record"
+    fail "The exported symbols differ from abi/symbols.txt. A missing symbol breaks every program that uses it.
+Record a new one with: scripts/abi.sh record"
 }
 
 dynamic() {
@@ -195,14 +195,14 @@ fi
 
 if [ "${1:-}" = declared ]; then
   mkdir -p "$BUILD"
-  step "what pusher.h declares" declared
+  step "the declarations of pusher.h" declared
   exit
 fi
 
 step "build the shared library" build
 step "exported symbols" symbols
-step "what pusher.h declares" declared
-step "changes that would break programs are noticed" guard
+step "the declarations of pusher.h" declared
+step "planted changes that break programs are found" guard
 step "SONAME and NODELETE" dynamic
 step "link-time optimisation" lto
 step "size" size

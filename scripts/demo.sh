@@ -33,7 +33,7 @@ record() {
   local pid lines url line
   coproc RECORDER { exec python3 tools/servers/recorder.py --seconds 30; }
   pid=$RECORDER_PID
-  # shellcheck disable=SC2064 # that process, not whatever the variable holds later
+  # shellcheck disable=SC2064 # expand now: the variable may change
   trap "kill $pid 2>/dev/null || true" EXIT
   # bash closes its end of the pipe when the recorder exits, which is after the event.
   exec {lines}<&"${RECORDER[0]}"

@@ -175,7 +175,7 @@ conan_create() {
 step "source tarball" tarball
 step "build the tarball without a network" build
 step "install it, and publish" install
-step "the same tarball again" tarball_again
+step "a second tarball is identical" tarball_again
 step "Debian packages" debian_packages
 step "their control information, and lintian" debian_control
 step "install, use and remove them" debian_use

@@ -39,7 +39,7 @@ go_program() {
   (cd "$programs/go" && env "${settings[@]}" go vet . && env "${settings[@]}" go build -o "$out/go" .)
 }
 
-# A copy, because a build leaves traces in its sources.
+# A copy, because a build writes into its sources.
 wheel() {
   cp -rL bindings/python "$out/python-sources"
   cp include/pusher.ffi.h "$out/python-sources/"

@@ -162,7 +162,7 @@ two_rust() {
 }
 
 step "build, install, and move the prefix" install_and_move
-step "what is installed" check_tree
+step "the installed files" check_tree
 step "install below another root, stripped" install_stripped
 step "the native libraries of the static library" check_native_libs
 step "install only the shared library" install_to "$WORK/only-shared" -G Ninja -DPUSHER_BUILD_STATIC=OFF
@@ -176,7 +176,7 @@ step "find_package, only shared" consumer find_package Ninja shared -DCMAKE_PREF
 step "find_package, only static" consumer find_package Ninja static -DCMAKE_PREFIX_PATH="$WORK/only-static" \
   -DCONSUMER_COMPONENTS=static -DBUILD_SHARED_LIBS=ON
 step "find_package through a link" find_package_through_a_link
-step "find_package refuses what is not there" find_package_refuses
+step "find_package refuses wrong versions and missing components" find_package_refuses
 
 step "pkg-config, shared" pkg_config "$PREFIX" shared
 step "pkg-config, static" pkg_config "$PREFIX" static STATIC=1

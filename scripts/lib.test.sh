@@ -16,7 +16,7 @@ exit 100
 APT
 chmod +x "$scratch/apt-get"
 
-# run TIMES MESSAGE: installs a package with an apt-get that fails so often with this message.
+# run TIMES MESSAGE: installs a package with an apt-get that fails TIMES times with this message.
 run() {
   : >"$scratch/calls"
   yes x 2>/dev/null | head -n "$1" >"$scratch/fails"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The manual: a page for man(1) for every function, in good order and up to date with the header, and the reference as a web
-# site, without a warning. Both as an installation has them. Nothing is compiled.
+# Tests the manual: a well-formed man page for every function, up to date with the header, and the web site by Doxygen, without
+# a warning. Both are tested as installed. Nothing is compiled.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -22,7 +22,7 @@ up_to_date() {
   done <abi/symbols.txt
 }
 
-# A changed word in the header, a new function and a page without a function: each is found.
+# Finds a changed word in the header, a new function, and a page without a function.
 changes_are_found() {
   local copy=$out/copy what
   for what in word function page; do
@@ -34,7 +34,7 @@ changes_are_found() {
       function) sed -i 's/^const char \*pusher_version(void);/&\n\/**\n * More.\n *\/\nvoid pusher_more(void);/' "$copy/include/pusher.h" ;;
       page) cp docs/man/pusher_new.3 "$copy/docs/man/pusher_more.3" ;;
     esac
-    if python3 "$copy/docs/man.py" --check 2>"$out/said"; then fail "a $what that is not right goes unnoticed"; fi
+    if python3 "$copy/docs/man.py" --check 2>"$out/said"; then fail "a wrong $what is not found"; fi
     [ "$(grep -Ec 'pusher_(more|trigger)' "$out/said")" = 1 ] || fail "docs/man.py said: $(cat "$out/said")"
   done
 }
@@ -45,12 +45,12 @@ well_formed() {
     said=$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null) || fail "man can't show $page"
     [ -z "$said" ] || fail "$page: $said"
   done
-  # They have no date, so that they are the same whenever they are written.
+  # They have no date, so that a rebuild gives the same pages.
   said=$(mandoc -T lint -W warning docs/man/*.3 | grep -v 'WARNING: missing date' || true)
   [ -z "$said" ] || fail "$said"
 }
 
-# No page leads to one that does not exist.
+# Every page that a page refers to exists.
 references() {
   local name
   while read -r name; do
@@ -59,7 +59,7 @@ references() {
     grep -oE '(pusher|Pusher|libpusher)\w*' | sort -u)
 }
 
-# As installed: `man 3 pusher_trigger` says what the header says.
+# As installed: `man 3 pusher_trigger` shows the header's text.
 installed() {
   local function
   cmake -S . -B "$out/build" -DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_EXAMPLES=OFF -DPUSHER_BUILD_DOCS=ON \
@@ -69,10 +69,10 @@ installed() {
   while read -r function; do
     MANPATH=$out/prefix/share/man man -P cat 3 "$function" >"$out/page" 2>"$out/said" ||
       fail "man 3 $function: $(cat "$out/said")"
-    grep -q "$function - " "$out/page" || fail "man 3 $function shows something else"
+    grep -q "$function - " "$out/page" || fail "man 3 $function shows another page"
   done <abi/symbols.txt
   MANPATH=$out/prefix/share/man MANWIDTH=100 man -P cat 3 pusher_trigger | tr -s ' \n' ' ' | grep -q 'ask pusher_error_delivery(3)' ||
-    fail "man 3 pusher_trigger does not say what it returns"
+    fail "man 3 pusher_trigger does not describe its result"
 }
 
 site() {
@@ -85,7 +85,7 @@ site() {
   grep -q 'class_*pusher.*client' "$html/annotated.html" || fail "the site has nothing on C++"
 }
 
-# A parameter that does not exist has to be found, or silence means nothing.
+# Checks that Doxygen finds a planted parameter that does not exist.
 warnings_are_found() {
   local copy=$out/copy
   rm -rf "$copy"
@@ -93,12 +93,12 @@ warnings_are_found() {
   cp -R include docs README.md "$copy"
   sed -i 's/@param channels  one channel/@param channel  one channel/' "$copy/include/pusher.h"
   if (cd "$copy" && PUSHER_DOCS_VERSION=0 PUSHER_DOCS_OUTPUT=html doxygen docs/Doxyfile) 2>"$out/said"; then
-    fail "a parameter that does not exist goes unnoticed"
+    fail "a parameter that does not exist is not found"
   fi
   grep -q "'channel' of command @param is not found" "$out/said" || fail "Doxygen said: $(cat "$out/said")"
 }
 
-# Each link within the project leads to a file that is there, and to a heading of it.
+# Each link within the project leads to an existing file and heading.
 links() {
   python3 - README.md docs/*.md bindings/*/README.md c_examples/*/README.md <<'PYTHON'
 import pathlib, re, sys
@@ -125,10 +125,10 @@ PYTHON
 }
 
 step "a page for every function, up to date with the header" up_to_date
-step "what is out of date is found" changes_are_found
+step "planted changes are found" changes_are_found
 step "the pages are well formed" well_formed
-step "they lead to one another" references
-step "links lead somewhere" links
+step "the pages they refer to exist" references
+step "links lead to existing files and headings" links
 step "the manual and the site are installed" installed
 step "the site has every function" site
-step "what is wrong in a comment is found" warnings_are_found
+step "a planted fault in a comment is found" warnings_are_found

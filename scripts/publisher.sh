@@ -11,4 +11,4 @@ if ! cargo nextest --version >/dev/null 2>&1; then fail "Missing: cargo-nextest 
 
 run=(cargo nextest run --cargo-profile no-lto --locked --test publisher)
 step 'building' "${run[@]}" --no-run
-step 'a crowd of events' "${run[@]}" --run-ignored all --success-output final -E 'test(million) | test(crowd)'
+step 'many events' "${run[@]}" --run-ignored all --success-output final -E 'test(million) | test(crowd)'

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The samples in the header's comments (@code ... @endcode) compile and do what they say, and the examples of the manual pages
-# compile.
+# Compiles and runs the samples in the header's comments (@code ... @endcode), and compiles the examples of the manual pages.
 #
 #   scripts/samples.sh                          builds the library
 #   PUSHER_LIB_DIR=folder scripts/samples.sh    uses libpusher.so from there
@@ -12,7 +11,7 @@ out=build/samples
 rm -rf "$out"
 mkdir -p "$out"
 
-# One C file for each sample. One that makes no client of its own is handed one.
+# Writes a C file for each sample. A sample that creates no client gets one.
 extract() {
   python3 - include/pusher.h "$out" <<'PYTHON'
 import re, sys
@@ -44,14 +43,14 @@ build() {
   for sample in docs/examples/*.c; do
     cc -std=c99 -Wall -Wextra -Werror -pedantic -Iinclude -c -o "$out/example.o" "$sample"
   done
-  # A wrong name must be found, or compiling shows nothing.
+  # A planted wrong name must not compile.
   sed 's/pusher_/pusherr_/' "$out/sample0.c" >"$out/wrong.c"
   if cc -std=c99 -Wall -Werror -Iinclude -o "$out/wrong" "$out/wrong.c" "$out/libpusher.so.0" 2>/dev/null; then
     fail "a sample with a wrong name compiles"
   fi
 }
 
-# The first: an event, here to a port on which nobody listens, so that it says what happened.
+# Runs the first sample against a closed port: it prints the error.
 trigger() {
   sed 's#https://\(KEY:SECRET\)@[^/"]*#http://\1@127.0.0.1:1#' "$out/sample0.c" >"$out/local.c"
   cc -std=c99 -Iinclude -o "$out/local" "$out/local.c" "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
@@ -59,7 +58,7 @@ trigger() {
   grep -q '"status":"NOT_SENT"' "$out/said" || fail "the first sample said: $(cat "$out/said")"
 }
 
-# The webhook: authentic or not.
+# Runs the webhook sample with an authentic webhook, a changed one, and none.
 webhook() {
   local body signature said
   body="{\"time_ms\":$(date +%s)000,\"events\":[]}"

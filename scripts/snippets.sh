@@ -3,7 +3,7 @@
 # receives. tests/snippets/snippets.py says how to run each block and what to expect.
 #
 #   scripts/snippets.sh                            builds the library and the fault server
-#   FAULT_SERVER=file scripts/snippets.sh          takes that one
+#   FAULT_SERVER=file scripts/snippets.sh          uses that fault server
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -53,6 +53,6 @@ mistakes_are_found() {
   done
 }
 
-step "a server that fails on request, and a real one" get_servers
+step "the fault server and a real server" get_servers
 step "every block of the guides" snippets all
 step "wrong blocks are found" mistakes_are_found

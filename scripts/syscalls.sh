@@ -35,7 +35,7 @@ compare() {
       most["wait"] = 1
       kind["sendto"] = kind["sendmsg"] = kind["write"] = kind["writev"] = "write"
       kind["recvfrom"] = kind["recvmsg"] = kind["read"] = kind["readv"] = "read"
-      kind["recvfrom+MSG_PEEK"] = "look"
+      kind["recvfrom+MSG_PEEK"] = "check"
       kind["poll"] = kind["ppoll"] = "wait"
     }
     NR == FNR { before[$1] = $2; next }
@@ -46,14 +46,14 @@ compare() {
       for (name in after) {
         each = (after[name] - before[name]) / calls
         if (each == 0) continue
-        what = name in kind ? kind[name] : "nothing that a warm call needs"
+        what = name in kind ? kind[name] : "not expected"
         printf "%-24s %6.2f a call: %s\n", name, each, what
         # The process allocates memory now and then.
         if (name ~ /^(brk|mmap|munmap|mremap|madvise)$/ && each < 0.1) continue
         if (name in kind) sum[kind[name]] += each; else wrong = wrong " " name
       }
       for (what in most) if (sum[what] > most[what]) wrong = wrong " (more than " most[what] ": " what ")"
-      if (sum["write"] != 1 || sum["read"] != 1 || sum["look"] != 1) wrong = wrong " (not one write, read and look each)"
+      if (sum["write"] != 1 || sum["read"] != 1 || sum["check"] != 1) wrong = wrong " (not one write, read and check each)"
       if (wrong != "") { print "wrong:" wrong; exit 1 }
     }' "$out/counts.$1.$few" "$out/counts.$1.$many" || fail "A warm call makes more system calls than it may."
 }
@@ -80,5 +80,5 @@ mkfifo "$out/input" "$out/output"
 exec 9>"$out/input"
 read -r -t 10 port <"$out/output" || fail "the server did not start"
 
-step "the count finds what is wrong" can_fail
+step "a new connection for each call is found" can_fail
 step "the system calls of a warm call" warm

@@ -4,8 +4,8 @@
 cd "$(dirname "$0")/.."
 start=$SECONDS
 
-# A real server and cargo-deny are compiled the first time, which takes minutes. They are built at a low priority in the
-# background, and kept in the cache folder.
+# The first run compiles a real server and cargo-deny, which takes minutes: at a low priority, in the background, into the
+# cache.
 mkdir -p build
 say 'get the real servers and cargo-deny in the background (build/servers.log)'
 (
@@ -44,7 +44,7 @@ wait "$servers" || fail "A real server or cargo-deny is not available: $(tail -n
 step 'dependencies: licences, sources, duplicates' scripts/deny.sh
 step 'real servers and real subscribers' scripts/e2e.sh
 step 'every binding on a real server' scripts/e2e-bindings.sh
-step 'two people chat in real browsers' scripts/chat.sh
+step 'the chat, with two users in real browsers' scripts/chat.sh
 step "the manual's code" scripts/snippets.sh
 
 printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

@@ -33,7 +33,7 @@ run() {
 can_fail() {
   printf '%s\n' '#include <stdlib.h>' 'int main(void) { volatile char *lost = malloc(9); return lost[9]; }' >"$out/wrong.c"
   cc -g -o "$out/wrong" "$out/wrong.c"
-  if (run 0 "$out/wrong") 2>/dev/null; then fail "valgrind sees neither a leak nor a read beyond the end"; fi
+  if (run 0 "$out/wrong") 2>/dev/null; then fail "valgrind does not find a planted leak and read out of bounds"; fi
 }
 
 # A port without a listener: no program takes port 1.
@@ -54,6 +54,6 @@ example() {
 }
 
 step "building" build
-step "valgrind finds what is wrong" can_fail
+step "valgrind finds planted faults" can_fail
 step "the contract under valgrind" run 0 "$out/contract"
 step "the example under valgrind" example

@@ -21,7 +21,7 @@ step 'the fault server' fault_server
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
 
 wheel() {
-  # A copy, laid out as in a source distribution: a build leaves traces in its sources.
+  # A copy, laid out as in a source distribution: a build writes into its sources.
   cp -rL bindings/python "$work/sources"
   cp include/pusher.ffi.h "$work/sources/"
   python3 -m venv "$work/venv"
