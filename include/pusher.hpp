@@ -346,7 +346,7 @@ struct free_string {
 };
 
 /* Takes over the document of a call. */
-inline result<std::string> answer(status code, char *out) {
+inline result<std::string> take_result(status code, char *out) {
   const std::unique_ptr<char, free_string> owned(out);
   std::string document = out == nullptr ? std::string() : std::string(out);
   if (code != PUSHER_STATUS_OK) return failure(code, std::move(document));
@@ -371,7 +371,7 @@ result<std::string> call(bool publishes, const Function &function, const Argumen
   copies.copy(all.data(), all.size(), pointers.data());
   char *out = nullptr;
   const status code = apply(function, pointers.data(), &out, std::index_sequence_for<Arguments...>{});
-  return answer(code, out);
+  return take_result(code, out);
 }
 
 inline result<done> without_document(result<std::string> made) {
@@ -668,9 +668,9 @@ private:
 /** @cond inside */
 namespace inside {
 
-template <typename Hook>
-void drop_hook(void *user_data) noexcept {
-  delete static_cast<Hook *>(user_data);
+template <typename Callback>
+void drop_callback(void *user_data) noexcept {
+  delete static_cast<Callback *>(user_data);
 }
 
 /* No exception may reach the library: those of a log are ignored. */
@@ -883,7 +883,7 @@ public:
     char *out = nullptr;
     const status code = pusher_prepare(native_handle(), name.c_str(), pointers.data(), pointers.size(), &handle, &out);
     request prepared(handle);
-    auto made = inside::answer(code, out);
+    auto made = inside::take_result(code, out);
     if (!made) return std::move(made).failure();
     return prepared;
   }
@@ -892,7 +892,7 @@ public:
   result<std::string> try_finish(request &finished, const response_ref &came) const {
     char *out = nullptr;
     const status code = pusher_finish(native_handle(), finished.owned_.get(), came.native_handle(), &out);
-    return inside::answer(code, out);
+    return inside::take_result(code, out);
   }
 
   /**
@@ -908,8 +908,8 @@ public:
     char *out = nullptr;
     /* The library owns it from here on, even if the call fails. */
     const status code =
-        pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_hook<Log>, &out);
-    return inside::without_document(inside::answer(code, out));
+        pusher_set_log(native_handle(), inside::call_log<Log>, owned.release(), inside::drop_callback<Log>, &out);
+    return inside::without_document(inside::take_result(code, out));
   }
 
   /**
@@ -924,9 +924,9 @@ public:
     static_assert(std::is_invocable_v<Send &, const request_ref &, response_ref &>, "send(request, response)");
     auto owned = std::make_unique<Send>(std::move(send));
     char *out = nullptr;
-    const status code =
-        pusher_set_transport(native_handle(), inside::call_send<Send>, owned.release(), inside::drop_hook<Send>, &out);
-    return inside::without_document(inside::answer(code, out));
+    const status code = pusher_set_transport(native_handle(), inside::call_send<Send>, owned.release(),
+                                             inside::drop_callback<Send>, &out);
+    return inside::without_document(inside::take_result(code, out));
   }
 
 #if PUSHER_HAS_EXCEPTIONS
@@ -1085,28 +1085,28 @@ public:
   result<std::string> try_poll(std::chrono::milliseconds timeout) {
     char *out = nullptr;
     const status code = pusher_publisher_poll(native_handle(), inside::milliseconds(timeout), &out);
-    return inside::answer(code, out);
+    return inside::take_result(code, out);
   }
 
   /** Waits until every event has ended: see pusher_publisher_flush(). */
   result<done> try_flush(std::chrono::milliseconds timeout) {
     char *out = nullptr;
     const status code = pusher_publisher_flush(native_handle(), inside::milliseconds(timeout), &out);
-    return inside::without_document(inside::answer(code, out));
+    return inside::without_document(inside::take_result(code, out));
   }
 
   /** Stops accepting events, and ends those in the queue: see pusher_publisher_close(). */
   result<done> try_close(std::chrono::milliseconds timeout) {
     char *out = nullptr;
     const status code = pusher_publisher_close(native_handle(), inside::milliseconds(timeout), &out);
-    return inside::without_document(inside::answer(code, out));
+    return inside::without_document(inside::take_result(code, out));
   }
 
   /** Returns statistics: see pusher_publisher_stats(). */
   result<std::string> try_stats() const {
     char *out = nullptr;
     const status code = pusher_publisher_stats(native_handle(), &out);
-    return inside::answer(code, out);
+    return inside::take_result(code, out);
   }
 
 #if PUSHER_HAS_EXCEPTIONS

@@ -74,7 +74,7 @@ unsafe impl Sync for UserData {}
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(release) = self.drop {
-            // SAFETY: the caller gave the two for each other, and this is the one time.
+            // SAFETY: the caller passed the pointer for this callback, which is called only here, once.
             unsafe { release(self.pointer) };
         }
     }
