@@ -1,4 +1,4 @@
-//! Authorizing subscriptions and signing users in. The text that is signed is the text that is returned.
+//! Authorizes subscriptions and authenticates users. The string that is signed is the string that is returned.
 //!
 //! Source: Channels documentation, "Generating the authentication string" and "User authentication".
 
@@ -8,28 +8,28 @@ use crate::json::{Json, Writer, join};
 use crate::signing::{SIGNATURE_DIGITS, Signer};
 use crate::validation;
 
-/// What a client's configuration has to say about authorizations.
+/// The keys that sign and complete authorizations.
 #[derive(Clone, Copy)]
 pub struct SigningKeys<'a> {
-    /// Signs with the application's key.
+    /// The application's key.
     pub signer: &'a Signer,
-    /// The key of end-to-end encrypted channels.
+    /// The master key of end-to-end encrypted channels.
     pub master_key: Option<&'a MasterKey>,
 }
 
-/// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` and `shared_secret` where they belong.
+/// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` or `shared_secret` if they apply.
 pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
     validation::channel(channel, "channel")?;
     validation::socket_id(socket_id, "socket_id")?;
     let presence = channel.starts_with("presence-");
     if !presence && !channel.starts_with("private-") {
-        let message = "is a public channel: anyone may subscribe to it, and there is nothing to authorize";
+        let message = "is a public channel, which needs no authorization";
         return Err(Error::argument("channel", message));
     }
     match data {
         Some(data) if presence => presence_data(data)?,
         None if presence => {
-            let message = r#"is missing: a presence channel needs {"user_id":…}, and perhaps "user_info""#;
+            let message = r#"is missing: a presence channel needs {"user_id":"…"}, optionally with "user_info""#;
             return Err(Error::argument("channel_data", message));
         }
         Some(data) => {
@@ -49,7 +49,7 @@ pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Opti
     }
 }
 
-/// Signs a user in on a connection: `{"auth":…,"user_data":…}`.
+/// Authenticates a user on a connection: `{"auth":…,"user_data":…}`.
 pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
     const NAME: &str = "user_data";
     validation::socket_id(socket_id, "socket_id")?;
@@ -61,16 +61,16 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 
-/// A presence channel's data: an object with `user_id`, a string or an integer, and perhaps `user_info`, an object.
+/// Checks the data of a presence channel: an object with `user_id`, a string or an integer, and optionally `user_info`, an object.
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
     let [id, info] = Json::pick(data, NAME, ["user_id", "user_info"])?;
     let name = join(NAME, "user_id");
     match id {
-        None => return Err(Problem::new(name, "is missing: it tells a presence channel's members apart")),
+        None => return Err(Problem::new(name, "is missing: it identifies the member of the presence channel")),
         Some(id) if id.is_integer() => {}
         Some(id) if id.is_string() && !id.string(&name)?.is_empty() => {}
-        Some(_) => return Err(Problem::new(name, "must be a string that is not empty, or an integer")),
+        Some(_) => return Err(Problem::new(name, "must be a non-empty string or an integer")),
     }
     match info {
         Some(info) if !info.is_object() => Err(Problem::new(join(NAME, "user_info"), "must be an object")),
@@ -99,7 +99,7 @@ fn signed<const PARTS: usize, const MEMBERS: usize>(
     json.finish()
 }
 
-/// The size of a text as a JSON string. It is itself JSON or base64, without control characters but white space.
+/// Returns the size of `text` as a JSON string. `text` is JSON or base64, so its only control characters are white space.
 fn string_size(text: &str) -> usize {
     2 + text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).count()
 }

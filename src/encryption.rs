@@ -1,7 +1,7 @@
-//! End-to-end encrypted channels, `private-encrypted-…`: the server and Pusher see only ciphertext.
+//! End-to-end encrypted channels, `private-encrypted-…`: Pusher sees only ciphertext.
 //!
-//! Source: Channels documentation, "End-to-end encrypted channels", and the official libraries: a channel's key is the SHA-256 of
-//! its name and the master key; the cipher is NaCl's secretbox (XSalsa20-Poly1305).
+//! Source: Channels documentation, "End-to-end encrypted channels", and the official libraries. A channel's key is the
+//! SHA-256 of its name and the master key. The cipher is NaCl's secretbox (XSalsa20-Poly1305).
 
 use std::fmt;
 
@@ -18,26 +18,26 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
-/// Whether events on this channel are encrypted. Without the dash behind `encrypted` a channel is only private.
+/// Returns whether events on this channel are encrypted. (`private-encrypted` without the second dash is only private.)
 pub fn is_encrypted(channel: &str) -> bool {
     channel.starts_with("private-encrypted-")
 }
 
-/// The key from which each encrypted channel's key is derived. It never leaves this process.
+/// The key from which the channels' keys are derived. It never leaves this process.
 ///
-/// It is made in its place on the heap, so that moving it about leaves no copies.
+/// It is created in its place on the heap, so that moving it leaves no copies.
 pub struct MasterKey(Box<Zeroizing<[u8; KEY_BYTES]>>);
 
 impl MasterKey {
-    /// A master key from base64 with padding, of exactly 32 bytes.
+    /// Decodes a master key: base64 with padding, of exactly 32 bytes.
     pub fn from_base64(text: &str) -> Result<MasterKey, &'static str> {
-        // The decoder wants room for a rounded-up guess.
+        // The decoder needs room for its rounded-up estimate.
         let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
         let length = BASE64
             .decode_slice(text, bytes.as_mut_slice())
-            .map_err(|_| "must be base64 with padding, of 32 bytes: `openssl rand -base64 32` makes one")?;
+            .map_err(|_| "must be 32 bytes in base64 with padding: `openssl rand -base64 32` makes such a key")?;
         if length != KEY_BYTES {
-            return Err("must be base64 of exactly 32 bytes: `openssl rand -base64 32` makes one");
+            return Err("must be exactly 32 bytes in base64: `openssl rand -base64 32` makes such a key");
         }
         let mut key = MasterKey(Box::default());
         key.0.copy_from_slice(&bytes[..KEY_BYTES]);
@@ -51,17 +51,17 @@ impl MasterKey {
         configured.ok_or_else(|| Error::Encryption(Problem::new(NAME, message)))
     }
 
-    /// A channel's key, which those who may subscribe to it are given.
+    /// Derives a channel's key, which its subscribers receive.
     fn channel_key(&self, channel: &str) -> Zeroizing<[u8; KEY_BYTES]> {
         Zeroizing::new(Sha256::new().chain_update(channel).chain_update(self.0.as_slice()).finalize().into())
     }
 
-    /// A channel's key in base64, as an authorization carries it.
+    /// Returns a channel's key in base64, as authorizations contain it.
     pub fn shared_secret(&self, channel: &str) -> Zeroizing<String> {
         Zeroizing::new(BASE64.encode(self.channel_key(channel).as_slice()))
     }
 
-    /// Encrypts an event's data, under a nonce of the operating system's for each message.
+    /// Encrypts an event's data with a random nonce: `{"nonce","ciphertext"}`.
     pub fn encrypt(&self, channel: &str, data: &[u8]) -> Result<String, Error> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| Error::Unavailable("randomness"))?;
@@ -88,22 +88,22 @@ impl MasterKey {
         json.finish_string()
     }
 
-    /// Decrypts what a client or [`MasterKey::encrypt`] sealed for this channel: `{"nonce","ciphertext"}`.
+    /// Decrypts what a client or [`MasterKey::encrypt`] encrypted for this channel: `{"nonce","ciphertext"}`.
     pub fn decrypt(&self, channel: &str, payload: &str) -> Result<String, &'static str> {
         let [nonce, sealed] =
-            Json::pick(payload, "", ["nonce", "ciphertext"]).map_err(|_| "it is not a JSON object")?;
+            Json::pick(payload, "", ["nonce", "ciphertext"]).map_err(|_| "the data is not a JSON object")?;
         let bytes = |value: Option<Json<'_>>| BASE64.decode(value?.string("").ok()?.as_bytes()).ok();
         let nonce: [u8; NONCE_BYTES] =
-            bytes(nonce).and_then(|nonce| nonce.try_into().ok()).ok_or("its nonce is not base64 of 24 bytes")?;
-        let mut sealed = bytes(sealed).ok_or("its ciphertext is not base64")?;
+            bytes(nonce).and_then(|nonce| nonce.try_into().ok()).ok_or("the nonce is not 24 bytes in base64")?;
+        let mut sealed = bytes(sealed).ok_or("the ciphertext is not base64")?;
         if sealed.len() < TAG_BYTES {
-            return Err("its ciphertext is too short");
+            return Err("the ciphertext is too short");
         }
         let (tag, text) = sealed.split_at_mut(TAG_BYTES);
         XSalsa20Poly1305::new((&*self.channel_key(channel)).into())
             .decrypt_in_place_detached(&nonce.into(), b"", text, (&*tag).into())
-            .map_err(|_| "it was sealed with another key, or changed")?;
-        String::from_utf8(text.to_vec()).map_err(|_| "its text is not UTF-8")
+            .map_err(|_| "the data was encrypted with another key, or was modified")?;
+        String::from_utf8(text.to_vec()).map_err(|_| "the decrypted data is not UTF-8")
     }
 }
 
@@ -117,9 +117,9 @@ impl fmt::Debug for MasterKey {
 mod tests {
     use super::*;
 
-    /// A vector of an official library's: the only one with a fixed nonce.
+    /// A test vector of an official library: the only one with a fixed nonce.
     #[test]
-    fn a_known_message_is_sealed_as_the_peers_seal_it() {
+    fn encrypts_like_the_official_libraries() {
         let key = MasterKey::from_base64(&BASE64.encode("OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5")).unwrap();
         let nonce = *b"XAJI0Y6DPBHSAHXTHV3A3ZMF";
         let sealed =
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_can_be_opened_for_its_channel_only() {
+    fn decrypts_for_the_same_channel_only() {
         let key = MasterKey::from_base64(&BASE64.encode([0; 32])).unwrap();
         let sealed = key.encrypt("private-encrypted-a", "héllo".as_bytes()).unwrap();
         assert_eq!(key.decrypt("private-encrypted-a", &sealed).as_deref(), Ok("héllo"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_key_is_strict_base64_of_32_bytes() {
+    fn master_keys_are_32_bytes_in_padded_base64() {
         for wrong in
             ["", "x", &BASE64.encode([1; 31]), &BASE64.encode([1; 33]), BASE64.encode([1; 32]).trim_end_matches('=')]
         {

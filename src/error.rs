@@ -7,29 +7,28 @@ use std::fmt;
 
 use crate::status::{Delivery, Status};
 
-/// What a call does for its user: it decides whether an error that comes before anything is sent, or a bug, has a
-/// delivery.
+/// The purpose of a call. It decides whether an error before sending, or a bug, has a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Sends something that may be delivered.
     Publish,
-    /// Tells what came of something that was sent elsewhere.
+    /// Interprets the response to a request that the caller sent.
     Finish,
-    /// Anything else: there is nothing to deliver.
+    /// Delivers nothing: queries, signatures, configuration.
     Other,
 }
 
-/// A text from the caller that can't be used: which one, and why.
+/// A string from the caller that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The argument or configuration key, such as `channels[3]`; empty where the text as a whole is meant.
+    /// The argument or configuration key, such as `channels[3]`; empty if the message says all.
     pub argument: String,
-    /// What is wrong and what would be right. Never the value of a secret.
+    /// What is wrong, and what would be right. It never shows a secret.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem with `argument`.
+    /// Returns a problem with `argument`.
     pub fn new(argument: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem { argument: argument.into(), message: message.into() }
     }
@@ -44,66 +43,66 @@ impl Problem {
     }
 }
 
-/// An exchange with the server that did not end well.
+/// A failed exchange with the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedExchange {
-    /// One of the network's or the server's statuses.
+    /// A status of the network's range or the server's.
     pub status: Status,
-    /// `None` for a request that can't deliver anything.
+    /// `None` for a request that cannot deliver anything.
     pub delivery: Option<Delivery>,
     /// One of the words of the error document: `dns connect tls proxy write timeout reset closed malformed transport`.
     pub cause: Option<&'static str>,
-    /// A sentence for people.
+    /// The message for people.
     pub message: String,
-    /// Whether the same call may be made again without doing anything twice, and may then succeed.
+    /// Whether the same call may succeed if it is repeated, without doing anything twice.
     pub retryable: bool,
-    /// How many requests were made.
+    /// The number of requests sent, retries included.
     pub attempts: u32,
-    /// The answer's status, where one came.
+    /// The status of the response, if one came.
     pub http_status: Option<u16>,
-    /// The beginning of the server's text, where one came.
+    /// The beginning of the response's body, if one came.
     pub response: Option<String>,
-    /// How long the server asked to wait.
+    /// The wait that the server asked for.
     pub retry_after_ms: Option<u64>,
-    /// When the server says it answered, in seconds since 1970. Not part of the document.
+    /// The response's `Date`, in seconds since 1970. It is not part of the document.
     pub server_time: Option<u64>,
 }
 
 /// Every way a call can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// An argument can't be used.
+    /// An argument is invalid.
     Argument(Problem),
-    /// The configuration can't be used.
+    /// The configuration is invalid.
     Config(Problem),
-    /// `data` is larger than the server takes.
+    /// `data` exceeds the limit.
     DataTooLarge(Problem),
-    /// An encrypted channel that can't be encrypted for.
+    /// A channel is end-to-end encrypted, and there is no master key.
     Encryption(Problem),
-    /// A webhook that is not authentic.
+    /// A webhook is not authentic.
     Webhook(Problem),
-    /// Calls in the wrong order.
+    /// Calls were made in the wrong order.
     State(Problem),
-    /// The network failed or the server said no.
+    /// The network failed, or the server refused.
     Exchange(Box<FailedExchange>),
-    /// The system had no memory for something in proportion to the input, or no randomness.
+    /// The system has no memory, no randomness or no thread for the call.
     Unavailable(&'static str),
-    /// A publisher does not do it.
+    /// A publisher refused.
     Publisher(Refusal),
     /// A bug.
     Internal(String),
 }
 
-/// Why a publisher does not do what it was asked for.
+/// The reason why a publisher refuses a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no room for another event.
+    /// The queue has no room for the event.
     QueueFull,
-    /// It is closed.
+    /// The publisher is closed.
     Closed,
-    /// The time was up first.
+    /// The timeout passed.
     TimedOut,
-    /// It belongs to the parent process.
+    /// The publisher belongs to the parent process.
     Forked,
 }
 
@@ -119,16 +118,16 @@ impl Refusal {
 
     const fn message(self) -> &'static str {
         match self {
-            Refusal::QueueFull => "the queue is full (max_queue_events, max_queue_bytes); the event was not taken",
-            Refusal::Closed => "the publisher is closed; the event was not taken",
-            Refusal::TimedOut => "the time was up before all events had ended",
-            Refusal::Forked => "this publisher belongs to the parent process: make one of your own",
+            Refusal::QueueFull => "the queue is full (max_queue_events, max_queue_bytes); the event was not accepted",
+            Refusal::Closed => "the publisher is closed; the event was not accepted",
+            Refusal::TimedOut => "the timeout passed before all events had ended",
+            Refusal::Forked => "this publisher belongs to the parent process; create one in this process",
         }
     }
 }
 
 impl Error {
-    /// An argument can't be used.
+    /// Returns the error of an invalid argument.
     pub fn argument(argument: impl Into<String>, message: impl Into<String>) -> Error {
         Error::Argument(Problem::new(argument, message))
     }
@@ -138,13 +137,13 @@ impl Error {
         Error::argument(argument, "must not be NULL")
     }
 
-    /// A panic, caught.
+    /// Returns the error of a caught panic.
     pub fn from_panic(panic: &(dyn Any + Send)) -> Error {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         Error::Internal(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned()))
     }
 
-    /// The status that the call returns.
+    /// Returns the status of the call.
     pub fn status(&self) -> Status {
         match self {
             Error::Argument(_) => Status::InvalidArgument,
@@ -159,15 +158,15 @@ impl Error {
         }
     }
 
-    /// What happened to the events of a call with this purpose.
+    /// Returns what happened to the events of a call with this purpose.
     pub fn delivery(&self, purpose: Purpose) -> Option<Delivery> {
         match (self, purpose) {
             (Error::Exchange(failed), _) => failed.delivery,
             (_, Purpose::Other) => None,
-            // A bug may strike after the request was sent.
+            // The bug may be in code that runs after the request was sent.
             (Error::Internal(_), Purpose::Publish | Purpose::Finish) => Some(Delivery::Unknown),
             (Error::Unavailable(_), Purpose::Finish) => Some(Delivery::Unknown),
-            // Whoever sent it has still to be asked.
+            // The caller can still finish the request with a valid response.
             (_, Purpose::Finish) => None,
             (
                 Error::Argument(_)
@@ -183,7 +182,7 @@ impl Error {
         }
     }
 
-    /// The argument that is meant, where one is.
+    /// Returns the invalid argument, if there is one.
     pub fn argument_name(&self) -> Option<&str> {
         match self {
             Error::Argument(problem)

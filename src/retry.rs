@@ -1,6 +1,6 @@
-//! What may be sent again, when, and how often. Time and randomness are arguments.
+//! Decides which failures are retried, when, and how often. Time and randomness are arguments.
 //!
-//! Nothing that may have arrived is sent again unless the user asked for it: see [`Mode`].
+//! A request that may have been delivered is retried only if the user asked for it: see [`Mode`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use strum::{EnumString, VariantNames};
 use crate::error::FailedExchange;
 use crate::status::Delivery;
 
-/// What is sent again.
+/// The failures that are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Mode {
-    /// Nothing.
+    /// None.
     Never,
-    /// What was certainly not delivered and may now succeed, and calls that only ask.
+    /// Those that certainly delivered nothing and may now succeed, and failed queries.
     Safe,
-    /// That, and what may have been delivered: it may then be delivered twice.
+    /// These, and those that may have delivered: their events may be delivered twice.
     AtLeastOnce,
 }
 
-/// How a client sends again.
+/// The retry policy of a client or a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// What.
+    /// Which failures are retried.
     pub mode: Mode,
-    /// How often a call is sent in all, the first time included.
+    /// The number of attempts per call, the first one included.
     pub max_attempts: u32,
 }
 
@@ -37,22 +37,22 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The longest wait before the second attempt; it doubles with each one more …
+/// The longest wait before the second attempt. It doubles with each further attempt, up to [`MAX_WAIT`].
 const MAX_FIRST_WAIT: Duration = Duration::from_millis(100);
 
-/// … up to this.
+/// The longest wait before any attempt.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl RetryPolicy {
-    /// Whether a call that was sent `attempts` times may be sent once more.
+    /// Returns whether a call may be attempted again after `attempts` attempts.
     pub fn allows_another(&self, attempts: u32) -> bool {
         self.mode != Mode::Never && attempts < self.max_attempts
     }
 
-    /// How long to wait before the call is sent again, or `None` if it is not.
+    /// Returns how long to wait before the next attempt, or `None` if there is none. Takes a token from `budget`.
     ///
-    /// `left` is what is left of the deadline, `random` any 64 bits: the wait is spread evenly from nothing to its longest (full
-    /// jitter), so that clients which failed together do not come back together. It takes from `budget` what it grants.
+    /// `left` is the time to the deadline, `random` any 64 bits. The wait is spread evenly from zero to its maximum (full
+    /// jitter), so that clients that failed together do not return together.
     pub fn wait(&self, failed: &FailedExchange, left: Duration, random: u64, budget: &RetryBudget) -> Option<Duration> {
         if !self.allows_another(failed.attempts) || !self.may_resend(failed) {
             return None;
@@ -61,40 +61,40 @@ impl RetryPolicy {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         let wait = Duration::from_nanos(((u128::from(nanos) * u128::from(random)) >> 64) as u64)
             .max(Duration::from_millis(failed.retry_after_ms.unwrap_or(0)));
-        // A wait that ends at the deadline leaves no time to send anything: then the failure is told at once.
+        // A wait to the deadline leaves no time to send: report the failure at once.
         (wait < left && budget.take()).then_some(wait)
     }
 
     fn may_resend(&self, failed: &FailedExchange) -> bool {
-        // A refusal would be repeated, and with it what was done before it: the first events of a batch, say.
+        // The server would refuse again, after repeating what it did before: the first events of a batch, for example.
         let refused = failed.http_status.is_some_and(|status| (400..500).contains(&status));
         let unknown = failed.delivery == Some(Delivery::Unknown) && !refused;
         failed.retryable || (unknown && self.mode == Mode::AtLeastOnce)
     }
 }
 
-/// Keeps retries to a tenth of the calls, so that a server in trouble is not asked many times as much: a token bucket.
+/// Limits retries to a tenth of the calls, so that retries do not multiply the load of a failing server: a token bucket.
 #[derive(Debug)]
 pub struct RetryBudget {
     /// Tenths of a token.
     tenths: AtomicU32,
 }
 
-/// Ten tokens.
+/// The capacity: ten tokens.
 const MAX_TENTHS: u32 = 100;
 
-/// One token, which one retry costs; a call earns a tenth of it.
+/// A retry costs one token. A call earns a tenth of one.
 const TENTHS_PER_RETRY: u32 = 10;
 
 impl RetryBudget {
-    /// A full one.
+    /// Returns a full budget.
     pub fn new() -> RetryBudget {
         RetryBudget { tenths: AtomicU32::new(MAX_TENTHS) }
     }
 
-    /// For each call.
+    /// Adds a tenth of a token, for a call.
     pub fn earn(&self) {
-        // It is mostly full, and then only read: threads that make calls do not fight for it.
+        // The budget is mostly full and then only read, so that threads do not contend for its cache line.
         if self.tenths.load(Ordering::Relaxed) < MAX_TENTHS {
             let more = |tenths: u32| (tenths < MAX_TENTHS).then_some(tenths + 1);
             let _ = self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -114,7 +114,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// As after a first attempt that never left.
+    /// Returns the failure of a first attempt that was not sent.
     fn not_sent() -> FailedExchange {
         FailedExchange {
             status: Status::NotSent,
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mode_sends_again_what_it_says() {
+    fn each_mode_retries_the_failures_it_names() {
         let resends =
             |mode, failed: &FailedExchange| policy(mode, 3).wait(failed, HOUR, 0, &RetryBudget::new()).is_some();
         let final_refusal = FailedExchange { retryable: false, ..not_sent() };
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_attempts_is_the_number_of_requests() {
+    fn max_attempts_counts_the_first_attempt() {
         for max_attempts in 1..5 {
             let sent = (1..).find(|&attempts| {
                 let failed = FailedExchange { attempts, ..not_sent() };
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_spread_from_nothing_to_a_longest_that_doubles_to_five_seconds() {
+    fn waits_spread_from_zero_to_a_maximum_that_doubles_up_to_five_seconds() {
         let wait = |attempts, random| {
             let failed = FailedExchange { attempts, ..not_sent() };
             policy(Mode::Safe, 100).wait(&failed, HOUR, random, &RetryBudget::new()).unwrap()
@@ -184,21 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_obeyed_or_nothing_is_sent_again() {
+    fn retry_after_is_obeyed_or_the_call_fails() {
         let failed = FailedExchange { retry_after_ms: Some(2000), ..not_sent() };
         let wait =
             |left_ms| policy(Mode::Safe, 3).wait(&failed, Duration::from_millis(left_ms), 0, &RetryBudget::new());
         assert_eq!(wait(2001), Some(Duration::from_secs(2)));
         assert_eq!(wait(2000), None);
-        // The jitter is no less than it would be.
+        // Retry-After does not shorten the jitter.
         let patient = FailedExchange { attempts: 7, retry_after_ms: Some(1000), ..not_sent() };
         let waited = policy(Mode::Safe, 100).wait(&patient, HOUR, 1 << 63, &RetryBudget::new());
         assert_eq!(waited, Some(Duration::from_millis(2500)));
     }
 
     #[test]
-    fn all_waits_of_a_call_fit_into_its_deadline() {
-        // A clock of the test's own: every attempt takes 300 ms and fails, and every wait is the longest.
+    fn a_call_keeps_its_deadline_whatever_the_waits() {
+        // On this clock every attempt takes 300 ms and fails, and every wait is the longest.
         for deadline_ms in [0, 100, 300, 350, 1000, 5000] {
             let (deadline, attempt) = (Duration::from_millis(deadline_ms), Duration::from_millis(300));
             let (mut now, mut attempts, budget) = (Duration::ZERO, 0, RetryBudget::new());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_stay_a_tenth_of_the_calls() {
+    fn retries_are_limited_to_a_tenth_of_the_calls() {
         let budget = RetryBudget::new();
         let retried = |calls: u32| {
             let retry = |_: &u32| {
@@ -227,13 +227,13 @@ mod tests {
             };
             (0..calls).filter(retry).count()
         };
-        // The first of these find ten tokens, and earn one more while they take them.
+        // The first ten find a token each, and earn an eleventh.
         assert_eq!(retried(11), 11);
         assert_eq!(retried(1000), 100);
-        // Calls that go well fill it up, and no fuller.
+        // Calls that succeed fill the budget up to its capacity.
         (0..10_000).for_each(|_| budget.earn());
         assert_eq!(budget.tenths.load(Ordering::Relaxed), MAX_TENTHS);
-        // A wait that is not granted costs nothing.
+        // A retry that is not granted costs nothing.
         let late = policy(Mode::Safe, 3).wait(&not_sent(), Duration::ZERO, 0, &budget);
         assert_eq!((late, budget.tenths.load(Ordering::Relaxed)), (None, MAX_TENTHS));
     }

@@ -4,17 +4,17 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret: wiped when it is dropped, and never shown.
+/// A secret. Dropping it wipes its memory, and debug output hides it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a secret over.
+    /// Takes ownership of a secret.
     pub fn new(text: String) -> Secret {
         Secret(Zeroizing::new(text))
     }
 
-    /// The secret itself, for a key to be made of.
+    /// Returns the secret, to derive a key from it.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -1,4 +1,4 @@
-//! Signatures of requests: the string to sign, its HMAC, and the query that carries it. Time is an argument.
+//! Signs requests: the string to sign, its HMAC, and the query that carries it. Time is an argument.
 //!
 //! Source: Channels HTTP API reference, "Generating authentication signatures".
 
@@ -15,43 +15,43 @@ use sha2::Sha256;
 
 use crate::secret::Secret;
 
-/// What a query value is encoded for: all but RFC 3986's unreserved characters.
+/// The characters that a query value encodes: all except RFC 3986's unreserved ones.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The size of a signature, which is in hex.
+/// The number of hex digits of a signature.
 pub const SIGNATURE_DIGITS: usize = 64;
 
-/// HMAC-SHA256 without the buffer of `Hmac`, which is as large again and need not be copied with the keyed states.
+/// HMAC-SHA256 without the buffer of `Hmac`, which would double the size of each copy of the keyed states.
 type HmacSha256 = HmacCore<Sha256>;
 
-/// Signs with one application's key. The secret itself is not kept, only the hash states keyed with it.
+/// Signs with one application's key. It keeps hash states keyed with the secret, not the secret.
 pub struct Signer {
     key: String,
     mac: HmacSha256,
 }
 
-/// A query with its signature.
+/// A signed query.
 pub struct SignedQuery {
     /// `auth_key=…&…&auth_signature=…`, encoded for a URL.
     pub query: String,
-    /// The signature in it, lower-case hex: never to be shown.
+    /// The signature in it, in lower-case hex. It must never be shown.
     pub signature: String,
 }
 
 impl Signer {
-    /// A signer for an application.
+    /// Returns a signer for an application.
     pub fn new(key: &str, secret: &Secret) -> Signer {
         #[expect(clippy::expect_used, reason = "HMAC hashes a key that is longer than a block: no length is wrong")]
         let mac = HmacSha256::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
         Signer { key: key.to_owned(), mac }
     }
 
-    /// The application's key, which is public.
+    /// Returns the application's key, which is public.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The lower-case hex HMAC-SHA256 of a message.
+    /// Returns the lower-case hex HMAC-SHA256 of a message.
     pub fn sign(&self, message: &[u8]) -> String {
         hex_string(&self.code([message]))
     }
@@ -63,14 +63,14 @@ impl Signer {
         text
     }
 
-    /// Whether `signature`, in hex, is that of a message. Takes the same time wherever they differ.
+    /// Returns whether `signature`, in hex, is the signature of a message. Takes the same time wherever they differ.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        // What is compared by these is compared in constant time.
+        // CtOutput compares in constant time.
         let is = |code: [u8; 32]| CtOutput::new(self.code([message])) == CtOutput::<HmacSha256>::new(code.into());
         read_hex(signature).is_some_and(is)
     }
 
-    /// The HMAC-SHA256 of a message in parts. (Inlined, a part that is one colon is one byte to store and not a call.)
+    /// Returns the HMAC-SHA256 of a message in parts. (Inlined, a part that is a colon costs one store instead of a call.)
     #[inline]
     fn code<const N: usize>(&self, parts: [&[u8]; N]) -> Output<HmacSha256> {
         let mut mac = self.mac.clone();
@@ -83,8 +83,8 @@ impl Signer {
         code
     }
 
-    /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent; `parameters` are the
-    /// call's own, raw.
+    /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent, `parameters` are the
+    /// call's query parameters, not encoded.
     pub fn query(
         &self,
         method: &str,
@@ -118,7 +118,8 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// `METHOD\nPATH\nQUERY`, the query sorted by its keys' bytes and its values raw. The keys are lower case already.
+/// Returns `METHOD\nPATH\nQUERY`, with the query sorted by the bytes of its keys and its values not encoded. The keys must
+/// be in lower case.
 fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> String {
     parameters.sort_unstable();
     let mut text = String::with_capacity(256);
@@ -183,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Vectors that speak of something else than this signer does.
+    /// Vectors that do not apply to this signer.
     const DIFFERENT: [(&str, &str); 3] = [
         ("python-get-sig", "signs the MD5 of no body on a GET, which a real server refuses"),
         ("java-stringToSign-2", "leaves keys in upper case, against the documentation"),
@@ -199,14 +200,15 @@ mod tests {
         vector["inputs"][name].as_str().unwrap_or_else(|| panic!("{} has no {name}", vector["id"]))
     }
 
-    /// In lower case, as the documentation has it: calls refuse other keys, so the signer does not lower them.
+    /// Returns the parameters with their keys in lower case, as the documentation requires. (Calls refuse other keys, so the
+    /// signer does not convert them.)
     fn parameters(vector: &Value) -> Vec<(Cow<'static, str>, String)> {
         let pairs = vector["inputs"]["params"].as_object().unwrap();
         pairs.iter().map(|(name, value)| (name.to_lowercase().into(), value.as_str().unwrap().to_owned())).collect()
     }
 
     #[test]
-    fn what_the_peers_sign_is_signed_the_same() {
+    fn signs_like_the_official_libraries() {
         let mut seen = BTreeMap::<String, u32>::new();
         for vector in vectors() {
             let kind = vector["kind"].as_str().unwrap();
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_signed_raw_and_sent_encoded() {
+    fn query_values_are_signed_raw_and_sent_encoded() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
         let parameters = [("filter".into(), "a b&c=d,ä".to_owned())];
         let signed = signer.query("GET", "/x", &parameters, None, 1);
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_64_digits_of_hex_in_any_case() {
+    fn signatures_are_64_hex_digits_in_any_case() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
         let right = signer.sign(b"message");
         assert!(signer.verifies(b"message", &right) && signer.verifies(b"message", &right.to_uppercase()));
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_does_not_show_its_key() {
+    fn debug_output_hides_the_keyed_state() {
         let signer = Signer::new("key", &Secret::new("s3cr3t".to_owned()));
         assert_eq!(format!("{signer:?}"), r#"Signer { key: "key", .. }"#);
     }

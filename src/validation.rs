@@ -1,14 +1,14 @@
-//! The protocol's rules for names and sizes. Every path to a signature or a request goes through here.
+//! Checks names and sizes by the protocol's rules, before anything is signed or sent.
 //!
-//! No text that has not passed reaches a signed string: that is what keeps a crafted socket id from signing something
-//! else (the advisory of 2015 for these libraries).
+//! Only checked strings become part of a signed string. This keeps a crafted socket id from signing something else
+//! (the 2015 advisory for Pusher's server libraries).
 
 use crate::error::Problem;
 
-/// The longest channel name, event name and user id, in characters.
+/// The maximum length of channel names, event names and user ids, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// Whether `c` may stand in a channel name (and in a user id).
+/// Returns whether channel names and user ids may contain `c`.
 const fn is_channel_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '=' | '@' | ',' | '.' | ';')
 }
@@ -43,24 +43,24 @@ fn is_number(text: &[u8]) -> bool {
     }
 }
 
-/// A channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
+/// Checks a channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
 pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
     of_channel_characters(name, argument, "a channel name")
 }
 
-/// A channel name that stands in a path, where `.` and `..` would lead elsewhere.
+/// Checks a channel name that becomes a path segment, where `.` and `..` would name another path.
 pub fn channel_in_path(name: &str, argument: &str) -> Result<(), Problem> {
     not_a_step(name, argument)?;
     channel(name, argument)
 }
 
-/// A user id: of the channel alphabet, because it stands in a channel's name and in a path.
+/// Checks a user id: the characters of a channel name, because it becomes part of one, and a path segment.
 pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
     not_a_step(id, argument)?;
     of_channel_characters(id, argument, "a user id")
 }
 
-/// A path below `/apps/{app_id}`: segments of the channel alphabet, none of them `.` or `..`.
+/// Checks a path below `/apps/{app_id}`: segments of the characters of channel names, none of them `.` or `..`.
 pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
     fits_in_url(path, argument)?;
     let rest = path.strip_prefix('/').ok_or_else(|| Problem::new(argument, "must begin with /"))?;
@@ -69,47 +69,45 @@ pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
         if segment.is_empty() || !segment.chars().all(is_channel_character) {
             return Err(Problem::new(
                 argument,
-                "must have segments of A-Z a-z 0-9 _ - = @ , . ; with one / between them",
+                "must be segments of A-Z a-z 0-9 _ - = @ , . ; separated by single slashes",
             ));
         }
     }
     Ok(())
 }
 
-/// One part of a URL may not fill what servers take for all of it.
+/// Checks that one part of a URL leaves room for the rest in the URLs that servers accept.
 fn fits_in_url(text: &str, argument: &str) -> Result<(), Problem> {
     const MAX_URL_PART_BYTES: usize = 1024;
     match text.len() {
         0..=MAX_URL_PART_BYTES => Ok(()),
-        _ => Err(Problem::new(argument, format!("is too long: it has at most {MAX_URL_PART_BYTES} bytes"))),
+        _ => Err(Problem::new(argument, format!("is too long: the maximum is {MAX_URL_PART_BYTES} bytes"))),
     }
 }
 
 fn not_a_step(segment: &str, argument: &str) -> Result<(), Problem> {
     match segment {
-        "." | ".." => Err(Problem::new(argument, "must not be . or .., which lead elsewhere in a path")),
+        "." | ".." => Err(Problem::new(argument, "must not be . or .., which would name another path")),
         _ => Ok(()),
     }
 }
 
-/// An event name: 1 to 200 characters.
+/// Checks an event name: 1 to 200 characters.
 pub fn event(name: &str, argument: &str) -> Result<(), Problem> {
     length(name, argument, "an event name")
 }
 
-/// A socket id: ASCII digits, a dot, ASCII digits, and nothing else.
+/// Checks a socket id: ASCII digits, a dot, ASCII digits.
 pub fn socket_id(id: &str, argument: &str) -> Result<(), Problem> {
     let text = id.as_bytes();
     let dot = text.iter().position(|byte| *byte == b'.');
     match dot.is_some_and(|dot| is_number(&text[..dot]) && is_number(&text[dot + 1..])) {
         true => Ok(()),
-        false => {
-            Err(Problem::new(argument, "is not a socket id: two numbers with a dot between them, such as 1234.5678"))
-        }
+        false => Err(Problem::new(argument, "is not a socket id: two numbers separated by a dot, such as 1234.5678")),
     }
 }
 
-/// A comma list of channel attributes, `user_count,subscription_count`.
+/// Checks a comma-separated list of channel attributes: `user_count,subscription_count`.
 pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
     fits_in_url(list, argument)?;
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -118,12 +116,12 @@ pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
     } else {
         Err(Problem::new(
             argument,
-            "is not a list of attributes with commas between them, such as user_count,subscription_count",
+            "is not a comma-separated list of attributes, such as user_count,subscription_count",
         ))
     }
 }
 
-/// An application's id or key: `[A-Za-z0-9_-]+`. They stand in paths and signed strings.
+/// Checks an application's id or key: `[A-Za-z0-9_-]+`. Both become part of signed strings.
 pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         Ok(())
@@ -139,9 +137,10 @@ fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), P
     }
     length(name, argument, what)?;
     match name.chars().find(|c| !is_channel_character(*c)) {
-        Some(c) => {
-            Err(Problem::new(argument, format!("has {c:?}, but {what} consists of A-Z a-z 0-9 and _ - = @ , . ; only")))
-        }
+        Some(c) => Err(Problem::new(
+            argument,
+            format!("contains {c:?}, but {what} may only contain A-Z a-z 0-9 _ - = @ , . ;"),
+        )),
         None => Ok(()),
     }
 }
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_name_has_its_alphabet_and_length() {
+    fn channel_names_have_1_to_200_allowed_characters() {
         let longest = "a".repeat(200);
         for name in ["a", "private-x", "presence-A_1-=@,.;", ".", "..", &longest] {
             assert_eq!(channel(name, "channel"), Ok(()), "{name}");
@@ -173,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_name_counts_characters_not_bytes() {
+    fn event_names_are_measured_in_characters() {
         assert_eq!(event(&"é".repeat(200), "event"), Ok(()));
         assert!(event(&"é".repeat(201), "event").is_err());
         assert!(event("", "event").is_err());
     }
 
     #[test]
-    fn a_socket_id_is_two_numbers_and_nothing_else() {
+    fn socket_ids_are_two_numbers_separated_by_a_dot() {
         for id in ["1.1", "0.0", "123456789012345678901234567890.1"] {
             assert_eq!(socket_id(id, "socket_id"), Ok(()), "{id}");
         }
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_path_leads_nowhere_else() {
+    fn paths_contain_no_dot_segments_and_no_separators() {
         for step in [".", "..", "", "a/b", "a?b", "a#b", "a%2fb"] {
             assert!(channel_in_path(step, "channel").is_err(), "{step:?}");
             assert!(user_id(step, "user_id").is_err(), "{step:?}");
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_a_comma_list() {
+    fn attributes_are_comma_separated() {
         for list in ["user_count", "user_count,subscription_count", "cache"] {
             assert_eq!(attributes(list, "info"), Ok(()), "{list}");
         }

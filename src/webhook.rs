@@ -1,7 +1,7 @@
-//! Webhooks: whether one is authentic, and what it says.
+//! Verifies webhooks and decrypts their events.
 //!
-//! Source: Channels documentation, "Webhooks": `X-Pusher-Key` names the token, `X-Pusher-Signature` is the hex HMAC-SHA256 of the
-//! raw body. Nothing of the body is looked at before the signature is known to be right.
+//! Source: Channels documentation, "Webhooks". `X-Pusher-Key` names the token, `X-Pusher-Signature` is the hex HMAC-SHA256
+//! of the raw body. The body is not parsed before its signature is verified.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::error::{Error, Problem};
 use crate::json::{Json, Writer};
 use crate::signing::Signer;
 
-/// How far ahead of ours the sender's clock may be.
+/// How far the sender's clock may be ahead of ours.
 const MAX_CLOCK_LEAD_MS: u64 = 60_000;
 
-/// What a client's configuration has to say about webhooks.
+/// The parts of a client's configuration that verify webhooks.
 pub struct WebhookKeys<'a> {
     /// The application's key.
     pub own: &'a Signer,
-    /// The keys that it is rotated with.
+    /// More webhook tokens, for rotation.
     pub others: &'a [Signer],
-    /// How old one may be; zero for any age.
+    /// The maximum age of a webhook; zero for any age.
     pub max_age: Duration,
-    /// The key of end-to-end encrypted channels.
+    /// The master key of end-to-end encrypted channels.
     pub master_key: Option<&'a MasterKey>,
 }
 
-/// Checks a webhook that came at `now_ms` (since 1970) and returns its payload: as it came, but for the data of client events
-/// on encrypted channels, which is decrypted.
+/// Verifies a webhook that was received at `now_ms` (since 1970) and returns its body, in which the data of client events
+/// on encrypted channels is decrypted.
 pub fn validate(
     webhooks: &WebhookKeys<'_>,
     key: Option<&str>,
@@ -39,20 +39,20 @@ pub fn validate(
         let key = key.ok_or_else(|| Problem::new("key", "is missing: it is the request's X-Pusher-Key header"))?;
         let signature = signature
             .ok_or_else(|| Problem::new("signature", "is missing: it is the request's X-Pusher-Signature header"))?;
-        // A secret can be rotated and its key kept.
+        // Several tokens may have the same key, if only the secret was rotated.
         let all = std::iter::once(webhooks.own).chain(webhooks.others);
         let mut tokens = all.filter(|token| token.key() == key).peekable();
         if tokens.peek().is_none() {
-            let message = "is that of no application or webhook token that this client was configured with";
+            let message = "is neither the application's key nor the key of one of webhook_tokens";
             return Err(Problem::new("key", message));
         }
         if !tokens.any(|token| token.verifies(body, signature)) {
             return Err(Problem::new(
                 "signature",
-                "does not fit: the body, byte for byte, was not signed with this key's secret",
+                "does not match: this body was not signed with this key's secret (pass the body unchanged, byte for byte)",
             ));
         }
-        let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but not UTF-8"))?;
+        let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but is not UTF-8"))?;
         let [time, events] = Json::pick(text, "body", ["time_ms", "events"])?;
         check_time(time, webhooks.max_age, now_ms)?;
         Ok((text, events))
@@ -63,14 +63,14 @@ pub fn validate(
         _ => Cow::Borrowed(text),
     };
     let payload = payload.trim_ascii();
-    let mut answer = String::new();
-    // With the NUL that C is given: nothing is allocated twice.
-    answer.try_reserve_exact(payload.len() + 1).map_err(|_| Error::Unavailable("memory"))?;
-    answer.push_str(payload);
-    Ok(answer)
+    let mut result = String::new();
+    // One more byte, for the NUL that the C boundary appends without reallocating.
+    result.try_reserve_exact(payload.len() + 1).map_err(|_| Error::Unavailable("memory"))?;
+    result.push_str(payload);
+    Ok(result)
 }
 
-/// A webhook that was kept and sent again later is refused. Pusher itself tries again for five minutes.
+/// Refuses a webhook that was captured and is replayed later. Pusher itself retries for five minutes.
 fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<(), Problem> {
     let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
     if max_age_ms == 0 {
@@ -78,11 +78,13 @@ fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<
     }
     let wrong = |what: &str| Err(Problem::new("body.time_ms", what));
     match time.and_then(Json::integer) {
-        None => wrong("is missing or no time, so that nothing tells how old the webhook is"),
+        None => wrong("is missing or is not a time, so that the age of the webhook is unknown"),
         Some(time) if time.saturating_add(max_age_ms) < now_ms => {
-            wrong("is too long ago (webhook_max_age_ms): it may be a replay, or this machine's clock is wrong")
+            wrong("is too old (webhook_max_age_ms): the webhook is a replay, or this machine's clock is wrong")
         }
-        Some(time) if time > now_ms.saturating_add(MAX_CLOCK_LEAD_MS) => wrong("is in the future: a clock is wrong"),
+        Some(time) if time > now_ms.saturating_add(MAX_CLOCK_LEAD_MS) => {
+            wrong("is in the future: this machine's clock or the sender's is wrong")
+        }
         Some(_) => Ok(()),
     }
 }
@@ -95,7 +97,7 @@ fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Res
     let mut result = Writer::new();
     let mut copied = 0;
     for event in events {
-        let Ok(members) = event.entries("") else { continue };
+        let Ok(members) = event.members_lenient("") else { continue };
         let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
         let string = |name: &str| member(name).and_then(|value| value.string("").ok());
         let (Some(channel), Some(data)) = (string("channel"), member("data")) else { continue };
@@ -125,7 +127,7 @@ fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Res
     result.finish_string().map(Cow::Owned)
 }
 
-/// Where `part`, which is a piece of `whole`, begins in it.
+/// Returns the offset of `part` in `whole`, of which it is a slice.
 fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_exact_to_the_millisecond() {
+    fn the_age_is_checked_to_the_millisecond() {
         let body = format!(r#"{{"time_ms":{NOW},"events":[]}}"#);
         for (now, fits) in [(NOW + 600_000, true), (NOW + 600_001, false), (NOW - 60_000, true), (NOW - 60_001, false)]
         {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_decrypted_in_place_and_one_that_cannot_be_takes_nothing_from_the_others() {
+    fn events_are_decrypted_in_place_and_a_failure_leaves_the_others_alone() {
         let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
         let string = |value: &str| serde_json::to_string(value).unwrap();
         let seal = |text: &str| string(&master_key.encrypt("private-encrypted-a", text.as_bytes()).unwrap());
@@ -177,7 +179,7 @@ mod tests {
             WebhookKeys { own: &token, others: &[], max_age: Duration::from_secs(1), master_key: Some(&master_key) };
         let payload = validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), NOW).unwrap();
         let failed =
-            event(wrong).replace("\"x\":1}", r#""x":1,"decryption_error":"its nonce is not base64 of 24 bytes"}"#);
+            event(wrong).replace("\"x\":1}", r#""x":1,"decryption_error":"the nonce is not 24 bytes in base64"}"#);
         let expected = format!(
             r#"{{"time_ms":{NOW}, "events":[{},{other}, {failed},{}]}}"#,
             event(r#""{\"a\":1}""#),

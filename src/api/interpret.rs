@@ -194,7 +194,7 @@ fn error_code_in(json: Json<'_>) -> Option<u16> {
     if !json.text().contains("\"code\"") && !json.text().contains('\\') {
         return None;
     }
-    let members = json.entries("").ok()?;
+    let members = json.members_lenient("").ok()?;
     members.iter().find(|(key, _)| key == "error")?;
     let code = |(key, value): &(Cow<'_, str>, Json<'_>)| {
         let code = value.integer().filter(|_| key == "code").and_then(|code| u16::try_from(code).ok());

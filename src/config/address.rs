@@ -1,4 +1,4 @@
-//! Where to connect to: hosts, and the URLs that name them with credentials.
+//! Parses URLs with credentials, hosts and ports.
 
 use std::net::IpAddr;
 
@@ -7,21 +7,21 @@ use zeroize::Zeroizing;
 
 use crate::error::Problem;
 
-/// `SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH]`, taken apart.
+/// The parts of `SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
 ///
-/// By hand: a general parser would leave copies of the password behind, and accept and mend what should be refused.
+/// Parsed by hand: a general parser would leave copies of the password in memory, and would accept and repair malformed URLs.
 pub(super) struct Address<'a> {
     pub(super) scheme: &'a str,
     /// Percent-decoded.
     pub(super) credentials: Option<(String, Zeroizing<String>)>,
     pub(super) host: String,
     pub(super) port: Option<u16>,
-    /// What stands behind the host, from its `/`; empty if nothing does.
+    /// The path with its leading `/`, or an empty string.
     pub(super) path: &'a str,
 }
 
 impl<'a> Address<'a> {
-    /// Takes `url`, the value of `key`, apart; messages show its `form`.
+    /// Parses `url`, the value of `key`. Messages show `form`.
     pub(super) fn parse(url: &'a str, key: &str, form: &str) -> Result<Address<'a>, Problem> {
         let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {form}"));
         if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
@@ -29,7 +29,7 @@ impl<'a> Address<'a> {
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("has no scheme"))?;
         if rest.contains(['?', '#']) {
-            return Err(malformed("has a query or a fragment (in a user or password, write ? as %3F and # as %23)"));
+            return Err(malformed("has a query or a fragment (in a user or a password, write ? as %3F and # as %23)"));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (credentials, host) = match authority.rsplit_once('@') {
@@ -37,20 +37,20 @@ impl<'a> Address<'a> {
             None => (None, authority),
         };
         let decoded = |text: &str| {
-            // Reserved at once: a text that grows leaves copies of its beginnings behind.
+            // Reserved at once: a string that grows leaves copies of its beginning in memory.
             let mut bytes = Vec::with_capacity(text.len());
             bytes.extend(percent_decode_str(text));
-            String::from_utf8(bytes).map_err(|_| malformed("its credentials are not UTF-8 once percent-decoded"))
+            String::from_utf8(bytes).map_err(|_| malformed("has credentials that are not UTF-8 after percent-decoding"))
         };
         let credentials = match credentials {
             None => None,
             Some(credentials) => {
                 let (user, password) =
-                    credentials.split_once(':').ok_or_else(|| malformed("has a user, but no password"))?;
+                    credentials.split_once(':').ok_or_else(|| malformed("has a user but no password"))?;
                 Some((decoded(user)?, Zeroizing::new(decoded(password)?)))
             }
         };
-        // An IPv6 address is bracketed, so the port stands behind the last colon that no bracket follows.
+        // An IPv6 address is in brackets, so the port follows the last colon that no bracket follows.
         let (host, port_text) = match host.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, Some(port)),
             _ => (host, None),
@@ -60,13 +60,13 @@ impl<'a> Address<'a> {
     }
 }
 
-/// A port in decimal digits, 1 to 65535.
+/// Parses a port: 1 to 65535 in decimal digits.
 pub(super) fn port(text: &str, key: &str) -> Result<u16, Problem> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-    number.filter(|port| *port > 0).ok_or_else(|| Problem::new(key, "the port must be a number from 1 to 65535"))
+    number.filter(|port| *port > 0).ok_or_else(|| Problem::new(key, "the port must be an integer from 1 to 65535"))
 }
 
-/// A host name or an IP address (IPv6 with or without brackets), as the resolver takes it.
+/// Checks a host name or an IP address (IPv6 with or without brackets), and returns it as the resolver accepts it.
 pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = inside.unwrap_or(host).parse::<IpAddr>().ok().filter(|a| inside.is_none() || a.is_ipv6()) {
@@ -75,7 +75,7 @@ pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    // A name that ends in a number would be read as an IPv4 address by some resolvers and as a name by others.
+    // Some resolvers read a name that ends in a number as an IPv4 address.
     let ends_in_number = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
     if inside.is_none() && host.len() <= 253 && host.split('.').all(is_label) && !ends_in_number {
         Ok(host.to_owned())
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_host_is_refused() {
+    fn refuses_malformed_hosts() {
         for host in [
             "",
             " ",

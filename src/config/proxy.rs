@@ -1,4 +1,6 @@
-//! The proxy to go through, from the configuration or, where it is asked to, from the environment.
+//! Reads the proxy from the configuration, or from the environment if the configuration says `env`.
+//!
+//! `ureq::Proxy::try_from_env` does the same, but reads `HTTP_PROXY` and keeps copies of the password.
 
 use std::net::IpAddr;
 
@@ -13,11 +15,11 @@ use crate::http::Proxy;
 
 const FORM: &str = "http://USER:PASSWORD@HOST:PORT";
 
-/// A proxy from its URL, the value of `key`.
+/// Parses a proxy's URL, the value of `key`.
 pub(super) fn parse(url: &str, key: &str) -> Result<Proxy, Problem> {
     let address = Address::parse(url, key, FORM)?;
     if address.scheme != "http" {
-        return Err(Problem::new(key, format!("its scheme is not http; its form is {FORM}")));
+        return Err(Problem::new(key, format!("its scheme must be http; its form is {FORM}")));
     }
     if !matches!(address.path, "" | "/") {
         return Err(Problem::new(key, format!("has a path; its form is {FORM}")));
@@ -30,7 +32,7 @@ pub(super) fn parse(url: &str, key: &str) -> Result<Proxy, Problem> {
     Ok(Proxy { host: address.host, port: address.port.unwrap_or(80), authorization })
 }
 
-/// The environment's proxy for a host. `HTTP_PROXY` in capitals is not read: under CGI a request header can set it.
+/// Returns the environment's proxy for a host. Ignores `HTTP_PROXY` in capitals: under CGI a request header can set it.
 pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -> Result<Option<Proxy>, Problem> {
     for name in ["no_proxy", "NO_PROXY"] {
         if variable(name)?.is_some_and(|list| is_exempt(host, &list)) {
@@ -43,7 +45,7 @@ pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -
     };
     for name in names {
         if let Some(url) = variable(name)?.map(Zeroizing::new) {
-            // There it is usual to leave out the scheme.
+            // These variables often omit the scheme.
             let url = if url.contains("://") { url } else { Zeroizing::new(format!("http://{}", *url)) };
             return parse(&url, name).map(Some);
         }
@@ -51,7 +53,7 @@ pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -
     Ok(None)
 }
 
-/// Whether `list`, names and domains with commas between them or `*`, has the host in it. Of addresses there are no domains.
+/// Returns whether `list`, which is `*` or comma-separated names and domains, contains the host. Addresses have no domains.
 fn is_exempt(host: &str, list: &str) -> bool {
     let is_address = host.parse::<IpAddr>().is_ok();
     list.split(',').map(|entry| entry.trim().trim_start_matches("*.").trim_start_matches('.')).any(|entry| {
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_has_a_host_and_perhaps_credentials() {
+    fn a_proxy_url_has_a_host_and_optional_credentials() {
         let proxy = parse("http://us%40er:p%3Aw@proxy.local:3128/", "proxy").unwrap();
         assert_eq!((proxy.host.as_str(), proxy.port), ("proxy.local", 3128));
         assert_eq!(proxy.authorization.as_ref().unwrap().as_str(), "Basic dXNAZXI6cDp3");
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_read_without_the_hole_of_cgi() {
+    fn the_environment_is_read_except_http_proxy_in_capitals() {
         let find = |ssl, pairs: &'static [(&str, &str)]| {
             let variable =
                 |name: &str| Ok(pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()));

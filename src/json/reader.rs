@@ -10,27 +10,27 @@ use serde_json::value::RawValue;
 
 use crate::error::Problem;
 
-/// A value, still the text it came as, without white space around it.
+/// A JSON value: its source string without the white space around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'a>(&'a RawValue);
 
 impl<'a> Json<'a> {
-    /// Checks that `text` is one JSON value.
+    /// Parses `text`, which must be one JSON value. `argument` names it in messages.
     pub fn parse(text: &'a str, argument: &str) -> Result<Json<'a>, Problem> {
         from_str(text, argument)
     }
 
-    /// The text.
+    /// Returns the source string.
     pub fn text(self) -> &'a str {
         self.0.get()
     }
 
-    /// The content of a string, or what it is instead.
+    /// Returns the content of a string.
     pub fn string(self, argument: &str) -> Result<Cow<'a, str>, Problem> {
         if !self.is_string() {
             return Err(Problem::new(argument, format!("must be a string, not {}", self.kind())));
         }
-        // A string without escapes is borrowed from the text, so that a secret is not copied about.
+        // A string without escapes is borrowed, so that a secret is not copied.
         struct Text;
         impl<'de> Visitor<'de> for Text {
             type Value = Cow<'de, str>;
@@ -50,50 +50,49 @@ impl<'a> Json<'a> {
             .map_err(|_| Problem::new(argument, "has a lone surrogate escape (\\ud800 to \\udfff)"))
     }
 
-    /// Whether this is a string.
+    /// Returns whether this is a string.
     pub fn is_string(self) -> bool {
         self.text().starts_with('"')
     }
 
-    /// The integer, if it is one from 0 to `u64::MAX` without fraction or exponent.
+    /// Returns the integer, if this is one from 0 to `u64::MAX` without fraction or exponent.
     pub fn integer(self) -> Option<u64> {
         self.text().parse().ok()
     }
 
-    /// Whether this is an integer without fraction or exponent, of any size.
+    /// Returns whether this is an integer without fraction or exponent, of any size.
     pub fn is_integer(self) -> bool {
         let digits = self.text().strip_prefix('-').unwrap_or(self.text());
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     }
 
-    /// Whether this is an object.
+    /// Returns whether this is an object.
     pub fn is_object(self) -> bool {
         self.text().starts_with('{')
     }
 
-    /// The boolean, if it is one.
+    /// Returns the boolean, if this is one.
     pub fn boolean(self) -> Option<bool> {
         self.text().parse().ok()
     }
 
-    /// The members of an object in their order. A key that comes twice (escapes resolved) is an error.
+    /// Returns the members of an object in their order. A duplicate key is an error, after escapes are resolved.
     pub fn members(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
         Json::members_of(self.text(), argument)
     }
 
-    /// The members of the object that `text` is: it is read once, where [`Json::parse`] before would read it twice.
+    /// Returns the members of the object in `text`. Reads it once, where [`Json::parse`] and `members` read it twice.
     pub fn members_of(text: &'a str, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-        let members = Json::entries_of(text, argument)?;
+        let members = Json::members_lenient_of(text, argument)?;
         let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
         keys.sort_unstable();
         match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Problem::new(join(argument, pair[0]), "comes twice")),
+            Some(pair) => Err(Problem::new(join(argument, pair[0]), "is given twice")),
             None => Ok(members),
         }
     }
 
-    /// Those members of the object that `text` is that have these names. As with [`Json::members`] a key that comes twice is an
-    /// error, whichever it is. No memory is taken, but for objects that few callers make.
+    /// Returns the named members of the JSON object in `text`. As for [`Json::members`], any duplicate key is an error.
     pub fn pick<const N: usize>(
         text: &'a str,
         argument: &str,
@@ -111,12 +110,12 @@ impl<'a> Json<'a> {
         Ok(names.map(|name| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value)))
     }
 
-    /// The members of an object in their order, whatever their keys: of one that is not the caller's.
-    pub fn entries(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-        Json::entries_of(self.text(), argument)
+    /// Returns the members of an object in their order, duplicate keys included: for objects of servers.
+    pub fn members_lenient(self, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
+        Json::members_lenient_of(self.text(), argument)
     }
 
-    fn entries_of(text: &'a str, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
+    fn members_lenient_of(text: &'a str, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
         struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
         impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -144,8 +143,8 @@ impl<'a> Json<'a> {
         from_str(text, argument).map(|Members(members)| members)
     }
 
-    /// The elements of an array; of one that has more than `most`, one more than that.
-    pub fn elements(self, argument: &str, most: usize) -> Result<Vec<Json<'a>>, Problem> {
+    /// Returns the elements of an array, at most `max + 1` of them: enough to see that there are too many.
+    pub fn elements(self, argument: &str, max: usize) -> Result<Vec<Json<'a>>, Problem> {
         struct Collect(usize);
         impl<'de> Visitor<'de> for Collect {
             type Value = Vec<Json<'de>>;
@@ -168,10 +167,10 @@ impl<'a> Json<'a> {
             return Err(Problem::new(argument, format!("must be a JSON array, not {}", self.kind())));
         }
         let mut scanner = serde_json::Deserializer::from_str(self.text());
-        scanner.deserialize_seq(Collect(most)).map_err(|error| malformed(&error, argument))
+        scanner.deserialize_seq(Collect(max)).map_err(|error| malformed(&error, argument))
     }
 
-    /// What a message calls this value.
+    /// Returns the value's type for messages.
     fn kind(self) -> &'static str {
         match self.text().as_bytes().first() {
             Some(b'{') => "an object",
@@ -224,7 +223,7 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
     }
 }
 
-/// An object's key, borrowed where it has no escapes.
+/// An object's key, borrowed if it has no escapes.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
@@ -246,12 +245,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// The name of a member for messages: `options.socket_id`, or the key alone where the whole has no name.
+/// Returns the name of a member for messages: `options.socket_id`, or the key alone if `argument` is empty.
 ///
-/// A key is the caller's text, of any length: what names it need not be.
+/// Callers decide the length of keys, so the name contains only the beginning of a long one.
 pub fn join(argument: &str, key: &str) -> String {
-    const MAX_NAMED_CHARS: usize = 64;
-    let end = key.char_indices().nth(MAX_NAMED_CHARS).map_or(key.len(), |(end, _)| end);
+    const MAX_KEY_CHARS: usize = 64;
+    let end = key.char_indices().nth(MAX_KEY_CHARS).map_or(key.len(), |(end, _)| end);
     let key = &key[..end];
     if argument.is_empty() { key.to_owned() } else { format!("{argument}.{key}") }
 }
@@ -261,10 +260,8 @@ fn from_str<'a, T: Deserialize<'a>>(text: &'a str, argument: &str) -> Result<T, 
 }
 
 fn malformed(error: &serde_json::Error, argument: &str) -> Problem {
-    // The parser's sentence, which quotes nothing of the text, without the place at its end: that of ours has a comma.
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or("malformed");
-    Problem::new(argument, format!("is not JSON: {what} (line {}, column {})", error.line(), error.column()))
+    // serde_json's message never quotes the input.
+    Problem::new(argument, format!("is not JSON ({error})"))
 }
 
 #[cfg(test)]
