@@ -151,29 +151,17 @@ fn hex_string(bytes: &[u8]) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Writes `bytes` in lower-case hex. (By arithmetic and not by a table, so that the compiler does many at once.)
+/// Writes `bytes` in lower-case hex to `text`, which has twice their length.
 fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
+    // Fails only if the lengths do not match.
+    let _ = const_hex::encode_to_slice(bytes, text);
 }
 
-/// The 32 bytes that `text` has in hex of any case.
+/// Reads 32 bytes in hex of any case.
 fn read_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digits: [u8; SIGNATURE_DIGITS] = text.as_bytes().try_into().ok()?;
-    // Without a branch and one after the other, so that the compiler does many at once. 255 is for what is no digit.
-    for digit in &mut digits {
-        let (number, letter) = (digit.wrapping_sub(b'0'), (*digit | 0x20).wrapping_sub(b'a'));
-        *digit = if number < 10 { number } else { u8::MAX } & if letter < 6 { letter + 10 } else { u8::MAX };
-    }
-    let mut pairs = [0; 32];
-    for (pair, digits) in pairs.iter_mut().zip(digits.chunks_exact(2)) {
-        *pair = u16::from_le_bytes([digits[0], digits[1]]);
-    }
-    let bytes = pairs.map(|pair| (pair << 4 | pair >> 8) as u8);
-    let all = digits.iter().fold(0, |all, digit| all | digit);
-    (all < 16).then_some(bytes)
+    let mut bytes = [0; 32];
+    // The length is checked because const_hex skips a prefix 0x.
+    (text.len() == SIGNATURE_DIGITS && const_hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -291,7 +279,14 @@ mod tests {
             text.replace_range(at..=at, if right.as_bytes()[at] == b'0' { "1" } else { "0" });
             assert!(!signer.verifies(b"message", &text), "{text}");
         }
-        for wrong in ["", &right[1..], &format!("{right}0"), &format!(" {}", &right[1..])] {
+        for wrong in [
+            "",
+            &right[1..],
+            &format!("{right}0"),
+            &format!(" {}", &right[1..]),
+            &format!("0x{right}"),
+            &format!("0x{}", &right[2..]),
+        ] {
             assert!(!signer.verifies(b"message", wrong), "{wrong}");
         }
         for byte in 0..=255 {

@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("bytes", &["error"]),
     ("json", &["error"]),
     ("document", &["error", "json", "status"]),
-    ("validation", &["error"]),
+    ("validation", &["bytes", "error"]),
     ("encryption", &["error", "json"]),
     ("http", &["process"]),
     ("retry", &["error", "status"]),
