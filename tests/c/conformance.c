@@ -1,8 +1,8 @@
-/* tests/conformance.json, by the C functions themselves.
+/* Runs tests/conformance.json with the C functions.
  *
  *   FAULT_SERVER=path conformance tests/conformance.json
  *
- * A text of C ends at its first NUL, so the cases with one inside of an argument are left out, and counted. */
+ * A C string ends at its first NUL, so cases with a NUL in an argument are skipped, and counted. */
 #include <cjson/cJSON.h>
 #include <pusher.h>
 
@@ -12,7 +12,7 @@ static struct fault_server server;
 static cJSON *ready;
 static int failures, left_out;
 
-/* What stands for \u0000 once the file is read: cJSON would end the text there. No text means this character. */
+/* Replaces \u0000 in the file: cJSON would end the string there. No case uses this character. */
 #define NUL_MARK "\xEF\xBF\xBF"
 
 static void stop(const char *why, const char *what) {
@@ -30,7 +30,7 @@ static const cJSON *member(const cJSON *object, const char *name) {
   return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* The text of an argument, NULL where there is none. */
+/* Returns a string argument; NULL if it is absent. */
 static const char *text(const cJSON *arguments, const char *name) {
   return cJSON_GetStringValue(member(arguments, name));
 }
@@ -41,18 +41,18 @@ static int number(const cJSON *object, const char *name) {
   return value->valueint;
 }
 
-/* What a call takes in JSON is written here, and freed when it is over. */
+/* JSON arguments of the current case, freed after it. */
 static char *written[64];
 static size_t written_count;
 
 static const char *keep(char *made) {
-  if (written_count == sizeof written / sizeof *written) stop("too many texts", made);
+  if (written_count == sizeof written / sizeof *written) stop("too many strings", made);
   return written[written_count++] = made;
 }
 
 static const char *json(const cJSON *arguments, const char *name) {
   const cJSON *value = member(arguments, name);
-  /* cJSON writes an integer that is larger than an int with 15 digits only. */
+  /* cJSON writes only 15 digits of an integer that is larger than an int. */
   if (cJSON_IsNumber(value) && value->valuedouble == (double)(int64_t)value->valuedouble) {
     char *digits = (char *)cJSON_malloc(32);
     snprintf(digits, 32, "%lld", (long long)value->valuedouble);
@@ -65,7 +65,7 @@ static void free_written(void) {
   while (written_count > 0) cJSON_free(written[--written_count]);
 }
 
-/* One name, or a JSON array of them. C takes what looks like an array for one, so that a name that does is put into an array. */
+/* Returns one name, or a JSON array of names. A name that begins like an array is put into an array. */
 static const char *channels(const cJSON *arguments) {
   const cJSON *value = member(arguments, "channels");
   if (cJSON_IsString(value) && strchr(value->valuestring, '[') != NULL) {
@@ -96,7 +96,7 @@ static int by_id(const void *a, const void *b) {
   return number(*first, "id") - number(*second, "id");
 }
 
-/* All reports that there are, in the order of their ids. */
+/* Fetches all reports, and sorts them by id. */
 static cJSON *reports_of(PusherPublisher *publisher) {
   cJSON *all = cJSON_CreateArray(), *found[100];
   int count = 0;
@@ -113,7 +113,7 @@ static cJSON *reports_of(PusherPublisher *publisher) {
   return all;
 }
 
-/* Queues the events, waits until they have ended, and fetches the reports. `*out` is then how many were queued. */
+/* Queues the events, waits for their ends, and fetches the reports. Writes the number of queued events to `*out`. */
 static PusherStatus publish(const Pusher *client, const cJSON *arguments, cJSON **reports, char **out) {
   const cJSON *event;
   cJSON *settings = cJSON_Duplicate(member(arguments, "publisher"), 1);
@@ -174,7 +174,7 @@ static PusherStatus call(const char *name, const Pusher *client, const cJSON *a,
   return PUSHER_STATUS_INTERNAL;
 }
 
-/* Whether each wanted member is there; null stands for one that must not be. */
+/* Checks that each wanted member is present; a null means that it must be absent. */
 static int has_members(const cJSON *value, const cJSON *wanted) {
   const cJSON *one;
   cJSON_ArrayForEach(one, wanted) {
@@ -201,7 +201,7 @@ static int has_keys(const cJSON *value, const cJSON *keys) {
   return cJSON_GetArraySize(value) == cJSON_GetArraySize(keys);
 }
 
-/* What the listener's ledger says was applied, in order. */
+/* Returns the events that the listener's ledger has as applied, in order. */
 static cJSON *published_at(int port) {
   cJSON *all = cJSON_CreateArray(), *ledger, *attempt;
   char path[40], *answer;
@@ -231,7 +231,7 @@ static void complain(const cJSON *one, const char *what, const cJSON *came) {
   failures++;
 }
 
-/* The configuration of a case, and the port that it points at. */
+/* Returns the configuration of a case, and the port in it. */
 static char *config_of(const cJSON *one, const cJSON *credentials, int *port) {
   cJSON *config = cJSON_Duplicate(credentials, 1), *key;
   const cJSON *given;
@@ -339,7 +339,7 @@ static void run(const cJSON *one, const cJSON *credentials) {
   cJSON_Delete(came);
 }
 
-/* Puts the string that each {"repeat","times"} below `value` is short for in its place. */
+/* Expands each {"repeat","times"} below `value` into its string. */
 static void expand(cJSON *value) {
   cJSON *one = value->child, *next;
   for (; one != NULL; one = next) {
@@ -362,7 +362,7 @@ static void expand(cJSON *value) {
   }
 }
 
-/* The file, with its NULs marked. */
+/* Reads the file, and replaces each \u0000 in it. */
 static char *read_marked(const char *path) {
   FILE *file = fopen(path, "rb");
   char *contents, *at;
@@ -377,7 +377,7 @@ static char *read_marked(const char *path) {
   for (at = contents; *at != '\0'; at++) {
     if (*at != '\\') continue;
     if (memcmp(at + 1, "u0000", 5) == 0) memcpy(at + 2, "ffff", 4);
-    at++; /* what a backslash takes along */
+    at++; /* the escaped character */
   }
   return contents;
 }
@@ -402,6 +402,6 @@ int main(int count, char **words) {
   fault_server_stop(&server);
   cJSON_Delete(ready);
   cJSON_Delete(all);
-  printf("%d cases in C: %d failed; %d not for C, whose texts can't hold a NUL\n", cases, failures, left_out);
+  printf("%d cases in C: %d failed; %d skipped, because a C string cannot contain a NUL\n", cases, failures, left_out);
   return failures == 0 && left_out < cases / 2 ? 0 : 1;
 }

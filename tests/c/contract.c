@@ -1,8 +1,8 @@
-/* Exercises every function of the ABI, right and wrong, and checks what comes back. It is run under valgrind, so that what
- * crosses the boundary is also owned and freed as the header says.
+/* Calls every function of the ABI with valid and invalid arguments, and checks the results. Valgrind checks ownership and
+ * lifetimes in the same run.
  *
  *   contract               all checks, against a server in a thread
- *   contract serve         that server alone: prints its port, and ends when its standard input does
+ *   contract serve         only that server: prints its port, and ends when its standard input ends
  *   contract calls PORT N  N events to such a server, on one client
  *   contract fresh PORT N  N events to such a server, each on a client of its own
  */
@@ -25,7 +25,7 @@
 
 static int failures;
 
-/* Says what does not hold, and goes on: one run shows all. */
+/* Reports a failed check and continues, so that one run shows all. */
 #define CHECK(condition, ...)                                         \
   do {                                                                \
     if (!(condition)) {                                               \
@@ -36,7 +36,7 @@ static int failures;
     }                                                                 \
   } while (0)
 
-/* For what the checks themselves need. */
+/* Ends the program if the test itself cannot continue. */
 #define NEED(condition)                                                                    \
   do {                                                                                     \
     if (!(condition)) {                                                                    \
@@ -45,7 +45,7 @@ static int failures;
     }                                                                                      \
   } while (0)
 
-/* ---- the server: the name of the event says how it is answered ---- */
+/* ---- the server: the event's name selects the response ---- */
 
 enum { MOST_CONNECTIONS = 64, MOST_BYTES = 64 * 1024 };
 
@@ -57,7 +57,7 @@ typedef struct {
 
 typedef struct {
   int listener;
-  int stop; /* The server ends when there is something to read here, or its end. */
+  int stop; /* The server ends when this becomes readable or ends. */
   unsigned short port;
 } Server;
 
@@ -89,12 +89,12 @@ static void answer(int socket, const char *status, const char *body) {
   send_all(socket, text);
 }
 
-/* Answers the request that has come, if it is whole. Returns 0 if the connection is to be closed. */
+/* Responds to a complete request. Returns 0 if the connection must be closed. */
 static int serve_one(Connection *connection, int number) {
   connection->bytes[connection->length] = 0;
   /* The first byte of a TLS handshake. */
   if (connection->length > 0 && connection->bytes[0] == 0x16) return 0;
-  /* As soon as its name has come: what is left of it is never read. */
+  /* As soon as the name has arrived: the rest is never read. */
   if (strstr(connection->bytes, "\r\n\r\n{\"name\":\"drop\"") != NULL) return 0;
   const char *head_end = strstr(connection->bytes, "\r\n\r\n");
   if (head_end == NULL) return 1;
@@ -105,13 +105,13 @@ static int serve_one(Connection *connection, int number) {
   size_t whole = (size_t)(body - connection->bytes) + (length != NULL ? strtoul(length + 17, NULL, 10) : 0);
   if (connection->length < whole) return 1;
 
-  /* In a payload the quotation marks would be escaped. */
+  /* In a payload, the quotation marks would be escaped. */
   char name[64] = "";
   const char *named = strstr(body, "\"name\":\"");
   if (named != NULL) sscanf(named, "\"name\":\"%63[^\"]", name);
   if (strcmp(name, "close") == 0) return 0;
   if (strcmp(name, "silence") == 0) {
-    /* No answer. */
+    /* No response. */
   } else if (strcmp(name, "garbage") == 0) {
     send_all(connection->socket, "garbage\r\n\r\n");
   } else if (strcmp(name, "empty") == 0) {
@@ -190,7 +190,7 @@ static void *serve(void *argument) {
 
 /* ---- the checks ---- */
 
-/* A text that the caller frees. */
+/* Formats a string, which the caller frees. */
 static char *text(const char *format, ...) {
   char buffer[4096];
   va_list arguments;
@@ -216,10 +216,10 @@ static Pusher *client_of(unsigned short port, const char *more) {
   return client;
 }
 
-/* Where a former value would be seen: `out` and `client` are always written. */
+/* A stale value: `out` and `client` must always be written. */
 static char stale;
 
-/* Holds status, delivery, and what has to stand in the document. */
+/* Checks the status, the delivery, and a part of the document. */
 static void expect(const char *what, PusherStatus status, char *out, PusherStatus wanted, int delivery,
                    const char *needle) {
   const char *shown = out != NULL ? out : "(null)";
@@ -248,7 +248,7 @@ static void expect_trigger(const Pusher *client, const Case *c) {
   char *out = &stale;
   PusherStatus status = pusher_trigger(client, c->channels, c->event, c->data, c->options, &out);
   expect(c->needle, status, out, c->status, c->delivery, c->needle);
-  /* And once more for somebody who does not want the document. */
+  /* Again without `out`. */
   if (c->status == PUSHER_STATUS_INVALID_ARGUMENT) {
     CHECK(pusher_trigger(client, c->channels, c->event, c->data, c->options, NULL) == c->status, "%s without out",
           c->needle);
@@ -283,7 +283,7 @@ static void check_documents(void) {
     CHECK(pusher_error_message(document, buffer, size) == whole, "size %zu", size);
     size_t length = strlen(buffer);
     CHECK(length < size && memcmp(buffer, message, length) == 0, "size %zu: %s", size, buffer);
-    /* Cut at the beginning of a character, and never more of it than has to be. */
+    /* Truncated between characters, with the longest prefix that fits. */
     CHECK((message[length] & 0xc0) != 0x80 && (length + 3 >= size || length == whole), "size %zu: %s", size, buffer);
     free(buffer);
   }
@@ -407,7 +407,7 @@ static void check_arguments(unsigned short port) {
       {"c", "e", "{}", "{\"timeout_ms\":0}", invalid, not_sent, "\"options.timeout_ms\""},
       {"c", "e", "{}", "{\"info\":\"a\",\"info\":\"a\"}", invalid, not_sent, "\"options.info\""},
   };
-  /* Nobody listens at this client's port, so nothing could be sent. */
+  /* This client's port is closed, so nothing can be sent. */
   Pusher *client = client_of(port, "");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect_trigger(client, &cases[i]);
   expect_trigger(NULL, &(Case){"c", "e", "{}", NULL, invalid, not_sent, "\"client\""});
@@ -462,7 +462,7 @@ static void check_network(unsigned short port) {
   expect_trigger(client, &(Case){"c", "ok", "{}", NULL, PUSHER_STATUS_NOT_SENT, not_sent, "\"dns\""});
   pusher_free(client);
 
-  /* A server that speaks no TLS, with and without certificates to trust. */
+  /* A server without TLS, with and without trusted certificates. */
   config = text("https://k:canary@localhost:%d/apps/1", port);
   CHECK(pusher_new(config, &client, NULL) == PUSHER_STATUS_OK, "%s", config);
   expect_trigger(client, &(Case){"c", "ok", "{}", NULL, PUSHER_STATUS_NOT_SENT, not_sent, "NOT_SENT"});
@@ -475,7 +475,7 @@ static void check_network(unsigned short port) {
   free(config);
 }
 
-/* Writing to a connection that is gone raises SIGPIPE, which nobody handles here, unless the library keeps it away. */
+/* A write to a closed connection raises SIGPIPE, which would end this program, unless the library prevents it. */
 static void check_that_nothing_is_signalled(unsigned short port) {
   const size_t size = 8 << 20;
   char *data = malloc(size + 1);
@@ -500,7 +500,7 @@ static int connection_of(const Pusher *client) {
   return number;
 }
 
-/* In a child: whether the client works there, on a connection of the child's own. */
+/* Returns whether the client works in a child, on a new connection. */
 static int works_in_child(const Pusher *client, int parents_connection) {
   int own = connection_of(client);
   return own > 0 && own != parents_connection && connection_of(client) == own;
@@ -518,8 +518,8 @@ static void check_fork(unsigned short port) {
   NEED(waitpid(child, &result, 0) == child);
   CHECK(WIFEXITED(result) && WEXITSTATUS(result) == 0, "the child's result is %x", (unsigned)result);
 
-  /* A child that frees the client leaks, on purpose, what belongs to its parent. Valgrind holds that against its exit
-   * code, so this one writes what it has to say. */
+  /* A child that frees the client leaks its parent's memory on purpose. Valgrind then changes the exit code, so the child
+   * writes its result. */
   int said[2];
   NEED(pipe(said) == 0);
   child = fork();
@@ -570,7 +570,7 @@ typedef struct {
 typedef struct {
   const char *name;
   PusherStatus (*call)(const Pusher *client, const char *const *texts, char **out);
-  /* Of an error that comes before anything is sent. */
+  /* The delivery of an error before anything is sent. */
   int delivery;
   int signs;
   Argument arguments[MOST_TEXTS];
@@ -643,7 +643,7 @@ static const Function functions[] = {
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
-/* Good texts, and how many there are. */
+/* Fills in valid strings, and returns their number. */
 static size_t good_texts(const Function *function, const char **texts) {
   size_t count = 0;
   for (size_t i = 0; i < MOST_TEXTS; i++) {
@@ -785,7 +785,7 @@ static void check_requests(unsigned short port) {
     pusher_response_free(response);
     pusher_request_free(request);
 
-    /* Too many, and every place NULL that may be or may not. */
+    /* Too many arguments, and NULL for every pointer. */
     const char *many[MOST_TEXTS + 3] = {NULL};
     status = pusher_prepare(client, function->name, many, MOST_TEXTS + 3, &request, (out = &stale, &out));
     expect("too many", status, out, PUSHER_STATUS_INVALID_ARGUMENT, function->delivery, "\"count\"");
@@ -812,7 +812,7 @@ static void check_requests(unsigned short port) {
   status = pusher_prepare(client, "channels_info", NULL, 0, &request, (out = &stale, &out));
   CHECK(status == PUSHER_STATUS_OK && out == NULL, "(NULL, 0)");
 
-  /* What is NULL is named, and the request is still to be finished. */
+  /* The NULL argument is named, and the request can still be finished. */
   PusherResponse *response = pusher_response_new();
   status = pusher_finish(NULL, request, response, (out = &stale, &out));
   expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
@@ -842,7 +842,7 @@ static void check_requests(unsigned short port) {
   pusher_request_free(orphan);
   pusher_response_free(response);
 
-  /* NULL is fine for all of these. */
+  /* All of these accept NULL. */
   size_t length = 7;
   const char *name = &stale, *value = &stale;
   CHECK(pusher_request_method(NULL) == NULL && pusher_request_url(NULL) == NULL, "NULL");
@@ -857,7 +857,7 @@ static void check_requests(unsigned short port) {
   pusher_response_free(NULL);
 }
 
-/* What a hook was called with. Each is of malloc, so that what is not released is found. */
+/* The data of a callback. Each is allocated, so that valgrind finds one that is not released. */
 typedef struct {
   int calls;
   int *drops;
@@ -929,7 +929,7 @@ static void check_hooks(unsigned short port) {
   pusher_free(client);
   CHECK(drops == 8, "%d", drops);
 
-  /* One that has nothing to release. */
+  /* Without a drop callback. */
   client = client_of(port, "");
   CHECK(pusher_set_log(client, log_nothing, NULL, NULL, NULL) == PUSHER_STATUS_OK, "no drop");
   pusher_free(client);
@@ -937,7 +937,7 @@ static void check_hooks(unsigned short port) {
 
 /* ---- the background publisher ---- */
 
-/* A client that is busy waits this long, under valgrind as well. */
+/* Long enough for a busy client under valgrind. */
 enum { PATIENCE_MS = 60000 };
 
 static PusherPublisher *publisher_of(const Pusher *client, const char *config) {
@@ -948,7 +948,7 @@ static PusherPublisher *publisher_of(const Pusher *client, const char *config) {
   return publisher;
 }
 
-/* Publishes an event that has to be taken. */
+/* Publishes an event that must be accepted. */
 static uint64_t publish(PusherPublisher *publisher, const char *event, const char *options) {
   uint64_t id = 0;
   char *out = &stale;
@@ -958,7 +958,7 @@ static uint64_t publish(PusherPublisher *publisher, const char *event, const cha
   return id;
 }
 
-/* Fetches reports until there are `count`, each of which says `needle`. */
+/* Fetches `count` reports, each with `needle`. */
 static void expect_reports(PusherPublisher *publisher, int count, const char *needle) {
   int reports = 0, said = 0;
   while (reports < count) {
@@ -975,7 +975,7 @@ static void expect_reports(PusherPublisher *publisher, int count, const char *ne
   CHECK(reports == count && said == count, "%d of %d reports, %d with %s", reports, count, said, needle);
 }
 
-/* Nothing is there, at once. */
+/* Checks that no report is waiting. */
 static void expect_no_report(PusherPublisher *publisher, uint32_t timeout_ms) {
   char *out = &stale;
   CHECK(pusher_publisher_poll(publisher, timeout_ms, &out) == PUSHER_STATUS_TIMED_OUT && out == NULL, "a report");
@@ -1053,7 +1053,7 @@ static void check_publisher(unsigned short port) {
   char *out = &stale;
   PusherPublisher *publisher =
       publisher_of(client, "{\"reports\":\"all\",\"connections\":3,\"overflow\":\"drop_oldest\"}");
-  /* The publisher outlives it. */
+  /* The publisher outlives the client. */
   pusher_free(client);
   expect_no_report(publisher, 0);
   for (int i = 1; i <= EVENTS; i++) {
@@ -1091,11 +1091,11 @@ static void check_publisher(unsigned short port) {
   CHECK(pusher_publisher_flush(publisher, PATIENCE_MS, NULL) == PUSHER_STATUS_OK, "flush");
   status = pusher_publisher_stats(publisher, (out = &stale, &out));
   expect("stats", status, out, PUSHER_STATUS_OK, 0, "pusher_publisher_published_total 1\n");
-  /* Freed with reports that nobody has fetched. */
+  /* Freed with reports that were not fetched. */
   publish(publisher, "404 No", NULL);
   pusher_publisher_free(publisher);
 
-  /* A server that does not answer. */
+  /* A server that does not respond. */
   publisher = publisher_of(client, "{\"connections\":1,\"max_queue_events\":4}");
   publish(publisher, "silence", NULL);
   for (int i = 0; i < 3; i++) publish(publisher, "e", i > 0 ? "{\"conflate\":\"k\"}" : NULL);
@@ -1139,7 +1139,7 @@ static void check_publisher_hooks(void) {
   CHECK(drops == 2, "%d", drops);
 }
 
-/* In a child: whether every function says whose publisher this is. */
+/* Returns whether every function reports FORKED in a child. */
 static int is_forked(PusherPublisher *publisher) {
   uint64_t id = 7;
   return pusher_publisher_publish(publisher, "c", "e", "1", NULL, &id, NULL) == PUSHER_STATUS_FORKED && id == 0 &&
@@ -1155,7 +1155,7 @@ static void check_publisher_fork(unsigned short port) {
   publish(publisher, "e", NULL);
   expect_reports(publisher, 1, "\"status\":\"OK\"");
   for (int frees = 0; frees < 2; frees++) {
-    /* As in check_fork(): valgrind does not like what a child that frees it leaves behind. */
+    /* As in check_fork(): valgrind reports the leak of a child that frees it. */
     int said[2];
     NEED(pipe(said) == 0);
     pid_t child = fork();
@@ -1167,7 +1167,7 @@ static void check_publisher_fork(unsigned short port) {
     }
     close(said[1]);
     char good = 0;
-    CHECK(read(said[0], &good, 1) == 1 && good == 'y', "the child was not told");
+    CHECK(read(said[0], &good, 1) == 1 && good == 'y', "a child does not get FORKED");
     close(said[0]);
     int result = -1;
     NEED(waitpid(child, &result, 0) == child);

@@ -1,15 +1,15 @@
-/* How much resident memory the library takes, in bytes for each; see scripts/memory.sh.
+/* Measures the library's resident memory in bytes; see scripts/memory.sh.
  *
  *   memory clients COUNT SCHEME     a client before its first call; SCHEME is http or https
- *   memory connections COUNT SIZE   what a client grows by that has COUNT idle connections, all of them together, after
- *                                   events with payloads of SIZE bytes
- *   memory publisher COUNT          what a publisher grows by in 10 times COUNT events, after COUNT of them
- *   memory dead COUNT BYTES         what a publisher takes whose server does not answer, with a queue of BYTES, while COUNT events
- *                                   push each other out of it
+ *   memory connections COUNT SIZE   the growth of a client with COUNT idle connections, in total, after events with payloads
+ *                                   of SIZE bytes
+ *   memory publisher COUNT          the growth of a publisher in 10 times COUNT events, after COUNT events
+ *   memory dead COUNT BYTES         the memory of a publisher whose server does not respond, with a queue of BYTES, while
+ *                                   COUNT events replace each other
  *
- * Resident memory is what the kernel counts (smaps_rollup): pages, not what malloc was asked for. Before each count what
- * is free is given back, and before the first everything has been used once that stays for good: code, the C library's
- * arenas and the stacks that it keeps of threads that have ended. What the kernel keeps for a socket is not in it. */
+ * Resident memory is counted by the kernel (smaps_rollup) in pages, not in calls of malloc. Before each count, free memory is
+ * returned; before the first, everything permanent is used once: code, the C library's arenas, and the stacks that it keeps of
+ * ended threads. The kernel's memory for sockets is not included. */
 #include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -58,7 +58,7 @@ static void trigger(const Pusher *client, const char *data) {
 static long measure_clients(unsigned count, const char *scheme) {
   Pusher **clients = calloc(count, sizeof *clients);
   if (clients == NULL) die("out of memory");
-  /* The array's own pages are there before. */
+  /* The array's pages are resident before the count. */
   for (unsigned i = 0; i < count; i++) clients[i] = (Pusher *)clients;
   for (unsigned i = 0; i < 10; i++) pusher_free(make_client(scheme, 9, 8));
 
@@ -86,7 +86,7 @@ static void *take_part(void *argument) {
   return NULL;
 }
 
-/* Lets `count` threads trigger at the same time, and waits until they have ended. */
+/* Triggers from `count` threads at the same time, and waits for them. */
 static void trigger_together(unsigned count, const Pusher *client, const char *data) {
   struct crowd crowd = {.client = client, .data = data};
   pthread_t *threads = calloc(count, sizeof *threads);
@@ -159,7 +159,7 @@ static void publish(PusherPublisher *publisher, unsigned number) {
   }
 }
 
-/* Publishes so many, and fetches what there is to be fetched. */
+/* Publishes `count` events, and fetches the reports. */
 static void publish_and_poll(PusherPublisher *publisher, unsigned long count) {
   for (unsigned long i = 0; i < count; i++) {
     publish(publisher, (unsigned)i);
@@ -190,7 +190,7 @@ static long measure_dead(unsigned count, unsigned long bytes) {
   snprintf(config, sizeof config,
            "{\"max_queue_bytes\":%lu,\"max_queue_events\":%d,\"overflow\":\"drop_oldest\",\"max_reports\":1000}", bytes,
            MOST);
-  /* It waits for more requests than there will be. */
+  /* The server waits for more requests than there will be. */
   struct server server = server_start(MOST);
   Pusher *client = make_client("http", server.port, 2);
   long before = resident_bytes();

@@ -1,5 +1,5 @@
 /*
- * A witness between a program and the kernel: what was offered to the kernel on each TCP connection, and what it took.
+ * Records, between a program and the kernel, the bytes offered on each TCP connection and the bytes that the kernel took.
  *
  *   cc -std=c11 -Wall -Wextra -Werror -O1 -shared -fPIC -o witness.so tests/c/witness.c -ldl
  *   WITNESS_LOG=/tmp/log LD_PRELOAD=./witness.so program
@@ -9,16 +9,16 @@
  *   send CONNECTION OFFERED TAKEN ERRNO
  *   shutdown CONNECTION ERRNO
  *   close CONNECTION ERRNO
- *   mark TEXT                              what the program says by witness_mark()
+ *   mark STRING                            a call of witness_mark()
  * The bytes that the kernel took of connection N are in the file $WITNESS_LOG.N.
  *
- * It can also stand in for a network that fails on this side, where a server can't reach:
+ * It can also simulate failures on the client's side, which a server cannot cause:
  *   WITNESS_CUT=CONNECTION:BYTE:ERRNO[:TIMES]   the kernel takes exactly BYTE bytes of that connection (0: of any), counted from
- *                                               the last mark; then sending fails with ERRNO. TIMES connections suffer it, or
- *                                               all (0); one unless it says so
+ *                                               the last mark; then sending fails with ERRNO. This happens to TIMES connections
+ *                                               (0: all; default: 1)
  *   WITNESS_PIECES=N                            the kernel takes at most N bytes at a time
  *   WITNESS_BUFFER=N                            the kernel holds at most about N bytes of a new connection that the peer has not taken
- * All can be changed on the way by witness_cut(), witness_pieces() and witness_buffer(); witness_settle() waits for what the peers do.
+ * witness_cut(), witness_pieces() and witness_buffer() change these values; witness_settle() waits for the peers.
  *
  * The wrappers neither allocate nor use stdio, and may run on any thread.
  */
@@ -44,8 +44,8 @@ static ssize_t (*real_send)(int, const void *, size_t, int);
 static int (*real_shutdown)(int, int);
 static int (*real_close)(int);
 
-/* For each descriptor: its connection's number, the file that its bytes are kept in, what the kernel took of it since the mark,
- * and whether it was cut. */
+/* For each descriptor: the number of its connection, the file with its bytes, the number of bytes that the kernel took since the
+ * mark, and whether it was cut. */
 static atomic_int numbers[DESCRIPTORS];
 static atomic_int files[DESCRIPTORS];
 static atomic_size_t taken_of[DESCRIPTORS];
@@ -58,11 +58,11 @@ static char log_name[4096];
 static atomic_int cut_connection;
 static atomic_size_t cut_byte;
 static atomic_int cut_errno; /* 0: nothing is cut */
-static atomic_int cut_times; /* how many connections may still be; below 0: all */
+static atomic_int cut_times; /* how many more connections to cut; below 0: all */
 static atomic_size_t piece = SIZE_MAX;
-static atomic_int buffer; /* 0: as the kernel likes */
+static atomic_int buffer; /* 0: the kernel's default */
 
-/* A text on the stack that grows. What does not fit is left out. */
+/* A string on the stack that grows, and is truncated at its limit. */
 struct text {
   char characters[LINE];
   size_t length;
@@ -81,13 +81,12 @@ static void add_number(struct text *text, unsigned long long number) {
   add(text, digits + at);
 }
 
-/* One write for a line, in a file opened to append: lines of several threads don't mix. */
+/* Writes a line at once to a file opened to append, so that lines of several threads do not mix. */
 static void write_line(struct text *text) {
   int file = atomic_load(&log_file);
   add(text, "\n");
   if (text->characters[text->length - 1] != '\n') text->characters[text->length - 1] = '\n';
-  if (file >= 0 && write(file, text->characters, text->length) < 0)
-    abort(); /* A gap in the log would be a false witness. */
+  if (file >= 0 && write(file, text->characters, text->length) < 0) abort(); /* The log must not have gaps. */
 }
 
 static void note(const char *what, int connection, const unsigned long long *numbers_of, size_t count) {
@@ -112,7 +111,7 @@ void witness_pieces(size_t most);
 void witness_buffer(int most);
 int witness_settle(int patience_ms);
 
-/* Everything is counted anew from here. */
+/* Starts counting again from 0. */
 void witness_mark(const char *what) {
   struct text line = {.length = 0};
   add(&line, "mark ");
@@ -124,7 +123,7 @@ void witness_mark(const char *what) {
   write_line(&line);
 }
 
-/* As WITNESS_CUT; `error` 0 ends it. */
+/* Like WITNESS_CUT; `error` 0 turns it off. */
 void witness_cut(int connection, size_t byte, int error, int times) {
   atomic_store(&cut_errno, 0);
   atomic_store(&cut_connection, connection);
@@ -133,13 +132,13 @@ void witness_cut(int connection, size_t byte, int error, int times) {
   atomic_store(&cut_errno, error);
 }
 
-/* As WITNESS_PIECES; 0 ends it. */
+/* Like WITNESS_PIECES; 0 turns it off. */
 void witness_pieces(size_t most) { atomic_store(&piece, most > 0 ? most : SIZE_MAX); }
 
-/* As WITNESS_BUFFER; 0 ends it. */
+/* Like WITNESS_BUFFER; 0 turns it off. */
 void witness_buffer(int most) { atomic_store(&buffer, most); }
 
-/* Waits until every open connection has something to read: bytes, an end or an error. 0 if one has not when the time is up. */
+/* Waits until every open connection has something to read: bytes, an end or an error. Returns 0 at a timeout. */
 int witness_settle(int patience_ms) {
   for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++) {
     struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
@@ -149,7 +148,7 @@ int witness_settle(int patience_ms) {
 }
 
 __attribute__((constructor(101))) static void begin(void) {
-  /* POSIX has dlsym() hand out functions as data pointers, which ISO C does not know. */
+  /* dlsym() returns functions as data pointers (POSIX), which ISO C does not allow. */
   *(void **)&real_connect = dlsym(RTLD_NEXT, "connect");
   *(void **)&real_send = dlsym(RTLD_NEXT, "send");
   *(void **)&real_shutdown = dlsym(RTLD_NEXT, "shutdown");
@@ -201,7 +200,7 @@ int connect(int descriptor, const struct sockaddr *address, socklen_t length) {
   return result;
 }
 
-/* Keeps the bytes that were taken. A file per connection, opened by its first byte. */
+/* Appends the bytes that the kernel took to the connection's file, which the first byte creates. */
 static void keep(int descriptor, int connection, const void *bytes, size_t length) {
   if (log_name[0] == '\0' || length == 0) return;
   int file = atomic_load(&files[descriptor]);
@@ -271,7 +270,7 @@ int close(int descriptor) {
   if (connection != 0) {
     int file = atomic_exchange(&files[descriptor], 0);
     if (file > 0) real_close(file);
-    /* Before the kernel may give the number to somebody else. */
+    /* Before the kernel may reuse the number. */
     atomic_store(&numbers[descriptor], 0);
   }
   int result = real_close(descriptor);

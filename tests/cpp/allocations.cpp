@@ -1,4 +1,4 @@
-// A source of its own: where the compiler sees both ends, it takes new and delete for a pair that does not match.
+// A separate source: if the compiler saw both, it would report a mismatch of new and delete.
 #include "allocations.hpp"
 
 #include <cstdlib>

@@ -1,8 +1,8 @@
-// Memory that runs out when a test wants it to.
+// Makes allocations fail on request.
 #ifndef ALLOCATIONS_HPP
 #define ALLOCATIONS_HPP
 
-// So many allocations of this thread by `new` go well yet; below zero, all do.
+// The number of this thread's allocations by `new` that still succeed; below zero: all.
 extern thread_local long allocations_left;
 
 #endif

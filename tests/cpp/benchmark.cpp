@@ -1,4 +1,4 @@
-// What pusher.hpp costs on top of the C functions: the same calls by both in turn, on the same client. Printed, never judged.
+// Measures the overhead of pusher.hpp over the C functions: the same calls by both in turn, on one client. It has no limit.
 //
 //   benchmark [ROUNDS]
 #include <pusher.hpp>
@@ -13,7 +13,7 @@ std::size_t rounds = 41;
 
 using work = void (*)(const pusher::client &);
 
-// The transport of both: nothing is sent, so that nothing but the call is measured.
+// The transport of both sends nothing, so that only the call is measured.
 void answer(void *, const PusherRequest *, PusherResponse *response) {
   static const std::uint8_t body[] = {'{', '}'};
   pusher_response_set(response, 200, body, sizeof body);

@@ -1,4 +1,4 @@
-// As much of a test framework as these tests need: tests register themselves by a sentence, and CHECK says what does not hold.
+// A small test framework: TEST registers a test by its name, and CHECK reports a false condition.
 #ifndef CHECK_HPP
 #define CHECK_HPP
 

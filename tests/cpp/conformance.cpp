@@ -1,4 +1,4 @@
-// tests/conformance.json, by pusher.hpp: with exceptions by the calls that throw, without them by the others.
+// Runs tests/conformance.json with pusher.hpp: with the throwing functions, or, compiled without exceptions, with the others.
 //
 //   FAULT_SERVER=path conformance tests/conformance.json
 #include <pusher.hpp>
@@ -14,7 +14,7 @@
 
 #include "fault_server.h"
 
-// The order of members is a payload's own business, and no part of what is compared.
+// The order of members is not compared.
 using ordered = nlohmann::ordered_json;
 using json = nlohmann::json;
 
@@ -27,13 +27,13 @@ int failures = 0;
   std::exit(2);
 }
 
-// What came of a call: a document, or an error document.
+// The result of a call: a document, or an error document.
 struct outcome {
   bool ok;
   json value;
 };
 
-// Puts the string that each {"repeat","times"} in `value` is short for in its place.
+// Expands each {"repeat","times"} in `value` into its string.
 void expand(ordered &value) {
   if (value.is_object() && value.size() == 2 && value.contains("repeat") && value.contains("times")) {
     const std::string repeat = value["repeat"];
@@ -59,7 +59,7 @@ json parsed(const std::string &document) {
 
 outcome failed(pusher::status code, pusher::delivery delivery, const std::string &document) {
   json error = parsed(document)["error"];
-  // What C++ is told has to be what the document says.
+  // The members of the C++ error must match the document.
   const std::set<std::pair<std::string, pusher::delivery>> deliveries = {{"not_sent", pusher::delivery::not_sent},
                                                                          {"rejected", pusher::delivery::rejected},
                                                                          {"unknown", pusher::delivery::unknown}};
@@ -88,11 +88,11 @@ outcome held(const pusher::result<T> &result) {
 }
 #endif
 
-// The arguments of a case. Those that were never asked for are a mistake of this program, or of the case.
+// The arguments of a case. An unused argument is a mistake in this program or in the case.
 class arguments {
 public:
   explicit arguments(const ordered &all) : all_(all) {}
-  // Both of a text.
+  // A string, as both types.
   std::optional<std::string_view> optional(const std::string &name) {
     const ordered *value = find(name);
     if (value == nullptr || value->is_null()) return std::nullopt;
@@ -166,7 +166,7 @@ outcome trigger_batch(const pusher::client &client, arguments &given) {
     arguments members(one);
     const auto channel = members.optional("channel"), name = members.optional("name");
     const auto data = members.document("data");
-    // What an event can't lack in C++, a case may want to: then it goes as JSON.
+    // C++ requires members that a case may omit: such an event is passed as JSON.
     if (!channel || !name || !data) return CALL(client, trigger_batch, all->dump(), options);
     events.emplace_back(*channel, *name, *data);
     events.back().socket_id(members.optional("socket_id"));
@@ -176,7 +176,7 @@ outcome trigger_batch(const pusher::client &client, arguments &given) {
   return CALL(client, trigger_batch, events, options);
 }
 
-// Queues the events, waits until they have ended, and fetches the reports.
+// Queues the events, waits for their ends, and fetches the reports.
 outcome publish(const pusher::client &client, arguments &given, json &reports) {
   ordered settings = {{"reports", "all"}};
   if (const ordered *more = given.find("publisher")) settings.update(*more);
@@ -275,7 +275,7 @@ const std::map<std::string, one_call> &calls() {
   return all;
 }
 
-// Whether each wanted member is there; null stands for one that must not be.
+// Checks that each wanted member is present; a null means that it must be absent.
 bool has_members(const json &value, const json &wanted) {
   for (const auto &[key, member] : wanted.items()) {
     if (member.is_null() ? value.contains(key) : !value.contains(key) || value[key] != member) return false;

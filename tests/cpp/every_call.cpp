@@ -1,5 +1,5 @@
-// Uses all of pusher.hpp once, to be compiled under every standard, with the strictest warnings, with exceptions and without.
-// Included twice: once has to do.
+// Calls every function of pusher.hpp once. Compiled for every standard, with strict warnings, with and without exceptions.
+// The second include must have no effect.
 #include <pusher.hpp>
 
 #include <pusher.hpp>
@@ -17,7 +17,7 @@ struct silent_log {
   void operator()(pusher::log_level, std::string_view, std::string_view) const {}
 };
 
-// Every call that throws nothing. How many of them succeed.
+// Makes every call that does not throw, and returns the number of successes.
 int without_exceptions(pusher::client &client) {
   int succeeded = 0;
   const auto count = [&succeeded](const auto &result) { succeeded += result ? 1 : 0; };
@@ -66,7 +66,7 @@ int without_exceptions(pusher::client &client) {
 }
 
 #if PUSHER_HAS_EXCEPTIONS
-// The same, by the calls that throw.
+// Makes every call that throws.
 int with_exceptions() {
   try {
     pusher::client client(pusher::config()

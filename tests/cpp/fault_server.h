@@ -1,4 +1,4 @@
-/* The server that fails on request (tools/fault-server), started and asked from C or C++. Every wait is bounded. */
+/* Starts and controls the fault server (tools/fault-server) from C or C++. Every wait has a limit. */
 #ifndef FAULT_SERVER_H
 #define FAULT_SERVER_H
 
@@ -17,7 +17,7 @@
 
 struct fault_server {
   pid_t pid;
-  int input;        /* it ends when this is closed */
+  int input;        /* closing it ends the server */
   char ready[1024]; /* its first line: {"ca","control","key","secret"} */
 };
 
@@ -40,7 +40,7 @@ static inline struct fault_server fault_server_start(void) {
   server.pid = fork();
   if (server.pid < 0) fault_server_fail("fork");
   if (server.pid == 0) {
-    alarm(600); /* whatever becomes of the test */
+    alarm(600); /* even if the test hangs */
     dup2(to_it[0], 0);
     dup2(from_it[1], 1);
     close(to_it[0]), close(to_it[1]), close(from_it[0]), close(from_it[1]);
@@ -51,8 +51,7 @@ static inline struct fault_server fault_server_start(void) {
   close(to_it[0]), close(from_it[1]);
   server.input = to_it[1];
   for (size_t length = 0; length + 1 < sizeof server.ready; length++) {
-    if (read(from_it[0], server.ready + length, 1) != 1)
-      fault_server_fail("the fault server does not say that it is ready");
+    if (read(from_it[0], server.ready + length, 1) != 1) fault_server_fail("the fault server does not become ready");
     if (server.ready[length] == '\n') {
       server.ready[length] = '\0';
       break;
@@ -67,7 +66,7 @@ static inline void fault_server_stop(struct fault_server *server) {
   waitpid(server->pid, NULL, 0);
 }
 
-/* One request to 127.0.0.1: returns the answer's body, to be freed, or ends the test. */
+/* Sends a request to 127.0.0.1. Returns the response's body, which the caller frees, or ends the test. */
 static inline char *fault_server_ask(int port, const char *method, const char *path, const char *body) {
   struct timeval patience = {FAULT_SERVER_PATIENCE_S, 0};
   struct sockaddr_in address;
@@ -85,7 +84,7 @@ static inline char *fault_server_ask(int port, const char *method, const char *p
   if (setsockopt(at, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0) fault_server_fail("setsockopt");
   if (connect(at, (struct sockaddr *)&address, sizeof address) != 0) fault_server_fail("connect to the fault server");
   if (send(at, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request)) fault_server_fail("send");
-  /* The connection stays open: the answer is as long as it says. */
+  /* The connection stays open: Content-Length gives the end. */
   while ((got = recv(at, answer + length, room - length - 1, 0)) > 0) {
     length += (size_t)got;
     answer[length] = '\0';

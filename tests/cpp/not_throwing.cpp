@@ -1,4 +1,4 @@
-// Compiled without exceptions and RTTI, and linked into the same program as sources that have both.
+// Compiled without exceptions and RTTI, and linked with sources that have both.
 #include "not_throwing.hpp"
 
 #include <pusher.hpp>

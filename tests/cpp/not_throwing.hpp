@@ -3,7 +3,7 @@
 
 #include <string>
 
-// Triggers an event, and says the status that comes of it.
+// Triggers an event, and returns the status.
 std::string status_without_exceptions(const char *config);
 
 #endif

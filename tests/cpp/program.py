@@ -1,4 +1,4 @@
-"""A program of the manual publishes what it says, to the fault server; and tells it where there is none."""
+"""Runs a program of the manual: it publishes its event to the fault server, and reports an error if there is no server."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def run(key, secret, port):
 refused = run("key", "secret", 1)
 assert refused.returncode == 1 and refused.stderr.strip() and not refused.stdout, refused
 
-# It ends with its input.
+# The server ends with its input.
 with subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
     ready = json.loads(server.stdout.readline())
 

@@ -1,4 +1,4 @@
-// pusher.hpp: what C++ makes of the C functions. What the calls do is conformance.cpp's.
+// Tests pusher.hpp: types, errors, callbacks and ownership. conformance.cpp tests the effect of the calls.
 //
 //   FAULT_SERVER=path wrapper
 #include <pusher.hpp>
@@ -27,16 +27,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// --- what the tests have in common ---
+// --- helpers ---
 
-// Nothing listens there; what is sent, a transport takes.
+// A closed port; transports take the requests.
 const char *const NOWHERE = "http://key:secret@127.0.0.1:1/apps/1";
 
 struct exchange {
   std::string method, url, body;
 };
 
-// A client whose requests are kept and answered with 200 and {}.
+// A client whose transport keeps the requests and responds with 200 and {}.
 pusher::client recording(std::vector<exchange> &kept) {
   pusher::client client(NOWHERE);
   client.set_transport([&kept](const pusher::request_ref &request, pusher::response_ref &response) {
@@ -46,7 +46,7 @@ pusher::client recording(std::vector<exchange> &kept) {
   return client;
 }
 
-// Counts how often what holds it is destroyed.
+// Counts how often its owner is destroyed.
 class counted {
 public:
   explicit counted(std::atomic<int> &destroyed) : destroyed_(&destroyed) {}
@@ -65,7 +65,7 @@ std::string argument_of(const Result &failed) {
   return failed ? "(it did not fail)" : json::parse(failed.failure().document())["error"].value("argument", "(none)");
 }
 
-// The reports that there are.
+// Returns the waiting reports.
 std::vector<json> reports_of(pusher::publisher &publisher) {
   std::vector<json> all;
   while (const auto fetched = publisher.poll(0ms)) {
@@ -75,7 +75,7 @@ std::vector<json> reports_of(pusher::publisher &publisher) {
   return all;
 }
 
-// The fault server, for as long as the program runs.
+// The fault server, running until the program ends.
 class server {
 public:
   static const server &only() {
@@ -85,7 +85,7 @@ public:
   ~server() { fault_server_stop(&process_); }
 
   int listen(const json &how = {{"fault", "none"}}) const { return ask("POST", "/listen", how.dump())["port"]; }
-  // The data of what was published there, in order.
+  // Returns the data of the published events, in order.
   std::vector<std::string> published(int port) const {
     const json ledger = ask("GET", "/listen/" + std::to_string(port), "");
     std::vector<std::string> all;
@@ -127,7 +127,7 @@ static_assert(!std::is_copy_constructible_v<pusher::response> && std::is_nothrow
 static_assert(std::is_nothrow_copy_constructible_v<pusher::error>, "else copying an exception may end the program");
 static_assert(!std::is_convertible_v<pusher::result<std::string>, bool>, "a result is not mistaken for a truth");
 
-TEST("an error carries status, delivery, message and document, and its copy does too") {
+TEST("an error and its copy have the status, the delivery, the message and the document") {
   const pusher::client client(NOWHERE);
   try {
     client.trigger("c", "e", "{}");
@@ -142,7 +142,7 @@ TEST("an error carries status, delivery, message and document, and its copy does
   }
 }
 
-TEST("without throwing, a result holds the same, or the value") {
+TEST("a result holds the same error, or the value") {
   const pusher::client client(NOWHERE);
   const auto failed = client.try_trigger("c", "e", "{}");
   CHECK(!failed && !failed.has_value());
@@ -165,7 +165,7 @@ TEST("without throwing, a result holds the same, or the value") {
   CHECK(json::parse(taken).contains("auth"));
 }
 
-TEST("a failure without a document still has a message, and no delivery") {
+TEST("a failure without a document has a message and no delivery") {
   const pusher::failure failed(PUSHER_STATUS_TIMED_OUT, "");
   CHECK(failed.message() == "TIMED_OUT");
   CHECK(failed.delivery() == pusher::delivery::none);
@@ -173,7 +173,7 @@ TEST("a failure without a document still has a message, and no delivery") {
   CHECK(pusher::version() == pusher_version());
 }
 
-TEST("what is wrong with a configuration is said by its key") {
+TEST("an invalid configuration is named by its key") {
   const auto missing = pusher::client::make(pusher::config().app_id("1").key("k"));
   CHECK(missing.failure().code() == PUSHER_STATUS_INVALID_CONFIG);
   CHECK_WITH(argument_of(missing) == "secret", argument_of(missing));
@@ -196,7 +196,7 @@ TEST("what is wrong with a configuration is said by its key") {
   CHECK_WITH(whole.has_value(), whole ? "" : whole.failure().document());
 }
 
-TEST("what was moved from refuses every call, and does no harm") {
+TEST("a moved-from object refuses every call") {
   std::vector<exchange> kept;
   pusher::client client = recording(kept);
   pusher::publisher publisher(client, R"({"hooks_on_threads":true})");
@@ -223,7 +223,7 @@ TEST("what was moved from refuses every call, and does no harm") {
 
 // --- arguments ---
 
-TEST("channels are one name, names in braces, or any container of names") {
+TEST("channels accept one name, names in braces, or any container of names") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
   const std::string name = "c";
@@ -246,7 +246,7 @@ TEST("channels are one name, names in braces, or any container of names") {
   CHECK(kept.size() == 9);
 }
 
-TEST("a text is one channel's name, and never a list that somebody else has made up") {
+TEST("a string is one channel name, and never a JSON list") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
   for (const char *name : {"[\"a\",\"b\"]", " [\"a\"]", "\t\n[\"a\"]", "[", "[]"}) {
@@ -257,7 +257,7 @@ TEST("a text is one channel's name, and never a list that somebody else has made
   CHECK(kept.empty());
 }
 
-TEST("the data of an event in a batch can't reach beyond its place") {
+TEST("the data of an event in a batch cannot inject members") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
   const std::string reaching[] = {R"(1},{"channel":"admin","name":"e","data":1)",
@@ -284,7 +284,7 @@ TEST("the data of an event in a batch can't reach beyond its place") {
   }
   CHECK(kept.empty());
 
-  // What stays in its place is sent byte for byte, whatever it looks like.
+  // Valid data is sent byte for byte.
   const std::string staying[] = {R"("a\"},{\\\"")", R"({"k":[1,{"l":"]}"}]})", "\"\\\\\"", " [ ] ", "-0.10e+3",
                                  "\"\\u0000\""};
   for (const std::string &data : staying) {
@@ -293,12 +293,12 @@ TEST("the data of an event in a batch can't reach beyond its place") {
   }
   CHECK(kept.size() == std::size(staying));
   CHECK(json::parse(kept[1].body)["batch"][0]["data"] == R"({"k":[1,{"l":"]}"}]})");
-  // Nor is what is no JSON let through.
+  // Invalid JSON is refused.
   CHECK(client.try_trigger_batch({{"a", "e", "nul"}}).failure().code() == PUSHER_STATUS_INVALID_ARGUMENT);
   CHECK(client.try_trigger_batch({{"a", "e", "[}"}}).failure().code() == PUSHER_STATUS_INVALID_ARGUMENT);
 }
 
-TEST("options are sent, those without a name of their own too, and can't reach beyond their place") {
+TEST("options are sent, with additional ones, and cannot inject members") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
   client.trigger("c", "e", "1", pusher::options().socket_id("1.2").info("subscription_count").timeout(1500ms));
@@ -319,13 +319,13 @@ TEST("options are sent, those without a name of their own too, and can't reach b
   CHECK(kept.size() == 3);
 }
 
-TEST("an optional text that is left out is not the same as an empty one") {
+TEST("an omitted optional string differs from an empty one") {
   const pusher::client client(NOWHERE);
   CHECK(client.try_authenticate("private-c", "1234.5678").has_value());
   CHECK(argument_of(client.try_authenticate("private-c", "1234.5678", "")) == "channel_data");
 }
 
-TEST("a NUL byte is refused in each argument of a call that is prepared") {
+TEST("prepare refuses a NUL byte in each argument") {
   const pusher::client client(NOWHERE);
   using namespace std::string_view_literals;
   CHECK(argument_of(client.try_prepare("trig\0ger"sv, {"c", "e", "1"})) == "call");
@@ -336,7 +336,7 @@ TEST("a NUL byte is refused in each argument of a call that is prepared") {
   CHECK(argument_of(client.try_prepare("nothing", {})) == "call");
 }
 
-TEST("texts of every length arrive whole: those that fit on the stack, and those that don't") {
+TEST("strings of every length arrive complete, with and without an allocation") {
   std::vector<exchange> kept;
   const pusher::client client = recording(kept);
   for (std::size_t size = 0; size < 1100; size += size < 480 || size > 520 ? 37 : 1) {
@@ -347,16 +347,16 @@ TEST("texts of every length arrive whole: those that fit on the stack, and those
   }
 }
 
-TEST("a text becomes a JSON string that means the same") {
+TEST("a string becomes the equivalent JSON string") {
   std::string every;
   for (int byte = 0; byte < 128; byte++) every += static_cast<char>(byte);
   every += "zażółć 🐢";
   CHECK(json::parse(pusher::json_string(every)) == every);
 }
 
-// --- hooks ---
+// --- callbacks ---
 
-TEST("a log is told what happens, and what it holds is destroyed once, with the client") {
+TEST("a log receives messages, and is destroyed once, with the client") {
   std::atomic<int> destroyed{0};
   std::vector<std::string> said;
   {
@@ -376,7 +376,7 @@ TEST("a log is told what happens, and what it holds is destroyed once, with the 
   CHECK(destroyed == 1);
 }
 
-TEST("a hook that is refused is destroyed at once, and the first one stays") {
+TEST("a refused callback is destroyed at once, and the first one stays") {
   std::atomic<int> first{0}, second{0};
   {
     pusher::client client(NOWHERE);
@@ -393,7 +393,7 @@ TEST("a hook that is refused is destroyed at once, and the first one stays") {
   CHECK(first == 1 && second == 2);
 }
 
-TEST("a publisher keeps the transport of a client that is gone") {
+TEST("a publisher keeps the transport of a destroyed client") {
   std::atomic<int> destroyed{0}, sent{0};
   {
     auto client = std::make_unique<pusher::client>(NOWHERE);
@@ -415,7 +415,7 @@ TEST("a publisher keeps the transport of a client that is gone") {
   CHECK(destroyed == 1);
 }
 
-TEST("a transport sees the whole request, and what it answers counts") {
+TEST("a transport gets the whole request and sets the result") {
   pusher::client client(
       pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
   int turn = 0;
@@ -447,7 +447,7 @@ TEST("a transport sees the whole request, and what it answers counts") {
   }
 }
 
-TEST("a transport that throws may have sent the request, and its message is told") {
+TEST("a transport that throws may have sent the request, and its message is reported") {
   pusher::client client(
       pusher::config().json("url", '"' + std::string(NOWHERE) + '"').json("retry", R"({"mode":"never"})"));
   int turn = 0;
@@ -464,7 +464,7 @@ TEST("a transport that throws may have sent the request, and its message is told
   CHECK(turn == 3);
 }
 
-TEST("a log that throws loses what it throws, and nothing else") {
+TEST("an exception from a log is dropped") {
   pusher::client client(pusher::config().json("url", '"' + std::string(NOWHERE) + '"').text("log_level", "debug"));
   int told = 0;
   client.set_log([&told](auto...) {
@@ -477,7 +477,7 @@ TEST("a log that throws loses what it throws, and nothing else") {
 
 // --- signing without sending ---
 
-TEST("a prepared request outlives its client, and is finished once by another with the same configuration") {
+TEST("a prepared request outlives its client, and an equal client finishes it once") {
   std::optional<pusher::request> request;
   {
     const pusher::client first(NOWHERE);
@@ -527,7 +527,7 @@ TEST("a publisher queues, flushes, reports and closes") {
   CHECK(argument_of(wrong) == "connections");
 }
 
-TEST("a newer event takes the place of one that waits, and a flush that takes too long says so") {
+TEST("a newer event replaces a waiting one, and a flush reports a timeout") {
   std::promise<void> sending, opened;
   const std::shared_future<void> open = opened.get_future().share();
   pusher::client client(NOWHERE);
@@ -554,7 +554,7 @@ TEST("a newer event takes the place of one that waits, and a flush that takes to
 
 // --- threads, processes, memory ---
 
-TEST("sixteen threads use one client and one publisher, and nothing is mixed up") {
+TEST("sixteen threads use one client and one publisher") {
   constexpr int threads = 16, each = 50;
   const server &fault = server::only();
   const int port = fault.listen();
@@ -574,7 +574,7 @@ TEST("sixteen threads use one client and one publisher, and nothing is mixed up"
           if (!publisher.try_publish(channel, "e", data)) wrong++;
         }
         if (client.authenticate(channel, "1.2") != auth) wrong++;
-        // Each thread's failure is its own.
+        // Each thread gets its own failure.
         const std::string name = "no good " + data;
         const auto refused = client.try_trigger("c", name + std::string(200, 'x'), "1");
         if (refused || refused.failure().code() != PUSHER_STATUS_INVALID_ARGUMENT) wrong++;
@@ -589,7 +589,7 @@ TEST("sixteen threads use one client and one publisher, and nothing is mixed up"
   CHECK(std::set<std::string>(published.begin(), published.end()).size() == threads * each);
 }
 
-TEST("a forked child uses its parent's client, and is told that the publisher is not its own") {
+TEST("a forked child uses its parent's client, and the publisher reports that it was forked") {
   const server &fault = server::only();
   const int port = fault.listen();
   const pusher::client client(fault.config(port));
@@ -611,7 +611,7 @@ TEST("a forked child uses its parent's client, and is told that the publisher is
   CHECK((fault.published(port) == std::vector<std::string>{"parent", "background", "child", "after"}));
 }
 
-TEST("memory may run out at any allocation: nothing leaks, and hooks are still destroyed once") {
+TEST("a failure of any allocation leaks nothing, and callbacks are destroyed once") {
   const std::string long_text = pusher::json_string(std::string(900, 'x'));
   const std::vector<std::string> names{"a-name-that-needs-memory-of-its-own", "another-name-that-needs-memory"};
   bool finished = false;
@@ -621,7 +621,7 @@ TEST("memory may run out at any allocation: nothing leaks, and hooks are still d
     int hooks = 0;
     try {
       allocations_left = n;
-      // No more than what a caller would do, so that each allocation of it comes to be the one that fails.
+      // Only a caller's own steps, so that each of their allocations fails once.
       const auto config = pusher::config().app_id("1").key("k").secret("s").host("127.0.0.1").port(1).ssl(false);
       pusher::client client(config);
       counted log_state(destroyed), send_state(destroyed);
@@ -662,7 +662,7 @@ TEST("memory may run out at any allocation: nothing leaks, and hooks are still d
 }
 
 #if defined(__GLIBC__) && !defined(SANITIZED) // a sanitizer has its own malloc, and looks for leaks itself
-TEST("many calls take no more memory than a few") {
+TEST("many calls take no more memory than a few calls") {
   std::vector<exchange> kept;
   pusher::client client(NOWHERE);
   client.set_transport([](const pusher::request_ref &, pusher::response_ref &response) {
@@ -685,7 +685,7 @@ TEST("many calls take no more memory than a few") {
 }
 #endif
 
-TEST("sources with and without exceptions live in one program") {
+TEST("sources with and without exceptions link into one program") {
   CHECK_WITH(status_without_exceptions(NOWHERE) == "NOT_SENT", status_without_exceptions(NOWHERE));
   CHECK(status_without_exceptions("nonsense") == "INVALID_CONFIG");
 }

@@ -21,17 +21,17 @@ static void check(int holds, const char *condition, int line) {
   }
 }
 
-/* Answers one request as Pusher does, if it is a signed trigger of "my-event". */
+/* Responds to one request as Pusher does, if it is a signed trigger of "my-event". */
 static int serve(int listener) {
   static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
   char request[8192] = "";
   size_t length = 0;
   int connection;
 
-  alarm(30); /* whatever happens, this process ends */
+  alarm(30); /* ends this process even if it hangs */
   connection = accept(listener, NULL, NULL);
   CHECK(connection >= 0);
-  /* The payload is the end of the body. */
+  /* The body ends with the payload. */
   while (strstr(request, "hello") == NULL) {
     ssize_t got = read(connection, request + length, sizeof request - 1 - length);
     CHECK(got > 0);

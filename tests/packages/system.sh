@@ -1,10 +1,10 @@
 # shellcheck disable=SC2046,SC2164 # flags are words; scripts/distribution.sh runs this with -e
-# Run on a system by scripts/distribution.sh, in a directory with the packages and a program: they are installed, used as a stranger
-# does, and removed without a trace. Every command counts (-e).
+# scripts/distribution.sh runs this in a directory with the packages and a program. It installs the packages, uses them and removes
+# them completely. Every command must succeed (-e).
 cd "$(dirname "${BASH_SOURCE[0]}")"
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH
 
-# refused COMMAND…: it fails. (-e does not look at what stands behind an exclamation mark.)
+# refused COMMAND…: checks that the command fails. (-e ignores commands after an exclamation mark.)
 refused() {
   if "$@"; then
     echo "should have failed: $*" >&2
@@ -12,7 +12,7 @@ refused() {
   fi
 }
 
-# The library alone is enough to run programs, and what compiles them does not do without it.
+# The library's package is enough to run programs; the development package depends on it.
 refused dpkg -i libpusher-dev_*.deb
 dpkg --purge libpusher-dev
 dpkg -i libpusher0_*.deb
@@ -35,12 +35,12 @@ cmake -S . -B by-cmake
 cmake --build by-cmake
 ./by-cmake/publish
 
-# A package of a program made with it depends on it, in at least this version.
+# The package of a program built with it depends on at least this version.
 mkdir debian
 printf 'Source: publish\n\nPackage: publish\nArchitecture: any\n' >debian/control
 dpkg-shlibdeps -O ./by-pkg-config | grep -F "libpusher0 (>= "
 
-# Removed in the wrong order it stays, in the right order everything goes.
+# The library's package cannot be removed first; in the right order everything is removed.
 dpkg -L libpusher0 libpusher-dev | grep -F pusher >files
 grep -qx /usr/include/pusher.h files
 refused dpkg --remove libpusher0

@@ -1,4 +1,4 @@
-//! Requests that are prepared, and what callers hang into a client.
+//! Prepared requests, and callbacks.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -11,25 +11,25 @@ use pusher::ffi::{self, PusherRequest, PusherResponse};
 use super::calls::{self, Client, Outcome};
 use super::signature;
 
-/// What can be read of a request.
+/// The readable parts of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// `POST` or `GET`.
     pub method: String,
-    /// The whole URL.
+    /// The full URL.
     pub url: String,
     /// Its headers in their order.
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Vec<u8>,
-    /// What is left of its time.
+    /// The remaining time.
     pub timeout_ms: u32,
 }
 
 impl Snapshot {
-    /// Reads all of a request, and holds that the ways to read it agree.
+    /// Reads a whole request, and checks that the accessors agree.
     fn of(request: *const PusherRequest) -> Snapshot {
-        // SAFETY: the request lives for this call, and its texts as long.
+        // SAFETY: the request and its strings live for this call.
         unsafe {
             let text = |text: *const c_char| CStr::from_ptr(text).to_str().unwrap().to_owned();
             let count = ffi::pusher_request_header_count(request);
@@ -48,7 +48,7 @@ impl Snapshot {
             let mut length = usize::MAX;
             let body = ffi::pusher_request_body(request, &raw mut length);
             assert_eq!(body, ffi::pusher_request_body(request, ptr::null_mut()));
-            // With the NUL behind it.
+            // With its terminating NUL.
             let bytes = std::slice::from_raw_parts(body, length + 1);
             assert_eq!(bytes[length], 0);
             Snapshot {
@@ -87,24 +87,24 @@ impl Snapshot {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The URL without what changes from second to second.
+    /// Returns the path and query without the timestamp and the signature.
     pub fn timeless(&self) -> String {
         let kept = |pair: &&str| !pair.starts_with("auth_timestamp=") && !pair.starts_with("auth_signature=");
         format!("{}?{}", self.path(), self.query().split('&').filter(kept).collect::<Vec<_>>().join("&"))
     }
 
-    /// Holds that a server with this application would take it.
+    /// Checks that a server with this application would accept it.
     pub fn verify(&self, key: &str, secret: &str) -> Result<(), String> {
         signature::verify(&self.method, self.path(), self.query(), &self.body, key, secret)
     }
 }
 
-/// A request that was prepared, freed when it is dropped.
+/// A prepared request, freed when it is dropped.
 #[derive(Debug)]
 pub struct Request(NonNull<PusherRequest>);
 
 impl Request {
-    /// What can be read of it.
+    /// Reads the request.
     pub fn read(&self) -> Snapshot {
         Snapshot::of(self.0.as_ptr())
     }
@@ -117,7 +117,7 @@ impl Drop for Request {
     }
 }
 
-/// What came of a request: one of our own, or one that a transport was handed.
+/// A `PusherResponse`: created by a test, or passed to a transport.
 #[derive(Debug)]
 pub struct Reply {
     pointer: *mut PusherResponse,
@@ -125,19 +125,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// One with nothing set.
+    /// Creates an empty response.
     pub fn new() -> Reply {
         Reply { pointer: ffi::pusher_response_new(), own: true }
     }
 
-    /// Sets an answer.
+    /// Sets a response.
     pub fn set(&self, http_status: i32, body: &[u8]) -> &Reply {
         self.set_raw(http_status, body.as_ptr(), body.len())
     }
 
-    /// Sets an answer whose body is whatever it is.
+    /// Sets a response with any pointer and length as its body.
     pub fn set_raw(&self, http_status: i32, body: *const u8, length: usize) -> &Reply {
-        // SAFETY: the response lives; a body that is not as long is found before it is read.
+        // SAFETY: the response lives; an impossible length is refused before the body is read.
         unsafe { ffi::pusher_response_set(self.pointer, http_status, body, length) };
         self
     }
@@ -146,12 +146,12 @@ impl Reply {
     pub fn header(&self, name: Option<&[u8]>, value: Option<&[u8]>) -> &Reply {
         let [name, value] = [name, value].map(|text| text.map(calls::c_string));
         let (name, value) = (calls::pointer(name.as_deref()), calls::pointer(value.as_deref()));
-        // SAFETY: the response lives, and so do the texts.
+        // SAFETY: the response and the strings live.
         unsafe { ffi::pusher_response_set_header(self.pointer, name, value) };
         self
     }
 
-    /// Says that it failed; `None` is NULL.
+    /// Sets a failure; `None` is NULL.
     pub fn fail(&self, delivery: i32, cause: Option<&[u8]>, message: Option<&[u8]>) -> &Reply {
         let [cause, message] = [cause, message].map(|text| text.map(calls::c_string));
         let (cause, message) = (calls::pointer(cause.as_deref()), calls::pointer(message.as_deref()));
@@ -170,7 +170,7 @@ impl Drop for Reply {
     }
 }
 
-/// The functions of requests and responses do no harm on NULL.
+/// Calls every function of requests and responses with NULL.
 pub fn read_and_set_null() {
     let nothing: *const PusherRequest = ptr::null();
     let stale: *const c_char = NonNull::dangling().as_ptr();

@@ -1,4 +1,4 @@
-// Runs a command beside a real server, which PUSHER_URL leads to; without a command, runs the server until Ctrl-C.
+// Starts a real server, and runs a command with PUSHER_URL set; without a command, runs the server until Ctrl-C.
 //
 //   node tools/servers/run.mjs soketi build/e2e/trigger my-channel my-event '{}'
 

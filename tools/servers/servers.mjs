@@ -1,11 +1,11 @@
 // Starts real Channels servers for tests: on free ports of 127.0.0.1, in an empty folder, with an empty environment.
 //
-//   const server = await start('soketi');   // or 'sockudo'; downloaded or compiled if it isn't in the cache
+//   const server = await start('soketi');   // or 'sockudo'; downloaded or compiled if it is not in the cache
 //   const server = await start('soketi', { webhook: 'http://127.0.0.1:8081/', redis: 6379 });
 //   server.url                              // for PUSHER_URL
 //   await server.stop();
 //
-// Whatever ends this process ends its servers too.
+// The servers end with this process.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,11 +32,11 @@ export const webhookKinds = [
   'subscription_count',
 ];
 
-// How each is configured with free ports, and with what start() is asked for:
-//   webhook     where it posts all kinds of webhooks
-//   redis       the port of a Redis on 127.0.0.1, through which nodes share their state
-//   rateLimit   sockudo: how many requests it takes in a minute
-//   grace       sockudo: how many seconds it goes on after SIGTERM, refusing requests
+// The configuration of each server, with free ports and the options of start():
+//   webhook     the URL for all kinds of webhooks
+//   redis       the port of a Redis on 127.0.0.1, for the shared state of several nodes
+//   rateLimit   sockudo: requests per minute
+//   grace       sockudo: the seconds between SIGTERM and its end, in which it refuses requests
 const kinds = {
   sockudo: {
     health: '/up',
@@ -121,7 +121,7 @@ export function startRedis() {
 
 /** Starts what `prepare(folder, ports)` says, until `healthy(port)`. */
 async function persist(name, prepare, healthy) {
-  // Between finding free ports and listening on them somebody else may take one.
+  // Another process may take a free port before the server listens on it.
   for (let attempt = 1; ; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), `libpusher-${name}-`));
     const ports = await freePorts(2);
@@ -244,7 +244,7 @@ function accepts(port) {
   });
 }
 
-/** What a process listens on, as "127.0.0.1:6001"; undefined where /proc doesn't tell. */
+/** What a process listens on, as "127.0.0.1:6001"; undefined if /proc does not show it. */
 function listeners(pid) {
   let mine;
   try {

@@ -1,4 +1,4 @@
-/* Calls both libraries that have Rust inside. */
+/* Calls both Rust libraries. */
 #include <pusher.h>
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
--- pusher.ffi.h, read by LuaJIT as it stands: the library is called through it.
+-- Reads pusher.ffi.h with LuaJIT, unchanged, and calls the library.
 local ffi = require("ffi")
 local file = assert(io.open(arg[1]))
 ffi.cdef(file:read("*a"))

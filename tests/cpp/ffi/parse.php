@@ -1,6 +1,6 @@
 <?php
 
-// pusher.ffi.h, read by PHP's FFI as it stands: the library is called through it.
+// Reads pusher.ffi.h with PHP's FFI, unchanged, and calls the library.
 
 [, $header, $library] = $argv;
 $pusher = FFI::cdef(file_get_contents($header), $library);

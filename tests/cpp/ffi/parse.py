@@ -1,4 +1,4 @@
-"""pusher.ffi.h, read by cffi as it stands: the library is called through it, and calls back."""
+"""Reads pusher.ffi.h with cffi, unchanged, and calls the library, which calls back."""
 
 import json
 import sys
@@ -33,6 +33,6 @@ assert logged[-1][0] == pusher.PUSHER_LOG_LEVEL_WARN
 pusher.pusher_string_free(out[0])
 pusher.pusher_free(client[0])
 
-# A function that the library lacks would only be missed when it is called.
+# cffi looks a function up only when it is used: use each.
 for name in dir(pusher):
     getattr(pusher, name)
