@@ -94,6 +94,8 @@ impl Exchange {
             (Cause::Timeout, Phase::Connecting) => format!("no connection to {what} within {}", self.limit()),
             (Cause::Timeout, Phase::Waiting) => format!("no response within {}", self.limit()),
             (Cause::Timeout, _) => format!("{phase} took longer than {}", self.limit()),
+            // The caller says that there was no response.
+            (Cause::Closed | Cause::Reset, Phase::Waiting) => what.to_string(),
             _ => format!("{phase} failed: {what}"),
         };
         Failure { progress: self.progress(), cause, message }
