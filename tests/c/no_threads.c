@@ -1,4 +1,4 @@
-/* To be preloaded: no thread can be started while `no_threads` is set, as when the process has all that it may have. */
+/* A library to preload: while `no_threads` is set, no thread can start, as in a process at its limit of threads. */
 
 #include <dlfcn.h>
 #include <errno.h>

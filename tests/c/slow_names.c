@@ -1,11 +1,11 @@
 /*
- * To be preloaded: a getaddrinfo whose answers and delays a test chooses.
+ * A library to preload: a getaddrinfo() whose results and delays a test chooses.
  *
- * TEST_NAMES holds them: names with what they mean, separated by spaces.
+ * TEST_NAMES lists the names and their results, separated by spaces.
  *
- *   hangs.test=never                     the look-up does not end
- *   slow.test=500:127.0.0.1              it takes half a second
- *   flaky.test=once:never,127.0.0.1      the first does not end, and the others find this
+ *   hangs.test=never                     the lookup never ends
+ *   slow.test=500:127.0.0.1              the lookup takes half a second
+ *   flaky.test=once:never,127.0.0.1      the first lookup never ends, the others return this address
  *   two.test=::1,127.0.0.1               these addresses in this order
  *
  * Other names go to the C library.
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How many look-ups of these names began, and which signals the last of them had blocked, one bit for each. */
+/* The number of lookups that began, and the signals that the last of them had blocked, one bit each. */
 atomic_int slow_names_begun;
 atomic_ullong slow_names_blocked;
 
@@ -31,11 +31,11 @@ typedef int look_up(const char *, const char *, const struct addrinfo *, struct 
 static look_up *system_look_up;
 
 __attribute__((constructor)) static void when_loaded(void) {
-  /* A process may fork at any instant, and dlsym has a lock. */
+  /* Not at the first call: dlsym() takes a lock, which a fork could leave held. */
   system_look_up = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
   /*
-   * A Rust program notes each of its threads, under a lock, for its handler of stack overflows. The programs that this library is
-   * for have no such handler, and a Rust program has none either that finds these signals taken. So nor has a test.
+   * Rust's start-up code records each thread, under a lock, for its handler of stack overflows, unless these signals
+   * already have a handler. C programs have no such lock. So these tests turn that off.
    */
   signal(SIGSEGV, SIG_IGN);
   signal(SIGBUS, SIG_IGN);
@@ -51,7 +51,7 @@ static void note_signals(void) {
   atomic_store(&slow_names_blocked, blocked);
 }
 
-/* Appends one address, as the C library finds it, so that freeaddrinfo can free the list. */
+/* Appends one address, which the C library resolves, so that freeaddrinfo() can free the list. */
 static int append(const char *address, const struct addrinfo *hints, struct addrinfo **list) {
   struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST, .ai_socktype = hints != NULL ? hints->ai_socktype : 0};
   struct addrinfo *found = NULL;

@@ -1,7 +1,8 @@
-//! A publisher and forks: it belongs to the process that made it. A child is told so and touches nothing of it, and the parent does
-//! not notice.
+//! Publishers and forks. A publisher belongs to the process that made it: its functions fail in a
+//! child, which leaves it untouched, and the parent goes on.
 //!
-//! The process that forks is a child of the test's own, so that nothing of the server is inherited.
+//! The process that forks is a child of the test process, so that it inherits nothing of the
+//! server.
 
 #![cfg(unix)]
 
@@ -22,7 +23,8 @@ fn the_client() -> Client {
     Client::new(&env::var(CONFIG).unwrap())
 }
 
-/// Runs the test again in a process that may fork as it likes, with a client of this server. What it told.
+/// Runs the test again in a process that may fork, with a client of this server. Returns what it
+/// reported.
 #[track_caller]
 fn run(test: &str, server: &Server) -> Vec<String> {
     child::run(module_path!(), test, &[(CONFIG, config(server.port(), json!({"timeout_ms": 6000})))])
@@ -32,7 +34,7 @@ fn all() -> Value {
     json!({"reports": "all"})
 }
 
-/// How often the server has accepted which event.
+/// Returns how often the server has accepted each event.
 fn accepted(server: &Server) -> BTreeMap<String, usize> {
     let mut accepted = BTreeMap::new();
     for event in server.ledger().iter().flat_map(events_of) {
@@ -41,7 +43,7 @@ fn accepted(server: &Server) -> BTreeMap<String, usize> {
     accepted
 }
 
-/// Holds that every function says at once whose publisher this is.
+/// Asserts that every function returns FORKED at once.
 #[track_caller]
 fn is_forked(publisher: &Publisher) {
     let forked = |outcome: &Outcome, delivery: &str| {
@@ -58,10 +60,10 @@ fn is_forked(publisher: &Publisher) {
 }
 
 #[test]
-fn a_child_is_told_whose_publisher_it_is_and_the_parent_goes_on() {
+fn a_publisher_is_forked_in_a_child_and_goes_on_in_the_parent() {
     if child::is_child() {
         let client = the_client();
-        // Never used, used, and closed before the fork.
+        // Unused, used, and closed before the fork.
         for state in ["new", "used", "closed"] {
             let mut publisher = Some(Publisher::new(&client, &all()));
             let of = |publisher: &Option<Publisher>, who: &str| {
@@ -79,7 +81,7 @@ fn a_child_is_told_whose_publisher_it_is_and_the_parent_goes_on() {
                 drop(publisher.take());
             })
             .join();
-            // One that only frees it, and one that only ends.
+            // A child that only frees the publisher, and one that only exits.
             host::fork(|| drop(publisher.take())).join();
             host::fork(|| {}).join();
             let publisher = publisher.unwrap();
@@ -95,13 +97,13 @@ fn a_child_is_told_whose_publisher_it_is_and_the_parent_goes_on() {
         return;
     }
     let server = Server::start([]);
-    run("a_child_is_told_whose_publisher_it_is_and_the_parent_goes_on", &server);
+    run("a_publisher_is_forked_in_a_child_and_goes_on_in_the_parent", &server);
     let expected = ["closed before", "new after", "used after", "used before"];
     assert_eq!(accepted(&server), expected.map(|data| (data.to_owned(), 1)).into());
 }
 
 #[test]
-fn a_child_has_publishers_of_its_own() {
+fn a_child_may_make_its_own_publishers() {
     if child::is_child() {
         let client = the_client();
         let parents = Publisher::new(&client, &all());
@@ -131,10 +133,10 @@ fn a_child_has_publishers_of_its_own() {
         return;
     }
     let server = Server::start([]);
-    run("a_child_has_publishers_of_its_own", &server);
+    run("a_child_may_make_its_own_publishers", &server);
     let expected = ["child 1", "child 2", "grandchild", "parent 1", "parent 2"];
     assert_eq!(accepted(&server), expected.map(|data| (data.to_owned(), 1)).into());
-    // Each process on a connection of its own.
+    // Each process has its own connection.
     let connection_of = |who: &str| {
         let ledger = server.ledger();
         let mut all: Vec<usize> =
@@ -152,7 +154,8 @@ fn a_child_has_publishers_of_its_own() {
 fn a_child_does_not_send_what_its_parent_has_queued() {
     if child::is_child() {
         let client = the_client();
-        // Two linger for longer than the test takes: they are in the queue at the fork, and in the child's copy of it.
+        // Two events linger for longer than the test takes: at the fork they are in the queue, and
+        // so in the child's copy of it.
         let publisher = Publisher::new(&client, &json!({"reports": "all", "connections": 1, "linger_ms": 60_000}));
         for number in 0..5 {
             publisher.publish("c", "e", &number.to_string());
@@ -175,7 +178,7 @@ fn a_child_does_not_send_what_its_parent_has_queued() {
     assert_eq!(accepted(&server), (0..5).map(|number| (number.to_string(), 1)).collect());
 }
 
-/// Sets it when it is dropped.
+/// Sets the flag when it is dropped.
 struct StopAtTheEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtTheEnd<'_> {
@@ -188,11 +191,11 @@ impl Drop for StopAtTheEnd<'_> {
 fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
     const THREADS: usize = 4;
     const FORKS: usize = 400;
-    /// On a machine that has too much to do, these are enough once the time is up.
-    const FEWEST: usize = 20;
-    const ENOUGH: Duration = Duration::from_secs(5);
-    /// So many live at once.
-    const AT_ONCE: usize = 6;
+    /// On an overloaded machine this many are enough once the time limit has passed.
+    const MIN_FORKS: usize = 20;
+    const TIME_LIMIT: Duration = Duration::from_secs(5);
+    /// The most children alive at a time.
+    const MAX_LIVE_CHILDREN: usize = 6;
     if child::is_child() {
         let client = the_client();
         let more = json!({"reports": "all", "connections": 3, "overflow": "block", "max_queue_events": 500, "max_reports": 10_000_000});
@@ -200,7 +203,7 @@ fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
         let (stop, published, others) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
         let (mut forks, mut reported) = (0, 0);
         thread::scope(|scope| {
-            // What forks has it to itself: a child takes its copy apart.
+            // Only the forking thread uses it: a child frees its copy.
             let shared = publisher.as_ref().unwrap();
             for _ in 0..THREADS {
                 let (stop, published) = (&stop, &published);
@@ -213,7 +216,7 @@ fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
                     }
                 });
             }
-            // Threads come and go as well, and locks are taken by those who look.
+            // Threads start and end, and readers take locks.
             let (stop, others, client) = (&stop, &others, &client);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
@@ -225,10 +228,11 @@ fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
                     assert_eq!(other.report().delivery, "delivered");
                 }
             });
-            // Also when something fails: else the threads would go on, and nobody would be told what.
+            // Stop the threads also when an assertion fails. They would otherwise hide the failure
+            // by running on.
             let _stop = StopAtTheEnd(stop);
             let (mut children, start) = (Vec::new(), Instant::now());
-            for number in (0..FORKS).take_while(|number| *number < FEWEST || start.elapsed() < ENOUGH) {
+            for number in (0..FORKS).take_while(|number| *number < MIN_FORKS || start.elapsed() < TIME_LIMIT) {
                 forks += 1;
                 children.push(host::fork(|| {
                     is_forked(shared);
@@ -238,10 +242,10 @@ fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
                         own.close();
                         assert_eq!(own.report().delivery, "delivered");
                     }
-                    // SAFETY: this process has only this thread, and nobody else frees this copy.
+                    // SAFETY: this process has only this thread, and no other code frees this copy.
                     drop(unsafe { std::ptr::read(shared) });
                 }));
-                if children.len() == AT_ONCE {
+                if children.len() == MAX_LIVE_CHILDREN {
                     children.remove(0).join();
                 }
                 reported += shared.poll(0).map_or(0, |polled| polled.reports.len());
@@ -263,9 +267,9 @@ fn a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing() {
         return;
     }
     let server = Server::start([]);
-    let told = run("a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing", &server);
-    let [published, others, forks] = [0, 1, 2].map(|line: usize| told[line].parse::<usize>().unwrap());
-    assert!(published > 0 && others > 0 && forks >= FEWEST);
+    let reported = run("a_fork_at_any_instant_hangs_no_child_and_costs_the_parent_nothing", &server);
+    let [published, others, forks] = [0, 1, 2].map(|line: usize| reported[line].parse::<usize>().unwrap());
+    assert!(published > 0 && others > 0 && forks >= MIN_FORKS);
     let children = (0..forks).step_by(20).map(|number| format!("child {number}"));
     let mut expected: BTreeMap<String, usize> = (0..published).map(|number| (number.to_string(), 1)).collect();
     expected.extend(children.chain((0..others).map(|number| format!("other {number}"))).map(|data| (data, 1)));
