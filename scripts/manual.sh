@@ -100,7 +100,9 @@ warnings_are_found() {
 
 # Each link within the project leads to an existing file and heading.
 links() {
-  python3 - README.md docs/*.md bindings/*/README.md c_examples/*/README.md <<'PYTHON'
+  local pages
+  mapfile -t pages < <(git ls-files '*.md')
+  python3 - "${pages[@]}" <<'PYTHON'
 import pathlib, re, sys
 
 def anchors(file):
