@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_leaves_out_what_does_not_apply() {
+    fn documents_leave_out_members_that_do_not_apply() {
         let error = Error::argument("channels[3]", "must not be empty");
         assert_eq!(
             of(&error, Purpose::Other),
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bug_in_a_publishing_call_is_unknown() {
+    fn a_bug_in_a_publishing_call_leaves_delivery_unknown() {
         let document = of(&Error::Internal("x".into()), Purpose::Publish);
         assert_eq!(delivery_in(&document), Some(Delivery::Unknown));
     }
 
     #[test]
-    fn a_text_that_is_no_error_document_has_neither_delivery_nor_message() {
+    fn other_strings_have_neither_delivery_nor_message() {
         for text in ["", "{}", "[]", "{\"ok\":true}", "{\"error\":\"x\"}", "\u{0}"] {
             assert_eq!(delivery_in(text), None);
             assert_eq!(message_in(text), None);

@@ -1,16 +1,16 @@
 //! libpusher: the server-side SDK for the Pusher Channels HTTP API as a C library.
 //!
-//! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust that knows
-//! nothing of C. Who may use whom, roughly (tests/repository/layering.rs holds it exactly):
+//! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust and
+//! independent of C. The layers, roughly (tests/repository/layering.rs checks them exactly):
 //!
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config → encryption, validation → json → error → status
 //!                │                          ╰─── signing → secret
-//!                ╰─── http, process and log, which know nothing of Pusher and of which client, api and config know
+//!                ╰─── http, process and log, which are independent of Pusher; client, api and config use them, too
 //! ```
 
 #![deny(unsafe_code)]
-// What a caller or a server supplied never panics. (Tests may.)
+// No input of a caller or a server may cause a panic. (Tests may panic.)
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable, clippy::todo)

@@ -23,7 +23,7 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Error> {
 }
 
 #[test]
-fn what_is_left_out_has_the_documented_default() {
+fn absent_keys_have_the_documented_defaults() {
     let config = with("").unwrap();
     assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-mt1.pusher.com", 443, true));
     assert_eq!((config.timeout.as_millis(), config.connect_timeout.as_millis()), (5000, 3000));
@@ -37,7 +37,7 @@ fn what_is_left_out_has_the_documented_default() {
 }
 
 #[test]
-fn host_wins_over_cluster_and_a_port_does_not_change_ssl() {
+fn host_overrides_cluster_and_a_port_does_not_change_ssl() {
     let config = with(r#","cluster":"eu","host":"example.org","port":80"#).unwrap();
     assert_eq!((config.host.as_str(), config.port, config.ssl), ("example.org", 80, true));
     assert_eq!(with(r#","cluster":"eu","ssl":false"#).unwrap().host, "api-eu.pusher.com");
@@ -59,7 +59,7 @@ fn an_app_id_may_be_an_integer() {
 }
 
 #[test]
-fn a_url_says_all() {
+fn a_url_sets_key_secret_host_port_path_and_app_id() {
     let config = Config::parse(Some("http://my-key:a%3Ab%2F@127.0.0.1:6001/apps/7")).unwrap();
     assert_eq!((config.app_id.as_str(), config.key.as_str(), config.secret.expose()), ("7", "my-key", &b"a:b/"[..]));
     assert_eq!((config.host.as_str(), config.port, config.ssl), ("127.0.0.1", 6001, false));
@@ -68,7 +68,7 @@ fn a_url_says_all() {
 }
 
 #[test]
-fn other_keys_win_over_the_parts_of_a_url() {
+fn other_keys_override_the_parts_of_a_url() {
     let config = Config::parse(Some(r#"{"port":81,"url":"http://k:s@h/apps/7","app_id":8,"secret":"t"}"#)).unwrap();
     assert_eq!((config.app_id.as_str(), config.port, config.secret.expose()), ("8", 81, &b"t"[..]));
 }
@@ -90,7 +90,7 @@ fn the_environment_is_read_under_both_spellings() {
 }
 
 #[test]
-fn what_is_wrong_in_the_environment_is_named() {
+fn errors_name_the_wrong_environment_variable() {
     assert_eq!(named(from_environment(&[])), "config");
     assert_eq!(named(from_environment(&[("PUSHER_URL", "x")])), "PUSHER_URL");
     let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
@@ -103,7 +103,7 @@ fn what_is_wrong_in_the_environment_is_named() {
 }
 
 #[test]
-fn every_wrong_value_names_its_key() {
+fn errors_name_the_key_of_a_wrong_value() {
     for (more, key) in [
         (r#","colour":1"#, "colour"),
         (r#","app_id":"2""#, "app_id"),

@@ -268,10 +268,27 @@ fn malformed(error: &serde_json::Error, argument: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    proptest! {
+        #[test]
+        fn picks_the_members_that_members_returns(
+            members in prop::collection::vec(("[abc\"\\\\]{0,2}", "[0-9]{1,3}|\\[\\]|\"[^\\p{C}\"\\\\]{0,4}\""), 0..12),
+            end in "[ }x]?",
+        ) {
+            let member = |(key, value): &(String, String)| format!("{}:{value}", serde_json::to_string(key).unwrap_or_default());
+            let text = format!("{{{}}}{end}", members.iter().map(member).collect::<Vec<_>>().join(","));
+            let picked = Json::pick(&text, "x", ["a", "b"]).map(|all| all.map(|value| value.map(Json::text)));
+            let all = Json::members_of(&text, "x");
+            let find = |name: &str| all.iter().flatten().find(|(key, _)| key == name).map(|(_, value)| value.text());
+            prop_assert_eq!(picked, all.as_ref().map(|_| [find("a"), find("b")]).map_err(Clone::clone));
+        }
+    }
+
     #[test]
-    fn what_is_picked_is_what_the_members_are() {
+    fn picks_from_objects_with_escapes_many_members_or_errors() {
         let picked = |text| Json::pick(text, "x", ["a", "b"]).map(|all| all.map(|value| value.map(Json::text)));
         let many: String = (0..20).map(|i| format!(r#""k{i}":{i},"#)).collect();
         let (right, twice) = (format!(r#"{{{many}"b":null,"a":{{}}}}"#), format!(r#"{{{many}"k7":1}}"#));

@@ -169,7 +169,20 @@ impl Write for Sink<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn strings_are_read_back_as_they_were(text in any::<String>()) {
+            let mut json = Writer::new();
+            json.string(&text);
+            let written = json.finish_string().unwrap();
+            let read: Option<String> = serde_json::from_str(&written).ok();
+            prop_assert_eq!(read, Some(text));
+        }
+    }
 
     #[test]
     fn commas_separate_members_and_elements() {
