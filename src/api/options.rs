@@ -3,79 +3,98 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use strum::{EnumString, IntoStaticStr};
+
+use crate::config::values::Value;
 use crate::error::Problem;
 use crate::json::{Json, join};
 use crate::validation;
 
-/// What a call accepts beside `timeout_ms`.
+/// The options that a call accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accepts {
-    /// Nothing.
+    /// Those of every call.
     Timeout,
-    /// `socket_id` and `info`.
+    /// Those of a call that publishes one event.
     Event,
-    /// These, `conflate` and `user_id`.
+    /// Those of an event that the publisher queues.
     Publisher,
 }
 
-/// A call's options, checked.
+#[derive(Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum Key {
+    TimeoutMs,
+    SocketId,
+    Info,
+    Conflate,
+    UserId,
+}
+
+impl Accepts {
+    const fn keys(self) -> &'static [Key] {
+        match self {
+            Accepts::Timeout => &[Key::TimeoutMs],
+            Accepts::Event => &[Key::TimeoutMs, Key::SocketId, Key::Info],
+            Accepts::Publisher => &[Key::TimeoutMs, Key::SocketId, Key::Info, Key::Conflate, Key::UserId],
+        }
+    }
+
+    /// Finds an option by its key. `name` is its full name.
+    fn find(self, key: &str, name: &str) -> Result<Key, Problem> {
+        key.parse().ok().filter(|key| self.keys().contains(key)).ok_or_else(|| {
+            let known: Vec<&'static str> = self.keys().iter().map(Into::into).collect();
+            let verb = if known.len() == 1 { "is" } else { "are" };
+            Problem::new(name, format!("is not an option of this call; there {verb} {}", known.join(", ")))
+        })
+    }
+}
+
+/// The options of a call, checked.
 #[derive(Debug, Default)]
 pub(super) struct CallOptions<'a> {
+    /// The connection that does not receive the event.
     pub(super) socket_id: Option<Cow<'a, str>>,
+    /// The attributes that the response should have.
     pub(super) info: Option<Cow<'a, str>>,
     pub(super) timeout: Option<Duration>,
+    /// The key by which a newer event replaces a queued one.
     pub(super) conflate: Option<Cow<'a, str>>,
+    /// The user that the event is for.
     pub(super) user_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> CallOptions<'a> {
+    /// Reads options from a JSON object, or none.
     pub(super) fn parse(text: Option<&'a str>, accepts: Accepts) -> Result<CallOptions<'a>, Problem> {
         const NAME: &str = "options";
         let mut options = CallOptions::default();
         let Some(text) = text else { return Ok(options) };
-        for (key, value) in Json::parse(text, NAME)?.members(NAME)? {
+        for (key, json) in Json::parse(text, NAME)?.members(NAME)? {
             let name = join(NAME, &key);
-            match (key.as_ref(), accepts) {
-                ("socket_id", Accepts::Event | Accepts::Publisher) => {
-                    options.socket_id = Some(socket_id(value, &name)?);
-                }
-                ("info", Accepts::Event | Accepts::Publisher) => options.info = Some(info(value, &name)?),
-                ("conflate", Accepts::Publisher) => options.conflate = Some(value.string(&name)?),
-                ("user_id", Accepts::Publisher) => {
-                    let id = value.string(&name)?;
-                    validation::user_id(&id, &name)?;
-                    options.user_id = Some(id);
-                }
-                ("timeout_ms", _) => match value.integer() {
-                    Some(ms @ 1..=600_000) => options.timeout = Some(Duration::from_millis(ms)),
-                    _ => return Err(Problem::new(name, "must be an integer from 1 to 600000")),
-                },
-                (_, Accepts::Event) => {
-                    return Err(Problem::new(name, "is not an option; there are socket_id, info and timeout_ms"));
-                }
-                (_, Accepts::Publisher) => {
-                    let message = "is not an option; there are socket_id, info, timeout_ms, conflate and user_id";
-                    return Err(Problem::new(name, message));
-                }
-                (_, Accepts::Timeout) => {
-                    return Err(Problem::new(name, "is not an option of this call; there is timeout_ms"));
-                }
+            let value = Value::new(&name, json);
+            match accepts.find(&key, &name)? {
+                Key::TimeoutMs => options.timeout = Some(value.timeout()?),
+                Key::SocketId => options.socket_id = Some(socket_id(value)?),
+                Key::Info => options.info = Some(info(value)?),
+                Key::Conflate => options.conflate = Some(value.string()?),
+                Key::UserId => options.user_id = Some(value.string()?),
             }
         }
         Ok(options)
     }
 }
 
-/// The connection that is left out.
-pub(super) fn socket_id<'a>(value: Json<'a>, argument: &str) -> Result<Cow<'a, str>, Problem> {
-    let id = value.string(argument)?;
-    validation::socket_id(&id, argument)?;
+/// Reads the id of the connection that does not receive an event.
+pub(super) fn socket_id<'a>(value: Value<'a, '_>) -> Result<Cow<'a, str>, Problem> {
+    let id = value.string()?;
+    validation::socket_id(&id, value.name())?;
     Ok(id)
 }
 
-/// The attributes to answer with.
-pub(super) fn info<'a>(value: Json<'a>, argument: &str) -> Result<Cow<'a, str>, Problem> {
-    let list = value.string(argument)?;
-    validation::attributes(&list, argument)?;
+/// Reads the attributes that the response should have.
+pub(super) fn info<'a>(value: Value<'a, '_>) -> Result<Cow<'a, str>, Problem> {
+    let list = value.string()?;
+    validation::attributes(&list, value.name())?;
     Ok(list)
 }

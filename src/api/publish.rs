@@ -6,6 +6,7 @@ use super::call::{Arguments, Call, Effect, Named, RequestContext};
 use super::event::{Event, Recipients};
 use super::options::{self, Accepts, CallOptions};
 use crate::bytes::copied;
+use crate::config::values::Value;
 use crate::error::{Error, Problem};
 use crate::json::{Json, Writer, join};
 use crate::validation;
@@ -72,15 +73,16 @@ fn batched_event(context: &RequestContext, event: Json<'_>, argument: &str) -> R
     let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
     for (key, value) in event.members(argument)? {
         let member = join(argument, &key);
+        let value = Value::new(&member, value);
         match key.as_ref() {
-            "channel" => channel = Some(value.string(&member)?),
-            "name" => name = Some(value.string(&member)?),
-            "data" => data = Some(value),
-            "socket_id" => options.socket_id = Some(options::socket_id(value, &member)?),
-            "info" => options.info = Some(options::info(value, &member)?),
+            "channel" => channel = Some(value.string()?),
+            "name" => name = Some(value.string()?),
+            "data" => data = Some(value.json()),
+            "socket_id" => options.socket_id = Some(options::socket_id(value)?),
+            "info" => options.info = Some(options::info(value)?),
             _ => {
-                let message = "is not part of an event; there are channel, name, data, socket_id and info";
-                return Err(Error::argument(member, message));
+                let message = "is not a member of an event; there are channel, name, data, socket_id and info";
+                return Err(value.problem(message).into());
             }
         }
     }
@@ -231,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_apart_by_channel_and_name() {
+    fn conflation_keys_differ_by_channel_and_name() {
         let keys = [("a", "e", "k"), ("b", "e", "k"), ("a", "ek", ""), ("a", "e\n1", "k"), ("a", "e", "\n1k")];
         let keys: Vec<_> = keys.map(|(channel, name, key)| conflation_key(channel, name, key)).into();
         assert!((0..keys.len()).all(|i| !keys[i + 1..].contains(&keys[i])), "{keys:?}");
     }
 
     #[test]
-    fn an_answer_is_told_by_event() {
+    fn a_response_is_split_by_event() {
         let info = Some(r#"{"info":"user_count"}"#);
         let events = [event("a", "1", info), event("b", "1", None), event("c", "1", info)];
         let count = Some(r#"{"user_count":1}"#);

@@ -10,13 +10,13 @@ use crate::http::Method;
 use crate::json::{Json, join};
 use crate::validation;
 
-/// The names of parameters that belong to the signature.
+/// The beginnings of the parameter names that belong to the signature.
 const SIGNED: [&str; 2] = ["auth_", "body_md5"];
 
 type Parameters = Vec<(Cow<'static, str>, String)>;
 
-/// A call that gets.
-fn ask(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
+/// Builds a GET.
+fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
     let options = CallOptions::parse(options, Accepts::Timeout)?;
     Ok(Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, timeout: options.timeout })
 }
@@ -29,7 +29,7 @@ pub(super) fn channels_info(arguments: Arguments<'_>) -> Result<Call, Error> {
         parameters.push(("filter_by_prefix".into(), prefix.to_owned()));
     }
     attributes(&mut parameters, arguments.optional("attributes"))?;
-    ask("/channels".into(), parameters, arguments.optional("options"))
+    query("/channels".into(), parameters, arguments.optional("options"))
 }
 
 /// GET `/channels/{channel}`.
@@ -38,7 +38,7 @@ pub(super) fn channel_info(arguments: Arguments<'_>) -> Result<Call, Error> {
     validation::channel_in_path(channel, "channel")?;
     let mut parameters = Parameters::new();
     attributes(&mut parameters, arguments.optional("attributes"))?;
-    ask(format!("/channels/{channel}").into(), parameters, arguments.optional("options"))
+    query(format!("/channels/{channel}").into(), parameters, arguments.optional("options"))
 }
 
 /// GET `/channels/{channel}/users`.
@@ -46,19 +46,19 @@ pub(super) fn users_info(arguments: Arguments<'_>) -> Result<Call, Error> {
     let channel = arguments.required("channel")?;
     validation::channel_in_path(channel, "channel")?;
     if !channel.starts_with("presence-") {
-        return Err(Error::argument("channel", "is no presence channel, and only those have users"));
+        return Err(Error::argument("channel", "is not a presence channel, and only those have users"));
     }
-    ask(format!("/channels/{channel}/users").into(), Parameters::new(), arguments.optional("options"))
+    query(format!("/channels/{channel}/users").into(), Parameters::new(), arguments.optional("options"))
 }
 
-/// GET any path.
+/// GET of any path.
 pub(super) fn get(arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = arguments.required("path")?;
     validation::path(path, "path")?;
-    ask(path.to_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
+    query(path.to_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
 }
 
-/// POST to any path.
+/// POST of any path.
 pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = arguments.required("path")?;
     validation::path(path, "path")?;
@@ -70,7 +70,7 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
         path: path.to_owned().into(),
         parameters,
         body: Some(copied(body.text().as_bytes())?),
-        // Nobody knows what it does; a server may have done a part of it before it refused.
+        // The library does not know what the path does. A server may have done a part of it before it refused.
         effect: Effect::Several,
         timeout: options.timeout,
     })
@@ -84,7 +84,7 @@ fn attributes(parameters: &mut Parameters, list: Option<&str>) -> Result<(), Err
     Ok(())
 }
 
-/// An object of strings, integers and booleans.
+/// Reads an object of strings, integers and booleans.
 fn parse_parameters(text: Option<&str>) -> Result<Parameters, Problem> {
     const NAME: &str = "params";
     let mut parameters = Parameters::new();
@@ -95,7 +95,7 @@ fn parse_parameters(text: Option<&str>) -> Result<Parameters, Problem> {
             return Err(Problem::new(name, "must have a name of a-z 0-9 _"));
         }
         if SIGNED.iter().any(|signed| key.starts_with(signed)) {
-            return Err(Problem::new(name, "belongs to the signature, which libpusher makes"));
+            return Err(Problem::new(name, "belongs to the signature, which the library adds"));
         }
         let value = if value.is_string() {
             value.string(&name)?.into_owned()

@@ -1,4 +1,4 @@
-//! The pointer contract: what every exported function does with the pointers it gets, in one place.
+//! How every exported function treats the pointers that it gets.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};

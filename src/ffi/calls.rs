@@ -1,4 +1,4 @@
-//! The nine calls that go over the network.
+//! The nine network calls.
 
 use std::ffi::c_char;
 

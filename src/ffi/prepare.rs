@@ -1,4 +1,4 @@
-//! Calls that are signed here and sent by the caller.
+//! Calls that the library signs and interprets, and the caller sends.
 
 use std::ffi::c_char;
 use std::ptr;

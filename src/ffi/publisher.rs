@@ -256,7 +256,7 @@ pub unsafe extern "C" fn pusher_publisher_stats(publisher: *const PusherPublishe
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_publisher_free(publisher: *mut PusherPublisher) {
     if !publisher.is_null() {
-        // SAFETY: it came out of a Box in `pusher_publisher_new`, and the caller gives it back for good.
+        // SAFETY: `pusher_publisher_new` made it from a Box, and the caller gives up ownership.
         let publisher = unsafe { Box::from_raw(publisher) };
         guarded((), || drop(publisher));
     }

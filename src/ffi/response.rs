@@ -1,4 +1,4 @@
-//! Responses as C sees them: set by transports and by event loops.
+//! Responses: what transports and event loops report.
 
 use std::ffi::c_char;
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn pusher_response_fail(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_response_free(response: *mut PusherResponse) {
     if !response.is_null() {
-        // SAFETY: it came out of a Box in `pusher_response_new`, and the caller gives it back for good.
+        // SAFETY: `pusher_response_new` made it from a Box, and the caller gives up ownership.
         let response = unsafe { Box::from_raw(response) };
         guarded((), || drop(response));
     }
