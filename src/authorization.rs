@@ -1,6 +1,8 @@
-//! Authorizes subscriptions and authenticates users. The string that is signed is the string that is returned.
+//! Authorizes subscriptions and authenticates users. The string that is signed is the string that
+//! is returned.
 //!
-//! Source: Channels documentation, "Generating the authentication string" and "User authentication".
+//! Source: Channels documentation, "Generating the authentication string" and "User
+//! authentication".
 
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
@@ -17,7 +19,8 @@ pub struct SigningKeys<'a> {
     pub master_key: Option<&'a MasterKey>,
 }
 
-/// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` or `shared_secret` if they apply.
+/// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` or
+/// `shared_secret` if they apply.
 pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
     validation::channel(channel, "channel")?;
     validation::socket_id(socket_id, "socket_id")?;
@@ -61,7 +64,8 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 
-/// Checks the data of a presence channel: an object with `user_id`, a string or an integer, and optionally `user_info`, an object.
+/// Checks the data of a presence channel: an object with `user_id`, a string or an integer, and
+/// optionally `user_info`, an object.
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
     let [id, info] = Json::pick(data, NAME, ["user_id", "user_info"])?;
@@ -78,7 +82,8 @@ fn presence_data(data: &str) -> Result<(), Problem> {
     }
 }
 
-/// Returns `{"auth":"KEY:SIGNATURE",…}` with the signature of the string that `parts` make up, and with these members.
+/// Returns `{"auth":"KEY:SIGNATURE",…}` with the signature of the string that `parts` make up, and
+/// with these members.
 #[inline]
 fn signed<const PARTS: usize, const MEMBERS: usize>(
     signer: &Signer,
@@ -99,7 +104,8 @@ fn signed<const PARTS: usize, const MEMBERS: usize>(
     json.finish()
 }
 
-/// Returns the size of `text` as a JSON string. `text` is JSON or base64, so its only control characters are white space.
+/// Returns the size of `text` as a JSON string. `text` is JSON or base64, so its only control
+/// characters are white space.
 fn string_size(text: &str) -> usize {
     2 + text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).count()
 }

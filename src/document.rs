@@ -1,4 +1,5 @@
-//! Error documents, `{"error":{"status":…,"message":…,…}}`: writes them, and reads them for callers without a JSON parser.
+//! Error documents, `{"error":{"status":…,"message":…,…}}`: writes them, and reads them for callers
+//! without a JSON parser.
 
 use serde_json::Value;
 

@@ -1,7 +1,8 @@
 //! End-to-end encrypted channels, `private-encrypted-…`: Pusher sees only ciphertext.
 //!
-//! Source: Channels documentation, "End-to-end encrypted channels", and the official libraries. A channel's key is the
-//! SHA-256 of its name and the master key. The cipher is NaCl's secretbox (XSalsa20-Poly1305).
+//! Source: Channels documentation, "End-to-end encrypted channels", and the official libraries. A
+//! channel's key is the SHA-256 of its name and the master key. The cipher is NaCl's secretbox
+//! (XSalsa20-Poly1305).
 
 use std::fmt;
 
@@ -18,7 +19,8 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
-/// Returns whether events on this channel are encrypted. (`private-encrypted` without the second dash is only private.)
+/// Returns whether events on this channel are encrypted. (`private-encrypted` without the second
+/// dash is only private.)
 pub fn is_encrypted(channel: &str) -> bool {
     channel.starts_with("private-encrypted-")
 }
@@ -88,7 +90,8 @@ impl MasterKey {
         json.finish_string()
     }
 
-    /// Decrypts what a client or [`MasterKey::encrypt`] encrypted for this channel: `{"nonce","ciphertext"}`.
+    /// Decrypts what a client or [`MasterKey::encrypt`] encrypted for this channel:
+    /// `{"nonce","ciphertext"}`.
     pub fn decrypt(&self, channel: &str, payload: &str) -> Result<String, &'static str> {
         let [nonce, sealed] =
             Json::pick(payload, "", ["nonce", "ciphertext"]).map_err(|_| "the data is not a JSON object")?;

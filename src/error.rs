@@ -1,4 +1,5 @@
-//! Every way a call can fail, as one type. Each error knows its status, its delivery and its message.
+//! Every way a call can fail, as one type. Each error knows its status, its delivery and its
+//! message.
 //!
 //! This module knows neither HTTP nor C.
 
@@ -35,8 +36,8 @@ impl Problem {
 
     /// Returns the argument or key, unless the problem is with the string as a whole.
     ///
-    /// It is not inlined: the optimizer would read the length before it looks at the kind of error, and memcheck reports the
-    /// read of uninitialised bytes in errors without a problem.
+    /// It is not inlined: the optimizer would read the length before it looks at the kind of error,
+    /// and memcheck reports the read of uninitialised bytes in errors without a problem.
     #[inline(never)]
     fn named_argument(&self) -> Option<&str> {
         Some(&*self.argument).filter(|argument| !argument.is_empty())
@@ -50,7 +51,8 @@ pub struct FailedExchange {
     pub status: Status,
     /// `None` for a request that cannot deliver anything.
     pub delivery: Option<Delivery>,
-    /// One of the words of the error document: `dns connect tls proxy write timeout reset closed malformed transport`.
+    /// One of the words of the error document: `dns connect tls proxy write timeout reset closed
+    /// malformed transport`.
     pub cause: Option<&'static str>,
     /// The message for people.
     pub message: String,

@@ -1,12 +1,13 @@
 //! libpusher: the server-side SDK for the Pusher Channels HTTP API as a C library.
 //!
-//! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is safe Rust and
-//! independent of C. The layers, roughly (tests/repository/layering.rs checks them exactly):
+//! The product is the C ABI in `include/pusher.h`, generated from [`ffi`]. Everything below it is
+//! safe Rust and independent of C. The layers, roughly (tests/repository/layering.rs checks them
+//! exactly):
 //!
 //! ```text
-//! ffi → publisher → client → api, authorization, webhook → config → encryption, validation → json → error → status
-//!                │                          ╰─── signing → secret
-//!                ╰─── http, process and log, which are independent of Pusher; client, api and config use them, too
+//! ffi → publisher → client → api, authorization, webhook → config, signing
+//!     → encryption, validation, retry → json → error → status
+//! http, process, log, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -36,7 +37,8 @@ mod status;
 mod validation;
 mod webhook;
 
-/// The keys of configurations and options, for the test that compares docs/configuration.md with the code.
+/// The keys of configurations and options, for the test that compares docs/configuration.md with
+/// the code.
 #[doc(hidden)]
 pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS];
 

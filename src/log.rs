@@ -1,4 +1,5 @@
-//! Log messages: how calls ended, and what explains it. They never hold a secret, a signature or a payload.
+//! Log messages: how calls ended, and what explains it. They never hold a secret, a signature or a
+//! payload.
 
 use strum::{EnumString, VariantNames};
 

@@ -37,7 +37,8 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The longest wait before the second attempt. It doubles with each further attempt, up to [`MAX_WAIT`].
+/// The longest wait before the second attempt. It doubles with each further attempt, up to
+/// [`MAX_WAIT`].
 const MAX_FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait before any attempt.
@@ -49,10 +50,12 @@ impl RetryPolicy {
         self.mode != Mode::Never && attempts < self.max_attempts
     }
 
-    /// Returns how long to wait before the next attempt, or `None` if there is none. Takes a token from `budget`.
+    /// Returns how long to wait before the next attempt, or `None` if there is none. Takes a token
+    /// from `budget`.
     ///
-    /// `left` is the time to the deadline, `random` any 64 bits. The wait is spread evenly from zero to its maximum (full
-    /// jitter), so that clients that failed together do not return together.
+    /// `left` is the time to the deadline, `random` any 64 bits. The wait is spread evenly from
+    /// zero to its maximum (full jitter), so that clients that failed together do not return
+    /// together.
     pub fn wait(&self, failed: &FailedExchange, left: Duration, random: u64, budget: &RetryBudget) -> Option<Duration> {
         if !self.allows_another(failed.attempts) || !self.may_resend(failed) {
             return None;
@@ -66,14 +69,16 @@ impl RetryPolicy {
     }
 
     fn may_resend(&self, failed: &FailedExchange) -> bool {
-        // The server would refuse again, after repeating what it did before: the first events of a batch, for example.
+        // The server would refuse again, after repeating what it did before: the first events of a
+        // batch, for example.
         let refused = failed.http_status.is_some_and(|status| (400..500).contains(&status));
         let unknown = failed.delivery == Some(Delivery::Unknown) && !refused;
         failed.retryable || (unknown && self.mode == Mode::AtLeastOnce)
     }
 }
 
-/// Limits retries to a tenth of the calls, so that retries do not multiply the load of a failing server: a token bucket.
+/// Limits retries to a tenth of the calls, so that retries do not multiply the load of a failing
+/// server: a token bucket.
 #[derive(Debug)]
 pub struct RetryBudget {
     /// Tenths of a token.
@@ -94,7 +99,8 @@ impl RetryBudget {
 
     /// Adds a tenth of a token, for a call.
     pub fn earn(&self) {
-        // The budget is mostly full and then only read, so that threads do not contend for its cache line.
+        // The budget is mostly full and then only read, so that threads do not contend for its
+        // cache line.
         if self.tenths.load(Ordering::Relaxed) < MAX_TENTHS {
             let more = |tenths: u32| (tenths < MAX_TENTHS).then_some(tenths + 1);
             let _ = self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);

@@ -1,4 +1,5 @@
-//! Signs requests: the string to sign, its HMAC, and the query that carries it. Time is an argument.
+//! Signs requests: the string to sign, its HMAC, and the query that carries it. Time is an
+//! argument.
 //!
 //! Source: Channels HTTP API reference, "Generating authentication signatures".
 
@@ -21,7 +22,8 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remov
 /// The number of hex digits of a signature.
 pub const SIGNATURE_DIGITS: usize = 64;
 
-/// HMAC-SHA256 without the buffer of `Hmac`, which would double the size of each copy of the keyed states.
+/// HMAC-SHA256 without the buffer of `Hmac`, which would double the size of each copy of the keyed
+/// states.
 type HmacSha256 = HmacCore<Sha256>;
 
 /// Signs with one application's key. It keeps hash states keyed with the secret, not the secret.
@@ -63,14 +65,16 @@ impl Signer {
         text
     }
 
-    /// Returns whether `signature`, in hex, is the signature of a message. Takes the same time wherever they differ.
+    /// Returns whether `signature`, in hex, is the signature of a message. Takes the same time
+    /// wherever they differ.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
         // CtOutput compares in constant time.
         let is = |code: [u8; 32]| CtOutput::new(self.code([message])) == CtOutput::<HmacSha256>::new(code.into());
         read_hex(signature).is_some_and(is)
     }
 
-    /// Returns the HMAC-SHA256 of a message in parts. (Inlined, a part that is a colon costs one store instead of a call.)
+    /// Returns the HMAC-SHA256 of a message in parts. (Inlined, a part that is a colon costs one
+    /// store instead of a call.)
     #[inline]
     fn code<const N: usize>(&self, parts: [&[u8]; N]) -> Output<HmacSha256> {
         let mut mac = self.mac.clone();
@@ -83,8 +87,8 @@ impl Signer {
         code
     }
 
-    /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent, `parameters` are the
-    /// call's query parameters, not encoded.
+    /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent,
+    /// `parameters` are the call's query parameters, not encoded.
     pub fn query(
         &self,
         method: &str,
@@ -118,8 +122,8 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// Returns `METHOD\nPATH\nQUERY`, with the query sorted by the bytes of its keys and its values not encoded. The keys must
-/// be in lower case.
+/// Returns `METHOD\nPATH\nQUERY`, with the query sorted by the bytes of its keys and its values not
+/// encoded. The keys must be in lower case.
 fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> String {
     parameters.sort_unstable();
     let mut text = String::with_capacity(256);
@@ -133,7 +137,8 @@ fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> 
     text
 }
 
-/// Redacts the queries of signed URLs in a message. Such a query is as good as the secret until its timestamp is too old.
+/// Redacts the queries of signed URLs in a message. Such a query is as good as the secret until its
+/// timestamp is too old.
 pub fn redact_query(message: &str) -> String {
     let mut pieces = message.split("auth_key=");
     let mut redacted = pieces.next().unwrap_or_default().to_owned();
@@ -188,8 +193,8 @@ mod tests {
         vector["inputs"][name].as_str().unwrap_or_else(|| panic!("{} has no {name}", vector["id"]))
     }
 
-    /// Returns the parameters with their keys in lower case, as the documentation requires. (Calls refuse other keys, so the
-    /// signer does not convert them.)
+    /// Returns the parameters with their keys in lower case, as the documentation requires. (Calls
+    /// refuse other keys, so the signer does not convert them.)
     fn parameters(vector: &Value) -> Vec<(Cow<'static, str>, String)> {
         let pairs = vector["inputs"]["params"].as_object().unwrap();
         pairs.iter().map(|(name, value)| (name.to_lowercase().into(), value.as_str().unwrap().to_owned())).collect()

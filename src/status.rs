@@ -1,6 +1,8 @@
-//! The numbers that the C ABI promises: the status that a call returns, and what happened to its events.
+//! The numbers that the C ABI promises: the status that a call returns, and what happened to its
+//! events.
 //!
-//! This module uses no other. Status names are NUL-terminated so that the boundary can return them to C unchanged.
+//! This module uses no other. Status names are NUL-terminated so that the boundary can return them
+//! to C unchanged.
 
 use std::ffi::CStr;
 

@@ -1,7 +1,7 @@
 //! Checks names and sizes by the protocol's rules, before anything is signed or sent.
 //!
-//! Only checked strings become part of a signed string. This keeps a crafted socket id from signing something else
-//! (the 2015 advisory for Pusher's server libraries).
+//! Only checked strings become part of a signed string. This keeps a crafted socket id from signing
+//! something else (the 2015 advisory for Pusher's server libraries).
 
 use crate::bytes::AsciiSet;
 use crate::error::Problem;
@@ -18,7 +18,8 @@ fn is_number(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
-/// Checks a channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation, "Channel naming conventions")
+/// Checks a channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation,
+/// "Channel naming conventions")
 pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
     of_channel_characters(name, argument, "a channel name")
 }
@@ -29,13 +30,15 @@ pub fn channel_in_path(name: &str, argument: &str) -> Result<(), Problem> {
     channel(name, argument)
 }
 
-/// Checks a user id: the characters of a channel name, because it becomes part of one, and a path segment.
+/// Checks a user id: the characters of a channel name, because it becomes part of one, and a path
+/// segment.
 pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
     not_a_step(id, argument)?;
     of_channel_characters(id, argument, "a user id")
 }
 
-/// Checks a path below `/apps/{app_id}`: segments of the characters of channel names, none of them `.` or `..`.
+/// Checks a path below `/apps/{app_id}`: segments of the characters of channel names, none of them
+/// `.` or `..`.
 pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
     fits_in_url(path, argument)?;
     let rest = path.strip_prefix('/').ok_or_else(|| Problem::new(argument, "must begin with /"))?;

@@ -1,7 +1,7 @@
 //! Verifies webhooks and decrypts their events.
 //!
-//! Source: Channels documentation, "Webhooks". `X-Pusher-Key` names the token, `X-Pusher-Signature` is the hex HMAC-SHA256
-//! of the raw body. The body is not parsed before its signature is verified.
+//! Source: Channels documentation, "Webhooks". `X-Pusher-Key` names the token, `X-Pusher-Signature`
+//! is the hex HMAC-SHA256 of the raw body. The body is not parsed before its signature is verified.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub struct WebhookKeys<'a> {
     pub master_key: Option<&'a MasterKey>,
 }
 
-/// Verifies a webhook that was received at `now_ms` (since 1970) and returns its body, in which the data of client events
-/// on encrypted channels is decrypted.
+/// Verifies a webhook that was received at `now_ms` (since 1970) and returns its body, in which the
+/// data of client events on encrypted channels is decrypted.
 pub fn validate(
     webhooks: &WebhookKeys<'_>,
     key: Option<&str>,
@@ -70,7 +70,8 @@ pub fn validate(
     Ok(result)
 }
 
-/// Refuses a webhook that was captured and is replayed later. Pusher itself retries for five minutes.
+/// Refuses a webhook that was captured and is replayed later. Pusher itself retries for five
+/// minutes.
 fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<(), Problem> {
     let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
     if max_age_ms == 0 {

@@ -9,7 +9,8 @@ use crate::error::Problem;
 
 /// The parts of `SCHEME://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
 ///
-/// Parsed by hand: a general parser would leave copies of the password in memory, and would accept and repair malformed URLs.
+/// Parsed by hand: a general parser would leave copies of the password in memory, and would accept
+/// and repair malformed URLs.
 pub(super) struct Address<'a> {
     pub(super) scheme: &'a str,
     /// Percent-decoded.
@@ -50,7 +51,8 @@ impl<'a> Address<'a> {
                 Some((decoded(user)?, Zeroizing::new(decoded(password)?)))
             }
         };
-        // An IPv6 address is in brackets, so the port follows the last colon that no bracket follows.
+        // An IPv6 address is in brackets, so the port follows the last colon that no bracket
+        // follows.
         let (host, port_text) = match host.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, Some(port)),
             _ => (host, None),
@@ -66,7 +68,8 @@ pub(super) fn port(text: &str, key: &str) -> Result<u16, Problem> {
     number.filter(|port| *port > 0).ok_or_else(|| Problem::new(key, "the port must be an integer from 1 to 65535"))
 }
 
-/// Checks a host name or an IP address (IPv6 with or without brackets), and returns it as the resolver accepts it.
+/// Checks a host name or an IP address (IPv6 with or without brackets), and returns it as the
+/// resolver accepts it.
 pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = inside.unwrap_or(host).parse::<IpAddr>().ok().filter(|a| inside.is_none() || a.is_ipv6()) {

@@ -1,4 +1,5 @@
-//! A configuration that is being collected: it starts from the defaults, and each source overwrites them.
+//! A configuration that is being collected: it starts from the defaults, and each source overwrites
+//! them.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub(super) const URL_FORM: &str = "https://KEY:SECRET@api-CLUSTER.pusher.com/app
 
 const DEFAULT_CLUSTER: &str = "mt1";
 
-/// Far above the limit of any server. Checking and hashing this much takes a tenth of a second or two.
+/// Far above the limit of any server. Checking and hashing this much takes a tenth of a second or
+/// two.
 const MAX_DATA_BYTES: u64 = 64 << 20;
 
 const MAX_RESPONSE_BYTES: u64 = 1 << 30;
@@ -33,7 +35,8 @@ const MAX_RESPONSE_BYTES: u64 = 1 << 30;
 /// More webhook tokens than any application rotates.
 const MAX_TOKENS: usize = 100;
 
-/// The keys of a client's configuration, as `pusher_new()` takes them. docs/configuration.md describes them.
+/// The keys of a client's configuration, as `pusher_new()` takes them. docs/configuration.md
+/// describes them.
 pub const KEYS: &[&str] = ConfigKey::VARIANTS;
 
 #[derive(EnumString, VariantNames)]
@@ -138,7 +141,8 @@ impl Draft {
     /// Takes the keys of a JSON object.
     pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
         let members = Json::parse(text, "config")?.members("")?;
-        // The URL is taken first, wherever it is in the object, so that the other keys override its parts.
+        // The URL is taken first, wherever it is in the object, so that the other keys override its
+        // parts.
         if let Some((key, value)) = members.iter().find(|(key, _)| key == "url") {
             // A copy, if there is one, holds the secret.
             let url = Zeroizing::new(value.string(key)?.into_owned());
@@ -214,7 +218,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Takes the environment: `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET` and more.
+    /// Takes the environment: `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`
+    /// and more.
     pub(super) fn take_environment(&mut self, variable: Variables<'_>) -> Result<(), Problem> {
         if let Some(url) = variable("PUSHER_URL")? {
             return self.take_url(&Zeroizing::new(url), "PUSHER_URL");
@@ -257,7 +262,8 @@ impl Draft {
         if secret.expose().is_empty() {
             return Err(Problem::new("secret", "must not be empty"));
         }
-        // The cluster is checked even if a host overrides it: a typo should not wait until the host is removed.
+        // The cluster is checked even if a host overrides it: a typo should not wait until the host
+        // is removed.
         let cluster = self.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
         if cluster.is_empty() || !cluster.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(Problem::new("cluster", "must be one or more of a-z 0-9 -"));
@@ -289,7 +295,8 @@ impl Draft {
     }
 }
 
-/// Returns the problem that the required key `key` is missing. The message names the others that are missing, too.
+/// Returns the problem that the required key `key` is missing. The message names the others that
+/// are missing, too.
 fn missing(key: &'static str, required: [(&'static str, bool); 3]) -> Problem {
     let others = required.into_iter().filter(|(name, is_missing)| *is_missing && *name != key);
     let others: Vec<&str> = others.map(|(name, _)| name).collect();

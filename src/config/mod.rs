@@ -1,6 +1,7 @@
 //! Reads the configuration of a client from JSON, a URL or the environment.
 //!
-//! Errors name the key and say what would be right. They never show a value, which may be a secret in the wrong place.
+//! Errors name the key and say what would be right. They never show a value, which may be a secret
+//! in the wrong place.
 
 mod address;
 mod client;

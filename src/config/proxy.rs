@@ -1,6 +1,7 @@
 //! Reads the proxy from the configuration, or from the environment if the configuration says `env`.
 //!
-//! `ureq::Proxy::try_from_env` does the same, but reads `HTTP_PROXY` and keeps copies of the password.
+//! `ureq::Proxy::try_from_env` does the same, but reads `HTTP_PROXY` and keeps copies of the
+//! password.
 
 use std::net::IpAddr;
 
@@ -32,7 +33,8 @@ pub(super) fn parse(url: &str, key: &str) -> Result<Proxy, Problem> {
     Ok(Proxy { host: address.host, port: address.port.unwrap_or(80), authorization })
 }
 
-/// Returns the environment's proxy for a host. Ignores `HTTP_PROXY` in capitals: under CGI a request header can set it.
+/// Returns the environment's proxy for a host. Ignores `HTTP_PROXY` in capitals: under CGI a
+/// request header can set it.
 pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -> Result<Option<Proxy>, Problem> {
     for name in ["no_proxy", "NO_PROXY"] {
         if variable(name)?.is_some_and(|list| is_exempt(host, &list)) {
@@ -53,7 +55,8 @@ pub(super) fn from_environment(ssl: bool, host: &str, variable: Variables<'_>) -
     Ok(None)
 }
 
-/// Returns whether `list`, which is `*` or comma-separated names and domains, contains the host. Addresses have no domains.
+/// Returns whether `list`, which is `*` or comma-separated names and domains, contains the host.
+/// Addresses have no domains.
 fn is_exempt(host: &str, list: &str) -> bool {
     let is_address = host.parse::<IpAddr>().is_ok();
     list.split(',').map(|entry| entry.trim().trim_start_matches("*.").trim_start_matches('.')).any(|entry| {

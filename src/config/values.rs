@@ -1,8 +1,11 @@
 //! Reads the values of configuration keys and of options, for clients, publishers and calls alike.
 //!
-//! A set of keys is an enum that derives `EnumString` and `VariantNames`, so that the names are written once and a match
-//! over the keys is exhaustive. List its names in `KNOWN_KEYS` of lib.rs, for the test of docs/configuration.md. Errors name the key and say what would be right. They never show a value, which may be
-//! a secret in the wrong place.
+//! A set of keys is an enum that derives `EnumString` and `VariantNames`, so that the names are
+//! written once and a match over the keys is exhaustive. `KNOWN_KEYS` in lib.rs lists their names
+//! for the test of docs/configuration.md.
+//!
+//! Errors name the key and say what would be right. They never show a value, which may be a secret
+//! in the wrong place.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -36,7 +39,8 @@ const MIN_SIMILARITY: f64 = 0.8;
 /// A longer key is not compared with the known ones.
 const MAX_COMPARED_BYTES: usize = 64;
 
-/// Returns the key called `key`. `name` is its full name for messages, `what` what it should be: `a configuration key`.
+/// Returns the key called `key`. `name` is its full name for messages, `what` what it should be: `a
+/// configuration key`.
 pub fn known_key<K: FromStr + VariantNames>(key: &str, name: &str, what: &str) -> Result<K, Problem> {
     key.parse().map_err(|_| {
         let message = match nearest(key, K::VARIANTS) {

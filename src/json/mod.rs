@@ -1,4 +1,5 @@
-//! JSON: reads what callers and servers wrote without building trees, and writes documents and request bodies.
+//! JSON: reads what callers and servers wrote without building trees, and writes documents and
+//! request bodies.
 
 mod reader;
 mod writer;

@@ -7,9 +7,10 @@
 //! json.begin_object();
 //! json.key("name").string("it's \"new\"");
 //! json.key("channels").begin_array().string("a").string("b").end_array();
-//! json.key("data").raw(payload);           // is JSON already
+//! json.key("data").raw(payload); // is JSON already
 //! json.end_object();
-//! let body: Vec<u8> = json.finish()?;      // {"name":"it's \"new\"","channels":["a","b"],"data":…}
+//! let body: Vec<u8> = json.finish()?;
+//! // {"name":"it's \"new\"","channels":["a","b"],"data":…}
 //! ```
 
 use std::io::{self, Write};
@@ -18,15 +19,14 @@ use crate::error::Error;
 
 /// A JSON document that is being written.
 ///
-/// Memory is reserved fallibly, because callers and servers decide the sizes. Once a reservation fails, the writer drops
-/// everything that follows, and `finish` returns [`Error::Unavailable`].
+/// Memory is reserved fallibly, because callers and servers decide the sizes. Once a reservation
+/// fails, the writer drops everything that follows, and `finish` returns [`Error::Unavailable`].
 #[derive(Debug, Default)]
 pub struct Writer {
     text: Vec<u8>,
     is_out_of_memory: bool,
 }
 
-#[allow(dead_code, reason = "api and publisher are about to use the rest")]
 impl Writer {
     /// Returns an empty writer.
     pub fn new() -> Writer {
@@ -78,7 +78,8 @@ impl Writer {
         self
     }
 
-    /// Writes one string made of `parts`, none of which may need escaping: hex, base64, checked names.
+    /// Writes one string made of `parts`, none of which may need escaping: hex, base64, checked
+    /// names.
     pub fn plain<const N: usize>(&mut self, parts: [&[u8]; N]) -> &mut Writer {
         self.separate().push(b"\"");
         for part in parts {
@@ -100,7 +101,8 @@ impl Writer {
         self.raw(if value { "true" } else { "false" })
     }
 
-    /// Writes a value that is JSON already, or one or more whole members of an object (`"a":1,"b":2`).
+    /// Writes a value that is JSON already, or one or more whole members of an object
+    /// (`"a":1,"b":2`).
     pub fn raw(&mut self, json: &str) -> &mut Writer {
         self.raw_bytes(json.as_bytes())
     }
@@ -128,7 +130,8 @@ impl Writer {
         self.push(part.as_bytes())
     }
 
-    /// Writes a comma if a value or a member precedes. (No value ends in one of these four characters.)
+    /// Writes a comma if a value or a member precedes. (No value ends in one of these four
+    /// characters.)
     fn separate(&mut self) -> &mut Writer {
         match self.text.iter().rfind(|byte| !byte.is_ascii_whitespace()) {
             None | Some(b'{' | b'[' | b':' | b',') => self,
