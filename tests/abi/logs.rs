@@ -45,14 +45,17 @@ fn each_log_level_includes_the_documented_messages() {
         let (client, messages) = client(&server, level);
         for function in Function::network() {
             function.call(Some(&client), &function.good()).is_ok("{}");
-            let told = logged(&messages);
-            assert_eq!(told.iter().any(|(level, _)| *level == DEBUG), successes, "{level:?}: {told:?}");
-            assert!(told.iter().all(|(level, fields)| *level == DEBUG && fields["call"] == function.name), "{told:?}");
+            let entries = logged(&messages);
+            assert_eq!(entries.iter().any(|(level, _)| *level == DEBUG), successes, "{level:?}: {entries:?}");
+            assert!(
+                entries.iter().all(|(level, fields)| *level == DEBUG && fields["call"] == function.name),
+                "{entries:?}"
+            );
             server.next(Answer::new(500, &[], "no"));
             function.call(Some(&client), &function.good());
-            let told = logged(&messages);
-            assert_eq!(told.iter().any(|(level, _)| *level == WARN), failures, "{level:?}: {told:?}");
-            if let Some((_, fields)) = told.iter().find(|(level, _)| *level == WARN) {
+            let entries = logged(&messages);
+            assert_eq!(entries.iter().any(|(level, _)| *level == WARN), failures, "{level:?}: {entries:?}");
+            if let Some((_, fields)) = entries.iter().find(|(level, _)| *level == WARN) {
                 assert_eq!((&fields["call"], &fields["status"]), (&json!(function.name), &json!("SERVER_ERROR")));
                 assert_eq!(fields["http_status"], 500);
                 let delivery = if function.purpose == Purpose::Ask { json!(null) } else { json!("unknown") };
@@ -75,12 +78,12 @@ fn a_refused_webhook_is_logged() {
     let server = Server::start([]);
     let (client, messages) = client(&server, None);
     client.webhook(Some(KEY.as_bytes()), Some("0".repeat(64).as_bytes()), b"{\"private\":1}");
-    let told = messages.take();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].level, WARN);
-    let fields: Value = serde_json::from_str(&told[0].fields).unwrap();
+    let entries = messages.take();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries[0].level, WARN);
+    let fields: Value = serde_json::from_str(&entries[0].fields).unwrap();
     assert_eq!(fields["status"], "WEBHOOK_INVALID");
-    assert!(!format!("{told:?}").contains("private"));
+    assert!(!format!("{entries:?}").contains("private"));
 }
 
 #[test]
@@ -109,8 +112,8 @@ fn eight_threads_share_one_log() {
             scope.spawn(|| (0..50).for_each(|_| assert_eq!(client.trigger("c", "e", "1").name(), "OK")));
         }
     });
-    let told = logged(&messages);
-    assert_eq!(told.iter().filter(|(level, _)| *level == DEBUG).count(), 400);
+    let entries = logged(&messages);
+    assert_eq!(entries.iter().filter(|(level, _)| *level == DEBUG).count(), 400);
 }
 
 #[test]
@@ -138,10 +141,10 @@ fn no_payload_and_no_response_body_is_logged() {
             function.call(Some(&client), &texts);
             let signature = server.last().signature().to_owned();
             for Logged { message, fields, .. } in messages.take() {
-                let told = format!("{message} {fields}");
-                assert_eq!(calls::leak(&told), None, "{told}");
+                let entries = format!("{message} {fields}");
+                assert_eq!(calls::leak(&entries), None, "{entries}");
                 for part in ["hush", &signature[..16], "auth_", "body_md5"] {
-                    assert!(!told.contains(part), "{told}");
+                    assert!(!entries.contains(part), "{entries}");
                 }
             }
         }
@@ -153,7 +156,7 @@ fn fields_include_the_duration() {
     let server = Server::start([]);
     let (client, messages) = client(&server, Some("debug"));
     let outcome = client.trigger("c", "e", "1");
-    let told = logged(&messages);
-    let micros = told[0].1["duration_us"].as_u64().unwrap();
+    let entries = logged(&messages);
+    let micros = entries[0].1["duration_us"].as_u64().unwrap();
     assert!(micros > 0 && u128::from(micros) <= outcome.elapsed.as_micros(), "{micros} {outcome:?}");
 }

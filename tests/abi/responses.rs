@@ -570,8 +570,8 @@ fn the_response_member_has_at_most_1_kib() {
         "a".repeat(1025),
     ] {
         let outcome = answered(Answer::new(400, &[], &body));
-        let told = outcome.text("response");
-        assert!(body.starts_with(&told) && told.len() <= 1024 && told.len() > 1020, "{}", told.len());
+        let excerpt = outcome.text("response");
+        assert!(body.starts_with(&excerpt) && excerpt.len() <= 1024 && excerpt.len() > 1020, "{}", excerpt.len());
     }
     assert_eq!(answered(Answer::new(400, &[], "{\"a\":\"b\"}")).text("response"), "{\"a\":\"b\"}");
     assert!(!answered(Answer::new(400, &[], "")).error().contains_key("response"));

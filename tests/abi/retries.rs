@@ -5,14 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::functions::{Function, Purpose};
 use crate::support::tls::Authority;
-use crate::support::{APP_ID, Answer, Client, End, KEY, Outcome, SECRET, Server, in_time, signature};
+use crate::support::{APP_ID, Answer, Client, End, KEY, SECRET, Server, in_time, signature, trigger};
 use serde_json::{Value, json};
 
 const INFO: i32 = 3;
-
-fn trigger(client: &Client) -> Outcome {
-    client.trigger("my-channel", "my-event", "{}")
-}
 
 /// Returns a client with this retry mode, or with the default.
 fn client_of(server: &Server, mode: Option<&str>) -> Client {
@@ -244,10 +240,10 @@ fn a_retry_is_logged() {
     let client = server.client_with(json!({"retry": {}, "log_level": "info"}));
     let (messages, _) = client.log();
     trigger(&client).is_ok("{}");
-    let told = messages.take();
-    assert_eq!(told.len(), 1);
-    let fields: Value = serde_json::from_str(&told[0].fields).unwrap();
-    assert_eq!((told[0].level, &fields["call"], &fields["attempts"]), (INFO, &json!("trigger"), &json!(1)));
+    let entries = messages.take();
+    assert_eq!(entries.len(), 1);
+    let fields: Value = serde_json::from_str(&entries[0].fields).unwrap();
+    assert_eq!((entries[0].level, &fields["call"], &fields["attempts"]), (INFO, &json!("trigger"), &json!(1)));
     assert_eq!((&fields["http_status"], &fields["delivery"]), (&json!(429), &json!("rejected")));
     assert!(fields["wait_ms"].as_u64().unwrap() <= 100, "{fields}");
 }
@@ -271,12 +267,12 @@ fn a_wrong_clock_is_corrected_once() {
             trigger(&client).is_ok("{}");
         }
         assert_eq!((server.ledger().len(), server.refused_for_the_clock()), (3, 1));
-        let told = messages.take();
-        let fields: Value = serde_json::from_str(&told[0].fields).unwrap();
-        assert_eq!(told[0].level, INFO);
+        let entries = messages.take();
+        let fields: Value = serde_json::from_str(&entries[0].fields).unwrap();
+        assert_eq!(entries[0].level, INFO);
         assert!(fields["clock_offset_s"].as_i64().unwrap().abs_diff(seconds) <= 5, "{fields}");
         let way = if seconds > 0 { "behind" } else { "ahead" };
-        assert!(told[0].message.contains(way), "{}", told[0].message);
+        assert!(entries[0].message.contains(way), "{}", entries[0].message);
     }
 }
 

@@ -107,8 +107,8 @@ fn a_malformed_url_does_not_show_the_secret() {
 
 #[test]
 fn no_failure_shows_the_secret_or_the_signature() {
-    let nobody = Client::new(&config(1, json!({})));
-    nobody.trigger("c", "e", "{}").is("NOT_SENT", "not_sent");
+    let unreachable = Client::new(&config(1, json!({})));
+    unreachable.trigger("c", "e", "{}").is("NOT_SENT", "not_sent");
     for (channels, event, data, options) in [
         (SECRET, "e", "{}", "{}"),
         ("c", "", "{}", "{}"),
@@ -120,7 +120,7 @@ fn no_failure_shows_the_secret_or_the_signature() {
         (r#"["s3cr3t/Canary"]"#, "e", "{}", "{}"),
     ] {
         // A message may quote the caller's arguments, but not a whole payload.
-        nobody.trigger_with(channels, event, data, options);
+        unreachable.trigger_with(channels, event, data, options);
     }
     let server = Server::start([]);
     let client = server.client_with(json!({"timeout_ms": 1000}));
@@ -183,9 +183,9 @@ fn all_secrets(port: u16) -> Value {
 /// Asserts that neither the document nor the log contains a secret or one of these digests, in any spelling.
 #[track_caller]
 fn nothing_is_told(outcome: &Outcome, messages: &Messages, digests: &[String]) {
-    let mut told: Vec<String> = outcome.document.iter().cloned().collect();
-    told.extend(messages.take().into_iter().flat_map(|logged| [logged.message, logged.fields]));
-    for text in &told {
+    let mut strings: Vec<String> = outcome.document.iter().cloned().collect();
+    strings.extend(messages.take().into_iter().flat_map(|logged| [logged.message, logged.fields]));
+    for text in &strings {
         // Only a result may contain a signature.
         let leaked = if outcome.status == 0 { calls::secret_in(text) } else { calls::leak(text) };
         assert_eq!(leaked, None, "{text}");

@@ -43,11 +43,11 @@ fn try_all(client: &Client, signed: &mut Signed, socket_id: &str, channel: &str,
     let outcome = client.call("authenticate", &[Some(channel), Some(socket_id), data]);
     let string = data.map_or_else(|| format!("{socket}:{name}"), |data| format!("{socket}:{name}:{data}"));
     // No data is different from any data.
-    let told = data.map_or_else(|| "none".to_owned(), |data| format!("some {data}"));
-    add(outcome, ["channel".to_owned(), socket.clone(), name, told.clone()], string);
+    let described = data.map_or_else(|| "none".to_owned(), |data| format!("some {data}"));
+    add(outcome, ["channel".to_owned(), socket.clone(), name, described.clone()], string);
     if let Some(data) = data {
         let outcome = client.call_with("authenticate_user", &[socket_id, data]);
-        add(outcome, ["user".to_owned(), socket.clone(), String::new(), told], format!("{socket}::user::{data}"));
+        add(outcome, ["user".to_owned(), socket.clone(), String::new(), described], format!("{socket}::user::{data}"));
     }
     given
 }

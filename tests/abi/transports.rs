@@ -156,12 +156,12 @@ fn a_response_means_the_same_for_every_sender() {
             server.next(answer.over_http());
             let over_http = function.call(Some(&direct), &texts);
             *said.lock().unwrap() = Some(answer.clone());
-            let by_hook = function.call(Some(&hooked), &texts);
+            let by_callback = function.call(Some(&hooked), &texts);
             let request = prepared(&direct, &function, &texts);
             let reply = Reply::new();
             answer.to(&reply);
             let finished = direct.finish(&request, &reply);
-            for other in [by_hook, finished] {
+            for other in [by_callback, finished] {
                 assert_eq!(
                     (over_http.status, over_http.document.as_deref()),
                     (other.status, other.document.as_deref()),
@@ -177,22 +177,22 @@ fn a_response_means_the_same_for_every_sender() {
 
 /// Returns the outcome of a trigger whose transport does `act`, after checking that finish agrees.
 #[track_caller]
-fn told(act: impl Fn(&Reply) + Send + Sync + 'static, more: Value, channels: &str) -> Outcome {
+fn outcome_of(act: impl Fn(&Reply) + Send + Sync + 'static, more: Value, channels: &str) -> Outcome {
     let client = Client::new(&config(1, more));
     let act = Arc::new(act);
-    let hook = Arc::clone(&act);
-    client.send_by(move |_, reply| hook(reply));
-    let by_hook = client.trigger(channels, "e", "1");
+    let callback = Arc::clone(&act);
+    client.send_by(move |_, reply| callback(reply));
+    let by_callback = client.trigger(channels, "e", "1");
     let request = client.prepare("trigger", &[Some(channels), Some("e"), Some("1")]);
     let reply = Reply::new();
     act(&reply);
     let finished = client.finish(&request, &reply);
-    assert_eq!((by_hook.status, &by_hook.document), (finished.status, &finished.document));
-    by_hook
+    assert_eq!((by_callback.status, &by_callback.document), (finished.status, &finished.document));
+    by_callback
 }
 
 fn failing(delivery: i32, cause: Option<&'static [u8]>) -> Outcome {
-    told(
+    outcome_of(
         move |reply| {
             reply.fail(delivery, cause, Some("it went wrong, ü".as_bytes()));
         },
@@ -231,14 +231,14 @@ fn a_failure_reports_whether_the_request_was_sent() {
         failing(3, cause).is("DELIVERY_UNKNOWN", "unknown").because("transport");
     }
     for message in [None, Some(&b""[..]), Some(b"a\xffb"), Some(b"\x01\"\\")] {
-        let outcome = told(move |reply| done(reply.fail(1, None, message)), json!({}), "c");
+        let outcome = outcome_of(move |reply| done(reply.fail(1, None, message)), json!({}), "c");
         outcome.is("NOT_SENT", "not_sent");
     }
 }
 
 #[test]
 fn the_last_report_of_a_transport_counts() {
-    let act = |act: fn(&Reply)| told(act, json!({}), "c");
+    let act = |act: fn(&Reply)| outcome_of(act, json!({}), "c");
     act(|reply| done(reply.set(400, b"no").set(200, b"{}"))).is_ok("{}");
     act(|reply| done(reply.fail(1, None, None).set(200, b"{}"))).is_ok("{}");
     act(|reply| done(reply.fail(1, None, None).fail(3, None, None))).is("DELIVERY_UNKNOWN", "unknown");
@@ -266,7 +266,7 @@ fn a_failure_after_a_status_means_a_truncated_response() {
                 let cut = move |reply: &Reply| {
                     reply.set(http_status, b"{}").fail(delivery, Some(b"closed"), Some(b"cut"));
                 };
-                let outcome = told(cut, json!({}), channels);
+                let outcome = outcome_of(cut, json!({}), channels);
                 outcome.is(status, expected).because("closed");
                 assert_eq!(outcome.number("http_status"), Some(http_status as u64));
             }
@@ -276,13 +276,13 @@ fn a_failure_after_a_status_means_a_truncated_response() {
 
 #[test]
 fn a_silent_or_inconsistent_transport_counts_as_unknown() {
-    let act = |act: fn(&Reply)| told(act, json!({}), "c");
+    let act = |act: fn(&Reply)| outcome_of(act, json!({}), "c");
     act(|_| ()).is("DELIVERY_UNKNOWN", "unknown").because("transport");
     act(|reply| done(reply.header(Some(b"Retry-After"), Some(b"7"))))
         .is("DELIVERY_UNKNOWN", "unknown")
         .because("transport");
     for http_status in [i32::MIN, -200, 0, 99, 100, 101, 199, 600, 999, 65_736, i32::MAX] {
-        let outcome = told(move |reply| done(reply.set(http_status, b"{}")), json!({}), "c");
+        let outcome = outcome_of(move |reply| done(reply.set(http_status, b"{}")), json!({}), "c");
         outcome.is("DELIVERY_UNKNOWN", "unknown");
     }
     // A body that is NULL, or larger than any memory.
@@ -302,7 +302,7 @@ fn a_silent_or_inconsistent_transport_counts_as_unknown() {
         (Some(b"Retry"), Some(b"7")),
         (Some(b""), Some(b"")),
     ] {
-        let outcome = told(move |reply| done(reply.set(429, b"").header(name, value)), json!({}), "c");
+        let outcome = outcome_of(move |reply| done(reply.set(429, b"").header(name, value)), json!({}), "c");
         outcome.is("RATE_LIMITED", "rejected");
         assert_eq!(outcome.number("retry_after_ms"), None);
     }
@@ -310,17 +310,17 @@ fn a_silent_or_inconsistent_transport_counts_as_unknown() {
 
 #[test]
 fn an_empty_response_is_ok_if_its_framing_says_so() {
-    let act = |act: fn(&Reply)| told(act, json!({}), "c");
+    let act = |act: fn(&Reply)| outcome_of(act, json!({}), "c");
     act(|reply| done(reply.set(204, b""))).is_ok("{}");
     for http_status in [200, 202] {
         for (name, value) in [("Content-Length", "0"), ("content-length", "0"), ("Transfer-Encoding", "chunked")] {
             let whole = move |reply: &Reply| {
                 reply.header(Some(name.as_bytes()), Some(value.as_bytes())).set(http_status, b"");
             };
-            told(whole, json!({}), "c").is_ok("{}");
+            outcome_of(whole, json!({}), "c").is_ok("{}");
         }
         let unframed = move |reply: &Reply| done(reply.set(http_status, b"").header(Some(b"Date"), Some(b"today")));
-        told(unframed, json!({}), "c").is("BAD_RESPONSE", "unknown");
+        outcome_of(unframed, json!({}), "c").is("BAD_RESPONSE", "unknown");
     }
 }
 
@@ -355,9 +355,9 @@ fn a_transports_message_does_not_reveal_a_signed_url() {
                 let signature = seen.lock().unwrap().pop().unwrap();
                 let logged: String =
                     messages.take().iter().map(|logged| format!("{} {}", logged.message, logged.fields)).collect();
-                let told = format!("{} {logged}", outcome.document.unwrap());
+                let shown = format!("{} {logged}", outcome.document.unwrap());
                 for at in 0..=48 {
-                    assert!(!told.contains(&signature[at..at + 16]), "{told}");
+                    assert!(!shown.contains(&signature[at..at + 16]), "{shown}");
                 }
             }
         }
@@ -372,12 +372,12 @@ fn limits_apply_to_transports() {
         }
     };
     let limit = json!({"max_response_bytes": 1000});
-    assert_eq!(told(answer(1000), limit.clone(), "c").name(), "OK");
-    told(answer(1001), limit.clone(), "c").is("BAD_RESPONSE", "unknown").because("malformed");
+    assert_eq!(outcome_of(answer(1000), limit.clone(), "c").name(), "OK");
+    outcome_of(answer(1001), limit.clone(), "c").is("BAD_RESPONSE", "unknown").because("malformed");
     let refusal = |reply: &Reply| {
         reply.set(403, "x".repeat(5000).as_bytes());
     };
-    told(refusal, limit, "c").is("FORBIDDEN", "rejected");
+    outcome_of(refusal, limit, "c").is("FORBIDDEN", "rejected");
 }
 
 #[test]

@@ -510,7 +510,7 @@ fn holds(vector: &Value) -> Result<(), String> {
             }
             Ok(())
         }
-        other => Err(format!("nobody knows what {other} is")),
+        other => Err(format!("unknown kind of vector: {other}")),
     }
 }
 

@@ -4,12 +4,8 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Answer, Client, End, Outcome, Server};
+use crate::support::{Answer, End, Server, trigger};
 use serde_json::json;
-
-fn trigger(client: &Client) -> Outcome {
-    client.trigger("c", "e", "{}")
-}
 
 #[test]
 fn many_triggers_use_one_connection() {

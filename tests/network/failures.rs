@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::tls::Authority;
-use crate::support::{Answer, Client, End, Outcome, Server, child, config, in_time};
+use crate::support::{Answer, Client, End, Server, child, config, in_time, trigger};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
@@ -30,10 +30,6 @@ fn client_of_big_data(server: &Server, timeout_ms: u64) -> Client {
 /// Returns a port on which no socket listens.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn trigger(client: &Client) -> Outcome {
-    client.trigger("c", "e", "{}")
 }
 
 #[test]

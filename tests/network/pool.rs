@@ -12,14 +12,10 @@ use std::{env, thread};
 
 use crate::support::host::BlackHole;
 use crate::support::tls::Authority;
-use crate::support::{Answer, Client, End, Outcome, PATIENCE, Server, child, config, host, in_time};
+use crate::support::{Answer, Client, End, PATIENCE, Server, child, config, host, in_time, trigger};
 use rustls::ServerConnection;
 use serde_json::{Value, json};
 use socket2::SockRef;
-
-fn trigger(client: &Client) -> Outcome {
-    client.trigger("c", "e", "{}")
-}
 
 /// The server's end of a connection, controlled by the test.
 struct Peer(TcpStream);

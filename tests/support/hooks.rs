@@ -69,17 +69,17 @@ impl Snapshot {
 
     /// The path.
     pub fn path(&self) -> &str {
-        self.target().split('?').next().unwrap_or_default()
+        signature::path_of(self.target())
     }
 
     /// The query.
     pub fn query(&self) -> &str {
-        self.target().split_once('?').map_or("", |(_, query)| query)
+        signature::query_of(self.target())
     }
 
     /// The signature.
     pub fn signature(&self) -> &str {
-        self.query().split("auth_signature=").nth(1).unwrap_or_default()
+        signature::signature_of(self.target())
     }
 
     /// Returns the body as a string.

@@ -36,6 +36,12 @@ pub fn in_time(attempt: impl Fn() -> Result<(), String>) {
     assert!(failures.len() < 3, "three times in a row: {failures:?}");
 }
 
+/// Triggers an event, for tests in which only the connection matters.
+#[track_caller]
+pub fn trigger(client: &Client) -> Outcome {
+    client.trigger("c", "e", "{}")
+}
+
 /// Returns the time in milliseconds since 1970.
 pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

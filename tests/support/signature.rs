@@ -23,6 +23,21 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns the path of a request target.
+pub fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// Returns the query of a request target; `""` if there is none.
+pub fn query_of(target: &str) -> &str {
+    target.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// Returns the signature in a request target; `""` if there is none.
+pub fn signature_of(target: &str) -> &str {
+    query_of(target).split("auth_signature=").nth(1).unwrap_or_default()
+}
+
 /// Returns the query to sign: keys in lower case, sorted by their bytes, values raw.
 pub fn query_to_sign<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let sorted: BTreeMap<String, &str> =
