@@ -1,6 +1,6 @@
-//! The fault server does on the wire what its catalogue says, and its ledger tells the truth about it.
+//! Each fault does on the wire what the catalogue says, and the ledger records it.
 //!
-//! It is driven as a process, by a client of raw sockets: neither knows the library.
+//! The server runs as a process, with a client of raw sockets. Neither uses the library.
 
 #[allow(dead_code)]
 #[path = "../../tests/support/signature.rs"]
@@ -23,23 +23,23 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::{Value, json};
 
-/// The longest that anything is waited for.
+/// The longest wait for an event before a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long nothing has to come for it to be silence.
+/// The time without a byte that counts as silence.
 const SILENCE: Duration = Duration::from_millis(40);
 
-/// More than the buffers hold between two sockets of which one is not read: 4 MiB on Linux.
+/// More than the kernel buffers between two sockets if one is not read: 4 MiB on Linux.
 const BIG: usize = 6 << 20;
 
-/// So much of an endless answer is endless enough.
+/// The number of bytes after which a response counts as endless.
 const LONG: usize = 512 * 1024;
 
 const HEALTHY: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 // --- the server ---
 
-/// The server as a process.
+/// The process of the fault server.
 struct Server {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -49,7 +49,7 @@ struct Server {
     tls: Arc<ClientConfig>,
 }
 
-/// Where cargo puts examples: beside the tests.
+/// Returns the path of the example that cargo has built.
 fn program() -> PathBuf {
     if let Some(program) = env::var_os("FAULT_SERVER") {
         return program.into();
@@ -85,7 +85,7 @@ impl Server {
         }
     }
 
-    /// Asks the control port.
+    /// Sends a request to the control port.
     fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.control)).unwrap();
         let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -112,7 +112,7 @@ impl Server {
         self.ask("GET", "/faults", &Value::Null).1.as_array().unwrap().clone()
     }
 
-    /// A signed trigger of one event on these channels.
+    /// Returns a signed trigger of one event on these channels.
     fn request(&self, channels: &[&str], data: &str) -> Vec<u8> {
         let body = json!({"name": "e", "channels": channels, "data": data}).to_string();
         self.signed("POST", "/apps/1/events", &body)
@@ -139,17 +139,17 @@ impl Drop for Server {
     }
 }
 
-/// One server for all tests of this process. It ends with it: its standard input is ours.
+/// Returns the server of all tests of this process. It ends with the process, which holds its standard input.
 fn server() -> &'static Server {
     static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
     &SERVER
 }
 
-/// A listener of it, closed when it is dropped.
+/// A listener, closed when it is dropped.
 struct Listener<'a> {
     server: &'a Server,
     port: u16,
-    /// The healthy server behind it.
+    /// The healthy server of a proxy or a redirect.
     beside: Option<u16>,
     tls: bool,
 }
@@ -163,7 +163,7 @@ impl Listener<'_> {
         self.ledger()["attempts"].as_array().unwrap().clone()
     }
 
-    /// The attempt with this number, once it is so.
+    /// Waits until the attempt with this number fulfils the condition.
     #[track_caller]
     fn attempt(&self, number: usize, holds: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
@@ -172,7 +172,7 @@ impl Listener<'_> {
             if holds(&attempt) {
                 return attempt;
             }
-            assert!(start.elapsed() < PATIENCE, "it does not become what it has to be: {attempt}");
+            assert!(start.elapsed() < PATIENCE, "the attempt does not fulfil the condition: {attempt}");
             thread::yield_now();
         }
     }
@@ -203,16 +203,16 @@ impl Drop for Listener<'_> {
 struct Wire {
     socket: TcpStream,
     tls: Option<ClientConnection>,
-    /// Whether sending has met a reset: the kernel tells of it only once.
+    /// Whether a send failed by a reset, which the kernel reports only once.
     was_reset: bool,
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
-    /// It is open.
+    /// Open.
     Open,
-    /// FIN, under TLS after close_notify.
+    /// FIN, with TLS after close_notify.
     Fin,
     /// FIN without close_notify.
     Cut,
@@ -221,7 +221,7 @@ enum Seen {
 }
 
 impl Seen {
-    /// As the ledger calls it.
+    /// Returns the ledger's name for it.
     fn name(self) -> &'static str {
         match self {
             Seen::Open => "open",
@@ -268,7 +268,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads what there is, as it comes. How the connection ended, if it did.
+    /// Reads the available bytes. Returns how the connection ended, if it did.
     fn read(&mut self, into: &mut Vec<u8>, patience: Duration) -> Option<Seen> {
         match self.read_on(into, patience) {
             Some(Seen::Fin | Seen::Cut) if self.was_reset => Some(Seen::Reset),
@@ -292,10 +292,10 @@ impl Wire {
             }
         };
         match length {
-            // That may be close_notify. FIN has to follow.
+            // Perhaps close_notify: FIN must follow.
             Ok(0) if self.tls.is_some() => match self.socket.read(&mut buffer) {
                 Ok(0) => Some(Seen::Fin),
-                Ok(_) => panic!("bytes behind close_notify"),
+                Ok(_) => panic!("bytes after close_notify"),
                 Err(error) => panic!("close_notify, but no FIN: {error}"),
             },
             Ok(0) => Some(Seen::Fin),
@@ -311,7 +311,7 @@ impl Wire {
         }
     }
 
-    /// Reads until the connection ends, or until `enough` has come and then nothing more for a while.
+    /// Reads until the connection ends, or until `enough` bytes have arrived, followed by silence.
     fn receive(&mut self, enough: impl Fn(&[u8]) -> bool) -> (Vec<u8>, Seen) {
         let mut bytes = Vec::new();
         let start = Instant::now();
@@ -321,10 +321,10 @@ impl Wire {
                 return (bytes, seen);
             }
         }
-        panic!("still coming after {PATIENCE:?}: {} bytes", bytes.len());
+        panic!("no end after {PATIENCE:?}: {} bytes", bytes.len());
     }
 
-    /// Sends a request, and takes a healthy answer for it.
+    /// Sends a request, and checks that the response is healthy.
     #[track_caller]
     fn goes_well(&mut self, request: &[u8]) {
         self.goes_well_after("", request);
@@ -342,16 +342,16 @@ impl Wire {
     }
 }
 
-// --- what each fault has to look like ---
+// --- the expected bytes and end of each fault ---
 
-/// What comes over the wire.
+/// The expected bytes.
 #[derive(Debug)]
 enum Bytes {
-    /// Exactly that.
+    /// Exactly these.
     Exactly(Vec<u8>),
-    /// One whole answer with this status and its length.
+    /// A complete response with this status.
     Status(u16),
-    /// It begins so, and at least this many bytes come.
+    /// At least this many bytes, which begin with this prefix.
     AtLeast(&'static str, usize),
 }
 
@@ -360,7 +360,7 @@ impl Bytes {
         Bytes::Exactly(text.into().into_bytes())
     }
 
-    /// Whether these are all that has to come.
+    /// Whether these bytes are complete.
     fn are_there(&self, bytes: &[u8]) -> bool {
         match self {
             Bytes::Exactly(expected) => bytes.len() >= expected.len(),
@@ -385,7 +385,7 @@ impl Bytes {
     }
 }
 
-/// How long an answer is, by its Content-Length.
+/// Returns the length of a response, by its Content-Length.
 fn answer_length(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -393,7 +393,7 @@ fn answer_length(bytes: &[u8]) -> Option<usize> {
     Some(end + length.map_or(0, |length| length.parse().unwrap()))
 }
 
-/// What a fault that strikes a request looks like from outside, from its name.
+/// Returns the expected bytes and end of a fault in a request, from its name.
 fn looks(fault: &str) -> (Bytes, Seen) {
     let name = fault.strip_suffix("-applied").unwrap_or(fault);
     let mut end = match name.rsplit('-').next().unwrap() {
@@ -578,13 +578,13 @@ fn looks(fault: &str) -> (Bytes, Seen) {
             "partly-400" | "partly-413" | "partly-422" | "partly-500" | "partly-503" => Bytes::Status(number()),
             "retry-after" => Bytes::Status(429),
             words if words.starts_with("status-") => Bytes::Status(number()),
-            _ => panic!("nothing is known of {fault}: say here what it looks like"),
+            _ => panic!("no expectation for {fault}: add it here"),
         },
     };
     (bytes, end)
 }
 
-/// How many of two events it applies.
+/// Returns how many of two events the fault applies.
 fn applies(fault: &Value) -> usize {
     let name = fault["name"].as_str().unwrap();
     let all = |all: bool| if all { 2 } else { 0 };
@@ -598,7 +598,7 @@ fn applies(fault: &Value) -> usize {
     }
 }
 
-/// Runs these on a few threads at once.
+/// Runs `run` for each item, on several threads.
 fn side_by_side<T: Sync>(items: &[T], run: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -640,19 +640,19 @@ fn the_readme_lists_every_fault() {
         assert!(text == wanted, "the table is out of date: PUSHER_WRITE_FAULTS=1 cargo test --test fault_server");
     }
     let names: BTreeMap<&str, usize> = faults.iter().map(|fault| (fault["name"].as_str().unwrap(), 1)).collect();
-    assert_eq!(names.len(), faults.len(), "a name comes twice");
+    assert_eq!(names.len(), faults.len(), "a duplicate name");
     assert!(faults.len() >= 60, "{}", faults.len());
 }
 
 #[test]
-fn the_key_and_the_secret_are_those_of_the_other_tests() {
+fn the_key_and_the_secret_match_the_other_tests() {
     let calls = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/calls.rs")).unwrap();
     assert!(calls.contains(&format!("SECRET: &str = {:?};", server().secret)), "{}", server().secret);
     assert!(calls.contains("KEY: &str = \"test-key_1\";"));
 }
 
 #[test]
-fn a_fault_of_a_request_looks_as_its_name_says_and_stands_in_the_ledger() {
+fn a_fault_of_a_request_does_what_its_name_says_and_is_in_the_ledger() {
     let server = server();
     let mut cells = Vec::new();
     for fault in server.faults() {
@@ -660,7 +660,7 @@ fn a_fault_of_a_request_looks_as_its_name_says_and_stands_in_the_ledger() {
         if !matches!(phase, "connect" | "accept" | "handshake" | "proxy") {
             assert_eq!(fault["reused"], true, "{fault}");
             for (tls, name) in [(false, "plain"), (true, "tls")] {
-                // 17 MiB are long enough once.
+                // One response of 17 MiB is slow enough.
                 let huge = fault["name"].as_str().unwrap().contains("huge");
                 if fault[name] == true && !(huge && tls) {
                     cells.extend([0, 1][..if huge { 1 } else { 2 }].iter().map(|warm| (fault.clone(), tls, *warm)));
@@ -672,7 +672,7 @@ fn a_fault_of_a_request_looks_as_its_name_says_and_stands_in_the_ledger() {
     side_by_side(&cells, |(fault, tls, warm)| strike(server, fault, *tls, *warm));
 }
 
-/// Lets a fault strike once, on a connection that has carried `warm` requests.
+/// Triggers a fault once, on a connection after `warm` requests, and checks the wire and the ledger.
 fn strike(server: &Server, fault: &Value, tls: bool, warm: usize) {
     let name = fault["name"].as_str().unwrap();
     let what = format!("{name}, tls {tls}, warm {warm}");
@@ -694,7 +694,7 @@ fn strike(server: &Server, fault: &Value, tls: bool, warm: usize) {
         let (bytes, seen) = wire.receive(|bytes| end == Seen::Open && expected.are_there(bytes));
         expected.check(&bytes, &what);
         assert_eq!(seen, if end == Seen::Cut && !tls { Seen::Fin } else { end }, "{what}");
-        // A connection that stays open is answered again, or it is dead.
+        // A connection that stays open serves another request, or is silent.
         let attempt = listener.attempt(warm, |attempt| attempt["fault"] == name);
         let sent = STANDARD.decode(attempt["answer_sent"].as_str().unwrap()).unwrap();
         assert!(sent == bytes, "{what}: {attempt}");
@@ -706,7 +706,7 @@ fn strike(server: &Server, fault: &Value, tls: bool, warm: usize) {
             assert_eq!(wire.read(&mut Vec::new(), SILENCE), Some(Seen::Open), "{what}");
         }
     }
-    // Where nothing is answered, nothing says that the server has come so far.
+    // Without a response, wait for the server to get there.
     let cut_short = fault["phase"] == "request" && applies(fault) == 0 && !name.ends_with("reads-on");
     let silent = matches!(&expected, Bytes::Exactly(bytes) if bytes.is_empty()) && end == Seen::Open;
     let arrived = |attempt: &Value| attempt["whole"] == true && attempt["applied_all"] == json!(applies(fault) == 2);
@@ -718,12 +718,12 @@ fn strike(server: &Server, fault: &Value, tls: bool, warm: usize) {
     assert_eq!(attempt["applied_all"], json!(published.len() == 2), "{what}: {attempt}");
     assert_eq!(attempt["whole"], json!(!cut_short), "{what}: {attempt}");
     assert_eq!((&attempt["connection"], &attempt["number"]), (&json!(0), &json!(warm + 1)), "{what}: {attempt}");
-    // It strikes once.
+    // The fault happens once.
     listener.connect().goes_well(&request);
 }
 
 #[test]
-fn a_fault_of_a_connection_looks_as_its_name_says() {
+fn a_fault_of_a_connection_does_what_its_name_says() {
     let server = server();
     for fault in server.faults() {
         let name = fault["name"].as_str().unwrap();
@@ -753,7 +753,7 @@ fn a_fault_of_a_connection_looks_as_its_name_says() {
 }
 
 #[test]
-fn an_unasked_answer_comes_before_the_request_which_is_applied() {
+fn an_unsolicited_response_precedes_the_request_which_is_applied() {
     let server = server();
     for tls in [false, true] {
         let listener = server.listen(json!({"fault": "unasked-answer", "tls": tls}));
@@ -770,7 +770,7 @@ fn an_unasked_answer_comes_before_the_request_which_is_applied() {
 }
 
 #[test]
-fn nobody_answers_where_nobody_listens() {
+fn a_closed_port_refuses_and_a_black_hole_does_not_respond() {
     let server = server();
     let refused = server.listen(json!({"fault": "refused", "times": 0}));
     assert_eq!(Wire::connect(refused.port).err().map(|error| error.kind()), Some(ErrorKind::ConnectionRefused));
@@ -781,7 +781,7 @@ fn nobody_answers_where_nobody_listens() {
 }
 
 #[test]
-fn a_fault_of_the_handshake_looks_as_its_name_says() {
+fn a_fault_of_the_handshake_does_what_its_name_says() {
     let server = server();
     let mut seen = 0;
     for fault in server.faults().into_iter().filter(|fault| fault["phase"] == "handshake") {
@@ -822,7 +822,7 @@ fn a_fault_of_the_handshake_looks_as_its_name_says() {
                 };
                 assert_eq!(end, expected, "{name}");
             }
-            _ => panic!("nothing is known of {name}: say here what it looks like"),
+            _ => panic!("no expectation for {name}: add it here"),
         }
         let attempt = listener.attempt(0, |attempt| attempt["fault"] == name);
         assert_eq!((&attempt["fault"], &attempt["request_bytes"]), (&json!(name), &json!(0)), "{attempt}");
@@ -847,7 +847,7 @@ fn an_old_server_speaks_tls_1_1() {
 }
 
 #[test]
-fn an_answer_is_cut_at_exactly_the_byte_asked_for() {
+fn a_response_is_cut_at_exactly_the_requested_byte() {
     let server = server();
     let cells: Vec<(usize, bool, &str)> = (0..=HEALTHY.len())
         .flat_map(|at| [(at, false, "fin"), (at, false, "rst"), (at, true, "fin"), (at, true, "rst")])
@@ -867,7 +867,7 @@ fn an_answer_is_cut_at_exactly_the_byte_asked_for() {
 }
 
 #[test]
-fn a_request_is_cut_at_exactly_the_byte_asked_for() {
+fn a_request_is_cut_at_exactly_the_requested_byte() {
     let server = server();
     let request = server.request(&["c"], "{}");
     let head = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
@@ -901,7 +901,7 @@ fn a_request_is_cut_at_exactly_the_byte_asked_for() {
 #[test]
 fn a_large_body_that_is_not_read_fills_the_window() {
     let server = server();
-    // Nobody comes so far as to look at its signature.
+    // The signature is never checked.
     let head = format!("POST /apps/1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BIG}\r\n\r\n");
     let request = [head.as_bytes(), &[b' '; BIG]].concat();
     for (fault, params, tls) in [
@@ -922,7 +922,7 @@ fn a_large_body_that_is_not_read_fills_the_window() {
 }
 
 #[test]
-fn an_early_answer_comes_while_a_large_body_is_going_up() {
+fn an_early_response_arrives_during_a_large_upload() {
     let server = server();
     let request = server.request(&["c"], &"x".repeat(64 * 1024));
     for (fault, applied) in [("early-413-reads-on", 0), ("early-200", 1)] {
@@ -955,7 +955,7 @@ fn a_batch_is_applied_in_part() {
         let events = ["a", "b", "c"].map(event);
         assert_eq!((&attempt["applied"], &attempt["applied_all"]), (&json!(events[..expected]), &json!(false)));
     }
-    // What is alone is the one that is refused.
+    // A single event is the refused one.
     let listener = server.listen(json!({"fault": "partly-400"}));
     let mut wire = listener.connect();
     wire.send(&server.request(&["c"], "{}")).unwrap();
@@ -965,7 +965,7 @@ fn a_batch_is_applied_in_part() {
 }
 
 #[test]
-fn what_is_not_authentic_is_401_and_suffers_nothing() {
+fn an_unauthentic_request_gets_401_and_uses_up_no_fault() {
     let server = server();
     let listener = server.listen(json!({"fault": "rst-after-request-applied"}));
     let request = String::from_utf8(server.request(&["c"], "{}")).unwrap();
@@ -988,14 +988,14 @@ fn what_is_not_authentic_is_401_and_suffers_nothing() {
         assert_eq!((&attempt["fault"], &attempt["applied"]), (&Value::Null, &json!([])), "{attempt}");
         assert!(attempt["refused"].is_string(), "{attempt}");
     }
-    // The fault is still to come.
+    // The fault is still pending.
     let mut wire = listener.connect();
     wire.send(request.as_bytes()).unwrap();
     assert_eq!(wire.receive(|_| false), (Vec::new(), Seen::Reset));
 }
 
 #[test]
-fn it_answers_as_a_real_server_does() {
+fn it_responds_as_a_real_server_does() {
     let server = server();
     let listener = server.listen(json!({"fault": "none"}));
     let mut wire = listener.connect();
@@ -1020,7 +1020,7 @@ fn it_answers_as_a_real_server_does() {
 }
 
 #[test]
-fn a_redirect_leads_to_a_healthy_server_that_counts() {
+fn a_redirect_target_counts_its_requests() {
     let server = server();
     let listener = server.listen(json!({"fault": "redirect-302"}));
     let mut wire = listener.connect();
@@ -1030,14 +1030,14 @@ fn a_redirect_leads_to_a_healthy_server_that_counts() {
     let location = format!("Location: http://localhost:{}/apps/1/events\r\n", listener.beside.unwrap());
     assert!(head.contains(&location), "{head}");
     assert_eq!(listener.ledger()["followed"], json!(0));
-    // As a client would that turns it into a GET.
+    // As a client that follows with a GET.
     let mut wire = Wire::connect(listener.beside.unwrap()).unwrap();
     wire.goes_well(b"GET /apps/1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(listener.ledger()["followed"], json!(1));
 }
 
 #[test]
-fn a_wrong_clock_shows_in_the_date_and_either_clock_will_do_then() {
+fn a_wrong_clock_is_in_the_date_and_then_both_clocks_are_accepted() {
     let server = server();
     for (fault, clock) in [("clock-ahead", 3600), ("clock-behind", -3600), ("clock-right", 0)] {
         let listener = server.listen(json!({"fault": fault}));
@@ -1056,7 +1056,7 @@ fn a_wrong_clock_shows_in_the_date_and_either_clock_will_do_then() {
 }
 
 #[test]
-fn a_proxy_fails_as_its_name_says() {
+fn a_fault_of_a_proxy_does_what_its_name_says() {
     let server = server();
     let established = "HTTP/1.1 200 Connection established\r\n\r\n";
     let mut cells = Vec::new();
@@ -1094,7 +1094,7 @@ fn a_proxy_fails_as_its_name_says() {
             name if name.starts_with("proxy-tunnel-cut") => (Bytes::text(established), Seen::Open),
             "proxy-407" | "proxy-403" | "proxy-502" | "proxy-503" | "proxy-302" | "proxy-502-applied"
             | "proxy-504-applied" => (Bytes::Status(name[6..9].parse().unwrap()), Seen::Open),
-            _ => panic!("nothing is known of {name}: say here what it looks like"),
+            _ => panic!("no expectation for {name}: add it here"),
         };
         let (bytes, seen) = wire.receive(|bytes| end == Seen::Open && expected.are_there(bytes));
         expected.check(&bytes, name);
@@ -1119,14 +1119,14 @@ fn a_proxy_fails_as_its_name_says() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{name}"),
             }
         }
-        // What reached the server stands in its own ledger.
+        // The server's own ledger has what reached it.
         let at_origin = server.ask("GET", &format!("/listen/{origin}"), &Value::Null).1;
         let forwards = !tls && (name.ends_with("-applied") || name.contains("answer-cut") || name.contains("interim"));
         let count = at_origin["attempts"].as_array().unwrap().iter().filter(|a| a["applied_all"] == true).count();
         assert_eq!(count, usize::from(forwards), "{name} {tls}: {at_origin}");
         let attempt = listener.attempt(0, |attempt| attempt["fault"] == *name);
         assert_eq!((&attempt["fault"], &attempt["applied"]), (&json!(name), &json!([])), "{attempt}");
-        // And then all is well.
+        // The next request succeeds.
         let mut wire = Wire::connect(listener.port).unwrap();
         if *tls {
             wire.send(&connect).unwrap();
@@ -1141,7 +1141,7 @@ fn a_proxy_fails_as_its_name_says() {
 }
 
 #[test]
-fn it_strikes_as_often_as_it_is_told() {
+fn a_fault_happens_the_requested_number_of_times() {
     let server = server();
     let request = server.request(&["c"], "{}");
     for (warm, times) in [(0, 1), (2, 3), (1, 0)] {
@@ -1159,7 +1159,7 @@ fn it_strikes_as_often_as_it_is_told() {
 }
 
 #[test]
-fn a_listener_can_be_told_something_else() {
+fn the_fault_of_a_listener_can_be_changed() {
     let server = server();
     let listener = server.listen(json!({"fault": "none"}));
     let request = server.request(&["c"], "{}");
@@ -1179,7 +1179,7 @@ fn a_listener_can_be_told_something_else() {
 }
 
 #[test]
-fn a_mixture_is_the_same_for_the_same_seed() {
+fn the_same_seed_gives_the_same_mixture() {
     let server = server();
     let request = server.request(&["c"], "{}");
     let run = |seed: u64| -> Vec<Value> {
@@ -1215,13 +1215,13 @@ fn closing_a_listener_ends_everything_on_it() {
     assert_eq!(server.ask("GET", &path, &Value::Null).0, 404);
     let start = Instant::now();
     while Wire::connect(listener.port).is_ok() {
-        assert!(start.elapsed() < PATIENCE, "it still listens");
+        assert!(start.elapsed() < PATIENCE, "the port is still open");
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_mistake_in_an_order_is_told() {
+fn an_invalid_command_gets_an_error() {
     let server = server();
     for (order, why) in [
         (json!({"fault": "nonsense"}), "there is no fault \"nonsense\""),
@@ -1242,12 +1242,12 @@ fn a_mistake_in_an_order_is_told() {
 }
 
 #[test]
-fn it_ends_with_its_standard_input_and_takes_its_file_along() {
+fn it_ends_with_its_standard_input_and_removes_its_file() {
     let mut server = Server::start();
     assert!(server.ca.exists());
     drop(server.process.stdin.take());
     let mut rest = String::new();
-    // The end of its output is its end.
+    // Its output ends when it ends.
     server.output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
     assert!(server.process.wait().unwrap().success());
