@@ -40,7 +40,7 @@ mod webhook;
 /// The keys of configurations and options, for the test that compares docs/configuration.md with
 /// the code.
 #[doc(hidden)]
-pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS];
+pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS, publisher::KEYS];
 
 #[doc(hidden)]
 pub mod ffi;

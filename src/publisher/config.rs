@@ -1,58 +1,102 @@
-//! A publisher's configuration.
+//! The configuration of a publisher.
 
 use std::time::Duration;
 
-use super::queue::{Limits, MAX_SHARDS};
+use strum::{EnumString, VariantNames};
+
+use super::queue::{MAX_SHARDS, QueueLimits};
 use super::reports::Keep;
 use super::shared::Overflow;
 use crate::client::Application;
-use crate::config::values::{MAX_TIMEOUT_MS, Value};
+use crate::config::values::{Value, known_key};
 use crate::error::{Error, Problem};
 use crate::json::Json;
 use crate::retry::{Mode, RetryPolicy};
 
-/// As many requests as a second may be configured to have; more is no limit.
-const MAX_RATE: u64 = 10_000_000;
+/// The highest rate that may be configured.
+const MAX_EVENTS_PER_SECOND: u64 = 10_000_000;
 
-const MAX_EVENTS: u64 = 10_000_000;
+const MAX_QUEUE_EVENTS: u64 = 10_000_000;
 
-/// All that is said of a publisher.
+const MAX_QUEUE_BYTES: u64 = 1 << 40;
+
+const MAX_BATCH_BYTES: u64 = 1 << 30;
+
+const MAX_LINGER_MS: u64 = 60_000;
+
+const MAX_TTL_MS: u64 = u32::MAX as u64;
+
+/// The keys of a publisher's configuration. docs/configuration.md describes them.
+pub const KEYS: &[&str] = ConfigKey::VARIANTS;
+
+#[derive(EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum ConfigKey {
+    Connections,
+    MaxQueueEvents,
+    MaxQueueBytes,
+    MaxBatchEvents,
+    MaxBatchBytes,
+    LingerMs,
+    EventTtlMs,
+    MaxEventsPerSecond,
+    Overflow,
+    Reports,
+    MaxReports,
+    BatchIsAtomic,
+    HooksOnThreads,
+    Retry,
+    TimeoutMs,
+    StatsFormat,
+}
+
+/// The values of `overflow`.
+#[derive(Clone, Copy, EnumString, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum OverflowMode {
+    Reject,
+    Block,
+    DropOldest,
+}
+
+/// The configuration of a publisher.
 #[derive(Debug)]
-pub struct Settings {
-    /// What may wait, and how it is put together.
-    pub limits: Limits,
-    /// What happens where there is no room.
+pub struct PublisherConfig {
+    /// The limits of the queue and of its batches.
+    pub limits: QueueLimits,
+    /// What to do with a new event when the queue is full.
     pub overflow: Overflow,
     /// Which reports are kept.
     pub keep: Keep,
-    /// How many of them.
+    /// How many reports are kept.
     pub max_reports: usize,
-    /// Whether a batch that is refused was not applied in part.
+    /// Whether the server applies a batch as a whole or not at all.
     pub batch_is_atomic: bool,
-    /// Whether hooks of the client's may be called on the publisher's threads.
+    /// Whether the client's callbacks may run on the publisher's threads.
     pub hooks_on_threads: bool,
-    /// What is sent again.
+    /// Which failures are retried.
     pub retry: RetryPolicy,
-    /// A whole request, with all its attempts.
+    /// The limit of a request, with all its attempts.
     pub timeout: Duration,
-    /// How statistics are written.
+    /// The format of statistics.
     pub stats: StatsFormat,
 }
 
-/// How statistics are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The format of statistics.
+#[derive(Clone, Copy, Debug, EnumString, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum StatsFormat {
     /// A JSON object.
     Json,
-    /// The text that Prometheus scrapes.
+    /// The text format of Prometheus.
     Prometheus,
 }
 
-impl Settings {
-    /// Those of a JSON object, or the defaults, some of which are the client's.
-    pub fn parse(text: Option<&str>, client: &Application) -> Result<Settings, Error> {
-        let mut settings = Settings {
-            limits: Limits {
+impl PublisherConfig {
+    /// Reads a JSON object; `None` is `{}`. Some of the defaults are the client's.
+    pub fn parse(text: Option<&str>, client: &Application) -> Result<PublisherConfig, Error> {
+        let mut config = PublisherConfig {
+            limits: QueueLimits {
                 shards: 2,
                 events: 10_000,
                 bytes: 16 << 20,
@@ -71,80 +115,61 @@ impl Settings {
             timeout: client.timeout(),
             stats: StatsFormat::Json,
         };
-        settings.take(text.unwrap_or("{}"), client).map_err(Error::Config)?;
-        Ok(settings)
+        config.take(text.unwrap_or("{}"), client).map_err(Error::Config)?;
+        Ok(config)
     }
 
     fn take(&mut self, text: &str, client: &Application) -> Result<(), Problem> {
-        let mut block = false;
-        let config = Json::parse(text, "config")?;
-        if !config.is_object() {
+        let mut overflow = OverflowMode::Reject;
+        let json = Json::parse(text, "config")?;
+        if !json.is_object() {
             return Err(Problem::new("config", "must be a JSON object"));
         }
-        for (key, value) in config.members("")? {
-            let key = key.as_ref();
-            let integer = |min, max| Value::new(key, value).integer(min, max);
-            let count = |min, max| integer(min, max).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-            let time = |min, max| integer(min, max).map(Duration::from_millis);
-            let boolean = || value.boolean().ok_or_else(|| Problem::new(key, "must be true or false"));
-            let one_of = |words: &str| Problem::new(key, format!("must be {words}"));
-            match key {
-                "connections" => self.limits.shards = count(1, MAX_SHARDS as u64)?,
-                "max_queue_events" => self.limits.events = count(1, MAX_EVENTS)?,
-                "max_queue_bytes" => self.limits.bytes = count(1, 1 << 40)?,
-                "max_batch_events" => self.limits.batch_events = count(1, client.max_batch_events() as u64)?,
-                "max_batch_bytes" => self.limits.batch_bytes = count(1, 1 << 30)?,
-                "linger_ms" => self.limits.linger = time(0, 60_000)?,
-                "event_ttl_ms" => self.limits.ttl = Some(time(0, u64::from(u32::MAX))?).filter(|ttl| !ttl.is_zero()),
-                "max_events_per_second" => {
-                    self.limits.events_per_second = Some(u32::try_from(integer(1, MAX_RATE)?).unwrap_or(u32::MAX));
+        for (key, json) in json.members("")? {
+            let value = Value::new(&key, json);
+            match known_key(&key, &key, "a configuration key of a publisher")? {
+                ConfigKey::Connections => self.limits.shards = value.count(1, MAX_SHARDS as u64)?,
+                ConfigKey::MaxQueueEvents => self.limits.events = value.count(1, MAX_QUEUE_EVENTS)?,
+                ConfigKey::MaxQueueBytes => self.limits.bytes = value.count(1, MAX_QUEUE_BYTES)?,
+                ConfigKey::MaxBatchEvents => {
+                    self.limits.batch_events = value.count(1, client.max_batch_events() as u64)?;
                 }
-                "overflow" => {
-                    (self.overflow, block) = match value.string(key)?.as_ref() {
-                        "reject" => (Overflow::Reject, false),
-                        "drop_oldest" => (Overflow::DropOldest, false),
-                        "block" => (Overflow::Reject, true),
-                        _ => return Err(one_of("reject, block or drop_oldest")),
-                    };
+                ConfigKey::MaxBatchBytes => self.limits.batch_bytes = value.count(1, MAX_BATCH_BYTES)?,
+                ConfigKey::LingerMs => self.limits.linger = value.milliseconds(0, MAX_LINGER_MS)?,
+                ConfigKey::EventTtlMs => {
+                    self.limits.ttl = Some(value.milliseconds(0, MAX_TTL_MS)?).filter(|ttl| !ttl.is_zero());
                 }
-                "reports" => {
-                    self.keep = match value.string(key)?.as_ref() {
-                        "failures" => Keep::Failures,
-                        "all" => Keep::All,
-                        "none" => Keep::None,
-                        _ => return Err(one_of("failures, all or none")),
-                    };
+                ConfigKey::MaxEventsPerSecond => {
+                    let rate = value.integer(1, MAX_EVENTS_PER_SECOND)?;
+                    self.limits.events_per_second = Some(u32::try_from(rate).unwrap_or(u32::MAX));
                 }
-                "max_reports" => self.max_reports = count(1, MAX_EVENTS)?,
-                "batch_is_atomic" => self.batch_is_atomic = boolean()?,
-                "hooks_on_threads" => self.hooks_on_threads = boolean()?,
-                "retry" => self.retry = Value::new(key, value).retry_policy()?,
-                "timeout_ms" => self.timeout = time(1, MAX_TIMEOUT_MS)?,
-                "stats_format" => {
-                    self.stats = match value.string(key)?.as_ref() {
-                        "json" => StatsFormat::Json,
-                        "prometheus" => StatsFormat::Prometheus,
-                        _ => return Err(one_of("json or prometheus")),
-                    };
-                }
-                _ => return Err(Problem::new(key, "is not a configuration key of a publisher")),
+                ConfigKey::Overflow => overflow = value.word()?,
+                ConfigKey::Reports => self.keep = value.word()?,
+                ConfigKey::MaxReports => self.max_reports = value.count(1, MAX_QUEUE_EVENTS)?,
+                ConfigKey::BatchIsAtomic => self.batch_is_atomic = value.boolean()?,
+                ConfigKey::HooksOnThreads => self.hooks_on_threads = value.boolean()?,
+                ConfigKey::Retry => self.retry = value.retry_policy()?,
+                ConfigKey::TimeoutMs => self.timeout = value.timeout()?,
+                ConfigKey::StatsFormat => self.stats = value.word()?,
             }
         }
         if let Some(ttl) = self.limits.ttl {
-            // What lingers is meant to be sent, and not to expire.
+            // A batch that lingers must not expire before it is sent.
             self.limits.linger = self.limits.linger.min(ttl / 2);
         }
-        if block {
-            self.overflow = Overflow::Block(self.timeout);
-        }
+        self.overflow = match overflow {
+            OverflowMode::Reject => Overflow::Reject,
+            OverflowMode::Block => Overflow::Block(self.timeout),
+            OverflowMode::DropOldest => Overflow::DropOldest,
+        };
         Ok(())
     }
 
-    /// Whether what a server refused as a whole may be sent again event by event.
+    /// Returns whether the events of a batch that the server refused as a whole may be sent one at a time.
     pub fn splits_refused_batches(&self) -> bool {
         match self.retry.mode {
             Mode::Never => false,
-            // Nothing of it was applied, so nothing is doubled.
+            // The server applied none of them, so no event is delivered twice.
             Mode::Safe => self.batch_is_atomic,
             Mode::AtLeastOnce => true,
         }

@@ -1,4 +1,4 @@
-//! The handle of a publisher: what its functions do.
+//! The handle of a publisher.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +9,23 @@ use crate::client::{Hooks, Pusher};
 use crate::error::{Error, Problem, Refusal};
 use crate::process::{process_number, spawn};
 
-use super::config::{Settings, StatsFormat};
+use super::config::{PublisherConfig, StatsFormat};
 use super::engine::Engine;
-use super::queue::{New, Shards};
+use super::queue::{NewEvent, ShardSet};
 use super::reports::{Outcome, Reports};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
 use super::worker::{self, Worker};
 
-/// The most reports that one poll gives.
-const MOST_REPORTS: usize = 1000;
+/// The maximum number of reports that one poll returns.
+const MAX_POLLED_REPORTS: usize = 1000;
 
-/// How long freeing may take.
-const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
+/// How long freeing a publisher waits for its events.
+const MAX_FREE_TIME: Duration = Duration::from_secs(1);
 
-/// What an event takes in memory beside its text, at most: its place in a queue that has grown to twice its size, and what the allocator
-/// rounds up.
-const EVENT_OVERHEAD: usize = 256;
+/// The memory that an event takes at most besides its strings: its slot in a queue that has just doubled its capacity, and
+/// the rounding of the allocator.
+const EVENT_OVERHEAD_BYTES: usize = 256;
 
 /// A queue of events that are sent in the background.
 ///
@@ -34,28 +34,29 @@ const EVENT_OVERHEAD: usize = 256;
 /// In a forked child, the parent's publishers only return ::PUSHER_STATUS_FORKED.
 pub struct PusherPublisher {
     engine: Arc<Engine>,
-    /// They end with the last handle: not on a thread of ours, unless they may be called there.
+    /// Kept so that the callbacks are dropped with the last handle, and not on a thread of the publisher that must not call
+    /// them.
     _hooks: Arc<Hooks>,
-    /// The process it belongs to. A forked child has neither its threads nor any claim to its events.
+    /// The process that owns the publisher. A forked child has neither its threads nor its events.
     process: u32,
 }
 
 impl PusherPublisher {
-    /// An idle one: no thread before the first event.
+    /// Creates an idle publisher. It starts no thread before its first event.
     pub fn new(client: &Pusher, config: Option<&str>) -> Result<PusherPublisher, Error> {
-        let settings = Settings::parse(config, client.application())?;
-        if client.hooks().transport().is_some() && !settings.hooks_on_threads {
-            let message = "the client has a transport of yours, and a publisher would call it on threads of its own: \
+        let config = PublisherConfig::parse(config, client.application())?;
+        if client.hooks().transport().is_some() && !config.hooks_on_threads {
+            let message = "the client has a transport callback, and a publisher would call it on its own threads: \
                            allow that with \"hooks_on_threads\":true";
             return Err(Error::State(Problem::new("", message)));
         }
         client.hooks().mark_used();
-        let reports = Reports::new(settings.keep, settings.max_reports);
+        let reports = Reports::new(config.keep, config.max_reports);
         let engine = Engine {
-            shared: Shared::new(settings.limits.clone(), reports),
+            shared: Shared::new(config.limits.clone(), reports),
             application: Arc::clone(client.application()),
-            hooks: settings.hooks_on_threads.then(|| Arc::clone(client.hooks())),
-            settings,
+            hooks: config.hooks_on_threads.then(|| Arc::clone(client.hooks())),
+            config,
             traffic: Mutex::new(Traffic::new()),
             started: AtomicU64::new(0),
             threads: Mutex::new(Vec::new()),
@@ -74,19 +75,19 @@ impl PusherPublisher {
     ) -> Result<u64, Error> {
         let engine = self.own()?;
         let (event, publish_options) = engine.application.event(channels, event, data, options)?;
-        let count = engine.settings.limits.shards;
-        let shards = event.channels().fold(Shards::NONE, |shards, channel| shards.and(shard_of(channel, count)));
+        let count = engine.config.limits.shards;
+        let shards = event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count)));
         start(engine, shards)?;
         let key = publish_options.conflate.as_ref().map_or(0, |key| 2 * key.len());
-        let new = New {
-            bytes: event.memory() + key + EVENT_OVERHEAD,
-            length: event.length(),
+        let new = NewEvent {
+            memory_bytes: event.memory() + key + EVENT_OVERHEAD_BYTES,
+            request_bytes: event.length(),
             shards,
             is_alone: event.has_several_channels,
             key: publish_options.conflate,
             event,
         };
-        let overflow = match (engine.settings.overflow, publish_options.timeout) {
+        let overflow = match (engine.config.overflow, publish_options.timeout) {
             (Overflow::Block(_), Some(patience)) => Overflow::Block(patience),
             (overflow, _) => overflow,
         };
@@ -99,30 +100,30 @@ impl PusherPublisher {
         })
     }
 
-    /// The next reports, as soon as there are any; `None` if there are none in that time.
+    /// Waits for reports and returns them, or `None` at the timeout. See pusher_publisher_poll().
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Option<String>, Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let taken = self.own()?.shared.poll(deadline, |reports| reports.take(MOST_REPORTS));
+        let taken = self.own()?.shared.poll(deadline, |reports| reports.take(MAX_POLLED_REPORTS));
         Ok(taken.ok())
     }
 
-    /// Waits until all events have ended.
+    /// Waits until all events have ended. See pusher_publisher_flush().
     pub fn flush(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         self.own()?.shared.flush(deadline).map_err(timed_out)
     }
 
-    /// Takes no more events, and ends those that it has.
+    /// Stops taking events, and ends those in the queue. See pusher_publisher_close().
     pub fn close(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         self.own()?.shared.close(deadline, &Outcome::interrupted()).map_err(timed_out)
     }
 
-    /// Counts and times, as the configuration wants them.
+    /// Returns the statistics, in the configured format. See pusher_publisher_stats().
     pub fn stats(&self) -> Result<String, Error> {
         let engine = self.own()?;
         let traffic = engine.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let stats = engine.shared.look(|queue| Stats {
+        let stats = engine.shared.read(|queue| Stats {
             queue_events: queue.events(),
             queue_bytes: queue.bytes(),
             in_flight: queue.in_flight(),
@@ -134,13 +135,13 @@ impl PusherPublisher {
             reports_lost: queue.ledger.lost,
             traffic,
         });
-        Ok(match engine.settings.stats {
+        match engine.config.stats {
             StatsFormat::Json => stats.json(),
-            StatsFormat::Prometheus => stats.prometheus(),
-        })
+            StatsFormat::Prometheus => Ok(stats.prometheus()),
+        }
     }
 
-    /// The inside, in the process that it belongs to.
+    /// Returns the engine, or an error in a forked child.
     fn own(&self) -> Result<&Arc<Engine>, Error> {
         if self.process == process_number() { Ok(&self.engine) } else { Err(Error::Publisher(Refusal::Forked)) }
     }
@@ -150,40 +151,40 @@ impl Drop for PusherPublisher {
     fn drop(&mut self) {
         match self.own() {
             Ok(engine) => {
-                let deadline = Instant::now() + PATIENCE_AT_THE_END;
+                let deadline = Instant::now() + MAX_FREE_TIME;
                 let _ = engine.shared.close(Some(deadline), &Outcome::interrupted());
                 let threads = std::mem::take(&mut *engine.threads.lock().unwrap_or_else(PoisonError::into_inner));
-                // One that waits for a server's answer ends with that, by itself.
+                // A thread that waits for a response ends by itself after it.
                 if engine.shared.wait_for_senders(threads.len(), deadline).is_ok() {
                     threads.into_iter().for_each(|thread| drop(thread.join()));
                 }
             }
-            // The parent's lock may have been held when it forked. It is neither waited for nor taken apart.
+            // Another thread of the parent may have held a lock at the fork: neither wait for it nor drop it.
             Err(_) => std::mem::forget(Arc::clone(&self.engine)),
         }
     }
 }
 
-/// Sees to it that these shards have a thread each.
-fn start(engine: &Arc<Engine>, shards: Shards) -> Result<(), Error> {
-    let started = Shards::from_bits(engine.started.load(Ordering::Acquire));
-    if shards.each().all(|shard| started.has(shard)) {
+/// Starts a thread for each of these shards that has none.
+fn start(engine: &Arc<Engine>, shards: ShardSet) -> Result<(), Error> {
+    let started = ShardSet::from_bits(engine.started.load(Ordering::Acquire));
+    if shards.iter().all(|shard| started.contains(shard)) {
         return Ok(());
     }
-    // A closed one needs none: that it takes nothing any more is said later.
-    if engine.shared.look(|queue| queue.is_closed()) {
+    // A closed publisher needs no thread; the caller gets the error later.
+    if engine.shared.read(|queue| queue.is_closed()) {
         return Ok(());
     }
     let mut threads = engine.threads.lock().unwrap_or_else(PoisonError::into_inner);
-    for shard in shards.each() {
-        let started = Shards::from_bits(engine.started.load(Ordering::Acquire));
-        if started.has(shard) {
+    for shard in shards.iter() {
+        let started = ShardSet::from_bits(engine.started.load(Ordering::Acquire));
+        if started.contains(shard) {
             continue;
         }
         let worker = Worker { engine: Arc::clone(engine), shard };
         let thread = spawn(&format!("pusher-send-{shard}"), worker::STACK_BYTES, move || worker.run());
         threads.push(thread.map_err(|_| Error::Unavailable("thread"))?);
-        engine.started.store(started.and(shard).bits(), Ordering::Release);
+        engine.started.store(started.with(shard).bits(), Ordering::Release);
     }
     Ok(())
 }
@@ -192,7 +193,7 @@ fn timed_out(_: TimedOut) -> Error {
     Error::Publisher(Refusal::TimedOut)
 }
 
-/// Which shard a channel belongs to, always the same.
+/// Returns the shard of a channel, which is always the same.
 fn shard_of(channel: &str, count: usize) -> usize {
     if count == 1 {
         return 0;

@@ -1,27 +1,27 @@
-//! Values counted by how large they are.
+//! Histograms of values.
 
 /// A histogram with fixed bounds.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     /// The largest value of each bucket but the last, which has no bound.
     pub bounds: &'static [u64],
-    /// How many values fell into each; one more than there are bounds.
+    /// The number of values in each bucket; one more than there are bounds.
     pub counts: Vec<u64>,
-    /// Of all values.
+    /// The sum of all values.
     pub sum: u64,
 }
 
-const MILLISECOND: u64 = 1000;
+const MILLISECOND_IN_US: u64 = 1000;
 
 impl Histogram {
-    /// Of microseconds, from a millisecond to a minute.
+    /// Returns one of durations in microseconds, with bounds from a millisecond to a minute.
     pub fn of_milliseconds() -> Histogram {
         Histogram::new(
             &const {
                 let mut bounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000];
                 let mut index = 0;
                 while index < bounds.len() {
-                    bounds[index] *= MILLISECOND;
+                    bounds[index] *= MILLISECOND_IN_US;
                     index += 1;
                 }
                 bounds
@@ -29,7 +29,7 @@ impl Histogram {
         )
     }
 
-    /// Of how many events a request carries.
+    /// Returns one of the number of events in a request.
     pub fn of_events() -> Histogram {
         Histogram::new(&[1, 2, 5, 10, 20, 50, 100, 1000])
     }
@@ -45,7 +45,7 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value);
     }
 
-    /// How many values there were.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }

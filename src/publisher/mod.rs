@@ -1,9 +1,9 @@
-//! The background publisher: events are checked and queued on the caller's thread, and sent, several at a time, by threads of
-//! its own.
+//! The background publisher. The caller's thread checks an event and queues it; the publisher's own threads send the events,
+//! several in a request.
 //!
 //! ```text
 //! handle → worker (sends) → engine → shared (the queue between threads) → queue (its state) → rate_limit
-//!      ╰ config                    ╰─ reports (what became of events) → histogram ← stats
+//!      ╰ config                    ╰─ reports (how events ended) → histogram ← stats
 //! ```
 
 mod config;
@@ -18,4 +18,5 @@ mod stats;
 mod sync;
 mod worker;
 
+pub use config::KEYS;
 pub use handle::PusherPublisher;

@@ -1,33 +1,33 @@
-//! How many events may be sent in a second: a token bucket. Time is an argument.
+//! Limits how many events are sent per second: a token bucket. Time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// Grants a number of events a second, of which a tenth may come at once.
+/// Grants a number of events per second, of which a tenth may be sent at once.
 #[derive(Debug)]
-pub struct Governor {
+pub struct RateLimit {
     per_second: f64,
-    most: f64,
+    max_tokens: f64,
     tokens: f64,
-    at: Instant,
+    updated: Instant,
 }
 
-impl Governor {
-    /// A full one.
-    pub fn new(per_second: u32, now: Instant) -> Governor {
+impl RateLimit {
+    /// Returns a full bucket.
+    pub fn new(per_second: u32, now: Instant) -> RateLimit {
         let per_second = f64::from(per_second);
-        let most = (per_second / 10.0).max(1.0);
-        Governor { per_second, most, tokens: most, at: now }
+        let max_tokens = (per_second / 10.0).max(1.0);
+        RateLimit { per_second, max_tokens, tokens: max_tokens, updated: now }
     }
 
-    /// Up to `wanted` events, and at least one; or when there will be one.
+    /// Takes tokens for up to `wanted` events, and at least one. If there is none, returns when there will be one.
     pub fn take(&mut self, wanted: usize, now: Instant) -> Result<usize, Instant> {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(self.most);
-        self.at = self.at.max(now);
+        let passed = now.saturating_duration_since(self.updated).as_secs_f64();
+        self.tokens = (self.tokens + passed * self.per_second).min(self.max_tokens);
+        self.updated = self.updated.max(now);
         if self.tokens < 1.0 {
-            // Rounded up: woken too early, there would still be none.
+            // Round up: a thread that is woken too early would find none.
             let missing = Duration::from_secs_f64((1.0 - self.tokens) / self.per_second);
-            return Err(self.at + missing + Duration::from_micros(1));
+            return Err(self.updated + missing + Duration::from_micros(1));
         }
         let granted = wanted.min(self.tokens as usize).max(1);
         self.tokens -= granted as f64;
@@ -40,12 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_the_long_run_there_are_as_many_as_there_may_be() {
+    fn the_average_rate_is_the_limit() {
         let start = Instant::now();
         for rate in [1, 3, 100, 12_345] {
-            let (mut governor, mut now, mut sent) = (Governor::new(rate, start), start, 0);
+            let (mut limit, mut now, mut sent) = (RateLimit::new(rate, start), start, 0);
             while now < start + Duration::from_secs(10) {
-                match governor.take(10, now) {
+                match limit.take(10, now) {
                     Ok(granted) => sent += granted,
                     Err(until) => {
                         assert!(until > now);

@@ -1,8 +1,10 @@
-//! What became of events: counted, and kept until it is fetched.
+//! Reports of how events ended: counted, and kept until they are fetched.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+use strum::{EnumString, VariantNames};
 
 use super::histogram::Histogram;
 use super::queue::{End, Ledger, Reason};
@@ -13,135 +15,144 @@ use crate::json::Writer;
 use crate::status::{Delivery, Status};
 
 /// Which reports are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, EnumString, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Keep {
-    /// Of everything but `delivered`.
+    /// Those of events that were not delivered.
     Failures,
-    /// Of every event.
+    /// Those of all events.
     All,
-    /// None; they are counted all the same.
+    /// None. Events are still counted.
     None,
 }
 
-/// What came of a request, as far as one of its events is concerned.
+/// How a request ended for one of its events.
 #[derive(Clone, Debug)]
-pub struct Outcome(Arc<Told>);
+pub struct Outcome(Arc<Members>);
 
+/// The members of a report except its id.
 #[derive(Debug)]
-struct Told {
+struct Members {
     delivery: Delivery,
-    /// The members of a report behind its id, `"status":…`; empty for what is delivered without a word.
-    members: String,
+    /// As JSON, without braces.
+    json: String,
 }
 
 impl Outcome {
-    /// It was delivered. `answer` is the server's about this event, JSON, where it was asked for one.
-    pub fn delivered(answer: Option<&str>) -> Outcome {
-        let members = match answer {
-            None => r#""status":"OK","delivery":"delivered""#.to_owned(),
-            Some(answer) => format!(r#""status":"OK","delivery":"delivered","answer":{answer}"#),
-        };
-        Outcome(Arc::new(Told { delivery: Delivery::Delivered, members }))
+    /// The event was delivered. `info` is the server's response about this event, JSON, if the event asked for it.
+    pub fn delivered(info: Option<&str>) -> Outcome {
+        Outcome::write(Delivery::Delivered, |json| {
+            json.key("status").string(Status::Ok.name()).key("delivery").string(Delivery::Delivered.name());
+            if let Some(info) = info {
+                json.key("answer").raw(info);
+            }
+        })
     }
 
-    /// It failed so.
+    /// The request failed.
     pub fn failed(error: &Error) -> Outcome {
-        let mut members = Writer::new();
-        document::write_members(&mut members, error, Purpose::Publish);
         let delivery = error.delivery(Purpose::Publish).unwrap_or(Delivery::Unknown);
-        Outcome(Arc::new(Told { delivery, members: members.finish_string().unwrap_or_default() }))
+        Outcome::write(delivery, |json| document::write_members(json, error, Purpose::Publish))
     }
 
-    /// What the publisher's end came upon while it was on the wire.
+    /// The publisher was closed while the request was in flight.
     pub fn interrupted() -> Outcome {
-        let members = format!(
-            r#""status":"{}","message":"the publisher was closed while this was being sent","delivery":"unknown","reason":"closed""#,
-            Status::DeliveryUnknown.name()
-        );
-        Outcome(Arc::new(Told { delivery: Delivery::Unknown, members }))
+        let message = "the publisher was closed while this was being sent";
+        Outcome::write(Delivery::Unknown, |json| {
+            write_ended(json, Status::DeliveryUnknown, message, Delivery::Unknown, Reason::Closed);
+        })
+    }
+
+    fn write(delivery: Delivery, members: impl FnOnce(&mut Writer)) -> Outcome {
+        let mut json = Writer::new();
+        members(&mut json);
+        Outcome(Arc::new(Members { delivery, json: json.finish_string().unwrap_or_default() }))
     }
 }
 
-/// How many events have come to each end.
+/// Writes the members of a report of an event that the publisher itself ended.
+fn write_ended(json: &mut Writer, status: Status, message: &str, delivery: Delivery, reason: Reason) {
+    json.key("status").string(status.name()).key("message").string(message);
+    json.key("delivery").string(delivery.name()).key("reason").string(reason.name());
+}
+
+/// The number of events by how they ended.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Delivered.
     pub delivered: u64,
-    /// Not sent, after an attempt or without one.
+    /// Not sent, with or without an attempt.
     pub not_sent: u64,
     /// Rejected.
     pub rejected: u64,
     /// Unknown.
     pub unknown: u64,
-    /// Of those not sent, for which reasons: expired, dropped, superseded, closed.
-    pub unsent: [u64; 4],
+    /// Never sent, by reason, in the order of [`Reason::ALL`].
+    pub unsent: [u64; Reason::ALL.len()],
 }
 
-/// All reasons for which an event is never sent, in the order in which they are counted.
-pub const REASONS: [Reason; 4] = [Reason::Expired, Reason::Dropped, Reason::Superseded, Reason::Closed];
-
-/// Counts how events end, and keeps reports of it.
+/// Counts how events end, and keeps the reports.
 #[derive(Debug)]
 pub struct Reports {
     keep: Keep,
-    most: usize,
+    max_reports: usize,
     kept: VecDeque<(u64, End<Outcome>)>,
-    /// How many were given up for newer ones, since ever and since they were last fetched.
+    /// The number of reports that newer ones replaced.
     pub lost: u64,
+    /// The same since the last fetch.
     newly_lost: u64,
-    /// What came of all events.
+    /// The number of events by how they ended.
     pub counts: Counts,
-    /// How long events took from when they were published to their end.
+    /// The time from publishing an event to its end.
     pub latency: Histogram,
 }
 
 impl Reports {
-    /// None yet, and at most `most`.
-    pub fn new(keep: Keep, most: usize) -> Reports {
+    /// Returns an empty backlog of at most `max_reports`.
+    pub fn new(keep: Keep, max_reports: usize) -> Reports {
         let latency = Histogram::of_milliseconds();
-        Reports { keep, most, kept: VecDeque::new(), lost: 0, newly_lost: 0, counts: Counts::default(), latency }
+        let kept = VecDeque::new();
+        Reports { keep, max_reports, kept, lost: 0, newly_lost: 0, counts: Counts::default(), latency }
     }
 
-    /// How many wait to be fetched.
+    /// Returns the number of reports that wait to be fetched.
     pub fn waiting(&self) -> usize {
         self.kept.len()
     }
 
-    /// The oldest of them, at most `most`, as a document: `{"reports":[{"id",…}…]}`, with `"lost"` where reports were.
-    pub fn take(&mut self, most: usize) -> String {
-        let mut text = String::from(r#"{"reports":["#);
-        let count = self.kept.len().min(most);
-        for (index, (id, end)) in self.kept.drain(..count).enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            let id = format!(r#"{comma}{{"id":{id},"#);
-            text.push_str(&id);
+    /// Takes the oldest reports, at most `max`, as a document: `{"reports":[{"id",…}…]}`, with `"lost"` if reports were lost.
+    pub fn take(&mut self, max: usize) -> String {
+        let mut json = Writer::new();
+        json.begin_object().key("reports").begin_array();
+        let count = self.kept.len().min(max);
+        for (id, end) in self.kept.drain(..count) {
+            json.begin_object().key("id").number(id);
             match end {
-                End::Sent(Outcome(told)) => text.push_str(&told.members),
-                End::Unsent(reason) => text.push_str(&format!(
-                    r#""status":"NOT_SENT","message":"{}","delivery":"not_sent","reason":"{}""#,
-                    reason.message(),
-                    reason.name()
-                )),
+                End::Sent(Outcome(members)) => {
+                    json.raw(&members.json);
+                }
+                End::Unsent(reason) => {
+                    write_ended(&mut json, Status::NotSent, reason.message(), Delivery::NotSent, reason);
+                }
             }
-            text.push('}');
+            json.end_object();
         }
-        text.push(']');
+        json.end_array();
         if self.newly_lost > 0 {
-            text.push_str(&format!(r#","lost":{}"#, self.newly_lost));
-            self.newly_lost = 0;
+            json.key("lost").number(std::mem::take(&mut self.newly_lost));
         }
-        text.push('}');
-        text
+        json.end_object();
+        json.finish_string().unwrap_or_default()
     }
 }
 
 impl Ledger for Reports {
     type Outcome = Outcome;
 
-    fn end(&mut self, id: u64, waited: Duration, end: End<Outcome>) {
-        self.latency.add(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+    fn end(&mut self, id: u64, age: Duration, end: End<Outcome>) {
+        self.latency.add(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let delivery = match &end {
-            End::Sent(Outcome(told)) => told.delivery,
+            End::Sent(Outcome(members)) => members.delivery,
             End::Unsent(reason) => {
                 self.counts.unsent[*reason as usize] += 1;
                 Delivery::NotSent
@@ -153,13 +164,13 @@ impl Ledger for Reports {
             Delivery::Rejected => self.counts.rejected += 1,
             Delivery::Unknown => self.counts.unknown += 1,
         }
-        let wanted = match self.keep {
+        let is_kept = match self.keep {
             Keep::All => true,
             Keep::Failures => delivery != Delivery::Delivered,
             Keep::None => false,
         };
-        if wanted {
-            if self.kept.len() >= self.most {
+        if is_kept {
+            if self.kept.len() >= self.max_reports {
                 self.kept.pop_front();
                 self.lost += 1;
                 self.newly_lost += 1;

@@ -1,107 +1,107 @@
-//! The queue between threads: those that publish, those that send, and those that wait for something.
+//! The queue shared between threads: those that publish, those that send, and those that wait.
 //!
-//! One lock, never held over anything that takes long, and a condition variable for each kind of waiting. Whoever changes
-//! something wakes those whom it concerns, and only if they wait: waking costs a system call. Time is read here and nowhere
-//! below.
+//! There is one lock, which is never held over anything slow, and a condition variable for each kind of wait. A thread that
+//! changes the state wakes the threads that the change concerns, and only if they wait: waking costs a system call. This
+//! module reads the clock; the modules below take time as an argument.
 
 use std::time::{Duration, Instant};
 
-use super::queue::{Batch, Ledger, Limits, MAX_SHARDS, New, Next, Queue, Shards};
+use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, Queue, QueueLimits, ShardSet};
 use super::sync::{Condvar, Mutex, MutexGuard, wait, wait_until};
 
-/// What to do where there is no room.
+/// What to do with a new event when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// Refuse the new event.
+    /// Refuse it.
     Reject,
-    /// Wait for room, this long.
+    /// Wait for space, at most this long.
     Block(Duration),
-    /// Take out the oldest one that waits.
+    /// Drop the oldest waiting event.
     DropOldest,
 }
 
-/// Why an event was not taken in.
+/// Why an event was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// There is no room.
+    /// The queue is full.
     Full,
     /// The publisher is closed.
     Closed,
 }
 
-/// A wait came to its end before what was waited for.
+/// The deadline of a wait passed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
-/// How often those who wait for room are told of any, where there is little.
-const ROOM_EVERY: Duration = Duration::from_millis(5);
+/// How often blocked publishers are woken while little space is free.
+const SPACE_WAKE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The queue, shared.
+/// The shared queue.
 pub struct Shared<E, L: Ledger> {
     state: Mutex<State<E, L>>,
-    /// One for each shard's sender.
+    /// One for the sender of each shard.
     senders: Vec<Condvar>,
-    /// For those that publish and find no room.
-    room: Condvar,
-    /// For those that poll.
+    /// For publishers that wait for space.
+    space: Condvar,
+    /// For callers that poll.
     reports: Condvar,
-    /// For those that wait until nothing is left.
-    quiet: Condvar,
+    /// For callers that wait for the queue to drain.
+    drained: Condvar,
 }
 
 struct State<E, L: Ledger> {
     queue: Queue<E, L>,
-    /// What each sender waits for.
-    asleep: Vec<Asleep>,
-    waiting_for_room: usize,
+    senders: Vec<SenderState>,
+    /// The number of publishers that wait for space.
+    waiting_for_space: usize,
     /// When those were last woken.
-    told_of_room: Instant,
+    last_space_wake: Instant,
     polling: usize,
-    waiting_for_quiet: usize,
-    /// How many senders have nothing to do any more.
+    draining: usize,
+    /// The number of senders that have ended.
     finished: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asleep {
-    /// It is awake, or has been woken.
-    No,
-    /// Anything.
+enum SenderState {
+    /// It runs, or it has been woken.
+    Awake,
+    /// It waits for any event.
     Idle,
-    /// That its batch is full; else its time comes by itself.
+    /// It waits for its batch to fill up, until a deadline.
     Lingering,
 }
 
 /// A ledger that holds reports until they are fetched.
 pub trait Backlog: Ledger {
-    /// Whether there is any.
+    /// Returns whether there are reports.
     fn has_reports(&self) -> bool;
 }
 
 impl<E, L: Backlog> Shared<E, L> {
-    /// An empty queue.
-    pub fn new(limits: Limits, ledger: L) -> Shared<E, L> {
+    /// Returns an empty queue.
+    pub fn new(limits: QueueLimits, ledger: L) -> Shared<E, L> {
         let (shards, now) = (limits.shards.min(MAX_SHARDS), Instant::now());
         Shared {
             state: Mutex::new(State {
                 queue: Queue::new(limits, ledger, now),
-                asleep: vec![Asleep::No; shards],
-                waiting_for_room: 0,
-                told_of_room: now,
+                senders: vec![SenderState::Awake; shards],
+                waiting_for_space: 0,
+                last_space_wake: now,
                 polling: 0,
-                waiting_for_quiet: 0,
+                draining: 0,
                 finished: 0,
             }),
             senders: (0..shards).map(|_| Condvar::new()).collect(),
-            room: Condvar::new(),
+            space: Condvar::new(),
             reports: Condvar::new(),
-            quiet: Condvar::new(),
+            drained: Condvar::new(),
         }
     }
 
-    /// Takes an event in and says its id.
-    pub fn publish(&self, mut new: New<E>, overflow: Overflow) -> Result<u64, Refused> {
-        let (shards, bytes) = (new.shards, new.bytes);
+    /// Queues an event and returns its id.
+    pub fn publish(&self, mut new: NewEvent<E>, overflow: Overflow) -> Result<u64, Refused> {
+        let (shards, memory_bytes) = (new.shards, new.memory_bytes);
         let started = Instant::now();
         let (mut now, mut state) = (started, self.lock());
         let mut timed_out = false;
@@ -111,107 +111,97 @@ impl<E, L: Backlog> Shared<E, L> {
             }
             match state.queue.push(new, now) {
                 Ok(id) => {
-                    for shard in shards.each() {
-                        let wake = match state.asleep[shard] {
-                            Asleep::No => false,
-                            Asleep::Idle => true,
-                            Asleep::Lingering => state.queue.is_full_batch(shard),
-                        };
-                        if wake {
-                            self.wake_sender(&mut state, shard);
-                        }
-                    }
-                    // What it pushed out is reported.
-                    self.after_ends(&mut state, now);
+                    self.wake_for_new_event(&mut state, shards);
+                    // The push may have ended events.
+                    self.wake_after_ends(&mut state, now);
                     return Ok(id);
                 }
-                Err((_, rejected)) => new = rejected,
+                Err(rejected) => new = rejected,
             }
-            // Some may have ended although there is still no room.
-            self.after_ends(&mut state, now);
-            if !state.queue.could_hold(bytes) && overflow == Overflow::DropOldest {
-                return Err(Refused::Full);
-            }
+            // Events may have expired, and the queue may still be full.
+            self.wake_after_ends(&mut state, now);
             match overflow {
                 Overflow::Reject => return Err(Refused::Full),
+                Overflow::DropOldest if !state.queue.could_hold(memory_bytes) => return Err(Refused::Full),
                 Overflow::DropOldest => match state.queue.drop_oldest(now) {
                     Some(woken) => self.wake_senders(&mut state, woken),
                     None => return Err(Refused::Full),
                 },
                 Overflow::Block(_) if timed_out => return Err(Refused::Full),
                 Overflow::Block(patience) => {
-                    state.waiting_for_room += 1;
-                    // It is not told of every room, so it looks once more when its time is up.
-                    (state, timed_out) = wait_until(&self.room, state, started + patience);
-                    state.waiting_for_room -= 1;
+                    state.waiting_for_space += 1;
+                    // Not every change of space wakes this thread, so it checks once more at its deadline.
+                    (state, timed_out) = wait_until(&self.space, state, started + patience);
+                    state.waiting_for_space -= 1;
                     now = Instant::now();
                 }
             }
         }
     }
 
-    /// Waits until a shard has something to send; `None` when it never will again.
+    /// Waits until a shard has something to send. Returns `None` once it never will again.
     pub fn next(&self, shard: usize) -> Option<Batch<E>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             let (next, woken) = state.queue.next(shard, now);
             self.wake_senders(&mut state, woken);
-            // What has expired is reported, and has made room.
-            self.after_ends(&mut state, now);
+            // Expired events are reported, and have freed space.
+            self.wake_after_ends(&mut state, now);
             state = match next {
                 Next::Send(batch) => return Some(batch),
                 Next::Finished => {
                     state.finished += 1;
-                    self.quiet.notify_all();
+                    self.drained.notify_all();
                     return None;
                 }
                 Next::Wait => {
-                    state.asleep[shard] = Asleep::Idle;
+                    state.senders[shard] = SenderState::Idle;
                     wait(&self.senders[shard], state)
                 }
                 Next::WaitUntil(until) => {
-                    state.asleep[shard] = Asleep::Lingering;
+                    state.senders[shard] = SenderState::Lingering;
                     wait_until(&self.senders[shard], state, until).0
                 }
             };
-            state.asleep[shard] = Asleep::No;
+            state.senders[shard] = SenderState::Awake;
         }
     }
 
-    /// Waits between two attempts of a request, of which `outcome` came should there be no other. False if it was given up meanwhile.
-    pub fn rest(&self, shard: usize, flight: u64, outcome: L::Outcome, time: Duration) -> bool {
-        let until = Instant::now() + time;
+    /// Waits between two attempts of a request. If the publisher gives up first, the request's events end with `outcome`, and
+    /// this returns false.
+    pub fn wait_for_retry(&self, shard: usize, request: u64, outcome: L::Outcome, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
         let mut state = self.lock();
-        let mut known = state.queue.rest(shard, flight, outcome);
-        while known {
-            // The sender's condition variable is nobody else's; only giving up wakes it here.
+        let mut is_in_flight = state.queue.suspend(shard, request, outcome);
+        while is_in_flight {
+            // No other thread waits on the sender's condition variable, and only abandoning the request wakes it here.
             let (woken, timed_out) = wait_until(&self.senders[shard], state, until);
             state = woken;
             if timed_out {
-                return state.queue.go_on(shard, flight);
+                return state.queue.resume(shard, request);
             }
-            known = state.queue.is_under_way(shard, flight);
+            is_in_flight = state.queue.is_in_flight(shard, request);
         }
         false
     }
 
-    /// Whether a request has not been given up.
-    pub fn is_under_way(&self, shard: usize, flight: u64) -> bool {
-        self.lock().queue.is_under_way(shard, flight)
+    /// Returns whether a request is in flight: neither complete nor abandoned.
+    pub fn is_in_flight(&self, shard: usize, request: u64) -> bool {
+        self.lock().queue.is_in_flight(shard, request)
     }
 
-    /// What came of the first `count` events of a request that have not ended yet.
-    pub fn settle(&self, shard: usize, flight: u64, count: usize, outcome: &L::Outcome) {
+    /// Ends the first `count` events of a request that have not ended.
+    pub fn complete(&self, shard: usize, request: u64, count: usize, outcome: &L::Outcome) {
         let now = Instant::now();
         let mut state = self.lock();
-        let woken = state.queue.settle(shard, flight, count, outcome, now);
+        let woken = state.queue.complete(shard, request, count, outcome, now);
         self.wake_senders(&mut state, woken);
-        self.after_ends(&mut state, now);
+        self.wake_after_ends(&mut state, now);
     }
 
-    /// Takes what has been reported, waiting for it until `deadline`, if there is one. Nothing, at once, where nothing can come any
-    /// more.
+    /// Takes reports, and waits for them until the deadline, if there is one. Returns immediately once the publisher is closed
+    /// and drained.
     pub fn poll<R>(&self, deadline: Option<Instant>, take: impl FnOnce(&mut L) -> R) -> Result<R, TimedOut> {
         let mut state = self.lock();
         loop {
@@ -231,31 +221,31 @@ impl<E, L: Backlog> Shared<E, L> {
         }
     }
 
-    /// Waits until nothing waits and nothing is under way.
+    /// Waits until no event waits and none is in flight.
     pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
         let state = self.lock();
-        self.wait_for_quiet(state, deadline).1
+        self.drain(state, deadline).1
     }
 
-    /// Lets nothing more in, waits until nothing is left, and gives up what is left then; what may be on the wire ends as
+    /// Closes the queue and drains it. At the deadline it abandons what is left; requests in flight then end with
     /// `interrupted`.
     pub fn close(&self, deadline: Option<Instant>, interrupted: &L::Outcome) -> Result<(), TimedOut> {
         let mut state = self.lock();
         state.queue.close();
-        self.wake_everybody(&mut state);
-        let (mut state, quiet) = self.wait_for_quiet(state, deadline);
-        if quiet.is_err() {
-            state.queue.give_up(interrupted, Instant::now());
-            self.wake_everybody(&mut state);
+        self.wake_all(&mut state);
+        let (mut state, result) = self.drain(state, deadline);
+        if result.is_err() {
+            state.queue.abandon(interrupted, Instant::now());
+            self.wake_all(&mut state);
         }
-        quiet
+        result
     }
 
-    /// Waits until so many senders, of a closed publisher, have seen that there is nothing to do any more.
+    /// Waits until this many senders of a closed publisher have ended.
     pub fn wait_for_senders(&self, count: usize, deadline: Instant) -> Result<(), TimedOut> {
         let mut state = self.lock();
         while state.finished < count {
-            let (woken, timed_out) = wait_until(&self.quiet, state, deadline);
+            let (woken, timed_out) = wait_until(&self.drained, state, deadline);
             if timed_out && woken.finished < count {
                 return Err(TimedOut);
             }
@@ -264,16 +254,16 @@ impl<E, L: Backlog> Shared<E, L> {
         Ok(())
     }
 
-    /// Looks at the queue.
-    pub fn look<R>(&self, look: impl FnOnce(&Queue<E, L>) -> R) -> R {
-        look(&self.lock().queue)
+    /// Calls `read` with the queue.
+    pub fn read<R>(&self, read: impl FnOnce(&Queue<E, L>) -> R) -> R {
+        read(&self.lock().queue)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E, L>> {
         super::sync::lock(&self.state)
     }
 
-    fn wait_for_quiet<'a>(
+    fn drain<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<E, L>>,
         deadline: Option<Instant>,
@@ -281,61 +271,75 @@ impl<E, L: Backlog> Shared<E, L> {
         if state.queue.events() == 0 {
             return (state, Ok(()));
         }
-        // Nobody lingers while somebody waits.
-        state.queue.hurry();
+        // No sender lingers during a drain.
+        state.queue.begin_drain();
         for shard in 0..self.senders.len() {
             self.wake_sender(&mut state, shard);
         }
         let mut timed_out = false;
         while state.queue.events() > 0 && !timed_out {
-            state.waiting_for_quiet += 1;
-            (state, timed_out) = wait_or_until(&self.quiet, state, deadline);
-            state.waiting_for_quiet -= 1;
+            state.draining += 1;
+            (state, timed_out) = wait_or_until(&self.drained, state, deadline);
+            state.draining -= 1;
         }
-        state.queue.calm_down();
-        let quiet = if state.queue.events() == 0 { Ok(()) } else { Err(TimedOut) };
-        (state, quiet)
+        state.queue.end_drain();
+        let result = if state.queue.events() == 0 { Ok(()) } else { Err(TimedOut) };
+        (state, result)
     }
 
-    /// Wakes those for whom an event's end may be what they wait for.
-    fn after_ends(&self, state: &mut State<E, L>, now: Instant) {
-        // Waking several for each request that ends, only for them to wait again, costs more than the request does.
-        let is_time = || now.saturating_duration_since(state.told_of_room) >= ROOM_EVERY;
-        if state.waiting_for_room > 0 && (state.queue.has_room_to_spare() || is_time()) {
-            state.told_of_room = now;
-            self.room.notify_all();
+    /// Wakes the senders that wait for an event in these shards. A lingering one is woken only by a full batch.
+    fn wake_for_new_event(&self, state: &mut State<E, L>, shards: ShardSet) {
+        for shard in shards.iter() {
+            let wake = match state.senders[shard] {
+                SenderState::Awake => false,
+                SenderState::Idle => true,
+                SenderState::Lingering => state.queue.has_full_batch(shard),
+            };
+            if wake {
+                self.wake_sender(state, shard);
+            }
+        }
+    }
+
+    /// Wakes the threads that may wait for the end of an event.
+    fn wake_after_ends(&self, state: &mut State<E, L>, now: Instant) {
+        // Waking several publishers for each request that ends, only for them to wait again, costs more than the request.
+        let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
+        if state.waiting_for_space > 0 && (state.queue.has_spare_space() || is_due()) {
+            state.last_space_wake = now;
+            self.space.notify_all();
         }
         if state.polling > 0 && state.queue.ledger.has_reports() {
             self.reports.notify_all();
         }
         if state.queue.events() == 0 {
-            if state.waiting_for_quiet > 0 {
-                self.quiet.notify_all();
+            if state.draining > 0 {
+                self.drained.notify_all();
             }
-            // Nothing can come any more.
+            // No more reports will come.
             if state.polling > 0 && state.queue.is_closed() {
                 self.reports.notify_all();
             }
         }
     }
 
-    fn wake_everybody(&self, state: &mut State<E, L>) {
-        state.asleep.fill(Asleep::No);
+    fn wake_all(&self, state: &mut State<E, L>) {
+        state.senders.fill(SenderState::Awake);
         self.senders.iter().for_each(Condvar::notify_all);
-        self.room.notify_all();
+        self.space.notify_all();
         self.reports.notify_all();
-        self.quiet.notify_all();
+        self.drained.notify_all();
     }
 
-    fn wake_senders(&self, state: &mut State<E, L>, shards: Shards) {
-        for shard in shards.each() {
+    fn wake_senders(&self, state: &mut State<E, L>, shards: ShardSet) {
+        for shard in shards.iter() {
             self.wake_sender(state, shard);
         }
     }
 
     fn wake_sender(&self, state: &mut State<E, L>, shard: usize) {
-        if state.asleep[shard] != Asleep::No {
-            state.asleep[shard] = Asleep::No;
+        if state.senders[shard] != SenderState::Awake {
+            state.senders[shard] = SenderState::Awake;
             self.senders[shard].notify_all();
         }
     }

@@ -1,24 +1,27 @@
-//! Statistics as documents: JSON, and the text that Prometheus scrapes.
+//! Statistics as documents: JSON, and the text format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::histogram::Histogram;
-use super::reports::{Counts, REASONS};
+use super::queue::Reason;
+use super::reports::Counts;
+use crate::error::Error;
+use crate::json::Writer;
 
-/// What is counted of requests.
+/// Statistics of requests.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// How many were sent, each attempt by itself.
+    /// The number of requests, each attempt counted.
     pub requests: u64,
-    /// How many events each batch or trigger had.
+    /// The number of events in each request, retries not counted.
     pub batches: Histogram,
-    /// How often something was sent again, by what had gone wrong.
+    /// The number of retries, by the failure before.
     pub retries: BTreeMap<&'static str, u64>,
 }
 
 impl Traffic {
-    /// Nothing yet.
+    /// Returns statistics of no request.
     pub fn new() -> Traffic {
         Traffic { requests: 0, batches: Histogram::of_events(), retries: BTreeMap::new() }
     }
@@ -27,101 +30,124 @@ impl Traffic {
 /// A publisher's statistics at one instant.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// Events that wait or are under way, and their bytes.
+    /// The number of events that have not ended.
     pub queue_events: usize,
-    /// See there.
+    /// The memory of these events.
     pub queue_bytes: usize,
-    /// Events that are under way.
+    /// The number of events in flight.
     pub in_flight: usize,
-    /// Events that were taken in.
+    /// The number of events that were ever queued.
     pub published: u64,
-    /// Calls that found no room.
+    /// The number of calls that found the queue full.
     pub refused: u64,
-    /// What became of them.
+    /// The number of events by how they ended.
     pub counts: Counts,
-    /// How long they took.
+    /// The time from publishing an event to its end.
     pub latency: Histogram,
-    /// Reports that wait to be fetched.
+    /// The number of reports that wait to be fetched.
     pub reports_waiting: usize,
-    /// Reports that were given up for newer ones.
+    /// The number of reports that newer ones replaced.
     pub reports_lost: u64,
     /// The requests.
     pub traffic: Traffic,
 }
 
 impl Stats {
-    /// The JSON object that pusher_publisher_stats() documents.
-    pub fn json(&self) -> String {
+    /// Returns the JSON object that pusher_publisher_stats() documents.
+    pub fn json(&self) -> Result<String, Error> {
         let Counts { delivered, not_sent, rejected, unknown, unsent } = &self.counts;
         let Traffic { requests, batches, retries } = &self.traffic;
-        let reasons = members(REASONS.iter().zip(unsent).map(|(reason, count)| (reason.name(), *count)));
-        let retries = members(retries.iter().map(|(cause, count)| (*cause, *count)));
-        format!(
-            concat!(
-                r#"{{"queue":{{"events":{},"bytes":{},"in_flight":{}}},"#,
-                r#""events":{{"published":{},"refused":{},"delivered":{},"not_sent":{},"rejected":{},"unknown":{}}},"#,
-                r#""unsent":{},"requests":{},"batch_events":{},"retries":{},"latency_ms":{},"#,
-                r#""reports":{{"waiting":{},"lost":{}}}}}"#,
-            ),
-            self.queue_events,
-            self.queue_bytes,
-            self.in_flight,
-            self.published,
-            self.refused,
-            delivered,
-            not_sent,
-            rejected,
-            unknown,
-            reasons,
-            requests,
-            histogram(batches, 1),
-            retries,
-            histogram(&self.latency, 1000),
-            self.reports_waiting,
-            self.reports_lost,
-        )
+        let mut json = Writer::new();
+        json.begin_object().key("queue");
+        write_numbers(
+            &mut json,
+            [
+                ("events", self.queue_events as u64),
+                ("bytes", self.queue_bytes as u64),
+                ("in_flight", self.in_flight as u64),
+            ],
+        );
+        json.key("events");
+        write_numbers(
+            &mut json,
+            [
+                ("published", self.published),
+                ("refused", self.refused),
+                ("delivered", *delivered),
+                ("not_sent", *not_sent),
+                ("rejected", *rejected),
+                ("unknown", *unknown),
+            ],
+        );
+        json.key("unsent");
+        write_numbers(&mut json, by_reason(unsent));
+        json.key("requests").number(*requests).key("batch_events");
+        write_histogram(&mut json, batches, 1);
+        json.key("retries");
+        write_numbers(&mut json, retries.iter().map(|(cause, count)| (*cause, *count)));
+        json.key("latency_ms");
+        write_histogram(&mut json, &self.latency, 1000);
+        json.key("reports");
+        write_numbers(&mut json, [("waiting", self.reports_waiting as u64), ("lost", self.reports_lost)]);
+        json.end_object();
+        json.finish_string()
     }
 
-    /// The same in Prometheus' text format, version 0.0.4.
+    /// Returns the statistics in the text format of Prometheus, version 0.0.4.
     pub fn prometheus(&self) -> String {
         let mut text = Exposition(String::new());
-        text.gauge("queue_events", "Events that wait or are under way.", self.queue_events as u64);
-        text.gauge("queue_bytes", "Their bytes.", self.queue_bytes as u64);
-        text.gauge("in_flight_events", "Events that are under way.", self.in_flight as u64);
-        text.counter("published_total", "Events that were taken in.", self.published);
-        text.counter("refused_total", "Calls that found no room in the queue.", self.refused);
+        text.gauge("queue_events", "Events that have not ended.", self.queue_events as u64);
+        text.gauge("queue_bytes", "Memory of these events.", self.queue_bytes as u64);
+        text.gauge("in_flight_events", "Events in flight.", self.in_flight as u64);
+        text.counter("published_total", "Events that were queued.", self.published);
+        text.counter("refused_total", "Calls that found the queue full.", self.refused);
         let Counts { delivered, not_sent, rejected, unknown, unsent } = &self.counts;
         let deliveries =
             [("delivered", *delivered), ("not_sent", *not_sent), ("rejected", *rejected), ("unknown", *unknown)];
-        text.counters("events_total", "Events that have ended, by what became of them.", "delivery", deliveries);
-        let reasons = REASONS.iter().zip(unsent).map(|(reason, count)| (reason.name(), *count));
-        text.counters("unsent_total", "Events that were never sent, by reason.", "reason", reasons);
-        text.counter("requests_total", "Requests, each attempt by itself.", self.traffic.requests);
+        text.counters("events_total", "Events that have ended, by delivery.", "delivery", deliveries);
+        text.counters("unsent_total", "Events that were never sent, by reason.", "reason", by_reason(unsent));
+        text.counter("requests_total", "Requests, each attempt counted.", self.traffic.requests);
         text.histogram("batch_events", "Events in a request.", &self.traffic.batches, 1.0);
         let retries = self.traffic.retries.iter().map(|(cause, count)| (*cause, *count));
-        text.counters("retries_total", "What was sent again, by what had gone wrong.", "cause", retries);
-        text.histogram("latency_seconds", "From publishing to an event's end.", &self.latency, 1e6);
+        text.counters("retries_total", "Retries, by the failure before.", "cause", retries);
+        text.histogram("latency_seconds", "Time from publishing an event to its end.", &self.latency, 1e6);
         text.gauge("reports_waiting", "Reports that wait to be fetched.", self.reports_waiting as u64);
-        text.counter("reports_lost_total", "Reports that were given up for newer ones.", self.reports_lost);
+        text.counter("reports_lost_total", "Reports that newer ones replaced.", self.reports_lost);
         text.0
     }
 }
 
-/// An object of numbers by words of ours.
-fn members<'a>(values: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let members: Vec<String> = values.map(|(word, value)| format!("\"{word}\":{value}")).collect();
-    format!("{{{}}}", members.join(","))
+/// Returns the counts of [`Counts::unsent`] with the names of their reasons.
+fn by_reason(unsent: &[u64]) -> impl Iterator<Item = (&'static str, u64)> {
+    Reason::ALL.iter().zip(unsent).map(|(reason, count)| (reason.name(), *count))
 }
 
-/// `{"count","sum","buckets":[[bound,count]…,[null,count]]}`, bounds and sum divided by `unit`.
-fn histogram(histogram: &Histogram, unit: u64) -> String {
-    let bounds = histogram.bounds.iter().map(|bound| (bound / unit).to_string()).chain(["null".to_owned()]);
-    let buckets: Vec<String> =
-        bounds.zip(&histogram.counts).map(|(bound, count)| format!("[{bound},{count}]")).collect();
-    format!(r#"{{"count":{},"sum":{},"buckets":[{}]}}"#, histogram.count(), histogram.sum / unit, buckets.join(","))
+/// Writes an object of numbers.
+fn write_numbers<'a>(json: &mut Writer, values: impl IntoIterator<Item = (&'a str, u64)>) {
+    json.begin_object();
+    for (name, value) in values {
+        json.key(name).number(value);
+    }
+    json.end_object();
 }
 
-/// Prometheus' text.
+/// Writes `{"count","sum","buckets":[[bound,count]...,[null,count]]}`, with bounds and sum divided by `unit`.
+fn write_histogram(json: &mut Writer, histogram: &Histogram, unit: u64) {
+    json.begin_object().key("count").number(histogram.count()).key("sum").number(histogram.sum / unit);
+    json.key("buckets").begin_array();
+    let bounds = histogram.bounds.iter().map(|bound| Some(bound / unit)).chain([None]);
+    for (bound, count) in bounds.zip(&histogram.counts) {
+        json.begin_array();
+        match bound {
+            Some(bound) => json.number(bound),
+            None => json.raw("null"),
+        };
+        json.number(*count).end_array();
+    }
+    json.end_array().end_object();
+}
+
+/// The text of Prometheus.
 struct Exposition(String);
 
 const PREFIX: &str = "pusher_publisher_";
@@ -148,7 +174,7 @@ impl Exposition {
         }
     }
 
-    /// `unit` is how many of the histogram's make one of Prometheus'.
+    /// Writes a histogram with its values divided by `unit`.
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram, unit: f64) {
         self.head(name, help, "histogram");
         let mut sum = 0;

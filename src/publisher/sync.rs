@@ -1,11 +1,11 @@
-//! What threads wait with. The models in `tests/models` have a file of this name with other locks in it.
+//! Locks and condition variables. The models in `tests/models` replace this file by one with the locks of a model checker.
 
 use std::sync::PoisonError;
 use std::time::Instant;
 
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Locks. A panic within is a bug that is reported where it happened; what it left is no worse for those who come after.
+/// Locks. A panic while the lock is held is reported where it happens, and does not make the state unusable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -15,7 +15,7 @@ pub fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<
     condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits to be woken, or until then; says whether it is then.
+/// Waits to be woken, or until a deadline. Returns whether the deadline has passed.
 pub fn wait_until<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, until: Instant) -> (MutexGuard<'a, T>, bool) {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {

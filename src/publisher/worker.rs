@@ -1,4 +1,4 @@
-//! The thread of a shard: takes what is next, sends it, and tells what came of it.
+//! The thread of a shard: takes the next batch, sends it, and records how its events ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
@@ -13,79 +13,79 @@ use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, Step};
 use crate::error::{Error, FailedExchange};
 use crate::status::Delivery;
 
-/// As much as a call on a thread of the caller's own may count on, TLS included.
+/// Enough for a complete call, including the TLS handshake.
 pub(super) const STACK_BYTES: usize = 512 * 1024;
 
-/// One shard's sender.
+/// The sender of one shard.
 pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
     pub(super) shard: usize,
 }
 
-/// The request was given up: its events have ended.
-struct GivenUp;
+/// The publisher has abandoned the request, and its events have ended.
+struct Abandoned;
 
 impl Worker {
-    /// Until the publisher is closed and nothing is left.
+    /// Sends batches until the publisher is closed and drained.
     pub(super) fn run(self) {
         while let Some(batch) = self.engine.shared.next(self.shard) {
-            let Batch { number, events } = batch;
-            // A bug must not leave its events without an end, nor those behind them.
-            let sent = catch_unwind(AssertUnwindSafe(|| self.send(number, &events)));
+            let Batch { request, events } = batch;
+            // After a bug, the events of the batch must still end, and the next ones must still be sent.
+            let sent = catch_unwind(AssertUnwindSafe(|| self.send(request, &events)));
             if let Err(panic) = sent {
-                self.settle(number, events.len(), &Outcome::failed(&Error::from_panic(&*panic)));
+                self.complete(request, events.len(), &Outcome::failed(&Error::from_panic(&*panic)));
             }
         }
     }
 
-    fn send(&self, number: u64, events: &[Event]) {
-        let Ok(result) = self.request(number, events) else { return };
+    fn send(&self, request: u64, events: &[Event]) {
+        let Ok(result) = self.attempt(request, events) else { return };
         match result {
-            Ok(answer) => self.delivered(number, events, &answer),
+            Ok(response) => self.delivered(request, events, &response),
             Err(error) => match refused_as_a_whole(&error, events) {
-                Some(refusal) if self.engine.settings.splits_refused_batches() => {
-                    self.one_by_one(number, events, refusal)
+                Some(refusal) if self.engine.config.splits_refused_batches() => {
+                    self.send_singly(request, events, refusal)
                 }
-                Some(refusal) if self.engine.settings.batch_is_atomic => {
+                Some(refusal) if self.engine.config.batch_is_atomic => {
                     let rejected = FailedExchange { delivery: Some(Delivery::Rejected), ..refusal.clone() };
-                    self.settle(number, events.len(), &Outcome::failed(&Error::Exchange(Box::new(rejected))));
+                    self.complete(request, events.len(), &Outcome::failed(&Error::Exchange(Box::new(rejected))));
                 }
-                _ => self.settle(number, events.len(), &Outcome::failed(&error)),
+                _ => self.complete(request, events.len(), &Outcome::failed(&error)),
             },
         }
     }
 
-    fn delivered(&self, number: u64, events: &[Event], answer: &str) {
+    fn delivered(&self, request: u64, events: &[Event], response: &str) {
         if !events.iter().any(|event| event.wants_info) {
-            return self.settle(number, events.len(), &Outcome::delivered(None));
+            return self.complete(request, events.len(), &Outcome::delivered(None));
         }
-        for answer in api::answers(answer, events) {
-            self.settle(number, 1, &Outcome::delivered(answer));
+        for info in api::answers(response, events) {
+            self.complete(request, 1, &Outcome::delivered(info));
         }
     }
 
-    /// Sends the events of a batch that was refused one at a time, so that one that is wrong does not take the others with it.
-    fn one_by_one(&self, number: u64, events: &[Event], refusal: &FailedExchange) {
+    /// Sends the events of a refused batch one at a time, so that one invalid event does not affect the others.
+    fn send_singly(&self, request: u64, events: &[Event], refusal: &FailedExchange) {
         for event in events {
             self.count(|traffic| *traffic.retries.entry("refused").or_default() += 1);
-            let Ok(result) = self.request(number, std::slice::from_ref(event)) else { return };
+            let Ok(result) = self.attempt(request, std::slice::from_ref(event)) else { return };
             match result {
-                Ok(answer) => self.delivered(number, std::slice::from_ref(event), &answer),
+                Ok(response) => self.delivered(request, std::slice::from_ref(event), &response),
                 Err(error) => {
-                    // Where the batch may have been applied in part, only a refusal of this very event tells that it was not.
-                    let certain = self.engine.settings.batch_is_atomic || is_refused(&error) || is_unknown(&error);
+                    // If the batch may have been applied in part, only a refusal of this event proves that it was not applied.
+                    let certain = self.engine.config.batch_is_atomic || is_refused(&error) || is_unknown(&error);
                     let refused = Error::Exchange(Box::new(refusal.clone()));
-                    self.settle(number, 1, &Outcome::failed(if certain { &error } else { &refused }));
+                    self.complete(request, 1, &Outcome::failed(if certain { &error } else { &refused }));
                 }
             }
         }
     }
 
-    /// Makes one request, sent again as the retry policy has it, unless it is given up meanwhile.
-    fn request(&self, number: u64, events: &[Event]) -> Result<Result<String, Error>, GivenUp> {
-        let Engine { application, hooks, settings, shared, .. } = &*self.engine;
-        if !shared.is_under_way(self.shard, number) {
-            return Err(GivenUp);
+    /// Makes one request and its retries, unless the publisher abandons it.
+    fn attempt(&self, request: u64, events: &[Event]) -> Result<Result<String, Error>, Abandoned> {
+        let Engine { application, hooks, config, shared, .. } = &*self.engine;
+        if !shared.is_in_flight(self.shard, request) {
+            return Err(Abandoned);
         }
         let call = match api::request(events) {
             Ok(call) => call,
@@ -94,8 +94,8 @@ impl Worker {
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
         self.count(|traffic| traffic.batches.add(events.len() as u64));
         let attempt = AttemptOptions {
-            policy: settings.retry,
-            deadline: Deadline::new(Instant::now(), settings.timeout),
+            policy: config.retry,
+            deadline: Deadline::new(Instant::now(), config.timeout),
             hooks: hooks.as_deref(),
         };
         let mut attempts = Attempts::new(application, endpoint, &call, attempt);
@@ -107,14 +107,14 @@ impl Worker {
             };
             let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
-            if !shared.rest(self.shard, number, Outcome::failed(&so_far), wait) {
-                return Err(GivenUp);
+            if !shared.wait_for_retry(self.shard, request, Outcome::failed(&so_far), wait) {
+                return Err(Abandoned);
             }
         }
     }
 
-    fn settle(&self, number: u64, count: usize, outcome: &Outcome) {
-        self.engine.shared.settle(self.shard, number, count, outcome);
+    fn complete(&self, request: u64, count: usize, outcome: &Outcome) {
+        self.engine.shared.complete(self.shard, request, count, outcome);
     }
 
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
@@ -122,7 +122,7 @@ impl Worker {
     }
 }
 
-/// The refusal of a batch that does not say which of its events is wrong, if it is one.
+/// Returns the refusal of a batch, which does not say which of its events is invalid.
 fn refused_as_a_whole<'a>(error: &'a Error, events: &[Event]) -> Option<&'a FailedExchange> {
     match error {
         Error::Exchange(failed) if events.len() > 1 && is_refused(error) => Some(failed),
@@ -130,8 +130,8 @@ fn refused_as_a_whole<'a>(error: &'a Error, events: &[Event]) -> Option<&'a Fail
     }
 }
 
-/// Whether the server found something wrong with what it was sent, and would again. (wire.md and the servers' sources: 400, 413
-/// and 422 are told after some events of a batch may have been applied.)
+/// Returns whether the server refused the content of the request, and would do so again. (Servers respond with 400, 413 and
+/// 422 after they may have applied some events of a batch.)
 fn is_refused(error: &Error) -> bool {
     matches!(error, Error::Exchange(failed) if matches!(failed.http_status, Some(400 | 413 | 422)))
 }
@@ -140,7 +140,7 @@ fn is_unknown(error: &Error) -> bool {
     matches!(error, Error::Exchange(failed) if failed.delivery == Some(Delivery::Unknown))
 }
 
-/// What had gone wrong, for statistics.
+/// Returns the name of the failure in the statistics of retries.
 fn why(error: &Error) -> &'static str {
     match error {
         Error::Exchange(failed) => match (failed.cause, failed.http_status) {

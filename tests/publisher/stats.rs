@@ -11,7 +11,7 @@ use crate::{Scene, busy, reporting_all};
 /// The words in the header's description of the statistics that stand in code spans.
 fn documented() -> Vec<&'static str> {
     let header = include_str!("../../include/pusher.h");
-    let text = header.split("Counts and times of a publisher").nth(1).unwrap().split("@param").next().unwrap();
+    let text = header.split("Returns the statistics of a publisher.").nth(1).unwrap().split("@param").next().unwrap();
     text.split('`').skip(1).step_by(2).collect()
 }
 

@@ -1,40 +1,34 @@
-//! How events end, and who takes it down.
+//! How events end, and the trait that records it.
 
 use std::time::Duration;
 
 /// How an event ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End<O> {
-    /// It was sent, and this came of it.
+    /// A request carried it, with this outcome.
     Sent(O),
-    /// It was never sent, for this reason.
+    /// No request ever carried it, for this reason.
     Unsent(Reason),
 }
 
 /// Why an event was never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It had waited too long.
+    /// It waited longer than the queue's `ttl`.
     Expired,
-    /// It made room for a newer one.
+    /// It made space for a newer event.
     Dropped,
-    /// A newer one with the same key took its place.
+    /// A newer event with the same key replaced it.
     Superseded,
-    /// The publisher was closed before its turn came.
+    /// The publisher was closed first.
     Closed,
 }
 
-/// Takes down how events end.
-pub trait Ledger {
-    /// What comes of a request.
-    type Outcome: Clone;
-
-    /// An event has ended. Called exactly once for each; `waited` is the time since it was published.
-    fn end(&mut self, id: u64, waited: Duration, end: End<Self::Outcome>);
-}
-
 impl Reason {
-    /// The word in reports.
+    /// All reasons, in the order in which they are counted.
+    pub const ALL: [Reason; 4] = [Reason::Expired, Reason::Dropped, Reason::Superseded, Reason::Closed];
+
+    /// Returns its name in reports and statistics.
     pub const fn name(self) -> &'static str {
         match self {
             Reason::Expired => "expired",
@@ -44,12 +38,22 @@ impl Reason {
         }
     }
 
+    /// Returns its message in reports.
     pub const fn message(self) -> &'static str {
         match self {
-            Reason::Expired => "not sent: it had waited longer than event_ttl_ms",
-            Reason::Dropped => "not sent: the queue was full, and it was the oldest in it",
-            Reason::Superseded => "not sent: a newer event with the same conflate key took its place",
-            Reason::Closed => "not sent: the publisher was closed before its turn came",
+            Reason::Expired => "not sent: it waited longer than event_ttl_ms",
+            Reason::Dropped => "not sent: the queue was full, and this was its oldest event",
+            Reason::Superseded => "not sent: a newer event with the same conflate key replaced it",
+            Reason::Closed => "not sent: the publisher was closed before it was sent",
         }
     }
+}
+
+/// Records how events end.
+pub trait Ledger {
+    /// The result of a request for one of its events.
+    type Outcome: Clone;
+
+    /// Records the end of an event. Called exactly once for each; `age` is the time since it was published.
+    fn end(&mut self, id: u64, age: Duration, end: End<Self::Outcome>);
 }

@@ -1,10 +1,11 @@
-//! What waits, what is under way, and what ended: the publisher's state. No I/O, no thread, no lock; time is an argument.
+//! The publisher's state: the events that wait, those in flight, and how events ended. No I/O, no thread, no lock; time
+//! is an argument.
 //!
-//! Channels are dealt to shards, and each shard has at most one request under way: that is what keeps a channel's events in
-//! order. An event for several channels may span several shards: it stands in the line of each, and is sent, alone, when it has come to
-//! the head of all of them.
+//! Every channel belongs to a shard, and each shard has at most one request in flight. This keeps the order of a
+//! channel's events. An event for several channels may span several shards: each of them has a barrier for it, and it is
+//! sent, alone, when all its barriers are first in their shards.
 //!
-//! Every event that came in ends exactly once, and its end is written to the [`Ledger`].
+//! Every event ends exactly once, and its end is recorded in the [`Ledger`].
 
 mod ledger;
 mod shard;
@@ -12,498 +13,481 @@ mod shard_set;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use self::shard::{Flight, Place, Shard, Spanning, Ticket, Waiting};
-use super::rate_limit::Governor;
+use self::shard::{BatchLimits, Entry, InFlight, Shard, Slot, Spanning, Waiting};
+use super::rate_limit::RateLimit;
 
 pub use self::ledger::{End, Ledger, Reason};
-pub use self::shard_set::{MAX_SHARDS, Shards};
+pub use self::shard_set::{MAX_SHARDS, ShardSet};
 
-/// How much may wait, and how it is put together.
+/// The limits of a queue and of its batches.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// How many shards there are.
+pub struct QueueLimits {
+    /// The number of shards.
     pub shards: usize,
-    /// How many events may wait or be under way.
+    /// The maximum number of events that have not ended.
     pub events: usize,
-    /// How many bytes they may have.
+    /// The maximum memory of these events, in bytes.
     pub bytes: usize,
-    /// How many events one request may carry.
+    /// The maximum number of events in a request.
     pub batch_events: usize,
-    /// How many bytes of them.
+    /// The maximum size of these events in a request.
     pub batch_bytes: usize,
-    /// How long the first of a batch waits for others.
+    /// How long the first event of a batch waits for others.
     pub linger: Duration,
-    /// How long an event may wait in all.
+    /// How long an event may wait before it expires.
     pub ttl: Option<Duration>,
-    /// How many events may be sent in a second.
+    /// The maximum number of events sent per second.
     pub events_per_second: Option<u32>,
 }
 
-/// One part in so many of the queue is room to spare.
-const SPARE: usize = 16;
-/// An event that wants to be taken in.
+/// One in this many of the events and of the bytes must be free for [`Queue::has_spare_space`].
+const SPARE_FRACTION: usize = 16;
+
+/// An event to be queued.
 #[derive(Clone, Debug)]
-pub struct New<E> {
+pub struct NewEvent<E> {
     /// The event.
     pub event: E,
-    /// What it takes in memory.
-    pub bytes: usize,
-    /// What it adds to a request, in bytes.
-    pub length: usize,
-    /// Where its channels belong: one shard, or several if it is alone.
-    pub shards: Shards,
-    /// Whether it can't be sent beside others.
+    /// The memory that it takes.
+    pub memory_bytes: usize,
+    /// The bytes that it adds to a request.
+    pub request_bytes: usize,
+    /// The shards of its channels: one, or several if `is_alone`.
+    pub shards: ShardSet,
+    /// Whether no other event may be in its request.
     pub is_alone: bool,
-    /// By what a newer event takes its place. Not for one that is alone.
+    /// The event replaces a waiting one with the same key. `None` if `is_alone`.
     pub key: Option<Box<str>>,
 }
 
 /// Events to be sent in one request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch<E> {
-    /// Of the request: what comes of it is told with this.
-    pub number: u64,
-    /// In their order.
+    /// The number of the request. It identifies the request in [`Queue::suspend`] and [`Queue::complete`].
+    pub request: u64,
+    /// The events in their order.
     pub events: Vec<E>,
 }
 
-/// What a shard may do now.
+/// What the sender of a shard does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<E> {
-    /// Send these.
+    /// Send these events.
     Send(Batch<E>),
-    /// Nothing, until something changes.
+    /// Wait until something changes.
     Wait,
-    /// Nothing, until then or until something changes.
+    /// Wait until something changes, but no longer than this.
     WaitUntil(Instant),
-    /// Nothing any more.
+    /// End: the queue is closed and the shard is empty.
     Finished,
 }
 
-/// There is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+/// The slot of an event with a key.
+#[derive(Clone, Copy, Debug)]
+struct Location {
+    shard: usize,
+    slot: u64,
+}
 
-/// The state.
+/// A waiting event that a newer one with the same key is going to replace.
+#[derive(Clone, Copy, Debug)]
+struct Replacement {
+    location: Location,
+    memory_bytes: usize,
+}
+
+/// The queue. See the module's description.
 pub struct Queue<E, L: Ledger> {
-    limits: Limits,
+    limits: QueueLimits,
     shards: Vec<Shard<E, L::Outcome>>,
+    /// The events that are sent alone, by id.
     spanning: HashMap<u64, Spanning<E>>,
-    /// Where the event with a key waits: its shard and place.
-    keys: HashMap<Box<str>, (usize, u64)>,
-    governor: Option<Governor>,
-    /// Of all events that have not ended.
+    /// The waiting events with a key.
+    keys: HashMap<Box<str>, Location>,
+    rate_limit: Option<RateLimit>,
+    /// The number of events that have not ended.
     events: usize,
+    /// The memory of these events.
     bytes: usize,
     last_id: u64,
-    last_flight: u64,
-    closed: bool,
-    /// How many wait for everything to be sent, which is no time to linger.
-    hurried: usize,
-    /// Where ends are written.
+    last_request: u64,
+    is_closed: bool,
+    /// The number of callers that wait for the queue to drain.
+    drains: usize,
+    /// Records how events end.
     pub ledger: L,
 }
 
 impl<E, L: Ledger> Queue<E, L> {
-    /// An empty one.
-    pub fn new(limits: Limits, ledger: L, now: Instant) -> Queue<E, L> {
-        let shard = |_| Shard { line: VecDeque::new(), head: 0, length: 0, flight: None };
+    /// Returns an empty queue.
+    pub fn new(limits: QueueLimits, ledger: L, now: Instant) -> Queue<E, L> {
         Queue {
-            shards: (0..limits.shards).map(shard).collect(),
+            shards: (0..limits.shards).map(|_| Shard::new()).collect(),
             spanning: HashMap::new(),
             keys: HashMap::new(),
-            governor: limits.events_per_second.map(|rate| Governor::new(rate, now)),
+            rate_limit: limits.events_per_second.map(|rate| RateLimit::new(rate, now)),
             events: 0,
             bytes: 0,
             last_id: 0,
-            last_flight: 0,
-            closed: false,
-            hurried: 0,
+            last_request: 0,
+            is_closed: false,
+            drains: 0,
             limits,
             ledger,
         }
     }
 
-    /// How many events have come in so far.
+    /// Returns how many events were ever queued.
     pub fn published(&self) -> u64 {
         self.last_id
     }
 
-    /// How many events have not ended.
+    /// Returns how many events have not ended.
     pub fn events(&self) -> usize {
         self.events
     }
 
-    /// How many bytes they have.
+    /// Returns the memory of the events that have not ended.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many of them are under way.
+    /// Returns how many events are in flight.
     pub fn in_flight(&self) -> usize {
-        self.shards.iter().filter_map(|shard| shard.flight.as_ref()).map(|flight| flight.tickets.len()).sum()
+        self.entries_in_flight().count()
     }
 
-    /// Whether nothing more comes in.
+    /// Returns whether the queue takes no more events.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.is_closed
     }
 
-    /// Lets nothing more in.
+    /// Stops taking events. The callers of [`Queue::push`] must check [`Queue::is_closed`].
     pub fn close(&mut self) {
-        self.closed = true;
+        self.is_closed = true;
     }
 
-    /// While anybody is in a hurry, batches do not wait for more.
-    pub fn hurry(&mut self) {
-        self.hurried += 1;
+    /// Begins a drain: until [`Queue::end_drain`], batches do not wait for more events. Drains may overlap.
+    pub fn begin_drain(&mut self) {
+        self.drains += 1;
     }
 
-    /// The opposite.
-    pub fn calm_down(&mut self) {
-        self.hurried -= 1;
+    /// Ends a drain.
+    pub fn end_drain(&mut self) {
+        self.drains -= 1;
     }
 
-    /// Takes an event in and says its id. With a key it takes the place of the one that waits with the same, so that what changes all
-    /// the time is not put off all the time.
-    pub fn push(&mut self, new: New<E>, now: Instant) -> Result<u64, (Full, New<E>)> {
-        let New { bytes, shards, is_alone, .. } = new;
-        let key = &new.key;
-        let place = key.as_ref().and_then(|key| self.keys.get(key).copied());
-        let replaced = place.and_then(|place| self.ticket_at(place)).map(|ticket| (1, ticket.bytes));
-        let (place, replaced) = (place.filter(|_| replaced.is_some()), replaced.unwrap_or((0, 0)));
-        let room = |queue: &Self| {
-            queue.events - replaced.0 < queue.limits.events && queue.bytes - replaced.1 + bytes <= queue.limits.bytes
-        };
-        if !room(self) {
-            // Those that have waited too long may be what fills it.
-            if replaced.0 > 0 || !self.expire_heads(now) || !room(self) {
-                return Err((Full, new));
+    /// Queues an event and returns its id, or returns the event if the queue is full. An event with a key replaces a
+    /// waiting one with the same key, and takes its slot.
+    pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> Result<u64, NewEvent<E>> {
+        let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
+        if !self.has_space(new.memory_bytes, replacement) {
+            // Expired events may be what fills the queue.
+            let may_free_space = replacement.is_none() && self.expire_first_slots(now);
+            if !may_free_space || !self.has_space(new.memory_bytes, None) {
+                return Err(new);
             }
         }
         self.last_id += 1;
         let id = self.last_id;
+        self.events += 1;
+        self.bytes += new.memory_bytes;
         let waiting = Waiting {
-            ticket: Ticket { id, published: now, bytes },
+            entry: Entry { id, published: now, memory_bytes: new.memory_bytes },
             since: now,
-            length: new.length,
+            request_bytes: new.request_bytes,
             key: new.key,
             event: new.event,
         };
-        self.events += 1;
-        self.bytes += bytes;
-        match place {
-            Some(place) => self.replace(place, waiting, now),
-            None if !is_alone => {
-                let number = shards.each().next().unwrap_or(0);
-                let shard = &mut self.shards[number];
-                if let Some(key) = &waiting.key {
-                    self.keys.insert(key.clone(), (number, shard.head + shard.line.len() as u64));
-                }
-                shard.length += waiting.length;
-                shard.line.push_back(Place::One(waiting));
-            }
-            None => {
-                for number in shards.each() {
-                    self.shards[number].line.push_back(Place::Turn(id));
-                }
-                self.spanning.insert(id, Spanning { shards, arrived: Shards::NONE, waiting: Some(waiting) });
-            }
+        match replacement {
+            Some(Replacement { location, .. }) => self.replace(location, waiting, now),
+            None if new.is_alone => self.push_alone(new.shards, waiting),
+            None => self.push_to_shard(new.shards.iter().next().unwrap_or(0), waiting),
         }
         Ok(id)
     }
 
-    /// Whether the shard has so much that there is nothing to wait for.
-    pub fn is_full_batch(&self, shard: usize) -> bool {
-        let shard = &self.shards[shard];
-        shard.line.len() >= self.limits.batch_events
-            || shard.length >= self.limits.batch_bytes
-            || matches!(shard.line.back(), Some(Place::Turn(_)))
+    /// Returns whether waiting would not add events to the shard's next batch.
+    pub fn has_full_batch(&self, shard: usize) -> bool {
+        self.shards[shard].has_full_batch(self.batch_limits())
     }
 
-    /// Whether there would be room for so many bytes if nothing waited.
-    pub fn could_hold(&self, bytes: usize) -> bool {
-        let flying = self.shards.iter().filter_map(|shard| shard.flight.as_ref());
-        let (events, flying_bytes) = flying
-            .flat_map(|flight| &flight.tickets)
-            .fold((0, 0), |(events, bytes), ticket| (events + 1, bytes + ticket.bytes));
-        events < self.limits.events && flying_bytes + bytes <= self.limits.bytes
+    /// Returns whether an event of this size would fit if only those in flight were left.
+    pub fn could_hold(&self, memory_bytes: usize) -> bool {
+        let (events, bytes) =
+            self.entries_in_flight().fold((0, 0), |(events, bytes), entry| (events + 1, bytes + entry.memory_bytes));
+        events < self.limits.events && bytes + memory_bytes <= self.limits.bytes
     }
 
-    /// Whether there is so much room that those who wait for it don't at once wait again.
-    pub fn has_room_to_spare(&self) -> bool {
-        let Limits { events, bytes, .. } = self.limits;
-        self.events() <= events - events / SPARE && self.bytes() <= bytes - bytes / SPARE
+    /// Returns whether enough space is free to make waking blocked publishers worthwhile.
+    pub fn has_spare_space(&self) -> bool {
+        let QueueLimits { events, bytes, .. } = self.limits;
+        self.events <= events - events / SPARE_FRACTION && self.bytes <= bytes - bytes / SPARE_FRACTION
     }
 
-    /// Takes out the event that has waited longest, if any waits, and says which shards to wake.
-    pub fn drop_oldest(&mut self, now: Instant) -> Option<Shards> {
-        (0..self.shards.len()).for_each(|number| self.pop_dead_turns(number));
-        let oldest_own = |(number, shard): (usize, &Shard<E, L::Outcome>)| match shard.line.front()? {
-            Place::One(waiting) => Some((waiting.ticket.id, number)),
-            Place::Turn(_) => None,
+    /// Drops the oldest event that waits. Returns the shards to wake, or `None` if no event waits.
+    pub fn drop_oldest(&mut self, now: Instant) -> Option<ShardSet> {
+        (0..self.shards.len()).for_each(|shard| self.pop_stale_barriers(shard));
+        let first_event = |(number, shard): (usize, &Shard<E, L::Outcome>)| match shard.first()? {
+            Slot::Event(waiting) => Some((waiting.entry.id, number)),
+            Slot::Barrier(_) => None,
         };
-        let own = self.shards.iter().enumerate().filter_map(oldest_own).min();
-        let across = self.spanning.iter().filter(|(_, spanning)| spanning.waiting.is_some()).map(|(id, _)| *id).min();
-        match (own, across) {
-            (Some((id, shard)), across) if across.is_none_or(|other| id < other) => {
-                let waiting = self.pop_own(shard)?;
-                self.end(&waiting.ticket, now, End::Unsent(Reason::Dropped));
-                Some(Shards::NONE)
+        let in_shard = self.shards.iter().enumerate().filter_map(first_event).min();
+        let alone = self.spanning.iter().filter(|(_, spanning)| spanning.waiting.is_some()).map(|(id, _)| *id).min();
+        match (in_shard, alone) {
+            (Some((id, shard)), alone) if alone.is_none_or(|other| id < other) => {
+                self.end_first_event(shard, now, Reason::Dropped);
+                Some(ShardSet::EMPTY)
             }
             (_, Some(id)) => Some(self.end_spanning(id, now, Reason::Dropped)),
             _ => None,
         }
     }
 
-    /// What a shard may do now. It must have nothing under way. With it, the shards to be woken.
-    pub fn next(&mut self, number: usize, now: Instant) -> (Next<E>, Shards) {
-        let mut woken = Shards::NONE;
+    /// Returns what the sender of a shard does next, and the other shards to wake. The shard must have no request in
+    /// flight.
+    pub fn next(&mut self, shard: usize, now: Instant) -> (Next<E>, ShardSet) {
+        let mut woken = ShardSet::EMPTY;
         loop {
-            let Some(place) = self.shards[number].line.front() else {
-                return (if self.closed { Next::Finished } else { Next::Wait }, woken);
-            };
-            let turn = match place {
-                Place::One(waiting) if self.is_expired(&waiting.ticket, now) => {
-                    if let Some(waiting) = self.pop_own(number) {
-                        self.end(&waiting.ticket, now, End::Unsent(Reason::Expired));
-                    }
-                    continue;
+            let next = match self.shards[shard].first() {
+                None if self.is_closed => Some(Next::Finished),
+                None => Some(Next::Wait),
+                Some(Slot::Event(waiting)) if waiting.entry.is_expired(self.limits.ttl, now) => {
+                    self.end_first_event(shard, now, Reason::Expired);
+                    None
                 }
-                Place::One(_) => return (self.next_batch(number, now), woken),
-                Place::Turn(id) => *id,
+                Some(Slot::Event(_)) => Some(self.next_batch(shard, now)),
+                Some(Slot::Barrier(id)) => self.next_at_barrier(shard, *id, now, &mut woken),
             };
-            let Some(spanning) = self.spanning.get_mut(&turn) else {
-                self.pop_turn(number);
-                continue;
-            };
-            let Some(waiting) = &spanning.waiting else { return (Next::Wait, woken) };
-            if is_expired(&waiting.ticket, self.limits.ttl, now) {
-                woken = woken.union(self.end_spanning(turn, now, Reason::Expired));
-                continue;
+            if let Some(next) = next {
+                return (next, woken);
             }
-            spanning.arrived = spanning.arrived.and(number);
-            if spanning.arrived != spanning.shards {
-                return (Next::Wait, woken);
-            }
-            // The last one to arrive sends it.
-            if let Some(governor) = &mut self.governor {
-                if let Err(until) = governor.take(1, now) {
-                    return (Next::WaitUntil(until), woken);
-                }
-            }
-            let waiting = spanning.waiting.take();
-            return (self.fly(number, waiting.into_iter().collect(), Some(turn)), woken);
         }
     }
 
-    /// What a shard may do whose line begins with an event of its own.
-    fn next_batch(&mut self, number: usize, now: Instant) -> Next<E> {
-        let shard = &self.shards[number];
-        let Some(Place::One(first)) = shard.line.front() else { return Next::Wait };
-        let alone = shard.line.len() == 1;
-        if !alone && !self.is_full_batch(number) && self.hurried == 0 && !self.closed {
-            let until = first.since + self.limits.linger;
-            if now < until {
-                return Next::WaitUntil(until);
-            }
-        }
-        let (mut count, mut length) = (0, 0);
-        for place in shard.line.iter().take(self.limits.batch_events) {
-            let Place::One(waiting) = place else { break };
-            if self.is_expired(&waiting.ticket, now) {
-                break;
-            }
-            length += waiting.length;
-            if count > 0 && length > self.limits.batch_bytes {
-                break;
-            }
-            count += 1;
-        }
-        if let Some(governor) = &mut self.governor {
-            match governor.take(count, now) {
-                Ok(granted) => count = granted,
-                Err(until) => return Next::WaitUntil(until),
-            }
-        }
-        let events = (0..count).filter_map(|_| self.pop_own(number)).collect();
-        self.fly(number, events, None)
-    }
-
-    fn fly(&mut self, number: usize, waiting: Vec<Waiting<E>>, spanning: Option<u64>) -> Next<E> {
-        self.last_flight += 1;
-        let (tickets, events) = waiting.into_iter().map(|waiting| (waiting.ticket, waiting.event)).unzip();
-        let flight = Flight { number: self.last_flight, tickets, at_rest: None, spanning };
-        self.shards[number].flight = Some(flight);
-        Next::Send(Batch { number: self.last_flight, events })
-    }
-
-    /// The request is going to be sent again, and rests until then; should it not come to that, this is what came of it. False if
-    /// it is nobody's business any more.
-    pub fn rest(&mut self, shard: usize, flight: u64, outcome: L::Outcome) -> bool {
-        let Some(flight) = self.flight_of(shard, flight) else { return false };
-        flight.at_rest = Some(outcome);
+    /// Marks the request as waiting for a retry. If the publisher gives up first, its events end with `outcome`.
+    /// Returns false if the request was already abandoned.
+    pub fn suspend(&mut self, shard: usize, request: u64, outcome: L::Outcome) -> bool {
+        let Some(in_flight) = self.shards[shard].request(request) else { return false };
+        in_flight.suspended = Some(outcome);
         true
     }
 
-    /// The request is on the wire again. False if it is nobody's business any more.
-    pub fn go_on(&mut self, shard: usize, flight: u64) -> bool {
-        let Some(flight) = self.flight_of(shard, flight) else { return false };
-        flight.at_rest = None;
+    /// Marks the request as being sent again. Returns false if it was already abandoned.
+    pub fn resume(&mut self, shard: usize, request: u64) -> bool {
+        let Some(in_flight) = self.shards[shard].request(request) else { return false };
+        in_flight.suspended = None;
         true
     }
 
-    /// What came of the first `count` events of a request that have not ended yet. Says which shards to wake. Of a request that was
-    /// given up there is nothing left to be said.
-    pub fn settle(&mut self, shard: usize, flight: u64, count: usize, outcome: &L::Outcome, now: Instant) -> Shards {
+    /// Ends the first `count` events of a request that have not ended, and returns the shards to wake. Does nothing if
+    /// the request was abandoned.
+    pub fn complete(
+        &mut self,
+        shard: usize,
+        request: u64,
+        count: usize,
+        outcome: &L::Outcome,
+        now: Instant,
+    ) -> ShardSet {
         for _ in 0..count {
-            let Some(ticket) = self.flight_of(shard, flight).and_then(|flight| flight.tickets.pop_front()) else {
-                break;
-            };
-            self.end(&ticket, now, End::Sent(outcome.clone()));
+            let entry = self.shards[shard].request(request).and_then(|in_flight| in_flight.entries.pop_front());
+            let Some(entry) = entry else { break };
+            self.end(&entry, now, End::Sent(outcome.clone()));
         }
-        match self.flight_of(shard, flight) {
-            Some(flight) if flight.tickets.is_empty() => self.land(shard),
-            _ => Shards::NONE,
+        match self.shards[shard].request(request) {
+            Some(in_flight) if in_flight.entries.is_empty() => self.end_request(shard),
+            _ => ShardSet::EMPTY,
         }
     }
 
-    /// Ends all that is left: what waits as closed, and what is under way with what is known of it, or else with `interrupted`.
-    pub fn give_up(&mut self, interrupted: &L::Outcome, now: Instant) {
-        for number in 0..self.shards.len() {
-            if let Some(flight) = self.shards[number].flight.take() {
-                let outcome = flight.at_rest.unwrap_or_else(|| interrupted.clone());
-                for ticket in flight.tickets {
-                    self.end(&ticket, now, End::Sent(outcome.clone()));
+    /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with its outcome so far,
+    /// and all others in flight with `interrupted`.
+    pub fn abandon(&mut self, interrupted: &L::Outcome, now: Instant) {
+        for shard in 0..self.shards.len() {
+            if let Some(in_flight) = self.shards[shard].in_flight.take() {
+                let outcome = in_flight.suspended.unwrap_or_else(|| interrupted.clone());
+                for entry in in_flight.entries {
+                    self.end(&entry, now, End::Sent(outcome.clone()));
                 }
-                if let Some(id) = flight.spanning {
+                if let Some(id) = in_flight.spanning {
                     self.spanning.remove(&id);
                 }
             }
-            while !self.shards[number].line.is_empty() {
-                match self.pop_own(number) {
-                    Some(waiting) => self.end(&waiting.ticket, now, End::Unsent(Reason::Closed)),
-                    None => self.pop_turn(number),
-                }
+            while !self.shards[shard].is_empty() {
+                self.end_first_event(shard, now, Reason::Closed);
+                self.shards[shard].pop_barrier();
             }
         }
-        let left: Vec<u64> = self.spanning.keys().copied().collect();
-        for id in left {
+        let ids: Vec<u64> = self.spanning.keys().copied().collect();
+        for id in ids {
             self.end_spanning(id, now, Reason::Closed);
         }
     }
 
-    /// Whether a request has not been given up.
-    pub fn is_under_way(&self, shard: usize, flight: u64) -> bool {
-        self.shards[shard].flight.as_ref().is_some_and(|known| known.number == flight)
+    /// Returns whether a request is in flight: neither complete nor abandoned.
+    pub fn is_in_flight(&self, shard: usize, request: u64) -> bool {
+        self.shards[shard].is_in_flight(request)
     }
 
-    fn flight_of(&mut self, shard: usize, number: u64) -> Option<&mut Flight<L::Outcome>> {
-        self.shards[shard].flight.as_mut().filter(|flight| flight.number == number)
+    fn batch_limits(&self) -> BatchLimits {
+        BatchLimits { events: self.limits.batch_events, bytes: self.limits.batch_bytes }
     }
 
-    fn land(&mut self, shard: usize) -> Shards {
-        let spanning = self.shards[shard].flight.take().and_then(|flight| flight.spanning);
-        spanning.and_then(|id| self.spanning.remove(&id)).map_or(Shards::NONE, |spanning| spanning.shards)
+    fn entries_in_flight(&self) -> impl Iterator<Item = &Entry> {
+        self.shards.iter().filter_map(|shard| shard.in_flight.as_ref()).flat_map(|in_flight| &in_flight.entries)
     }
 
-    fn end(&mut self, ticket: &Ticket, now: Instant, end: End<L::Outcome>) {
-        self.events -= 1;
-        self.bytes -= ticket.bytes;
-        self.ledger.end(ticket.id, now.saturating_duration_since(ticket.published), end);
+    /// Returns the waiting event that a new one with this key replaces.
+    fn replacement(&self, key: &str) -> Option<Replacement> {
+        let location = *self.keys.get(key)?;
+        let waiting = self.shards.get(location.shard)?.event_at(location.slot)?;
+        Some(Replacement { location, memory_bytes: waiting.entry.memory_bytes })
     }
 
-    /// Ends an event that spans shards and is not under way.
-    fn end_spanning(&mut self, id: u64, now: Instant, reason: Reason) -> Shards {
-        let Some(spanning) = self.spanning.remove(&id) else { return Shards::NONE };
-        if let Some(waiting) = spanning.waiting {
-            self.end(&waiting.ticket, now, End::Unsent(reason));
+    fn has_space(&self, memory_bytes: usize, replacement: Option<Replacement>) -> bool {
+        let (freed_events, freed_bytes) = replacement.map_or((0, 0), |replaced| (1, replaced.memory_bytes));
+        self.events - freed_events < self.limits.events && self.bytes - freed_bytes + memory_bytes <= self.limits.bytes
+    }
+
+    fn replace(&mut self, location: Location, newer: Waiting<E>, now: Instant) {
+        if let Some(older) = self.shards[location.shard].replace_event(location.slot, newer) {
+            self.end(&older.entry, now, End::Unsent(Reason::Superseded));
         }
-        // Its turns are nobody's now, and whoever stood before one may go on.
+    }
+
+    fn push_to_shard(&mut self, shard: usize, waiting: Waiting<E>) {
+        let key = waiting.key.clone();
+        let slot = self.shards[shard].push_event(waiting);
+        if let Some(key) = key {
+            self.keys.insert(key, Location { shard, slot });
+        }
+    }
+
+    fn push_alone(&mut self, shards: ShardSet, waiting: Waiting<E>) {
+        let id = waiting.entry.id;
+        for shard in shards.iter() {
+            self.shards[shard].push_barrier(id);
+        }
+        self.spanning.insert(id, Spanning { shards, ready: ShardSet::EMPTY, waiting: Some(waiting) });
+    }
+
+    /// Returns what a shard does whose first slot is an event.
+    fn next_batch(&mut self, shard: usize, now: Instant) -> Next<E> {
+        let (limits, is_draining) = (self.batch_limits(), self.drains > 0 || self.is_closed);
+        let until = self.shards[shard].lingers_until(limits, self.limits.linger);
+        if let Some(until) = until.filter(|until| !is_draining && now < *until) {
+            return Next::WaitUntil(until);
+        }
+        let mut count = self.shards[shard].batch_size(limits, self.limits.ttl, now);
+        if let Some(rate_limit) = &mut self.rate_limit {
+            match rate_limit.take(count, now) {
+                Ok(granted) => count = granted,
+                Err(until) => return Next::WaitUntil(until),
+            }
+        }
+        let events = (0..count).filter_map(|_| self.pop_event(shard)).collect();
+        self.dispatch(shard, events, None)
+    }
+
+    /// Returns what a shard does whose first slot is this event's barrier. `None` if it has to look at its first slot
+    /// again.
+    fn next_at_barrier(&mut self, shard: usize, id: u64, now: Instant, woken: &mut ShardSet) -> Option<Next<E>> {
+        let Some(spanning) = self.spanning.get_mut(&id) else {
+            self.shards[shard].pop_barrier();
+            return None;
+        };
+        let Some(waiting) = &spanning.waiting else { return Some(Next::Wait) };
+        if waiting.entry.is_expired(self.limits.ttl, now) {
+            *woken = woken.union(self.end_spanning(id, now, Reason::Expired));
+            return None;
+        }
+        spanning.ready = spanning.ready.with(shard);
+        if spanning.ready != spanning.shards {
+            return Some(Next::Wait);
+        }
+        // The last shard to be ready sends the event.
+        if let Some(rate_limit) = &mut self.rate_limit {
+            if let Err(until) = rate_limit.take(1, now) {
+                return Some(Next::WaitUntil(until));
+            }
+        }
+        let waiting = spanning.waiting.take();
+        Some(self.dispatch(shard, waiting.into_iter().collect(), Some(id)))
+    }
+
+    /// Puts a request with these events in flight.
+    fn dispatch(&mut self, shard: usize, waiting: Vec<Waiting<E>>, spanning: Option<u64>) -> Next<E> {
+        self.last_request += 1;
+        let request = self.last_request;
+        let (entries, events) = waiting.into_iter().map(|waiting| (waiting.entry, waiting.event)).unzip();
+        self.shards[shard].in_flight = Some(InFlight { request, entries, suspended: None, spanning });
+        Next::Send(Batch { request, events })
+    }
+
+    /// Ends a request all of whose events have ended, and returns the shards that waited for it.
+    fn end_request(&mut self, shard: usize) -> ShardSet {
+        let alone = self.shards[shard].in_flight.take().and_then(|in_flight| in_flight.spanning);
+        alone.and_then(|id| self.spanning.remove(&id)).map_or(ShardSet::EMPTY, |spanning| spanning.shards)
+    }
+
+    fn end(&mut self, entry: &Entry, now: Instant, end: End<L::Outcome>) {
+        self.events -= 1;
+        self.bytes -= entry.memory_bytes;
+        self.ledger.end(entry.id, now.saturating_duration_since(entry.published), end);
+    }
+
+    /// Ends the event in a shard's first slot, if it has one.
+    fn end_first_event(&mut self, shard: usize, now: Instant, reason: Reason) {
+        if let Some(waiting) = self.pop_event(shard) {
+            self.end(&waiting.entry, now, End::Unsent(reason));
+        }
+    }
+
+    /// Ends an event that is sent alone and is not in flight. Returns its shards: its barriers are stale now, and no
+    /// longer block them.
+    fn end_spanning(&mut self, id: u64, now: Instant, reason: Reason) -> ShardSet {
+        let Some(spanning) = self.spanning.remove(&id) else { return ShardSet::EMPTY };
+        if let Some(waiting) = spanning.waiting {
+            self.end(&waiting.entry, now, End::Unsent(reason));
+        }
         spanning.shards
     }
 
-    /// Ends what has waited too long at the heads of the lines. Whether there was any.
-    fn expire_heads(&mut self, now: Instant) -> bool {
-        let before = self.events;
-        for number in 0..self.shards.len() {
-            self.pop_dead_turns(number);
-            while let Some(Place::One(waiting)) = self.shards[number].line.front() {
-                if !self.is_expired(&waiting.ticket, now) {
+    /// Ends the expired events in the first slots of all shards. Returns whether there were any.
+    fn expire_first_slots(&mut self, now: Instant) -> bool {
+        let events = self.events;
+        for shard in 0..self.shards.len() {
+            self.pop_stale_barriers(shard);
+            while let Some(Slot::Event(waiting)) = self.shards[shard].first() {
+                if !waiting.entry.is_expired(self.limits.ttl, now) {
                     break;
                 }
-                if let Some(waiting) = self.pop_own(number) {
-                    self.end(&waiting.ticket, now, End::Unsent(Reason::Expired));
-                }
+                self.end_first_event(shard, now, Reason::Expired);
             }
         }
-        self.events < before
+        self.events < events
     }
 
-    fn is_expired(&self, ticket: &Ticket, now: Instant) -> bool {
-        is_expired(ticket, self.limits.ttl, now)
-    }
-
-    fn ticket_at(&self, (shard, place): (usize, u64)) -> Option<&Ticket> {
-        let shard = self.shards.get(shard)?;
-        match shard.line.get(usize::try_from(place.checked_sub(shard.head)?).ok()?)? {
-            Place::One(waiting) => Some(&waiting.ticket),
-            Place::Turn(_) => None,
+    /// Removes the event in a shard's first slot, and its key.
+    fn pop_event(&mut self, shard: usize) -> Option<Waiting<E>> {
+        let waiting = self.shards[shard].pop_event()?;
+        if let Some(key) = &waiting.key {
+            self.keys.remove(key);
         }
+        Some(waiting)
     }
 
-    fn replace(&mut self, (number, place): (usize, u64), newer: Waiting<E>, now: Instant) {
-        let shard = &mut self.shards[number];
-        let index = usize::try_from(place - shard.head).unwrap_or(usize::MAX);
-        let Some(Place::One(waiting)) = shard.line.get_mut(index) else { return };
-        shard.length += newer.length;
-        let older = std::mem::replace(waiting, newer);
-        waiting.since = older.since;
-        shard.length -= older.length;
-        self.end(&older.ticket, now, End::Unsent(Reason::Superseded));
-    }
-
-    /// Takes the event at the head of a shard's line, if it is one of its own.
-    fn pop_own(&mut self, number: usize) -> Option<Waiting<E>> {
-        let shard = &mut self.shards[number];
-        match shard.line.pop_front()? {
-            Place::One(waiting) => {
-                shard.head += 1;
-                shard.length -= waiting.length;
-                if let Some(key) = &waiting.key {
-                    self.keys.remove(key);
-                }
-                Some(waiting)
-            }
-            turn @ Place::Turn(_) => {
-                shard.line.push_front(turn);
-                None
-            }
-        }
-    }
-
-    /// Takes turns of events that are no more from the head of a shard's line.
-    fn pop_dead_turns(&mut self, number: usize) {
-        while let Some(Place::Turn(id)) = self.shards[number].line.front() {
+    /// Removes the stale barriers in a shard's first slots.
+    fn pop_stale_barriers(&mut self, shard: usize) {
+        while let Some(Slot::Barrier(id)) = self.shards[shard].first() {
             if self.spanning.contains_key(id) {
                 break;
             }
-            self.pop_turn(number);
+            self.shards[shard].pop_barrier();
         }
     }
-
-    fn pop_turn(&mut self, number: usize) {
-        let shard = &mut self.shards[number];
-        if let Some(Place::Turn(_)) = shard.line.front() {
-            shard.line.pop_front();
-            shard.head += 1;
-        }
-    }
-}
-
-fn is_expired(ticket: &Ticket, ttl: Option<Duration>, now: Instant) -> bool {
-    ttl.is_some_and(|ttl| now.saturating_duration_since(ticket.published) >= ttl)
 }

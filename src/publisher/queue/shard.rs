@@ -1,66 +1,195 @@
-//! The line of one shard, and its request.
+//! One shard: its slots, and its request in flight.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::shard_set::Shards;
+use super::shard_set::ShardSet;
 
-/// What is known of an event while it is under way.
+/// The data of an event that is needed until it ends.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct Entry {
     pub(super) id: u64,
     pub(super) published: Instant,
-    pub(super) bytes: usize,
+    pub(super) memory_bytes: usize,
+}
+
+impl Entry {
+    pub(super) fn is_expired(&self, ttl: Option<Duration>, now: Instant) -> bool {
+        ttl.is_some_and(|ttl| now.saturating_duration_since(self.published) >= ttl)
+    }
 }
 
 /// An event that waits.
 #[derive(Debug)]
 pub(super) struct Waiting<E> {
-    pub(super) ticket: Ticket,
-    /// Since when its place has been waited in, which may be longer than the event.
+    pub(super) entry: Entry,
+    /// When its slot was first taken: by this event, or by the first one that it replaced.
     pub(super) since: Instant,
-    /// What it adds to a request, in bytes.
-    pub(super) length: usize,
-    /// What a newer event would take its place by.
+    /// The bytes that it adds to a request.
+    pub(super) request_bytes: usize,
+    /// A newer event with the same key replaces this one.
     pub(super) key: Option<Box<str>>,
     pub(super) event: E,
 }
 
-/// A place in a shard's line.
+/// One position in a shard.
 #[derive(Debug)]
-pub(super) enum Place<E> {
-    One(Waiting<E>),
-    /// The turn of an event that is sent alone; if there is none any more, nobody's.
-    Turn(u64),
+pub(super) enum Slot<E> {
+    Event(Waiting<E>),
+    /// A barrier for an event that must be sent alone. Stale, and skipped, once that event has ended.
+    Barrier(u64),
 }
 
-/// An event that is sent alone, and may span several shards.
+/// An event that is sent alone, and may span several shards. Each of them has a barrier for it.
 #[derive(Debug)]
 pub(super) struct Spanning<E> {
-    pub(super) shards: Shards,
-    /// In which of them it has come to the head of the line.
-    pub(super) arrived: Shards,
-    /// `None` once it is under way.
+    pub(super) shards: ShardSet,
+    /// The shards in which its barrier is the first slot.
+    pub(super) ready: ShardSet,
+    /// `None` while it is in flight.
     pub(super) waiting: Option<Waiting<E>>,
 }
 
-/// The request that a shard has under way.
+/// The request that a shard has in flight.
 #[derive(Debug)]
-pub(super) struct Flight<O> {
-    pub(super) number: u64,
-    pub(super) tickets: VecDeque<Ticket>,
-    /// What is known of them while nothing is on the wire: they rest between two attempts.
-    pub(super) at_rest: Option<O>,
-    /// The event that is sent alone, if it is one.
+pub(super) struct InFlight<O> {
+    pub(super) request: u64,
+    /// Its events that have not ended.
+    pub(super) entries: VecDeque<Entry>,
+    /// The outcome so far, while the request waits for a retry.
+    pub(super) suspended: Option<O>,
+    /// The event that is sent alone, if this is its request.
     pub(super) spanning: Option<u64>,
 }
 
+/// Where a batch ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchLimits {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// A shard of the queue. It has at most one request in flight.
 #[derive(Debug)]
 pub(super) struct Shard<E, O> {
-    pub(super) line: VecDeque<Place<E>>,
-    /// The number of the place at the head of the line; places are counted from the first that there ever was.
-    pub(super) head: u64,
-    /// What the events in the line that are its own add to requests.
-    pub(super) length: usize,
-    pub(super) flight: Option<Flight<O>>,
+    slots: VecDeque<Slot<E>>,
+    /// The number of the first slot. Slots are numbered in the order in which they were added.
+    first_slot: u64,
+    /// The bytes that the events in the slots add to requests.
+    request_bytes: usize,
+    pub(super) in_flight: Option<InFlight<O>>,
+}
+
+impl<E, O> Shard<E, O> {
+    pub(super) fn new() -> Shard<E, O> {
+        Shard { slots: VecDeque::new(), first_slot: 0, request_bytes: 0, in_flight: None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(super) fn first(&self) -> Option<&Slot<E>> {
+        self.slots.front()
+    }
+
+    /// Adds an event and returns the number of its slot.
+    pub(super) fn push_event(&mut self, waiting: Waiting<E>) -> u64 {
+        let slot = self.first_slot + self.slots.len() as u64;
+        self.request_bytes += waiting.request_bytes;
+        self.slots.push_back(Slot::Event(waiting));
+        slot
+    }
+
+    /// Adds a barrier for the event with this id.
+    pub(super) fn push_barrier(&mut self, id: u64) {
+        self.slots.push_back(Slot::Barrier(id));
+    }
+
+    /// Removes the first slot and returns its event, if it has one. A barrier stays.
+    pub(super) fn pop_event(&mut self) -> Option<Waiting<E>> {
+        match self.slots.pop_front()? {
+            Slot::Event(waiting) => {
+                self.first_slot += 1;
+                self.request_bytes -= waiting.request_bytes;
+                Some(waiting)
+            }
+            barrier @ Slot::Barrier(_) => {
+                self.slots.push_front(barrier);
+                None
+            }
+        }
+    }
+
+    /// Removes the first slot if it is a barrier.
+    pub(super) fn pop_barrier(&mut self) {
+        if let Some(Slot::Barrier(_)) = self.slots.front() {
+            self.slots.pop_front();
+            self.first_slot += 1;
+        }
+    }
+
+    /// Returns the event in the slot with this number.
+    pub(super) fn event_at(&self, slot: u64) -> Option<&Waiting<E>> {
+        match self.slots.get(self.index_of(slot)?)? {
+            Slot::Event(waiting) => Some(waiting),
+            Slot::Barrier(_) => None,
+        }
+    }
+
+    /// Puts a newer event in the place of the one in this slot, and returns the older one. The slot keeps its age, so
+    /// that a value which is updated all the time is still sent after `linger`.
+    pub(super) fn replace_event(&mut self, slot: u64, newer: Waiting<E>) -> Option<Waiting<E>> {
+        let index = self.index_of(slot)?;
+        let Some(Slot::Event(waiting)) = self.slots.get_mut(index) else { return None };
+        let older = std::mem::replace(waiting, newer);
+        waiting.since = older.since;
+        self.request_bytes = self.request_bytes + waiting.request_bytes - older.request_bytes;
+        Some(older)
+    }
+
+    /// Returns whether waiting would not add events to the next batch.
+    pub(super) fn has_full_batch(&self, limits: BatchLimits) -> bool {
+        self.slots.len() >= limits.events
+            || self.request_bytes >= limits.bytes
+            || matches!(self.slots.back(), Some(Slot::Barrier(_)))
+    }
+
+    /// Returns until when the next batch waits for more events. A single event does not wait.
+    pub(super) fn lingers_until(&self, limits: BatchLimits, linger: Duration) -> Option<Instant> {
+        match self.slots.front() {
+            Some(Slot::Event(first)) if self.slots.len() > 1 && !self.has_full_batch(limits) => {
+                Some(first.since + linger)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns how many events the next batch has. An expired event, like a barrier, ends it.
+    pub(super) fn batch_size(&self, limits: BatchLimits, ttl: Option<Duration>, now: Instant) -> usize {
+        let (mut count, mut bytes) = (0, 0);
+        for slot in self.slots.iter().take(limits.events) {
+            let Slot::Event(waiting) = slot else { break };
+            bytes += waiting.request_bytes;
+            if waiting.entry.is_expired(ttl, now) || (count > 0 && bytes > limits.bytes) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Returns whether the request with this number is in flight.
+    pub(super) fn is_in_flight(&self, request: u64) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.request == request)
+    }
+
+    /// Returns the request with this number if it is in flight.
+    pub(super) fn request(&mut self, request: u64) -> Option<&mut InFlight<O>> {
+        self.in_flight.as_mut().filter(|in_flight| in_flight.request == request)
+    }
+
+    fn index_of(&self, slot: u64) -> Option<usize> {
+        usize::try_from(slot.checked_sub(self.first_slot)?).ok()
+    }
 }

@@ -1,43 +1,45 @@
 //! A set of shards.
 
-/// As many shards as there may be: a set of them is the bits of a number.
+/// The largest number of shards: a set of them is the bits of a `u64`.
 pub const MAX_SHARDS: usize = 64;
 
-/// Shards, one a bit.
+/// A set of shard numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shards(u64);
+pub struct ShardSet(u64);
 
-impl Shards {
-    /// None.
-    pub const NONE: Shards = Shards(0);
+impl ShardSet {
+    /// The empty set.
+    pub const EMPTY: ShardSet = ShardSet(0);
 
-    /// Those whose bits are set.
-    pub const fn from_bits(bits: u64) -> Shards {
-        Shards(bits)
+    /// Returns the set of the shards whose bits are set.
+    pub const fn from_bits(bits: u64) -> ShardSet {
+        ShardSet(bits)
     }
 
-    /// A bit for each.
+    /// Returns one bit for each shard.
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// These, and one more.
+    /// Returns this set with one more shard.
     #[must_use]
-    pub fn and(self, shard: usize) -> Shards {
-        Shards(self.0 | 1 << shard)
+    pub fn with(self, shard: usize) -> ShardSet {
+        ShardSet(self.0 | 1 << shard)
     }
 
-    /// Whether this is one of them.
-    pub fn has(self, shard: usize) -> bool {
+    /// Returns whether the set contains this shard.
+    pub fn contains(self, shard: usize) -> bool {
         self.0 >> shard & 1 == 1
     }
 
-    /// Each of them.
-    pub fn each(self) -> impl Iterator<Item = usize> {
-        (0..MAX_SHARDS).filter(move |shard| self.has(*shard))
+    /// Returns the shards in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..MAX_SHARDS).filter(move |shard| self.contains(*shard))
     }
 
-    pub fn union(self, other: Shards) -> Shards {
-        Shards(self.0 | other.0)
+    /// Returns the shards of both sets.
+    #[must_use]
+    pub fn union(self, other: ShardSet) -> ShardSet {
+        ShardSet(self.0 | other.0)
     }
 }

@@ -1,5 +1,7 @@
 //! The queue without threads.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Ids with their ends, in order.
@@ -14,17 +16,17 @@ impl Ledger for Ends {
     }
 }
 
-const A: Shards = Shards::from_bits(0b01);
-const B: Shards = Shards::from_bits(0b10);
-const BOTH: Shards = Shards::from_bits(0b11);
+const A: ShardSet = ShardSet::from_bits(0b01);
+const B: ShardSet = ShardSet::from_bits(0b10);
+const BOTH: ShardSet = ShardSet::from_bits(0b11);
 
 struct Bench {
     queue: Queue<&'static str, Ends>,
     now: Instant,
 }
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> QueueLimits {
+    QueueLimits {
         shards: 2,
         events: 5,
         bytes: 100,
@@ -37,21 +39,21 @@ fn limits() -> Limits {
 }
 
 impl Bench {
-    fn new(limits: Limits) -> Bench {
+    fn new(limits: QueueLimits) -> Bench {
         let now = Instant::now();
         Bench { queue: Queue::new(limits, Ends::default(), now), now }
     }
 
-    fn push(&mut self, event: &'static str, shards: Shards) -> Option<u64> {
+    fn push(&mut self, event: &'static str, shards: ShardSet) -> Option<u64> {
         self.push_new(event, shards, None)
     }
 
-    fn push_keyed(&mut self, event: &'static str, shards: Shards, key: &str) -> Option<u64> {
+    fn push_keyed(&mut self, event: &'static str, shards: ShardSet, key: &str) -> Option<u64> {
         self.push_new(event, shards, Some(key.into()))
     }
 
-    fn push_new(&mut self, event: &'static str, shards: Shards, key: Option<Box<str>>) -> Option<u64> {
-        let new = New { event, bytes: 10, length: 10, shards, is_alone: shards == BOTH, key };
+    fn push_new(&mut self, event: &'static str, shards: ShardSet, key: Option<Box<str>>) -> Option<u64> {
+        let new = NewEvent { event, memory_bytes: 10, request_bytes: 10, shards, is_alone: shards == BOTH, key };
         self.queue.push(new, self.now).ok()
     }
 
@@ -64,17 +66,17 @@ impl Bench {
         self.queue.next(shard, self.now).0
     }
 
-    /// The events that the shard sends now, and their request.
+    /// Returns the events that the shard sends now, and the number of their request.
     #[track_caller]
     fn sends(&mut self, shard: usize) -> (Vec<&'static str>, u64) {
         match self.next(shard) {
-            Next::Send(batch) => (batch.events, batch.number),
+            Next::Send(batch) => (batch.events, batch.request),
             other => panic!("{other:?}"),
         }
     }
 
-    fn settle(&mut self, shard: usize, flight: u64, count: usize, outcome: &'static str) -> Shards {
-        self.queue.settle(shard, flight, count, &outcome, self.now)
+    fn complete(&mut self, shard: usize, request: u64, count: usize, outcome: &'static str) -> ShardSet {
+        self.queue.complete(shard, request, count, &outcome, self.now)
     }
 
     fn ends(&self) -> Vec<(u64, End<&'static str>)> {
@@ -83,13 +85,13 @@ impl Bench {
 }
 
 #[test]
-fn one_that_is_alone_goes_at_once_and_several_wait_for_more() {
+fn a_single_event_is_sent_at_once_and_several_linger() {
     let mut bench = Bench::new(limits());
     assert_eq!(bench.next(0), Next::Wait);
     bench.push("a", A);
-    let (events, flight) = bench.sends(0);
+    let (events, request) = bench.sends(0);
     assert_eq!(events, ["a"]);
-    bench.settle(0, flight, 1, "ok");
+    bench.complete(0, request, 1, "ok");
     let start = bench.now;
     bench.push("b", A);
     bench.after(2).push("c", A);
@@ -100,7 +102,7 @@ fn one_that_is_alone_goes_at_once_and_several_wait_for_more() {
 }
 
 #[test]
-fn a_full_batch_does_not_wait_and_neither_does_one_before_a_turn() {
+fn a_full_batch_does_not_linger_and_neither_does_one_before_a_barrier() {
     let mut bench = Bench::new(limits());
     for event in ["a", "b", "c", "d"] {
         bench.push(event, A);
@@ -111,8 +113,8 @@ fn a_full_batch_does_not_wait_and_neither_does_one_before_a_turn() {
         bench.push(event, shards);
     }
     assert_eq!(bench.sends(0).0, ["a", "b"]);
-    // By bytes: five of ten are what a request may have.
-    let mut bench = Bench::new(Limits { batch_events: 10, batch_bytes: 20, ..limits() });
+    // The limit in bytes: two events of ten bytes.
+    let mut bench = Bench::new(QueueLimits { batch_events: 10, batch_bytes: 20, ..limits() });
     for event in ["a", "b", "c"] {
         bench.push(event, A);
     }
@@ -120,7 +122,7 @@ fn a_full_batch_does_not_wait_and_neither_does_one_before_a_turn() {
 }
 
 #[test]
-fn nobody_lingers_in_a_hurry() {
+fn no_batch_lingers_during_a_drain_or_after_close() {
     for close in [false, true] {
         let mut bench = Bench::new(limits());
         bench.push("a", A);
@@ -129,81 +131,81 @@ fn nobody_lingers_in_a_hurry() {
         if close {
             bench.queue.close()
         } else {
-            bench.queue.hurry()
+            bench.queue.begin_drain()
         }
         assert_eq!(bench.sends(0).0, ["a", "b"]);
     }
 }
 
 #[test]
-fn an_event_across_shards_waits_for_all_and_holds_all() {
+fn a_spanning_event_waits_for_all_its_shards_and_blocks_them() {
     let mut bench = Bench::new(limits());
     bench.push("a1", A);
     bench.push("x", BOTH);
     bench.push("a2", A);
     bench.push("b2", B);
-    // B has nothing before it, but A has.
+    // Its barrier is first in B, but not in A.
     assert_eq!(bench.next(1), Next::Wait);
     let (events, first) = bench.sends(0);
     assert_eq!(events, ["a1"]);
-    bench.settle(0, first, 1, "ok");
+    bench.complete(0, first, 1, "ok");
     let (events, across) = bench.sends(0);
     assert_eq!(events, ["x"]);
-    // It holds B's order as well.
+    // It also blocks B.
     assert_eq!(bench.next(1), Next::Wait);
-    assert_eq!(bench.settle(0, across, 1, "ok"), BOTH);
+    assert_eq!(bench.complete(0, across, 1, "ok"), BOTH);
     assert_eq!(bench.sends(1).0, ["b2"]);
     assert_eq!(bench.sends(0).0, ["a2"]);
 }
 
 #[test]
-fn the_last_to_arrive_sends_and_two_across_do_not_block_each_other() {
+fn the_last_ready_shard_sends_and_two_spanning_events_do_not_block_each_other() {
     let mut bench = Bench::new(limits());
     bench.push("x", BOTH);
     bench.push("y", BOTH);
     assert_eq!(bench.next(0), Next::Wait);
-    let (events, flight) = bench.sends(1);
+    let (events, request) = bench.sends(1);
     assert_eq!(events, ["x"]);
     assert_eq!(bench.next(0), Next::Wait);
-    bench.settle(1, flight, 1, "ok");
+    bench.complete(1, request, 1, "ok");
     assert_eq!(bench.next(1), Next::Wait);
     assert_eq!(bench.sends(0).0, ["y"]);
 }
 
 #[test]
-fn there_is_room_for_so_many_events_and_bytes() {
+fn events_and_bytes_are_limited() {
     let mut bench = Bench::new(limits());
     assert!((0..5).all(|_| bench.push("a", A).is_some()));
     assert_eq!(bench.push("b", B), None);
-    // What is under way still counts.
-    let (events, flight) = bench.sends(0);
+    // Events in flight still count.
+    let (events, request) = bench.sends(0);
     assert_eq!(bench.push("b", B), None);
-    bench.settle(0, flight, events.len(), "ok");
+    bench.complete(0, request, events.len(), "ok");
     assert_eq!((bench.push("b", B), bench.queue.bytes()), (Some(6), 30));
-    let mut bench = Bench::new(Limits { bytes: 25, ..limits() });
+    let mut bench = Bench::new(QueueLimits { bytes: 25, ..limits() });
     assert_eq!((bench.push("a", A), bench.push("a", A), bench.push("a", A)), (Some(1), Some(2), None));
 }
 
 #[test]
-fn the_oldest_makes_room_wherever_it_is() {
+fn the_oldest_waiting_event_is_dropped_from_any_shard() {
     let mut bench = Bench::new(limits());
     bench.push("x", BOTH);
     bench.push("a", A);
     bench.push("b", B);
     let now = bench.now;
     assert_eq!(bench.queue.drop_oldest(now), Some(BOTH));
-    assert_eq!(bench.queue.drop_oldest(now), Some(Shards::NONE));
+    assert_eq!(bench.queue.drop_oldest(now), Some(ShardSet::EMPTY));
     assert_eq!(bench.ends(), [(1, End::Unsent(Reason::Dropped)), (2, End::Unsent(Reason::Dropped))]);
     let (events, _) = bench.sends(1);
     assert_eq!(events, ["b"]);
-    // What is under way is not in the queue any more.
+    // An event in flight is not dropped.
     assert_eq!((bench.queue.drop_oldest(now), bench.queue.events()), (None, 1));
     assert_eq!(bench.next(0), Next::Wait);
 }
 
 #[test]
-fn what_has_waited_too_long_is_not_sent() {
-    let mut bench = Bench::new(Limits { ttl: Some(Duration::from_millis(10)), ..limits() });
+fn an_expired_event_is_not_sent() {
+    let mut bench = Bench::new(QueueLimits { ttl: Some(Duration::from_millis(10)), ..limits() });
     bench.push("a", A);
     bench.push("x", BOTH);
     bench.after(9).push("b", A);
@@ -211,8 +213,8 @@ fn what_has_waited_too_long_is_not_sent() {
     assert_eq!(bench.sends(0).0, ["b"]);
     assert_eq!(bench.ends(), [(1, End::Unsent(Reason::Expired)), (2, End::Unsent(Reason::Expired))]);
     assert_eq!(bench.next(1), Next::Wait);
-    // A full queue is not full of those.
-    let mut bench = Bench::new(Limits { ttl: Some(Duration::from_millis(10)), ..limits() });
+    // Expired events do not fill the queue.
+    let mut bench = Bench::new(QueueLimits { ttl: Some(Duration::from_millis(10)), ..limits() });
     assert!((0..5).all(|_| bench.push("a", A).is_some()));
     bench.after(10);
     assert!((0..5).all(|_| bench.push("b", B).is_some()));
@@ -220,26 +222,26 @@ fn what_has_waited_too_long_is_not_sent() {
 }
 
 #[test]
-fn a_newer_event_takes_the_place_of_the_one_that_waits_with_its_key() {
+fn a_newer_event_replaces_the_waiting_one_with_its_key() {
     let mut bench = Bench::new(limits());
     bench.push_keyed("k1", A, "k");
     bench.push("a", A);
     bench.push_keyed("l1", A, "l");
     assert_eq!(bench.push_keyed("k2", A, "k"), Some(4));
-    // Also where there would be no room for one more.
+    // Even when the queue has no space for one more.
     bench.push("a", A);
     bench.push("a", A);
     assert_eq!(bench.push("a", A), None);
     assert_eq!(bench.push_keyed("k3", A, "k"), Some(7));
     assert_eq!(bench.sends(0).0, ["k3", "a", "l1"]);
     assert_eq!(bench.ends(), [(1, End::Unsent(Reason::Superseded)), (4, End::Unsent(Reason::Superseded))]);
-    // What is under way can't be replaced.
+    // An event in flight is not replaced.
     assert_eq!(bench.push_keyed("k4", A, "k"), None);
     assert!(bench.queue.keys.is_empty());
 }
 
 #[test]
-fn what_is_renewed_all_the_time_is_not_put_off() {
+fn a_value_that_is_replaced_all_the_time_is_not_delayed() {
     let mut bench = Bench::new(limits());
     bench.push_keyed("k", A, "k");
     bench.push_keyed("l", A, "l");
@@ -254,24 +256,24 @@ fn what_is_renewed_all_the_time_is_not_put_off() {
 }
 
 #[test]
-fn an_event_that_is_sent_alone_shares_no_request_in_one_shard_either() {
+fn an_event_that_is_sent_alone_shares_no_request_within_one_shard() {
     let mut bench = Bench::new(limits());
-    let alone = |event| New { event, bytes: 10, length: 10, shards: A, is_alone: true, key: None };
+    let alone = |event| NewEvent { event, memory_bytes: 10, request_bytes: 10, shards: A, is_alone: true, key: None };
     bench.push("a", A);
     let now = bench.now;
     bench.queue.push(alone("x"), now).unwrap();
     bench.queue.push(alone("y"), now).unwrap();
     bench.push("b", A);
     for expected in ["a", "x", "y", "b"] {
-        let (events, flight) = bench.sends(0);
+        let (events, request) = bench.sends(0);
         assert_eq!(events, [expected]);
-        bench.settle(0, flight, 1, "ok");
+        bench.complete(0, request, 1, "ok");
     }
 }
 
 #[test]
-fn what_could_never_be_held_is_seen_before_anything_makes_room_for_it() {
-    let mut bench = Bench::new(Limits { bytes: 30, ..limits() });
+fn could_hold_is_false_for_an_event_that_would_not_fit_into_an_empty_queue() {
+    let mut bench = Bench::new(QueueLimits { bytes: 30, ..limits() });
     assert!(bench.queue.could_hold(30) && !bench.queue.could_hold(31));
     bench.push("a", A);
     bench.sends(0);
@@ -279,50 +281,50 @@ fn what_could_never_be_held_is_seen_before_anything_makes_room_for_it() {
 }
 
 #[test]
-fn a_sixteenth_of_events_and_of_bytes_is_room_to_spare() {
-    let mut bench = Bench::new(Limits { events: 32, bytes: 1000, ..limits() });
+fn a_sixteenth_of_the_events_and_of_the_bytes_is_spare_space() {
+    let mut bench = Bench::new(QueueLimits { events: 32, bytes: 1000, ..limits() });
     for _ in 0..30 {
         bench.push("a", A);
     }
-    assert!(bench.queue.has_room_to_spare());
+    assert!(bench.queue.has_spare_space());
     bench.push("a", A);
-    assert!(!bench.queue.has_room_to_spare());
-    let mut bench = Bench::new(Limits { events: 1, bytes: 10, ..limits() });
-    assert!(bench.queue.has_room_to_spare());
+    assert!(!bench.queue.has_spare_space());
+    let mut bench = Bench::new(QueueLimits { events: 1, bytes: 10, ..limits() });
+    assert!(bench.queue.has_spare_space());
     bench.push("a", A);
-    assert!(bench.queue.has_room_to_spare(), "where the queue is small, any room is told of");
+    assert!(bench.queue.has_spare_space(), "in a small queue, any free space is spare space");
 }
 
 #[test]
-fn a_request_may_end_event_by_event() {
+fn a_request_may_complete_event_by_event() {
     let mut bench = Bench::new(limits());
     for event in ["a", "b", "c"] {
         bench.push(event, A);
     }
-    let (_, flight) = bench.sends(0);
-    bench.settle(0, flight, 1, "one");
-    assert!(bench.queue.is_under_way(0, flight));
-    bench.settle(0, flight, 2, "rest");
-    assert!(!bench.queue.is_under_way(0, flight));
+    let (_, request) = bench.sends(0);
+    bench.complete(0, request, 1, "one");
+    assert!(bench.queue.is_in_flight(0, request));
+    bench.complete(0, request, 2, "rest");
+    assert!(!bench.queue.is_in_flight(0, request));
     assert_eq!(bench.ends(), [(1, End::Sent("one")), (2, End::Sent("rest")), (3, End::Sent("rest"))]);
-    // There is no more to be said of it.
-    bench.settle(0, flight, 1, "late");
+    // The request is complete: a late result is ignored.
+    bench.complete(0, request, 1, "late");
     assert_eq!((bench.ends().len(), bench.queue.events(), bench.queue.bytes()), (3, 0, 0));
 }
 
 #[test]
-fn giving_up_ends_everything_once() {
+fn abandon_ends_each_event_once() {
     let mut bench = Bench::new(limits());
     bench.push("a", A);
-    let (_, resting) = bench.sends(0);
-    assert!(bench.queue.rest(0, resting, "so far"));
+    let (_, suspended) = bench.sends(0);
+    assert!(bench.queue.suspend(0, suspended, "so far"));
     bench.push("b", B);
-    let (_, on_the_wire) = bench.sends(1);
+    let (_, sending) = bench.sends(1);
     bench.push("x", BOTH);
     bench.push("a", A);
     bench.queue.close();
     let now = bench.now;
-    bench.queue.give_up(&"interrupted", now);
+    bench.queue.abandon(&"interrupted", now);
     let mut ends = bench.ends();
     ends.sort_by_key(|(id, _)| *id);
     assert_eq!(
@@ -335,92 +337,123 @@ fn giving_up_ends_everything_once() {
         ]
     );
     assert_eq!((bench.queue.events(), bench.queue.bytes()), (0, 0));
-    assert!(!bench.queue.go_on(0, resting));
-    bench.settle(1, on_the_wire, 1, "late");
+    assert!(!bench.queue.resume(0, suspended));
+    bench.complete(1, sending, 1, "late");
     assert_eq!(bench.ends().len(), 4);
     assert_eq!((bench.next(0), bench.next(1)), (Next::Finished, Next::Finished));
 }
 
 #[test]
-fn so_many_are_sent_in_a_second() {
-    let mut bench = Bench::new(Limits { events_per_second: Some(20), ..limits() });
+fn the_rate_of_events_is_limited() {
+    let mut bench = Bench::new(QueueLimits { events_per_second: Some(20), ..limits() });
     for event in ["a", "b", "c"] {
         bench.push(event, A);
     }
-    // A tenth may come at once.
-    let (events, flight) = bench.sends(0);
+    // A tenth may be sent at once.
+    let (events, request) = bench.sends(0);
     assert_eq!(events, ["a", "b"]);
-    bench.settle(0, flight, 2, "ok");
+    bench.complete(0, request, 2, "ok");
     let Next::WaitUntil(until) = bench.next(0) else { panic!("it does not wait") };
     assert!(until > bench.now + Duration::from_millis(49), "{:?}", until - bench.now);
     bench.now = until;
     assert_eq!(bench.sends(0).0, ["c"]);
 }
 
-#[test]
-fn any_sequence_of_steps_ends_every_event_once_and_in_order() {
-    // A walk through the states: a small generator decides what happens next.
-    for seed in 1..500_u64 {
-        let mut random = seed;
-        let mut roll = move |sides: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % sides
-        };
-        let ttl = (roll(2) == 0).then_some(Duration::from_millis(20));
-        let mut bench = Bench::new(Limits { ttl, events: 20, ..limits() });
+/// One step of a test case: what happens to the queue next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Push { shards: ShardSet, is_alone: bool, key: Option<u8> },
+    Send { shard: usize },
+    Complete { shard: usize },
+    Advance { ms: u64 },
+    DropOldest,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let shards = prop_oneof![Just(A), Just(B), Just(BOTH)];
+    prop_oneof![
+        3 => (shards, prop::bool::weighted(0.2), prop::option::weighted(0.33, 0..2_u8)).prop_map(
+            |(shards, is_alone, key)| {
+                let is_alone = is_alone || shards == BOTH;
+                Step::Push { shards, is_alone, key: key.filter(|_| !is_alone) }
+            }
+        ),
+        1 => (0..2_usize).prop_map(|shard| Step::Send { shard }),
+        1 => (0..2_usize).prop_map(|shard| Step::Complete { shard }),
+        1 => (0..8_u64).prop_map(|ms| Step::Advance { ms }),
+        1 => prop::bool::weighted(0.25).prop_map(|drop| if drop { Step::DropOldest } else { Step::Advance { ms: 0 } }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_steps_ends_every_event_once(
+        has_ttl in any::<bool>(),
+        steps in prop::collection::vec(steps(), 200),
+    ) {
+        let ttl = has_ttl.then_some(Duration::from_millis(20));
+        let mut walk = Walk { bench: Bench::new(QueueLimits { ttl, events: 20, ..limits() }), in_flight: [None; 2] };
         let mut pushed = 0;
-        let mut flights: [Option<(u64, usize)>; 2] = [None, None];
-        for _ in 0..200 {
-            let shard = roll(2) as usize;
-            match roll(7) {
-                0..3 => {
-                    let shards = [A, B, BOTH][roll(3) as usize];
-                    let key = (roll(3) == 0 && shards != BOTH).then(|| format!("{shards:?}{}", roll(2)).into());
-                    let new =
-                        New { event: "e", bytes: 1, length: 1, shards, is_alone: shards == BOTH || roll(5) == 0, key };
-                    let new = New { key: new.key.filter(|_| !new.is_alone), ..new };
-                    let now = bench.now;
-                    pushed += u64::from(bench.queue.push(new, now).is_ok());
-                }
-                3 if flights[shard].is_none() => {
-                    if let Next::Send(batch) = bench.next(shard) {
-                        flights[shard] = Some((batch.number, batch.events.len()));
-                    }
-                }
-                4 => {
-                    if let Some((flight, count)) = flights[shard].take() {
-                        bench.settle(shard, flight, count, "ok");
-                    }
-                }
-                5 => drop(bench.after(roll(8))),
-                _ => {
-                    let now = bench.now;
-                    if roll(4) == 0 {
-                        bench.queue.drop_oldest(now);
-                    }
-                }
-            }
-            assert_eq!(bench.queue.events() as u64 + bench.ends().len() as u64, pushed, "seed {seed}");
+        for step in steps {
+            pushed += u64::from(walk.take(step));
+            prop_assert_eq!(walk.bench.queue.events() as u64 + walk.bench.ends().len() as u64, pushed);
         }
-        // Left to itself it comes to its end: nothing is stuck.
-        bench.queue.hurry();
-        while bench.queue.events() > 0 {
-            let before = bench.queue.events();
-            for (shard, flight) in flights.iter_mut().enumerate().filter(|(_, flight)| flight.is_none()) {
-                if let Next::Send(batch) = bench.next(shard) {
-                    *flight = Some((batch.number, batch.events.len()));
-                }
+        walk.drain()?;
+        prop_assert_eq!(walk.bench.queue.bytes(), 0);
+        prop_assert!(walk.bench.queue.keys.is_empty() && walk.bench.queue.spanning.is_empty());
+    }
+}
+
+/// A queue, and the requests in flight: their numbers, and how many events they have.
+struct Walk {
+    bench: Bench,
+    in_flight: [Option<(u64, usize)>; 2],
+}
+
+impl Walk {
+    /// Takes a step. Returns whether it queued an event.
+    fn take(&mut self, step: Step) -> bool {
+        let now = self.bench.now;
+        match step {
+            Step::Push { shards, is_alone, key } => {
+                let key = key.map(|key| format!("{shards:?}{key}").into());
+                let new = NewEvent { event: "e", memory_bytes: 1, request_bytes: 1, shards, is_alone, key };
+                return self.bench.queue.push(new, now).is_ok();
             }
-            for (shard, flight) in flights.iter_mut().enumerate() {
-                if let Some((number, count)) = flight.take() {
-                    bench.settle(shard, number, count, "ok");
-                }
-            }
-            assert!(bench.queue.events() < before, "seed {seed}: {} events are stuck", bench.queue.events());
+            Step::Send { shard } => self.send(shard),
+            Step::Complete { shard } => self.complete(shard),
+            Step::Advance { ms } => drop(self.bench.after(ms)),
+            Step::DropOldest => drop(self.bench.queue.drop_oldest(now)),
         }
-        assert_eq!(bench.queue.bytes(), 0);
-        assert!(bench.queue.keys.is_empty() && bench.queue.spanning.is_empty());
+        false
+    }
+
+    fn send(&mut self, shard: usize) {
+        if self.in_flight[shard].is_none() {
+            if let Next::Send(batch) = self.bench.next(shard) {
+                self.in_flight[shard] = Some((batch.request, batch.events.len()));
+            }
+        }
+    }
+
+    fn complete(&mut self, shard: usize) {
+        if let Some((request, count)) = self.in_flight[shard].take() {
+            self.bench.complete(shard, request, count, "ok");
+        }
+    }
+
+    /// Drains the queue, and checks that no event is stuck.
+    fn drain(&mut self) -> Result<(), TestCaseError> {
+        self.bench.queue.begin_drain();
+        while self.bench.queue.events() > 0 {
+            let before = self.bench.queue.events();
+            (0..2).for_each(|shard| self.send(shard));
+            (0..2).for_each(|shard| self.complete(shard));
+            let left = self.bench.queue.events();
+            prop_assert!(left < before, "{} events are stuck", left);
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::publisher::queue::{End, Ledger, Limits, New, Shards};
+use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
 use crate::publisher::shared::{Backlog, Overflow, Refused, Shared, TimedOut};
 
 /// The bits of the two shards of most models, and of an event across both.
@@ -23,8 +23,8 @@ pub fn some_time() -> Option<Instant> {
 }
 
 /// Limits that are nobody's business, for one thing at a time to be tried.
-pub fn limits() -> Limits {
-    Limits {
+pub fn limits() -> QueueLimits {
+    QueueLimits {
         shards: 2,
         events: 100,
         bytes: 100,
@@ -103,7 +103,7 @@ pub enum Manner {
 
 impl Bench {
     /// With an empty queue. A silent one keeps no reports.
-    pub fn new(limits: Limits, is_silent: bool) -> Arc<Bench> {
+    pub fn new(limits: QueueLimits, is_silent: bool) -> Arc<Bench> {
         let ends = Ends { is_silent, ..Ends::default() };
         Arc::new(Bench { shared: Shared::new(limits, ends), seen: Mutex::default() })
     }
@@ -128,8 +128,9 @@ impl Bench {
     }
 
     fn publish_as(&self, event: Event, bytes: usize, key: Option<&str>, overflow: Overflow) -> Result<(), Refused> {
-        let (shards, is_alone) = (Shards::from_bits(event.shards), event.shards.count_ones() > 1);
-        let new = New { event, bytes, length: bytes, shards, is_alone, key: key.map(Into::into) };
+        let (shards, is_alone) = (ShardSet::from_bits(event.shards), event.shards.count_ones() > 1);
+        let new =
+            NewEvent { event, memory_bytes: bytes, request_bytes: bytes, shards, is_alone, key: key.map(Into::into) };
         let id = self.shared.publish(new, overflow)?;
         self.seen(|seen| seen.accepted.insert(event, id));
         Ok(())
@@ -138,22 +139,22 @@ impl Bench {
     /// A shard's sender, until the end.
     pub fn send(&self, shard: usize, manner: Manner) {
         while let Some(batch) = self.shared.next(shard) {
-            let held = Shards::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
+            let held = ShardSet::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
             self.seen(|seen| {
                 assert!(!batch.events.is_empty(), "a request without events");
                 assert!(batch.events.len() == 1 || held.bits() == 1 << shard, "an event across shards in a batch");
-                assert!(held.each().all(|shard| !seen.busy.contains(&shard)), "two requests of a shard at a time");
-                seen.busy.extend(held.each());
+                assert!(held.iter().all(|shard| !seen.busy.contains(&shard)), "two requests of a shard at a time");
+                seen.busy.extend(held.iter());
                 seen.sent.extend(&batch.events);
             });
             let count = batch.events.len();
-            let goes_on = manner != Manner::Twice || self.shared.rest(shard, batch.number, "resting", LONG);
+            let goes_on = manner != Manner::Twice || self.shared.wait_for_retry(shard, batch.request, "resting", LONG);
             // Settling lets others go on, so from here on they may.
-            self.seen(|seen| seen.busy.retain(|shard| !held.has(*shard)));
+            self.seen(|seen| seen.busy.retain(|shard| !held.contains(*shard)));
             match manner {
-                Manner::Plain | Manner::Twice if goes_on => self.shared.settle(shard, batch.number, count, &"sent"),
-                Manner::Piecemeal => (0..count).for_each(|_| self.shared.settle(shard, batch.number, 1, &"sent")),
-                _ => assert!(!self.shared.is_under_way(shard, batch.number), "given up, and under way"),
+                Manner::Plain | Manner::Twice if goes_on => self.shared.complete(shard, batch.request, count, &"sent"),
+                Manner::Piecemeal => (0..count).for_each(|_| self.shared.complete(shard, batch.request, 1, &"sent")),
+                _ => assert!(!self.shared.is_in_flight(shard, batch.request), "given up, and under way"),
             }
         }
     }
@@ -172,17 +173,17 @@ impl Bench {
 
     /// Flushes. What was published before by this thread has ended, unless it was not to be.
     pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
-        let published = self.shared.look(|queue| queue.published());
+        let published = self.shared.read(|queue| queue.published());
         self.shared.flush(deadline)?;
         self.shared
-            .look(|queue| (1..=published).for_each(|id| assert!(queue.ledger.ends.contains_key(&id), "{id} is left")));
+            .read(|queue| (1..=published).for_each(|id| assert!(queue.ledger.ends.contains_key(&id), "{id} is left")));
         Ok(())
     }
 
     /// Closes. Nothing is left, whatever came of it.
     pub fn close(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
         let result = self.shared.close(deadline, &"interrupted");
-        self.shared.look(|queue| assert_eq!((queue.events(), queue.bytes(), queue.in_flight()), (0, 0, 0)));
+        self.shared.read(|queue| assert_eq!((queue.events(), queue.bytes(), queue.in_flight()), (0, 0, 0)));
         result
     }
 
@@ -193,13 +194,13 @@ impl Bench {
 
     /// What has to hold when all threads have ended.
     pub fn check(&self) {
-        let ends = self.shared.look(|queue| queue.ledger.ends.clone());
+        let ends = self.shared.read(|queue| queue.ledger.ends.clone());
         self.seen(|seen| {
             assert_eq!(ends.len(), seen.accepted.len(), "events that were not taken have ended, or others have not");
             assert!(seen.accepted.values().all(|id| ends.contains_key(id)), "an event has no end");
             // Whatever spans shards counts in each of them.
             for shard in 0..64 {
-                let ordered = |event: &&Event| Shards::from_bits(event.shards).has(shard) && !event.is_keyed;
+                let ordered = |event: &&Event| ShardSet::from_bits(event.shards).contains(shard) && !event.is_keyed;
                 let ids: Vec<u64> = seen.sent.iter().filter(ordered).map(|event| seen.accepted[event]).collect();
                 assert!(ids.is_sorted_by(|a, b| a < b), "shard {shard} was sent out of order: {ids:?}");
             }
@@ -227,6 +228,6 @@ impl Bench {
 
     /// How many events have ended otherwise than sent.
     pub fn ended_otherwise(&self) -> usize {
-        self.shared.look(|queue| queue.ledger.ends.values().filter(|end| **end != End::Sent("sent")).count())
+        self.shared.read(|queue| queue.ledger.ends.values().filter(|end| **end != End::Sent("sent")).count())
     }
 }

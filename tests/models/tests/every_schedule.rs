@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use loom::thread::{JoinHandle, spawn};
 use models::bench::{A, B, BOTH, Bench, LONG, Manner, limits, some_time};
-use models::publisher::queue::Limits;
+use models::publisher::queue::QueueLimits;
 use models::publisher::shared::{Overflow, Refused};
 use models::publisher::sync::{Lost, Site, Trouble, begin, sites};
 
@@ -27,7 +27,7 @@ const SOME: Option<usize> = Some(5000);
 
 /// One model: what is done with an empty queue, up to where everything has ended.
 struct Model {
-    limits: fn(&mut Limits),
+    limits: fn(&mut QueueLimits),
     /// How often a thread may be interrupted where it could go on; `None` is ever so often.
     preemptions: Option<usize>,
     /// How many waits may end by themselves.

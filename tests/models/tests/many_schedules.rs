@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::bench::{Bench, LONG, Manner, limits, some_time};
-use models::publisher::queue::Limits;
+use models::publisher::queue::QueueLimits;
 use models::publisher::shared::{Overflow, Refused};
 use models::publisher::sync::{Lost, Trouble, begin};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -59,7 +59,7 @@ fn everything(closes_in_time: bool, lost: Lost) {
     // Either the one that rests between two attempts goes on by itself, or closing gives it up.
     let due = Some(if closes_in_time { RESTING } else { QUIET });
     begin(Trouble { due, lost, ..Trouble::default() });
-    let bench = Bench::new(Limits { shards: SENDERS, events: 5, batch_events: 3, ..limits() }, false);
+    let bench = Bench::new(QueueLimits { shards: SENDERS, events: 5, batch_events: 3, ..limits() }, false);
     let senders: Vec<_> = [Manner::Plain, Manner::Piecemeal, Manner::Twice]
         .into_iter()
         .enumerate()
