@@ -141,7 +141,8 @@ fn every_key_takes_what_is_documented_and_names_itself_otherwise() {
     let keys = keys();
     // The table of the header is this one.
     let header = include_str!("../../include/pusher.h");
-    let table = header.split("Creates a publisher: a queue whose").nth(1).unwrap().split("@param publisher").next().unwrap();
+    let table =
+        header.split("Creates a publisher: a queue whose").nth(1).unwrap().split("@param publisher").next().unwrap();
     let mut documented: Vec<&str> = table
         .lines()
         .filter_map(|line| line.split("| `").nth(1))
