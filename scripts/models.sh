@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Model-checks the publisher's queue: small models in every schedule (loom), a large one in a hundred thousand schedules (shuttle).
-# Each model also runs with wake-ups removed, and must find that.
+# The models also run with dropped wake-ups, and must then fail.
 #
 #   scripts/models.sh          everything
-#   scripts/models.sh NAME     the models whose names contain NAME, with their numbers of schedules
+#   scripts/models.sh NAME     only the small models whose names contain NAME; prints their numbers of schedules
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/../tests/models"
 
 need cargo gcc
 target=${CARGO_TARGET_DIR:-$PWD/../../target}
 
-# The feature changes the locks, so each configuration has its own folder.
+# The feature changes the locks, so each configuration has its own target directory.
 loom() { cargo test --quiet --locked --target-dir "$target/models" --test every_schedule -- "$@"; }
 shuttle() { cargo test --quiet --locked --features shuttle --target-dir "$target/models-shuttle" --test many_schedules -- "$@"; }
 

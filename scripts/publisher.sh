@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests the publisher under load, with optimisation: a million events, each once and in order, and a hundred thousand under faults.
+# Tests the publisher under load, optimised: a million events must arrive once each and in order; a hundred thousand must be
+# reported correctly under faults.
 #
 #   scripts/publisher.sh
-#   PUBLISHER_SEED=7 scripts/publisher.sh    repeats the faults of a run; the seed is printed
+#   PUBLISHER_SEED=7 scripts/publisher.sh    repeats the faults of an earlier run, which printed this seed
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 

@@ -1,4 +1,4 @@
-//! What is wrong is found, named, and changes nothing.
+//! Invalid arguments are refused, the error names them, and nothing changes.
 
 use serde_json::{Value, json};
 
@@ -6,11 +6,12 @@ use crate::support::publisher::{self, Publisher, events_of};
 use crate::support::{Client, Outcome, Server, config};
 use crate::{Scene, reporting_all};
 
-/// Bytes that never occur, a lone continuation, an overlong NUL, a surrogate, a cut character.
+/// Invalid UTF-8: a byte that never occurs, a lone continuation byte, an overlong NUL, a surrogate,
+/// a truncated character.
 const NO_UTF_8: [&[u8]; 5] = [b"\xff", b"a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"{\"\xe2\x82\"}"];
 
-/// Nobody is there, and nothing is sent in these tests but where they say so.
-fn nobody() -> Client {
+/// Returns a client of a port without a server, for tests that send nothing.
+fn unreachable_client() -> Client {
     Client::new(&config(1, json!({})))
 }
 
@@ -22,8 +23,8 @@ fn refused(outcome: &Outcome, status: &str, argument: &str) {
 }
 
 #[test]
-fn every_pointer_may_be_null_and_is_named_where_it_must_not_be() {
-    let client = nobody();
+fn each_required_pointer_that_is_null_is_refused_by_name() {
+    let client = unreachable_client();
     refused(&publisher::try_new(None, None).unwrap_err(), "INVALID_ARGUMENT", "client");
     refused(&publisher::new_without_place(&client), "INVALID_ARGUMENT", "publisher");
     let publisher = publisher::try_new(Some(&client), None).unwrap();
@@ -48,12 +49,12 @@ fn every_pointer_may_be_null_and_is_named_where_it_must_not_be() {
 }
 
 #[test]
-fn no_function_needs_a_place_for_its_document_or_id() {
+fn every_output_pointer_may_be_null() {
     assert_eq!(publisher::without_out(None), [1; 5]);
     let server = Server::start([]);
     let publisher = Publisher::new(&server.client(), &reporting_all(json!({})));
     assert_eq!(publisher::without_out(Some(&publisher)), [0; 5]);
-    // Without a place for it, a report is lost.
+    // Polling without an output pointer discards the report.
     publisher.has_no_report();
     assert_eq!(publisher::without_out(Some(&publisher)), [81, 82, 0, 0, 0]);
     assert_eq!(server.ledger().len(), 1);
@@ -61,7 +62,7 @@ fn no_function_needs_a_place_for_its_document_or_id() {
 
 #[test]
 fn invalid_utf_8_is_refused() {
-    let client = nobody();
+    let client = unreachable_client();
     let publisher = Publisher::new(&client, &json!({}));
     for bad in NO_UTF_8 {
         let outcome = publisher::try_new(Some(&client), Some(bad)).unwrap_err();
@@ -78,13 +79,13 @@ fn invalid_utf_8_is_refused() {
 }
 
 #[test]
-fn an_empty_string_is_not_an_omitted_one() {
-    let client = nobody();
+fn an_empty_string_does_not_count_as_omitted() {
+    let client = unreachable_client();
     let publisher = Publisher::new(&client, &json!({}));
     for empty in [&b""[..], b" ", b"\n"] {
         refused(&publisher::try_new(Some(&client), Some(empty)).unwrap_err(), "INVALID_CONFIG", "config");
         for (index, argument) in ["channels", "event", "data", "options"].into_iter().enumerate() {
-            // Any character may stand in an event's name.
+            // An event's name may contain any character.
             if argument == "event" && !empty.is_empty() {
                 continue;
             }
@@ -95,7 +96,7 @@ fn an_empty_string_is_not_an_omitted_one() {
     }
 }
 
-/// Each key with values that it takes, and some that it does not.
+/// Each key of the configuration, with valid and invalid values.
 fn keys() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
     let count = |most: u64| {
         let wrong = json!([0, -1, 1.5, 1e3, most + 1, u64::MAX, "1", true, null, [1], {"x": 1}]);
@@ -136,10 +137,10 @@ fn keys() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
 }
 
 #[test]
-fn every_key_takes_what_is_documented_and_names_itself_otherwise() {
-    let client = nobody();
+fn every_key_accepts_documented_values_and_an_error_names_the_key() {
+    let client = unreachable_client();
     let keys = keys();
-    // The table of the header is this one.
+    // The header's table lists the same keys.
     let header = include_str!("../../include/pusher.h");
     let table =
         header.split("Creates a publisher: a queue whose").nth(1).unwrap().split("@param publisher").next().unwrap();
@@ -166,8 +167,8 @@ fn every_key_takes_what_is_documented_and_names_itself_otherwise() {
 }
 
 #[test]
-fn a_configuration_that_is_none_is_refused() {
-    let client = nobody();
+fn an_invalid_configuration_is_refused() {
+    let client = unreachable_client();
     for (config, argument) in [
         ("{", "config"),
         ("[]", "config"),
@@ -180,7 +181,7 @@ fn a_configuration_that_is_none_is_refused() {
         (r#"{"linger_ms":1,"linger\u005fms":1}"#, "linger_ms"),
         (r#"{"colour":1}"#, "colour"),
         (r#"{"Linger_ms":1}"#, "Linger_ms"),
-        // Those are the client's.
+        // These belong in the client's configuration.
         (r#"{"app_id":"1"}"#, "app_id"),
         (r#"{"secret":"x"}"#, "secret"),
         (r#"{"retry":{"mode":"often"}}"#, "retry.mode"),
@@ -197,7 +198,7 @@ fn a_configuration_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_batch_is_no_larger_than_the_client_has_it() {
+fn max_batch_events_is_at_most_the_clients() {
     let client = Client::new(&config(1, json!({"max_batch_events": 3})));
     drop(Publisher::new(&client, &json!({"max_batch_events": 3})));
     let outcome = publisher::try_new(Some(&client), Some(br#"{"max_batch_events":4}"#)).unwrap_err();
@@ -205,8 +206,8 @@ fn a_batch_is_no_larger_than_the_client_has_it() {
 }
 
 #[test]
-fn what_a_trigger_refuses_a_publisher_refuses_with_the_same_words() {
-    let client = nobody();
+fn publish_and_trigger_refuse_with_the_same_error_document() {
+    let client = unreachable_client();
     let publisher = Publisher::new(&client, &json!({}));
     let names = |count: usize| json!((0..count).map(|i| format!("c{i}")).collect::<Vec<_>>()).to_string();
     let large = json!("x".repeat(10_241)).to_string();
@@ -250,7 +251,7 @@ fn what_a_trigger_refuses_a_publisher_refuses_with_the_same_words() {
             "{channels} {given:?}"
         );
     }
-    // Options of its own, and the names that are reserved.
+    // Options that only a publisher has, and reserved names.
     for (given, argument) in [
         (json!({"conflate": 1}), "options.conflate"),
         (json!({"conflate": null}), "options.conflate"),
@@ -267,19 +268,19 @@ fn what_a_trigger_refuses_a_publisher_refuses_with_the_same_words() {
     }
     let outcome = publisher.try_publish(r#"["a","b"]"#, e, d, Some(&json!({"conflate": "k"}))).unwrap_err();
     refused(&outcome, "INVALID_ARGUMENT", "options.conflate");
-    // Nothing of that was taken, and none of it was for want of room.
+    // No event was accepted. `refused` counts only events that found the queue full.
     let events = &publisher.stats()["events"];
     assert_eq!((&events["published"], &events["refused"]), (&json!(0), &json!(0)));
 }
 
 #[test]
-fn ids_count_from_1_and_what_is_refused_has_none() {
+fn ids_count_from_1_and_a_refused_event_gets_none() {
     let scene = Scene::new([], json!({}));
     let other = Publisher::new(&scene.client, &json!({}));
     for id in 1..=50 {
         assert!(scene.publisher.try_publish("no channel", "e", "1", None).is_err());
         assert_eq!(scene.publisher.publish("c", "e", "1"), id);
-        // Each publisher has its own.
+        // Each publisher counts separately.
         assert_eq!(other.publish("c", "e", "2"), id);
     }
     scene.publisher.flush();

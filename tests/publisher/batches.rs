@@ -1,4 +1,4 @@
-//! What is put together into one request, when it is sent, and what it looks like on the wire.
+//! Batches: which events share a request, when it is sent, and its body.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use crate::support::server::Received;
 use crate::support::{Answer, MASTER_KEY, Server, calls, in_time, secretbox};
 use crate::{Scene, delivered, reporting_all};
 
-/// The longest there is: a test in which something lingers so long does not end.
+/// The largest allowed value. A test that waits this long fails by its timeout.
 const LONGEST_LINGER: u64 = 60_000;
 
-/// How many events each request had.
+/// Returns the number of events in each request.
 fn sizes(ledger: &[Received]) -> Vec<usize> {
     ledger.iter().map(|request| events_of(request).len()).collect()
 }
 
 #[test]
-fn an_event_that_is_alone_does_not_wait_for_others() {
+fn a_single_event_does_not_linger() {
     let scene = Scene::new([], json!({"linger_ms": LONGEST_LINGER}));
     for id in 1..=3 {
         assert_eq!(scene.publisher.publish("my-channel", "my-event", r#"{"a": "é"}"#), id);
@@ -29,12 +29,12 @@ fn an_event_that_is_alone_does_not_wait_for_others() {
         assert_eq!((request.method(), request.path()), ("POST", "/apps/4711/events"));
         assert_eq!(request.text(), r#"{"name":"my-event","channels":["my-channel"],"data":"{\"a\": \"é\"}"}"#);
     }
-    // All on the connection that was idle.
+    // All requests reuse the idle connection.
     assert_eq!(scene.server.connections(), 1);
 }
 
 #[test]
-fn what_comes_while_a_request_is_under_way_is_sent_together() {
+fn events_published_while_a_request_is_in_flight_share_a_batch() {
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("a");
     scene.publisher.publish("a", "one", "1");
@@ -71,14 +71,14 @@ fn a_batch_is_sent_as_soon_as_it_is_full() {
 }
 
 #[test]
-fn a_batch_that_becomes_full_while_it_waits_is_sent_then() {
+fn a_lingering_batch_is_sent_once_it_is_full() {
     let scene = Scene::new([], json!({"connections": 1, "linger_ms": LONGEST_LINGER, "max_batch_events": 4}));
     scene.hold("c");
     scene.publisher.publish("c", "e", "1");
     scene.publisher.publish("c", "e", "2");
     scene.server.release();
     delivered(&[scene.publisher.report()], [1]);
-    // Two wait for more now, or will.
+    // The two other events linger.
     assert!(scene.publisher.poll(50).is_none());
     scene.publisher.publish("c", "e", "3");
     scene.publisher.publish("c", "e", "4");
@@ -87,7 +87,7 @@ fn a_batch_that_becomes_full_while_it_waits_is_sent_then() {
 }
 
 #[test]
-fn the_first_of_several_waits_for_linger_ms_and_no_longer() {
+fn the_oldest_event_of_a_batch_waits_for_linger_ms_and_no_longer() {
     const LINGER: Duration = Duration::from_millis(300);
     in_time(|| {
         let scene = Scene::new([], json!({"connections": 1, "linger_ms": 300}));
@@ -104,7 +104,7 @@ fn the_first_of_several_waits_for_linger_ms_and_no_longer() {
         let late = waited > LINGER + Duration::from_millis(150);
         if late { Err(format!("{waited:?}")) } else { Ok(()) }
     });
-    // What has waited as long already, while another was sent, does not linger on top of that.
+    // The time that an event waits for an earlier request counts as lingering.
     in_time(|| {
         let scene = Scene::new([], json!({"connections": 1, "linger_ms": 300}));
         scene.hold("c");
@@ -121,7 +121,7 @@ fn the_first_of_several_waits_for_linger_ms_and_no_longer() {
 }
 
 #[test]
-fn nothing_lingers_while_somebody_waits_for_all_of_it() {
+fn nothing_lingers_during_a_flush_or_a_close() {
     for close in [false, true] {
         let scene = Scene::new([], json!({"connections": 1, "linger_ms": LONGEST_LINGER}));
         scene.hold("c");
@@ -141,7 +141,7 @@ fn nothing_lingers_while_somebody_waits_for_all_of_it() {
 }
 
 #[test]
-fn a_request_has_no_more_bytes_than_it_may() {
+fn a_batch_is_at_most_max_batch_bytes_long() {
     const MOST: usize = 4000;
     let more = json!({"connections": 1, "max_batch_bytes": MOST, "linger_ms": LONGEST_LINGER});
     let scene = Scene::new([], more);
@@ -150,7 +150,7 @@ fn a_request_has_no_more_bytes_than_it_may() {
     for _ in 0..12 {
         scene.publisher.publish("c", "e", &payload);
     }
-    // One that is larger by itself goes by itself.
+    // An event that exceeds the limit alone is sent alone.
     let huge = scene.publisher.publish("c", "e", &json!("y".repeat(9000)).to_string());
     assert_eq!(huge, 14);
     scene.publisher.publish("c", "e", &payload);
@@ -163,12 +163,12 @@ fn a_request_has_no_more_bytes_than_it_may() {
     for request in &others {
         assert!(request.body.len() <= MOST, "{}", request.body.len());
     }
-    // It is a limit and not a reason to send one by one.
+    // Within the limit, events still share requests.
     assert!(others.len() <= 6, "{:?}", sizes(&ledger));
 }
 
 #[test]
-fn an_event_for_several_channels_is_a_trigger_of_its_own() {
+fn an_event_for_several_channels_is_sent_as_a_trigger() {
     for connections in [1, 2, 64] {
         let scene = Scene::new([], json!({"connections": connections}));
         let names: Vec<String> = (0..4).map(|number| format!("c{number}")).collect();
@@ -199,7 +199,7 @@ fn an_event_for_several_channels_is_a_trigger_of_its_own() {
 }
 
 #[test]
-fn an_event_for_several_channels_of_one_connection_is_no_part_of_a_batch() {
+fn an_event_for_several_channels_of_one_connection_stays_out_of_batches() {
     let scene = Scene::new([], json!({"connections": 1, "linger_ms": LONGEST_LINGER}));
     scene.hold("a");
     scene.publisher.publish("a", "before", "1");
@@ -212,8 +212,8 @@ fn an_event_for_several_channels_of_one_connection_is_no_part_of_a_batch() {
 }
 
 #[test]
-fn what_info_asks_for_comes_with_the_report() {
-    // Each of a batch is answered by its position.
+fn reports_contain_the_requested_info() {
+    // The response to a batch lists its events by position.
     let answer = r#"{"batch":[{"user_count":1},{},{"subscription_count": 3,"x":[null]}]}"#;
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("a");
@@ -230,7 +230,7 @@ fn what_info_asks_for_comes_with_the_report() {
     assert_eq!(answers, [None, Some(&first), None, Some(&last)]);
     let infos: Vec<Option<String>> = events_of(&scene.server.last()).into_iter().map(|event| event.info).collect();
     assert_eq!(infos, [Some("user_count".to_owned()), None, Some("subscription_count".to_owned())]);
-    // Whatever a server makes of it, what it took was delivered.
+    // A 200 response counts as delivered, whatever info it contains.
     for answer in
         ["{}", r#"{"batch":[]}"#, r#"{"batch":[{"user_count":1}]}"#, r#"{"batch":{"a":1}}"#, r#"{"batch":[1,2]}"#]
     {
@@ -246,8 +246,8 @@ fn what_info_asks_for_comes_with_the_report() {
 }
 
 #[test]
-fn what_info_asks_for_looks_the_same_alone_and_in_a_batch() {
-    // As servers answer: one event by channel, a batch by position.
+fn requested_info_looks_the_same_alone_and_in_a_batch() {
+    // Real servers list the info of a trigger by channel, and that of a batch by position.
     let answering = |request: &Received| {
         let count = json!({"subscription_count": 7});
         let answer = match events_of(request).as_slice() {
@@ -277,7 +277,7 @@ fn what_info_asks_for_looks_the_same_alone_and_in_a_batch() {
 }
 
 #[test]
-fn a_user_is_sent_to_where_channels_are_null() {
+fn null_channels_and_a_user_id_address_a_user() {
     let scene = Scene::new([], json!({}));
     let options = json!({"user_id": "user-7", "info": "user_count"}).to_string();
     let texts: [Option<&[u8]>; 4] = [None, Some(b"e"), Some(b"{}"), Some(options.as_bytes())];
@@ -291,17 +291,17 @@ fn a_user_is_sent_to_where_channels_are_null() {
         info: Some("user_count".to_owned()),
     };
     assert_eq!(events_of(&scene.server.only()), [expected]);
-    // As pusher_send_to_user does it.
+    // pusher_send_to_user() sends the same request.
     scene.client.call("send_to_user", &[Some("user-7"), Some("e"), Some("{}"), Some(r#"{"info":"user_count"}"#)]);
     let ledger = scene.server.ledger();
     assert_eq!((ledger[0].path(), ledger[0].json()), (ledger[1].path(), ledger[1].json()));
-    // Its name may not be had by itself.
+    // The user's channel cannot be named directly.
     let outcome = scene.publisher.try_publish("#server-to-user-user-7", "e", "{}", None).unwrap_err();
     outcome.is("INVALID_ARGUMENT", "not_sent").naming("channels");
 }
 
 #[test]
-fn encrypted_channels_are_encrypted_each_event_by_itself() {
+fn each_event_of_an_encrypted_channel_is_encrypted_separately() {
     const CHANNEL: &str = "private-encrypted-c";
     let server = Server::start([]);
     let client = server.client_with(json!({"encryption_master_key_base64": calls::base64(MASTER_KEY.as_bytes())}));

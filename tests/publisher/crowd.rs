@@ -1,4 +1,5 @@
-//! Many events from several threads, and a server that fails by chance: what is reported is what happened.
+//! Many events from several threads, and a server that fails at random: each report matches what
+//! happened.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,17 +14,17 @@ use crate::{Scene, busy, seed};
 
 const THREADS: usize = 4;
 
-/// One in so many events is of a kind that servers refuse, wherever it stands.
+/// One in this many events is invalid, so that the server refuses its batch.
 const ONE_BAD_IN: usize = 300;
 
-/// How often the server published each event, by its number.
+/// What the server did: how often it published each event, by the event's number.
 struct Truth {
     published: Vec<u32>,
     random: Random,
 }
 
 impl Truth {
-    /// What a real server would do with this request, if it does not fail by chance.
+    /// Serves a request as a real server does, or fails at random.
     fn serve(&mut self, request: &Received) -> Answer {
         let events = events_of(request);
         let roll = self.random.below(1000);
@@ -37,7 +38,7 @@ impl Truth {
             80..90 => (good, Answer::nothing().then(End::Reset)),
             90..100 => (good, Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Close)),
             100..105 => (good, Answer::ok("<html>")),
-            // It is served, and then the connection goes.
+            // The request succeeds, then the connection ends.
             105..125 if good == events.len() => (good, Answer::ok("{}").then(End::Close)),
             125..135 if good == events.len() => (good, Answer::ok("{}").then(End::Reset)),
             _ if good < events.len() => (good, Answer::new(400, &[], "a bad event")),
@@ -51,14 +52,14 @@ impl Truth {
     }
 }
 
-/// Publishes from all threads, fetches reports meanwhile, and holds every one against what happened.
+/// Publishes from all threads, closes the publisher, and compares every report with what happened.
 fn run(events: usize, mode: &str, is_safe: bool) {
     let seed = seed();
     println!("{mode}: PUBLISHER_SEED={seed}");
     let truth = Arc::new(Mutex::new(Truth { published: vec![0; events], random: Random::new(seed) }));
     let served = Arc::clone(&truth);
     let server = Server::builder().answering(move |request| served.lock().unwrap().serve(request)).start();
-    // Some connections are reset before anything is read.
+    // Some connections are reset before the server reads anything.
     (0..20).for_each(|_| server.next(Answer::nothing().without_reading().then(End::Reset)));
     let more = json!({
         "connections": 4, "retry": {"mode": mode}, "overflow": "block", "timeout_ms": 60_000, "max_queue_events": 2000,
@@ -126,16 +127,16 @@ fn run(events: usize, mode: &str, is_safe: bool) {
 }
 
 #[test]
-fn a_hundred_thousand_events_under_faults_are_each_told_as_they_were() {
+fn reports_of_a_hundred_thousand_events_under_faults_are_correct() {
     run(100_000, "safe", true);
 }
 
 #[test]
-fn nothing_is_sent_twice_where_nothing_is_sent_again() {
+fn without_retries_no_event_is_published_twice() {
     run(10_000, "never", true);
 }
 
 #[test]
-fn at_least_once_what_is_told_as_delivered_is_there() {
+fn in_mode_at_least_once_every_delivered_event_was_published() {
     run(10_000, "at_least_once", false);
 }

@@ -1,4 +1,4 @@
-//! Flushing, closing, freeing: nothing ends without its end being told, and nobody waits longer than promised.
+//! Flush, close and free: every event gets a report, and no call waits longer than documented.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,16 +10,16 @@ use crate::support::publisher::{self, FOR_EVER, Publisher, Report, data_of, pati
 use crate::support::{Answer, Client, PATIENCE, Server, config, in_time};
 use crate::{Scene, busy, delivered};
 
-/// Reports by id.
+/// Returns the reports, ordered by id.
 fn sorted(mut reports: Vec<Report>) -> Vec<Report> {
     reports.sort_by_key(|report| report.id);
     reports
 }
 
 #[test]
-fn a_flush_waits_until_all_have_ended() {
+fn a_flush_waits_until_every_event_has_ended() {
     let scene = Scene::new([], json!({"connections": 2}));
-    // There is nothing to wait for.
+    // An empty queue needs no wait.
     for timeout_ms in [0, 1, FOR_EVER] {
         assert_eq!(publisher::flush(Some(&scene.publisher), timeout_ms).name(), "OK");
     }
@@ -35,7 +35,7 @@ fn a_flush_waits_until_all_have_ended() {
     let events = &scene.publisher.stats()["queue"];
     assert_eq!(events, &json!({"events": 0, "bytes": 0, "in_flight": 0}));
     delivered(&scene.publisher.reports(2), [1, 2]);
-    // It goes on after that.
+    // The publisher still works after a flush.
     scene.publisher.publish("c", "e", "2");
     delivered(&[scene.publisher.report()], [3]);
 }
@@ -59,7 +59,7 @@ fn a_flush_that_times_out_loses_nothing() {
 }
 
 #[test]
-fn a_close_waits_for_what_is_queued_and_takes_nothing_more() {
+fn a_close_drains_the_queue_and_refuses_new_events() {
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("c");
     for number in 1..=25 {
@@ -67,7 +67,7 @@ fn a_close_waits_for_what_is_queued_and_takes_nothing_more() {
     }
     thread::scope(|scope| {
         let closing = scope.spawn(|| publisher::close(Some(&scene.publisher), FOR_EVER));
-        // Nothing is taken from the moment on in which it is called; that is seen by what it says.
+        // The close has begun once publishing is refused.
         let start = Instant::now();
         while scene.publisher.try_publish("no", "e", "1", None).is_ok() {
             assert!(start.elapsed() < PATIENCE);
@@ -84,12 +84,12 @@ fn a_close_waits_for_what_is_queued_and_takes_nothing_more() {
     delivered(&reports, 1..=taken);
     let sent: usize = data_of(&scene.server.ledger()).iter().map(Vec::len).sum();
     assert_eq!(sent as u64, taken);
-    // With everything fetched, nobody waits any more.
+    // Once every report was fetched, a poll returns at once.
     in_time(|| publisher::raw_poll(Some(&scene.publisher), FOR_EVER).took(0));
 }
 
 #[test]
-fn closing_again_does_no_harm() {
+fn closing_again_is_allowed() {
     let scene = Scene::new([], json!({}));
     scene.publisher.publish("c", "e", "1");
     for timeout_ms in [FOR_EVER, FOR_EVER, 0] {
@@ -99,14 +99,14 @@ fn closing_again_does_no_harm() {
     scene.publisher.stats();
     delivered(&scene.publisher.reports(1), [1]);
 
-    // Also after one that gave up, and beside one that waits.
+    // So is closing after a close that timed out, and while another close waits.
     let scene = Scene::new([Answer::nothing()], json!({}));
     scene.publisher.publish("c", "e", "1");
     scene.wait_for_requests(1);
     thread::scope(|scope| {
         let other = scope.spawn(|| publisher::close(Some(&scene.publisher), patience_ms()));
         publisher::close(Some(&scene.publisher), 50).is("TIMED_OUT", "");
-        // There is nothing left for it to wait for.
+        // The other close has nothing left to wait for.
         assert_eq!(other.join().unwrap().name(), "OK");
     });
     assert_eq!(publisher::close(Some(&scene.publisher), 0).name(), "OK");
@@ -115,7 +115,7 @@ fn closing_again_does_no_harm() {
 }
 
 #[test]
-fn what_has_not_ended_at_the_deadline_of_a_close_ends_then() {
+fn events_left_at_the_deadline_of_a_close_end_with_reason_closed() {
     for timeout_ms in [0, 1, 200] {
         in_time(|| {
             let scene = Scene::new([Answer::nothing()], json!({"connections": 1, "retry": {"mode": "safe"}}));
@@ -142,13 +142,13 @@ fn what_has_not_ended_at_the_deadline_of_a_close_ends_then() {
 }
 
 #[test]
-fn what_rests_between_two_attempts_ends_with_what_is_known_of_it() {
-    // It was refused for now, and is not on the wire: a close does not make that worse.
+fn an_event_that_waits_for_a_retry_keeps_its_last_result_on_close() {
+    // The server refused the request, and it is not in flight: its result is certain.
     let refusal = Answer::new(429, &[("Retry-After", "4")], "later");
     let scene = Scene::new([refusal], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
     scene.wait_for_requests(1);
-    // Only its report tells that the answer has come; a close that is too early would find it on the wire.
+    // Wait until the response has been read. Before that, a close finds the request in flight.
     let start = Instant::now();
     while scene.publisher.stats()["retries"]["rate_limited"] != json!(1) {
         assert!(start.elapsed() < PATIENCE);
@@ -158,7 +158,7 @@ fn what_rests_between_two_attempts_ends_with_what_is_known_of_it() {
     let report = scene.publisher.report();
     report.is(1, "RATE_LIMITED", "rejected", "");
     assert_eq!(scene.server.ledger().len(), 1);
-    // And if there is time, it is sent again.
+    // A close with enough time lets the retry happen.
     let scene = Scene::new([busy()], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
     scene.publisher.close();
@@ -183,7 +183,7 @@ fn freeing_takes_at_most_a_second_whatever_the_server_does() {
             let start = Instant::now();
             drop(publisher);
             let took = start.elapsed();
-            // The client goes on as ever.
+            // The client still works.
             client.trigger("c", "e", "3").is_ok("{}");
             drop(server);
             if took > Duration::from_millis(1200) { Err(format!("{took:?}")) } else { Ok(()) }
@@ -192,7 +192,7 @@ fn freeing_takes_at_most_a_second_whatever_the_server_does() {
 }
 
 #[test]
-fn freeing_sends_what_can_be_sent_in_time() {
+fn freeing_sends_queued_events() {
     let server = Server::start([]);
     let client = server.client();
     for (events, publisher) in [(0, json!({})), (1, json!({})), (500, json!({"linger_ms": 60_000}))] {
@@ -208,7 +208,7 @@ fn freeing_sends_what_can_be_sent_in_time() {
 }
 
 #[test]
-fn a_publisher_outlives_its_client_and_another_one_of_the_same() {
+fn a_publisher_outlives_its_client_and_the_clients_other_publisher() {
     let server = Server::start([]);
     let client = server.client();
     let [first, second] = [(); 2].map(|()| Publisher::new(&client, &crate::reporting_all(json!({}))));
@@ -226,7 +226,7 @@ fn a_publisher_outlives_its_client_and_another_one_of_the_same() {
 }
 
 #[test]
-fn closing_while_others_publish_leaves_nothing_without_an_end() {
+fn every_event_is_reported_when_a_close_races_with_publishing() {
     for round in 0..20 {
         let scene = Scene::new([], json!({"connections": 2, "max_queue_events": 500, "overflow": "block"}));
         let (stop, taken) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -269,7 +269,7 @@ fn closing_while_others_publish_leaves_nothing_without_an_end() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_told_for_each_event() {
+fn each_event_for_a_closed_port_is_reported_as_not_sent() {
     let port = Server::start([]).port();
     let client = Client::new(&config(port, json!({})));
     let publisher = Publisher::new(&client, &crate::reporting_all(json!({})));
@@ -283,6 +283,6 @@ fn a_port_where_nobody_listens_is_told_for_each_event() {
     }
     let stats = publisher.stats();
     assert_eq!((&stats["events"]["not_sent"], &stats["retries"]), (&json!(25), &json!({})));
-    // Those were attempts, and none of a reason to send nothing.
+    // These events were attempted, so they have no reason in `unsent`.
     assert_eq!(stats["unsent"], json!({"expired": 0, "dropped": 0, "superseded": 0, "closed": 0}));
 }

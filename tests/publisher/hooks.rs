@@ -1,4 +1,4 @@
-//! The caller's own code runs on a publisher's threads only where its owner has allowed that.
+//! Callbacks run on a publisher's threads only if its configuration allows that.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,18 +17,18 @@ fn allowed() -> Value {
     reporting_all(json!({"hooks_on_threads": true}))
 }
 
-fn nobody() -> Client {
+fn unreachable_client() -> Client {
     Client::new(&config(1, json!({})))
 }
 
 #[test]
-fn a_transport_is_called_on_our_threads_only_if_that_is_allowed() {
-    let client = nobody();
+fn a_transport_runs_on_publisher_threads_only_if_allowed() {
+    let client = unreachable_client();
     let names = Arc::<Mutex<Vec<String>>>::default();
-    let told = Arc::clone(&names);
+    let recorded = Arc::clone(&names);
     let drops = client.send_by(move |request, reply| {
         request.verify(KEY, SECRET).unwrap();
-        told.lock().unwrap().push(thread::current().name().unwrap_or_default().to_owned());
+        recorded.lock().unwrap().push(thread::current().name().unwrap_or_default().to_owned());
         reply.set(200, b"{}");
     });
     for config in [None, Some("{}"), Some(r#"{"hooks_on_threads":false}"#)] {
@@ -36,7 +36,7 @@ fn a_transport_is_called_on_our_threads_only_if_that_is_allowed() {
         outcome.is("INVALID_STATE", "");
         assert!(outcome.text("message").contains("hooks_on_threads"), "{outcome:?}");
     }
-    // A configuration that is wrong is told first.
+    // An invalid configuration is reported first.
     let outcome = publisher::try_new(Some(&client), Some(b"{\"linger_ms\":-1}")).unwrap_err();
     outcome.is("INVALID_CONFIG", "").naming("linger_ms");
     let publisher = Publisher::new(&client, &allowed());
@@ -55,15 +55,15 @@ fn a_transport_is_called_on_our_threads_only_if_that_is_allowed() {
 }
 
 #[test]
-fn what_a_transport_says_is_reported() {
-    let client = nobody();
+fn reports_contain_the_result_of_the_transport() {
+    let client = unreachable_client();
     let calls = AtomicUsize::new(0);
     client.send_by(move |_, reply| {
         match calls.fetch_add(1, SeqCst) {
             0 => reply.fail(1, Some(b"dns"), Some(b"no such host")),
             1 => reply.fail(3, Some(b"timeout"), None),
             2 => reply.set(403, b"no"),
-            // Neither an answer nor a failure.
+            // Neither a response nor a failure.
             3 => reply,
             _ => reply.set(200, b"{}"),
         };
@@ -84,9 +84,9 @@ fn what_a_transport_says_is_reported() {
 }
 
 #[test]
-fn hooks_are_not_set_any_more_once_there_is_a_publisher() {
-    let client = nobody();
-    // One that did not come about changes nothing.
+fn callbacks_cannot_be_set_once_a_publisher_exists() {
+    let client = unreachable_client();
+    // A publisher that could not be created changes nothing.
     publisher::try_new(Some(&client), Some(b"{")).unwrap_err();
     let (outcome, ..) = set_log(Some(&client), true);
     assert_eq!(outcome.name(), "OK");
@@ -94,12 +94,12 @@ fn hooks_are_not_set_any_more_once_there_is_a_publisher() {
     let (outcome, drops) = set_transport(Some(&client), Some(Box::new(|_, _| ())));
     outcome.is("INVALID_STATE", "");
     assert_eq!(drops.load(SeqCst), 1);
-    // Not even when it has gone.
+    // They cannot be set after the publisher was freed, either.
     drop(publisher);
     let (outcome, drops) = set_transport(Some(&client), Some(Box::new(|_, _| ())));
     outcome.is("INVALID_STATE", "");
     assert_eq!(drops.load(SeqCst), 1);
-    let client = nobody();
+    let client = unreachable_client();
     let publisher = Publisher::new(&client, &json!({}));
     let (outcome, _, drops) = set_log(Some(&client), true);
     outcome.is("INVALID_STATE", "");
@@ -108,7 +108,7 @@ fn hooks_are_not_set_any_more_once_there_is_a_publisher() {
 }
 
 #[test]
-fn a_log_is_told_nothing_on_our_threads_unless_that_is_allowed() {
+fn a_log_callback_runs_on_publisher_threads_only_if_allowed() {
     for is_allowed in [false, true] {
         let server = Server::start([busy(), Answer::new(500, &[], "no"), Answer::nothing().then(End::Close)]);
         let client = server.client_with(json!({"log_level": "debug"}));
@@ -119,13 +119,13 @@ fn a_log_is_told_nothing_on_our_threads_unless_that_is_allowed() {
             assert_eq!(publisher.publish("c", "e", "1"), id);
             publisher.report();
         }
-        let told = messages.take();
-        assert_eq!(!told.is_empty(), is_allowed, "{told:?}");
-        for logged in &told {
-            assert_eq!((calls::leak(&logged.message), calls::leak(&logged.fields)), (None, None), "{logged:?}");
-            assert_ne!(logged.thread, thread::current().id());
+        let logged = messages.take();
+        assert_eq!(!logged.is_empty(), is_allowed, "{logged:?}");
+        for entry in &logged {
+            assert_eq!((calls::leak(&entry.message), calls::leak(&entry.fields)), (None, None), "{entry:?}");
+            assert_ne!(entry.thread, thread::current().id());
         }
-        // On our caller's own thread it is told as ever.
+        // On the calling thread it is always called.
         client.trigger("c", "e", "1").is_ok("{}");
         assert_eq!(messages.take().len(), 1);
         drop(client);
@@ -136,7 +136,7 @@ fn a_log_is_told_nothing_on_our_threads_unless_that_is_allowed() {
 }
 
 #[test]
-fn a_clock_that_is_corrected_on_our_threads_is_told_to_nobody_without_leave() {
+fn a_clock_correction_on_a_publisher_thread_is_logged_only_if_allowed() {
     let authority = Authority::new();
     for is_allowed in [false, true] {
         let server = Server::builder().tls(authority.server(&["localhost"])).clock_ahead(3600).start();
@@ -148,20 +148,21 @@ fn a_clock_that_is_corrected_on_our_threads_is_told_to_nobody_without_leave() {
         publisher.publish("c", "e", "1");
         delivered(&[publisher.report()], [1]);
         assert_eq!(server.refused_for_the_clock(), 1);
-        let told = messages.take();
-        assert_eq!(told.iter().any(|logged| logged.fields.contains("clock_offset_s")), is_allowed, "{told:?}");
+        let logged = messages.take();
+        assert_eq!(logged.iter().any(|entry| entry.fields.contains("clock_offset_s")), is_allowed, "{logged:?}");
     }
 }
 
-/// What a hook's `drop` is told: on which thread it runs.
+/// The names of the threads on which a log callback's `drop` ran.
 type Dropped = Arc<Mutex<Vec<String>>>;
 
-/// Sets a log that is only there to be released.
-fn log_that_tells_where_it_is_dropped(client: &Client) -> Dropped {
+/// Sets a log callback that records the thread on which it is dropped.
+fn log_that_records_its_drop(client: &Client) -> Dropped {
     use std::ffi::{c_char, c_void};
     unsafe extern "C" fn log(_: *mut c_void, _: i32, _: *const c_char, _: *const c_char) {}
     unsafe extern "C" fn drop_log(data: *mut c_void) {
-        // SAFETY: `data` is the leaked value below, which stays so that a second call would be seen.
+        // SAFETY: `data` is the value leaked below. It is never freed, so that the test notices a
+        // second call.
         let dropped: &Dropped = unsafe { &*data.cast() };
         dropped.lock().unwrap().push(thread::current().name().unwrap_or_default().to_owned());
     }
@@ -173,10 +174,10 @@ fn log_that_tells_where_it_is_dropped(client: &Client) -> Dropped {
 }
 
 #[test]
-fn a_hook_is_released_on_the_callers_thread_even_if_a_request_is_left_to_itself() {
+fn a_callback_is_dropped_on_the_callers_thread_even_if_a_request_is_abandoned() {
     let server = Server::start([Answer::nothing()]);
     let client = server.client_with(json!({"timeout_ms": 2000}));
-    let dropped = log_that_tells_where_it_is_dropped(&client);
+    let dropped = log_that_records_its_drop(&client);
     let publisher = Publisher::new(&client, &json!({}));
     publisher.publish("c", "e", "1");
     server.wait_until("the request", |log| log.ledger.len() == 1);
@@ -185,17 +186,17 @@ fn a_hook_is_released_on_the_callers_thread_even_if_a_request_is_left_to_itself(
     drop(publisher);
     let start = Instant::now();
     while dropped.lock().unwrap().is_empty() {
-        assert!(start.elapsed() < PATIENCE, "it is never released");
+        assert!(start.elapsed() < PATIENCE, "the callback is never dropped");
         thread::yield_now();
     }
-    let where_it_was = dropped.lock().unwrap().clone();
-    assert_eq!(where_it_was.len(), 1);
-    assert!(!where_it_was[0].starts_with("pusher"), "released on {where_it_was:?}");
+    let threads = dropped.lock().unwrap().clone();
+    assert_eq!(threads.len(), 1);
+    assert!(!threads[0].starts_with("pusher"), "dropped on {threads:?}");
 }
 
 #[test]
-fn a_transport_that_never_returns_does_not_hold_up_the_end() {
-    let client = nobody();
+fn freeing_does_not_wait_for_a_transport_that_never_returns() {
+    let client = unreachable_client();
     let (enter, entered) = std::sync::mpsc::channel();
     let (leave, left) = std::sync::mpsc::channel::<()>();
     let left = Mutex::new(left);
@@ -211,12 +212,12 @@ fn a_transport_that_never_returns_does_not_hold_up_the_end() {
     let start = Instant::now();
     drop(publisher);
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
-    // It is still in there: what it works with is not taken from it.
+    // The transport is still running, so its data is not dropped yet.
     assert_eq!(drops.load(SeqCst), 0);
     leave.send(()).unwrap();
     let start = Instant::now();
     while drops.load(SeqCst) == 0 {
-        assert!(start.elapsed() < PATIENCE, "it is never released");
+        assert!(start.elapsed() < PATIENCE, "the callback is never dropped");
         thread::yield_now();
     }
     assert_eq!(drops.load(SeqCst), 1);

@@ -1,4 +1,4 @@
-//! How much may wait, how long, and how fast it goes; and what happens beyond that.
+//! Limits of the queue: its size, the lifetime of an event, the rate, and what happens beyond them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,20 +9,20 @@ use crate::support::publisher::{self, FOR_EVER, data_of, patience_ms};
 use crate::support::{Answer, PATIENCE, in_time};
 use crate::{Scene, delivered};
 
-/// A payload with so many bytes.
+/// Returns a payload of `bytes` bytes.
 fn payload(bytes: usize) -> String {
     json!("x".repeat(bytes - 2)).to_string()
 }
 
-/// Everything that the server was sent, in order.
+/// Returns the data of all events that the server received, in order.
 fn sent(scene: &Scene) -> Vec<String> {
     data_of(&scene.server.ledger()).concat()
 }
 
 #[test]
-fn a_full_queue_refuses_what_comes() {
+fn a_full_queue_refuses_new_events() {
     for (more, data) in [
-        // What is under way counts.
+        // Events in flight count.
         (json!({"max_queue_events": 4}), "1".to_owned()),
         (json!({"max_queue_bytes": 8000, "overflow": "reject"}), payload(2000)),
     ] {
@@ -37,7 +37,7 @@ fn a_full_queue_refuses_what_comes() {
             assert!(taken <= 4);
         };
         outcome.is("QUEUE_FULL", "not_sent");
-        // Wherever it would go.
+        // The limit applies to every connection.
         for channels in ["d", "e", r#"["f","g"]"#] {
             scene.publisher.try_publish(channels, "e", &data, None).unwrap_err().is("QUEUE_FULL", "not_sent");
         }
@@ -45,7 +45,7 @@ fn a_full_queue_refuses_what_comes() {
         assert_eq!((&stats["events"]["refused"], &stats["events"]["published"]), (&json!(4), &json!(taken)));
         scene.server.release();
         scene.publisher.flush();
-        // An id is given to what is taken only.
+        // Refused events use up no ids.
         assert_eq!(scene.publisher.publish("c", "e", &data), taken + 1);
         scene.publisher.flush();
         delivered(&scene.publisher.reports(taken as usize + 1), 1..=taken + 1);
@@ -53,14 +53,14 @@ fn a_full_queue_refuses_what_comes() {
 }
 
 #[test]
-fn bytes_are_counted_with_all_that_an_event_takes() {
+fn queue_bytes_include_the_overhead_of_each_event() {
     let scene = Scene::new([], json!({"max_queue_bytes": 1_000_000, "max_queue_events": 10_000_000}));
     scene.hold("c");
     let mut count = 0;
     while scene.publisher.try_publish("c", "e", "1", None).is_ok() {
         count += 1;
     }
-    // Nobody gets the memory of a million small events for the price of their payloads.
+    // The payloads of a million events would fit, but not the memory that the events occupy.
     assert!((2000..10_000).contains(&count), "{count}");
     let bytes = scene.publisher.stats()["queue"]["bytes"].as_u64().unwrap();
     assert!((999_000..=1_000_000).contains(&bytes), "{bytes}");
@@ -69,7 +69,7 @@ fn bytes_are_counted_with_all_that_an_event_takes() {
 }
 
 #[test]
-fn an_event_that_can_never_fit_is_refused_and_pushes_nothing_out() {
+fn an_event_that_can_never_fit_is_refused_and_drops_no_other() {
     for overflow in ["reject", "drop_oldest"] {
         let scene = Scene::new([], json!({"max_queue_bytes": 8000, "overflow": overflow}));
         scene.server.next(Answer::ok("{}").when_released());
@@ -78,7 +78,7 @@ fn an_event_that_can_never_fit_is_refused_and_pushes_nothing_out() {
         for _ in 0..3 {
             scene.publisher.publish("c", "e", "1");
         }
-        // Larger than the queue, and larger than what is left of it beside what is on the wire.
+        // Larger than the queue, and larger than the space that the event in flight leaves.
         for bytes in [9000, 6000] {
             scene.publisher.try_publish("c", "e", &payload(bytes), None).unwrap_err().is("QUEUE_FULL", "not_sent");
         }
@@ -89,7 +89,7 @@ fn an_event_that_can_never_fit_is_refused_and_pushes_nothing_out() {
 }
 
 #[test]
-fn blocked_publishing_goes_on_as_soon_as_there_is_room() {
+fn blocked_publishing_continues_as_soon_as_there_is_room() {
     let scene = Scene::new([], json!({"max_queue_events": 2, "overflow": "block", "timeout_ms": 600_000}));
     scene.hold("c");
     scene.publisher.publish("c", "e", "1");
@@ -108,12 +108,12 @@ fn blocked_publishing_goes_on_as_soon_as_there_is_room() {
 }
 
 #[test]
-fn blocked_publishing_ends_after_its_time() {
-    // The publisher's own `timeout_ms` stands for those that say nothing.
+fn blocked_publishing_ends_after_timeout_ms() {
+    // The publisher's `timeout_ms` is the default for calls without one.
     let more = json!({"max_queue_events": 1, "overflow": "block", "timeout_ms": 300, "retry": {"mode": "never"}});
     let blocked = |options: Option<Value>, wanted: u64| {
         in_time(|| {
-            // Nothing that times out by itself may make room meanwhile: the event waits for its rate.
+            // The rate limit keeps the event in the queue, so that no room is freed meanwhile.
             let mut more = more.clone();
             more["max_events_per_second"] = json!(1);
             let scene = Scene::new([], more);
@@ -129,7 +129,7 @@ fn blocked_publishing_ends_after_its_time() {
     blocked(None, 300);
     blocked(Some(json!({"timeout_ms": 1})), 1);
     blocked(Some(json!({"timeout_ms": 120})), 120);
-    // Elsewhere it is not waited for.
+    // With the default `overflow`, publishing does not wait.
     let scene = Scene::new([], json!({"max_queue_events": 1}));
     scene.hold("c");
     in_time(|| scene.publisher.try_publish("c", "e", "2", Some(&json!({"timeout_ms": 5000}))).unwrap_err().took(0));
@@ -152,7 +152,7 @@ fn blocked_publishing_ends_when_the_publisher_is_closed() {
 }
 
 #[test]
-fn the_oldest_that_waits_makes_room_and_is_reported() {
+fn drop_oldest_drops_and_reports_the_oldest_waiting_event() {
     for more in [json!({"max_queue_events": 4}), json!({"max_queue_bytes": 8000})] {
         let mut more = more;
         more["overflow"] = json!("drop_oldest");
@@ -162,7 +162,7 @@ fn the_oldest_that_waits_makes_room_and_is_reported() {
         while scene.publisher.stats()["unsent"]["dropped"] == json!(0) {
             scene.publisher.publish("c", "e", &data);
         }
-        // The one on the wire stays, whatever its age.
+        // The event in flight is older, but is not dropped.
         scene.publisher.report().is(2, "NOT_SENT", "not_sent", "dropped");
         let last = scene.publisher.publish(r#"["c","d"]"#, "e", &data);
         scene.publisher.report().is(3, "NOT_SENT", "not_sent", "dropped");
@@ -174,7 +174,7 @@ fn the_oldest_that_waits_makes_room_and_is_reported() {
 }
 
 #[test]
-fn a_drop_wakes_whoever_waits_for_reports() {
+fn a_dropped_event_wakes_a_poll() {
     let scene = Scene::new([], json!({"max_queue_events": 2, "overflow": "drop_oldest"}));
     scene.hold("c");
     scene.publisher.publish("c", "e", "1");
@@ -185,7 +185,7 @@ fn a_drop_wakes_whoever_waits_for_reports() {
     });
     reports.unwrap().reports[0].is(2, "NOT_SENT", "not_sent", "dropped");
     scene.server.release();
-    // When nothing waits, there is nothing to drop.
+    // Only waiting events can be dropped.
     let scene = Scene::new([], json!({"max_queue_events": 1, "overflow": "drop_oldest"}));
     scene.hold("c");
     scene.publisher.try_publish("c", "e", "1", None).unwrap_err().is("QUEUE_FULL", "not_sent");
@@ -193,8 +193,9 @@ fn a_drop_wakes_whoever_waits_for_reports() {
 }
 
 #[test]
-fn a_publish_that_is_refused_tells_of_what_it_found_to_have_waited_too_long() {
-    // What is on the wire leaves no room for it, whatever else goes.
+fn expired_events_found_by_a_refused_publish_wake_a_poll() {
+    // The event in flight leaves too little room for the large event, even in an otherwise empty
+    // queue.
     let scene = Scene::new([], json!({"max_queue_bytes": 8000, "event_ttl_ms": 50}));
     scene.server.next(Answer::ok("{}").when_released());
     scene.publisher.publish("c", "held", &payload(5000));
@@ -208,15 +209,15 @@ fn a_publish_that_is_refused_tells_of_what_it_found_to_have_waited_too_long() {
         let (polled, woken) = polling.join().unwrap();
         (polled, woken.saturating_duration_since(refused))
     });
-    // It may be kept until its turn comes; but once it has ended, nobody sleeps on over its report.
+    // The expired event may stay until its turn. Once it has ended, its report wakes the poll.
     let expired = scene.publisher.stats()["unsent"]["expired"] != json!(0);
     assert_eq!(expired, polled.is_some());
-    assert!(!expired || waited < Duration::from_secs(2), "told after {waited:?}");
+    assert!(!expired || waited < Duration::from_secs(2), "woken after {waited:?}");
     scene.server.release();
 }
 
 #[test]
-fn a_newer_event_takes_the_place_of_the_one_with_its_key() {
+fn a_newer_event_replaces_the_one_with_its_key() {
     let scene = Scene::new([], json!({"connections": 1}));
     let key = |key: &str| json!({"conflate": key});
     scene.hold("c");
@@ -226,7 +227,7 @@ fn a_newer_event_takes_the_place_of_the_one_with_its_key() {
     publish("c", "e", "11", &key("a"));
     publish("c", "e", "12", &json!({}));
     publish("c", "e", "13", &key("b"));
-    // Channel, event and key have to be the same, however they are put together.
+    // Channel, event and key are compared separately.
     publish("c", "f", "14", &key("a"));
     publish("d", "e", "15", &key("a"));
     publish("c", "ea", "16", &key(""));
@@ -241,14 +242,14 @@ fn a_newer_event_takes_the_place_of_the_one_with_its_key() {
     }
     scene.server.release();
     scene.publisher.flush();
-    // The newest goes in the first one's place.
+    // The newest event takes the first one's position.
     assert_eq!(sent(&scene), ["0", "41", "12", "23", "14", "15", "16", "17"]);
     delivered(&scene.publisher.reports(8), [1, 11, 3, 12, 5, 6, 7, 8]);
     assert_eq!(scene.publisher.stats()["unsent"]["superseded"], 4);
 }
 
 #[test]
-fn what_is_on_the_wire_is_not_replaced() {
+fn an_event_in_flight_is_not_replaced() {
     let scene = Scene::new([], json!({"connections": 1, "linger_ms": 0}));
     let key = json!({"conflate": "k"});
     scene.server.next(Answer::ok("{}").when_released());
@@ -260,7 +261,7 @@ fn what_is_on_the_wire_is_not_replaced() {
     scene.server.release();
     scene.publisher.flush();
     delivered(&scene.publisher.reports(2), [1, 3]);
-    // And neither is what has gone.
+    // Neither is an event that was sent.
     scene.publisher.publish_with("c", "e", "4", &key);
     scene.publisher.flush();
     delivered(&scene.publisher.reports(1), [4]);
@@ -268,7 +269,7 @@ fn what_is_on_the_wire_is_not_replaced() {
 }
 
 #[test]
-fn a_full_queue_has_room_for_what_takes_the_place_of_another() {
+fn a_full_queue_accepts_an_event_that_replaces_another() {
     for overflow in ["reject", "drop_oldest", "block"] {
         let scene = Scene::new([], json!({"connections": 1, "max_queue_events": 3, "overflow": overflow}));
         let key = json!({"conflate": "k"});
@@ -289,8 +290,8 @@ fn a_full_queue_has_room_for_what_takes_the_place_of_another() {
 }
 
 #[test]
-fn what_changes_all_the_time_is_sent_all_the_same() {
-    // Two keys that are renewed more often than batches linger.
+fn events_that_are_replaced_all_the_time_are_still_sent() {
+    // Events with two keys are replaced more often than every `linger_ms`.
     let scene = Scene::new([], json!({"connections": 1, "linger_ms": 200, "reports": "none"}));
     scene.hold("c");
     scene.server.release();
@@ -305,14 +306,14 @@ fn what_changes_all_the_time_is_sent_all_the_same() {
 }
 
 #[test]
-fn what_has_waited_too_long_is_not_sent() {
+fn an_event_older_than_event_ttl_ms_is_not_sent() {
     const TTL: Duration = Duration::from_millis(100);
     let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 100}));
     scene.hold("c");
     let start = Instant::now();
     scene.publisher.publish("c", "e", "1");
     scene.publisher.publish(r#"["c","d"]"#, "e", "2");
-    // Nobody looks at them before their turn comes.
+    // No expired event is reported before its turn.
     while start.elapsed() < TTL {
         assert!(scene.publisher.poll(20).is_none());
     }
@@ -323,9 +324,9 @@ fn what_has_waited_too_long_is_not_sent() {
     reports.sort_by_key(|report| report.id);
     reports[1].is(2, "NOT_SENT", "not_sent", "expired");
     reports[2].is(3, "NOT_SENT", "not_sent", "expired");
-    // What is on the wire is not recalled.
+    // The event in flight does not expire.
     reports[0].is(1, "OK", "delivered", "");
-    // On a machine that stood still the last one may have waited too long as well.
+    // On a stalled machine the last event may have expired as well.
     assert!(reports[3].delivery == "delivered" || reports[3].text("reason") == "expired", "{:?}", reports[3]);
     let expired = reports.iter().filter(|report| report.text("reason") == "expired").count();
     assert_eq!(scene.publisher.stats()["unsent"]["expired"], expired);
@@ -333,19 +334,19 @@ fn what_has_waited_too_long_is_not_sent() {
 }
 
 #[test]
-fn what_lingers_does_not_expire_over_it() {
+fn a_lingering_event_is_sent_before_it_expires() {
     let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 3000, "linger_ms": 60_000}));
     scene.hold("c");
     for number in 0..3 {
         scene.publisher.publish("c", "e", &number.to_string());
     }
     scene.server.release();
-    // Nobody flushes: what hurries would not linger.
+    // No flush here: it would end the lingering.
     delivered(&scene.publisher.reports(4), 1..=4);
 }
 
 #[test]
-fn a_queue_is_not_full_of_what_has_waited_too_long() {
+fn expired_events_make_room_in_a_full_queue() {
     let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 50, "max_queue_events": 3}));
     scene.hold("c");
     for _ in 0..2 {
@@ -363,7 +364,7 @@ fn a_queue_is_not_full_of_what_has_waited_too_long() {
 }
 
 #[test]
-fn so_many_events_are_sent_in_a_second_and_no_more() {
+fn max_events_per_second_limits_the_rate() {
     const RATE: u64 = 100;
     in_time(|| {
         let scene = Scene::new([], json!({"connections": 4, "max_events_per_second": RATE}));
@@ -375,7 +376,7 @@ fn so_many_events_are_sent_in_a_second_and_no_more() {
         scene.publisher.flush();
         let took = start.elapsed();
         scene.publisher.reports(61);
-        // A tenth of a second's may come at once, the others one by one.
+        // A burst of a tenth of a second's events is allowed.
         let least = Duration::from_millis((61 - RATE / 10 - 1) * 1000 / RATE);
         assert!(took >= least, "{took:?}");
         if took > least * 2 { Err(format!("{took:?}")) } else { Ok(()) }
@@ -383,7 +384,7 @@ fn so_many_events_are_sent_in_a_second_and_no_more() {
 }
 
 #[test]
-fn a_flush_and_a_close_keep_to_the_rate() {
+fn a_flush_and_a_close_respect_the_rate_limit() {
     for close in [false, true] {
         let scene = Scene::new([], json!({"connections": 1, "max_events_per_second": 1}));
         scene.publisher.publish("c", "e", "1");

@@ -1,4 +1,5 @@
-//! The background publisher through the C ABI: what its header promises, held against a server that keeps a ledger.
+//! The background publisher through the C ABI: the promises of `pusher.h`, checked against a server
+//! that records every request.
 
 #![cfg(unix)]
 
@@ -25,7 +26,8 @@ use serde_json::{Value, json};
 use support::publisher::Report;
 use support::{Answer, Client, Publisher, Server};
 
-/// A client of a server that has these answers, then 200 with `{}`, and a publisher of it that reports everything.
+/// A server that sends the given responses and then 200 with `{}`, its client, and a publisher that
+/// reports everything.
 struct Scene {
     publisher: Publisher,
     client: Client,
@@ -33,13 +35,13 @@ struct Scene {
 }
 
 impl Scene {
-    /// `more` is the publisher's configuration.
+    /// Starts a server with these responses. `more` is the publisher's configuration.
     #[track_caller]
     fn new(answers: impl IntoIterator<Item = Answer>, more: Value) -> Scene {
         Scene::on(Server::start(answers), json!({}), more)
     }
 
-    /// Of this server, with this configuration of the client.
+    /// Uses this server, with `of_client` as the client's configuration.
     #[track_caller]
     fn on(server: Server, of_client: Value, more: Value) -> Scene {
         let client = server.client_with(of_client);
@@ -47,14 +49,14 @@ impl Scene {
         Scene { publisher, client, server }
     }
 
-    /// Waits until the server has so many requests.
+    /// Waits until the server has received `count` requests.
     #[track_caller]
     fn wait_for_requests(&self, count: usize) {
         self.server.wait_until(&format!("{count} requests"), |log| log.ledger.len() >= count);
     }
 
-    /// Sends an event on `channel` whose request stays under way until [`Server::release`], so that what is published on the same
-    /// connection meanwhile waits. Its id.
+    /// Sends an event on `channel` whose request stays in flight until [`Server::release`]. Later
+    /// events of the same connection wait for it. Returns the event's id.
     #[track_caller]
     fn hold(&self, channel: &str) -> u64 {
         let before = self.server.ledger().len();
@@ -65,7 +67,7 @@ impl Scene {
     }
 }
 
-/// A publisher's configuration with `"reports":"all"`, unless it says otherwise.
+/// Returns a publisher's configuration with `"reports":"all"`, unless `more` sets `reports`.
 fn reporting_all(more: Value) -> Value {
     let mut all = json!({"reports": "all"});
     let Value::Object(more) = more else { panic!("more configuration has to be an object") };
@@ -73,19 +75,19 @@ fn reporting_all(more: Value) -> Value {
     all
 }
 
-/// Holds that these events were delivered, in this order.
+/// Asserts that the reports are of these events, in this order, and say that each was delivered.
 #[track_caller]
 fn delivered(reports: &[Report], ids: impl IntoIterator<Item = u64>) {
     let said: Vec<(u64, &str)> = reports.iter().map(|report| (report.id, &*report.delivery)).collect();
     assert_eq!(said, ids.into_iter().map(|id| (id, "delivered")).collect::<Vec<_>>());
 }
 
-/// Refused, and welcome again at once.
+/// A 429 response that allows an immediate retry.
 fn busy() -> Answer {
     Answer::new(429, &[("Retry-After", "0")], "busy")
 }
 
-/// A seed that is another every time, unless the environment has one.
+/// Returns `PUBLISHER_SEED` of the environment, or a new seed on each run.
 fn seed() -> u64 {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     env::var("PUBLISHER_SEED").map_or_else(|_| u64::from(clock()) + 1, |seed| seed.parse().unwrap())

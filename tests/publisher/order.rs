@@ -1,4 +1,4 @@
-//! A channel's events arrive in the order in which they were published.
+//! The events of a channel arrive in the order in which they were published.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::support::server::Received;
 use crate::support::{Answer, Random, Server};
 use crate::{Scene, busy, seed};
 
-/// The data of the events of each channel, in the order in which a server published them.
+/// The data of the events of each channel, in the order in which the server published them.
 type Channels = BTreeMap<String, Vec<u64>>;
 
 fn add(channels: &mut Channels, request: &Received) {
@@ -24,7 +24,8 @@ fn add(channels: &mut Channels, request: &Received) {
     }
 }
 
-/// A server that has a moment's rest with every `one_in`-th request (none if that is 0), and what it published.
+/// Starts a server that refuses every `one_in`-th request with 429 (none if 0). Returns it and the
+/// events that it published.
 fn server(one_in: usize) -> (Server, Arc<Mutex<Channels>>) {
     let published = Arc::<Mutex<Channels>>::default();
     let (ledger, requests) = (Arc::clone(&published), AtomicUsize::new(0));
@@ -39,11 +40,12 @@ fn server(one_in: usize) -> (Server, Arc<Mutex<Channels>>) {
     (Server::builder().answering(answering).start(), published)
 }
 
-/// Publishes on so many connections, one in `across` (none if that is 0) on several channels, with retries in between.
+/// Publishes over `connections` connections, with retries. One in `across` events (none if 0) is
+/// for several channels.
 fn keeps_the_order(connections: usize, across: usize, seed: u64) {
     const EVENTS: u64 = 10_000;
     const CHANNELS: usize = 8;
-    // Retries stay within their budget: every event is delivered in the end.
+    // Retries stay within their budget, so that every event is delivered.
     let (server, published) = server(100);
     let retry = json!({"mode": "safe", "max_attempts": 10});
     let more = json!({"connections": connections, "retry": retry, "max_queue_events": EVENTS, "linger_ms": 1});
@@ -66,7 +68,7 @@ fn keeps_the_order(connections: usize, across: usize, seed: u64) {
     let failed: Vec<_> = reports.iter().filter(|report| report.delivery != "delivered").take(3).collect();
     assert!(failed.is_empty(), "seed {seed}: {failed:?}");
     assert!(scene.publisher.stats()["retries"]["rate_limited"].as_u64().unwrap() > 0);
-    assert!(*published.lock().unwrap() == expected, "the order is another: {connections} connections, seed {seed}");
+    assert!(*published.lock().unwrap() == expected, "wrong order: {connections} connections, seed {seed}");
     assert!(scene.server.connections() <= connections);
 }
 
@@ -82,17 +84,17 @@ fn ten_thousand_events_keep_the_order_of_their_channels() {
 }
 
 #[test]
-fn an_event_across_channels_waits_for_all_of_them_and_holds_them_back() {
+fn an_event_for_several_channels_keeps_the_order_of_each_of_them() {
     let scene = Scene::new([], json!({"connections": 64}));
     // The first channel is slow.
     scene.hold("slow");
     scene.publisher.publish(r#"["slow","other","third"]"#, "e", "1");
     scene.publisher.publish("other", "e", "2");
-    // One that has nothing to do with them does not wait.
+    // Events of other channels do not wait.
     for number in 0..20 {
         scene.publisher.publish(&format!("quick{number}"), "e", "3");
     }
-    scene.server.wait_until("what is on other connections", |log| log.ledger.len() >= 2);
+    scene.server.wait_until("requests on other connections", |log| log.ledger.len() >= 2);
     let early: Vec<u64> = scene.server.ledger().iter().flat_map(events_of).map(|e| e.data.parse().unwrap()).collect();
     assert!(early.iter().all(|data| *data == 0 || *data == 3), "{early:?}");
     scene.server.release();
@@ -136,7 +138,8 @@ fn a_million_events_arrive_once_each_and_in_order() {
     const EVENTS: u64 = 1_000_000;
     const THREADS: u64 = 4;
     const CHANNELS: u64 = 8;
-    // Each thread has channels of its own, so that their order is known. What the server saw last on each, and how much in all.
+    // Each thread has separate channels, so that their order is known. Holds the last number of
+    // each channel, and the total.
     let seen = Arc::new(Mutex::new((BTreeMap::<String, u64>::new(), 0_u64)));
     let ledger = Arc::clone(&seen);
     let answering = move |request: &Received| {

@@ -1,4 +1,4 @@
-//! Every event is reported once, to whoever fetches reports.
+//! Every event is reported exactly once.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -11,7 +11,7 @@ use crate::support::{Answer, End, Server, in_time};
 use crate::{Scene, busy, delivered};
 
 #[test]
-fn what_is_reported_is_configurable() {
+fn the_reports_setting_selects_which_events_are_reported() {
     for (reports, of_success, of_failure) in
         [(None, false, true), (Some("failures"), false, true), (Some("all"), true, true), (Some("none"), false, false)]
     {
@@ -29,14 +29,14 @@ fn what_is_reported_is_configurable() {
         if let Some(polled) = polled {
             polled.reports[0].is(2, "FORBIDDEN", "rejected", "");
         }
-        // What is not reported is counted.
+        // Events without a report are counted, too.
         let events = &publisher.stats()["events"];
         assert_eq!((&events["delivered"], &events["rejected"]), (&json!(1), &json!(1)));
     }
 }
 
 #[test]
-fn a_report_says_what_an_error_document_says() {
+fn a_report_has_the_members_of_an_error_document() {
     for (answer, status, delivery) in [
         (Answer::new(400, &[], "bad"), "BAD_REQUEST", "rejected"),
         (Answer::new(401, &[], "who"), "UNAUTHORIZED", "rejected"),
@@ -61,7 +61,7 @@ fn a_report_says_what_an_error_document_says() {
 }
 
 #[test]
-fn a_poll_gives_at_most_a_thousand_reports_the_oldest_first() {
+fn a_poll_returns_at_most_a_thousand_reports_oldest_first() {
     let scene = Scene::new([], json!({}));
     for id in 1..=2500 {
         assert_eq!(scene.publisher.publish("c", "e", "1"), id);
@@ -77,7 +77,7 @@ fn a_poll_gives_at_most_a_thousand_reports_the_oldest_first() {
 }
 
 #[test]
-fn what_nobody_fetches_is_given_up_and_counted() {
+fn reports_beyond_max_reports_are_discarded_and_counted() {
     let scene = Scene::new([], json!({"max_reports": 5}));
     let publish = |count: u64| {
         (0..count).for_each(|_| {
@@ -94,7 +94,7 @@ fn what_nobody_fetches_is_given_up_and_counted() {
     delivered(&polled.reports, 13..=17);
     assert_eq!(polled.lost, Some(7));
     publish(6);
-    // Since the last call.
+    // `lost` counts since the last poll.
     let polled = scene.publisher.poll(0).unwrap();
     delivered(&polled.reports, 19..=23);
     assert_eq!(polled.lost, Some(1));
@@ -104,7 +104,7 @@ fn what_nobody_fetches_is_given_up_and_counted() {
 }
 
 #[test]
-fn a_poll_waits_as_long_as_it_was_told() {
+fn a_poll_waits_for_timeout_ms() {
     let scene = Scene::new([], json!({}));
     scene.hold("c");
     for timeout_ms in [0, 1, 150] {
@@ -115,13 +115,13 @@ fn a_poll_waits_as_long_as_it_was_told() {
 }
 
 #[test]
-fn a_poll_for_ever_is_woken_by_the_first_report() {
+fn an_unlimited_poll_is_woken_by_the_first_report() {
     in_time(|| {
         let scene = Scene::new([], json!({}));
         scene.hold("c");
         let (reports, woken) = thread::scope(|scope| {
             let polling = scope.spawn(|| (scene.publisher.poll(FOR_EVER).unwrap().reports, Instant::now()));
-            // Long enough for it to be asleep; if it is not, the test is only easier.
+            // The poll should sleep by now. If it does not, the test is only easier.
             assert!(!polling.is_finished() && scene.server.ledger().len() == 1);
             thread::yield_now();
             scene.server.release();
@@ -135,7 +135,7 @@ fn a_poll_for_ever_is_woken_by_the_first_report() {
 }
 
 #[test]
-fn a_poll_for_ever_is_woken_when_nothing_can_come_any_more() {
+fn an_unlimited_poll_ends_once_no_report_can_follow() {
     let scene = Scene::new([], json!({"reports": "failures"}));
     scene.hold("c");
     thread::scope(|scope| {
@@ -146,12 +146,12 @@ fn a_poll_for_ever_is_woken_when_nothing_can_come_any_more() {
             assert!(polling.join().unwrap().is_none());
         }
     });
-    // And when it was closed before.
+    // A poll after the close returns at once.
     assert!(scene.publisher.poll(FOR_EVER).is_none());
 }
 
 #[test]
-fn several_may_fetch_and_each_report_comes_once() {
+fn several_threads_may_poll_and_each_report_is_returned_once() {
     const EVENTS: u64 = 2000;
     let scene = Scene::new([], json!({}));
     let ids = thread::scope(|scope| {
@@ -177,12 +177,12 @@ fn several_may_fetch_and_each_report_comes_once() {
 }
 
 #[test]
-fn reports_of_a_failure_that_is_sent_again_come_when_it_has_ended() {
+fn a_retried_event_is_reported_after_its_last_attempt() {
     let scene = Scene::new([busy(), busy()], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
     scene.publisher.report().is(1, "OK", "delivered", "");
     assert_eq!(scene.server.ledger().len(), 3);
-    // The last attempt's word is the one that counts.
+    // The report has the last attempt's result.
     let scene = Scene::new([busy(), Answer::new(403, &[], "no")], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
     let report = scene.publisher.report();

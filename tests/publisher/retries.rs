@@ -1,4 +1,4 @@
-//! What is sent again, and what becomes of a batch that was refused.
+//! Retries, and the results of refused batches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,13 +12,13 @@ use crate::support::{Answer, Client, End, Server, config, in_time};
 use crate::{Scene, busy, delivered};
 
 #[test]
-fn the_publisher_has_the_clients_policy_or_its_own() {
+fn a_publisher_uses_its_own_retry_policy_or_the_clients() {
     for (of_client, own, attempts) in [
         (json!({}), None, 1),
         (json!({"retry": {"max_attempts": 2}}), None, 2),
         (json!({}), Some(json!({"mode": "safe", "max_attempts": 4})), 4),
         (json!({"retry": {"max_attempts": 2}}), Some(json!({"mode": "never"})), 1),
-        // What is left out has its default, not the client's.
+        // Members left out have their defaults, not the client's values.
         (json!({"retry": {"max_attempts": 2}}), Some(json!({})), 3),
     ] {
         let server = Server::builder().answering(|_| busy()).start();
@@ -35,7 +35,7 @@ fn the_publisher_has_the_clients_policy_or_its_own() {
 }
 
 #[test]
-fn each_mode_sends_again_what_it_says() {
+fn each_mode_retries_the_documented_failures() {
     let silent = Answer::nothing().then(End::Close);
     for (answer, safe, at_least_once, why) in [
         (busy(), 2, 2, "rate_limited"),
@@ -49,7 +49,7 @@ fn each_mode_sends_again_what_it_says() {
         (Answer::new(404, &[], ""), 1, 1, ""),
     ] {
         for (mode, times) in [("never", 1), ("safe", safe), ("at_least_once", at_least_once)] {
-            // As a trigger, and as a batch.
+            // One event is a trigger, several are a batch.
             for events in [1, 3] {
                 let scene = Scene::new([], json!({"connections": 1, "retry": {"mode": mode}}));
                 scene.hold("c");
@@ -65,7 +65,7 @@ fn each_mode_sends_again_what_it_says() {
                 assert_eq!(scene.publisher.stats()["retries"], retries, "{mode}: {answer:?}");
                 if times == 2 {
                     delivered(&reports, 1..=1 + events as u64);
-                    // The same events, all of them.
+                    // The retry has the same events.
                     assert_eq!(requests[1], requests[2]);
                     assert_eq!(requests[1].len(), events);
                 }
@@ -75,17 +75,17 @@ fn each_mode_sends_again_what_it_says() {
 }
 
 #[test]
-fn a_retry_waits_as_long_as_the_server_wants() {
+fn a_retry_waits_for_retry_after() {
     let scene = Scene::new([Answer::new(429, &[("Retry-After", "1")], "")], json!({"retry": {}}));
     let start = Instant::now();
     scene.publisher.publish("c", "e", "1");
     scene.wait_for_requests(1);
-    // What is behind it waits with it: it would overtake.
+    // The next event of the channel waits as well, to keep the order.
     scene.publisher.publish("c", "e", "2");
     delivered(&scene.publisher.reports(2), [1, 2]);
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     assert_eq!(data_of(&scene.server.ledger()).concat(), ["1", "1", "2"]);
-    // One that wants more than there is time for is told at once.
+    // If `Retry-After` exceeds the deadline, the event ends at once.
     let more = json!({"retry": {}, "timeout_ms": 800});
     let scene = Scene::new([Answer::new(429, &[("Retry-After", "1")], "")], more);
     scene.publisher.publish("c", "e", "1");
@@ -95,7 +95,7 @@ fn a_retry_waits_as_long_as_the_server_wants() {
 }
 
 #[test]
-fn a_refused_port_is_tried_again_and_told() {
+fn a_refused_connection_is_retried_and_then_reported() {
     let port = Server::start([]).port();
     let client = Client::new(&config(port, json!({})));
     let publisher = Publisher::new(&client, &json!({"retry": {"mode": "safe", "max_attempts": 3}}));
@@ -108,7 +108,7 @@ fn a_refused_port_is_tried_again_and_told() {
 }
 
 #[test]
-fn a_request_has_its_time() {
+fn a_request_ends_at_its_deadline() {
     in_time(|| {
         let scene = Scene::new([Answer::nothing()], json!({"timeout_ms": 300}));
         let start = Instant::now();
@@ -122,17 +122,18 @@ fn a_request_has_its_time() {
     });
 }
 
-/// The name of an event that is answered when the test says so.
+/// The name of an event whose response waits for [`Server::release`].
 const HELD: &str = "held";
 
-/// The data of a batch with a bad event in it.
+/// The data of a batch with one invalid event.
 const FOUR: [&str; 4] = ["1", "2", r#"{"bad":3}"#, "4"];
 
-/// A server that publishes the events of a batch in order and stops at the first bad one, as real servers do; or, where it is atomic,
-/// publishes nothing of such a batch. `{"bad":…}` is bad.
+/// A server that publishes the events of a batch in order and stops at the first invalid one, as
+/// real servers do. An atomic server publishes no event of such a batch. An event is invalid if its
+/// data contains `bad`.
 struct Real {
     server: Server,
-    /// How often it has published what.
+    /// How often the server published each event, by its data.
     published: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
@@ -157,7 +158,7 @@ impl Real {
     }
 }
 
-/// Sends `1`, `2`, a bad one, and `4` in one batch, and hands back their reports.
+/// Sends `1`, `2`, an invalid event and `4` in one batch. Returns the publisher and their reports.
 fn refused_batch(real: &Real, more: Value) -> (Publisher, Vec<Report>) {
     let mut all = json!({"connections": 1});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -179,7 +180,7 @@ fn said(reports: &[Report]) -> Vec<(&str, &str)> {
     reports.iter().map(|report| (&*report.status, &*report.delivery)).collect()
 }
 
-/// How often each of the four was published.
+/// Returns how often each of the four events was published.
 fn times(real: &Real) -> [u32; 4] {
     FOUR.map(|data| real.published.lock().unwrap().get(data).copied().unwrap_or(0))
 }
@@ -194,7 +195,8 @@ fn a_refused_batch_may_have_been_applied_in_part() {
             assert_eq!(times(&real), [1, 1, 0, 0]);
             assert_eq!(publisher.stats()["retries"], json!({}));
         }
-        // One by one, so that the bad one does not take the others with it. What was published then is published twice.
+        // The retry sends each event alone, so that only the invalid one fails. The first two are
+        // published twice.
         let real = Real::start(status, false);
         let (publisher, reports) = refused_batch(&real, json!({"retry": {"mode": "at_least_once"}}));
         let ok = ("OK", "delivered");
@@ -205,7 +207,7 @@ fn a_refused_batch_may_have_been_applied_in_part() {
 }
 
 #[test]
-fn a_refused_batch_that_is_atomic_was_not_applied() {
+fn an_atomic_batch_that_is_refused_was_not_applied() {
     for (status, name) in [(400, "BAD_REQUEST"), (413, "PAYLOAD_TOO_LARGE"), (422, "BAD_REQUEST")] {
         let real = Real::start(status, true);
         let (_, reports) = refused_batch(&real, json!({"batch_is_atomic": true, "retry": {"mode": "never"}}));
@@ -222,7 +224,7 @@ fn a_refused_batch_that_is_atomic_was_not_applied() {
 }
 
 #[test]
-fn other_refusals_are_of_the_whole_batch_and_certain() {
+fn other_refusals_reject_the_whole_batch() {
     for (status, name) in [(401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (404, "NOT_FOUND"), (429, "RATE_LIMITED")] {
         for mode in ["never", "safe", "at_least_once"] {
             let retry = json!({"mode": mode, "max_attempts": 1});
@@ -241,14 +243,14 @@ fn other_refusals_are_of_the_whole_batch_and_certain() {
 }
 
 #[test]
-fn a_batch_without_an_answer_is_unknown_event_by_event() {
+fn without_a_valid_response_each_event_of_a_batch_is_unknown() {
     for answer in [
         Answer::new(500, &[], "no"),
         Answer::nothing().then(End::Reset),
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Close),
         Answer::ok("<html>"),
     ] {
-        // It declares something about refusals, and this is none.
+        // `batch_is_atomic` matters only for refusals.
         for is_atomic in [false, true] {
             let more = json!({"connections": 1, "batch_is_atomic": is_atomic, "retry": {"mode": "safe"}});
             let scene = Scene::new([], more);
@@ -267,8 +269,8 @@ fn a_batch_without_an_answer_is_unknown_event_by_event() {
 }
 
 #[test]
-fn an_event_for_several_channels_that_is_refused_is_unknown() {
-    // Servers apply it channel by channel; there is nothing to be sent one by one.
+fn a_refused_event_for_several_channels_is_unknown() {
+    // Servers publish on one channel after the other. A retry cannot split the event.
     for (mode, is_atomic) in [("safe", false), ("at_least_once", false), ("safe", true)] {
         let more = json!({"retry": {"mode": mode}, "batch_is_atomic": is_atomic});
         let scene = Scene::new([Answer::new(400, &[], "no")], more);
@@ -279,8 +281,9 @@ fn an_event_for_several_channels_that_is_refused_is_unknown() {
 }
 
 #[test]
-fn one_by_one_a_doubt_is_not_taken_back() {
-    // The first of the batch may have been published with it; that it is refused for now when it is sent again says nothing of that.
+fn a_retry_of_a_single_event_keeps_the_doubt_of_its_batch() {
+    // The batch may have published its first event. A later refusal for another reason does not
+    // disprove that.
     for (second, name, delivery) in [
         (Answer::new(403, &[], "no"), "BAD_REQUEST", "unknown"),
         (Answer::new(500, &[], "no"), "SERVER_ERROR", "unknown"),

@@ -1,6 +1,7 @@
-//! No report and no statistic gives a secret, a signature or a payload away.
+//! No report or statistic contains a secret, a signature or a payload.
 //!
-//! Every document of every test is searched for secrets (`support::publisher`). Here is what might put one into it.
+//! `support::publisher` searches every document of every test for secrets. These tests provoke
+//! leaks.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::support::server::Received;
 use crate::support::{Answer, End, MASTER_KEY, SECRET, Server, calls};
 
 #[test]
-fn a_secret_in_the_place_of_another_text_is_not_repeated() {
+fn errors_do_not_quote_a_secret_passed_as_another_argument() {
     let server = Server::start([]);
     let client = server.client();
     let good = json!({"overflow": "reject", "retry": {"mode": "safe"}, "linger_ms": 1});
@@ -18,7 +19,7 @@ fn a_secret_in_the_place_of_another_text_is_not_repeated() {
             let mut config = good.clone();
             config[key] = wrong;
             let outcome = publisher::try_new(Some(&client), Some(config.to_string().as_bytes())).unwrap_err();
-            // The document was searched on the way.
+            // `try_new` has searched the document.
             outcome.is("INVALID_CONFIG", "");
         }
     }
@@ -47,7 +48,7 @@ fn a_secret_in_the_place_of_another_text_is_not_repeated() {
 }
 
 #[test]
-fn no_report_and_no_statistic_gives_a_secret_away() {
+fn reports_and_statistics_contain_no_secret() {
     let server = Server::start([]);
     let client = server.client_with(json!({
         "timeout_ms": 1000, "encryption_master_key_base64": calls::base64(MASTER_KEY.as_bytes()),
@@ -77,7 +78,7 @@ fn no_report_and_no_statistic_gives_a_secret_away() {
             }
         }
     }
-    // What a server repeats of a request is struck out as in error documents.
+    // A signature that the server repeats is redacted, as in error documents.
     let repeating = |request: &Received| Answer::new(401, &[], &format!("Invalid signature {}", request.signature()));
     let server = Server::builder().answering(repeating).start();
     let publisher = Publisher::new(&server.client(), &json!({}));

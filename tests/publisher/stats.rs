@@ -1,4 +1,4 @@
-//! What is counted, as JSON and for Prometheus: the fields that are documented, and no others.
+//! The statistics, as JSON and for Prometheus: the documented fields, and no others.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::support::publisher::{self, Publisher, data_of};
 use crate::support::{Answer, End, SECRET, Server};
 use crate::{Scene, busy, reporting_all};
 
-/// The words in the header's description of the statistics that stand in code spans.
+/// Returns the code spans of the header's description of the statistics.
 fn documented() -> Vec<&'static str> {
     let header = include_str!("../../include/pusher.h");
     let text = header.split("Returns the statistics of a publisher.").nth(1).unwrap().split("@param").next().unwrap();
@@ -16,7 +16,7 @@ fn documented() -> Vec<&'static str> {
 }
 
 #[test]
-fn the_fields_are_those_that_are_documented() {
+fn the_fields_are_the_documented_ones() {
     let scene = Scene::new([busy()], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
     scene.publisher.report();
@@ -25,7 +25,7 @@ fn the_fields_are_those_that_are_documented() {
     for (name, value) in &stats {
         assert!(words.contains(&name.as_str()), "{name} is not documented");
         for member in value.as_object().into_iter().flat_map(|members| members.keys()) {
-            // Of those not sent, the reasons stand with the reports.
+            // The reasons in `unsent` are documented with the reports.
             let is_documented = words.contains(&member.as_str()) || name == "unsent";
             assert!(is_documented, "{name}.{member} is not documented");
         }
@@ -44,7 +44,7 @@ fn the_fields_are_those_that_are_documented() {
     }
 }
 
-/// Bounds and counts of a histogram, held to its count.
+/// Returns the bounds and counts of a histogram, after checking that they are consistent.
 fn buckets(histogram: &Value) -> Vec<(Option<u64>, u64)> {
     let pairs: Vec<(Option<u64>, u64)> = serde_json::from_value(histogram["buckets"].clone()).unwrap();
     let (last, bounded) = pairs.split_last().unwrap();
@@ -55,7 +55,7 @@ fn buckets(histogram: &Value) -> Vec<(Option<u64>, u64)> {
 }
 
 #[test]
-fn an_idle_publisher_has_counted_nothing() {
+fn all_counts_of_a_new_publisher_are_zero() {
     let scene = Scene::new([], json!({}));
     let stats = scene.publisher.stats();
     for (name, empty) in [
@@ -75,7 +75,7 @@ fn an_idle_publisher_has_counted_nothing() {
 }
 
 #[test]
-fn what_waits_is_told_apart_from_what_is_under_way() {
+fn the_queue_counts_events_in_flight_separately() {
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("c");
     for _ in 0..7 {
@@ -83,7 +83,7 @@ fn what_waits_is_told_apart_from_what_is_under_way() {
     }
     let queue = scene.publisher.stats()["queue"].clone();
     assert_eq!((&queue["events"], &queue["in_flight"]), (&json!(8), &json!(1)));
-    // Their texts, and what else they take.
+    // Payloads and overhead.
     let bytes = queue["bytes"].as_u64().unwrap();
     assert!((8 * 40..8 * 400).contains(&bytes), "{bytes}");
     scene.server.release();
@@ -99,7 +99,7 @@ fn what_waits_is_told_apart_from_what_is_under_way() {
 }
 
 #[test]
-fn latency_is_from_publishing_to_the_end() {
+fn latency_runs_from_publishing_to_the_end_of_the_event() {
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("c");
     assert!(scene.publisher.poll(120).is_none());
@@ -111,7 +111,7 @@ fn latency_is_from_publishing_to_the_end() {
     assert_eq!(slow, 1, "{latency}");
 }
 
-/// A sample of Prometheus' text format.
+/// A sample of Prometheus's text format.
 #[derive(Clone, Debug)]
 struct Sample {
     name: String,
@@ -119,8 +119,8 @@ struct Sample {
     value: f64,
 }
 
-/// Reads the text format, version 0.0.4, as strictly as its description has it, and holds what makes sense of it: samples by their
-/// metric's name and type.
+/// Parses the text format, version 0.0.4, strictly, and checks that its metrics are consistent.
+/// Returns type and samples of each metric by its name.
 #[track_caller]
 fn parsed(text: &str) -> BTreeMap<String, (String, Vec<Sample>)> {
     let is_name = |name: &str| {
@@ -135,10 +135,11 @@ fn parsed(text: &str) -> BTreeMap<String, (String, Vec<Sample>)> {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').unwrap();
             assert!(is_name(name) && !help.is_empty() && !help.contains('\\'), "{line}");
-            let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).expect("a type");
+            let kind =
+                lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).expect("a TYPE line");
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
             let is_new = metrics.insert(name.to_owned(), (kind.to_owned(), Vec::new())).is_none();
-            assert!(is_new, "{name} comes twice");
+            assert!(is_new, "{name} is repeated");
             name.clone_into(&mut current);
             continue;
         }
@@ -155,8 +156,8 @@ fn parsed(text: &str) -> BTreeMap<String, (String, Vec<Sample>)> {
                 (name, labels.collect())
             }
         };
-        let (kind, samples) = metrics.get_mut(&current).expect("a type before the samples");
-        let rest = name.strip_prefix(&current).unwrap_or_else(|| panic!("{name} is not of {current}"));
+        let (kind, samples) = metrics.get_mut(&current).expect("a TYPE line before the samples");
+        let rest = name.strip_prefix(&current).unwrap_or_else(|| panic!("{name} does not belong to {current}"));
         let is_part = if kind == "histogram" { ["_bucket", "_sum", "_count"].contains(&rest) } else { rest.is_empty() };
         assert!(is_part && is_name(name), "{line}");
         let value: f64 = value.parse().unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -167,7 +168,7 @@ fn parsed(text: &str) -> BTreeMap<String, (String, Vec<Sample>)> {
     for (name, (kind, samples)) in &metrics {
         let mut keys: Vec<_> = samples.iter().map(|sample| (&sample.name, &sample.labels)).collect();
         keys.sort();
-        assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "{name} has a series twice");
+        assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "{name} repeats a series");
         if kind == "histogram" {
             let buckets: Vec<(f64, f64)> = samples
                 .iter()
@@ -207,7 +208,8 @@ fn the_parser_of_the_exposition_can_fail() {
     }
 }
 
-/// One publisher with each end there is, and its statistics in this format.
+/// Returns a publisher that counted every delivery, three causes of retries and dropped events,
+/// with statistics in `format`.
 fn eventful(format: &str) -> (Server, Publisher) {
     let server = Server::start([]);
     let client = server.client();
@@ -243,7 +245,7 @@ fn eventful(format: &str) -> (Server, Publisher) {
 }
 
 #[test]
-fn prometheus_is_told_the_same_numbers() {
+fn prometheus_and_json_have_the_same_numbers() {
     let (server, json) = eventful("json");
     let (other_server, prometheus) = eventful("prometheus");
     let text = prometheus.stats_text();
@@ -282,7 +284,7 @@ fn prometheus_is_told_the_same_numbers() {
     for cause in ["rate_limited", "server_error", "closed"] {
         assert_eq!(value("retries_total", Some(("cause", cause))), number(&stats["retries"][cause]));
     }
-    // Seconds there, milliseconds here.
+    // Prometheus has seconds, JSON has milliseconds.
     for (name, histogram, unit) in [("batch_events", "batch_events", 1.0), ("latency_seconds", "latency_ms", 1000.0)] {
         let (_, samples) = &metrics[&format!("pusher_publisher_{name}")];
         let bounds: Vec<f64> = samples
@@ -302,7 +304,7 @@ fn prometheus_is_told_the_same_numbers() {
 }
 
 #[test]
-fn counting_one_by_one_says_so() {
+fn retries_of_single_events_of_a_refused_batch_are_counted() {
     let more = json!({"connections": 1, "retry": {"mode": "at_least_once"}});
     let scene = Scene::new([], more);
     scene.hold("c");

@@ -1,4 +1,5 @@
-//! The threads of a publisher: none before its first event, named, out of the way of signals, and gone with it.
+//! The threads of a publisher: started by its first event, named, with signals blocked, and ended
+//! with the publisher.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -11,12 +12,12 @@ use crate::support::child;
 use crate::support::publisher::Publisher;
 use crate::support::{PATIENCE, Server};
 
-/// Name and blocked signals of each thread of this process that a publisher has started.
+/// Returns the name and the blocked signals of each publisher thread of this process.
 fn threads() -> Vec<(String, u64)> {
     let mut all = Vec::new();
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let task = task.unwrap().path();
-        // It may have ended since it was listed.
+        // The thread may have ended since it was listed.
         let (Ok(name), Ok(status)) = (fs::read_to_string(task.join("comm")), fs::read_to_string(task.join("status")))
         else {
             continue;
@@ -29,22 +30,22 @@ fn threads() -> Vec<(String, u64)> {
     all
 }
 
-/// All threads of this process, whoever started them.
+/// Returns the number of threads of this process.
 fn thread_count() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Waits until there is none any more: of a thread that was joined the kernel may still know a moment later.
+/// Waits until no publisher thread is left. The kernel may list a joined thread for a moment.
 fn wait_until_gone() {
     let start = Instant::now();
     while !threads().is_empty() {
-        assert!(start.elapsed() < PATIENCE, "they stay: {:?}", threads());
+        assert!(start.elapsed() < PATIENCE, "threads are left: {:?}", threads());
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_publisher_has_no_thread_before_its_first_event() {
+fn a_publisher_starts_no_thread_before_its_first_event() {
     if child::is_child() {
         let server = Server::start([]);
         let client = server.client();
@@ -59,18 +60,18 @@ fn a_publisher_has_no_thread_before_its_first_event() {
         assert_eq!((thread_count(), threads().len()), (before, 0), "{:?}", threads());
         return;
     }
-    child::run::<&str>(module_path!(), "a_publisher_has_no_thread_before_its_first_event", &[]);
+    child::run::<&str>(module_path!(), "a_publisher_starts_no_thread_before_its_first_event", &[]);
 }
 
 #[test]
-fn threads_are_named_take_no_signals_and_go_with_the_publisher() {
+fn threads_are_named_block_signals_and_end_with_the_publisher() {
     if child::is_child() {
         for closed_first in [false, true] {
             let scene = Scene::new([], json!({"connections": 3}));
             let before = threads();
             assert_eq!(before, []);
             scene.publisher.publish("c", "e", "1");
-            // A thread names itself, so it must have run.
+            // A thread sets its own name, so it must have run.
             scene.publisher.report();
             assert_eq!(threads().len(), 1);
             for number in 0..100 {
@@ -83,9 +84,9 @@ fn threads_are_named_take_no_signals_and_go_with_the_publisher() {
             for (name, blocked) in after {
                 for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGCHLD, libc::SIGALRM, libc::SIGUSR1, libc::SIGPIPE]
                 {
-                    assert_eq!(blocked >> (signal - 1) & 1, 1, "{name} takes signal {signal}: {blocked:x}");
+                    assert_eq!(blocked >> (signal - 1) & 1, 1, "{name} does not block signal {signal}: {blocked:x}");
                 }
-                // A crash is the host's to handle.
+                // The host handles crashes.
                 for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT] {
                     assert_eq!(blocked >> (signal - 1) & 1, 0, "{name} blocks signal {signal}: {blocked:x}");
                 }
@@ -99,11 +100,11 @@ fn threads_are_named_take_no_signals_and_go_with_the_publisher() {
         }
         return;
     }
-    child::run::<&str>(module_path!(), "threads_are_named_take_no_signals_and_go_with_the_publisher", &[]);
+    child::run::<&str>(module_path!(), "threads_are_named_block_signals_and_end_with_the_publisher", &[]);
 }
 
 #[test]
-fn a_thread_that_waits_for_an_answer_ends_with_its_request() {
+fn a_thread_that_waits_for_a_response_ends_with_its_request() {
     if child::is_child() {
         let server = Server::start([crate::Answer::nothing()]);
         let publisher = Publisher::new(&server.client(), &json!({"timeout_ms": 1500}));
@@ -111,11 +112,11 @@ fn a_thread_that_waits_for_an_answer_ends_with_its_request() {
         server.wait_until("the request", |log| log.ledger.len() == 1);
         let start = Instant::now();
         drop(publisher);
-        // Freed within a second; the thread goes on to its deadline, and not beyond.
+        // Freeing took at most a second. The thread runs until the request's deadline.
         assert_eq!(threads().len(), 1);
         wait_until_gone();
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         return;
     }
-    child::run::<&str>(module_path!(), "a_thread_that_waits_for_an_answer_ends_with_its_request", &[]);
+    child::run::<&str>(module_path!(), "a_thread_that_waits_for_a_response_ends_with_its_request", &[]);
 }

@@ -1,4 +1,4 @@
-//! Events, senders, and what has to hold in the end.
+//! Events, senders, and the properties that every schedule must satisfy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
 use crate::publisher::shared::{Backlog, Overflow, Refused, Shared, TimedOut};
 
-/// The bits of the two shards of most models, and of an event across both.
+/// The first shard, as bits. Most models have two.
 pub const A: u64 = 0b01;
-/// See there.
+/// The second shard.
 pub const B: u64 = 0b10;
-/// See there.
+/// The shards of an event that is in both.
 pub const BOTH: u64 = A | B;
 
-/// As long as no model runs.
+/// Longer than any model runs.
 pub const LONG: Duration = Duration::from_secs(3600);
 
-/// A deadline. When it comes is the model's business.
+/// Returns a deadline. The model chooses when it passes.
 pub fn some_time() -> Option<Instant> {
     Some(Instant::now() + LONG)
 }
 
-/// Limits that are nobody's business, for one thing at a time to be tried.
+/// Returns limits that no model reaches. A model lowers those that it tests.
 pub fn limits() -> QueueLimits {
     QueueLimits {
         shards: 2,
@@ -36,23 +36,23 @@ pub fn limits() -> QueueLimits {
     }
 }
 
-/// Who published it, and as which of theirs.
+/// An event: its publisher, and its number among that publisher's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     publisher: usize,
     number: usize,
-    /// As bits.
+    /// The event's shards, as bits.
     shards: u64,
-    /// Then it may be sent in another's place.
+    /// Whether the event has a key. It may then be sent at an earlier event's position.
     is_keyed: bool,
 }
 
-/// Every end, and those of which the report was not fetched.
+/// The end of each event, and the ids whose reports were not fetched yet.
 #[derive(Default)]
 pub struct Ends {
     ends: HashMap<u64, End<&'static str>>,
     unfetched: Vec<u64>,
-    /// No reports are kept.
+    /// Whether no reports are kept.
     is_silent: bool,
 }
 
@@ -74,8 +74,8 @@ impl Backlog for Ends {
     }
 }
 
-/// The queue, and what was seen of it. What is seen is under a lock that the checker does not know, and none is held while it
-/// switches threads.
+/// The queue, and a record of what it did. The checker does not know the record's lock, so no
+/// thread may hold it during a call that can switch threads.
 pub struct Bench {
     shared: Shared<Event, Ends>,
     seen: Mutex<Seen>,
@@ -85,24 +85,24 @@ pub struct Bench {
 struct Seen {
     accepted: HashMap<Event, u64>,
     sent: Vec<Event>,
-    /// Shards that have a request under way.
+    /// Shards with a request in flight.
     busy: Vec<usize>,
     reported: Vec<u64>,
 }
 
-/// What a sender does with a request.
+/// How a sender ends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Settles it as a whole.
+    /// Completes all its events at once.
     Plain,
-    /// Settles it event by event.
+    /// Completes its events one by one.
     Piecemeal,
-    /// Sends it twice, with a rest between.
+    /// Retries it once, after a wait.
     Twice,
 }
 
 impl Bench {
-    /// With an empty queue. A silent one keeps no reports.
+    /// Returns a bench with an empty queue. A silent one keeps no reports.
     pub fn new(limits: QueueLimits, is_silent: bool) -> Arc<Bench> {
         let ends = Ends { is_silent, ..Ends::default() };
         Arc::new(Bench { shared: Shared::new(limits, ends), seen: Mutex::default() })
@@ -112,17 +112,17 @@ impl Bench {
         look(&mut self.seen.lock().expect("no panic under this lock"))
     }
 
-    /// Publishes an event of a byte, the `number`-th of this publisher's.
+    /// Publishes an event of one byte, the `number`-th of this publisher.
     pub fn publish(&self, publisher: usize, number: usize, shards: u64, overflow: Overflow) -> Result<(), Refused> {
         self.publish_as(Event { publisher, number, shards, is_keyed: false }, 1, None, overflow)
     }
 
-    /// The same with a key.
+    /// Publishes an event of one byte with a key.
     pub fn publish_keyed(&self, publisher: usize, number: usize, shards: u64, key: &str) -> Result<(), Refused> {
         self.publish_as(Event { publisher, number, shards, is_keyed: true }, 1, Some(key), Overflow::Reject)
     }
 
-    /// The same with this many bytes.
+    /// Publishes an event of `bytes` bytes.
     pub fn publish_large(&self, publisher: usize, number: usize, shards: u64, bytes: usize) -> Result<(), Refused> {
         self.publish_as(Event { publisher, number, shards, is_keyed: false }, bytes, None, Overflow::Reject)
     }
@@ -136,30 +136,30 @@ impl Bench {
         Ok(())
     }
 
-    /// A shard's sender, until the end.
+    /// Runs the sender of a shard until the queue is closed.
     pub fn send(&self, shard: usize, manner: Manner) {
         while let Some(batch) = self.shared.next(shard) {
             let held = ShardSet::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
             self.seen(|seen| {
                 assert!(!batch.events.is_empty(), "a request without events");
                 assert!(batch.events.len() == 1 || held.bits() == 1 << shard, "an event across shards in a batch");
-                assert!(held.iter().all(|shard| !seen.busy.contains(&shard)), "two requests of a shard at a time");
+                assert!(held.iter().all(|shard| !seen.busy.contains(&shard)), "two requests of a shard in flight");
                 seen.busy.extend(held.iter());
                 seen.sent.extend(&batch.events);
             });
             let count = batch.events.len();
             let goes_on = manner != Manner::Twice || self.shared.wait_for_retry(shard, batch.request, "resting", LONG);
-            // Settling lets others go on, so from here on they may.
+            // Completing the request lets other senders use these shards.
             self.seen(|seen| seen.busy.retain(|shard| !held.contains(*shard)));
             match manner {
                 Manner::Plain | Manner::Twice if goes_on => self.shared.complete(shard, batch.request, count, &"sent"),
                 Manner::Piecemeal => (0..count).for_each(|_| self.shared.complete(shard, batch.request, 1, &"sent")),
-                _ => assert!(!self.shared.is_in_flight(shard, batch.request), "given up, and under way"),
+                _ => assert!(!self.shared.is_in_flight(shard, batch.request), "given up, and still in flight"),
             }
         }
     }
 
-    /// Polls until nothing comes any more.
+    /// Polls until no report can follow.
     pub fn poll_to_the_end(&self) {
         while self.poll(None).is_ok() {}
     }
@@ -171,49 +171,55 @@ impl Bench {
         Ok(())
     }
 
-    /// Flushes. What was published before by this thread has ended, unless it was not to be.
+    /// Flushes, and checks that all events published before have ended if the flush did not time
+    /// out.
     pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
         let published = self.shared.read(|queue| queue.published());
         self.shared.flush(deadline)?;
-        self.shared
-            .read(|queue| (1..=published).for_each(|id| assert!(queue.ledger.ends.contains_key(&id), "{id} is left")));
+        self.shared.read(|queue| {
+            (1..=published).for_each(|id| assert!(queue.ledger.ends.contains_key(&id), "{id} has not ended"))
+        });
         Ok(())
     }
 
-    /// Closes. Nothing is left, whatever came of it.
+    /// Closes, and checks that the queue is empty even if the close timed out.
     pub fn close(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
         let result = self.shared.close(deadline, &"interrupted");
         self.shared.read(|queue| assert_eq!((queue.events(), queue.bytes(), queue.in_flight()), (0, 0, 0)));
         result
     }
 
-    /// Waits for senders that have ended.
+    /// Waits until `count` senders have ended.
     pub fn wait_for_senders(&self, count: usize) -> Result<(), TimedOut> {
         self.shared.wait_for_senders(count, Instant::now() + LONG)
     }
 
-    /// What has to hold when all threads have ended.
+    /// Checks the properties of a schedule, after all threads have ended.
     pub fn check(&self) {
         let ends = self.shared.read(|queue| queue.ledger.ends.clone());
         self.seen(|seen| {
-            assert_eq!(ends.len(), seen.accepted.len(), "events that were not taken have ended, or others have not");
+            assert_eq!(ends.len(), seen.accepted.len(), "an accepted event has not ended, or a refused one has");
             assert!(seen.accepted.values().all(|id| ends.contains_key(id)), "an event has no end");
-            // Whatever spans shards counts in each of them.
+            // An event across shards counts in each of them.
             for shard in 0..64 {
                 let ordered = |event: &&Event| ShardSet::from_bits(event.shards).contains(shard) && !event.is_keyed;
                 let ids: Vec<u64> = seen.sent.iter().filter(ordered).map(|event| seen.accepted[event]).collect();
                 assert!(ids.is_sorted_by(|a, b| a < b), "shard {shard} was sent out of order: {ids:?}");
             }
-            // A publisher's events have its order.
+            // Ids follow each publisher's order.
             for (event, id) in &seen.accepted {
                 let earlier = |other: &Event| other.publisher == event.publisher && other.number < event.number;
                 assert!(seen.accepted.iter().all(|(other, theirs)| !earlier(other) || theirs < id));
             }
             let unsent: Vec<u64> =
                 ends.iter().filter(|(_, end)| matches!(end, End::Unsent(_))).map(|(id, _)| *id).collect();
-            assert_eq!(unsent.len() + seen.sent.len(), ends.len(), "one was sent and not, or sent twice");
+            assert_eq!(
+                unsent.len() + seen.sent.len(),
+                ends.len(),
+                "an event was sent and ended as unsent, or was sent twice"
+            );
             assert!(seen.sent.iter().all(|event| !unsent.contains(&seen.accepted[event])));
-            // What was fetched was fetched once.
+            // Each report was fetched at most once.
             let mut reported = seen.reported.clone();
             reported.sort_unstable();
             reported.dedup();
@@ -221,12 +227,12 @@ impl Bench {
         });
     }
 
-    /// How many reports were fetched.
+    /// Returns the number of fetched reports.
     pub fn reported(&self) -> usize {
         self.seen(|seen| seen.reported.len())
     }
 
-    /// How many events have ended otherwise than sent.
+    /// Returns the number of events that ended without being sent.
     pub fn ended_otherwise(&self) -> usize {
         self.shared.read(|queue| queue.ledger.ends.values().filter(|end| **end != End::Sent("sent")).count())
     }

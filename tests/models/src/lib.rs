@@ -1,7 +1,9 @@
-//! The publisher's queue between threads, as it stands in `src/publisher`, over the locks of a model checker.
+//! Model checks of the publisher's queue: the files of `src/publisher`, compiled with a model
+//! checker's locks.
 //!
-//! What is looked for in every schedule: each event ends exactly once; a channel's events are sent in their order, and never two
-//! requests of a shard at a time; nobody sleeps for ever (a wake-up that is missing shows as a deadlock).
+//! Every schedule must satisfy: each event ends exactly once; the events of a channel are sent in
+//! order; a shard has at most one request in flight; no thread sleeps for ever (a missing wake-up
+//! shows as a deadlock).
 
 pub mod bench;
 pub mod publisher;

@@ -1,4 +1,4 @@
-//! The files of `src/publisher` that know of threads or are below them, with another `sync`.
+//! The queue and its locking from `src/publisher`, with the model checker's `sync`.
 
 #[path = "../../../src/publisher/queue/mod.rs"]
 pub mod queue;

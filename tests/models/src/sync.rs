@@ -1,8 +1,8 @@
 //! The queue's locks, scheduled by a model checker.
 //!
-//! Time does not pass in a model. What may happen at any time instead, a wait that ends because its time is up, or for no reason
-//! at all as condition variables may, is a choice: which waits of an execution end so is given before it (loom), or drawn (shuttle).
-//! For the models' own tests wake-ups can be lost.
+//! Time does not pass in a model. A wait may end without a wake-up, by its timeout or spuriously.
+//! The model chooses which waits do: the test lists them (loom), or they are drawn at random
+//! (shuttle). Tests of the models can also drop wake-ups.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,39 +15,39 @@ pub use loom as checker;
 #[cfg(feature = "shuttle")]
 pub use shuttle as checker;
 
-/// What goes wrong in an execution, or may.
+/// The faults of an execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// The waits that end without having been woken: the bits of a number, the first wait's the lowest.
+    /// The waits that end without a wake-up, as bits. The lowest bit is the first wait.
     pub unwoken: u32,
-    /// The condition variable on which time is always up, by the order in which they were made.
+    /// The condition variable whose timed waits always time out, by order of creation.
     pub due: Option<usize>,
-    /// The wake-ups that are lost.
+    /// The dropped wake-ups.
     pub lost: Lost,
 }
 
-/// Wake-ups that never come.
+/// Dropped wake-ups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lost {
-    /// All come.
+    /// None is dropped.
     #[default]
     None,
-    /// Those of a condition variable, by the order in which they were made.
+    /// Those of one condition variable, by order of creation.
     Of(usize),
-    /// Those of one place in the source.
+    /// Those of one call site.
     At(Site),
-    /// Every n-th.
+    /// Every n-th wake-up.
     Every(usize),
 }
 
-/// A place in the source that wakes those who wait on a condition variable.
+/// A call site of [`Condvar::notify_all`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
     line: u32,
     condvar: usize,
 }
 
-// Both checkers run all threads of a model on one of the system's, and a schedule at a time.
+// Both checkers run all threads of a model on one system thread, and one schedule at a time.
 thread_local! {
     static TROUBLE: Cell<Trouble> = const { Cell::new(Trouble { unwoken: 0, due: None, lost: Lost::None }) };
     static WAITS: Cell<u32> = const { Cell::new(0) };
@@ -56,7 +56,7 @@ thread_local! {
     static SITES: RefCell<BTreeSet<Site>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// At the beginning of each execution.
+/// Sets the faults and resets the counters. Each execution calls it first.
 pub fn begin(trouble: Trouble) {
     TROUBLE.set(trouble);
     WAITS.set(0);
@@ -64,7 +64,7 @@ pub fn begin(trouble: Trouble) {
     NOTIFIES.set(0);
 }
 
-/// All places that have woken anybody on this thread of the system's.
+/// Returns, and clears, the call sites of wake-ups on this system thread.
 pub fn sites() -> BTreeSet<Site> {
     SITES.take()
 }
@@ -73,7 +73,7 @@ fn next<T: Copy + std::ops::Add<Output = T>>(counter: &'static std::thread::Loca
     counter.replace(counter.get() + one)
 }
 
-/// Whether the wait that begins ends by itself.
+/// Returns whether the wait that begins ends without a wake-up.
 fn ends_unwoken() -> bool {
     #[cfg(feature = "shuttle")]
     {
@@ -87,17 +87,17 @@ fn ends_unwoken() -> bool {
     }
 }
 
-/// A lock whose guard knows it, so that it can be let go of and taken again.
+/// A lock whose guard refers to it, so that a wait can release and retake it.
 pub struct Mutex<T>(checker::sync::Mutex<T>);
 
-/// Holds a [`Mutex`].
+/// Unlocks its [`Mutex`] when dropped.
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     guard: checker::sync::MutexGuard<'a, T>,
 }
 
 impl<T> Mutex<T> {
-    /// Not held.
+    /// Returns an unlocked mutex.
     pub fn new(value: T) -> Mutex<T> {
         Mutex(checker::sync::Mutex::new(value))
     }
@@ -116,20 +116,20 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// A condition variable that may lose wake-ups.
+/// A condition variable that can drop wake-ups.
 pub struct Condvar {
     number: usize,
     condvar: checker::sync::Condvar,
 }
 
 impl Condvar {
-    /// Nobody waits.
-    #[expect(clippy::new_without_default, reason = "as it stands in std, where the queue is concerned")]
+    /// Returns a condition variable without waiting threads.
+    #[expect(clippy::new_without_default, reason = "the queue needs only `new`, as of std")]
     pub fn new() -> Condvar {
         Condvar { number: next(&CONDVARS, 1), condvar: checker::sync::Condvar::new() }
     }
 
-    /// Wakes all that wait.
+    /// Wakes all waiting threads, unless this wake-up is to be dropped.
     #[track_caller]
     pub fn notify_all(&self) {
         let site = Site { line: Location::caller().line(), condvar: self.number };
@@ -147,18 +147,19 @@ impl Condvar {
     }
 }
 
-/// Locks.
+/// Locks the mutex.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     MutexGuard { mutex, guard: mutex.0.lock().expect("a thread of the model panicked") }
 }
 
-/// Waits to be woken.
+/// Waits for a wake-up, which may be spurious.
 pub fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     let is_unwoken = ends_unwoken();
     wait_or_not(condition, guard, is_unwoken).0
 }
 
-/// Waits to be woken, or until it is time, whenever that is; says whether it is.
+/// Waits for a wake-up or a timeout. Returns whether the wait timed out. The model chooses when,
+/// not the deadline.
 pub fn wait_until<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, _: Instant) -> (MutexGuard<'a, T>, bool) {
     let is_due = ends_unwoken() || TROUBLE.get().due == Some(condition.number);
     wait_or_not(condition, guard, is_due)
@@ -167,7 +168,7 @@ pub fn wait_until<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, _: Insta
 fn wait_or_not<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, not: bool) -> (MutexGuard<'a, T>, bool) {
     let MutexGuard { mutex, guard } = guard;
     if not {
-        // Whatever others do meanwhile, they do before it gets the lock again.
+        // Other threads may run before this thread gets the lock again.
         drop(guard);
         return (lock(mutex), true);
     }

@@ -1,5 +1,5 @@
-//! Small models, in every schedule, and with each of the first waits ending by itself or not: its time is up, or it was woken for
-//! no reason.
+//! Small models, in every schedule. Each of the first waits also ends without a wake-up: by its
+//! timeout, or spuriously.
 #![cfg(not(feature = "shuttle"))]
 
 use std::collections::BTreeMap;
@@ -14,46 +14,49 @@ use models::publisher::queue::QueueLimits;
 use models::publisher::shared::{Overflow, Refused};
 use models::publisher::sync::{Lost, Site, Trouble, begin, sites};
 
-/// The condition variables, by the order in which the queue makes them: those of the two senders, …
+/// The condition variables, in the order in which the queue creates them. The first two wake the
+/// senders.
 const SENDER_A: usize = 0;
 const SENDER_B: usize = 1;
-/// … that for room, that for reports, and that for quiet.
+/// Wakes publishers that are blocked by a full queue.
 const ROOM: usize = 2;
+/// Wakes polls.
 const REPORTS: usize = 3;
+/// Wakes flushes, closes and waits for senders.
 const QUIET: usize = 4;
 
-/// As many schedules as a lost wake-up may need to be found.
+/// Enough schedules to find a dropped wake-up.
 const SOME: Option<usize> = Some(5000);
 
-/// One model: what is done with an empty queue, up to where everything has ended.
+/// A model: it uses an empty queue, and returns when all its threads have ended.
 struct Model {
     limits: fn(&mut QueueLimits),
-    /// How often a thread may be interrupted where it could go on; `None` is ever so often.
+    /// How often a thread that could continue may be preempted. `None`: without limit.
     preemptions: Option<usize>,
-    /// How many waits may end by themselves.
+    /// How many of the first waits may end without a wake-up.
     waits: u32,
-    /// Where time is always up.
+    /// The condition variable whose timed waits always time out.
     due: Option<usize>,
-    /// No reports are kept.
+    /// Whether no reports are kept.
     is_silent: bool,
-    /// Whose wake-ups it can't do without.
+    /// The condition variables whose wake-ups the model needs.
     needs: &'static [usize],
     body: fn(&Arc<Bench>),
 }
 
-/// What is not said of a model.
+/// The defaults of a model.
 const PLAIN: Model =
     Model { limits: |_| (), preemptions: None, waits: 2, due: None, is_silent: false, needs: &[], body: |_| () };
 
 impl Model {
-    /// Goes through all its schedules.
+    /// Runs all schedules.
     fn check(&self, name: &str) {
         let schedules: u64 = (0..1 << self.waits).map(|unwoken| self.explore(unwoken, Lost::None, None)).sum();
         println!("{name}: {schedules} schedules");
-        assert!(schedules > 1, "threads that never meet");
+        assert!(schedules > 1, "the threads never interact");
     }
 
-    /// How many schedules there are, of which `most` are gone through. Panics in the first that goes wrong.
+    /// Runs at most `most` schedules, and returns their number. Panics in the first that fails.
     fn explore(&self, unwoken: u32, lost: Lost, most: Option<usize>) -> u64 {
         let count = Arc::new(AtomicU64::new(0));
         let mut builder = loom::model::Builder::new();
@@ -74,7 +77,7 @@ impl Model {
     }
 }
 
-/// A thread of the model.
+/// Spawns a thread of the model.
 fn go(bench: &Arc<Bench>, what: impl FnOnce(&Bench) + 'static) -> JoinHandle<()> {
     let bench = Arc::clone(bench);
     spawn(move || what(&bench))
@@ -88,7 +91,7 @@ fn sender(bench: &Arc<Bench>, shard: usize) -> JoinHandle<()> {
     go(bench, move |bench| bench.send(shard, Manner::Plain))
 }
 
-/// Defines the tests, and the list of them.
+/// Defines a test for each model, and the list of all models.
 macro_rules! models {
     ($($(#[$comment:meta])* $name:ident: $model:expr;)+) => {
         $(
@@ -104,7 +107,7 @@ macro_rules! models {
 }
 
 models! {
-    two_publish_and_one_sends: Model {
+    two_threads_publish_and_one_sends: Model {
         preemptions: Some(3),
         needs: &[SENDER_A, QUIET],
         body: |bench| {
@@ -120,7 +123,7 @@ models! {
         ..PLAIN
     };
 
-    two_publish_on_two_shards_and_two_send: Model {
+    two_threads_publish_on_two_shards_and_two_send: Model {
         preemptions: Some(2),
         waits: 1,
         needs: &[SENDER_A, SENDER_B, QUIET],
@@ -141,7 +144,7 @@ models! {
         ..PLAIN
     };
 
-    what_is_published_while_it_closes_is_sent_or_refused: Model {
+    an_event_published_during_a_close_is_sent_or_refused: Model {
         preemptions: Some(3),
         needs: &[SENDER_A, QUIET],
         body: |bench| {
@@ -159,7 +162,7 @@ models! {
         ..PLAIN
     };
 
-    closing_twice_and_flushing_end_all_three: Model {
+    two_closes_and_a_flush_all_return: Model {
         preemptions: Some(2),
         waits: 1,
         needs: &[QUIET],
@@ -176,8 +179,8 @@ models! {
         ..PLAIN
     };
 
-    /// Nothing is reported but the end.
-    one_who_polls_for_nothing_comes_to_an_end: Model {
+    /// No reports are kept, so only the close can end the poll.
+    a_poll_without_reports_ends_on_close: Model {
         preemptions: Some(3),
         is_silent: true,
         needs: &[SENDER_A, REPORTS],
@@ -190,8 +193,8 @@ models! {
         ..PLAIN
     };
 
-    /// There is no sender that could tell it: nothing was ever published.
-    one_who_polls_an_idle_publisher_comes_to_an_end: Model {
+    /// Nothing was ever published, so no sender can wake the poll.
+    a_poll_of_an_idle_publisher_ends_on_close: Model {
         needs: &[REPORTS],
         body: |bench| {
             let polling = go(bench, Bench::poll_to_the_end);
@@ -201,7 +204,7 @@ models! {
         ..PLAIN
     };
 
-    one_who_flushes_is_told_that_closing_gave_up: Model {
+    a_flush_returns_when_a_close_times_out: Model {
         preemptions: Some(3),
         needs: &[QUIET],
         body: |bench| {
@@ -215,8 +218,8 @@ models! {
         ..PLAIN
     };
 
-    /// The event that is settled last lets those go that wait for quiet, whoever settles it.
-    two_senders_settle_and_one_waits_for_quiet: Model {
+    /// The sender that completes the last event ends the flush, whichever sender that is.
+    two_senders_complete_and_one_flush_waits: Model {
         preemptions: Some(3),
         needs: &[QUIET],
         body: |bench| {
@@ -230,7 +233,7 @@ models! {
         ..PLAIN
     };
 
-    nobody_lingers_while_somebody_flushes: Model {
+    nothing_lingers_during_a_flush: Model {
         limits: |limits| limits.linger = LONG,
         needs: &[SENDER_A, QUIET],
         body: |bench| {
@@ -242,13 +245,13 @@ models! {
             bench.close(None).expect("no deadline");
             join([sender]);
         },
-        // One that lingers for ever although its time is up would never end.
+        // A sender whose wait ends early lingers again, because LONG never passes.
         waits: 0,
         ..PLAIN
     };
 
-    /// The third fills the batch for which the sender may be waiting; nothing else ends that wait.
-    a_batch_that_is_full_waits_no_longer: Model {
+    /// The third event fills the batch on which the sender may wait. Nothing else ends that wait.
+    a_full_batch_does_not_linger: Model {
         limits: |limits| (limits.linger, limits.batch_events) = (LONG, 3),
         needs: &[SENDER_A, REPORTS],
         body: |bench| {
@@ -265,8 +268,8 @@ models! {
         ..PLAIN
     };
 
-    /// The same, where what comes third can be in no batch.
-    a_batch_before_an_event_across_shards_waits_no_longer: Model {
+    /// The third event is across shards, so it ends the batch.
+    a_batch_before_an_event_across_shards_does_not_linger: Model {
         preemptions: Some(2),
         limits: |limits| limits.linger = LONG,
         needs: &[SENDER_A, REPORTS],
@@ -288,7 +291,7 @@ models! {
         ..PLAIN
     };
 
-    one_who_polls_gets_all_reports_and_then_an_end: Model {
+    a_poll_returns_all_reports_and_then_ends: Model {
         preemptions: Some(3),
         needs: &[SENDER_A, REPORTS],
         body: |bench| {
@@ -302,7 +305,7 @@ models! {
         ..PLAIN
     };
 
-    two_who_poll_share_the_reports_and_both_come_to_an_end: Model {
+    two_polls_share_the_reports_and_both_end: Model {
         preemptions: Some(2),
         needs: &[SENDER_A, REPORTS],
         body: |bench| {
@@ -315,7 +318,7 @@ models! {
         ..PLAIN
     };
 
-    one_who_polls_with_a_deadline_loses_nothing: Model {
+    a_poll_with_a_deadline_loses_no_report: Model {
         needs: &[SENDER_A],
         body: |bench| {
             let sender = sender(bench, 0);
@@ -329,8 +332,8 @@ models! {
         ..PLAIN
     };
 
-    /// Each of the two may have to wait for the other's event to end.
-    who_finds_no_room_waits_for_it: Model {
+    /// Each publisher may have to wait for the end of the other's event.
+    a_blocked_publisher_waits_for_room: Model {
         preemptions: Some(3),
         limits: |limits| limits.events = 1,
         needs: &[SENDER_A, ROOM],
@@ -351,9 +354,9 @@ models! {
         ..PLAIN
     };
 
-    who_waits_for_room_while_it_closes_is_refused: Model {
+    a_blocked_publisher_is_refused_on_close: Model {
         limits: |limits| limits.events = 1,
-        // Not for the sender: where nothing ends, closing is what wakes.
+        // No event ends, so only the close wakes the publisher.
         needs: &[ROOM],
         body: |bench| {
             bench.publish(0, 0, A, Overflow::Reject).expect("room");
@@ -369,7 +372,7 @@ models! {
         ..PLAIN
     };
 
-    the_oldest_makes_room_and_whoever_stood_behind_it_goes_on: Model {
+    a_dropped_event_does_not_block_the_events_after_it: Model {
         preemptions: Some(2),
         waits: 1,
         limits: |limits| limits.events = 2,
@@ -394,7 +397,7 @@ models! {
         ..PLAIN
     };
 
-    events_across_shards_come_to_their_turn_among_others: Model {
+    events_across_shards_are_sent_among_others: Model {
         preemptions: Some(2),
         waits: 1,
         needs: &[SENDER_A, SENDER_B],
@@ -418,7 +421,7 @@ models! {
         ..PLAIN
     };
 
-    events_across_shards_that_have_waited_too_long_keep_nobody_waiting: Model {
+    expired_events_across_shards_block_no_sender: Model {
         preemptions: Some(2),
         limits: |limits| limits.ttl = Some(Duration::ZERO),
         needs: &[SENDER_A, SENDER_B],
@@ -434,7 +437,7 @@ models! {
         ..PLAIN
     };
 
-    a_newer_event_takes_the_place_of_one_that_is_not_under_way: Model {
+    a_newer_event_replaces_one_that_is_not_in_flight: Model {
         preemptions: Some(3),
         needs: &[SENDER_A, QUIET],
         body: |bench| {
@@ -450,7 +453,7 @@ models! {
         ..PLAIN
     };
 
-    a_batch_that_ends_event_by_event_lets_blocked_ones_in_between: Model {
+    a_batch_completed_event_by_event_admits_blocked_publishers: Model {
         preemptions: Some(3),
         limits: |limits| limits.events = 2,
         needs: &[ROOM],
@@ -469,8 +472,8 @@ models! {
         ..PLAIN
     };
 
-    /// A request rests until it is sent again, or until closing gives it up; its events end once.
-    closing_gives_up_what_rests: Model {
+    /// A request waits for its retry, or until a close gives it up. Its events end once.
+    a_close_gives_up_a_request_that_waits_for_a_retry: Model {
         preemptions: Some(3),
         needs: &[SENDER_A],
         body: |bench| {
@@ -488,7 +491,7 @@ models! {
         ..PLAIN
     };
 
-    closing_gives_up_what_is_on_the_wire_across_shards: Model {
+    a_close_gives_up_an_event_across_shards_in_flight: Model {
         preemptions: Some(2),
         body: |bench| {
             let senders = [sender(bench, 0), sender(bench, 1)];
@@ -502,7 +505,7 @@ models! {
         ..PLAIN
     };
 
-    senders_that_have_ended_are_noticed: Model {
+    a_wait_for_senders_sees_them_end: Model {
         preemptions: Some(3),
         needs: &[QUIET],
         body: |bench| {
@@ -516,8 +519,9 @@ models! {
         ..PLAIN
     };
 
-    /// What makes no room in the end may have ended others: those who wait for that are told.
-    an_event_for_which_there_is_no_room_has_its_victims_reported: Model {
+    /// Publishing ends expired events even if there is no room afterwards. Their reports must wake
+    /// the poll.
+    a_refused_event_reports_the_events_that_it_expired: Model {
         limits: |limits| (limits.bytes, limits.ttl) = (1, Some(Duration::ZERO)),
         needs: &[REPORTS],
         body: |bench| {
@@ -531,7 +535,7 @@ models! {
     };
 }
 
-/// What went wrong, if anything did.
+/// Returns the message of the first panic, if there is one.
 fn trouble_in(model: &Model, lost: Lost) -> Option<String> {
     let result = catch_unwind(AssertUnwindSafe(|| model.explore(0, lost, SOME)));
     let panic = result.err()?;
@@ -540,18 +544,18 @@ fn trouble_in(model: &Model, lost: Lost) -> Option<String> {
 }
 
 #[test]
-fn no_model_can_do_without_the_wake_ups_that_it_needs() {
+fn each_model_fails_without_a_wake_up_that_it_needs() {
     for (name, model) in MODELS {
         let model = model();
         for &condition in model.needs {
-            let trouble = trouble_in(&model, Lost::Of(condition)).expect("it does without");
+            let trouble = trouble_in(&model, Lost::Of(condition)).expect("the model needs the wake-up");
             assert!(trouble.contains("deadlock"), "{name} without the wake-ups of {condition}: {trouble}");
         }
     }
 }
 
 #[test]
-fn no_place_that_wakes_can_be_left_out() {
+fn some_model_fails_without_any_one_call_that_wakes() {
     let mut users: BTreeMap<Site, Vec<Model>> = BTreeMap::new();
     for (_, model) in MODELS {
         model().explore(0, Lost::None, SOME);
@@ -559,10 +563,10 @@ fn no_place_that_wakes_can_be_left_out() {
             users.entry(site).or_default().push(model());
         }
     }
-    // Each kind of waiting is ended in several places.
+    // Several call sites end each kind of wait.
     assert!(users.len() > 8, "{:?}", users.keys());
     for (site, models) in users {
         let is_found = models.iter().any(|model| trouble_in(model, Lost::At(site)).is_some());
-        assert!(is_found, "nothing goes wrong without {site:?}");
+        assert!(is_found, "no model fails without {site:?}");
     }
 }

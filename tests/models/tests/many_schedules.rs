@@ -1,5 +1,5 @@
-//! More threads than every schedule of can be gone through: a hundred thousand schedules, drawn at random. A quarter of all waits end
-//! by themselves.
+//! A model with too many threads to run every schedule: a hundred thousand random schedules. A
+//! quarter of all waits end without a wake-up.
 #![cfg(feature = "shuttle")]
 
 use std::sync::Arc;
@@ -17,27 +17,31 @@ const PUBLISHERS: usize = 4;
 const SENDERS: usize = 3;
 const EVENTS: usize = 4;
 
-/// The condition variables, by the order in which the queue makes them: that of the sender that rests, that for room, and, after that
-/// for reports, that for quiet.
-const RESTING: usize = 2;
+/// The condition variables, in the order in which the queue creates them. This one wakes the sender
+/// that waits for its retry.
+const RETRYING: usize = 2;
+/// Wakes publishers that are blocked by a full queue.
 const ROOM: usize = SENDERS;
+/// Wakes flushes, closes and waits for senders.
 const QUIET: usize = SENDERS + 2;
 
-/// Schedules drawn by chance find most things; those with few changes of thread find what needs a thread to sleep for long.
-const BY_CHANCE: usize = 60_000;
-const WITH_FEW_CHANGES: usize = 40_000;
+/// Random schedules find most faults. Those with few thread switches find faults in which a thread
+/// sleeps for long.
+const RANDOM_SCHEDULES: usize = 60_000;
+const SCHEDULES_WITH_FEW_SWITCHES: usize = 40_000;
 
 fn go(bench: &Arc<Bench>, what: impl FnOnce(&Bench) + Send + 'static) -> JoinHandle<()> {
     let bench = Arc::clone(bench);
     spawn(move || what(&bench))
 }
 
-/// Events of one shard, of two and of all three, some of which find no room, others of which push others out.
+/// Publishes events of one shard, of two and of all three. Some find the queue full, some drop
+/// others.
 fn publish(bench: &Bench, publisher: usize) {
     let overflow = [Overflow::Reject, Overflow::Block(LONG), Overflow::DropOldest, Overflow::Block(LONG)][publisher];
     for number in 0..EVENTS {
         let result = if (publisher + number) % 4 == 3 {
-            // A key belongs to a shard, as it has the channel in it.
+            // A key belongs to one shard, because it includes the channel.
             let shard = publisher % SENDERS;
             bench.publish_keyed(publisher, number, 1 << shard, &shard.to_string())
         } else {
@@ -54,10 +58,11 @@ fn publish(bench: &Bench, publisher: usize) {
     }
 }
 
-/// Four publish, three send, two poll, one flushes and one closes: when all is done, or at any time and at once.
+/// Four threads publish, three send, two poll and one flushes. This one closes: after all events
+/// have ended, or at any time.
 fn everything(closes_in_time: bool, lost: Lost) {
-    // Either the one that rests between two attempts goes on by itself, or closing gives it up.
-    let due = Some(if closes_in_time { RESTING } else { QUIET });
+    // Either the retry happens after its wait, or the close gives the request up.
+    let due = Some(if closes_in_time { RETRYING } else { QUIET });
     begin(Trouble { due, lost, ..Trouble::default() });
     let bench = Bench::new(QueueLimits { shards: SENDERS, events: 5, batch_events: 3, ..limits() }, false);
     let senders: Vec<_> = [Manner::Plain, Manner::Piecemeal, Manner::Twice]
@@ -76,7 +81,7 @@ fn everything(closes_in_time: bool, lost: Lost) {
         }),
     ];
     if closes_in_time {
-        // Afterwards, so that nobody is refused for it.
+        // Closing only now refuses no publisher.
         publishers.into_iter().for_each(|publisher| publisher.join().expect("a publisher"));
         bench.flush(None).expect("no deadline");
         bench.close(None).expect("no deadline");
@@ -100,29 +105,31 @@ fn run(scheduler: impl Scheduler + 'static, closes_in_time: bool, lost: Lost) ->
 }
 
 #[test]
-fn all_comes_to_its_end_by_chance() {
+fn random_schedules_satisfy_all_properties() {
     let count: usize =
-        [false, true].map(|in_time| run(RandomScheduler::new(BY_CHANCE / 2), in_time, Lost::None)).iter().sum();
-    assert_eq!(count, BY_CHANCE);
-    println!("{count} schedules by chance");
+        [false, true].map(|in_time| run(RandomScheduler::new(RANDOM_SCHEDULES / 2), in_time, Lost::None)).iter().sum();
+    assert_eq!(count, RANDOM_SCHEDULES);
+    println!("{count} random schedules");
 }
 
 #[test]
-fn all_comes_to_its_end_with_few_changes() {
-    let count: usize =
-        [false, true].map(|in_time| run(PctScheduler::new(3, WITH_FEW_CHANGES / 2), in_time, Lost::None)).iter().sum();
-    assert_eq!(count, WITH_FEW_CHANGES);
-    println!("{count} schedules with few changes");
+fn schedules_with_few_switches_satisfy_all_properties() {
+    let count: usize = [false, true]
+        .map(|in_time| run(PctScheduler::new(3, SCHEDULES_WITH_FEW_SWITCHES / 2), in_time, Lost::None))
+        .iter()
+        .sum();
+    assert_eq!(count, SCHEDULES_WITH_FEW_SWITCHES);
+    println!("{count} schedules with few switches");
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn a_lost_wake_up_is_found() {
-    run(RandomScheduler::new(BY_CHANCE / 2), true, Lost::Every(7));
+fn a_dropped_wake_up_is_found() {
+    run(RandomScheduler::new(RANDOM_SCHEDULES / 2), true, Lost::Every(7));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn one_that_is_told_of_no_room_is_found() {
-    run(RandomScheduler::new(BY_CHANCE / 2), true, Lost::Of(ROOM));
+fn a_missing_wake_up_for_room_is_found() {
+    run(RandomScheduler::new(RANDOM_SCHEDULES / 2), true, Lost::Of(ROOM));
 }
