@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::publisher::{self, Publisher, events_of};
 use crate::support::{Client, Outcome, Server, config};
-use crate::{Scene, reporting_all};
+use crate::{Scene, documentation, reporting_all};
 
 /// Invalid UTF-8: a byte that never occurs, a lone continuation byte, an overlong NUL, a surrogate,
 /// a truncated character.
@@ -141,10 +141,7 @@ fn every_key_accepts_documented_values_and_an_error_names_the_key() {
     let client = unreachable_client();
     let keys = keys();
     // The header's table lists the same keys.
-    let header = include_str!("../../include/pusher.h");
-    let table =
-        header.split("Creates a publisher: a queue whose").nth(1).unwrap().split("@param publisher").next().unwrap();
-    let mut documented: Vec<&str> = table
+    let mut documented: Vec<&str> = documentation("pusher_publisher_new")
         .lines()
         .filter_map(|line| line.split("| `").nth(1))
         .flat_map(|row| row.split('|').next().unwrap().split(','))

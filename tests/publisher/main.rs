@@ -67,6 +67,13 @@ impl Scene {
     }
 }
 
+/// Returns the comment of `pusher.h` that documents this function.
+fn documentation(function: &str) -> &'static str {
+    let header = include_str!("../../include/pusher.h");
+    let (before, _) = header.split_once(&format!("PusherStatus {function}(")).unwrap();
+    before.rsplit("/**").next().unwrap()
+}
+
 /// Returns a publisher's configuration with `"reports":"all"`, unless `more` sets `reports`.
 fn reporting_all(more: Value) -> Value {
     let mut all = json!({"reports": "all"});

@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 
 use crate::support::publisher::{self, Publisher, data_of};
 use crate::support::{Answer, End, SECRET, Server};
-use crate::{Scene, busy, reporting_all};
+use crate::{Scene, busy, documentation, reporting_all};
 
 /// Returns the code spans of the header's description of the statistics.
 fn documented() -> Vec<&'static str> {
-    let header = include_str!("../../include/pusher.h");
-    let text = header.split("Returns the statistics of a publisher.").nth(1).unwrap().split("@param").next().unwrap();
+    let text = documentation("pusher_publisher_stats").split("@param").next().unwrap();
     text.split('`').skip(1).step_by(2).collect()
 }
 
