@@ -181,7 +181,11 @@ static int explain(PusherStatus status, const char *document) {
     }
   }
   pusher_error_message(document, message, sizeof message);
-  fprintf(stderr, "trigger: %s (%s): %s\n", pusher_status_name(status), delivery, message);
+  if (status == PUSHER_STATUS_NOT_SENT) {
+    fprintf(stderr, "trigger: %s: %s\n", pusher_status_name(status), message);
+  } else {
+    fprintf(stderr, "trigger: %s (%s): %s\n", pusher_status_name(status), delivery, message);
+  }
   return code;
 }
 

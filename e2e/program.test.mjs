@@ -114,7 +114,7 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     await withPeer(silent, (url) => {
       closed = url;
     });
-    await ends(closed, ['c', 'e', '{}'], 2, /^trigger: NOT_SENT \(not sent\): /);
+    await ends(closed, ['c', 'e', '{}'], 2, /^trigger: NOT_SENT: /);
   });
 
   it('ends with 3 and "rejected" where the server refuses', { timeout }, async () => {

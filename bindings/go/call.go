@@ -447,7 +447,7 @@ func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Du
 
 // late returns the error of a call that timed out or was cancelled before it sent anything.
 func late(f *frame, why error) *Error {
-	said := failure{Message: "not sent: " + why.Error(), Delivery: f.delivery().String()}
+	said := failure{Message: why.Error(), Delivery: f.delivery().String()}
 	if errors.Is(why, context.DeadlineExceeded) {
 		said.Cause = "timeout"
 	}

@@ -79,7 +79,7 @@ pub struct Failure {
     pub progress: Progress,
     /// The cause.
     pub cause: Cause,
-    /// A phrase for people, which goes on after "not sent: ". It quotes nothing of the request.
+    /// A phrase for people. It quotes nothing of the request.
     pub message: String,
 }
 

@@ -41,10 +41,10 @@ impl Reason {
     /// Returns its message in reports.
     pub const fn message(self) -> &'static str {
         match self {
-            Reason::Expired => "not sent: it waited longer than event_ttl_ms",
-            Reason::Dropped => "not sent: the queue was full, and this was its oldest event",
-            Reason::Superseded => "not sent: a newer event with the same conflate key replaced it",
-            Reason::Closed => "not sent: the publisher was closed before it was sent",
+            Reason::Expired => "the event waited longer than event_ttl_ms",
+            Reason::Dropped => "the queue was full, and this was its oldest event",
+            Reason::Superseded => "a newer event with the same conflate key replaced this one",
+            Reason::Closed => "the publisher was closed before the event was sent",
         }
     }
 }
