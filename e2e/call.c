@@ -1,10 +1,10 @@
-/* Calls any function of the library by name, for tests in other languages: no FFI is needed.
+/* Calls functions of the library by name, for tests in languages without an FFI.
  *
  *   call CONFIG
  *
- * Each line of standard input is a JSON array of strings and nulls, a function's name without `pusher_` and its arguments
- * in their order: ["trigger","my-channel","my-event","{}",null]. Each is answered with a line
- * {"code":…,"status":"OK","delivery":…,"document":…} on standard output; `delivery` is a PusherDelivery, 0 where there is
+ * Each line of standard input is a JSON array of strings and nulls: the name of a function without `pusher_`, then its
+ * arguments in order: ["trigger","my-channel","my-event","{}",null]. For each, the program writes a line
+ * {"code":…,"status":"OK","delivery":…,"document":…} to standard output; `delivery` is a PusherDelivery, 0 if there is
  * none. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ARGUMENTS = 8 }; /* no function takes more */
+enum { MAX_ARGUMENTS = 8 }; /* enough for every function */
 
 static void die(const char *what) {
   fprintf(stderr, "call: %s\n", what);
@@ -25,17 +25,17 @@ static unsigned hex4(const char *at) {
   unsigned long value;
   strncpy(digits, at, 4);
   value = strtoul(digits, &end, 16);
-  if (end != digits + 4) die("a wrong escape");
+  if (end != digits + 4) die("an invalid escape");
   return (unsigned)value;
 }
 
-/* Decodes the JSON string whose first quote is at `*at`, in place, and moves `*at` behind it. Escapes beyond the basic
- * plane are not needed: JSON.stringify() writes those characters as they are. */
+/* Decodes the JSON string whose first quote is at `*at`, in place, and moves `*at` past it. Supports \u escapes
+ * of ASCII only: JSON.stringify() writes all other characters as they are. */
 static char *take_string(char **at) {
   char *from = *at + 1, *start = from, *to = from;
   for (; *from != '"'; from++) {
     unsigned c = (unsigned char)*from;
-    if (c == '\0') die("a string without an end");
+    if (c == '\0') die("an unterminated string");
     if (c != '\\') {
       *to++ = *from;
       continue;
@@ -50,13 +50,13 @@ static char *take_string(char **at) {
       case 'u':
         c = hex4(from + 1);
         from += 4;
-        if (c == 0 || c > 0x7f) die("an escape that is not for ASCII");
+        if (c == 0 || c > 0x7f) die("an escape of a character outside ASCII");
         *to++ = (char)c;
         break;
       case '"':
       case '\\':
       case '/': *to++ = *from; break;
-      default: die("a wrong escape");
+      default: die("an invalid escape");
     }
   }
   *to = '\0';
@@ -64,8 +64,8 @@ static char *take_string(char **at) {
   return start;
 }
 
-/* Takes a line apart, in place, and returns how many there are. */
-static size_t take_apart(char *line, const char *arguments[MAX_ARGUMENTS]) {
+/* Splits a line into its elements, in place, and returns their number. */
+static size_t split(char *line, const char *arguments[MAX_ARGUMENTS]) {
   size_t count = 0;
   char *at = line;
   if (*at != '[') die("not an array");
@@ -81,7 +81,7 @@ static size_t take_apart(char *line, const char *arguments[MAX_ARGUMENTS]) {
       die("neither a string nor null");
     }
   } while (*at == ',');
-  if (*at != ']') die("no end of the array");
+  if (*at != ']') die("an unterminated array");
   return count;
 }
 
@@ -115,11 +115,11 @@ int main(int argc, char **argv) {
   while (getline(&line, &size, stdin) > 0) {
     const char *arguments[MAX_ARGUMENTS] = {0};
     PusherStatus status;
-    if (take_apart(line, arguments) == 0 || arguments[0] == NULL) die("no function");
+    if (split(line, arguments) == 0 || arguments[0] == NULL) die("no function name");
     status = call(client, arguments[0], arguments + 1, &document);
     printf("{\"code\":%d,\"status\":\"%s\",\"delivery\":%d,\"document\":", (int)status, pusher_status_name(status),
            (int)pusher_error_delivery(document));
-    /* Within JSON a raw control character can only be white space. */
+    /* A raw control character in JSON can only be white space, so a space can replace it. */
     for (char *c = document; c != NULL && *c != '\0'; c++) putchar((unsigned char)*c < ' ' ? ' ' : *c);
     puts(document == NULL ? "null}" : "}");
     fflush(stdout);

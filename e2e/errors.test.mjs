@@ -1,4 +1,4 @@
-// What real servers refuse, and how the library reports it: the status, and what became of the events.
+// Tests the status and the delivery that the library reports when real servers refuse a request.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -18,9 +18,9 @@ const text = (bytes) => JSON.stringify('x'.repeat(bytes));
 const ok = { status: 'OK' };
 const refused = (status, http_status, delivery, response) => ({ status, http_status, delivery, response });
 
-// Each case: what is called, and what comes of it on each server. The configuration's limits are raised (LOOSE), so that
-// what the library itself would refuse reaches the servers. One of them answers 200 to everything, with the code inside.
-// What no call of this library can be made to send is not here: a wrong body_md5, no parameters, another content type.
+// Each case is a call and its result on each server. The limits of the configuration are raised (LOOSE), so that requests
+// that the library would refuse reach the servers. soketi responds with 200 and puts the status code in the body.
+// The library cannot send a wrong body_md5, a request without parameters, or another content type.
 const LOOSE = {
   max_data_bytes: 32 * 1024 * 1024,
   max_batch_events: 1000,
@@ -45,7 +45,7 @@ const cases = {
     config: { key: 'unknown' },
     call: ['trigger', 'c', 'e', '{}'],
     sockudo: refused('NOT_FOUND', 404, 'rejected', /"app_not_found"/),
-    soketi: ok, // it looks at the application's id only
+    soketi: ok, // soketi checks the application's id only
   },
   'an unknown application': {
     config: { app_id: 'unknown' },
@@ -63,12 +63,12 @@ const cases = {
     sockudo: refused('PAYLOAD_TOO_LARGE', 413, 'rejected', /"payload_too_large"/),
     soketi: refused('PAYLOAD_TOO_LARGE', 200, 'rejected', /"code":413/),
   },
-  '11 MB, which is refused in plain text': {
+  '11 MB, with a refusal in plain text': {
     call: ['trigger', 'c', 'e', text(11 * 1024 * 1024)],
     sockudo: refused('PAYLOAD_TOO_LARGE', 413, 'rejected', /^Failed to buffer the request body/),
     soketi: refused('PAYLOAD_TOO_LARGE', 200, 'rejected', /"code":413/),
   },
-  'something too large among others': {
+  'one event of a batch that is too large': {
     call: ['trigger_batch', [event('small'), event('x'.repeat(110 * 1024))]],
     sockudo: refused('PAYLOAD_TOO_LARGE', 413, 'unknown', /"payload_too_large"/),
     soketi: refused('PAYLOAD_TOO_LARGE', 200, 'unknown', /"code":413/),
@@ -88,20 +88,20 @@ const cases = {
     sockudo: refused('BAD_REQUEST', 400, 'unknown', /"limit_exceeded"/),
     soketi: refused('BAD_REQUEST', 200, 'unknown', /"code":400/),
   },
-  'the users of a channel without presence': {
+  'the users of a channel that is not a presence channel': {
     call: ['get', '/channels/public/users'],
     sockudo: refused('BAD_REQUEST', 400, undefined, /"invalid_input"/),
     soketi: refused('BAD_REQUEST', 200, undefined, /"code":400/),
   },
-  'user_count of a channel without presence': {
+  'user_count of a channel that is not a presence channel': {
     call: ['channel_info', 'public', 'user_count'],
     sockudo: refused('BAD_REQUEST', 400, undefined, /"invalid_input"/),
-    soketi: ok, // it leaves it out
+    soketi: ok, // soketi omits user_count
   },
   'JSON of the wrong shape': {
     call: ['post', '/batch_events', null, { batch: 1 }],
     sockudo: refused('BAD_REQUEST', 422, 'unknown', /^Failed to deserialize the JSON body/),
-    soketi: null, // it would end itself
+    soketi: null, // soketi would exit
   },
   'an event without a name': {
     call: ['post', '/events', null, { channel: 'c', data: 'x' }],
@@ -128,7 +128,7 @@ const cases = {
 for (const name of names) {
   const skip = process.env[`SKIP_${name.toUpperCase()}`] || false;
 
-  describe(`what ${name} refuses`, { skip }, () => {
+  describe(`refusals of ${name}`, { skip }, () => {
     let server;
     before(
       async () => {
@@ -168,7 +168,7 @@ for (const name of names) {
       );
     }
 
-    test('within the usual limits nothing of that reaches it', () =>
+    test('with the default limits the library refuses these requests itself', () =>
       withClient(
         {
           max_data_bytes: 10_240,
@@ -196,7 +196,7 @@ for (const name of names) {
         },
       ));
 
-    test('of what is refused in part, some may arrive: unknown is the truth', () =>
+    test('a refused batch is unknown, because a server may have published some of its events', () =>
       withClient({}, async (client) => {
         const subscriber = await Subscriber.connect(server, ['part', 'mark']);
         try {
@@ -207,7 +207,7 @@ for (const name of names) {
           assert.equal((await client.call('trigger_batch', parts)).delivery, 'unknown');
           await client.ok('trigger', 'mark', 'mark', '{}');
           await subscriber.wait('mark');
-          // One stops at the event it refuses, the other looks at all of them first.
+          // One server stops at the event that it refuses, the other checks all events first.
           assert.equal(subscriber.of('good').length, name === 'sockudo' ? 1 : 0);
           assert.equal(subscriber.of('too large').length, 0);
         } finally {
@@ -217,7 +217,7 @@ for (const name of names) {
   });
 }
 
-/** Opens a WebSocket connection, and nothing more. */
+/** Opens a WebSocket connection. */
 const connect = ({ host, port }) =>
   new Promise((resolve, reject) => {
     const headers = {
@@ -239,9 +239,9 @@ const connect = ({ host, port }) =>
   });
 
 describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
-  /** Runs `body` with such a server and a client. */
-  const withServer = async (wishes, body) => {
-    const server = await start('sockudo', wishes);
+  /** Runs `body` with a sockudo with these options, and a client. */
+  const withServer = async (options, body) => {
+    const server = await start('sockudo', options);
     const client = new Client({ url: server.url, retry: { mode: 'never' } });
     try {
       await showing(server, () => body(client, server));
@@ -251,7 +251,7 @@ describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
     }
   };
 
-  it('limits the rate: 429 is rejected, and says how long to wait', { timeout }, () =>
+  it('reports its rate limit (429) as rejected, with the time to wait', { timeout }, () =>
     withServer({ rateLimit: 3 }, async (client) => {
       for (let i = 0; i < 3; i++) await client.ok('trigger', 'c', 'e', '{}');
       const {
@@ -265,10 +265,10 @@ describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
     }),
   );
 
-  it('drains: 503 is unknown, and says how long to wait', { timeout }, () =>
+  it('reports a draining server (503) as unknown, with the time to wait', { timeout }, () =>
     withServer({ grace: 3 }, async (client, server) => {
-      // While somebody is connected, it waits for them to go. (Not pusher-js, which would try to come back for ever.)
-      const somebody = await connect(server);
+      // The server drains as long as a client is connected. (pusher-js would try to reconnect for ever.)
+      const connection = await connect(server);
       try {
         server.drain();
         let answer;
@@ -285,7 +285,7 @@ describe('a busy sockudo', { skip: process.env.SKIP_SOCKUDO || false }, () => {
           JSON.stringify(error),
         );
       } finally {
-        somebody.destroy();
+        connection.destroy();
       }
     }),
   );

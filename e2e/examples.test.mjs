@@ -1,4 +1,4 @@
-// What the example programs promise, where no real server is needed.
+// Tests the example programs that need no real server.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -13,7 +13,7 @@ const suite = { timeout: 600_000 };
 
 const sign = (text) => createHmac('sha256', 'some-secret').update(text).digest('hex');
 
-/** Starts an example, and ends it after `body`: it has to end as it should, however that went. */
+/** Runs `body` with an example, then stops the example, which must exit with 0 even if `body` fails. */
 async function withListener(name, args, body) {
   const program = await Listener.start(name, url, args);
   try {
@@ -41,7 +41,7 @@ function ask(address, { method = 'POST', path = '/', headers = {}, body = '' }) 
   });
 }
 
-/** Sends bytes as they are, and returns what comes back. */
+/** Sends bytes as they are, and returns the response as a string. */
 function raw(address, text) {
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -68,7 +68,7 @@ describe('authorize', suite, () => {
       );
     });
 
-  it('signs for who has a session', { timeout }, () =>
+  it('authorizes a user with a session', { timeout }, () =>
     with2(async (post) => {
       const answer = await post('socket_id=12.34&channel_name=private-a');
       assert.equal(answer.status, 200);
@@ -100,7 +100,7 @@ describe('authorize', suite, () => {
     }),
   );
 
-  it('refuses everybody else, and everything else', { timeout }, () =>
+  it('refuses requests without a session and malformed requests', { timeout }, () =>
     with2(async (post, address) => {
       const refused = async (status, ...args) => {
         const answer = await post(...args);
@@ -111,7 +111,7 @@ describe('authorize', suite, () => {
       for (const token of ['', 'token', 'token-ab', 'token-a=alice', 'alice']) await refused(401, form, { token });
       await refused(401, form, { headers: {} });
       await refused(403, 'socket_id=1.2&channel_name=private-user-bob');
-      await refused(200 + 200, 'socket_id=1.2&channel_name=public'); // which needs none
+      await refused(200 + 200, 'socket_id=1.2&channel_name=public'); // a public channel needs no authorization
       await refused(404, form, { path: '/pusher/authority' });
       await refused(405, form, { method: 'PUT' });
       for (const wrong of [
@@ -140,7 +140,7 @@ describe('authorize', suite, () => {
     }),
   );
 
-  it('says how it is used', { timeout }, async () => {
+  it('prints its usage', { timeout }, async () => {
     for (const args of [
       [],
       ['alice'],
@@ -158,7 +158,7 @@ describe('authorize', suite, () => {
 });
 
 describe('webhook', suite, () => {
-  it('prints the events of what is authentic, and refuses the rest', { timeout }, async () => {
+  it('prints the events of authentic webhooks, and refuses other requests', { timeout }, async () => {
     const { stderr } = await withListener('webhook', [], prints);
     assert.match(stderr, /^(webhook: WEBHOOK_INVALID: .+\n){5}$/);
   });
@@ -201,7 +201,7 @@ describe('webhook', suite, () => {
     assert.equal(program.events().length, events.length);
   };
 
-  it('outlives a peer that goes away or sends nothing to its end', { timeout }, () =>
+  it('keeps serving after a client disconnects or never completes its request', { timeout }, () =>
     withListener('webhook', [], async ({ address }) => {
       const gone = connect({ host: '127.0.0.1', port: Number(new URL(address).port) });
       await new Promise((resolve) => gone.write('POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n', resolve));
@@ -211,7 +211,7 @@ describe('webhook', suite, () => {
   );
 });
 
-/** Runs `body` with an API that does `serve(request, response, body)`, and returns the requests' targets and bodies. */
+/** Runs `body` with an API that calls `serve(response, count, request)` for each request, and returns the requests. */
 async function withApi(serve, body) {
   const requests = [];
   const api = createServer((asked, response) => {
@@ -235,7 +235,7 @@ async function withApi(serve, body) {
   return requests;
 }
 
-/** Runs `body` with a peer that does `serve(socket)` with each connection. */
+/** Runs `body` with a peer that calls `serve(socket)` for each connection. */
 async function withPeer(serve, body) {
   const sockets = [];
   const peer = createPeer((socket) => {
@@ -255,7 +255,7 @@ async function withPeer(serve, body) {
   }
 }
 
-/** A peer that reads the request whole and answers it with `text`, then closes the connection. */
+/** Returns a `serve` that reads a complete request, responds with `text`, and closes the connection. */
 const answering = (text) => (socket) => {
   let request = '';
   socket.setEncoding('latin1').on('data', (part) => {
@@ -267,14 +267,14 @@ const answering = (text) => (socket) => {
 
 const accept = (response) => response.end('{}');
 
-// What both examples have to tell, by what the server does. `serve` gets node's response, `peer` the bare socket.
+// The result that both examples report for each behaviour of the server. `serve` gets node's response, `peer` the socket.
 const outcomes = {
-  'an answer is delivered': { serve: accept, is: 'delivered' },
-  'an answer that is empty, and says so, is delivered': {
+  '200 is delivered': { serve: accept, is: 'delivered' },
+  '200 with Content-Length 0 is delivered': {
     serve: (response) => response.writeHead(200).end(),
     is: 'delivered',
   },
-  'a refusal is rejected': {
+  '403 is rejected': {
     serve: (response) => response.writeHead(403).end('no'),
     is: 'rejected',
     status: 'FORBIDDEN',
@@ -290,17 +290,17 @@ const outcomes = {
     is: 'rejected',
     status: 'REDIRECTED',
   },
-  'an error of the server is unknown': {
+  'a server error is unknown': {
     serve: (response) => response.writeHead(500).end(),
     is: 'unknown',
     status: 'SERVER_ERROR',
   },
-  'a connection that ends without an answer is unknown': {
+  'a connection closed without a response is unknown': {
     serve: (response) => response.destroy(),
     is: 'unknown',
     status: 'DELIVERY_UNKNOWN',
   },
-  'an answer that is cut is unknown': {
+  'a truncated response is unknown': {
     serve: (response) => {
       response.writeHead(200, { 'content-length': 9 }).write('{}');
       setImmediate(() => response.destroy());
@@ -308,35 +308,35 @@ const outcomes = {
     is: 'unknown',
     status: 'BAD_RESPONSE',
   },
-  'an answer that is no JSON is unknown': {
+  'a response that is not JSON is unknown': {
     serve: (response) => response.end('<html>'),
     is: 'unknown',
     status: 'BAD_RESPONSE',
   },
-  'an answer without body and length is unknown': {
+  'a response without body and length is unknown': {
     peer: answering('HTTP/1.1 200 OK\r\n\r\n'),
     is: 'unknown',
     status: 'BAD_RESPONSE',
   },
-  'no HTTP at all is unknown': {
+  'a response that is not HTTP is unknown': {
     peer: answering('220 ready\r\n\r\n'),
     is: 'unknown',
     status: 'DELIVERY_UNKNOWN',
   },
-  'silence is unknown, at the deadline': {
+  'no response before the deadline is unknown': {
     peer: () => {},
     is: 'unknown',
     status: 'DELIVERY_UNKNOWN',
     cause: 'timeout',
   },
-  'a peer that does not speak TLS is not sent anything': {
+  'a peer without TLS is not sent': {
     peer: (socket) => socket.once('data', () => socket.end('no TLS')),
     scheme: 'https',
     is: 'not_sent',
     status: 'NOT_SENT',
     cause: 'tls',
   },
-  'nobody who listens is not sent': { peer: null, is: 'not_sent', status: 'NOT_SENT', cause: 'connect' },
+  'a closed port is not sent': { peer: null, is: 'not_sent', status: 'NOT_SENT', cause: 'connect' },
 };
 
 for (const program of ['libcurl_transport', 'libcurl_multi']) {
@@ -384,8 +384,8 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
       });
     }
 
-    it('keeps connections alive, and sends nothing again when one has died', { timeout }, async () => {
-      // A request on a connection that was used before is read whole, and the connection ends: it may have been delivered.
+    it('reuses connections, and does not retry when one is closed', { timeout }, async () => {
+      // The server reads a request on a reused connection, then closes the connection: the event may have been delivered.
       const used = new Set();
       let died = false;
       const serve = (response, count, { socket }) => {
@@ -417,7 +417,7 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
       });
       assert.equal(requests.length, count);
       assert.ok(died);
-      // Without the query: it holds the time, and a second may pass between two requests.
+      // Ignores the query: it contains the time, which may change between two requests.
       assert.equal(new Set(requests.map(({ target, text }) => target.split('?')[0] + text)).size, single ? 1 : count);
       if (single)
         assert.deepEqual(
@@ -427,7 +427,7 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
     });
 
     if (!single) {
-      it('has 32 under way at once, and each event arrives once', { timeout }, async () => {
+      it('has 32 requests in flight, and sends each event once', { timeout }, async () => {
         let most = 0;
         const held = [];
         const serve = (response) => {

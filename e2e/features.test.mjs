@@ -1,5 +1,5 @@
-// Every feature on real servers: what the library sends and signs, the real client library gets and uses; the example
-// programs authorize it and receive the webhooks.
+// Tests every feature with real servers. pusher-js receives the events of the library; the example programs authorize
+// pusher-js and receive the webhooks.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -11,10 +11,10 @@ import { Client, Listener } from './program.mjs';
 
 const timeout = 60_000;
 
-// What only one of them has. Each difference is asserted below as it is, so that it is noticed when it goes away.
+// The features that only one server has. The tests assert each difference, so that they fail when it disappears.
 const has = {
   sockudo: {
-    infoOnTrigger: true, // `info` on trigger and batch is answered
+    infoOnTrigger: true, // returns attributes for `info` of triggers and batches
     userCountOfChannels: true, // `user_count` on channels_info
     cacheAttribute: true, // `cache` on channel_info
     presenceCache: false, // presence-cache- channels can be subscribed to
@@ -80,7 +80,7 @@ for (const name of names) {
       const codes = [await webhook?.stop(), await authorize?.stop()];
       await client?.stop();
       assert.deepEqual(codes, [0, 0]);
-      // Nothing that a server sent was found to be forged.
+      // No webhook of a server was refused as forged.
       assert.equal(webhook.stderr, '');
     });
 
@@ -89,7 +89,7 @@ for (const name of names) {
 
     const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
-    /** Triggers an event named like nothing else, and checks that the subscriber's handlers get `data`. */
+    /** Triggers an event with a unique name, and checks that the subscriber's handlers get `data`. */
     const arrives = async (subscriber, channel, event, data) => {
       await client.ok('trigger', channel, event, JSON.stringify(data));
       const [got] = await subscriber.wait(event);
@@ -110,7 +110,7 @@ for (const name of names) {
       }
     });
 
-    test('presence channels, with their members, users and webhooks', async () => {
+    test('presence channels with members, users and webhooks', async () => {
       await alice.subscribe(['presence-a']);
       await bob.subscribe(['presence-a']);
       await alice.wait('pusher_internal:member_added');
@@ -130,7 +130,7 @@ for (const name of names) {
       await webhook.event({ name: 'member_removed', channel: 'presence-a', user_id: 'bob' });
     });
 
-    test('encrypted channels: what pusher-js decrypts, and nobody else can read', async () => {
+    test('encrypted channels: pusher-js decrypts the events, and the server cannot read them', async () => {
       await alice.subscribe(['private-encrypted-a', 'private-a']);
       const secret = { secret: 'Grüße 🎈' };
       const { raw } = await arrives(alice, 'private-encrypted-a', 'encrypted', secret);
@@ -149,7 +149,7 @@ for (const name of names) {
       assert.equal(status, 'PAYLOAD_TOO_LARGE');
     });
 
-    test('cache channels: the last event for who comes later, and cache_miss', async () => {
+    test('cache channels: a new subscriber gets the last event or cache_miss', async () => {
       for (const [channel, missed] of [
         ['cache-a', 'cache-b'],
         ['private-cache-a', 'private-cache-b'],
@@ -184,8 +184,8 @@ for (const name of names) {
       });
     }
 
-    test('a user who signs in gets events, on each connection, and can be thrown out', async () => {
-      // Not alice: one of the servers also ends the connections of a user who is only on a presence channel.
+    test('a signed-in user gets events on each connection, and can be disconnected', async () => {
+      // Not alice: one of the servers also terminates connections of users who are only members of a presence channel.
       const [first, second] = [await connect('token-c'), await connect('token-c')];
       try {
         assert.deepEqual(await first.signIn(), { id: 'carol', user_info: { name: 'carol' } });
@@ -226,7 +226,7 @@ for (const name of names) {
       );
     });
 
-    test('the connection that an event of a batch or to a user leaves out', async () => {
+    test('socket_id excludes a connection from an event of a batch', async () => {
       await alice.subscribe(['out']);
       await bob.subscribe(['out']);
       const events = [
@@ -239,7 +239,7 @@ for (const name of names) {
       assert.equal(alice.of('left out').length, 0);
     });
 
-    test('info: the attributes of the channels that an event went to', async () => {
+    test('info returns attributes of the channels of an event', async () => {
       await alice.subscribe(['public-info', 'presence-info']);
       await bob.subscribe(['presence-info']);
       const one = await client.ok('trigger', '["public-info","presence-info"]', 'e', '1', {
@@ -277,7 +277,7 @@ for (const name of names) {
       assert.deepEqual(await client.ok('users_info', 'presence-nobody'), { users: [] });
     });
 
-    test('any path, by get and post', async () => {
+    test('get and post of any path', async () => {
       await alice.subscribe(['generic']);
       const { channels } = await client.ok('get', '/channels', {
         filter_by_prefix: 'generic',
@@ -288,7 +288,7 @@ for (const name of names) {
       assert.deepEqual((await alice.wait('posted'))[0].value, { by: 'post' });
     });
 
-    test('client events reach others and the webhook', async () => {
+    test('client events reach other subscribers and the webhook', async () => {
       await alice.subscribe(['private-a', 'presence-client']);
       await bob.subscribe(['private-a', 'presence-client']);
       alice.pusher.channel('private-a').trigger('client-hello', { from: 'alice' });
@@ -301,7 +301,7 @@ for (const name of names) {
       assert.equal(presence.user_id, its.clientEventUser ? 'alice' : undefined);
     });
 
-    test('client events of encrypted channels are decrypted in the webhook; one that cannot be is kept', async () => {
+    test('client events of encrypted channels are decrypted in the webhook, or kept if they cannot be decrypted', async () => {
       await alice.subscribe(['private-encrypted-a']);
       const { shared_secret } = await client.ok('authenticate', 'private-encrypted-a', alice.socketId);
       const other = await client.ok('authenticate', 'private-encrypted-b', alice.socketId);
@@ -314,7 +314,7 @@ for (const name of names) {
       assert.equal(typeof foreign.decryption_error, 'string');
     });
 
-    test('the webhooks of a channel from its first subscriber to its last', async () => {
+    test('webhooks report when a channel becomes occupied and vacated', async () => {
       await alice.subscribe(['life']);
       await bob.subscribe(['life']);
       await webhook.event({ name: 'channel_occupied', channel: 'life' });

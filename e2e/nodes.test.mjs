@@ -1,4 +1,4 @@
-// Two nodes of a server that share their state through Redis: it does not matter which of them the library asks.
+// Tests two nodes of a server that share their state through Redis: the library may send its requests to either node.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -17,8 +17,8 @@ for (const name of names) {
     let nodes;
     let authorize;
     let clients;
-    let alice; // on the first
-    let bob; // on the second
+    let alice; // on the first node
+    let bob; // on the second node
 
     before(
       async () => {
@@ -56,7 +56,7 @@ for (const name of names) {
         }
       });
 
-    test('what is triggered on either reaches the subscribers of both', async () => {
+    test('an event triggered on either node reaches the subscribers of both', async () => {
       for (const [i, client] of clients.entries()) {
         await client.ok('trigger', 'shared', `from ${i}`, { i });
         await client.ok('trigger_batch', [
@@ -71,14 +71,14 @@ for (const name of names) {
       }
     });
 
-    test('a connection of the other node can be left out', async () => {
+    test('socket_id excludes a connection of the other node', async () => {
       await clients[0].ok('trigger', 'shared', 'not for bob', '{}', { socket_id: bob.socketId });
       await clients[0].ok('trigger', 'shared', 'mark', '{}');
       await Promise.all([alice, bob].map((one) => one.wait('mark')));
       assert.deepEqual([alice.of('not for bob').length, bob.of('not for bob').length], [1, 0]);
     });
 
-    test('counts and users are whole, asked from either', async () => {
+    test('either node returns the counts and users of both', async () => {
       for (const client of clients) {
         const { users } = await client.ok('users_info', 'presence-shared');
         assert.deepEqual(users.map(({ id }) => id).sort(), ['alice', 'bob']);
@@ -93,7 +93,7 @@ for (const name of names) {
       }
     });
 
-    test('a user is reached, and thrown out, through the other node', async () => {
+    test('a user gets events, and is disconnected, through the other node', async () => {
       await bob.signIn();
       await clients[0].ok('send_to_user', 'bob', 'for bob', { to: 'bob' });
       assert.deepEqual((await bob.wait('for bob'))[0].value, { to: 'bob' });

@@ -1,4 +1,4 @@
-// Runs the C programs, as a user would: the examples, and call.c, through which every function can be called.
+// Runs the C programs as a user would: the examples, and call.c, which calls any function of the library.
 
 import { execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,22 +8,22 @@ import { within } from '../tools/servers/subscriber.mjs';
 
 const folder = process.env.PROGRAMS ?? fileURLToPath(new URL('../build/e2e', import.meta.url));
 
-/** A command and its arguments in front of each program: valgrind's. */
+/** A command that runs each program, such as valgrind with its arguments. */
 const wrapper = process.env.WRAPPER?.split(' ') ?? [];
 
-/** What to run for a program. */
+/** Returns the command line of a program. */
 const commandLine = (program, args) => {
   const [command, ...rest] = [...wrapper, join(folder, program), ...args];
   return [command, rest];
 };
 
-/** The environment without PUSHER_ variables, but for the one that is given. */
+/** Returns the environment with this PUSHER_URL and without any other PUSHER_ variable. */
 function environment(url) {
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PUSHER_'));
   return { ...Object.fromEntries(others), ...(url && { PUSHER_URL: url }) };
 }
 
-/** Runs a program to its end with PUSHER_URL, and returns { code, stdout, stderr }. */
+/** Runs a program with PUSHER_URL until it exits, and returns { code, stdout, stderr }. */
 export function run(program, url, args, input = '') {
   const options = { env: environment(url), timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
   return new Promise((resolve, reject) => {
@@ -31,7 +31,7 @@ export function run(program, url, args, input = '') {
       if (error && typeof error.code !== 'number') reject(error);
       else resolve({ code: error?.code ?? 0, stdout, stderr });
     });
-    // It need not read what it is given.
+    // The program may exit without reading its input.
     child.stdin.on('error', () => {}).end(input);
   });
 }
@@ -42,7 +42,7 @@ export const trigger = (url, args, input) => run('trigger', url, args, input);
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** A program that stays. */
+/** A program that runs until it is stopped. */
 class Program {
   stderr = '';
   #child;
@@ -68,7 +68,7 @@ class Program {
     this.#child.stdin.write(text);
   }
 
-  /** Rejects if it ends, or doesn't do `what` in time. */
+  /** Waits for `promise`. Rejects if the program exits first, or at a timeout; the error then names `what()`. */
   async until(what, promise) {
     const ended = this.#ended.then((how) => {
       throw new Error(`${this.#name} ended: ${how} ${this.stderr}`);
@@ -76,17 +76,17 @@ class Program {
     return within(20_000, () => `${this.#name}: no ${what()} ${this.stderr}`, Promise.race([promise, ended]));
   }
 
-  /** Ends it as a user would, and returns its exit code. */
+  /** Stops the program as a user would, and returns its exit code. */
   async stop() {
     this.#child.stdin.end();
     this.#child.kill('SIGTERM');
-    const code = await within(10_000, () => `${this.#name} does not end`, this.#ended);
+    const code = await within(10_000, () => `${this.#name} does not exit`, this.#ended);
     running.delete(this.#child);
     return code;
   }
 }
 
-/** One of the examples that listen: `address` is where, `lines` what it has printed since. */
+/** An example that listens at `address`; `lines` holds the lines that it has printed since. */
 export class Listener extends Program {
   lines = [];
   #arrived = () => {};
@@ -113,13 +113,13 @@ export class Listener extends Program {
     }
   }
 
-  /** The events that `webhook` has printed, and that `wanted` fits. */
+  /** Returns the events that `webhook` has printed and that match `wanted`. */
   events(wanted = {}) {
-    const fits = (event) => Object.entries(wanted).every(([key, value]) => event[key] === value);
-    return this.lines.map((line) => JSON.parse(line)).filter(fits);
+    const matches = (event) => Object.entries(wanted).every(([key, value]) => event[key] === value);
+    return this.lines.map((line) => JSON.parse(line)).filter(matches);
   }
 
-  /** Waits until `webhook` has printed an event that `wanted` fits, and returns it. */
+  /** Waits until `webhook` has printed an event that matches `wanted`, and returns it. */
   async event(wanted) {
     let check;
     const arrived = new Promise((resolve) => {
@@ -141,7 +141,7 @@ export class Listener extends Program {
 
 const deliveries = [undefined, 'not_sent', 'rejected', 'unknown', 'delivered'];
 
-/** A client of the library, whose functions can be called. */
+/** A client of the library in another process. */
 export class Client extends Program {
   #answers = [];
 
@@ -154,18 +154,18 @@ export class Client extends Program {
     this.#answers.shift()(line);
   }
 
-  /** Calls a function, and returns { status, delivery, document }; arguments that are no texts are made JSON of. */
+  /** Calls a function, and returns { status, delivery, document }. Serializes arguments that are not strings as JSON. */
   async call(name, ...args) {
     const texts = args.map((value) => (value === null || typeof value === 'string' ? value : JSON.stringify(value)));
     const answer = new Promise((resolve) => {
       this.#answers.push(resolve);
     });
     this.write(`${JSON.stringify([name, ...texts])}\n`);
-    const { status, delivery, document } = JSON.parse(await this.until(() => `answer to ${name}`, answer));
+    const { status, delivery, document } = JSON.parse(await this.until(() => `result of ${name}`, answer));
     return { status, delivery: deliveries[delivery], document };
   }
 
-  /** The same for a call that has to succeed: returns its document. */
+  /** Calls a function that must succeed, and returns its document. */
   async ok(name, ...args) {
     const answer = await this.call(name, ...args);
     if (answer.status !== 'OK') throw new Error(`${name}: ${JSON.stringify(answer)}`);

@@ -1,4 +1,4 @@
-// What the C program tells when nothing is delivered, or when that can't be known: no server is needed.
+// Tests the output and exit codes of `trigger` if the event is not delivered or its delivery is unknown; needs no server.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import { trigger } from './program.mjs';
 
 const timeout = 60_000;
 
-/** Runs `body` with the URL of a peer that does `serve(socket)`, and returns how many connections came. */
+/** Runs `body` with the URL of a peer that calls `serve(socket)`, and returns the number of connections. */
 async function withPeer(serve, body) {
   const sockets = [];
   const peer = createServer((socket) => {
@@ -24,7 +24,7 @@ async function withPeer(serve, body) {
   return sockets.length;
 }
 
-/** A peer that reads one request to its end and answers it with `text`; nothing, and it closes the connection. */
+/** Returns a `serve` that reads one request, responds with `text` (which may be empty), and closes the connection. */
 const answering = (text) => (socket) => {
   let request = '';
   socket.setEncoding('latin1').on('data', (part) => {
@@ -55,7 +55,7 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     assert.equal(connections, 0);
   });
 
-  it('refuses wrong arguments before it connects, however they are written', { timeout }, async () => {
+  it('refuses invalid arguments before it connects', { timeout }, async () => {
     const connections = await withPeer(silent, async (url) => {
       const wrong = async (args, message, input) => ends(url, args, 1, message, input);
       await wrong(['no/channel', 'e', '{}'], /^trigger: INVALID_ARGUMENT \(not sent\): channels/);
@@ -77,7 +77,7 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     assert.equal(connections, 0);
   });
 
-  it('says how it is used', { timeout }, async () => {
+  it('prints its usage', { timeout }, async () => {
     const help = await trigger(null, ['--help']);
     assert.equal(help.code, 0);
     assert.match(help.stdout, /^usage: trigger /);
@@ -87,7 +87,7 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     }
   });
 
-  it('names what is wrong in its configuration, but never shows a secret', { timeout }, async () => {
+  it('names the error in its configuration without printing a secret', { timeout }, async () => {
     const args = ['c', 'e', '{}'];
     await ends(null, args, 1, /^trigger: INVALID_CONFIG \(not sent\): .*PUSHER_URL/);
     await ends('http://k:some-secret@', args, 1, /^trigger: INVALID_CONFIG \(not sent\): /);
@@ -109,7 +109,7 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     });
   });
 
-  it('ends with 2 and "not sent" where nobody listens', { timeout }, async () => {
+  it('ends with 2 and "not sent" if the port is closed', { timeout }, async () => {
     let closed;
     await withPeer(silent, (url) => {
       closed = url;
@@ -117,13 +117,13 @@ describe('trigger, the example program', { timeout: 600_000 }, () => {
     await ends(closed, ['c', 'e', '{}'], 2, /^trigger: NOT_SENT: /);
   });
 
-  it('ends with 3 and "rejected" where the server refuses', { timeout }, async () => {
+  it('ends with 3 and "rejected" if the server refuses', { timeout }, async () => {
     await withPeer(answering(reply(429, 'slow down')), async (url) => {
       await ends(url, ['c', 'e', '{}'], 3, /^trigger: RATE_LIMITED \(rejected\): /);
     });
   });
 
-  it('ends with 4 and "unknown" where the event may have been delivered', { timeout }, async () => {
+  it('ends with 4 and "unknown" if the event may have been delivered', { timeout }, async () => {
     const unknown = '\\(unknown, it may have been delivered\\): ';
     await withPeer(silent, async (url) => {
       await ends(url, ['--timeout-ms', '300', 'c', 'e', '{}'], 4, RegExp(`^trigger: DELIVERY_UNKNOWN ${unknown}`));

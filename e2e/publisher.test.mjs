@@ -1,4 +1,4 @@
-// The example that publishes in the background, against a small API of the test's own.
+// Tests the publisher example with a fake API.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const timeout = 60_000;
 const program = fileURLToPath(new URL('../build/e2e/publisher', import.meta.url));
 
-/** Runs `body` with the URL of an API that answers with `serve(response, events)`, and returns all events that came, in order. */
+/** Runs `body` with the URL of an API that calls `serve(response, events)`, and returns all received events in order. */
 async function withApi(serve, body) {
   const all = [];
   const api = createServer((request, response) => {
@@ -39,7 +39,7 @@ async function withApi(serve, body) {
 
 const accept = (response) => response.end('{}');
 
-/** Starts the program; `done` is its exit code and what it wrote. */
+/** Starts the program. `done` resolves to its exit code and output. */
 function start(url, args) {
   const child = spawn(program, args, { env: { ...process.env, PUSHER_URL: url } });
   const written = { stdout: '', stderr: '' };
@@ -51,7 +51,7 @@ function start(url, args) {
 }
 
 describe('publisher, the example program', { timeout: 300_000 }, () => {
-  it('delivers all events in their order, in batches, and says so', { timeout }, async () => {
+  it('delivers all events in order, in batches, and reports the counts', { timeout }, async () => {
     const events = await withApi(accept, async (url) => {
       const { code, stdout, stderr } = await start(url, ['my-channel', 'my-event', '1000']).done;
       assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
@@ -66,7 +66,7 @@ describe('publisher, the example program', { timeout: 300_000 }, () => {
     assert.deepEqual({ ...events[0], data: 0 }, { channel: 'my-channel', name: 'my-event', data: 0 });
   });
 
-  it('tells which events failed', { timeout }, async () => {
+  it('reports the events that failed', { timeout }, async () => {
     await withApi(
       (response) => response.writeHead(403).end('no'),
       async (url) => {
@@ -86,7 +86,7 @@ describe('publisher, the example program', { timeout: 300_000 }, () => {
     );
   });
 
-  it('sends what is queued when it is interrupted', { timeout }, async () => {
+  it('sends all queued events when it is interrupted', { timeout }, async () => {
     let running;
     const events = await withApi(
       (response, count) => {
@@ -108,7 +108,7 @@ describe('publisher, the example program', { timeout: 300_000 }, () => {
     );
   });
 
-  it('says how it is used', { timeout }, async () => {
+  it('prints its usage', { timeout }, async () => {
     for (const args of [
       [],
       ['c', 'e'],

@@ -1,4 +1,4 @@
-// Events triggered by the C program through libpusher, on real servers, as real subscribers get them.
+// Tests that subscribers of real servers receive the events of the C program `trigger`.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -8,7 +8,7 @@ import { trigger } from './program.mjs';
 
 const timeout = 60_000;
 
-/** A JSON document of exactly `size` bytes: `character` over and over, filled up with spaces. */
+/** Returns a JSON document of exactly `size` bytes: `character` repeated, padded with spaces. */
 function document(size, character) {
   const frame = '{"":""}';
   const room = size - frame.length;
@@ -16,7 +16,7 @@ function document(size, character) {
   return `{"":"${character.repeat(Math.floor(room / length))}${' '.repeat(room % length)}"}`;
 }
 
-// What is triggered, and the data that has to arrive, byte for byte; where it isn't said, that is the same text.
+// The triggered data, and the bytes that must arrive: `arrives`, or `data` if there is none.
 const payloads = {
   ASCII: { data: '{"hello":"world"}' },
   'UTF-8, with characters beyond the basic plane': { data: '{"text":"Grüße, 世界, 🎈 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \u{10FFFD}"}' },
@@ -37,11 +37,11 @@ const payloads = {
   '10,240 bytes, each one escaped': { data: `"${'\\n'.repeat(10_240)}"`, arrives: '\n'.repeat(10_240) },
 };
 
-// How they refuse: one by HTTP's status, the other by a code within a 200.
+// One server refuses with an HTTP status, the other with a 200 and a code in its body.
 const refusals = { sockudo: (code) => `answered ${code}`, soketi: (code) => `answered 200 .*${code}` };
 
 for (const name of names) {
-  // Set by e2e.sh: why there is no such server, where that is allowed.
+  // e2e.sh sets it to the reason why the server is missing, if it may be missing.
   const skip = process.env[`SKIP_${name.toUpperCase()}`] || false;
 
   describe(name, { skip }, () => {
@@ -71,7 +71,7 @@ for (const name of names) {
     };
 
     let marks = 0;
-    /** Waits until an event that is triggered now has come: whatever was triggered before would have come earlier. */
+    /** Triggers an event and waits for it: all events triggered before it have then arrived. */
     const upToNow = async (listeners, channel) => {
       const mark = `mark-${marks++}`;
       await delivers([channel, mark, '{}']);
@@ -87,19 +87,19 @@ for (const name of names) {
       });
     }
 
-    test('pusher-js hands its handlers the value that was triggered', async () => {
+    test('pusher-js passes the triggered value to its handlers', async () => {
       await delivers(['channel-0', 'value', '{"list":[1,"two",null]}']);
       const [event] = await subscriber.wait('value');
       assert.deepEqual(event.value, { list: [1, 'two', null] });
     });
 
-    test('the payload may come from standard input, with white space around it', async () => {
+    test('trigger reads the payload from standard input, and trims white space around it', async () => {
       await delivers(['channel-0', 'standard input', '-'], ' \n{"a": 1}\n');
       const [event] = await subscriber.wait('standard input');
       assert.equal(event.raw, '{"a": 1}');
     });
 
-    test('each of 100 channels gets one event exactly once', async () => {
+    test('each of 100 channels gets an event exactly once', async () => {
       await delivers([JSON.stringify(channels), 'hundred', '{"n":100}']);
       await upToNow([subscriber], 'channel-99');
       const got = subscriber.of('hundred');
@@ -107,7 +107,7 @@ for (const name of names) {
       assert.ok(got.every((event) => event.raw === '{"n":100}'));
     });
 
-    test('the connection that --socket-id names is left out, and no other', async () => {
+    test('--socket-id excludes that connection, and no other', async () => {
       const other = await Subscriber.connect(server, ['channel-0']);
       try {
         await delivers(['--socket-id', subscriber.socketId, 'channel-0', 'not for all', '{}']);
@@ -119,7 +119,7 @@ for (const name of names) {
       }
     });
 
-    test('a wrong secret is UNAUTHORIZED and rejected, and nobody gets the event', async () => {
+    test('a wrong secret is UNAUTHORIZED and rejected, and no subscriber gets the event', async () => {
       const url = server.url.replace('test-secret', 'wrong-secret');
       const { code, stdout, stderr } = await trigger(url, ['channel-0', 'forged', '{}']);
       assert.deepEqual({ code, stdout }, { code: 3, stdout: '' });
@@ -129,7 +129,7 @@ for (const name of names) {
       assert.equal(subscriber.of('forged').length, 0);
     });
 
-    test('an application that the server does not have is NOT_FOUND and rejected', async () => {
+    test('an unknown application is NOT_FOUND and rejected', async () => {
       const url = server.url.replace('100001', '100002').replace('test-key', 'other-key');
       const { code, stdout, stderr } = await trigger(url, ['channel-0', 'lost', '{}']);
       assert.deepEqual({ code, stdout }, { code: 3, stdout: '' });

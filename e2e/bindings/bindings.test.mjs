@@ -1,9 +1,10 @@
-// Every binding on a real server: what it sends and signs, pusher-js gets and uses, and what the server sends it takes.
+// Tests every binding with a real server: pusher-js receives its events and uses its signatures, and it accepts the
+// server's webhooks.
 //
-// For each language there is a program beside this file, written as a user of the binding would. It finds PUSHER_URL and
-// MASTER_KEY (for encrypted channels) in its environment, takes one job per line, {"call":"trigger",…}, and answers each with
-// a line, {"ok":…} or {"error":"STATUS"}. It ends with its input. scripts/e2e-bindings.sh builds them, and says in BINDINGS how
-// each is run.
+// This folder has one program per language, written as a user of the binding would write it. The program reads PUSHER_URL and
+// MASTER_KEY (for encrypted channels) from its environment. For each line of standard input, a job such as
+// {"call":"trigger",…}, it writes one line: {"ok":…} or {"error":"STATUS"}. It exits when standard input ends.
+// scripts/e2e-bindings.sh builds the programs and passes their command lines in BINDINGS.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -21,7 +22,7 @@ const masterKey = randomBytes(32).toString('base64');
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** A language's program. */
+/** The program of one language. */
 class Program {
   #child;
   #ended;
@@ -46,11 +47,11 @@ class Program {
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** Does a job, one after the other: authorizations come while others are under way. */
+  /** Runs a job after all jobs before it: requests for authorization arrive while other jobs run. */
   do(call, job = {}) {
     const done = this.#turn.then(async () => {
       this.#child.stdin.write(`${JSON.stringify({ call, ...job })}\n`);
-      const { value, done } = await within(20_000, () => `${call}: no answer. ${this.#stderr}`, this.#answers.next());
+      const { value, done } = await within(20_000, () => `${call}: no response. ${this.#stderr}`, this.#answers.next());
       if (done) throw new Error(`${call}: the program ended: ${await this.#ended} ${this.#stderr}`);
       return JSON.parse(value);
     });
@@ -66,7 +67,7 @@ class Program {
 
   async stop() {
     this.#child.stdin.end();
-    const code = await within(10_000, () => 'the program does not end', this.#ended).finally(() =>
+    const code = await within(10_000, () => 'the program does not exit', this.#ended).finally(() =>
       this.#child.kill('SIGKILL'),
     );
     running.delete(this.#child);
@@ -74,7 +75,8 @@ class Program {
   }
 }
 
-/** An application's own server: each language's program authorizes its users, whose token is its name. Webhooks are kept. */
+/** The server of an application. The program of a language authorizes the users whose token is the name of that language.
+ * The server stores all webhooks. */
 class Application {
   programs = new Map();
   webhooks = [];
@@ -122,10 +124,10 @@ class Application {
     return ok ? { status: 200, answer: ok } : { status: 403, answer: { error } };
   }
 
-  /** Waits for the webhook that tells of an event. */
+  /** Waits for the webhook with this event. */
   async webhook(name, channel) {
-    const tells = (event) => event.name === name && event.channel === channel;
-    const find = () => this.webhooks.find(({ body }) => JSON.parse(body).events.some(tells));
+    const matches = (event) => event.name === name && event.channel === channel;
+    const find = () => this.webhooks.find(({ body }) => JSON.parse(body).events.some(matches));
     let check;
     try {
       await within(
@@ -151,7 +153,7 @@ class Application {
   }
 }
 
-describe('every binding on a real server', () => {
+describe('every binding with a real server', () => {
   let application;
   let server;
 
@@ -190,7 +192,7 @@ describe('every binding on a real server', () => {
       const test = (title, body) => it(title, { timeout }, () => showing(server, body));
       const got = (events) => events.map(({ channel, value }) => [channel, value]);
 
-      test('an event on one channel and on several: ASCII and UTF-8, a text and an object', async () => {
+      test('triggers an event on one channel and on several, with a string and with an object, in ASCII and UTF-8', async () => {
         const [one, two] = [`${language}-one`, `${language}-two`];
         await subscriber.subscribe([one, two]);
         await program.ok('trigger', { channels: [one], event: 'ascii', data: 'plain "text" \\ \n' });
@@ -203,7 +205,7 @@ describe('every binding on a real server', () => {
         ]);
       });
 
-      test('a batch, each event on its own channel', async () => {
+      test('triggers a batch, each event on its own channel', async () => {
         const channels = [`${language}-batch-0`, `${language}-batch-1`];
         await subscriber.subscribe(channels);
         const event = (_, n) => ({ channel: channels[n % 2], name: 'batch', data: { n, text: 'ü 🎈' } });
@@ -215,7 +217,7 @@ describe('every binding on a real server', () => {
         );
       });
 
-      test('10 events in the background, in their order, each reported as delivered', async () => {
+      test('publishes 10 events in order, and reports each as delivered', async () => {
         const channel = `${language}-background`;
         await subscriber.subscribe([channel]);
         const { reports } = await program.ok('publish', { channel, event: 'background', count: 10 });
@@ -229,14 +231,14 @@ describe('every binding on a real server', () => {
         );
       });
 
-      test('a private channel', async () => {
+      test('authorizes a private channel', async () => {
         const channel = `private-${language}`;
         await subscriber.subscribe([channel]);
         await program.ok('trigger', { channels: [channel], event: 'private', data: { n: 1 } });
         assert.deepEqual(got(await subscriber.wait('private')), [[channel, { n: 1 }]]);
       });
 
-      test('a presence channel with its member, and who is there', async () => {
+      test('authorizes a presence channel, and lists its users', async () => {
         const channel = `presence-${language}`;
         await subscriber.subscribe([channel]);
         const { members } = subscriber.pusher.channel(channel);
@@ -246,20 +248,20 @@ describe('every binding on a real server', () => {
         assert.deepEqual(Object.keys(channels), [channel]);
       });
 
-      test('an encrypted channel, which pusher-js decrypts and the server cannot read', async () => {
+      test('encrypts an event that pusher-js decrypts and the server cannot read', async () => {
         const channel = `private-encrypted-${language}`;
         await subscriber.subscribe([channel]);
         const data = { secret: 'Grüße 🎈' };
         await program.ok('trigger', { channels: [channel], event: 'encrypted', data });
         const [{ raw, value }] = await subscriber.wait('encrypted');
         assert.deepEqual([value, Object.keys(JSON.parse(raw)).sort()], [data, ['ciphertext', 'nonce']]);
-        // A program with another key would agree with itself, but not with the application's other servers.
+        // A binding that derived another key would decrypt its own events, but not those of other bindings.
         const { shared_secret } = await program.ok('authenticate', { channel, socket_id: subscriber.socketId });
         const expected = createHash('sha256').update(channel).update(Buffer.from(masterKey, 'base64')).digest('base64');
         assert.equal(shared_secret, expected);
       });
 
-      test('a webhook, and one that was changed on its way', async () => {
+      test('accepts a webhook, and refuses it after a change', async () => {
         const channel = `${language}-webhook`;
         await subscriber.subscribe([channel]);
         const webhook = await application.webhook('channel_occupied', channel);
@@ -272,7 +274,7 @@ describe('every binding on a real server', () => {
         assert.deepEqual(await program.do('validate_webhook', forged), { error: 'WEBHOOK_INVALID' });
       });
 
-      test('a user who signs in, gets an event, and is thrown out', async () => {
+      test('signs a user in, sends the user an event, and terminates the connections of the user', async () => {
         const user = await Subscriber.connect(server, [], { authorizer: application.address, token: language });
         try {
           assert.deepEqual(await user.signIn(), { id: `${language}-7`, name: 'Zoë 🎈' });
@@ -287,7 +289,7 @@ describe('every binding on a real server', () => {
         }
       });
 
-      test('a wrong secret, which the server refuses', async () => {
+      test('reports UNAUTHORIZED for a wrong secret', async () => {
         const stranger = new Program(command, server.url.replace('test-secret', 'wrong-secret'));
         try {
           const answer = await stranger.do('trigger', { channels: ['c'], event: 'e', data: 1 });

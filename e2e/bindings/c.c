@@ -1,4 +1,4 @@
-/* The C program of bindings.test.mjs; what the programs have in common stands there. */
+/* The C program for bindings.test.mjs, which describes the protocol of these programs. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
 
@@ -16,13 +16,13 @@ static const char *text(const cJSON *job, const char *name) {
   return cJSON_GetStringValue(cJSON_GetObjectItem(job, name));
 }
 
-/* A member as JSON, to be freed; NULL where there is none. */
+/* Returns a member as JSON, which the caller frees; NULL if it is missing. */
 static char *json(const cJSON *job, const char *name) {
   const cJSON *member = cJSON_GetObjectItem(job, name);
   return member == NULL ? NULL : cJSON_PrintUnformatted(member);
 }
 
-/* Publishes 0, 1, 2… in the background, and answers with the reports. */
+/* Publishes 0, 1, 2… through a publisher, and sets `out` to the reports. */
 static PusherStatus publish(const Pusher *client, const cJSON *job, char **out) {
   PusherPublisher *publisher;
   PusherStatus status = pusher_publisher_new(client, "{\"reports\":\"all\"}", &publisher, out);
@@ -88,7 +88,7 @@ int main(void) {
   while (getline(&line, &size, stdin) > 0) {
     cJSON *job = cJSON_Parse(line);
     PusherStatus status;
-    if (job == NULL) die("a job is JSON");
+    if (job == NULL) die("the job is not JSON");
     status = perform(client, job, &out);
     if (status == PUSHER_STATUS_OK) {
       printf("{\"ok\":%s}\n", out == NULL ? "null" : out);

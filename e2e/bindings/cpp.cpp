@@ -1,4 +1,4 @@
-// The C++ program of bindings.test.mjs; what the programs have in common stands there.
+// The C++ program for bindings.test.mjs, which describes the protocol of these programs.
 #include <pusher.hpp>
 
 #include <nlohmann/json.hpp>
@@ -12,7 +12,7 @@
 
 using nlohmann::json;
 
-/** Publishes 0, 1, 2… in the background, and gives the reports. */
+/** Publishes 0, 1, 2… through a publisher, and returns the reports. */
 static std::string publish(const pusher::client &client, const json &job) {
   pusher::publisher publisher(client, R"({"reports":"all"})");
   const auto channel = job.at("channel").get<std::string>(), event = job.at("event").get<std::string>();

@@ -1,6 +1,6 @@
 <?php
 
-// The PHP program of bindings.test.mjs; what the programs have in common stands there.
+// The PHP program for bindings.test.mjs, which describes the protocol of these programs.
 
 declare(strict_types=1);
 
@@ -9,7 +9,7 @@ use LibPusher\PusherException;
 
 require dirname(__DIR__, 2) . '/bindings/php/autoload.php';
 
-/** Publishes 0, 1, 2… in the background, and gives the reports. */
+/** Publishes 0, 1, 2… through a publisher, and returns the reports. */
 function publish(Pusher $pusher, object $job): array
 {
     $publisher = $pusher->publisher(['reports' => 'all']);
@@ -23,7 +23,7 @@ function publish(Pusher $pusher, object $job): array
     return ['reports' => $publisher->poll()];
 }
 
-/** What authorizes is a JSON text already, ready to be an answer. */
+/** Performs a job. Decodes the results of authorizations, which are JSON strings. */
 function perform(Pusher $pusher, object $job): mixed
 {
     return match ($job->call) {

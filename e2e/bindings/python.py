@@ -1,4 +1,4 @@
-"""The Python program of bindings.test.mjs; what the programs have in common stands there."""
+"""The Python program for bindings.test.mjs, which describes the protocol of these programs."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from libpusher import errors
 
 
 def publish(client, job):
-    """Publishes 0, 1, 2… in the background, and gives the reports."""
+    """Publishes 0, 1, 2… through a publisher, and returns the reports."""
     with client.publisher(reports="all") as publisher:
         for number in range(job["count"]):
             publisher.publish(job["channel"], job["event"], number)

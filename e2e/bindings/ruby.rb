@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-# The Ruby program of bindings.test.mjs; what the programs have in common stands there.
+# The Ruby program for bindings.test.mjs, which describes the protocol of these programs.
 
 require 'json'
 require 'libpusher'
 
-# Publishes 0, 1, 2… in the background, and gives the reports.
+# Publishes 0, 1, 2… through a publisher, and returns the reports.
 def publish(client, job)
   publisher = client.publisher(reports: 'all')
   job['count'].times { |number| publisher.publish(job['channel'], job['event'], number) }

@@ -1,4 +1,4 @@
-// The chat of c_examples/chat, with two people in real browsers, on a real server; and what it refuses.
+// Tests c_examples/chat with real browsers and a real server, and the requests that it must refuse.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -14,10 +14,10 @@ const { chromium } = createRequire(import.meta.url)(process.env.PLAYWRIGHT);
 const pusherJs = join(fetched('pusher-js')[0], 'dist/web/pusher.min.js');
 const timeout = 120_000;
 
-/** Asks the chat for something, and returns { status, json, headers }; `fields` are sent as a form, `body` as it is. */
+/** Sends a request to the chat, and returns { status, json, headers }. Sends `fields` as a form, `body` as it is. */
 function ask(address, method, path, options = {}) {
   const { fields, body = fields && `${new URLSearchParams(fields)}`, origin = address, cookie, headers } = options;
-  // Who is refused while still writing may get an error in place of the answer; who asks first gets the answer.
+  // A client that is refused while it still writes may get an error instead of the response. With Expect, it waits.
   const asksFirst = headers?.Expect === '100-continue';
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -45,7 +45,7 @@ function ask(address, method, path, options = {}) {
           try {
             json = JSON.parse(text);
           } catch {
-            /* a file of the page */
+            /* a file of the page, not JSON */
           }
           resolve({ status: answer.statusCode, headers: answer.headers, text, json });
           if (asksFirst) sent.destroy();
@@ -60,14 +60,14 @@ function ask(address, method, path, options = {}) {
 
 const post = (address, path, fields, more) => ask(address, 'POST', path, { fields, ...more });
 
-/** Signs somebody in without a browser, and returns { cookie, id }. */
+/** Signs a person in without a browser, and returns { cookie, id, attributes }. */
 async function signIn(address, name) {
   const { status, headers, json } = await post(address, '/sign-in', { name });
   assert.equal(status, 200);
   return { cookie: headers['set-cookie'][0].split(';')[0], id: json.user.id, attributes: headers['set-cookie'][0] };
 }
 
-/** Starts the chat, and ends it after `body`: it has to end with 0, and without a word of a sanitizer. */
+/** Runs `body` with a chat, then stops the chat, which must exit with 0 and without a report of a sanitizer. */
 async function withChat(url, args, body) {
   const chat = await Listener.start('chat', url, ['--pusher-js', pusherJs, ...args]);
   try {
@@ -79,11 +79,11 @@ async function withChat(url, args, body) {
 
 describe('chat', { timeout: 600_000 }, () => {
   let relay, server, chat, browser;
-  /** What the server has posted, and what the chat answered; `arrived` tells those who wait for more. */
+  /** The webhooks of the server, with the status that the chat returned. Each one calls `arrived`. */
   const webhooks = [];
   let arrived = () => {};
 
-  // The chat wants to know the server's address, and the server that of the chat: so this stands between.
+  // The chat needs the server's address to start, and the server needs that of the chat. A relay breaks the cycle.
   before(
     async () => {
       relay = createServer(async (incoming, outgoing) => {
@@ -100,7 +100,7 @@ describe('chat', { timeout: 600_000 }, () => {
       await once(relay.listen(0, '127.0.0.1'), 'listening');
       server = await start('soketi', { webhook: `http://127.0.0.1:${relay.address().port}/` });
       chat = await Listener.start('chat', server.url, ['--pusher-js', pusherJs]);
-      // Its sandbox does not work for root; and it only ever sees our own page.
+      // Chromium's sandbox does not work for root. The browser only loads our own page.
       const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
       browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args });
     },
@@ -118,7 +118,7 @@ describe('chat', { timeout: 600_000 }, () => {
 
   const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
-  /** Waits until the server has posted an event about somebody, and returns that webhook. */
+  /** Waits for the webhook with this event of this user, and returns it. */
   const webhookOf = (name, user_id) =>
     new Promise((resolve) => {
       arrived = () => {
@@ -131,7 +131,7 @@ describe('chat', { timeout: 600_000 }, () => {
     });
 
   const troubles = [];
-  /** Lets somebody come in by the page, with a browser of their own. */
+  /** Signs a person in through the page, in a separate browser context. */
   async function comeIn(name, viewport = { width: 760, height: 540 }) {
     const context = await browser.newContext({ viewport, deviceScaleFactor: 1.5, locale: 'en-GB' });
     const page = await context.newPage();
@@ -158,17 +158,17 @@ describe('chat', { timeout: 600_000 }, () => {
     await page.click('#say button');
   }
 
-  /** Waits until a list has an entry with exactly this text. */
+  /** Waits until a list has an item with exactly this text. */
   const shows = (page, list, text) =>
     page.waitForFunction(
       ([list, text]) => [...document.querySelectorAll(list)].some((item) => item.textContent === text),
       [list, text],
     );
 
-  test('two people see each other, talk and wave, and one sees by a webhook that the other left', async () => {
+  test('two people see each other, talk and wave, and a webhook reports that one left', async () => {
     const ada = await comeIn('Ada');
     const grace = await comeIn('Grace');
-    // Each sees the other in the presence channel, and the one who was there first learns of the other by a webhook.
+    // Each sees the other in the presence channel. The first one also sees the webhook about the second one's arrival.
     await shows(ada, '#members bdi', 'Grace');
     await shows(grace, '#members bdi', 'Ada');
     assert.deepEqual((await texts(grace, '#members bdi')).sort(), ['Ada', 'Grace']);
@@ -190,17 +190,17 @@ describe('chat', { timeout: 600_000 }, () => {
         await texts(reader, '#messages .text'),
         said.map(([, text]) => text),
       );
-      assert.equal(await reader.locator('#messages .text *').count(), 0, 'what people write is text');
+      assert.equal(await reader.locator('#messages .text *').count(), 0, 'the page shows messages as text');
       assert.equal(await reader.locator('#messages .mine').count(), 2);
     }
 
     await ada.click('#members .wave:visible');
     await grace.locator('#notice', { hasText: 'Ada waves to you' }).waitFor();
-    assert.equal(await ada.locator('#notice').isVisible(), false, 'a wave is for one');
+    assert.equal(await ada.locator('#notice').isVisible(), false, 'only the addressee sees a wave');
 
     if (process.env.PUSHER_WRITE_SCREENSHOT === '1') await screenshot([ada, grace]);
 
-    // Signing out ends Grace's connection, so her server-side membership too, and Ada is told of that by the webhook.
+    // Signing out terminates Grace's connections, so she leaves the channel, and Ada sees the webhook about it.
     await grace.click('#sign-out');
     await grace.locator('#door').waitFor();
     await shows(ada, '#webhooks p', 'Grace left');
@@ -208,7 +208,7 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.deepEqual(troubles, []);
     assert.ok(webhooks.every(({ status }) => status === 200));
 
-    // Closing the window is leaving, too.
+    // A person who closes the window leaves, too.
     const left = (count) =>
       ada.waitForFunction(
         (count) =>
@@ -223,13 +223,13 @@ describe('chat', { timeout: 600_000 }, () => {
     await ada.context().close();
   });
 
-  test('who signs out loses the connections of all windows', async () => {
+  test('signing out closes the connections of all windows', async () => {
     const ada = await comeIn('Ada the second');
     const page = await comeIn('Grace the second');
     await shows(ada, '#members bdi', 'Grace the second');
-    // What this window asks for before it has learnt of it is refused, and the browser says so.
+    // Until this window notices that the session has ended, the chat refuses its requests, and the browser logs errors.
     page.removeAllListeners('console');
-    // As another window does it: this one only learns of it by the server.
+    // Sign out as another window would: only the server informs this one.
     await page.evaluate(() => fetch('/sign-out', { method: 'POST' }));
     await page.locator('#connection[data-state=disconnected]').waitFor();
     await shows(ada, '#webhooks p', 'Grace the second left');
@@ -237,7 +237,7 @@ describe('chat', { timeout: 600_000 }, () => {
     await ada.context().close();
   });
 
-  test('a name is text, too', async () => {
+  test('the page shows names as text', async () => {
     const name = '<img src=x onerror=alert(1)> "é" 🎈';
     const page = await comeIn(name);
     await write(page, 'hello');
@@ -247,7 +247,7 @@ describe('chat', { timeout: 600_000 }, () => {
     await page.context().close();
   });
 
-  test('a webhook that is not signed, or was changed, is refused; one that comes twice is told once', async () => {
+  test('the chat refuses a webhook without a valid signature, and shows a repeated webhook once', async () => {
     const before = await comeIn('Listener');
     const page = await comeIn('Visitor');
     await shows(before, '#webhooks p', 'Visitor came in');
@@ -264,15 +264,15 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.equal((await send(body, { ...headers, 'X-Pusher-Key': 'other' })).status, 401);
     assert.equal((await send(body, headers)).status, 200);
 
-    // What is told after it comes after it: by then a second time would have been seen.
+    // Events arrive in order: after a later event, a second copy of this one would be visible.
     await page.context().close();
     await shows(before, '#webhooks p', 'Visitor left');
-    const told = await texts(before, '#webhooks p');
-    assert.equal(told.filter((text) => text === 'Visitor came in').length, 1, told.join());
+    const shown = await texts(before, '#webhooks p');
+    assert.equal(shown.filter((text) => text === 'Visitor came in').length, 1, shown.join());
     await before.context().close();
   });
 
-  test('a request of another site, or without a session, is refused', async () => {
+  test('the chat refuses requests from another origin or without a session', async () => {
     const { cookie, attributes } = await signIn(chat.address, 'Mallory');
     assert.match(attributes, /^chat=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict$/);
     const requests = {
@@ -300,14 +300,14 @@ describe('chat', { timeout: 600_000 }, () => {
       }
     }
     assert.equal((await post(chat.address, '/sign-in', { name: 'x' }, { origin: 'http://evil.example' })).status, 403);
-    // None of that has ended the session.
+    // The session is still valid.
     assert.equal((await ask(chat.address, 'GET', '/session', { cookie })).json.user.name, 'Mallory');
     assert.equal((await post(chat.address, '/sign-out', {}, { cookie })).status, 200);
     assert.equal((await ask(chat.address, 'GET', '/session', { cookie })).json.user, null);
     assert.equal((await post(chat.address, '/say', { text: 'hello' }, { cookie })).status, 401);
   });
 
-  test('people are who their session says, and see the two channels only', async () => {
+  test('the session determines the user, and only the two channels can be authorized', async () => {
     const { cookie, id } = await signIn(chat.address, 'Trudy');
     const auth = (channel_name, more = {}) =>
       post(chat.address, '/pusher/auth', { socket_id: '1.2', channel_name, ...more }, { cookie });
@@ -331,7 +331,7 @@ describe('chat', { timeout: 600_000 }, () => {
     }
   });
 
-  test('what is malformed, too long or too much is refused', async () => {
+  test('the chat refuses malformed, oversized and too frequent requests', async () => {
     const { cookie } = await signIn(chat.address, 'Peggy');
     const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
     const status = async (path, body, headers = form) =>
@@ -350,7 +350,7 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.equal((await ask(chat.address, 'GET', '/say', { cookie })).status, 405);
     assert.equal((await ask(chat.address, 'GET', '/../main.c', { cookie })).status, 404);
 
-    // A body that does not say how long it is, and is too long, ends its connection.
+    // A body that is too long and has no Content-Length closes the connection.
     await assert.rejects(
       ask(chat.address, 'POST', '/say', {
         body: 'x'.repeat(20_000),
@@ -365,7 +365,7 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.ok(answers.includes(429) && answers.includes(200), answers.join());
   });
 
-  test('browsers learn the key and the address, and nothing that is secret', async () => {
+  test('browsers receive the key and the address, but no secret', async () => {
     const { cookie } = await signIn(chat.address, 'Victor');
     const { json } = await ask(chat.address, 'GET', '/session', { cookie });
     assert.deepEqual(json.pusher, { key: app.key, cluster: '', host: '127.0.0.1', port: server.port, tls: false });
@@ -380,7 +380,7 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.doesNotMatch(chat.stderr, RegExp(`${app.secret}|auth_signature|${cookie.slice(5)}`));
   });
 
-  /** Both windows in one picture, for the documentation. */
+  /** Saves a picture of both windows for the documentation. */
   async function screenshot(pages) {
     const shots = [];
     for (const page of pages) shots.push((await page.screenshot()).toString('base64'));
@@ -401,8 +401,8 @@ describe('chat', { timeout: 600_000 }, () => {
   }
 });
 
-describe('chat, and an API that fails', { timeout: 300_000 }, () => {
-  /** Runs `body` with the chat and an API of ours; `serve(response)` answers each request. */
+describe('chat with an API that fails', { timeout: 300_000 }, () => {
+  /** Runs `body` with the chat and a fake API; `serve(response)` responds to each request. */
   async function withApi(serve, body) {
     const api = createServer((incoming, outgoing) => {
       incoming.resume().on('end', () => serve(outgoing));
@@ -418,7 +418,7 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     }
   }
 
-  it('says what became of a message', { timeout }, async () => {
+  it('reports the delivery of a message', { timeout }, async () => {
     let answer = (response) => response.writeHead(500).end('secrets of the server');
     await withApi(
       (response) => answer(response),
@@ -441,7 +441,7 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     );
   });
 
-  it('answers what it was asked before it ends', { timeout }, async () => {
+  it('finishes the requests in progress before it exits', { timeout }, async () => {
     let asked;
     const api = new Promise((resolve) => {
       asked = resolve;
@@ -466,20 +466,27 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     );
   });
 
-  it('behind TLS, takes requests of that origin only, and keeps its cookie to TLS', { timeout }, async () => {
-    const origin = 'https://chat.example';
-    const args = ['--origin', origin, '--websocket', 'wss://ws.example:8443'];
-    await withChat('http://k:s@127.0.0.1:1/apps/1', args, async ({ address }) => {
-      assert.equal((await post(address, '/sign-in', { name: 'Ada' })).status, 403);
-      const { status, headers, json } = await post(address, '/sign-in', { name: 'Ada' }, { origin });
-      assert.equal(status, 200);
-      assert.match(headers['set-cookie'][0], /^__Host-chat=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict; Secure$/);
-      assert.deepEqual(json.pusher, { key: 'k', cluster: '', host: 'ws.example', port: 8443, tls: true });
-      assert.match((await ask(address, 'GET', '/')).headers['content-security-policy'], / wss:\/\/ws\.example:8443;/);
-    });
-  });
+  it(
+    'with an https origin, accepts requests from that origin only, and marks its cookie as secure',
+    { timeout },
+    async () => {
+      const origin = 'https://chat.example';
+      const args = ['--origin', origin, '--websocket', 'wss://ws.example:8443'];
+      await withChat('http://k:s@127.0.0.1:1/apps/1', args, async ({ address }) => {
+        assert.equal((await post(address, '/sign-in', { name: 'Ada' })).status, 403);
+        const { status, headers, json } = await post(address, '/sign-in', { name: 'Ada' }, { origin });
+        assert.equal(status, 200);
+        assert.match(
+          headers['set-cookie'][0],
+          /^__Host-chat=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict; Secure$/,
+        );
+        assert.deepEqual(json.pusher, { key: 'k', cluster: '', host: 'ws.example', port: 8443, tls: true });
+        assert.match((await ask(address, 'GET', '/')).headers['content-security-policy'], / wss:\/\/ws\.example:8443;/);
+      });
+    },
+  );
 
-  it("on Pusher's own servers, names the cluster", { timeout }, async () => {
+  it("passes the cluster to browsers for Pusher's own servers", { timeout }, async () => {
     await withChat('https://k:s@api-eu.pusher.com/apps/1', [], async ({ address }) => {
       const { json } = await ask(address, 'GET', '/session');
       assert.deepEqual(json.pusher, { key: 'k', cluster: 'eu' });
@@ -487,7 +494,7 @@ describe('chat, and an API that fails', { timeout: 300_000 }, () => {
     });
   });
 
-  it('says how it is used, and why it can not start', { timeout }, async () => {
+  it('prints its usage, and the reason why it cannot start', { timeout }, async () => {
     const { run } = await import('../program.mjs');
     for (const args of [['--port'], ['--port', 'x'], ['--colour', 'red']]) {
       const { code, stderr } = await run('chat', 'http://k:s@127.0.0.1:1/apps/1', args);

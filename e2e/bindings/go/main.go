@@ -1,4 +1,4 @@
-// The Go program of bindings.test.mjs; what the programs have in common stands there.
+// The Go program for bindings.test.mjs, which describes the protocol of these programs.
 package main
 
 import (
@@ -31,7 +31,7 @@ type job struct {
 	Body      string
 }
 
-// publish publishes 0, 1, 2… in the background, and gives the reports.
+// publish publishes 0, 1, 2… through a publisher, and returns the reports.
 func publish(client *pusher.Client, j job) (json.RawMessage, error) {
 	publisher, err := client.NewPublisher(pusher.PublisherConfig{Reports: "all"})
 	if err != nil {
