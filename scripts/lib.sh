@@ -13,8 +13,11 @@
 #                                                                      by the package-lock.json of the folder
 #   python_packages NAME FILE                                          prints the path of a virtual environment in the cache
 #                                                                      with the packages of a file of requirements
+#   cargo_program NAME VERSION OPTION…                                 prints the path of a program in the cache that cargo
+#                                                                      installs; the array NEEDS has what else that needs
 
 set -euo pipefail
+NEEDS=()
 
 # Colours only on a terminal.
 if [ -t 1 ]; then BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m'); else BOLD='' PLAIN=''; fi
@@ -155,4 +158,43 @@ python_packages() (
     step "install the Python packages of $from (once)" install
   fi
   echo "$here" >&3
+)
+
+cargo_program() (
+  exec 3>&1 >&2 # only the path goes to standard output
+  name=$1 version=$2
+  shift 2
+  label=
+  for option in "$@"; do case $option in *,*) label=-${option//,/+} ;; esac; done
+  here=$CACHE/$name-$version$label
+  program=$here/bin/$name
+
+  finished() { [ -x "$program" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    finished && return # another run was quicker
+    need cargo cc=gcc "${NEEDS[@]}"
+    # The build folder survives an interruption, and the next run goes on from there. Flags and configuration that are
+    # meant for libpusher must not reach it.
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+    rm -rf "$here.part"
+    (
+      cd "$CACHE"
+      CARGO_TARGET_DIR=$here.build CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols nice -n 19 \
+        cargo install "$name" --version "=$version" --locked --debug "$@" --root "$here.part" --quiet
+    )
+    # Only a complete folder gets its final name.
+    rm -rf "$here"
+    mv "$here.part" "$here"
+    rm -rf "$here.build"
+  }
+
+  if ! finished; then
+    mkdir -p "$CACHE"
+    exec 9>"$here.lock"
+    flock 9
+    step "compile $name $version (some minutes; once)" install "$@"
+  fi
+  echo "$program" >&3
 )
