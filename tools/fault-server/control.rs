@@ -65,7 +65,7 @@ fn parse(bytes: &[u8]) -> Option<Result<Head, String>> {
 fn act(world: &World, head: &Head, body: &[u8]) -> Result<Value, Refusal> {
     let path: Vec<&str> = head.path().split('/').skip(1).collect();
     let port = |text: &str| text.parse::<u16>().map_err(|_| (404, format!("{text:?} is not a port")));
-    let known = |known: bool| if known { Ok(json!({})) } else { Err((404, "nobody listens there".to_owned())) };
+    let known = |known: bool| if known { Ok(json!({})) } else { Err((404, "there is no such listener".to_owned())) };
     match (head.method.as_str(), &path[..]) {
         ("GET", ["faults"]) => Ok(catalogue::all().iter().map(Fault::to_json).collect()),
         ("GET", ["stats"]) => Ok(world.totals()),
@@ -73,7 +73,7 @@ fn act(world: &World, head: &Head, body: &[u8]) -> Result<Value, Refusal> {
         ("GET", ["listen", text]) => {
             let from = head.query().strip_prefix("from=").map_or(Ok(0), str::parse);
             let from = from.map_err(|_| (400, "from is a number".to_owned()))?;
-            world.ledger(port(text)?, from).ok_or_else(|| (404, "nobody listens there".to_owned()))
+            world.ledger(port(text)?, from).ok_or_else(|| (404, "there is no such listener".to_owned()))
         }
         ("PUT", ["listen", text]) => {
             let order = order(body)?;

@@ -33,16 +33,16 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     heads(all);
     interim(all);
     bodies(all);
-    behind(all);
+    after_response(all);
 }
 
 /// Responses that are truncated or slow.
 fn cuts(all: &mut Vec<Fault>) {
     for (name, what, end) in [
-        ("answer-cut-fin", "FIN within the answer.", End::Fin),
-        ("answer-cut-rst", "RST within the answer.", End::Reset),
-        ("answer-cut-silence", "Nothing more from somewhere within the answer on.", End::Hold),
-        ("answer-cut-cut", "FIN within the answer, without close_notify.", End::Cut),
+        ("answer-cut-fin", "FIN within the response.", End::Fin),
+        ("answer-cut-rst", "RST within the response.", End::Reset),
+        ("answer-cut-silence", "Sends only a part of the response.", End::Hold),
+        ("answer-cut-cut", "FIN within the response, without close_notify.", End::Cut),
     ] {
         let honest = "unknown; delivered if nothing was cut off";
         let fault = Fault::new(Phase::Answer, name, what, honest, move |p| {
@@ -54,7 +54,7 @@ fn cuts(all: &mut Vec<Fault>) {
     let slow = Fault::new(
         Phase::Answer,
         "slow-answer",
-        "The answer comes a byte at a time, each after `ms`.",
+        "Sends the response byte by byte, each after `ms`.",
         "delivered; unknown if time is up",
         |p| Script::healthy().paced(p.ms()),
     );
@@ -62,7 +62,7 @@ fn cuts(all: &mut Vec<Fault>) {
     let late = Fault::new(
         Phase::Answer,
         "late-answer",
-        "The answer comes after `ms`.",
+        "Sends the response after `ms`.",
         "delivered; unknown if time is up",
         |p| Script::parts([Part::Pause(p.ms()), Part::Healthy]),
     );
@@ -75,26 +75,26 @@ fn lengths(all: &mut Vec<Fault>) {
         all.push(Fault::new(Phase::Answer, name, what, honest, move |_| script.clone()));
     };
     let long = || ok("Content-Length: 20\r\n\r\n{}");
-    answer("length-too-long-fin", "Content-Length says 20, 2 bytes come, FIN.", UNKNOWN, long().then(End::Fin));
-    answer("length-too-long-rst", "Content-Length says 20, 2 bytes come, RST.", UNKNOWN, long().then(End::Reset));
+    answer("length-too-long-fin", "Content-Length 20, a body of 2 bytes, FIN.", UNKNOWN, long().then(End::Fin));
+    answer("length-too-long-rst", "Content-Length 20, a body of 2 bytes, RST.", UNKNOWN, long().then(End::Reset));
     answer(
         "length-too-long-silence",
-        "Content-Length says 20, 2 bytes come, nothing more.",
+        "Content-Length 20, a body of 2 bytes, then nothing.",
         UNKNOWN,
         long().then(End::Hold),
     );
-    answer("length-too-short", "Content-Length says 1, 2 bytes come.", UNKNOWN, ok("Content-Length: 1\r\n\r\n{}"));
-    answer("length-garbage", "Content-Length is no number.", UNKNOWN, ok("Content-Length: two\r\n\r\n{}"));
+    answer("length-too-short", "Content-Length 1, a body of 2 bytes.", UNKNOWN, ok("Content-Length: 1\r\n\r\n{}"));
+    answer("length-garbage", "Content-Length is not a number.", UNKNOWN, ok("Content-Length: two\r\n\r\n{}"));
     answer("length-negative", "Content-Length is -2.", UNKNOWN, ok("Content-Length: -2\r\n\r\n{}"));
     answer(
         "length-overflow",
-        "Content-Length is 2 to the power of 64 and 2.",
+        "Content-Length is 2^64 + 2.",
         UNKNOWN,
         ok("Content-Length: 18446744073709551618\r\n\r\n{}").then(End::Fin),
     );
     answer(
         "length-twice",
-        "Two Content-Lengths that differ, 2 and 20.",
+        "Two different Content-Lengths, 2 and 20.",
         TOLERANT,
         ok("Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}"),
     );
@@ -110,7 +110,7 @@ fn lengths(all: &mut Vec<Fault>) {
         UNKNOWN,
         ok("\r\n{}").then(End::Reset),
     );
-    answer("no-length-silence", "No length, and the connection does not end.", UNKNOWN, ok("\r\n{}").then(End::Hold));
+    answer("no-length-silence", "No length, and the connection stays open.", UNKNOWN, ok("\r\n{}").then(End::Hold));
     answer("no-length-empty", "No length and no body, FIN.", UNKNOWN, ok("\r\n").then(End::Fin));
     let cut = Fault::new(
         Phase::Answer,
@@ -129,31 +129,37 @@ fn chunks(all: &mut Vec<Fault>) {
         all.push(Fault::new(Phase::Answer, name, what, honest, move |_| script.clone()));
     };
     let chunked = |rest: &str| format!("{CHUNKED}{rest}");
-    answer("chunked", "Two chunks, as HTTP has it.", DELIVERED, &chunked("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), End::Keep);
+    answer("chunked", "Two valid chunks.", DELIVERED, &chunked("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), End::Keep);
     answer(
         "chunked-trailer",
-        "A chunk with an extension, and a trailer, as HTTP has it.",
+        "A valid chunk with an extension, and a trailer.",
         DELIVERED,
         &chunked("2;a=b\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n"),
         End::Keep,
     );
-    answer("chunked-empty", "No chunk but the last.", DELIVERED, &chunked("0\r\n\r\n"), End::Keep);
+    answer("chunked-empty", "Only the last chunk.", DELIVERED, &chunked("0\r\n\r\n"), End::Keep);
     answer("chunked-cut-fin", "FIN within a chunk.", UNKNOWN, &chunked("5\r\n{}"), End::Fin);
     answer("chunked-cut-rst", "RST within a chunk.", UNKNOWN, &chunked("5\r\n{}"), End::Reset);
-    answer("chunked-cut-silence", "Nothing more from within a chunk on.", UNKNOWN, &chunked("5\r\n{}"), End::Hold);
+    answer("chunked-cut-silence", "Sends only a part of a chunk.", UNKNOWN, &chunked("5\r\n{}"), End::Hold);
     answer("chunked-unended-fin", "FIN instead of the last chunk.", UNKNOWN, &chunked("2\r\n{}\r\n"), End::Fin);
     answer("chunked-unended-rst", "RST instead of the last chunk.", UNKNOWN, &chunked("2\r\n{}\r\n"), End::Reset);
     answer(
         "chunked-half-end-fin",
-        "FIN within the last chunk's line.",
+        "FIN within the line of the last chunk.",
         UNKNOWN,
         &chunked("2\r\n{}\r\n0\r\n"),
         End::Fin,
     );
-    answer("chunk-size-garbage", "A chunk's size is no number.", UNKNOWN, &chunked("zz\r\n{}\r\n0\r\n\r\n"), End::Keep);
+    answer(
+        "chunk-size-garbage",
+        "A chunk size that is not a number.",
+        UNKNOWN,
+        &chunked("zz\r\n{}\r\n0\r\n\r\n"),
+        End::Keep,
+    );
     answer(
         "chunk-size-overflow",
-        "A chunk's size is 2 to the power of 64 and 2.",
+        "A chunk size of 2^64 + 2.",
         UNKNOWN,
         &chunked("10000000000000002\r\n{}\r\n0\r\n\r\n"),
         End::Fin,
@@ -181,7 +187,7 @@ fn endless(all: &mut Vec<Fault>) {
         ("endless-chunks", "Chunks that never end.", CHUNKED, "4\r\n    \r\n"),
         ("endless-head", "Headers that never end.", "", "X-Header: value\r\n"),
         ("endless-header-line", "A header line that never ends.", "X-Header: ", "value"),
-        ("endless-chunk-line", "A line with a chunk's size that never ends.", CHUNKED, "0"),
+        ("endless-chunk-line", "A line with a chunk size that never ends.", CHUNKED, "0"),
         (
             "endless-trailer",
             "Trailers that never end.",
@@ -197,7 +203,7 @@ fn endless(all: &mut Vec<Fault>) {
     all.push(Fault::new(Phase::Answer, "endless-status-line", "A status line that never ends.", UNKNOWN, |_| {
         Script::parts([Part::Bytes("HTTP/1.1 200 ".into()), Part::Forever("OK".into())])
     }));
-    all.push(Fault::new(Phase::Answer, "endless-interim", "Interim answers that never end.", UNKNOWN, |_| {
+    all.push(Fault::new(Phase::Answer, "endless-interim", "Interim responses that never end.", UNKNOWN, |_| {
         Script::parts([Part::Forever("HTTP/1.1 103 Early Hints\r\n\r\n".into())])
     }));
     all.push(Fault::new(Phase::Answer, "huge-body", "A body of 17 MiB, with its length.", TOLERANT, |_| {
@@ -215,32 +221,20 @@ fn heads(all: &mut Vec<Fault>) {
     for (name, what, honest, text, end) in [
         (
             "status-line-garbage",
-            "A line of text for a status line.",
+            "A line of text instead of a status line.",
             UNKNOWN,
             "Good morning!\r\n\r\n".to_owned(),
             End::Keep,
         ),
         ("http-0.9", "A body without a head, FIN.", UNKNOWN, "{}\n".to_owned(), End::Fin),
-        ("http-1.0", "An answer of HTTP/1.0, FIN.", DELIVERED, format!("HTTP/1.0 200 OK\r\n{body}"), End::Fin),
+        ("http-1.0", "A response of HTTP/1.0, FIN.", DELIVERED, format!("HTTP/1.0 200 OK\r\n{body}"), End::Fin),
         ("http-2", "A status line of HTTP/2.", UNKNOWN, format!("HTTP/2 200\r\n{body}"), End::Keep),
         ("status-line-cut", "A status line without its end, FIN.", UNKNOWN, "HTTP/1.1 200 OK".to_owned(), End::Fin),
-        (
-            "status-line-only-fin",
-            "A status line and nothing more, FIN.",
-            UNKNOWN,
-            "HTTP/1.1 200 OK\r\n".to_owned(),
-            End::Fin,
-        ),
-        (
-            "status-line-only-rst",
-            "A status line and nothing more, RST.",
-            UNKNOWN,
-            "HTTP/1.1 200 OK\r\n".to_owned(),
-            End::Reset,
-        ),
+        ("status-line-only-fin", "Only a status line, FIN.", UNKNOWN, "HTTP/1.1 200 OK\r\n".to_owned(), End::Fin),
+        ("status-line-only-rst", "Only a status line, RST.", UNKNOWN, "HTTP/1.1 200 OK\r\n".to_owned(), End::Reset),
         (
             "status-line-only-silence",
-            "A status line and nothing more, ever.",
+            "A status line, then nothing.",
             UNKNOWN,
             "HTTP/1.1 200 OK\r\n".to_owned(),
             End::Hold,
@@ -293,7 +287,7 @@ fn heads(all: &mut Vec<Fault>) {
     ] {
         all.push(Fault::new(Phase::Answer, name, what, honest, move |_| Script::says(text.clone()).then(end)));
     }
-    all.push(Fault::new(Phase::Answer, "binary-garbage", "Bytes that are no text.", UNKNOWN, |_| {
+    all.push(Fault::new(Phase::Answer, "binary-garbage", "Bytes that are not text.", UNKNOWN, |_| {
         Script::says((0..=255).cycle().take(1024).map(|byte: u8| byte ^ 0xa5).collect::<Vec<_>>())
     }));
 }
@@ -302,16 +296,16 @@ fn heads(all: &mut Vec<Fault>) {
 fn interim(all: &mut Vec<Fault>) {
     let interim = |status| Part::Bytes(format!("HTTP/1.1 {status} {}\r\n\r\n", http::reason(status)).into());
     for (name, what, honest, parts, end) in [
-        ("continue-first", "100, then the answer.", DELIVERED, vec![interim(100), Part::Healthy], End::Keep),
-        ("hints-first", "103, then the answer.", DELIVERED, vec![interim(103), Part::Healthy], End::Keep),
+        ("continue-first", "100, then the response.", DELIVERED, vec![interim(100), Part::Healthy], End::Keep),
+        ("hints-first", "103, then the response.", DELIVERED, vec![interim(103), Part::Healthy], End::Keep),
         ("interim-fin", "100, then FIN.", UNKNOWN, vec![interim(100)], End::Fin),
         ("interim-rst", "100, then RST.", UNKNOWN, vec![interim(100)], End::Reset),
         ("interim-silence", "100, then nothing.", UNKNOWN, vec![interim(100)], End::Hold),
         ("switching", "101, then FIN.", UNKNOWN, vec![interim(101)], End::Fin),
-        ("two-answers", "The answer twice.", TOLERANT, vec![Part::Healthy, Part::Healthy], End::Keep),
+        ("two-answers", "The response twice.", TOLERANT, vec![Part::Healthy, Part::Healthy], End::Keep),
         (
             "extra-bytes",
-            "Bytes that nobody asked for behind the answer.",
+            "Extra bytes after the response.",
             TOLERANT,
             vec![Part::Healthy, Part::Bytes("extra".into())],
             End::Keep,
@@ -319,7 +313,7 @@ fn interim(all: &mut Vec<Fault>) {
     ] {
         all.push(Fault::new(Phase::Answer, name, what, honest, move |_| Script::parts(parts.clone()).then(end)));
     }
-    let many = Fault::new(Phase::Answer, "many-interim", "103 `count` times, then the answer.", TOLERANT, move |p| {
+    let many = Fault::new(Phase::Answer, "many-interim", "103 `count` times, then the response.", TOLERANT, move |p| {
         Script::parts([Part::Bytes("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(p.number("count")).into()), Part::Healthy])
     });
     all.push(many.with(json!({"count": 100})));
@@ -328,11 +322,15 @@ fn interim(all: &mut Vec<Fault>) {
 /// Responses with 200 whose body is not the JSON of the protocol.
 fn bodies(all: &mut Vec<Fault>) {
     for (name, what, body) in [
-        ("body-text", "200 with a text.", "ok"),
-        ("body-html", "200 with a portal's page.", "<!DOCTYPE html><title>Welcome</title><h1>Please sign in</h1>"),
-        ("body-cut-json", "200 with JSON that stops in its middle, its length right.", r#"{"channels":{"#),
+        ("body-text", "200 with plain text.", "ok"),
+        (
+            "body-html",
+            "200 with the page of a captive portal.",
+            "<!DOCTYPE html><title>Welcome</title><h1>Please sign in</h1>",
+        ),
+        ("body-cut-json", "200 with truncated JSON and the matching Content-Length.", r#"{"channels":{"#),
         ("body-two-documents", "200 with two JSON documents.", "{}{}"),
-        ("body-error-500", "200 with an error inside, code 500.", r#"{"error":"internal","code":500}"#),
+        ("body-error-500", "200 with an error in the body, code 500.", r#"{"error":"internal","code":500}"#),
     ] {
         let answer = http::json_answer(200, body);
         all.extend(lost_and_applied(Phase::Answer, name, what, UNKNOWN, move |_| Script::says(answer.clone())));
@@ -346,7 +344,7 @@ fn bodies(all: &mut Vec<Fault>) {
         (403, "rejected"),
         (413, "rejected; unknown for several events"),
     ] {
-        let what = format!("Nothing is applied. 200 with an error inside, code {code}.");
+        let what = format!("Nothing is applied. 200 with an error in the body, code {code}.");
         all.push(Fault::new(Phase::Answer, &format!("body-error-{code}"), &what, honest, move |_| {
             let body = json!({"error": "refused", "code": code}).to_string();
             Script::says(http::json_answer(200, &body)).applies(Applies::Nothing)
@@ -370,7 +368,7 @@ fn bodies(all: &mut Vec<Fault>) {
     all.push(Fault::new(
         Phase::Answer,
         "gzip-unasked",
-        "200 with JSON that nobody asked to be compressed.",
+        "200 with compressed JSON that the client did not ask for.",
         TOLERANT,
         |_| {
             Script::says(
@@ -382,47 +380,42 @@ fn bodies(all: &mut Vec<Fault>) {
 }
 
 /// The connection after a healthy response.
-fn behind(all: &mut Vec<Fault>) {
-    let mut behind = |name, what, script: Script| {
+fn after_response(all: &mut Vec<Fault>) {
+    let mut add = |name, what, script: Script| {
         all.push(Fault::new(Phase::AfterAnswer, name, what, DELIVERED, move |_| script.clone()));
     };
-    behind(
+    add(
         "connection-close",
-        "Says `Connection: close`, and keeps to it.",
+        "Sends `Connection: close`, and closes the connection.",
         Script::says(http::answer(200, &[("Content-Type", "application/json"), ("Connection", "close")], "{}"))
             .then(End::Fin),
     );
-    behind(
+    add(
         "connection-close-lie",
-        "Says `Connection: close`, and leaves the connection open.",
+        "Sends `Connection: close`, but leaves the connection open.",
         Script::says(http::answer(200, &[("Content-Type", "application/json"), ("Connection", "close")], "{}")),
     );
-    behind("stale-fin", "FIN right behind the answer, without having said so.", Script::healthy().then(End::Fin));
-    behind("stale-rst", "RST right behind the answer, without having said so.", Script::healthy().then(End::Reset));
-    behind(
+    add("stale-fin", "FIN directly after the response, unannounced.", Script::healthy().then(End::Fin));
+    add("stale-rst", "RST directly after the response, unannounced.", Script::healthy().then(End::Reset));
+    add(
         "stale-silence",
-        "Nothing is read or written behind the answer: a connection that has died without a word.",
+        "Reads and writes nothing after the response: a dead connection.",
         Script::healthy().then(End::Hold),
     );
     let cut = Fault::new(
         Phase::AfterAnswer,
         "stale-cut",
-        "FIN right behind the answer, without close_notify.",
+        "FIN without close_notify directly after the response.",
         DELIVERED,
         |_| Script::healthy().then(End::Cut),
     );
     all.push(cut.tls_only());
     let timeout = || Part::Bytes(http::answer(408, &[("Connection", "close")], ""));
     for (name, what, extra, end) in [
-        ("idle-fin", "FIN `ms` after the answer.", None, End::Fin),
-        ("idle-rst", "RST `ms` after the answer.", None, End::Reset),
-        ("idle-408", "408 that nobody asked for `ms` after the answer, and FIN.", Some(timeout()), End::Fin),
-        (
-            "idle-extra-bytes",
-            "Bytes that nobody asked for `ms` after the answer.",
-            Some(Part::Bytes("extra".into())),
-            End::Keep,
-        ),
+        ("idle-fin", "FIN `ms` after the response.", None, End::Fin),
+        ("idle-rst", "RST `ms` after the response.", None, End::Reset),
+        ("idle-408", "An unasked 408 `ms` after the response, and FIN.", Some(timeout()), End::Fin),
+        ("idle-extra-bytes", "Extra bytes `ms` after the response.", Some(Part::Bytes("extra".into())), End::Keep),
     ] {
         let fault = Fault::new(Phase::AfterAnswer, name, what, DELIVERED, move |p| {
             let mut parts = vec![Part::Healthy, Part::Pause(Duration::from_millis(p.number("ms") as u64))];

@@ -17,16 +17,16 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     };
     let raw = |answers, bytes: &[u8], end| Opening::Raw { answers, bytes: bytes.to_vec(), end };
 
-    connection(Phase::Connect, "refused", "Nobody listens on the port.", NOT_SENT, Opening::Refused);
+    connection(Phase::Connect, "refused", "The port is closed.", NOT_SENT, Opening::Refused);
     connection(
         Phase::Connect,
         "black-hole",
-        "Nothing answers: the kernel's queue of connections is full, and SYNs are dropped.",
+        "The kernel drops SYNs, because its accept queue is full.",
         NOT_SENT,
         Opening::BlackHole,
     );
     connection(Phase::Accept, "rst-at-accept", "Resets each connection at once.", EITHER, raw(false, b"", End::Reset));
-    connection(Phase::Accept, "fin-at-accept", "Ends each connection at once.", EITHER, raw(false, b"", End::Fin));
+    connection(Phase::Accept, "fin-at-accept", "Closes each connection at once.", EITHER, raw(false, b"", End::Fin));
     connection(
         Phase::Accept,
         "silence-at-accept",
@@ -37,27 +37,27 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     let handshake = [
         ("tls-expired", "The certificate has expired.", Opening::Certificate(Certificate::Expired)),
         ("tls-not-yet-valid", "The certificate is not valid yet.", Opening::Certificate(Certificate::NotYetValid)),
-        ("tls-self-signed", "The certificate is signed by itself.", Opening::Certificate(Certificate::SelfSigned)),
+        ("tls-self-signed", "The certificate is self-signed.", Opening::Certificate(Certificate::SelfSigned)),
         ("tls-wrong-host", "The certificate is for another host.", Opening::Certificate(Certificate::WrongHost)),
         (
             "tls-wrong-ca",
-            "Another authority has signed the certificate.",
+            "The certificate is from another authority.",
             Opening::Certificate(Certificate::WrongAuthority),
         ),
         (
             "tls-old-version",
-            "Says a ServerHello of TLS 1.1, and waits.",
+            "Sends a ServerHello of TLS 1.1, and waits.",
             raw(true, &tls::old_server_hello(), End::Hold),
         ),
-        ("tls-version-alert", "Says the alert protocol_version, and FIN.", raw(true, &tls::alert(70), End::Fin)),
-        ("tls-failure-alert", "Says the alert handshake_failure, and FIN.", raw(true, &tls::alert(40), End::Fin)),
-        ("tls-fin-after-hello", "FIN once the client has said hello.", raw(true, b"", End::Fin)),
-        ("tls-rst-after-hello", "RST once the client has said hello.", raw(true, b"", End::Reset)),
-        ("tls-silence", "Never answers the client's hello.", raw(true, b"", End::Hold)),
-        ("tls-garbage", "Answers the client's hello with bytes that are no TLS.", raw(true, &[0xa5; 64], End::Hold)),
+        ("tls-version-alert", "Sends the alert protocol_version, then FIN.", raw(true, &tls::alert(70), End::Fin)),
+        ("tls-failure-alert", "Sends the alert handshake_failure, then FIN.", raw(true, &tls::alert(40), End::Fin)),
+        ("tls-fin-after-hello", "FIN after the ClientHello.", raw(true, b"", End::Fin)),
+        ("tls-rst-after-hello", "RST after the ClientHello.", raw(true, b"", End::Reset)),
+        ("tls-silence", "Never responds to the ClientHello.", raw(true, b"", End::Hold)),
+        ("tls-garbage", "Responds to the ClientHello with bytes that are not TLS.", raw(true, &[0xa5; 64], End::Hold)),
         (
             "tls-plain-http",
-            "Answers the client's hello with a 400 of plain HTTP.",
+            "Responds to the ClientHello with a 400 in plain HTTP.",
             raw(true, &tls::plain_http(), End::Fin),
         ),
     ];
@@ -65,9 +65,9 @@ pub(super) fn add(all: &mut Vec<Fault>) {
         connection(Phase::Handshake, name, what, NOT_SENT, opening);
     }
     let after_handshake = [
-        ("tls-fin-before-request", "Ends right behind the handshake: close_notify and FIN.", EITHER, End::Fin),
-        ("tls-cut-before-request", "Ends right behind the handshake: FIN without close_notify.", EITHER, End::Cut),
-        ("tls-rst-before-request", "RST right behind the handshake.", EITHER, End::Reset),
+        ("tls-fin-before-request", "close_notify and FIN directly after the handshake.", EITHER, End::Fin),
+        ("tls-cut-before-request", "FIN without close_notify directly after the handshake.", EITHER, End::Cut),
+        ("tls-rst-before-request", "RST directly after the handshake.", EITHER, End::Reset),
         ("tls-silence-after-handshake", "Reads and writes nothing after the handshake.", "unknown", End::Hold),
     ];
     for (name, what, honest, end) in after_handshake {
@@ -76,14 +76,14 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     all.push(Fault::new(
         Phase::Accept,
         "unasked-answer",
-        "Says 200 before it has read anything, then takes the request, applies it and says nothing more.",
+        "Sends 200 before it reads anything, then reads and applies the request without another response.",
         "delivered, or unknown",
         |_| Script { opening: Opening::Greeting(http::json_answer(200, "{}")), ..Script::mute() },
     ));
     for (name, what, end) in [
         ("tls-flight-cut-fin", "FIN within the server's first flight.", End::Cut),
         ("tls-flight-cut-rst", "RST within the server's first flight.", End::Reset),
-        ("tls-flight-cut-silence", "Nothing more from somewhere within the server's first flight on.", End::Hold),
+        ("tls-flight-cut-silence", "Sends only a part of the server's first flight.", End::Hold),
     ] {
         let fault =
             Fault::new(Phase::Handshake, name, what, NOT_SENT, move |p| Script::opens(Opening::Flight(p.at(), end)));

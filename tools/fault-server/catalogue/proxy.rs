@@ -27,7 +27,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     let asks = [("Proxy-Authenticate", "Basic realm=\"proxy\"")];
     proxy(
         "proxy-407",
-        "407: it wants other credentials.",
+        "407: the credentials are missing or wrong.",
         "with TLS not sent, without rejected",
         lost(Script::says(http::answer(407, &asks, ""))),
     );
@@ -36,20 +36,20 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     proxy("proxy-503", "503.", BY_FORM, lost(Script::says(http::answer(503, &[], ""))));
     proxy(
         "proxy-302",
-        "302 to a page of its own.",
+        "302 to a page of the proxy.",
         "with TLS not sent, without rejected",
         lost(Script::says(http::answer(302, &[("Location", "http://localhost/sign-in")], ""))),
     );
-    proxy("proxy-fin", "FIN without an answer.", BY_FORM, lost(Script::mute().then(End::Fin)));
-    proxy("proxy-rst", "RST without an answer.", BY_FORM, lost(Script::mute().then(End::Reset)));
-    proxy("proxy-silence", "No answer ever.", BY_FORM, lost(Script::mute().then(End::Hold)));
-    proxy("proxy-garbage", "An answer that is no HTTP.", BY_FORM, lost(Script::says("Good morning!\r\n\r\n")));
+    proxy("proxy-fin", "FIN without a response.", BY_FORM, lost(Script::mute().then(End::Fin)));
+    proxy("proxy-rst", "RST without a response.", BY_FORM, lost(Script::mute().then(End::Reset)));
+    proxy("proxy-silence", "Never responds.", BY_FORM, lost(Script::mute().then(End::Hold)));
+    proxy("proxy-garbage", "A response that is not HTTP.", BY_FORM, lost(Script::says("Good morning!\r\n\r\n")));
     for (name, what, end) in [
-        ("proxy-answer-cut-fin", "FIN within the answer: the proxy's own to CONNECT, else the server's.", End::Fin),
-        ("proxy-answer-cut-rst", "RST within the answer: the proxy's own to CONNECT, else the server's.", End::Reset),
+        ("proxy-answer-cut-fin", "FIN within the response of the proxy to CONNECT, or of the server.", End::Fin),
+        ("proxy-answer-cut-rst", "RST within the response of the proxy to CONNECT, or of the server.", End::Reset),
         (
             "proxy-answer-cut-silence",
-            "Nothing more from within the answer on: the proxy's own to CONNECT, else the server's.",
+            "Sends only a part of the response of the proxy to CONNECT, or of the server.",
             End::Hold,
         ),
     ] {
@@ -73,7 +73,7 @@ fn tunnels(all: &mut Vec<Fault>) {
         ("proxy-granted-silence", "200 to CONNECT, then nothing.", NOT_SENT, vec![Part::Healthy], End::Hold),
         (
             "proxy-granted-extra",
-            "200 to CONNECT with bytes behind it that nobody asked for.",
+            "200 to CONNECT, followed by extra bytes.",
             NOT_SENT,
             vec![Part::Bytes(format!("{ESTABLISHED}extra").into())],
             End::Hold,
@@ -89,21 +89,15 @@ fn tunnels(all: &mut Vec<Fault>) {
         let fault = Fault::new(Phase::Proxy, name, what, honest, move |_| Script::parts(parts.clone()).then(end));
         all.push(fault.tls_only());
     }
-    let interim = Fault::new(Phase::Proxy, "proxy-interim-first", "100 before the answer.", "delivered", |_| {
+    let interim = Fault::new(Phase::Proxy, "proxy-interim-first", "100 before the response.", "delivered", |_| {
         Script::parts([Part::Bytes("HTTP/1.1 100 Continue\r\n\r\n".into()), Part::Healthy])
     });
     all.push(interim);
     for (name, what, up, end, at) in [
-        ("proxy-tunnel-cut-up-fin", "The tunnel ends by FIN after `at` bytes to the server.", true, End::Fin, 600),
-        ("proxy-tunnel-cut-up-rst", "The tunnel ends by RST after `at` bytes to the server.", true, End::Reset, 600),
-        ("proxy-tunnel-cut-down-fin", "The tunnel ends by FIN after `at` bytes from the server.", false, End::Fin, 200),
-        (
-            "proxy-tunnel-cut-down-rst",
-            "The tunnel ends by RST after `at` bytes from the server.",
-            false,
-            End::Reset,
-            200,
-        ),
+        ("proxy-tunnel-cut-up-fin", "FIN in the tunnel after `at` bytes to the server.", true, End::Fin, 600),
+        ("proxy-tunnel-cut-up-rst", "RST in the tunnel after `at` bytes to the server.", true, End::Reset, 600),
+        ("proxy-tunnel-cut-down-fin", "FIN in the tunnel after `at` bytes from the server.", false, End::Fin, 200),
+        ("proxy-tunnel-cut-down-rst", "RST in the tunnel after `at` bytes from the server.", false, End::Reset, 200),
     ] {
         let honest = "not sent; unknown if the request had left";
         let fault = Fault::new(Phase::Proxy, name, what, honest, move |p| Script {

@@ -33,7 +33,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     let slow = Fault::new(
         Phase::Request,
         "slow-read",
-        "Reads `bytes` at a time, each after `ms`, then answers.",
+        "Reads `bytes` at a time, each after `ms`, then responds.",
         "delivered; if time is up, unknown or not sent",
         |p| {
             let mut script = Script::healthy().small_window();
@@ -45,22 +45,22 @@ pub(super) fn add(all: &mut Vec<Fault>) {
 
     let after =
         |name, what, end| lost_and_applied(Phase::AfterRequest, name, what, UNKNOWN, move |_| Script::mute().then(end));
-    all.extend(after("fin-after-request", "FIN without an answer.", End::Fin));
+    all.extend(after("fin-after-request", "FIN without a response.", End::Fin));
     all.extend(
-        after("cut-after-request", "FIN without an answer, and without close_notify.", End::Cut).map(Fault::tls_only),
+        after("cut-after-request", "FIN without a response, and without close_notify.", End::Cut).map(Fault::tls_only),
     );
-    all.extend(after("rst-after-request", "RST without an answer.", End::Reset));
-    all.extend(after("silence-after-request", "No answer ever.", End::Hold));
+    all.extend(after("rst-after-request", "RST without a response.", End::Reset));
+    all.extend(after("silence-after-request", "Never responds.", End::Hold));
 
     for (status, honest) in [(401, "rejected"), (413, "rejected; unknown for several events"), (503, UNKNOWN)] {
         for (suffix, what, end) in [
-            ("reads-on", "then reads the rest and throws it away", End::ReadOn),
+            ("reads-on", "then discards the rest of the request", End::ReadOn),
             ("fin", "then FIN", End::Fin),
             ("rst", "then RST", End::Reset),
-            ("silence", "then reads nothing more", End::Hold),
+            ("silence", "then stops reading", End::Hold),
         ] {
             let name = format!("early-{status}-{suffix}");
-            let what = format!("Says {status} as soon as the head has come, {what}.");
+            let what = format!("Sends {status} after the head of the request, {what}.");
             all.push(Fault::new(Phase::Request, &name, &what, honest, move |_| {
                 let answer = http::json_answer(status, &json!({"error": "early", "code": status}).to_string());
                 Script::says(answer).until(At::Head).small_window().then(end)
@@ -71,14 +71,14 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     all.push(Fault::new(
         Phase::Request,
         "early-200",
-        "Says 200 as soon as the head has come, then reads the rest and applies it.",
+        "Sends 200 after the head of the request, then reads the rest and applies it.",
         honest,
         |_| Script::healthy().until(At::Head).small_window().then(End::ApplyLate),
     ));
     all.push(Fault::new(
         Phase::Request,
         "early-200-rst",
-        "Says 200 as soon as the head has come, then RST. What has come whole by then is applied, the rest is lost.",
+        "Sends 200 after the head of the request, then RST. Applies the request only if it has arrived completely by then.",
         honest,
         |_| Script::healthy().until(At::Arrived).small_window().then(End::Reset),
     ));
@@ -87,7 +87,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
         let fault = Fault::new(
             Phase::AfterRequest,
             &format!("partly-{status}"),
-            &format!("Applies the first `after` events of several, and says {status} to the next."),
+            &format!("Applies the first `after` events of several, and responds to the next with {status}."),
             if status < 500 { "unknown; rejected for one event" } else { UNKNOWN },
             move |p| {
                 let answer = http::json_answer(status, &json!({"error": "the next one", "code": status}).to_string());

@@ -11,12 +11,12 @@ const REJECTED: &str = "rejected";
 const IN_PART: &str = "rejected; unknown for several events";
 const UNKNOWN: &str = "unknown";
 
-/// An hour.
+/// In seconds.
 const HOUR: i64 = 3_600;
 
 pub(super) fn add(all: &mut Vec<Fault>) {
     for status in [301, 302, 303, 307, 308] {
-        let what = format!("{status} to a healthy server, which counts whoever follows.");
+        let what = format!("{status} to a healthy server, which counts the requests.");
         all.push(Fault::new(Phase::Status, &format!("redirect-{status}"), &what, REJECTED, move |_| {
             Script::parts([Part::Redirect(status)]).applies(Applies::Nothing)
         }));
@@ -29,9 +29,9 @@ pub(super) fn add(all: &mut Vec<Fault>) {
         refusal(all, &format!("status-{status}"), status, honest);
     }
     for (name, what, body) in [
-        ("refusal-text", "400 with a plain text.", "no\n"),
+        ("refusal-text", "400 with plain text.", "no\n"),
         ("refusal-empty", "400 without a body.", ""),
-        ("refusal-html", "400 with a page.", "<html><body><h1>400</h1></body></html>"),
+        ("refusal-html", "400 with an HTML page.", "<html><body><h1>400</h1></body></html>"),
     ] {
         all.push(Fault::new(Phase::Status, name, what, IN_PART, move |_| {
             Script::says(http::answer(400, &[("Content-Type", "text/plain")], body)).applies(Applies::Nothing)
@@ -44,7 +44,7 @@ pub(super) fn add(all: &mut Vec<Fault>) {
     for (name, what, end) in [
         ("refusal-cut-fin", "FIN within a 403's body.", End::Fin),
         ("refusal-cut-rst", "RST within a 403's body.", End::Reset),
-        ("refusal-cut-silence", "Nothing more from within a 403's body on.", End::Hold),
+        ("refusal-cut-silence", "Sends only a part of a 403's body.", End::Hold),
     ] {
         let fault = Fault::new(Phase::Status, name, what, "rejected; unknown if the status line was cut", move |p| {
             let answer = http::json_answer(403, &json!({"error": "over quota", "code": 403}).to_string());
@@ -61,10 +61,10 @@ pub(super) fn add(all: &mut Vec<Fault>) {
         }));
     }
     for (status, what) in [
-        (600, "600, which HTTP does not have."),
-        (999, "999, which HTTP does not have."),
-        (199, "199 with a body: an interim answer that nothing HTTP has follows."),
-        (99, "099, which HTTP does not have."),
+        (600, "600, which HTTP does not define."),
+        (999, "999, which HTTP does not define."),
+        (199, "199 with a body: an interim response without a final one."),
+        (99, "099, which HTTP does not define."),
     ] {
         all.extend(lost_and_applied(Phase::Status, &format!("status-{status:03}"), what, UNKNOWN, move |_| {
             Script::says(format!("HTTP/1.1 {status:03} Because\r\nContent-Length: 2\r\n\r\n{{}}")).then(End::Fin)
@@ -130,8 +130,8 @@ fn clocks(all: &mut Vec<Fault>) {
         Script { clock, ..Script::says(answer).applies(Applies::Nothing) }
     };
     for (name, what, clock) in [
-        ("clock-ahead", "401 with a Date an hour ahead. From then on either clock will do.", HOUR),
-        ("clock-behind", "401 with a Date an hour behind. From then on either clock will do.", -HOUR),
+        ("clock-ahead", "401 with a Date one hour ahead. Later requests may use either clock.", HOUR),
+        ("clock-behind", "401 with a Date one hour in the past. Later requests may use either clock.", -HOUR),
         ("clock-right", "401 with the right Date.", 0),
     ] {
         all.push(Fault::new(Phase::Status, name, what, REJECTED, move |_| script(clock)));
