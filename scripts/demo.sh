@@ -26,7 +26,7 @@ trigger() {
   local answer
   printf "   \$ trigger %s %s '%s'\n" "$CHANNEL" "$EVENT" "$DATA"
   answer=$("$TRIGGER" "$CHANNEL" "$EVENT" "$DATA")
-  printf '   the answer: %s\n' "$answer"
+  printf '   the result: %s\n' "$answer"
 }
 
 record() {

@@ -1,4 +1,4 @@
-// The demonstration: a real server, a real subscriber, and an event from the C program.
+// The demonstration: the C program triggers an event, and a subscriber of a real server receives it.
 //
 //   TRIGGER=build/demo/trigger node demo.mjs SERVER CHANNEL EVENT DATA
 
@@ -8,7 +8,7 @@ import { Subscriber } from './subscriber.mjs';
 
 const [name, channel, event, data] = process.argv.slice(2);
 
-/** Prints what is being done, then how long it took. */
+/** Prints the title of a step, runs it, and prints its duration. */
 async function step(what, body) {
   const begin = performance.now();
   console.log(`== ${what}`);
@@ -22,7 +22,7 @@ let subscriber;
 try {
   server = await step(`start ${name}, a Channels server`, async () => {
     const started = await start(name);
-    console.log(`   it listens on ${started.host}:${started.port}`);
+    console.log(`   listening on ${started.host}:${started.port}`);
     return started;
   });
   subscriber = await step(`subscribe to ${channel} with pusher-js`, () => Subscriber.connect(server, [channel]));
@@ -34,9 +34,9 @@ try {
       timeout: 60_000,
     });
     if (error || status !== 0) throw new Error(stderr || error);
-    console.log(`   the answer: ${stdout.trim()}`);
+    console.log(`   the result: ${stdout.trim()}`);
   });
-  await step('what the subscriber received', async () => {
+  await step('print the event that the subscriber received', async () => {
     const [got] = await subscriber.wait(event);
     console.log(`   event ${got.event} on channel ${got.channel}, data: ${got.raw}`);
   });

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Answers as the Channels HTTP API does, and prints each event once its request has been verified.
+"""Serves the events endpoint of the Channels HTTP API, and prints each event whose request is valid.
 
     recorder.py [--events N] [--seconds S]
 
-Its first line on standard output is the URL for PUSHER_URL. It checks what the protocol asks for, independently of
-libpusher (signature, timestamp, body_md5), answers 401 with the reason where something is wrong, and ends after N
-events (1), or after S seconds (60) with exit code 1. It listens on 127.0.0.1 only, and needs nothing but Python.
+The first line on standard output is the URL for PUSHER_URL. The recorder checks signature, timestamp and body_md5
+independently of libpusher, and responds to an invalid request with the reason. It exits after N events (default 1),
+or after S seconds (default 60) with exit code 1. It listens on 127.0.0.1 only, and needs only Python.
 """
 
 import argparse
@@ -22,18 +22,18 @@ APP_ID, KEY, SECRET = "100001", "test-key", "test-secret"
 
 
 class Refused(Exception):
-    """A request that the API would not accept: status and reason."""
+    """A request that the API would refuse, with the status and the reason."""
 
 
 def verify(method, target, body):
-    """Checks a request as the API's documentation has it, and returns its parsed body."""
+    """Checks a request by the rules of the API's documentation, and returns its parsed body."""
     path, _, query = target.partition("?")
     if (method, path) != ("POST", f"/apps/{APP_ID}/events"):
         raise Refused(404, f"there is no {method} {path}")
     pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=True)
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise Refused(400, "a parameter is given twice")
+        raise Refused(400, "a repeated parameter")
     signature = parameters.pop("auth_signature", "")
     if parameters.get("auth_key") != KEY:
         raise Refused(401, "unknown auth_key")
@@ -47,10 +47,10 @@ def verify(method, target, body):
     if abs(time.time() - int(parameters.get("auth_timestamp", "0"))) > 600:
         raise Refused(401, "the timestamp is more than 600 s off")
     if parameters.get("body_md5") != hashlib.md5(body).hexdigest():
-        raise Refused(401, "body_md5 is not that of the body")
+        raise Refused(401, "body_md5 does not match the body")
     event = json.loads(body)
     if not isinstance(event.get("data"), str) or not isinstance(event.get("name"), str) or not event.get("channels"):
-        raise Refused(400, "name, channels and data are needed, and data is a string")
+        raise Refused(400, "name, channels and data are required, and data must be a string")
     return event
 
 
@@ -63,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if "Content-Length" not in self.headers:
                 self.close_connection = True
-                raise Refused(411, "a Content-Length is needed")
+                raise Refused(411, "Content-Length is required")
             body = self.rfile.read(int(self.headers["Content-Length"]))
             event = verify(self.command, self.path, body)
             status, answer = 200, b"{}"

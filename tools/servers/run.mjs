@@ -1,4 +1,4 @@
-// Starts a real server, and runs a command with PUSHER_URL set; without a command, runs the server until Ctrl-C.
+// Starts a real server and runs a command with its PUSHER_URL. Without a command, runs the server until Ctrl-C.
 //
 //   node tools/servers/run.mjs soketi build/e2e/trigger my-channel my-event '{}'
 
@@ -19,6 +19,6 @@ if (command) {
   process.exitCode = status ?? 1;
 } else {
   console.log(`PUSHER_URL=${server.url}`);
-  console.error(`${name} ended: ${await server.ended}`);
+  console.error(`${name} exited: ${await server.ended}`);
   process.exitCode = 1;
 }

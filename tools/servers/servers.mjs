@@ -18,10 +18,10 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** The application that both servers are configured with. */
+/** The application in the configuration of both servers. */
 export const app = { id: '100001', key: 'test-key', secret: 'test-secret' };
 
-/** The kinds of webhooks that there are. */
+/** All kinds of webhooks. */
 export const webhookKinds = [
   'channel_occupied',
   'channel_vacated',
@@ -36,7 +36,7 @@ export const webhookKinds = [
 //   webhook     the URL for all kinds of webhooks
 //   redis       the port of a Redis on 127.0.0.1, for the shared state of several nodes
 //   rateLimit   sockudo: requests per minute
-//   grace       sockudo: the seconds between SIGTERM and its end, in which it refuses requests
+//   grace       sockudo: the seconds between SIGTERM and its exit, in which it refuses requests
 const kinds = {
   sockudo: {
     health: '/up',
@@ -70,7 +70,7 @@ const kinds = {
           'database.redis.port': redis,
         });
       }
-      // It listens on its metrics port even when metrics are off.
+      // soketi listens on its metrics port even if metrics are off.
       return { ...config, port, 'metrics.port': metrics };
     },
   },
@@ -79,7 +79,7 @@ const kinds = {
 /** The names of the servers that can be started. */
 export const names = Object.keys(kinds);
 
-/** The paths that tools/servers/get-WHAT.sh prints, once they are there. */
+/** Runs tools/servers/get-WHAT.sh, which installs its files, and returns the paths that it prints. */
 export function fetched(what) {
   const options = { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' };
   return execFileSync(join(here, `get-${what}.sh`), options)
@@ -103,7 +103,7 @@ export async function start(name, wishes = {}) {
   );
 }
 
-/** Starts a Redis server that keeps nothing: through it nodes of a server share their state. */
+/** Starts a Redis server without persistence, through which nodes of a server share their state. */
 export function startRedis() {
   const command = ([port]) => [
     'redis-server',
@@ -119,7 +119,7 @@ export function startRedis() {
   return persist('redis', async (folder, ports) => command(ports), accepts);
 }
 
-/** Starts what `prepare(folder, ports)` says, until `healthy(port)`. */
+/** Starts the command that `prepare(folder, ports)` returns, and waits for `healthy(port)`. */
 async function persist(name, prepare, healthy) {
   // Another process may take a free port before the server listens on it.
   for (let attempt = 1; ; attempt++) {
@@ -149,10 +149,10 @@ for (const [signal, number] of [
 }
 
 function launch(name, folder, port, commandLine) {
-  // If this process is killed without a chance to clean up, the kernel ends the server. (setpriv keeps the pid.)
+  // If this process is killed and cannot clean up, the kernel kills the server. (setpriv keeps the pid.)
   const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : [];
   const [command, ...args] = [...leash, ...commandLine];
-  // Both servers would take settings from the environment.
+  // Both servers read settings from the environment.
   const env = { PATH: process.env.PATH, HOME: folder, RUST_LOG: 'warn' };
   const child = spawn(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -164,7 +164,7 @@ function launch(name, folder, port, commandLine) {
   }
   const ended = new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`));
+    child.once('exit', (code, signal) => resolve(`it exited with ${signal ?? `exit code ${code}`}`));
   });
   const cleanUp = () => {
     running.delete(server);
@@ -177,24 +177,24 @@ function launch(name, folder, port, commandLine) {
     url: `http://${app.key}:${app.secret}@127.0.0.1:${port}/apps/${app.id}`,
     pid: child.pid,
     ended,
-    /** The end of what it has logged, without colours. */
+    /** Returns the end of its log, without colours. */
     log: () =>
       `--- the log of ${name}:\n${log
         .replace(/\x1b\[[0-9;]*m/g, '')
         .split('\n')
         .slice(-30)
         .join('\n')}---`,
-    /** Asks it to end when it is done. */
+    /** Asks the server to drain and exit. */
     drain() {
       child.kill('SIGTERM');
     },
-    /** Ends it at once: it has nothing to save. */
+    /** Kills the server: it has nothing to save. */
     async stop() {
       child.kill('SIGKILL');
       await ended;
       cleanUp();
     },
-    /** The same where nothing can be waited for. */
+    /** Kills the server without waiting, for the exit handler. */
     abandon() {
       child.kill('SIGKILL');
       cleanUp();
@@ -204,7 +204,7 @@ function launch(name, folder, port, commandLine) {
   return server;
 }
 
-/** Waits until the server answers, and makes sure that it is this one, and that only this machine can reach it. */
+/** Waits until the server responds. Checks that it is this server, and that only this machine can reach it. */
 async function ready(server, isHealthy) {
   const deadline = Date.now() + 30_000;
   let end;
@@ -213,12 +213,12 @@ async function ready(server, isHealthy) {
   });
   for (;;) {
     const healthy = await isHealthy(server.port);
-    // sockudo only logs that it can't read its configuration, and then listens on all addresses.
+    // If sockudo cannot read its configuration, it only logs that, and listens on all addresses.
     const listening = listeners(server.pid);
     if (listening?.some((address) => !address.startsWith('127.0.0.1:'))) throw new Error(`it listens on ${listening}`);
     if (healthy && (!listening || listening.includes(`127.0.0.1:${server.port}`))) return;
     if (end) throw new Error(end);
-    if (Date.now() > deadline) throw new Error('it did not answer within 30 s');
+    if (Date.now() > deadline) throw new Error('it did not respond within 30 s');
     await sleep(25);
   }
 }
@@ -244,7 +244,7 @@ function accepts(port) {
   });
 }
 
-/** What a process listens on, as "127.0.0.1:6001"; undefined if /proc does not show it. */
+/** Returns the addresses on which a process listens, as "127.0.0.1:6001"; undefined if /proc does not show them. */
 function listeners(pid) {
   let mine;
   try {
@@ -259,7 +259,7 @@ function listeners(pid) {
       const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
       if (state !== '0A' || !mine.has(`socket:[${inode}]`)) continue;
       const [address, port] = local.split(':');
-      // An IPv4 address is a number in the machine's byte order; no IPv6 address is wanted, so that stays as it is.
+      // An IPv4 address is a number in the machine's byte order. IPv6 addresses are not expected and stay unparsed.
       const host = address === '0100007F' ? '127.0.0.1' : `[${address}]`;
       found.push(`${host}:${parseInt(port, 16)}`);
     }
@@ -271,7 +271,7 @@ function linkOf(path) {
   try {
     return readlinkSync(path);
   } catch {
-    return ''; // closed since
+    return ''; // closed meanwhile
   }
 }
 
@@ -291,7 +291,7 @@ async function freePorts(count) {
   return ports;
 }
 
-/** Runs `body`, and shows what the server said if it fails. */
+/** Runs `body`, and prints the log of the server if `body` fails. */
 export async function showing(server, body) {
   try {
     await body();

@@ -1,4 +1,4 @@
-// A subscriber with the real client library, pusher-js, that also keeps what came over the wire.
+// A subscriber that uses pusher-js, and also stores the data as sent by the server.
 
 import { createRequire } from 'node:module';
 import { app, fetched } from './servers.mjs';
@@ -24,17 +24,17 @@ export async function within(ms, what, promise) {
 }
 
 export class Subscriber {
-  /** What came, in order: `raw` is the data as the server sent it, `value` what pusher-js made of it for handlers. */
+  /** The received events in order: `raw` is the data as the server sent it, `value` the value that pusher-js passes to handlers. */
   received = [];
-  /** The same of the protocol's own events, such as pusher_internal:member_added. */
+  /** The received events of the protocol, such as pusher_internal:member_added, likewise. */
   protocol = [];
   #pusher;
   #socket;
   #waiting = new Set();
   #value;
 
-  /** Connects to a server of servers.mjs, and returns once all channels are subscribed. With `authorizer`, the address of
-   * the program `authorize`, and a `token` for it also to channels that need it. */
+  /** Connects to a server of servers.mjs, and returns once all channels are subscribed. Channels that need
+   * authorization need `authorizer`, the address of the program `authorize`, and a `token` for it. */
   static async connect(server, channels, { authorizer, token } = {}) {
     const subscriber = new Subscriber();
     try {
@@ -64,15 +64,15 @@ export class Subscriber {
     });
     await new Promise((resolve) => this.#pusher.connection.bind('connected', resolve));
     this.#socket = this.#pusher.connection.connection.transport.socket;
-    // pusher-js gives its handlers parsed data only, in which a long number has lost digits; its transport has the
-    // text. pusher-js itself bound it first, so its handlers have run when ours does.
+    // pusher-js passes only parsed data to handlers, in which a long number has lost digits. Its transport has the
+    // original string. pusher-js bound its own handler first, so its handlers run before this one.
     this.#pusher.connection.connection.transport.bind('message', ({ data }) => this.#take(JSON.parse(data)));
     this.#pusher.user.bind_global((event, value) => {
       this.#value = value;
     });
   }
 
-  /** Returns once all of them are subscribed, if they weren't already; rejects with pusher-js's error if one can't be. */
+  /** Subscribes to channels that are not subscribed yet, and waits for all. Rejects with pusher-js's error on failure. */
   async subscribe(channels) {
     const missing = channels.filter((name) => !this.#pusher.channel(name)?.subscribed);
     const done = missing.map(
@@ -89,14 +89,14 @@ export class Subscriber {
     await within(10_000, () => `no subscription to ${missing}`, Promise.all(done));
   }
 
-  /** Signs in, and returns the user's data as pusher-js has it. */
+  /** Signs in, and returns pusher-js's data of the user. */
   async signIn() {
     this.#pusher.signin();
     await within(10_000, () => 'no sign-in', this.#pusher.user.signinDonePromise);
     return this.#pusher.user.user_data;
   }
 
-  /** pusher-js's own object, for what is not here. */
+  /** The Pusher object of pusher-js. */
   get pusher() {
     return this.#pusher;
   }
@@ -112,12 +112,12 @@ export class Subscriber {
     this.#waiting.forEach((check) => check());
   }
 
-  /** What came under an event's name. */
+  /** Returns the received events with this name. */
   of(event) {
     return [...this.received, ...this.protocol].filter((one) => one.event === event);
   }
 
-  /** Waits until `count` events of a name have come, and returns them. */
+  /** Waits for `count` events with this name, and returns them. */
   async wait(event, count = 1) {
     let check;
     const enough = new Promise((resolve) => {
@@ -128,8 +128,8 @@ export class Subscriber {
       check();
     });
     const missing = () =>
-      `${this.of(event).length} of ${count} events "${event}" came, and the connection is ` +
-      `${this.#pusher.connection.state}; all that came: ${this.received.map((one) => one.event).join(', ')}`;
+      `${this.of(event).length} of ${count} events "${event}" arrived, and the connection is ` +
+      `${this.#pusher.connection.state}; all received events: ${this.received.map((one) => one.event).join(', ')}`;
     try {
       await within(10_000, missing, enough);
     } finally {
@@ -145,7 +145,7 @@ export class Subscriber {
       this.#pusher.disconnect();
       await within(5_000, () => 'pusher-js does not disconnect', gone);
     }
-    // Where the server has ended the connection, it would keep the process for another 30 s.
+    // If the server has closed the connection, this timer would keep the process alive for another 30 s.
     this.#socket?._closeTimer?.unref();
   }
 }
