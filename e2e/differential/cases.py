@@ -1,4 +1,4 @@
-"""Random cases. Each depends on nothing but the seed, its kind and its number, so that one can be repeated alone."""
+"""Random cases. Each depends only on the seed, its kind and its number, so that a single case can be repeated."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ PREFIXES = [
 PLAIN_PREFIXES = ["", "", "private-", "presence-", "cache-", "private-encrypted"]
 ENCRYPTED_PREFIXES = ["private-encrypted-", "private-encrypted-cache-"]
 
-# Stands in a webhook for the time, which is filled in when it is asked about.
+# A placeholder in webhooks, replaced by the time when the case runs.
 TIME = "@time@"
 
 
@@ -103,14 +103,14 @@ def authenticate_user(rng):
 
 
 def webhook(rng):
-    """`body` holds TIME where the time is, `age_ms` before the moment in which it is asked about."""
+    """Returns a webhook. TIME in its body is replaced by the time `age_ms` before the case runs."""
     writer = Writer(rng)
-    # Twenty seconds away from each limit: clocks go on while the libraries are asked.
+    # Twenty seconds away from each limit, because time passes while the libraries run.
     age = rng.choice([*[(0, 280)] * 12, (320, 580), (620, 660), (620, 10**6), (-40, 0), (-280, -80), (-(10**6), -320)])
     time = TIME
     if chance(rng, 10):
-        behind = rng.choice([".0", ".5", "e0", "0" * 12])
-        time = rng.choice([TIME + behind, TIME + behind, f'"{TIME}"', "-" + TIME, "null", "0", "-0", "true", "[]"])
+        suffix = rng.choice([".0", ".5", "e0", "0" * 12])
+        time = rng.choice([TIME + suffix, TIME + suffix, f'"{TIME}"', "-" + TIME, "null", "0", "-0", "true", "[]"])
 
     def event():
         kind = rng.choice(["channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event", "cache_miss",
@@ -167,7 +167,7 @@ def info(rng):
 
 
 def data(rng, encrypted=False):
-    """The data of an event, at times around the limit of 10,240 bytes."""
+    """Returns the data of an event, sometimes around the limit of 10,240 bytes."""
     if not chance(rng, 12):
         return texts.payload(rng)
     # In memory, where one library counts, a text of ASCII takes 49 bytes more, and others up to four bytes for each character.
@@ -321,9 +321,9 @@ def encrypt(rng):
 
 
 def decrypt(rng):
-    """An event that a peer seals, perhaps harmed on its way, in a webhook."""
+    """Returns an event for a webhook that a peer encrypts, sometimes corrupted."""
     writer = Writer(rng)
-    # Text that is no Unicode can't be sealed.
+    # A string that is not Unicode cannot be encrypted.
     writer.surrogates = False
     harm = None
     if chance(rng, 3):
@@ -342,7 +342,7 @@ def decrypt(rng):
     }
 
 
-# The kinds, and their shares of a run.
+# The kinds of cases, with their shares of a run in percent.
 KINDS = {
     "authorize": (authorize, 25),
     "authenticate_user": (authenticate_user, 15),
@@ -356,7 +356,7 @@ KINDS = {
 def make(seed, kind, number):
     rng = generator(seed, kind, number)
     case = {"kind": kind, "number": number}
-    # The last two have no master key, which is for the kinds that can do without.
+    # The last two applications have no master key, so they cannot decrypt.
     case["application"] = rng.randrange(4 if kind == "decrypt" else 6)
     case.update(KINDS[kind][0](rng))
     return case

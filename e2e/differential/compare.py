@@ -1,4 +1,4 @@
-"""What libpusher and a peer are asked about a case, and where their answers differ."""
+"""Runs a case with libpusher and a peer, and compares their results."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import cases
 from python_peer import Refused
 
-# What a call that is refused may say; anything else, such as a bug that was caught, is a failure.
+# The statuses of a refused call. Any other status, such as that of a caught panic, is a failure.
 REFUSALS = {
     "authorize": {"INVALID_ARGUMENT", "ENCRYPTION"},
     "authenticate_user": {"INVALID_ARGUMENT"},
@@ -22,12 +22,12 @@ REFUSALS = {
 
 
 class Disagreement:
-    """libpusher is `stricter` (it refuses what the peer accepts), `looser`, or what they answer `differs` in an aspect."""
+    """libpusher is `stricter` (the peer accepts, libpusher refuses), `looser`, or the results of both `differs` in an aspect."""
 
     def __init__(self, case, peer, direction, aspect, ours, theirs, text=None):
         self.case, self.peer, self.direction, self.aspect = case, peer, direction, aspect
         self.ours, self.theirs = ours, theirs
-        # The JSON that libpusher was given, where it is not the case's own.
+        # The JSON that libpusher received, if it is not that of the case.
         self.text = text
 
     def __str__(self):
@@ -46,7 +46,7 @@ class Comparison:
         self.case, self.peer = case, peer
         self.checks = 0
         self.disagreements = []
-        # As if libpusher had been stricter: no difference may say that it had to be.
+        # Recorded as if libpusher had been stricter: a difference that explains it is wrong.
         self.agreements = []
 
     def add(self, direction, aspect, ours, theirs, text=None):
@@ -59,7 +59,7 @@ class Comparison:
         return ours == theirs
 
     def both_accept(self, ours, theirs, text=None, aspect="accepted"):
-        """Whether both accept. `theirs` is {"value"} or {"refused"}."""
+        """Returns whether both accept. `theirs` is {"value"} or {"refused"}."""
         self.checks += 1
         refused = "refused" in theirs
         if not ours.accepted and ours.status not in REFUSALS[self.case["kind"]]:
@@ -85,7 +85,7 @@ def asked(function, *arguments):
 
 
 class Authorizations:
-    """Channels and users: the text that is signed, its signature, and what else there is in the answer."""
+    """Authorization of channels and users: the signed string, its signature, and the rest of the result."""
 
     def __init__(self, case, client, python):
         self.case, self.client, self.python = case, client, python
@@ -107,7 +107,7 @@ class Authorizations:
         data, socket_id = self.case["data"], self.case["socket_id"]
         if comparison.both_accept(self.answer, theirs):
             ours = json.loads(self.answer.text)
-            # What comes back is what was given, and what is signed, by the peer's own function.
+            # The result contains the given string, and the signature of the peer's own function matches.
             comparison.equal("given back", ours.get(self.member), data)
             middle = "::user::" if self.user else f":{self.case['channel']}"
             rest = data if self.user else "" if data is None else f":{data}"
@@ -116,7 +116,7 @@ class Authorizations:
             comparison.equal(self.member, ours.get(self.member), theirs["value"].get(self.member))
         if "refused" in theirs:
             return
-        # Given the peer's own serialization, the answers are the same to the byte.
+        # For the peer's own serialization, both results are identical.
         text = theirs["value"].get(self.member)
         answer = self.ask(text)
         if comparison.both_accept(answer, theirs, text, "their text"):
@@ -127,7 +127,7 @@ class Webhooks:
     def __init__(self, case, application, client, python):
         self.case, self.python = case, python
         case["tokens"] = application["tokens"]
-        # Filled in as late as can be.
+        # As late as possible.
         now = int(time.time() * 1000) - case["age_ms"]
         body = case["body"].replace(cases.TIME, str(now)).encode()
         if case["not_utf8"]:
@@ -151,7 +151,7 @@ class Webhooks:
         self.body = body
         self.answer = client.validate_webhook(self.key, self.signature, body)
         self.theirs = asked(python.webhook, self.key, self.signature, body)
-        # For the report of a failure.
+        # For reports of failures.
         case["asked"] = {"key": self.key, "signature": self.signature, "body": body.decode(errors="backslashreplace")}
 
     def sign(self, secret, body):
@@ -185,7 +185,7 @@ class Webhooks:
 
     def compare(self, comparison, theirs):
         if comparison.both_accept(self.answer, theirs):
-            # Byte for byte, white space around it aside.
+            # Identical except for white space around it.
             comparison.equal("payload", self.answer.text, self.body.decode().strip(" \t\r\n"))
             if comparison.peer == "python":
                 comparison.equal("parsed", json.loads(self.answer.text), theirs["value"])
@@ -194,7 +194,7 @@ class Webhooks:
 
 
 def pairs_of(query):
-    """The parameters as they are signed: in their order, decoded."""
+    """Returns the parameters as signed: in order and decoded."""
     return [tuple(unquote(part) for part in pair.split("=", 1)) for pair in query.split("&")]
 
 
@@ -203,7 +203,7 @@ def joined(pairs):
 
 
 class Calls:
-    """Requests: what they ask for, their payloads to the byte, and their signatures at the time that libpusher used."""
+    """Requests: their targets, their exact payloads, and their signatures at the time that libpusher used."""
 
     def __init__(self, case, application, client, python):
         self.case, self.python, self.application = case, python, application
@@ -245,7 +245,7 @@ class Calls:
         }
 
     def payloads(self, body):
-        """The exact texts of the events' data, opened."""
+        """Returns the exact data of the events, decrypted."""
         events = body.get("batch", [body])
         return [self.opened(event) for event in events]
 
@@ -254,14 +254,14 @@ class Calls:
         return self.python.open(channel, event["data"]) if channel.startswith("private-encrypted-") else event["data"]
 
     def canonical(self, text):
-        """A body whose events are opened, their data as Python writes it where it is not a string's content."""
+        """Returns a body with decrypted events. Data that is not the content of a string is serialized as Python does."""
         body = json.loads(text)
         for event, value, payload in zip(body.get("batch", [body]), self.values, self.payloads(body), strict=True):
             event["data"] = payload if isinstance(value, str) or payload is None else json.dumps(json.loads(payload))
         return body
 
     def equal_events(self, comparison, ours, theirs, our_payloads, their_payloads):
-        """Two canonical bodies without their data, each event's data in canonical form, and each as it is sent."""
+        """Compares two bodies without their data, then the data of each event in canonical form and as sent."""
 
         def without_data(body):
             return {**body, "batch": [strip(e) for e in body["batch"]]} if "batch" in body else strip(body)
@@ -277,7 +277,7 @@ class Calls:
             comparison.equal("payload", one, other, text)
 
     def exact_payloads(self):
-        """What has to be sent: a string's content, anything else as it was given."""
+        """Returns the payloads to send: the content of a string, any other JSON as given."""
         return [
             value if isinstance(value, str) else text.strip(" \t\r\n")
             for value, text in zip(self.values, self.case["data"], strict=True)
@@ -308,7 +308,7 @@ class Calls:
             comparison.equal("payloads as given", self.payloads(json.loads(self.body)), self.exact_payloads())
         comparison.equal("time", abs(self.timestamp - time.time()) < 5, True)
         signed = self.python.signed(self.request.method, self.path, self.params, self.body or b"", self.timestamp)
-        # That library sorts the signature in among the others when it sends them.
+        # The Python library sorts auth_signature among the other parameters.
         comparison.equal("query", joined(sorted(self.pairs)), signed)
         without = {name: value for name, value in self.pairs if name != "auth_signature"}
         signature = self.python.signature(self.request.method, self.path, without)
@@ -334,7 +334,7 @@ class Calls:
 
 
 class Sealed:
-    """Messages that a peer seals and libpusher opens, in the client events of webhooks."""
+    """Messages that a peer encrypts and libpusher decrypts, in client events of webhooks."""
 
     def __init__(self, case, application, client, python):
         self.case, self.application, self.client, self.python = case, application, client, python

@@ -1,6 +1,6 @@
-"""The differences from the official libraries that are meant, and nothing else: the one list of them.
+"""The list of intended differences from the official libraries.
 
-A disagreement that none of them explains fails the test. A string that libpusher accepts although a difference says that
+A disagreement that no difference explains fails the test. A string that libpusher accepts although a difference says that
 libpusher is stricter fails the test too. docs/differences.md shows this list, and a test compares the two. Each difference has a
 function that decides, from the case alone where it can, whether it explains a disagreement.
 """
@@ -47,17 +47,17 @@ def explanations(disagreement):
     return [name for name, one in DIFFERENCES.items() if one.accounts_for(disagreement)]
 
 
-# --- Looking at cases. ---
+# --- The parts of cases. ---
 
 
 def given(disagreement):
-    """The JSON that was authorized or signed."""
+    """Returns the JSON that was authorized or signed."""
     text = disagreement.text if disagreement.text is not None else disagreement.case["data"]
     return look_at("" if text is None else text)
 
 
 def body_of(disagreement):
-    """A webhook's body."""
+    """Returns the body of a webhook."""
     return look_at(disagreement.case["asked"]["body"])
 
 
@@ -71,7 +71,7 @@ def options(case):
 
 
 def events(case):
-    """The events of a batch, each with its members; empty where it is no array of objects."""
+    """Returns the events of a batch as pairs of members; skips elements that are not objects."""
     if case["call"] != "trigger_batch":
         return []
     value = look_at(argument(case, 0)).value
@@ -121,7 +121,7 @@ def is_encrypted(channel):
 
 
 def normal(text):
-    """A value of which no serializer makes another: numbers as doubles, those that are none as null, keys in no order."""
+    """Returns the parsed value in a form that all serializers preserve: numbers as doubles, infinite ones as null."""
 
     def number(text):
         value = float(text)
@@ -137,7 +137,7 @@ def same_json(one, other):
         return False
 
 
-# --- Names, ids and texts. ---
+# --- Names, ids and strings. ---
 
 
 @difference(
@@ -163,7 +163,7 @@ def _(d):
         return any(map(has_lone_surrogate, body_of(d).keys))
     if "data" in case and "call" not in case:
         look, user = given(d), case["kind"] == "authenticate_user"
-        # Of a private channel's data nothing is looked at.
+        # The data of a private channel is not parsed.
         looked_at = [*look.keys, look.get("id" if user else "user_id")]
         looked_at = looked_at if user or case["channel"].startswith("presence-") else []
     else:
@@ -245,7 +245,7 @@ def _(d):
         return False
     if d.aspect == "payload" and isinstance(look_at(d.text).value, str):
         return False
-    # That ours is what was given is another check, which nothing explains away.
+    # Another check, which no difference explains, compares libpusher's string with the given one.
     return isinstance(d.ours, str) and isinstance(d.theirs, str) and same_json(d.ours, d.theirs)
 
 
@@ -587,7 +587,7 @@ def _(d):
         content = look.value if isinstance(look.value, str) else text.strip(" \t\r\n")
         size = len(content.encode("utf-8", "surrogatepass"))
         if is_encrypted(channel):
-            # Base64 of it with a tag of 16 bytes, in an object with a nonce.
+            # The Base64 of the data and a tag of 16 bytes, in an object with a nonce.
             size = len('{"nonce":"","ciphertext":""}') + 32 + -(-(size + 16) // 3) * 4
         if d.direction == "stricter" and size > LIMIT:
             return d.ours.status != "INVALID_ARGUMENT"

@@ -5,7 +5,7 @@ import json
 
 
 class Answer:
-    """What a call returned: a value, or the error document's content."""
+    """The result of a call: a value, or the content of the error document."""
 
     def __init__(self, status, text):
         self.status = status
@@ -20,7 +20,7 @@ class Answer:
 
 
 class Request:
-    """A request that is signed and not sent."""
+    """A signed request that is not sent."""
 
     def __init__(self, method, url, body):
         self.method = method
@@ -63,11 +63,11 @@ class Library:
 
 
 def encoded(text):
-    """A C string. One with a NUL would be cut short, which is for bindings to refuse: such a case is a mistake of this test."""
+    """Returns a C string. A NUL would truncate it. Bindings refuse such strings, so the cases must not contain any."""
     if text is None:
         return None
     if "\0" in text:
-        raise ValueError("a text for C holds a NUL")
+        raise ValueError("a C string contains a NUL")
     return text.encode()
 
 
@@ -97,7 +97,7 @@ class Client:
         return self.library.answer(status, out)
 
     def prepare(self, call, texts):
-        """An answer, and the request if it was accepted."""
+        """Returns the result, and the request if the call was accepted."""
         library, request, out = self.library, ctypes.c_void_p(), ctypes.c_void_p()
         arguments = (ctypes.c_char_p * len(texts))(*map(encoded, texts))
         status = library.prepare(self.handle, encoded(call), arguments, len(texts), ctypes.byref(request), ctypes.byref(out))

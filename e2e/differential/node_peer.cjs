@@ -1,5 +1,5 @@
-// The official Node.js library, asked by JSON lines: the first line is the applications, each other one a case; a line comes
-// back for each. A refusal, however the library makes it, is {"refused": why}.
+// Runs the official Node.js library on JSON lines: the first line holds the applications, each other line a case. Writes one
+// line for each. Every kind of refusal becomes {"refused": why}.
 //
 //   NODE_PATH=…/node_modules node node_peer.cjs
 'use strict';
@@ -9,7 +9,7 @@ const Pusher = require('pusher');
 const nacl = require('tweetnacl');
 const naclUtil = require('tweetnacl-util');
 
-// Of the library itself: it has no public way to ask for a call without sending it.
+// An internal module: the library cannot create a request without sending it.
 const sent = Symbol('the options that would have been sent');
 
 let clients;
@@ -27,7 +27,7 @@ function client(application) {
   return pusher;
 }
 
-// What opens a message, or null.
+// Returns the decrypted message, or null.
 function open(pusher, channel, payload) {
   try {
     const { nonce, ciphertext } = JSON.parse(payload);
@@ -39,8 +39,8 @@ function open(pusher, channel, payload) {
   }
 }
 
-// A body whose encrypted events are opened, and whose data is serialized as this library does it where it is not a string's
-// content. `values` are the payloads as they were given.
+// Returns a body with decrypted events. Data that is not the content of a string is serialized as this library does.
+// `values` are the given payloads.
 function canonical(pusher, text, values) {
   const body = JSON.parse(text);
   const events = body.batch ?? [body];
@@ -53,7 +53,7 @@ function canonical(pusher, text, values) {
   return body;
 }
 
-// The exact text of each payload, opened.
+// Returns the exact payloads, decrypted.
 function payloads(pusher, text) {
   const body = JSON.parse(text);
   return (body.batch ?? [body]).map((event) => {
@@ -64,7 +64,7 @@ function payloads(pusher, text) {
 
 const optional = (text) => (text === null ? undefined : JSON.parse(text));
 
-// The calls as this library has them; those that it has no method for are made by its `get`, as its README says.
+// The calls of this library. A call without a method uses `get`, as the library's README recommends.
 const calls = {
   trigger: (pusher, [channels, event, data, options]) =>
     pusher.trigger(channels, event, JSON.parse(data), optional(options)),
@@ -86,7 +86,7 @@ const calls = {
   post: (pusher, [path, params, body]) => pusher.post({ path, params: optional(params), body: optional(body) }),
 };
 
-// The query that this library signs at a time of ours.
+// Returns the query that this library signs at this time.
 function signedQuery(pusher, timestamp, request) {
   const now = Date.now;
   Date.now = () => timestamp * 1000;
@@ -106,7 +106,7 @@ const kinds = {
     return pusher.authenticateUser(socket_id, JSON.parse(data));
   },
 
-  // `payload` is what libpusher made of the body.
+  // `payload` is libpusher's result for the body.
   webhook(pusher, { key, signature, body, content_type, tokens, payload }) {
     const webhook = pusher.webhook({
       headers: {
@@ -121,7 +121,7 @@ const kinds = {
     return payload === null ? null : data === JSON.stringify(JSON.parse(payload));
   },
 
-  // `ours` is libpusher's request, signed once more here.
+  // `ours` is libpusher's request, which this library signs too.
   call(pusher, { call, arguments: texts, data, ours }) {
     const answer = {};
     const values = (data ?? []).map((text) => {
@@ -135,7 +135,7 @@ const kinds = {
       const request = calls[call](pusher, texts)[sent];
       const path = pusher.config.prefixPath(request.path);
       const body = request.body ? JSON.stringify(request.body) : null;
-      // It looks at the parameters when it signs.
+      // The library checks the parameters when it signs.
       signedQuery(pusher, 0, { method: request.method, path, params: request.params, body });
       const params = Object.entries(request.params ?? {}).map(([name, value]) => [name, String(value)]);
       answer.request = { method: request.method, path, params };
@@ -156,7 +156,7 @@ const kinds = {
     return answer;
   },
 
-  // Sealed here, then perhaps changed, and opened here.
+  // Encrypts a message, corrupts it if the case says so, and decrypts it.
   decrypt(pusher, { channel, other_channel, data, harm }) {
     const { body } = pusher.trigger(channel, 'an-event', JSON.parse(data))[sent];
     let payload = body.data;

@@ -1,4 +1,4 @@
-"""The official Python library. A refusal, however it makes it, is a Refused."""
+"""The official Python library. Every kind of refusal becomes a Refused."""
 
 import base64
 import copy
@@ -15,11 +15,11 @@ from pusher.version import VERSION  # noqa: F401
 
 
 class Refused(Exception):
-    """It raised an error, or returned nothing."""
+    """The library raised an error or returned None."""
 
 
 class Unsent:
-    """A backend that hands back what it is to send."""
+    """A backend that returns the request instead of sending it."""
 
     def __init__(self, client, **options):
         pass
@@ -29,7 +29,7 @@ class Unsent:
 
 
 class Clock:
-    """Stands in for the module `time` while a request is signed at a time of ours."""
+    """Replaces the module `time`, so that a request is signed at a given time."""
 
     def __init__(self, now):
         self.now = now
@@ -39,7 +39,7 @@ class Clock:
 
 
 def refusing(function, *arguments, **named):
-    """What the function returns. Callers of this library get errors of many kinds, some of them by accident."""
+    """Returns the result of the function. The library raises errors of many kinds, some by accident."""
     try:
         result = function(*arguments, **named)
     except Exception as error:  # noqa: BLE001
@@ -50,7 +50,7 @@ def refusing(function, *arguments, **named):
 
 
 def parse(text):
-    """A caller's value of a JSON text, as Python's own module reads it."""
+    """Returns the value of a JSON string, parsed by Python's own module."""
     return json.loads(text)
 
 
@@ -86,7 +86,7 @@ class Peer:
         return refusing(self.pusher.validate_webhook, key, signature, body)
 
     def request(self, call, arguments):
-        """The request of a call, or None where this library has no such call."""
+        """Returns the request of a call, or None if the library has no such call."""
         make = getattr(self, call, None)
         return make and refusing(make, *arguments)
 
@@ -112,7 +112,7 @@ class Peer:
         return self.pusher.users_info(channel)
 
     def signed(self, method, path, params, body, timestamp):
-        """This library's own request for a method, path, parameters and body of ours, signed at a time of ours."""
+        """Returns the library's request for this method, path, parameters and body, signed at this time."""
         request = pusher.http.Request.__new__(pusher.http.Request)
         request.client, request.method, request.path, request.body = self, method, path, body
         request.query_params = dict(params)
@@ -125,14 +125,14 @@ class Peer:
         return request.query_string
 
     def signature(self, method, path, params):
-        """The signature of a query whose parameters are all given."""
+        """Returns the signature of a query with these parameters."""
         return self.sign("\n".join([method, path, pusher.http.make_query_string(params)]))
 
     def seal(self, channel, data):
         return json.loads(self.pusher.trigger(channel, "an-event", parse(data)).body)["data"]
 
     def open(self, channel, payload):
-        """A message's text, or None."""
+        """Returns the decrypted message, or None."""
         try:
             parts = json.loads(payload)
             nonce, sealed = (base64.b64decode(parts[part], validate=True) for part in ("nonce", "ciphertext"))

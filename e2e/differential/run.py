@@ -1,4 +1,4 @@
-"""libpusher beside the official Python and Node.js libraries, on random cases. scripts/differential.sh runs it.
+"""Compares libpusher with the official Python and Node.js libraries on random cases. scripts/differential.sh runs it.
 
 run.py --library libpusher.so [--seed SEED] [--cases N] [--only KIND:NUMBER]
 run.py --write-docs
@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = HERE.parent.parent / "docs" / "differences.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SHOWN = 20
-# So few cases need not show every difference.
+# A run with fewer cases need not show every difference.
 ENOUGH = 20_000
 
 LIBRARIES = {"python": "Python", "node": "Node.js"}
@@ -42,7 +42,7 @@ def with_table(document):
 
 
 class Node:
-    """One process, fed by one thread while another reads, so that neither waits for the other."""
+    """The Node.js process. One thread writes while another reads, so that neither blocks the other."""
 
     def __init__(self, applications):
         self.process = subprocess.Popen(["node", HERE / "node_peer.cjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -59,7 +59,7 @@ class Node:
         for _ in messages:
             line = self.process.stdout.readline()
             if not line:
-                raise RuntimeError("node ended early")
+                raise RuntimeError("node exited early")
             yield json.loads(line)
         feeder.join()
 
@@ -104,8 +104,8 @@ class Tally:
         print(f"{'kind':<20}{'cases':>8}{'refused':>9}{'checks':>9}")
         for kind in self.cases:
             print(f"{kind:<20}{self.cases[kind]:>8}{self.refused[kind]:>9}{self.checks[kind]:>9}")
-        print(f"{'in all':<20}{self.cases.total():>8}{self.refused.total():>9}{self.checks.total():>9}")
-        print(f"\n{'meant difference':<26}{'Python':>8}{'Node.js':>9}")
+        print(f"{'total':<20}{self.cases.total():>8}{self.refused.total():>9}{self.checks.total():>9}")
+        print(f"\n{'intended difference':<26}{'Python':>8}{'Node.js':>9}")
         for name, one in differences.DIFFERENCES.items():
             seen = (self.explained[name, peer] if peer in one.peers else "-" for peer in LIBRARIES)
             print(f"{name:<26}{next(seen):>8}{next(seen):>9}")
@@ -115,7 +115,7 @@ def compared(subject, comparison, theirs):
     try:
         subject.compare(comparison, theirs)
     except Exception as error:  # noqa: BLE001
-        # An answer of another shape than all before is a disagreement, too, and the case has to be told.
+        # A result of an unexpected shape is a disagreement, too. Report it with its case.
         where = traceback.extract_tb(error.__traceback__)[-1]
         comparison.add("differs", f"{type(error).__name__}: {error}, {where.name}:{where.lineno}", None, theirs)
 
@@ -192,7 +192,7 @@ def main():
             for disagreement in tally.count([with_python, with_node], accepted):
                 shown += 1
                 if shown <= SHOWN:
-                    print(f"FAILED: {disagreement}\n  again      --seed {seed} --only {case['kind']}:{case['number']}\n")
+                    print(f"FAILED: {disagreement}\n  repeat     --seed {seed} --only {case['kind']}:{case['number']}\n")
     if node.close() != 0:
         tally.fail("node ended with an error")
 

@@ -1,4 +1,4 @@
-"""Random texts: JSON in all its forms, names, ids; and an independent look at JSON."""
+"""Random strings: JSON in all its forms, names and ids. Also an independent JSON parser."""
 
 import functools
 import json
@@ -6,8 +6,8 @@ import string
 
 CHANNEL_CHARACTERS = string.ascii_letters + string.digits + "_-=@,.;"
 
-# What crafted input is made of: separators of signed strings, line ends, digits and letters of other scripts, what a path or a
-# query would trip over.
+# Pieces of malicious input: separators of signed strings, line ends, digits and letters of other scripts, and the special
+# characters of paths and queries.
 ODD_CHARACTERS = [
     "\n", "\r", "\t", " ", ":", "::", "/", "#", "?", "&", "%", "%2e", "+", "*", "[", "]", "{", '"', "'", "\\", "\x7f", "\u0661",
     "\u0967", "\uff11", "é", "ß", "λ", "\u2028", "\ufeff", "\u200b", "\U0001f600", "!", "~", "|", "<", ">", "^", "$",
@@ -34,13 +34,13 @@ def name(rng, least=1, most=24):
 
 
 def spoiled(rng, text):
-    """`text` with something odd in it, most often at an end."""
+    """Returns `text` with an odd piece inserted, usually at its start or end."""
     at = rng.choice([0, len(text), len(text), rng.randint(0, len(text))])
     return text[:at] + rng.choice(ODD_CHARACTERS) + text[at:]
 
 
 def channel(rng, prefixes, spoiled_in=8):
-    """A channel name; one in `spoiled_in` is perhaps not valid."""
+    """Returns a channel name; one in `spoiled_in` may be invalid."""
     prefix = rng.choice(prefixes)
     if not chance(rng, spoiled_in):
         return prefix + name(rng)
@@ -48,7 +48,7 @@ def channel(rng, prefixes, spoiled_in=8):
     if kind == 0:
         return rng.choice(["", prefix, ".", "..", "[", "[]", '["a"]', " a", "-", "private", "presence"])
     if kind == 1:
-        # Around the limit.
+        # Around the limit of the length.
         length = rng.choice([199, 200, 201, 202, 400])
         return (prefix + name(rng, 200, 200) + "x" * 200)[:length]
     if kind == 2:
@@ -67,7 +67,7 @@ def socket_id(rng, spoiled_in=9):
     if kind == 0:
         return rng.choice(["", ".", "1", "1.", ".1", "1.1.1", "-1.1", "1,1", "0x1.1", "1e3.1", "nan", "1.1\n", "\n1.1"])
     if kind == 1:
-        # Digits, but not ASCII's.
+        # Digits outside ASCII.
         zero = rng.choice([0x0660, 0x0966, 0xFF10, 0x1D7CE])
         at = rng.choice([i for i, c in enumerate(valid) if c != "."])
         return valid[:at] + chr(zero + int(valid[at])) + valid[at + 1 :]
@@ -94,7 +94,7 @@ class Writer:
 
     def __init__(self, rng):
         self.rng = rng
-        # Most texts are compact, as serializers write them.
+        # Most documents are compact, as serializers write them.
         self.loose = chance(rng, 3)
         self.escapes = rng.choice([0, 0, 10, 3])
         self.surrogates = chance(rng, 25)
@@ -138,7 +138,7 @@ class Writer:
         return "[" + self.space() + (self.space() + "," + self.space()).join(values) + self.space() + "]"
 
     def object(self, members):
-        """Of pairs: a key, and a value that is JSON already."""
+        """Writes an object from pairs of a key and a value in JSON."""
         written = [self.string(key) + self.space() + ":" + self.space() + value for key, value in members]
         return "{" + self.space() + (self.space() + "," + self.space()).join(written) + self.space() + "}"
 
@@ -167,7 +167,7 @@ class Writer:
 
 
 def broken(rng, text):
-    """What is no JSON, most often."""
+    """Returns a string that is usually not JSON."""
     return rng.choice([
         lambda: text[: rng.randrange(len(text) + 1)],
         lambda: text + rng.choice([",", "}", "]", "x", " {}", "\x0b", "\ufeff"]),
@@ -180,14 +180,14 @@ def broken(rng, text):
 
 
 def payload(rng):
-    """The data of an event: JSON of any shape, seldom broken."""
+    """Returns the data of an event: any JSON, rarely malformed."""
     writer = Writer(rng)
     text = writer.around(writer.value())
     return broken(rng, text) if chance(rng, 30) else text
 
 
 class Pairs(list):
-    """The members of an object, repeated keys included."""
+    """The members of an object, including repeated keys."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,7 +196,7 @@ def look_at(text):
 
 
 class Look:
-    """JSON as this test sees it, independently of who is compared."""
+    """Parsed JSON, independent of the compared libraries."""
 
     def __init__(self, text):
         self.valid = self.deep = self.has_constants = False
@@ -204,11 +204,11 @@ class Look:
         self.value = None
         try:
             self.value = json.loads(text, object_pairs_hook=Pairs, parse_constant=self._constant)
-            # Only of a text that is whole: `NaN` is also how a name may begin.
+            # Only for the whole string: a name may also begin with `NaN`.
             self.has_constants = self._constants > 0
             self.valid = not self.has_constants
         except RecursionError:
-            # Such texts are only made well-formed.
+            # Too deep for this parser. The cases contain only well-formed documents of this depth.
             self.deep = self.valid = True
         except ValueError:
             pass
@@ -230,7 +230,7 @@ class Look:
         return len(set(self.keys)) < len(self.keys)
 
     def get(self, key, default=None):
-        """A member; the last one, as everybody takes it."""
+        """Returns a member: the last one of repeated members, as all parsers do."""
         return dict(self.value).get(key, default) if self.is_object else default
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The library through real proxies and through a scripted one, and whom its TLS trusts.
+"""Tests the library with real proxies, with a scripted proxy, and with different sets of trusted certificates.
 
     proxy.py LIBRARY FOLDER
 
@@ -18,7 +18,7 @@ import rig
 
 LIBRARY, FOLDER = None, None
 USER = "canary-user"
-# tinyproxy takes simple ones only.
+# tinyproxy accepts simple passwords only.
 SIMPLE, HARD = "canary-simple.pw", "canary:h@rd/p%w?#ä"
 WRONG = "canary-wrong"
 
@@ -62,7 +62,7 @@ class Case(unittest.TestCase):
 
 
 class RealProxies:
-    """What holds with every proxy. `open` wants nobody's name, `closed` wants USER and `password`, `down` is none."""
+    """The tests for every real proxy. `open` needs no credentials, `closed` needs USER and `password`."""
 
     def test_a_tunnel_is_kept_alive(self):
         before = self.https.connections, len(self.https.requests)
@@ -88,13 +88,13 @@ class RealProxies:
         for head in self.http.requests[-1], self.https.requests[-1]:
             self.assertNotIn("authorization", head.lower())
 
-    def test_a_wrong_password_and_none(self):
+    def test_a_wrong_password_and_no_password(self):
         for proxy in url(self.closed.port, USER, WRONG), url(self.closed.port):
             before = len(self.https.requests) + len(self.http.requests)
             outcome = self.check(self.trigger(proxy=proxy), "NOT_SENT", "proxy")
-            # tinyproxy answers 401 where the credentials are wrong.
+            # tinyproxy responds with 401 if the credentials are wrong.
             self.assertRegex(outcome.message, "407|401")
-            # Without a tunnel the proxy's answer is the server's, as far as anybody can tell.
+            # Without a tunnel, a client cannot distinguish a response of the proxy from one of the server.
             outcome = self.trigger(ssl=False, proxy=proxy)
             self.assertEqual((outcome.delivery, outcome.http_status in (401, 407)), ("rejected", True), outcome)
             self.assertEqual(len(self.https.requests) + len(self.http.requests), before)
@@ -103,11 +103,11 @@ class RealProxies:
         port = rig.closed_port()
         outcome = self.check(self.trigger(port=port, proxy=url(self.open.port)), "NOT_SENT", "proxy")
         self.assertRegex(outcome.message, "is 50[0-9]")
-        # Another may have sent it on before: nobody can tell.
+        # A proxy before this one may have forwarded the request, so the delivery is unknown.
         outcome = self.trigger(ssl=False, port=port, proxy=url(self.open.port))
         self.check(outcome, "SERVER_ERROR", outcome.cause, "unknown")
 
-    def test_the_server_behind_a_tunnel_takes_it_and_says_nothing(self):
+    def test_the_server_after_a_tunnel_never_responds(self):
         outcome = self.trigger(event="vanish", proxy=url(self.open.port))
         self.check(outcome, "DELIVERY_UNKNOWN", "closed", "unknown")
 
@@ -129,7 +129,7 @@ class Tinyproxy(RealProxies, Case):
         cls.closed = rig.tinyproxy(FOLDER, "tinyproxy-closed", f"BasicAuth {USER} {SIMPLE}")
         cls.addClassCleanup(cls.closed.stop)
 
-    def test_a_port_that_it_does_not_allow(self):
+    def test_a_port_that_the_proxy_does_not_allow(self):
         proxy = rig.tinyproxy(FOLDER, "tinyproxy-ports", "ConnectPort 443")
         self.addCleanup(proxy.stop)
         outcome = self.check(self.trigger(proxy=url(proxy.port)), "NOT_SENT", "proxy")
@@ -148,7 +148,7 @@ class Squid(RealProxies, Case):
 
 
 class Environment(Case):
-    """A proxy that is down shows whether it is asked."""
+    """A closed port as the proxy shows whether the library uses the proxy."""
 
     def outcome(self, ssl, proxy="env", **variables):
         self.setUp()
@@ -173,12 +173,12 @@ class Environment(Case):
             with self.subTest(name=name, ssl=ssl):
                 self.check(self.outcome(ssl, **{name: "{}"}), "NOT_SENT", "connect")
 
-    def test_the_variables_that_do_not(self):
+    def test_the_variables_that_do_not_count(self):
         for ssl, name in [(False, "HTTP_PROXY"), (True, "HTTP_PROXY"), (True, "http_proxy"), (False, "HTTPS_PROXY")]:
             with self.subTest(name=name, ssl=ssl):
                 self.check(self.outcome(ssl, **{name: "{}"}), "OK")
 
-    def test_without_env_none_counts(self):
+    def test_without_env_no_variable_counts(self):
         variables = {name: "{}" for name in ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"]}
         for ssl in True, False:
             with self.client(ssl) as client:
@@ -196,18 +196,18 @@ class Environment(Case):
         for exempt in ["", "example.org", "7.0.0.1", "127.0.0.10", ","]:
             with self.subTest(exempt=exempt):
                 self.check(self.outcome(True, HTTPS_PROXY="{}", NO_PROXY=exempt), "NOT_SENT", "connect")
-        # It is the environment's list: a proxy of the configuration's is used whatever it says.
+        # NO_PROXY has no effect on a proxy of the configuration.
         proxy = url(rig.closed_port())
         self.check(self.outcome(True, proxy=proxy, NO_PROXY="*"), "NOT_SENT", "connect")
 
 
 class Scripted(Case):
-    """What a proxy may answer to CONNECT."""
+    """The responses of a proxy to CONNECT."""
 
     ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
     def through(self, script, ssl=True, user=None, event="e", **config):
-        """The outcome of a trigger through a proxy with this script; bytes are sent, and then the connection is closed."""
+        """Triggers through a proxy with this script, or one that sends these bytes and closes the connection."""
         run = script if callable(script) else lambda connection, _: self.say_and_end(connection, script)
         with rig.ScriptedProxy(run) as proxy:
             address = proxy.url.replace("//", f"//{USER}:{SIMPLE}@") if user else proxy.url
@@ -218,13 +218,13 @@ class Scripted(Case):
     @staticmethod
     def say_and_end(connection, data):
         connection.sendall(data)
-        # What the client has sent meanwhile would turn the end into a reset.
+        # Unread bytes would turn the FIN into a reset.
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
 
     def tunnel(self, *pieces, pause=0.02):
-        """A script that answers in pieces, and then is a tunnel."""
+        """Returns a script that sends the response in pieces, then opens the tunnel."""
 
         def script(connection, _):
             for piece in pieces:
@@ -234,7 +234,7 @@ class Scripted(Case):
 
         return script
 
-    def test_what_is_asked_for(self):
+    def test_the_connect_request(self):
         self.check(self.through(self.tunnel(self.ESTABLISHED), user=USER), "OK")
         lines = self.heads[0].split("\r\n")
         authorization = base64.b64encode(f"{USER}:{SIMPLE}".encode()).decode()
@@ -242,7 +242,7 @@ class Scripted(Case):
         self.assertEqual(lines[0], f"CONNECT {target} HTTP/1.1")
         self.assertEqual(sorted(lines[1:-2]), [f"Host: {target}", f"Proxy-Authorization: Basic {authorization}"])
 
-    def test_without_tls_the_whole_url_is_asked_for(self):
+    def test_without_tls_the_request_has_the_whole_url(self):
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         self.check(self.through(answer, ssl=False, user=USER), "OK")
         head = self.heads[0]
@@ -250,7 +250,7 @@ class Scripted(Case):
         self.assertTrue(head.startswith(f"POST http://127.0.0.1:{self.http.port}/apps/1/events?"), head)
         self.assertIn(f"\r\nproxy-authorization: basic {authorization.lower()}\r\n", head.lower())
 
-    def test_answers_that_open_a_tunnel(self):
+    def test_responses_that_open_a_tunnel(self):
         interim = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
         single = [self.ESTABLISHED[at : at + 1] for at in range(len(self.ESTABLISHED))]
         header = b"X-Filler: " + 8 * 1024 * b"x" + b"\r\n"
@@ -267,7 +267,7 @@ class Scripted(Case):
             with self.subTest(name):
                 self.check(self.through(self.tunnel(*pieces, pause=0.005)), "OK")
 
-    def test_answers_that_open_none(self):
+    def test_responses_that_open_no_tunnel(self):
         before = len(self.https.requests)
         fields = b"".join(b"X-%d: y\r\n" % number for number in range(5000))
         for name, (answer, cause) in {
@@ -285,7 +285,7 @@ class Scripted(Case):
             "a head that is too long": (b"HTTP/1.1 200 OK\r\nX: " + 17 * 1024 * b"y" + b"\r\n\r\n", "proxy"),
             "a line without an end": (b"HTTP/1.1 200 OK\r\nX: " + 64 * 1024 * b"y", "proxy"),
             "too many fields": (b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n", "proxy"),
-            "more behind the head": (self.ESTABLISHED + b"x", "proxy"),
+            "bytes after the head": (self.ESTABLISHED + b"x", "proxy"),
             "two answers": (2 * self.ESTABLISHED, "proxy"),
             "an upgrade": (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"x", "proxy"),
         }.items():
@@ -309,7 +309,7 @@ class Scripted(Case):
         self.assertIn(outcome.cause, ("closed", "reset", "tls"), outcome)
         self.check(outcome, "NOT_SENT", outcome.cause)
 
-    def test_a_tunnel_to_somebody_else(self):
+    def test_a_tunnel_to_another_host(self):
         def elsewhere(connection, _):
             connection.sendall(self.ESTABLISHED)
             rig.relay(connection, self.http.port)
@@ -336,7 +336,7 @@ class Scripted(Case):
                     connection.sendall(piece)
                     time.sleep(0.03)
                     if time.monotonic() > end:
-                        return  # Far too late already: no reason to hold up the other tests.
+                        return  # The deadline has long passed.
 
             return script
 
@@ -354,7 +354,7 @@ class Scripted(Case):
                 yield b""
 
         def handshake():
-            # A record of TLS that is announced and never whole.
+            # A TLS record that is never complete.
             yield self.ESTABLISHED
             time.sleep(0.1)
             yield b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
@@ -368,7 +368,7 @@ class Scripted(Case):
 
 
 class Roots(Case):
-    """Whom TLS trusts. The certificate is one of a local authority's."""
+    """The trusted certificates. A local authority has issued the certificate of the server."""
 
     def outcome(self, file=None, folder=None, **config):
         self.setUp()
@@ -381,35 +381,35 @@ class Roots(Case):
         self.check(self.outcome(ca_file=self.other_ca, file=self.ca), "NOT_SENT", "tls")
         self.check(self.outcome(ca_file=os.path.join(FOLDER, "none.pem"), file=self.ca), "NOT_SENT", "tls")
 
-    def test_the_system_s(self):
+    def test_the_system_certificates(self):
         self.check(self.outcome(tls_roots="system"), "NOT_SENT", "tls")
         self.check(self.outcome(tls_roots="system", file=self.ca), "OK")
         self.check(self.outcome(tls_roots="system", file=self.other_ca), "NOT_SENT", "tls")
         self.check(self.outcome(tls_roots="system", file=os.path.join(FOLDER, "none.pem")), "NOT_SENT", "tls")
 
-    def test_the_bundled_ones(self):
+    def test_the_bundled_certificates(self):
         self.check(self.outcome(tls_roots="bundled"), "NOT_SENT", "tls")
         self.check(self.outcome(tls_roots="bundled", file=self.ca), "NOT_SENT", "tls")
 
-    def test_both(self):
+    def test_both_sets_of_certificates(self):
         self.check(self.outcome(tls_roots="both"), "NOT_SENT", "tls")
         self.check(self.outcome(tls_roots="both", file=self.ca), "OK")
-        # The bundled ones are for a machine without its own, which is then no error by itself.
+        # With "both", missing system certificates are not an error: the bundled ones replace them.
         outcome = self.check(self.outcome(tls_roots="both", file=os.path.join(FOLDER, "none.pem")), "NOT_SENT", "tls")
         self.assertRegex(outcome.message, "(?i)UnknownIssuer|unknown issuer")
 
 
 class Secrecy(Case):
-    """Runs last: no password was in anything that the library said."""
+    """Runs last: checks that no document or log line of the library contained a password."""
 
-    def test_no_password_in_all_that_was_said(self):
+    def test_no_output_contains_a_password(self):
         said = "\n".join(self.library.said)
         for password in SIMPLE, HARD, WRONG:
             pair = f"{USER}:{password}".encode()
             for form in password, urllib.parse.quote(password, safe=""), base64.b64encode(pair).decode(), pair.hex():
                 self.assertNotIn(form, said)
         self.assertNotIn("Basic ", said)
-        # It did speak of proxies and passwords.
+        # The output does mention proxies and passwords.
         self.assertIn("check the user and password in `proxy`", said)
         self.assertGreater(len(self.library.said), 200)
 

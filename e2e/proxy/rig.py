@@ -1,4 +1,4 @@
-"""What the proxy tests need around the library: itself by ctypes, a server to reach, real proxies, and a scripted one."""
+"""Fixtures of the proxy tests: the library by ctypes, a server, real proxies and a scripted proxy."""
 
 import ctypes
 import json
@@ -11,7 +11,7 @@ import time
 
 
 class Outcome:
-    """What a call came to."""
+    """The result of a call."""
 
     def __init__(self, status, text, seconds):
         error = json.loads(text)["error"] if status != "OK" else {}
@@ -24,7 +24,7 @@ class Outcome:
 
 
 class Library:
-    """The library. All that it ever said is in `said`."""
+    """The library. `said` collects all its documents and log lines."""
 
     LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p, ctypes.c_char_p)
 
@@ -83,15 +83,15 @@ def listener():
 
 
 def closed_port():
-    """A port on which nobody listens, as long as nobody asks for it by number."""
+    """Returns a port on which no socket listens, unless a program asks for it by number."""
     with listener() as probe:
         return probe.getsockname()[1]
 
 
 class Server:
-    """Answers 200 and {} to every request and keeps the connection; the event `vanish` is taken, and never answered.
+    """Responds to every request with 200 and {}, and keeps the connection. Reads the event `vanish`, but never responds.
 
-    `requests` has the head of each, `connections` counts them."""
+    `requests` holds the head of each request, `connections` counts the connections."""
 
     def __init__(self, certificate=None):
         self.socket, self.requests, self.connections = listener(), [], 0
@@ -120,7 +120,7 @@ class Server:
                         return
                     stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         except OSError:
-            pass  # A client that does not trust the certificate hangs up.
+            pass  # A client that does not trust the certificate closes the connection.
 
 
 def read_head(file):
@@ -134,7 +134,7 @@ def read_head(file):
 
 
 class ScriptedProxy:
-    """Reads the head of a request and lets `script(connection, head)` do the rest."""
+    """Reads the head of a request and runs `script(connection, head)`."""
 
     def __init__(self, script):
         self.socket, self.script, self.heads = listener(), script, []
@@ -154,7 +154,7 @@ class ScriptedProxy:
             try:
                 head = b""
                 while not head.endswith(b"\r\n\r\n"):
-                    # One by one: what is behind the head is the script's.
+                    # One byte at a time: the script reads the bytes after the head.
                     byte = connection.recv(1)
                     if not byte:
                         return
@@ -162,7 +162,7 @@ class ScriptedProxy:
                 self.heads.append(head.decode())
                 self.script(connection, head.decode())
             except OSError:
-                pass  # The client has given up.
+                pass  # The client has closed the connection.
 
     def __enter__(self):
         return self
@@ -172,7 +172,7 @@ class ScriptedProxy:
 
 
 def relay(connection, port):
-    """Takes bytes to and fro between a tunnel and a port until one side ends."""
+    """Relays bytes between a tunnel and a port until one side closes."""
 
     def copy(source, drain):
         try:
@@ -190,7 +190,7 @@ def relay(connection, port):
 
 
 class RealProxy:
-    """A proxy of Debian's, in a process of its own. `command` runs in the foreground."""
+    """A proxy from a Debian package, as a process. `command` must stay in the foreground."""
 
     def __init__(self, port, command, log):
         self.port, self.log = port, log
@@ -260,7 +260,7 @@ def squid(folder, name, user=None, password=None):
         "",
     ]
     configuration = write(folder, f"{name}.conf", "\n".join(lines))
-    # As root it becomes another user, who has to read its files and to write its log.
+    # Squid changes its user if it runs as root. That user must read its files and write its log.
     for file in os.listdir(folder):
         if file.startswith(name):
             os.chmod(os.path.join(folder, file), 0o644)
@@ -268,7 +268,7 @@ def squid(folder, name, user=None, password=None):
 
 
 def certificates(folder):
-    """An authority and a certificate of it for 127.0.0.1; and an authority that signed nothing."""
+    """Writes an authority with a certificate for 127.0.0.1, and an authority that has issued no certificate."""
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
