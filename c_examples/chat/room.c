@@ -236,7 +236,7 @@ Answer room_say(Room *room, const Person *person, const char *text) {
   char *data, *document;
   PusherStatus status;
   if (*text == '\0' || strlen(text) > MAX_TEXT) return answer_error(400, "a message has 1 to 2,000 bytes");
-  if (!people_may_speak(room->people, person->id)) return answer_error(429, "not so fast");
+  if (!people_may_speak(room->people, person->id)) return answer_error(429, "too many messages: wait a moment");
   message = person_object(person, "id");
   cJSON_AddStringToObject(message, "text", text);
   cJSON_AddNumberToObject(message, "at", now_ms());
@@ -253,8 +253,8 @@ Answer room_wave(Room *room, const Person *person, const char *to) {
   cJSON *wave;
   char *data, *document;
   PusherStatus status;
-  if (!people_of_id(room->people, to, &other)) return answer_error(404, "nobody has this id");
-  if (!people_may_speak(room->people, person->id)) return answer_error(429, "not so fast");
+  if (!people_of_id(room->people, to, &other)) return answer_error(404, "no person has this id");
+  if (!people_may_speak(room->people, person->id)) return answer_error(429, "too many messages: wait a moment");
   wave = person_object(person, "id");
   data = cJSON_PrintUnformatted(wave);
   cJSON_Delete(wave);
@@ -298,7 +298,7 @@ static void disclaim(Room *room, const char *signature) {
 
 /* Publishes one event of a webhook to the room. The publisher only queues it, because a webhook needs a quick response,
  * and must not wait for a request to the server that sent it. Returns 0 if the event could not be queued. */
-static int tell(Room *room, const cJSON *event, const cJSON *time) {
+static int announce(Room *room, const cJSON *event, const cJSON *time) {
   const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "name"));
   const char *channel = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "channel"));
   const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "user_id"));
@@ -326,7 +326,7 @@ Answer room_webhook(Room *room, const char *key, const char *signature, const ui
   PusherStatus status = pusher_validate_webhook(room->client, key, signature, body, length, &document);
   cJSON *webhook;
   const cJSON *event, *time;
-  int told = 1;
+  int is_queued = 1;
   if (status != PUSHER_STATUS_OK) {
     char message[256];
     pusher_error_message(document, message, sizeof message);
@@ -338,12 +338,12 @@ Answer room_webhook(Room *room, const char *key, const char *signature, const ui
   if (claim(room, signature)) {
     webhook = cJSON_Parse(document);
     time = cJSON_GetObjectItemCaseSensitive(webhook, "time_ms");
-    cJSON_ArrayForEach(event, cJSON_GetObjectItemCaseSensitive(webhook, "events")) told =
-        tell(room, event, time) && told;
+    cJSON_ArrayForEach(event, cJSON_GetObjectItemCaseSensitive(webhook, "events")) is_queued =
+        announce(room, event, time) && is_queued;
     cJSON_Delete(webhook);
-    if (!told) disclaim(room, signature);
+    if (!is_queued) disclaim(room, signature);
   }
   pusher_string_free(document);
   /* If an event could not be queued, Channels must retry the webhook. */
-  return told ? answer_json(200, cJSON_CreateObject()) : answer_error(503, "later, please");
+  return is_queued ? answer_json(200, cJSON_CreateObject()) : answer_error(503, "try again later");
 }

@@ -96,8 +96,8 @@ static Answer sign_in(Web *web, Request *request, const Form *form) {
   switch (people_sign_in(web->people, form->field[NAME], &person, token)) {
     case SIGNED_IN: break;
     case NAME_WRONG: return answer_error(400, "a name has 1 to 48 bytes, and no space around it");
-    case NAME_TAKEN: return answer_error(409, "somebody has this name");
-    case HOUSE_FULL: return answer_error(503, "the house is full");
+    case NAME_TAKEN: return answer_error(409, "this name is taken");
+    case HOUSE_FULL: return answer_error(503, "the chat is full");
     default: return answer_error(500, "internal error");
   }
   /* End the former session of this browser. */
@@ -184,8 +184,8 @@ static enum MHD_Result take_field(void *context, enum MHD_ValueKind kind, const 
   (void)kind, (void)filename, (void)content_type, (void)encoding;
   while (i < FIELD_COUNT && strcmp(field_names[i], key) != 0) i++;
   if (i == FIELD_COUNT) return MHD_YES;
-  /* Another program may read a repeated field differently, and a C string ends at a NUL: one name would be
-   * looked at, and another be meant. */
+  /* Another program may read a repeated field differently, and a C string ends at a NUL: the check
+   * and the use could see different values. */
   if ((offset == 0 && form->given[i]) || offset != form->length[i] || size >= FIELD_SIZE - form->length[i] ||
       (size > 0 && memchr(data, '\0', size) != NULL)) {
     form->wrong = 1;
@@ -218,7 +218,7 @@ static Answer answer_request(Web *web, Request *request) {
   Answer answer;
   if ((route->audience == FOR_PAGE || route->audience == FOR_PERSON) &&
       (origin == NULL || strcmp(origin, web->origin) != 0)) {
-    return answer_error(403, "this is for our own page only");
+    return answer_error(403, "only the page of this chat may send this request");
   }
   request->token = MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, web->cookie);
   if (route->audience == FOR_PERSON && !people_of_token(web->people, request->token, &request->person)) {
@@ -227,8 +227,7 @@ static Answer answer_request(Web *web, Request *request) {
   if (route->needs == 0) return route->handler(web, request, NULL);
   form = calloc(1, sizeof *form);
   if (form == NULL) return answer_error(500, "internal error");
-  answer =
-      read_form(request, form) ? route->handler(web, request, form) : answer_error(400, "not the form that is needed");
+  answer = read_form(request, form) ? route->handler(web, request, form) : answer_error(400, "invalid form");
   free(form);
   return answer;
 }
