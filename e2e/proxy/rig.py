@@ -189,6 +189,18 @@ def relay(connection, port):
         back.join()
 
 
+def wait_until_closed(port):
+    """Waits until the peer has closed every connection to this port of 127.0.0.1."""
+    established = "01"
+    for _ in range(1000):
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            connections = [line.split()[2:4] for line in file.readlines()[1:]]
+        if not any(remote.endswith(f":{port:04X}") and state == established for remote, state in connections):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"a connection to port {port} stays open")
+
+
 class RealProxy:
     """A proxy from a Debian package, as a process. `command` must stay in the foreground."""
 
