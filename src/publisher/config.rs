@@ -165,7 +165,8 @@ impl PublisherConfig {
         Ok(())
     }
 
-    /// Returns whether the events of a batch that the server refused as a whole may be sent one at a time.
+    /// Returns whether the events of a batch that the server refused as a whole may be sent one at
+    /// a time.
     pub fn splits_refused_batches(&self) -> bool {
         match self.retry.mode {
             Mode::Never => false,

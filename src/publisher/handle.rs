@@ -23,8 +23,8 @@ const MAX_POLLED_REPORTS: usize = 1000;
 /// How long freeing a publisher waits for its events.
 const MAX_FREE_TIME: Duration = Duration::from_secs(1);
 
-/// The memory that an event takes at most besides its strings: its slot in a queue that has just doubled its capacity, and
-/// the rounding of the allocator.
+/// The memory that an event takes at most besides its strings: its slot in a queue that has just
+/// doubled its capacity, and the rounding of the allocator.
 const EVENT_OVERHEAD_BYTES: usize = 256;
 
 /// A queue of events that are sent in the background.
@@ -34,8 +34,8 @@ const EVENT_OVERHEAD_BYTES: usize = 256;
 /// In a forked child, the parent's publishers only return ::PUSHER_STATUS_FORKED.
 pub struct PusherPublisher {
     engine: Arc<Engine>,
-    /// Kept so that the callbacks are dropped with the last handle, and not on a thread of the publisher that must not call
-    /// them.
+    /// Kept so that the callbacks are dropped with the last handle, and not on a thread of the
+    /// publisher that must not call them.
     _hooks: Arc<Hooks>,
     /// The process that owns the publisher. A forked child has neither its threads nor its events.
     process: u32,
@@ -159,7 +159,8 @@ impl Drop for PusherPublisher {
                     threads.into_iter().for_each(|thread| drop(thread.join()));
                 }
             }
-            // Another thread of the parent may have held a lock at the fork: neither wait for it nor drop it.
+            // Another thread of the parent may have held a lock at the fork: neither wait for it
+            // nor drop it.
             Err(_) => std::mem::forget(Arc::clone(&self.engine)),
         }
     }

@@ -1,9 +1,9 @@
-//! The background publisher. The caller's thread checks an event and queues it; the publisher's own threads send the events,
-//! several in a request.
+//! The background publisher. The caller's thread checks an event and queues it; the publisher's own
+//! threads send the events, several in a request.
 //!
 //! ```text
-//! handle → worker (sends) → engine → shared (the queue between threads) → queue (its state) → rate_limit
-//!      ╰ config                    ╰─ reports (how events ended) → histogram ← stats
+//! handle → worker → engine → shared (the queue between threads) → queue (its state) → rate_limit
+//!      ╰ config           ╰─ reports (how events ended) → histogram ← stats
 //! ```
 
 mod config;

@@ -19,7 +19,8 @@ impl RateLimit {
         RateLimit { per_second, max_tokens, tokens: max_tokens, updated: now }
     }
 
-    /// Takes tokens for up to `wanted` events, and at least one. If there is none, returns when there will be one.
+    /// Takes tokens for up to `wanted` events, and at least one. If there is none, returns when
+    /// there will be one.
     pub fn take(&mut self, wanted: usize, now: Instant) -> Result<usize, Instant> {
         let passed = now.saturating_duration_since(self.updated).as_secs_f64();
         self.tokens = (self.tokens + passed * self.per_second).min(self.max_tokens);

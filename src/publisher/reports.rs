@@ -39,7 +39,8 @@ struct Members {
 }
 
 impl Outcome {
-    /// The event was delivered. `info` is the server's response about this event, JSON, if the event asked for it.
+    /// The event was delivered. `info` is the server's response about this event, JSON, if the
+    /// event asked for it.
     pub fn delivered(info: Option<&str>) -> Outcome {
         Outcome::write(Delivery::Delivered, |json| {
             json.key("status").string(Status::Ok.name()).key("delivery").string(Delivery::Delivered.name());
@@ -120,7 +121,8 @@ impl Reports {
         self.kept.len()
     }
 
-    /// Takes the oldest reports, at most `max`, as a document: `{"reports":[{"id",…}…]}`, with `"lost"` if reports were lost.
+    /// Takes the oldest reports, at most `max`, as a document: `{"reports":[{"id",…}…]}`, with
+    /// `"lost"` if reports were lost.
     pub fn take(&mut self, max: usize) -> String {
         let mut json = Writer::new();
         json.begin_object().key("reports").begin_array();

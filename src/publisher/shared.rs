@@ -1,8 +1,9 @@
 //! The queue shared between threads: those that publish, those that send, and those that wait.
 //!
-//! There is one lock, which is never held over anything slow, and a condition variable for each kind of wait. A thread that
-//! changes the state wakes the threads that the change concerns, and only if they wait: waking costs a system call. This
-//! module reads the clock; the modules below take time as an argument.
+//! There is one lock, which is never held over anything slow, and a condition variable for each
+//! kind of wait. A thread that changes the state wakes the threads that the change concerns, and
+//! only if they wait: waking costs a system call. This module reads the clock; the modules below
+//! take time as an argument.
 
 use std::time::{Duration, Instant};
 
@@ -130,7 +131,8 @@ impl<E, L: Backlog> Shared<E, L> {
                 Overflow::Block(_) if timed_out => return Err(Refused::Full),
                 Overflow::Block(patience) => {
                     state.waiting_for_space += 1;
-                    // Not every change of space wakes this thread, so it checks once more at its deadline.
+                    // Not every change of space wakes this thread, so it checks once more at its
+                    // deadline.
                     (state, timed_out) = wait_until(&self.space, state, started + patience);
                     state.waiting_for_space -= 1;
                     now = Instant::now();
@@ -168,14 +170,15 @@ impl<E, L: Backlog> Shared<E, L> {
         }
     }
 
-    /// Waits between two attempts of a request. If the publisher gives up first, the request's events end with `outcome`, and
-    /// this returns false.
+    /// Waits between two attempts of a request. If the publisher gives up first, the request's
+    /// events end with `outcome`, and this returns false.
     pub fn wait_for_retry(&self, shard: usize, request: u64, outcome: L::Outcome, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         let mut state = self.lock();
         let mut is_in_flight = state.queue.suspend(shard, request, outcome);
         while is_in_flight {
-            // No other thread waits on the sender's condition variable, and only abandoning the request wakes it here.
+            // No other thread waits on the sender's condition variable, and only abandoning the
+            // request wakes it here.
             let (woken, timed_out) = wait_until(&self.senders[shard], state, until);
             state = woken;
             if timed_out {
@@ -200,8 +203,8 @@ impl<E, L: Backlog> Shared<E, L> {
         self.wake_after_ends(&mut state, now);
     }
 
-    /// Takes reports, and waits for them until the deadline, if there is one. Returns immediately once the publisher is closed
-    /// and drained.
+    /// Takes reports, and waits for them until the deadline, if there is one. Returns immediately
+    /// once the publisher is closed and drained.
     pub fn poll<R>(&self, deadline: Option<Instant>, take: impl FnOnce(&mut L) -> R) -> Result<R, TimedOut> {
         let mut state = self.lock();
         loop {
@@ -227,8 +230,8 @@ impl<E, L: Backlog> Shared<E, L> {
         self.drain(state, deadline).1
     }
 
-    /// Closes the queue and drains it. At the deadline it abandons what is left; requests in flight then end with
-    /// `interrupted`.
+    /// Closes the queue and drains it. At the deadline it abandons what is left; requests in flight
+    /// then end with `interrupted`.
     pub fn close(&self, deadline: Option<Instant>, interrupted: &L::Outcome) -> Result<(), TimedOut> {
         let mut state = self.lock();
         state.queue.close();
@@ -287,7 +290,8 @@ impl<E, L: Backlog> Shared<E, L> {
         (state, result)
     }
 
-    /// Wakes the senders that wait for an event in these shards. A lingering one is woken only by a full batch.
+    /// Wakes the senders that wait for an event in these shards. A lingering one is woken only by a
+    /// full batch.
     fn wake_for_new_event(&self, state: &mut State<E, L>, shards: ShardSet) {
         for shard in shards.iter() {
             let wake = match state.senders[shard] {
@@ -303,7 +307,8 @@ impl<E, L: Backlog> Shared<E, L> {
 
     /// Wakes the threads that may wait for the end of an event.
     fn wake_after_ends(&self, state: &mut State<E, L>, now: Instant) {
-        // Waking several publishers for each request that ends, only for them to wait again, costs more than the request.
+        // Waking several publishers for each request that ends, only for them to wait again, costs
+        // more than the request.
         let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
         if state.waiting_for_space > 0 && (state.queue.has_spare_space() || is_due()) {
             state.last_space_wake = now;

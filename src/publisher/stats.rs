@@ -131,7 +131,8 @@ fn write_numbers<'a>(json: &mut Writer, values: impl IntoIterator<Item = (&'a st
     json.end_object();
 }
 
-/// Writes `{"count","sum","buckets":[[bound,count]...,[null,count]]}`, with bounds and sum divided by `unit`.
+/// Writes `{"count","sum","buckets":[[bound,count]...,[null,count]]}`, with bounds and sum divided
+/// by `unit`.
 fn write_histogram(json: &mut Writer, histogram: &Histogram, unit: u64) {
     json.begin_object().key("count").number(histogram.count()).key("sum").number(histogram.sum / unit);
     json.key("buckets").begin_array();

@@ -1,11 +1,13 @@
-//! Locks and condition variables. The models in `tests/models` replace this file by one with the locks of a model checker.
+//! Locks and condition variables. The models in `tests/models` replace this file by one with the
+//! locks of a model checker.
 
 use std::sync::PoisonError;
 use std::time::Instant;
 
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Locks. A panic while the lock is held is reported where it happens, and does not make the state unusable.
+/// Locks. A panic while the lock is held is reported where it happens, and does not make the state
+/// unusable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

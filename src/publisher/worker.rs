@@ -30,7 +30,8 @@ impl Worker {
     pub(super) fn run(self) {
         while let Some(batch) = self.engine.shared.next(self.shard) {
             let Batch { request, events } = batch;
-            // After a bug, the events of the batch must still end, and the next ones must still be sent.
+            // After a bug, the events of the batch must still end, and the next ones must still be
+            // sent.
             let sent = catch_unwind(AssertUnwindSafe(|| self.send(request, &events)));
             if let Err(panic) = sent {
                 self.complete(request, events.len(), &Outcome::failed(&Error::from_panic(&*panic)));
@@ -64,7 +65,8 @@ impl Worker {
         }
     }
 
-    /// Sends the events of a refused batch one at a time, so that one invalid event does not affect the others.
+    /// Sends the events of a refused batch one at a time, so that one invalid event does not affect
+    /// the others.
     fn send_singly(&self, request: u64, events: &[Event], refusal: &FailedExchange) {
         for event in events {
             self.count(|traffic| *traffic.retries.entry("refused").or_default() += 1);
@@ -72,7 +74,8 @@ impl Worker {
             match result {
                 Ok(response) => self.delivered(request, std::slice::from_ref(event), &response),
                 Err(error) => {
-                    // If the batch may have been applied in part, only a refusal of this event proves that it was not applied.
+                    // If the batch may have been applied in part, only a refusal of this event
+                    // proves that it was not applied.
                     let certain = self.engine.config.batch_is_atomic || is_refused(&error) || is_unknown(&error);
                     let refused = Error::Exchange(Box::new(refusal.clone()));
                     self.complete(request, 1, &Outcome::failed(if certain { &error } else { &refused }));
@@ -130,8 +133,8 @@ fn refused_as_a_whole<'a>(error: &'a Error, events: &[Event]) -> Option<&'a Fail
     }
 }
 
-/// Returns whether the server refused the content of the request, and would do so again. (Servers respond with 400, 413 and
-/// 422 after they may have applied some events of a batch.)
+/// Returns whether the server refused the content of the request, and would do so again. (Servers
+/// respond with 400, 413 and 422 after they may have applied some events of a batch.)
 fn is_refused(error: &Error) -> bool {
     matches!(error, Error::Exchange(failed) if matches!(failed.http_status, Some(400 | 413 | 422)))
 }

@@ -209,7 +209,7 @@ fn expired_events_found_by_a_refused_publish_wake_a_poll() {
         let (polled, woken) = polling.join().unwrap();
         (polled, woken.saturating_duration_since(refused))
     });
-    // The expired event may stay until its turn. Once it has ended, its report wakes the poll.
+    // The expired event may stay until its sender looks at it. Once it has ended, its report wakes the poll.
     let expired = scene.publisher.stats()["unsent"]["expired"] != json!(0);
     assert_eq!(expired, polled.is_some());
     assert!(!expired || waited < Duration::from_secs(2), "woken after {waited:?}");
@@ -313,7 +313,7 @@ fn an_event_older_than_event_ttl_ms_is_not_sent() {
     let start = Instant::now();
     scene.publisher.publish("c", "e", "1");
     scene.publisher.publish(r#"["c","d"]"#, "e", "2");
-    // No expired event is reported before its turn.
+    // No expired event is reported before its sender looks at it.
     while start.elapsed() < TTL {
         assert!(scene.publisher.poll(20).is_none());
     }

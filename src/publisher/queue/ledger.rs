@@ -54,6 +54,7 @@ pub trait Ledger {
     /// The result of a request for one of its events.
     type Outcome: Clone;
 
-    /// Records the end of an event. Called exactly once for each; `age` is the time since it was published.
+    /// Records the end of an event. Called exactly once for each; `age` is the time since it was
+    /// published.
     fn end(&mut self, id: u64, age: Duration, end: End<Self::Outcome>);
 }

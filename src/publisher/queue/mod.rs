@@ -1,9 +1,10 @@
-//! The publisher's state: the events that wait, those in flight, and how events ended. No I/O, no thread, no lock; time
-//! is an argument.
+//! The publisher's state: the events that wait, those in flight, and how events ended. No I/O, no
+//! thread, no lock; time is an argument.
 //!
-//! Every channel belongs to a shard, and each shard has at most one request in flight. This keeps the order of a
-//! channel's events. An event for several channels may span several shards: each of them has a barrier for it, and it is
-//! sent, alone, when all its barriers are first in their shards.
+//! Every channel belongs to a shard, and each shard has at most one request in flight. This keeps
+//! the order of a channel's events. An event for several channels may span several shards: each of
+//! them has a barrier for it, and it is sent, alone, when all its barriers are first in their
+//! shards.
 //!
 //! Every event ends exactly once, and its end is recorded in the [`Ledger`].
 
@@ -66,7 +67,8 @@ pub struct NewEvent<E> {
 /// Events to be sent in one request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch<E> {
-    /// The number of the request. It identifies the request in [`Queue::suspend`] and [`Queue::complete`].
+    /// The number of the request. It identifies the request in [`Queue::suspend`] and
+    /// [`Queue::complete`].
     pub request: u64,
     /// The events in their order.
     pub events: Vec<E>,
@@ -170,7 +172,8 @@ impl<E, L: Ledger> Queue<E, L> {
         self.is_closed = true;
     }
 
-    /// Begins a drain: until [`Queue::end_drain`], batches do not wait for more events. Drains may overlap.
+    /// Begins a drain: until [`Queue::end_drain`], batches do not wait for more events. Drains may
+    /// overlap.
     pub fn begin_drain(&mut self) {
         self.drains += 1;
     }
@@ -180,8 +183,8 @@ impl<E, L: Ledger> Queue<E, L> {
         self.drains -= 1;
     }
 
-    /// Queues an event and returns its id, or returns the event if the queue is full. An event with a key replaces a
-    /// waiting one with the same key, and takes its slot.
+    /// Queues an event and returns its id, or returns the event if the queue is full. An event with
+    /// a key replaces a waiting one with the same key, and takes its slot.
     pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> Result<u64, NewEvent<E>> {
         let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
         if !self.has_space(new.memory_bytes, replacement) {
@@ -247,8 +250,8 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
-    /// Returns what the sender of a shard does next, and the other shards to wake. The shard must have no request in
-    /// flight.
+    /// Returns what the sender of a shard does next, and the other shards to wake. The shard must
+    /// have no request in flight.
     pub fn next(&mut self, shard: usize, now: Instant) -> (Next<E>, ShardSet) {
         let mut woken = ShardSet::EMPTY;
         loop {
@@ -268,23 +271,23 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
-    /// Marks the request as waiting for a retry. If the publisher gives up first, its events end with `outcome`.
-    /// Returns false if the request was already abandoned.
+    /// Marks the request as waiting for a retry. If the publisher gives up first, its events end
+    /// with `outcome`. Returns false if the request was already abandoned.
     pub fn suspend(&mut self, shard: usize, request: u64, outcome: L::Outcome) -> bool {
         let Some(in_flight) = self.shards[shard].request(request) else { return false };
         in_flight.suspended = Some(outcome);
         true
     }
 
-    /// Marks the request as being sent again. Returns false if it was already abandoned.
+    /// Marks the request as being retried. Returns false if it was already abandoned.
     pub fn resume(&mut self, shard: usize, request: u64) -> bool {
         let Some(in_flight) = self.shards[shard].request(request) else { return false };
         in_flight.suspended = None;
         true
     }
 
-    /// Ends the first `count` events of a request that have not ended, and returns the shards to wake. Does nothing if
-    /// the request was abandoned.
+    /// Ends the first `count` events of a request that have not ended, and returns the shards to
+    /// wake. Does nothing if the request was abandoned.
     pub fn complete(
         &mut self,
         shard: usize,
@@ -304,8 +307,8 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
-    /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with its outcome so far,
-    /// and all others in flight with `interrupted`.
+    /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with
+    /// its outcome so far, and all others in flight with `interrupted`.
     pub fn abandon(&mut self, interrupted: &L::Outcome, now: Instant) {
         for shard in 0..self.shards.len() {
             if let Some(in_flight) = self.shards[shard].in_flight.take() {
@@ -393,8 +396,8 @@ impl<E, L: Ledger> Queue<E, L> {
         self.dispatch(shard, events, None)
     }
 
-    /// Returns what a shard does whose first slot is this event's barrier. `None` if it has to look at its first slot
-    /// again.
+    /// Returns what a shard does whose first slot is this event's barrier. `None` if it has to look
+    /// at its first slot again.
     fn next_at_barrier(&mut self, shard: usize, id: u64, now: Instant, woken: &mut ShardSet) -> Option<Next<E>> {
         let Some(spanning) = self.spanning.get_mut(&id) else {
             self.shards[shard].pop_barrier();
@@ -447,8 +450,8 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
-    /// Ends an event that is sent alone and is not in flight. Returns its shards: its barriers are stale now, and no
-    /// longer block them.
+    /// Ends an event that is sent alone and is not in flight. Returns its shards: its barriers are
+    /// stale now, and no longer block them.
     fn end_spanning(&mut self, id: u64, now: Instant, reason: Reason) -> ShardSet {
         let Some(spanning) = self.spanning.remove(&id) else { return ShardSet::EMPTY };
         if let Some(waiting) = spanning.waiting {

@@ -36,7 +36,8 @@ pub(super) struct Waiting<E> {
 #[derive(Debug)]
 pub(super) enum Slot<E> {
     Event(Waiting<E>),
-    /// A barrier for an event that must be sent alone. Stale, and skipped, once that event has ended.
+    /// A barrier for an event that must be sent alone. Stale, and skipped, once that event has
+    /// ended.
     Barrier(u64),
 }
 
@@ -137,8 +138,8 @@ impl<E, O> Shard<E, O> {
         }
     }
 
-    /// Puts a newer event in the place of the one in this slot, and returns the older one. The slot keeps its age, so
-    /// that a value which is updated all the time is still sent after `linger`.
+    /// Puts a newer event in the place of the one in this slot, and returns the older one. The slot
+    /// keeps its age, so that a value which is updated all the time is still sent after `linger`.
     pub(super) fn replace_event(&mut self, slot: u64, newer: Waiting<E>) -> Option<Waiting<E>> {
         let index = self.index_of(slot)?;
         let Some(Slot::Event(waiting)) = self.slots.get_mut(index) else { return None };

@@ -1,6 +1,7 @@
 //! The queue without threads.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 
@@ -385,8 +386,19 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Prints the seed, which a failing test shows. PROPTEST_RNG_SEED repeats its cases.
+fn proptest_config() -> ProptestConfig {
+    let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => getrandom::u64().unwrap(),
+    };
+    println!("PROPTEST_RNG_SEED={seed}");
+    ProptestConfig { rng_seed: RngSeed::Fixed(seed), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn any_sequence_of_steps_ends_every_event_once(
