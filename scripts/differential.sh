@@ -17,24 +17,23 @@ PYTHON=$(python_packages differential "$FROM/requirements.txt")
 # A change of the versions makes a new folder.
 NODE=$CACHE/differential/node-$(cat "$FROM/package.json" "$FROM/package-lock.json" | sha256sum | cut -c1-12)
 
-install_node() {
-  [ ! -d "$NODE" ] || return 0 # another run was quicker
-  need npm
-  rm -rf "$NODE.part"
-  mkdir "$NODE.part"
-  cp "$FROM/package.json" "$FROM/package-lock.json" "$NODE.part"
-  npm ci --prefix "$NODE.part" --ignore-scripts --no-audit --no-fund --loglevel=error
-  # Only a complete folder gets its final name.
-  mv "$NODE.part" "$NODE"
-}
+node_library() (
+  finished() { [ -d "$NODE" ]; }
 
-if [ ! -d "$NODE" ]; then
-  mkdir -p "$CACHE/differential"
-  (
-    flock 9
-    step "install the official Node.js library (once)" install_node
-  ) 9>"$CACHE/differential/lock"
-fi
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    need npm
+    rm -rf "$NODE.part"
+    mkdir "$NODE.part"
+    cp "$FROM/package.json" "$FROM/package-lock.json" "$NODE.part"
+    npm ci --prefix "$NODE.part" --ignore-scripts --no-audit --no-fund --loglevel=error
+    # Only a complete folder gets its final name.
+    mv "$NODE.part" "$NODE"
+  }
+
+  once "$NODE" "install the official Node.js library (once)"
+)
+node_library
 
 LIBRARY=$PWD/build/differential.so
 mkdir -p build

@@ -13,8 +13,9 @@
 #                                                                      by the package-lock.json of the folder
 #   python_packages NAME FILE                                          prints the path of a virtual environment in the cache
 #                                                                      with the packages of a file of requirements
-#   cargo_program NAME VERSION OPTION…                                 prints the path of a program in the cache that cargo
-#                                                                      installs; the array NEEDS has what else that needs
+#   cargo_program NAME VERSION [FEATURES]                              prints the path of a program in the cache that cargo
+#                                                                      installs, with these features only if given; the array
+#                                                                      NEEDS has what else that needs
 
 set -euo pipefail
 NEEDS=()
@@ -103,6 +104,18 @@ fault_server() {
   export FAULT_SERVER
 }
 
+# once PATH WHAT: makes PATH by the function `install` unless the function `finished` succeeds. One process does so at a time.
+once() {
+  # A command substitution turns it off, and a failed command would leave an incomplete folder under its final name.
+  set -e
+  if finished; then return; fi
+  mkdir -p "$(dirname "$1")"
+  exec 9>"$1.lock"
+  flock 9
+  # Another process may have been quicker.
+  if ! finished; then step "$2" install; fi
+}
+
 npm_package() (
   exec 3>&1 >&2 # only the path goes to standard output
   name=$1 version=$2 from=$3
@@ -113,7 +126,6 @@ npm_package() (
 
   # shellcheck disable=SC2329 # step runs it
   install() {
-    finished && return # another run was quicker
     need npm
     rm -rf "$here.part"
     mkdir "$here.part"
@@ -124,12 +136,7 @@ npm_package() (
     mv "$here.part" "$here"
   }
 
-  if ! finished; then
-    mkdir -p "$CACHE"
-    exec 9>"$here.lock"
-    flock 9
-    step "install $name $version (once)" install
-  fi
+  once "$here" "install $name $version (once)"
   echo "$folder" >&3
 )
 
@@ -144,36 +151,26 @@ python_packages() (
 
   # shellcheck disable=SC2329 # step runs it
   install() {
-    finished && return # another run was quicker
     rm -rf "$here"
     python3 -m venv "$here"
     "$here/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --requirement "$from"
     touch "$here/finished"
   }
 
-  if ! finished; then
-    mkdir -p "$CACHE/$name"
-    exec 9>"$here.lock"
-    flock 9
-    step "install the Python packages of $from (once)" install
-  fi
+  once "$here" "install the Python packages of $from (once)"
   echo "$here" >&3
 )
 
 cargo_program() (
   exec 3>&1 >&2 # only the path goes to standard output
-  name=$1 version=$2
-  shift 2
-  label=
-  for option in "$@"; do case $option in *,*) label=-${option//,/+} ;; esac; done
-  here=$CACHE/$name-$version$label
+  name=$1 version=$2 features=${3:-}
+  here=$CACHE/$name-$version${features:+-${features//,/+}}
   program=$here/bin/$name
 
   finished() { [ -x "$program" ]; }
 
   # shellcheck disable=SC2329 # step runs it
   install() {
-    finished && return # another run was quicker
     need cargo cc=gcc "${NEEDS[@]}"
     # The build folder survives an interruption, and the next run goes on from there. Flags and configuration that are
     # meant for libpusher must not reach it.
@@ -182,7 +179,8 @@ cargo_program() (
     (
       cd "$CACHE"
       CARGO_TARGET_DIR=$here.build CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=symbols nice -n 19 \
-        cargo install "$name" --version "=$version" --locked --debug "$@" --root "$here.part" --quiet
+        cargo install "$name" --version "=$version" --locked --debug ${features:+--no-default-features --features "$features"} \
+        --root "$here.part" --quiet
     )
     # Only a complete folder gets its final name.
     rm -rf "$here"
@@ -190,11 +188,6 @@ cargo_program() (
     rm -rf "$here.build"
   }
 
-  if ! finished; then
-    mkdir -p "$CACHE"
-    exec 9>"$here.lock"
-    flock 9
-    step "compile $name $version (some minutes; once)" install "$@"
-  fi
+  once "$here" "compile $name $version (some minutes; once)"
   echo "$program" >&3
 )

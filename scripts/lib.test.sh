@@ -34,3 +34,30 @@ if run 1 'E: Unable to locate package hello'; then fail 'A real failure is not r
 [ "$(calls)" = 1 ] || fail 'A real failure is retried.'
 grep -q 'Unable to locate package' "$scratch/said" || fail "The reason is not printed: $(cat "$scratch/said")"
 if run 1000 "$locked" 1; then fail 'A lock that is never released is waited for without end.'; fi
+
+# made COMMAND: makes a folder once, by an install that begins with COMMAND. As in the scripts, this is a process of its own,
+# and the path comes from a command substitution.
+cat >"$scratch/made.sh" <<'MADE'
+. "$1/lib.sh"
+here=$2 first=$3
+path() (
+  finished() { [ -d "$here/made" ]; }
+  install() {
+    echo x >>"$here/installs"
+    "$first"
+    mkdir "$here/made"
+  }
+  once "$here/made" 'install it' >&2
+  echo "$here/made"
+)
+made=$(path)
+[ "$made" = "$here/made" ]
+MADE
+made() { bash "$scratch/made.sh" "$(dirname "$0")" "$scratch" "$1" >"$scratch/said" 2>&1; }
+
+if made false; then fail 'A failed install is not reported.'; fi
+[ -s "$scratch/installs" ] || fail "The install did not run: $(cat "$scratch/said")"
+[ ! -e "$scratch/made" ] || fail 'A failed install leaves its folder.'
+made true || fail "An install fails: $(cat "$scratch/said")"
+made false || fail "A finished install runs again: $(cat "$scratch/said")"
+[ "$(wc -l <"$scratch/installs")" = 2 ] || fail "Two installs ran $(wc -l <"$scratch/installs") times."

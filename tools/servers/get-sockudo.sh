@@ -9,4 +9,4 @@ NEEDS=(
   pkg-config /usr/include/openssl/ssl.h=libssl-dev
   protoc=protobuf-compiler /usr/include/google/protobuf/timestamp.proto=libprotobuf-dev
 )
-cargo_program sockudo 5.2.0 --no-default-features --features local,redis
+cargo_program sockudo 5.2.0 local,redis

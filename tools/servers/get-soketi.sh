@@ -33,8 +33,9 @@ npm_install() {
   npm install --prefix "$1" --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error "${@:2}"
 }
 
+finished() { node_for "$HERE" >/dev/null; }
+
 install() {
-  node_for "$HERE" >/dev/null && return # another run was quicker
   need npm
   local part=$HERE.part node abi
   rm -rf "$part"
@@ -57,11 +58,6 @@ install() {
 
 # shellcheck disable=SC2046 # nothing, or one word
 need node=nodejs $([ -f "$HERE/$SCRIPT" ] || echo npm)
-if ! node_for "$HERE" >/dev/null; then
-  mkdir -p "$CACHE"
-  exec 9>"$HERE.lock"
-  flock 9
-  step "install soketi $VERSION (10 to 40 s; once)" install
-fi
+once "$HERE" "install soketi $VERSION (10 to 40 s; once)"
 node_for "$HERE" >&3
 echo "$HERE/$SCRIPT" >&3
