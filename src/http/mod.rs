@@ -11,6 +11,7 @@ mod response_builder;
 mod sys;
 mod tls;
 mod transport;
+mod trust;
 mod tunnel;
 mod ureq;
 mod watch;
@@ -18,6 +19,6 @@ mod wire;
 
 pub use message::{Method, Origin, Proxy, Request, Response};
 pub use response_builder::ResponseBuilder;
-pub use tls::Roots;
 pub use transport::{Cause, Failure, Progress, Transport};
+pub use trust::Roots;
 pub use ureq::{HttpClient, HttpConfig};

@@ -17,8 +17,9 @@ use crate::process::PerProcess;
 use super::message::{Method, Origin, Proxy, Request, Response};
 use super::phases::{self, Exchange};
 use super::resolver::Resolver;
-use super::tls::{self, Roots, TlsConnector};
+use super::tls::TlsConnector;
 use super::transport::{Cause, Failure, Progress, Transport};
+use super::trust::{self, Roots};
 use super::watch::{MAX_HEAD_BYTES, WatchConnector};
 use super::wire::WireConnector;
 
@@ -80,7 +81,7 @@ impl HttpClient {
         let tls = settings
             .origin
             .tls
-            .then(|| tls::configuration(&settings.roots))
+            .then(|| trust::configuration(&settings.roots))
             .transpose()
             .map_err(|message| Failure { progress: Progress::NotSent, cause: Cause::Tls, message })?;
         let wire = WireConnector {
