@@ -10,17 +10,26 @@
 #include "harness.h"
 #include "server.h"
 
+struct shared {
+  int port;
+  bool is_tls;
+};
+
 struct own {
   CURL *easy;
-  int port;
+  struct shared server;
   char answer[1024];
   size_t answer_size;
 };
 
-static void *open_(int port) {
-  int *shared = malloc(sizeof *shared);
+static void *open_(const struct contender *self, int port) {
+  struct shared *shared = malloc(sizeof *shared);
   if (shared == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) die("libcurl: can't start");
-  *shared = port;
+  const char *tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  if (self->is_tls && (tls == NULL || strncmp(tls, "OpenSSL/", 8) != 0)) {
+    die("libcurl is built with %s instead of OpenSSL: install libcurl4-openssl-dev", tls == NULL ? "no TLS" : tls);
+  }
+  *shared = (struct shared){.port = port, .is_tls = self->is_tls};
   return shared;
 }
 
@@ -42,7 +51,7 @@ static size_t receive(char *bytes, size_t one, size_t size, void *argument) {
 static void *enter(void *shared) {
   struct own *own = calloc(1, sizeof *own);
   if (own == NULL || (own->easy = curl_easy_init()) == NULL) die("libcurl: no handle");
-  own->port = *(int *)shared;
+  own->server = *(const struct shared *)shared;
   curl_easy_setopt(own->easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(own->easy, CURLOPT_TIMEOUT_MS, 5000L);
   curl_easy_setopt(own->easy, CURLOPT_CONNECTTIMEOUT_MS, 3000L);
@@ -50,6 +59,11 @@ static void *enter(void *shared) {
   curl_easy_setopt(own->easy, CURLOPT_USERAGENT, "bench/1.0");
   curl_easy_setopt(own->easy, CURLOPT_WRITEFUNCTION, receive);
   curl_easy_setopt(own->easy, CURLOPT_WRITEDATA, own);
+  if (own->server.is_tls) {
+    char certificate[4096];
+    beside("certificate.pem", certificate, sizeof certificate);
+    curl_easy_setopt(own->easy, CURLOPT_CAINFO, certificate);
+  }
   return own;
 }
 
@@ -92,8 +106,8 @@ static void once(void *argument) {
   HMAC(EVP_sha256(), APP_SECRET, sizeof APP_SECRET - 1, (unsigned char *)message, (size_t)message_length, digest,
        &size);
   hex(digest, size, signature);
-  snprintf(url, sizeof url, "http://127.0.0.1:%d/apps/%s/events?%s&auth_signature=%s", own->port, APP_ID, query,
-           signature);
+  snprintf(url, sizeof url, "%s://127.0.0.1:%d/apps/%s/events?%s&auth_signature=%s",
+           own->server.is_tls ? "https" : "http", own->server.port, APP_ID, query, signature);
 
   struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
   headers = curl_slist_append(headers, "X-Pusher-Library: bench 1.0");
@@ -116,4 +130,5 @@ static void leave(void *argument) {
   free(own);
 }
 
-const struct contender libcurl = {"libcurl", open_, enter, once, leave, close_};
+const struct contender libcurl = {"libcurl", open_, enter, once, leave, close_, 0, false};
+const struct contender libcurl_tls = {"libcurl with OpenSSL", open_, enter, once, leave, close_, 0, true};

@@ -3,10 +3,11 @@
     events.py ROUNDS SECONDS FOLDER [PEER=REASON]...
 
 FOLDER holds the programs that benches/run.sh has built and installed. A peer that is not available is given with the reason,
-which is printed. The table goes to standard output, and the figures to FOLDER/events.json.
+which is printed. The table goes to standard output, and the figures and targets to FOLDER/events.json: see report.py.
 
-The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. Nothing
-is pinned to a core: the sink and the threads of the contender share all cores.
+The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. The
+publisher with eight connections runs once for each peer that sends batches with 8 in flight, right before or right after it.
+Nothing is pinned to a core: the sink and the threads of the contender share all cores.
 """
 
 import json
@@ -14,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 # 100 bytes of JSON, as in harness.h.
 DATA = '{"message":"hello, world","from":"a server out there","room":"general","sequence":1234567890,"n":12}'
@@ -27,6 +29,7 @@ ENVIRONMENT = os.environ | {
     "EVENTS_DATA": DATA,
 }
 WARM_UP = 0.1
+WIDE = "publisher, 8 connections"
 
 
 class Contender:
@@ -71,28 +74,20 @@ def spread(values, digits):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
 
 
-class Target:
-    def __init__(self, what, unit, values, bound, at_most=False):
-        self.what, self.unit, self.values, self.bound, self.at_most = what, unit, values, bound, at_most
+def summary(values):
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
-    def met(self):
-        value = statistics.median(self.values)
-        return value <= self.bound if self.at_most else value >= self.bound
 
-    def line(self):
-        sign, verdict = "<=" if self.at_most else ">=", "met" if self.met() else "NOT MET"
-        return f"{self.what:58} {spread(self.values, 2):>24} {self.unit:16} {sign} {self.bound:5.2f}  {verdict}"
+def row(name, unit, values):
+    return {"name": name, "unit": unit, **summary(values)}
 
-    def as_json(self):
-        return {
-            "what": self.what,
-            "unit": self.unit,
-            "at_most" if self.at_most else "at_least": self.bound,
-            "met": self.met(),
-            "median": statistics.median(self.values),
-            "least": min(self.values),
-            "most": max(self.values),
-        }
+
+def target(name, unit, values, bound, at_most=False):
+    return {**row(name, unit, values), "at_most" if at_most else "at_least": bound}
+
+
+def best_of(ways):
+    return max(ways, key=lambda way: statistics.median(way.per_second))
 
 
 def main():
@@ -113,7 +108,6 @@ def main():
     trigger = Way("pusher_trigger", library, "trigger", 1)
     batch = Way("pusher_trigger_batch of 10", library, "batch", 1)
     publishers = [Way(f"publisher, {threads} publishing", library, "publisher", threads) for threads in (1, 4)]
-    publishers.append(Way("publisher, 4 publishing, 8 connections", library, "wide", 4))
     peer_ways = {"trigger": [], "batch": []}
     for name, peer in peers.items():
         for what, word in ("trigger", "trigger"), ("batch", "batch of 10"):
@@ -121,19 +115,32 @@ def main():
             # The library for Python waits for each response.
             if name != "pusher (PyPI)":
                 peer_ways[what].append(Way(f"{name}, {word}, 8 at once", peer, what, 8))
-    ways = [trigger, batch, *publishers, *peer_ways["trigger"], *peer_ways["batch"]]
+    # The rivals of the publisher with eight connections send batches of 10 with 8 in flight. Each has its own samples of it.
+    rivals = [way for way in peer_ways["batch"] if way.at_once == 8]
+    wide = {way: Way(f"{WIDE}, beside {way.name.split(',')[0]}", library, "wide", 4) for way in rivals}
+    others = [way for way in peer_ways["batch"] if way not in wide]
+    groups = [[way] for way in (trigger, batch, *publishers, *peer_ways["trigger"], *others)]
+    groups += [[publisher, way] for way, publisher in wide.items()]
+    lonely = Way(WIDE, library, "wide", 4)
+    if not wide:
+        groups.append([lonely])
+    ways = [way for group in groups for way in group]
 
     for way in ways:
         way.contender.ask(way.what, way.at_once, WARM_UP)
     medians, tails, clocks = [], [], []
+    start = time.monotonic()
     for turn in range(rounds):
-        print(f"round {turn + 1} of {rounds}", file=sys.stderr)
-        for index in range(len(ways)):
-            ways[(index + turn) % len(ways)].run(seconds)
+        for index in range(len(groups)):
+            group = groups[(index + turn) % len(groups)]
+            for way in group if turn % 2 == 0 else reversed(group):
+                way.run(seconds)
         median, tail, _ = library.ask("latency", 1, seconds)
         medians.append(median)
         tails.append(tail)
         clocks.append(library.ask("clock", 1, seconds / 10)[0])
+        left = (time.monotonic() - start) / (turn + 1) * (rounds - turn - 1)
+        print(f"   events: round {turn + 1} of {rounds} done, {left:.0f} s left", file=sys.stderr)
     for contender in library, *peers.values():
         contender.close()
     sink.stdin.close()
@@ -149,30 +156,36 @@ def main():
     print(f"  {'of which reading the clock':40} {spread(clocks, 2):>20}")
 
     targets = []
+
+    def compare(publisher, name, rivals, unit, bound):
+        if rivals:
+            times = ratios(publisher.per_second, best_of(rivals).per_second)
+            targets.append(target(f"{name}: events/s", unit, times, bound))
+
+    # Most programs make one call after the other.
+    patient = {what: [way for way in peer_ways[what] if way.at_once == 1] for what in peer_ways}
+    if wide:
+        publisher = wide[best_of(wide)]
+        compare(publisher, WIDE, wide, "of the best batch x 8", 2.2)
+    else:
+        publisher = lonely
+    compare(publisher, WIDE, patient["batch"], "of it, one at a time", 3)
+    compare(publisher, WIDE, peer_ways["trigger"], "of the best trigger", 10)
+    compare(publisher, WIDE, patient["trigger"], "of it, one at a time", 10)
+    targets.append(target(f"{WIDE}: CPU per event", "us", publisher.cpu_us, 2.0, True))
     for publisher in publishers:
         for what, bound in ("trigger", 10), ("batch", 3):
-            if peer_ways[what]:
-                best = max(peer_ways[what], key=lambda way: statistics.median(way.per_second))
-                times = ratios(publisher.per_second, best.per_second)
-                targets.append(Target(f"{publisher.name}: events/s", f"of the best peer's {what}", times, bound))
-                # The best peer that makes one call after the other, as most programs do.
-                best = max(
-                    (way for way in peer_ways[what] if way.at_once == 1), key=lambda way: statistics.median(way.per_second)
-                )
-                times = ratios(publisher.per_second, best.per_second)
-                targets.append(Target(f"{publisher.name}: events/s", "of it, one at a time", times, bound))
-        targets.append(
-            Target(f"{publisher.name}: CPU per event", "of a trigger's", ratios(publisher.cpu_us, trigger.cpu_us), 0.2, True)
-        )
-    targets.append(Target("pusher_publisher_publish, median", "us", medians, 1.5, True))
-    targets.append(Target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
-    print(f"\n{'':58} {'median (min - max)':>24} {'target':>22}")
-    for target in targets:
-        print(target.line())
+            compare(publisher, publisher.name, peer_ways[what], f"of the best {what}", bound)
+            compare(publisher, publisher.name, patient[what], "of it, one at a time", bound)
+        times = ratios(publisher.cpu_us, trigger.cpu_us)
+        targets.append(target(f"{publisher.name}: CPU per event", "of a trigger's", times, 0.2, True))
+    targets.append(target("pusher_publisher_publish, median", "us", medians, 1.5, True))
+    targets.append(target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
 
-    figures = [{"name": way.name, "events_per_second": way.per_second, "cpu_us_per_event": way.cpu_us} for way in ways]
+    rows = [row(way.name, "events/s", way.per_second) for way in ways]
+    rows += [row(way.name, "CPU us/event", way.cpu_us) for way in ways]
     with open(f"{folder}/events.json", "w", encoding="utf-8") as file:
-        json.dump({"ways": figures, "missing": missing, "targets": [target.as_json() for target in targets]}, file, indent=1)
+        json.dump({"part": "events", "rows": rows, "targets": targets, "missing": missing}, file, indent=1)
 
 
 main()

@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +19,7 @@
 
 _Static_assert(sizeof PAYLOAD - 1 == 100, "the payload has 100 bytes");
 
-enum { WARM_UP = 50, MAX_THREADS = 64, CAPTURE_BYTES = 16 * 1024 };
+enum { WARM_UP = 50, LARGE_WARM_UP = 5, LARGE = 50 * 1000, MAX_THREADS = 64, CAPTURE_BYTES = 16 * 1024 };
 
 struct worker {
   pthread_t thread;
@@ -51,12 +53,14 @@ void use_core(int core) {
   sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
+static unsigned warm_up(const struct contender *contender) { return contender->size > LARGE ? LARGE_WARM_UP : WARM_UP; }
+
 static void *work(void *argument) {
   struct worker *worker = argument;
   const struct contender *contender = worker->contender;
   use_core(worker->core);
   void *own = contender->enter(worker->shared);
-  for (int i = 0; i < WARM_UP; i++) contender->once(own);
+  for (unsigned i = 0; i < warm_up(contender); i++) contender->once(own);
 
   pthread_barrier_wait(worker->start);
   unsigned long count = 0;
@@ -77,7 +81,7 @@ struct measure measure(const struct contender *contender, int port, unsigned thr
   pthread_barrier_init(&start, NULL, threads + 1);
 
   double cpu_before = cpu_seconds();
-  void *shared = contender->open(port);
+  void *shared = contender->open(contender, port);
   for (unsigned i = 0; i < threads; i++) {
     workers[i] = (struct worker){.contender = contender, .shared = shared, .start = &start, .stop = &stop};
     workers[i].core = core == ALL_CORES ? (int)i : core;
@@ -93,13 +97,29 @@ struct measure measure(const struct contender *contender, int port, unsigned thr
   for (unsigned i = 0; i < threads; i++) {
     pthread_join(workers[i].thread, NULL);
     result.per_second += (double)workers[i].count / workers[i].seconds;
-    count += WARM_UP + workers[i].count;
+    count += warm_up(contender) + workers[i].count;
   }
   contender->close(shared);
   pthread_barrier_destroy(&start);
   /* The time runs from before the first thread starts to after the last one ends, so that no work is outside it. */
   result.cpu_us = (cpu_seconds() - cpu_before) * 1e6 / (double)count;
   return result;
+}
+
+char *payload_of(size_t size) {
+  char *payload = malloc(size + 1);
+  if (payload == NULL || size < sizeof PAYLOAD - 1) die("no payload of %zu bytes", size);
+  if (size == sizeof PAYLOAD - 1) return memcpy(payload, PAYLOAD, sizeof PAYLOAD);
+  size_t at = 0;
+  payload[at++] = '[';
+  while (at + sizeof PAYLOAD <= size - 1) {
+    at += (size_t)sprintf(payload + at, "%s%s", at > 1 ? "," : "", PAYLOAD);
+  }
+  /* The library trims white space at the end of a payload, so the padding is inside. */
+  memset(payload + at, ' ', size - 1 - at);
+  payload[size - 1] = ']';
+  payload[size] = '\0';
+  return payload;
 }
 
 struct captured {
@@ -137,7 +157,7 @@ char *capture(const struct contender *contender, size_t *size) {
   }
   pthread_t thread;
   if (pthread_create(&thread, NULL, take_one, &captured) != 0) die("no thread");
-  void *shared = contender->open(ntohs(address.sin_port));
+  void *shared = contender->open(contender, ntohs(address.sin_port));
   void *own = contender->enter(shared);
   contender->once(own);
   contender->leave(own);
@@ -146,14 +166,4 @@ char *capture(const struct contender *contender, size_t *size) {
   close(captured.listener);
   *size = captured.size;
   return captured.bytes;
-}
-
-static int compare(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return (left > right) - (left < right);
-}
-
-double median(double *values, size_t count) {
-  qsort(values, count, sizeof *values, compare);
-  return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }

@@ -1,24 +1,61 @@
 #!/usr/bin/env bash
-# Measures the library and its competitors, and prints a table (also build/bench/results.txt and results.json).
+# Measures the library beside its competitors, and prints tables and the targets (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh                                  takes five minutes after the build
-#   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh is a quick try
+#   benches/run.sh              measures all parts: about ten minutes after the build
+#   benches/run.sh PART...      measures these parts only
+#   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh PART...    is a quick try
 #
-# It measures only: the table shows which targets are met, and the exit code is 0 in any case.
+# The parts:
+#
+#   trigger        requests on kept-alive connections, beside raw sockets and libcurl
+#   tls            the same over TLS 1.3, beside raw sockets with OpenSSL and libcurl with OpenSSL
+#   signatures     the calls that need no network, beside their minimum and a peer
+#   growth         the time of calls by the size of the payload, of the webhook and of the queue
+#   events         the publisher beside other libraries
+#   size           the size of the library
+#   calls          the system calls that create and free a client
+#   languages      the bindings, beside the same work in their language
+#
+# BENCH_ROUNDS (21) is the number of rounds, BENCH_SECONDS (0.3) the time of a contender in each. PUSHER_LIBRARY=FILE measures that
+# library instead of building one.
+#
+# It measures only: the last table shows which targets are met, and the exit code is 0 in any case.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
+ALL=(trigger tls signatures growth events size calls languages)
 rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
+# These take longer in each round, so they get a third of the rounds.
+few_rounds=$(((rounds + 2) / 3))
 target=${CARGO_TARGET_DIR:-target}
 out=build/bench
 mkdir -p "$out"
 
+parts=("$@")
+[ $# -gt 0 ] || parts=("${ALL[@]}")
+for part in "${parts[@]}"; do
+  [[ " ${ALL[*]} " = *" $part "* ]] || fail "unknown part: $part. The parts are: ${ALL[*]}"
+done
+
+# wants PART...: succeeds if one of these parts is to be measured.
+wants() {
+  local part
+  for part in "$@"; do
+    if [[ " ${parts[*]} " = *" $part "* ]]; then return 0; fi
+  done
+  return 1
+}
+
 # shellcheck disable=SC2046 # nothing, or one word
-need cc=gcc pkg-config strace python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
+need cc=gcc pkg-config strip=binutils openssl strace python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
 pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
-pkg-config --exists libcrypto || need libcrypto-headers=libssl-dev
+pkg-config --exists libssl || need libssl-headers=libssl-dev
 
 build_library() {
+  if [ -n "${PUSHER_LIBRARY:-}" ]; then
+    cp -L "$PUSHER_LIBRARY" "$out/libpusher.so.0"
+    return
+  fi
   # One crate type alone: with an rlib in the same run, cargo turns link-time optimisation off.
   cargo rustc --release --locked --lib --crate-type cdylib
   # A copy, so that another build does not change it during the measurement.
@@ -60,11 +97,22 @@ peer() {
 
 build_programs() {
   local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Ibenches/peers -Iinclude)
+  local ours=("$out/libpusher.so.0" "$out/libpeers.so" '-Wl,-rpath,$ORIGIN')
+  local theirs
+  read -r -a theirs < <(pkg-config --cflags --libs libcurl libssl libcrypto)
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
-  cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
-  # shellcheck disable=SC2046  # pkg-config gives several words
-  cc "${flags[@]}" -o "$out/bench" benches/{main,harness,server,raw,curl,pusher,signatures}.c \
-    "$out/libpusher.so.0" "$out/libpeers.so" -Wl,-rpath,'$ORIGIN' $(pkg-config --cflags --libs libcurl libcrypto)
+  cc "${flags[@]}" -o "$out/tls-sink" benches/tls_sink.c "${theirs[@]}"
+  cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
+  cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth}.c benches/{raw,curl,pusher,signatures}.c \
+    benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
+}
+
+# For 127.0.0.1, and not an authority: rustls refuses one as the certificate of a server.
+make_certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 \
+    -keyout "$out/key.pem" -out "$out/certificate.pem" -extensions server -config <(
+      printf '[req]\ndistinguished_name=name\n[name]\n[server]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n'
+    ) 2>"$out/certificate.log"
 }
 
 # "name: value" lines.
@@ -76,7 +124,7 @@ describe_machine() {
   echo "kernel: $(uname -sr)"
   echo "compiler: $(cc --version | head -n 1)"
   echo "rustc: $(rustc --version)"
-  echo "libcurl: $(pkg-config --modversion libcurl), libcrypto $(pkg-config --modversion libcrypto)"
+  echo "libcurl: $(pkg-config --modversion libcurl), OpenSSL $(pkg-config --modversion libssl)"
   commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=none
   echo "libpusher: commit $commit, $(du -kL "$out/libpusher.so.0" | cut -f 1) KiB"
   echo "measured: $(date -u +%Y-%m-%dT%H:%MZ), $rounds rounds of $seconds s"
@@ -118,33 +166,69 @@ print_languages() {
   done
 }
 
-write_json() {
-  local machine
-  machine=$(sed 's/[\\"]/\\&/g; s/^\([a-z]*\): \(.*\)/"\1":"\2"/' "$out/machine.txt" | paste -sd ,)
-  {
-    printf '{"machine":{%s},\n"results":' "$machine"
-    cat "$out/measures.json"
-    printf ',"events":'
-    cat "$out/events.json"
-    echo '}'
-  } >"$out/results.json"
+# Writes the size of the library without symbols.
+measure_size() {
+  local bytes
+  strip --strip-unneeded -o "$out/stripped.so" "$out/libpusher.so.0"
+  bytes=$(stat -c %s "$out/stripped.so")
+  awk -v bytes="$bytes" 'BEGIN {
+    value = sprintf("\"unit\":\"MB\",\"median\":%.6f,\"least\":%.6f,\"most\":%.6f", bytes / 1e6, bytes / 1e6, bytes / 1e6)
+    printf "{\"part\":\"size\",\"rows\":[],\"targets\":[{\"name\":\"libpusher.so, stripped\",%s,\"at_most\":2.0}]}\n", value
+  }' >"$out/size.json"
+  printf '\nlibpusher.so without symbols: %d bytes\n' "$bytes"
+}
+
+# Prints about how many seconds a part takes.
+seconds_of() {
+  case $1 in
+    trigger) awk "BEGIN { print $rounds * $seconds * 10.5 }" ;;
+    tls) awk "BEGIN { print $rounds * $seconds * 6.5 }" ;;
+    signatures) awk "BEGIN { print $rounds * $seconds * 2.5 }" ;;
+    growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
+    events) awk "BEGIN { print $few_rounds * $seconds * 24 }" ;;
+    languages) echo 60 ;;
+    *) echo 5 ;;
+  esac
+}
+
+measure() {
+  case $1 in
+    trigger | tls | signatures) "$out/bench" "$1" "$rounds" "$seconds" "$out/$1.json" ;;
+    growth) "$out/bench" "$1" "$few_rounds" "$seconds" "$out/$1.json" ;;
+    events)
+      NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$few_rounds" "$seconds" "$out" "${missing[@]}"
+      ;;
+    size) measure_size ;;
+    calls) print_calls ;;
+    languages) print_languages ;;
+  esac
+}
+
+# Measures each part, and says before it how much is left.
+measure_all() {
+  local part at=0 left
+  left=$(for part in "${parts[@]}"; do seconds_of "$part"; done | awk '{ sum += $1 } END { print sum }')
+  for part in "${parts[@]}"; do
+    at=$((at + 1))
+    printf '== part %d of %d: %s; about %.0f s left\n' "$at" "${#parts[@]}" "$part" "$left" >&2
+    rm -f "$out/$part.json"
+    measure "$part"
+    left=$(seconds_of "$part" | awk -v left="$left" '{ print left - $1 }')
+  done
+  python3 -B benches/report.py "$out" "$out/results.json" "${parts[@]}"
 }
 
 step "build the library with link-time optimisation" build_library
 step "build the peers" build_peers
-peer 'pusher (PyPI)' install_python
-peer 'pusher (npm)' install_node
+if wants events; then
+  peer 'pusher (PyPI)' install_python
+  peer 'pusher (npm)' install_node
+fi
+step "make a certificate for TLS" make_certificate
 step "build the contenders" build_programs
-step "build the fault server, for the languages" build_fault_server
-# These run in programs of their own and take longer, so they get a third of the rounds.
-event_rounds=$(((rounds + 2) / 3))
-say "measure: $rounds rounds, about $(awk "BEGIN { printf \"%.0f\", $rounds * $seconds * 12.25 + $event_rounds * $seconds * 20 }") s"
+if wants languages; then step "build the fault server, for the languages" build_fault_server; fi
 describe_machine >"$out/machine.txt"
 {
   cat "$out/machine.txt"
-  "$out/bench" "$rounds" "$seconds" "$out/measures.json"
-  NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$event_rounds" "$seconds" "$out" "${missing[@]}"
-  print_calls
-  print_languages
+  measure_all
 } | tee "$out/results.txt"
-write_json

@@ -20,21 +20,7 @@
 #define SOCKET_ID "1234567890.1234567890"
 _Static_assert(sizeof SOCKET_ID + sizeof PRIVATE_CHANNEL - 1 == 55, "one compression");
 
-enum { BLOCK = 64, LARGE = 10 * 1024, LARGEST_WEBHOOK = LARGE };
-
-const char *large_payload(void) {
-  static char payload[LARGE + 1];
-  if (payload[0] != '\0') return payload;
-  size_t at = 0;
-  payload[at++] = '[';
-  while (at + sizeof PAYLOAD <= LARGE - 1) {
-    at += (size_t)sprintf(payload + at, "%s%s", at > 1 ? "," : "", PAYLOAD);
-  }
-  /* The library trims white space at the end of a payload, so the padding is inside. */
-  memset(payload + at, ' ', LARGE - 1 - at);
-  payload[LARGE - 1] = ']';
-  return payload;
-}
+enum { BLOCK = 64 };
 
 /* Computes an HMAC-SHA256 with a prepared key, by low-level SHA-256. */
 struct hmac {
@@ -73,13 +59,17 @@ struct own {
   SHA256_CTX sha;
   uint8_t block[BLOCK];
   size_t size;
-  uint8_t body[LARGEST_WEBHOOK + 1];
+  /* A webhook. */
+  uint8_t *body;
   char signature[2 * SHA256_DIGEST_LENGTH + 1];
-  uint8_t buffer[2 * LARGE];
+  char *payload;
+  uint8_t buffer[2 * LARGE_PAYLOAD];
 };
 
 static void write_webhook(struct own *own, size_t size) {
-  char *body = (char *)own->body;
+  char *body = malloc(size + 1);
+  if (body == NULL) die("out of memory");
+  own->body = (uint8_t *)body;
   int at = sprintf(body, "{\"time_ms\":%lld000,\"events\":[", (long long)time(NULL));
   while ((size_t)at + 100 < size) {
     at += sprintf(body + at, "%s{\"name\":\"channel_occupied\",\"channel\":\"presence-room-%d\",\"user_id\":\"%d\"}",
@@ -93,31 +83,17 @@ static void write_webhook(struct own *own, size_t size) {
   for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) sprintf(own->signature + 2 * i, "%02x", mac[i]);
 }
 
-/* `size` is the size of the webhook in bytes. */
-static void *open_(int size) {
+static void *open_(const struct contender *self, int port) {
+  (void)port;
   struct own *own = calloc(1, sizeof *own);
   static const char config[] = "{\"app_id\":\"" APP_ID "\",\"key\":\"" APP_KEY "\",\"secret\":\"" APP_SECRET "\"}";
   if (own == NULL || pusher_new(config, &own->client, NULL) != PUSHER_STATUS_OK) die("no client");
   own->peer = peer_new(APP_ID, APP_KEY, APP_SECRET);
   own->hmac = hmac_prepare(APP_SECRET);
   SHA256_Init(&own->sha);
-  if (size > 0) write_webhook(own, (size_t)size);
+  own->payload = payload_of(LARGE_PAYLOAD);
+  if (self->size > 0) write_webhook(own, self->size);
   return own;
-}
-
-static void *open_no_webhook(int port) {
-  (void)port;
-  return open_(0);
-}
-
-static void *open_300(int port) {
-  (void)port;
-  return open_(300);
-}
-
-static void *open_10k(int port) {
-  (void)port;
-  return open_(LARGEST_WEBHOOK);
 }
 
 static void *enter(void *shared) { return shared; }
@@ -128,6 +104,8 @@ static void close_(void *shared) {
   struct own *own = shared;
   pusher_free(own->client);
   peer_free(own->peer);
+  free(own->body);
+  free(own->payload);
   free(own);
 }
 
@@ -165,20 +143,21 @@ static void hash_and_check(void *shared) {
 
 static void prepare_payload(void *shared) {
   struct own *own = shared;
-  const uint8_t *payload = (const uint8_t *)large_payload();
+  const uint8_t *payload = (const uint8_t *)own->payload;
   uint8_t digest[MD5_DIGEST_LENGTH];
-  MD5(payload, LARGE, digest);
-  json_check(payload, LARGE);
-  json_escape(payload, LARGE, own->buffer, sizeof own->buffer);
+  MD5(payload, LARGE_PAYLOAD, digest);
+  json_check(payload, LARGE_PAYLOAD);
+  json_escape(payload, LARGE_PAYLOAD, own->buffer, sizeof own->buffer);
 }
 
 const struct contender signatures[SIGNATURES] = {
-    [AUTHENTICATE] = {"pusher_authenticate", open_no_webhook, enter, authenticate, leave, close_},
-    [COMPRESSIONS] = {"2 SHA-256 compressions", open_no_webhook, enter, compress_twice, leave, close_},
-    [PEER] = {"authorize_channel of pushers", open_no_webhook, enter, authorize_by_peer, leave, close_},
-    [WEBHOOK_300] = {"pusher_validate_webhook, 300 B", open_300, enter, validate, leave, close_},
-    [WEBHOOK_300_FLOOR] = {"HMAC + JSON check, 300 B", open_300, enter, hash_and_check, leave, close_},
-    [WEBHOOK_10K] = {"pusher_validate_webhook, 10 KB", open_10k, enter, validate, leave, close_},
-    [WEBHOOK_10K_FLOOR] = {"HMAC + JSON check, 10 KB", open_10k, enter, hash_and_check, leave, close_},
-    [PAYLOAD_FLOOR] = {"MD5 + JSON check + escape, 10 KB", open_no_webhook, enter, prepare_payload, leave, close_},
+    [AUTHENTICATE] = {"pusher_authenticate", open_, enter, authenticate, leave, close_, 0, false},
+    [COMPRESSIONS] = {"2 SHA-256 compressions", open_, enter, compress_twice, leave, close_, 0, false},
+    [PEER] = {"authorize_channel of pushers", open_, enter, authorize_by_peer, leave, close_, 0, false},
+    [WEBHOOK_300] = {"pusher_validate_webhook, 300 B", open_, enter, validate, leave, close_, 300, false},
+    [WEBHOOK_300_FLOOR] = {"HMAC + JSON check, 300 B", open_, enter, hash_and_check, leave, close_, 300, false},
+    [WEBHOOK_10K] = {"pusher_validate_webhook, 10 KB", open_, enter, validate, leave, close_, LARGE_PAYLOAD, false},
+    [WEBHOOK_10K_FLOOR] = {"HMAC + JSON check, 10 KB", open_, enter, hash_and_check, leave, close_, LARGE_PAYLOAD,
+                           false},
+    [PAYLOAD_FLOOR] = {"MD5 + JSON check + escape, 10 KB", open_, enter, prepare_payload, leave, close_, 0, false},
 };

@@ -4,11 +4,12 @@
 
 #include "harness.h"
 
+/* Neighbours are compared. */
 enum {
+  /* The minimum of the next: the two SHA-256 compressions of an HMAC with a prepared key. */
+  COMPRESSIONS,
   /* pusher_authenticate() for a private channel. */
   AUTHENTICATE,
-  /* Its minimum: the two SHA-256 compressions of an HMAC with a prepared key. */
-  COMPRESSIONS,
   /* The authorization of a peer. */
   PEER,
   /* pusher_validate_webhook(), and its minimum: the HMAC of the body with a prepared key, and one check of JSON. */
@@ -22,8 +23,5 @@ enum {
 };
 
 extern const struct contender signatures[SIGNATURES];
-
-/* A payload of 10 KB: JSON with a usual number of quotes. */
-const char *large_payload(void);
 
 #endif
