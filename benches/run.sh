@@ -12,6 +12,8 @@
 #   signatures     the calls that need no network, beside their minimum and a peer
 #   growth         the time of calls by the size of the payload, of the webhook and of the queue
 #   events         the publisher beside other libraries
+#   allocations    the calls of malloc and their bytes, by call
+#   memory         the bytes of the heap of a client and of a connection
 #   size           the size of the library
 #   calls          the system calls that create and free a client
 #   languages      the bindings, beside the same work in their language
@@ -23,7 +25,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
-ALL=(trigger tls signatures growth events size calls languages)
+ALL=(trigger tls signatures growth events allocations memory size calls languages)
 rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
 # These take longer in each round, so they get a third of the rounds.
 few_rounds=$(((rounds + 2) / 3))
@@ -105,6 +107,7 @@ build_programs() {
   cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
   cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth}.c benches/{raw,curl,pusher,signatures}.c \
     benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
+  cc "${flags[@]}" -o "$out/heap" benches/{heap,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
 }
 
 # For 127.0.0.1, and not an authority: rustls refuses one as the certificate of a server.
@@ -198,6 +201,7 @@ measure() {
     events)
       NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$few_rounds" "$seconds" "$out" "${missing[@]}"
       ;;
+    allocations | memory) "$out/heap" "$1" "$out/$1.json" ;;
     size) measure_size ;;
     calls) print_calls ;;
     languages) print_languages ;;
