@@ -6,7 +6,7 @@
  *
  * The log has a line for each call (numbers in decimal, errno 0 for success; connections are counted from 1):
  *   connect CONNECTION ERRNO
- *   send CONNECTION OFFERED TAKEN ERRNO
+ *   send CONNECTION OFFERED TAKEN ERRNO     a call of send() or sendmsg()
  *   shutdown CONNECTION ERRNO
  *   close CONNECTION ERRNO
  *   mark STRING                            a call of witness_mark()
@@ -40,7 +40,7 @@
 #define LINE 256
 
 static int (*real_connect)(int, const struct sockaddr *, socklen_t);
-static ssize_t (*real_send)(int, const void *, size_t, int);
+static ssize_t (*real_sendmsg)(int, const struct msghdr *, int);
 static int (*real_shutdown)(int, int);
 static int (*real_close)(int);
 
@@ -150,10 +150,10 @@ int witness_settle(int patience_ms) {
 __attribute__((constructor(101))) static void begin(void) {
   /* dlsym() returns functions as data pointers (POSIX), which ISO C does not allow. */
   *(void **)&real_connect = dlsym(RTLD_NEXT, "connect");
-  *(void **)&real_send = dlsym(RTLD_NEXT, "send");
+  *(void **)&real_sendmsg = dlsym(RTLD_NEXT, "sendmsg");
   *(void **)&real_shutdown = dlsym(RTLD_NEXT, "shutdown");
   *(void **)&real_close = dlsym(RTLD_NEXT, "close");
-  if (real_connect == NULL || real_send == NULL || real_shutdown == NULL || real_close == NULL) abort();
+  if (real_connect == NULL || real_sendmsg == NULL || real_shutdown == NULL || real_close == NULL) abort();
 
   const char *name = getenv("WITNESS_LOG");
   if (name != NULL && strlen(name) < sizeof log_name) {
@@ -224,10 +224,15 @@ static void keep(int descriptor, int connection, const void *bytes, size_t lengt
   }
 }
 
-ssize_t send(int descriptor, const void *bytes, size_t length, int flags) {
-  int connection = number_of(descriptor);
-  if (connection == 0) return real_send(descriptor, bytes, length, flags);
+/* The most pieces of a message that the witness passes on; the kernel may take fewer bytes than were offered. */
+#define PIECES 16
 
+ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
+  int connection = number_of(descriptor);
+  if (connection == 0) return real_sendmsg(descriptor, message, flags);
+
+  size_t length = 0;
+  for (size_t index = 0; index < message->msg_iovlen; index++) length += message->msg_iov[index].iov_len;
   size_t most = atomic_load(&piece);
   size_t wanted = length < most ? length : most;
   int error = 0;
@@ -244,16 +249,36 @@ ssize_t send(int descriptor, const void *bytes, size_t length, int flags) {
     }
   }
   ssize_t result = -1;
+  struct iovec pieces[PIECES];
   if (error == 0) {
-    result = real_send(descriptor, bytes, wanted, flags);
+    struct msghdr part = *message;
+    part.msg_iov = pieces;
+    part.msg_iovlen = 0;
+    for (size_t index = 0, left = wanted; index < message->msg_iovlen && index < PIECES; index++) {
+      pieces[index] = message->msg_iov[index];
+      if (pieces[index].iov_len > left) pieces[index].iov_len = left;
+      left -= pieces[index].iov_len;
+      part.msg_iovlen++;
+    }
+    result = real_sendmsg(descriptor, &part, flags);
     error = result < 0 ? errno : 0;
   }
   size_t taken = result > 0 ? (size_t)result : 0;
   atomic_fetch_add(&taken_of[descriptor], taken);
-  keep(descriptor, connection, bytes, taken);
+  for (size_t index = 0, left = taken; left > 0; index++) {
+    size_t here = pieces[index].iov_len < left ? pieces[index].iov_len : left;
+    keep(descriptor, connection, pieces[index].iov_base, here);
+    left -= here;
+  }
   note("send", connection, (unsigned long long[]){length, taken, (unsigned long long)error}, 3);
   errno = error;
   return result;
+}
+
+ssize_t send(int descriptor, const void *bytes, size_t length, int flags) {
+  struct iovec all = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+  struct msghdr message = {.msg_iov = &all, .msg_iovlen = 1};
+  return sendmsg(descriptor, &message, flags);
 }
 
 int shutdown(int descriptor, int how) {

@@ -7,4 +7,5 @@ mod connections;
 mod deadline;
 mod failures;
 mod pool;
+mod strict;
 mod tls;
