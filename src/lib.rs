@@ -7,7 +7,7 @@
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config, signing
 //!     → encryption, validation, retry → json → error → status
-//! http, process, log, secret: independent of Pusher, used by several layers above
+//! http, platform, log, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -28,7 +28,7 @@ mod error;
 mod http;
 mod json;
 mod log;
-mod process;
+mod platform;
 mod publisher;
 mod retry;
 mod secret;

@@ -111,9 +111,11 @@ impl Application {
             clock_correction: config.clock_correction,
             http: HttpClient::new(HttpConfig {
                 origin: origin.clone(),
+                unix_socket: None,
                 connect_timeout: config.connect_timeout,
                 max_idle_connections: config.max_idle_connections,
                 idle_timeout: config.idle_timeout,
+                max_connection_age: Duration::from_secs(300),
                 max_response_bytes: config.limits.response_bytes,
                 roots: config.roots,
                 proxy: config.proxy,

@@ -1,200 +1,166 @@
-//! A TCP socket with absolute deadlines.
+//! A connection to the server: a stream, TLS if there is any, and the bytes received but not read.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::io::{self, ErrorKind, IoSlice};
+use std::time::Instant;
 
-use socket2::{Domain, Socket as NewSocket, Type};
+use crate::platform::Readiness;
 
-use super::sys::{self, Readiness, Recv};
+use super::failure::{Cause, Fault};
+use super::request::RequestBytes;
+use super::stream::{Idleness, Stream};
+use super::tls::{Tls, Wait};
 
-/// The delay before the next address is tried, if time allows. (RFC 8305, "Connection Attempt
-/// Delay")
-const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
-/// The shortest receive timeout worth setting: the kernel's timer may be late by several ticks.
-const MIN_RECV_TIMEOUT: Duration = Duration::from_millis(80);
-
-/// A connected socket.
-pub(super) struct Socket {
-    stream: TcpStream,
-    /// The receive timeout set on the socket, if any.
-    receive_timeout: Option<Duration>,
+/// A connection over which requests can be sent.
+pub(super) struct Connection {
+    stream: Stream,
+    tls: Option<Box<Tls>>,
+    input: Input,
+    /// When it was made.
+    pub(super) since: Instant,
+    /// How many responses have come over it, and when the last one did.
+    pub(super) responses: u32,
+    pub(super) last_response: Instant,
 }
 
-impl Socket {
-    /// Connects to the first address that accepts. Tries the next address when one fails or is
-    /// slow.
-    pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Socket> {
-        let mut addresses = addresses.iter();
-        let mut pending: Vec<NewSocket> = Vec::new();
-        let mut last_error = io::Error::from(io::ErrorKind::NotConnected);
-        let mut next_start = Instant::now();
-        loop {
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            if now >= next_start || pending.is_empty() {
-                match addresses.next().map(begin) {
-                    Some(Ok(Attempt::Connected(socket))) => return Socket::new(socket),
-                    Some(Ok(Attempt::Pending(socket))) => {
-                        pending.push(socket);
-                        let addresses_left = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
-                        next_start = now
-                            + CONNECTION_ATTEMPT_DELAY.min(deadline.saturating_duration_since(now) / addresses_left);
-                    }
-                    Some(Err(error)) => {
-                        last_error = error;
-                        next_start = now;
-                    }
-                    None if pending.is_empty() => return Err(last_error),
-                    None => next_start = deadline,
-                }
-                continue;
-            }
-            let wanted = Readiness { write: true, read: false };
-            let waiting: Vec<_> = pending.iter().map(|socket| (socket.as_fd(), wanted)).collect();
-            let ready = match sys::poll(&waiting, next_start.min(deadline).saturating_duration_since(now)) {
-                Ok(ready) => ready,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            for (index, _) in ready.iter().enumerate().filter(|(_, ready)| ready.write).rev() {
-                let socket = pending.remove(index);
-                match socket.take_error() {
-                    Ok(None) => return Socket::new(socket),
-                    Ok(Some(error)) | Err(error) => {
-                        last_error = error;
-                        next_start = now;
-                    }
-                }
+/// The result of receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// There are more bytes in the input.
+    Bytes,
+    /// The server has closed its side.
+    End,
+    /// There was nothing, and the call did not wait.
+    Nothing,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, tls: Option<Tls>, now: Instant) -> Connection {
+        let tls = tls.map(Box::new);
+        Connection { stream, tls, input: Input::default(), since: now, responses: 0, last_response: now }
+    }
+
+    /// Hands the next part of the request to the kernel, without waiting. Returns whether the
+    /// kernel has all of it now, and fails with `WouldBlock` if the kernel takes no more.
+    pub(super) fn send(&mut self, request: &mut RequestBytes<'_>, deadline: Instant) -> io::Result<bool> {
+        let parts = request.unsent().map(IoSlice::new);
+        let sent = match &mut self.tls {
+            None => self.stream.send(&parts, deadline)?,
+            Some(tls) => tls.send(&self.stream, &parts, deadline)?,
+        };
+        request.mark_sent(sent);
+        Ok(request.is_sent() && self.tls.as_ref().is_none_or(|tls| tls.is_flushed()))
+    }
+
+    /// Waits until the stream is ready. Fails with `TimedOut` at `deadline`.
+    pub(super) fn wait(&self, wanted: Readiness, deadline: Instant) -> io::Result<Readiness> {
+        self.stream.wait(wanted, deadline)
+    }
+
+    /// Receives bytes into the input.
+    pub(super) fn receive(&mut self, wait: Wait) -> Result<Received, Fault> {
+        let space = self.input.space()?;
+        let received = match (&mut self.tls, wait) {
+            (Some(tls), _) => tls.receive(&mut self.stream, space, wait)?,
+            (None, Wait::Until(deadline)) => taken(self.stream.receive(space, deadline))?,
+            (None, Wait::No(deadline)) => taken(self.stream.receive_now(space, deadline))?,
+        };
+        match received {
+            None => Ok(Received::Nothing),
+            Some(0) => Ok(Received::End),
+            Some(length) => {
+                self.input.end += length;
+                Ok(Received::Bytes)
             }
         }
     }
 
-    fn new(socket: NewSocket) -> io::Result<Socket> {
-        socket.set_nonblocking(false)?;
-        // A request is one write: there is nothing to coalesce. (On Apple's systems socket2 has set
-        // SO_NOSIGPIPE.)
-        socket.set_tcp_nodelay(true)?;
-        Ok(Socket { stream: socket.into(), receive_timeout: None })
+    /// Returns the bytes that were received and not consumed.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.input.bytes[self.input.start..self.input.end]
     }
 
-    /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
-    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        uninterrupted(|| sys::send(self.stream.as_fd(), bytes))
+    /// Consumes bytes of the input.
+    pub(super) fn consume(&mut self, length: usize) {
+        self.input.start += length;
     }
 
-    /// Sends all of `bytes`. Fails with `TimedOut` at `deadline`.
-    pub(super) fn send_all(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.send(bytes) {
-                Ok(length) => bytes = &bytes[length..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait(Readiness { read: false, write: true }, deadline)?;
-                }
-                Err(error) => return Err(error),
+    /// Returns the state of a connection on which nothing is in flight.
+    pub(super) fn idleness(&mut self, deadline: Instant) -> Idleness {
+        match &mut self.tls {
+            _ if !self.input.is_empty() => Idleness::Unusable,
+            None => self.stream.idleness(deadline),
+            Some(tls) => tls.idleness(&mut self.stream, deadline),
+        }
+    }
+
+    /// Takes note of a response, and frees the memory that it needed.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.responses += 1;
+        self.last_response = now;
+        self.input.shrink();
+    }
+}
+
+fn taken(received: io::Result<usize>) -> Result<Option<usize>, Fault> {
+    match received {
+        Ok(length) => Ok(Some(length)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(Fault::of_io(&error, Cause::Reset)),
+    }
+}
+
+/// The input's size at first, and while the connection is idle. Most responses fit.
+const INPUT_BYTES: usize = 4 * 1024;
+
+/// The input's size while a long response is read. A whole head must fit.
+const MAX_INPUT_BYTES: usize = 64 * 1024;
+
+/// The bytes that were received: those from `start` to `end` are unread.
+#[derive(Default)]
+struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    /// Returns free space, at least a byte.
+    fn space(&mut self) -> Result<&mut [u8], Fault> {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.bytes.len() {
+            if self.start > 0 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
             }
+            // The last read filled it: there is more.
+            let size = (4 * self.bytes.len()).clamp(INPUT_BYTES, MAX_INPUT_BYTES.max(self.end + 1));
+            if size > self.bytes.len() {
+                self.grow(size)?;
+            }
+        }
+        Ok(&mut self.bytes[self.end..])
+    }
+
+    fn grow(&mut self, size: usize) -> Result<(), Fault> {
+        match self.bytes.try_reserve_exact(size - self.bytes.len()) {
+            Ok(()) => self.bytes.resize(size, 0),
+            // Go on with the space that there is.
+            Err(_) if self.end < self.bytes.len() => {}
+            Err(_) => return Err(Fault::new(Cause::Malformed, "there is not enough memory for it")),
         }
         Ok(())
     }
 
-    /// Receives without waiting (`WouldBlock` if there is nothing). Returns 0 at the end of the
-    /// stream.
-    pub(super) fn recv_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| sys::recv(self.stream.as_fd(), buffer, Recv::Nonblocking))
+    fn is_empty(&self) -> bool {
+        self.start == self.end
     }
 
-    /// Receives, and waits for bytes until `deadline` (`TimedOut`). Returns 0 at the end of the
-    /// stream.
-    pub(super) fn recv(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        if self.may_block_until(deadline)? {
-            // One system call instead of two, poll and recv.
-            match sys::recv(self.stream.as_fd(), buffer, Recv::Blocking) {
-                // The receive timeout passed, or a signal came, after which the timeout would start
-                // again. Wait for the exact rest below.
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                result => return result,
-            }
-        }
-        loop {
-            self.wait(Readiness { read: true, write: false }, deadline)?;
-            match self.recv_now(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Returns whether a blocking receive is sure to return before `deadline`.
-    ///
-    /// The kernel's receive timeout may be late by an eighth. It is set once, to three quarters of
-    /// the first deadline. It then fits later calls too, because most have the same timeout.
-    fn may_block_until(&mut self, deadline: Instant) -> io::Result<bool> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.receive_timeout {
-            Some(timeout) => Ok(timeout + timeout / 8 + MIN_RECV_TIMEOUT / 8 <= left),
-            None if left < MIN_RECV_TIMEOUT => Ok(false),
-            None => {
-                let timeout = left * 3 / 4;
-                self.stream.set_read_timeout(Some(timeout))?;
-                self.receive_timeout = Some(timeout);
-                Ok(true)
-            }
-        }
-    }
-
-    /// Waits until the socket is ready. Fails with `TimedOut` at `deadline`.
-    pub(super) fn wait(&self, wanted: Readiness, deadline: Instant) -> io::Result<Readiness> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            match sys::poll(&[(self.stream.as_fd(), wanted)], left) {
-                Ok(ready) => {
-                    if let Some(ready) = ready.into_iter().find(|ready| ready.read || ready.write) {
-                        return Ok(ready);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Returns whether the connection is open and has nothing to read: no end, no error, no
-    /// unexpected bytes.
-    pub(super) fn is_idle(&self) -> bool {
-        let peeked = uninterrupted(|| sys::recv(self.stream.as_fd(), &mut [0], Recv::Peek));
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-/// An attempt to connect that did not fail immediately.
-enum Attempt {
-    Connected(NewSocket),
-    Pending(NewSocket),
-}
-
-fn begin(address: &SocketAddr) -> io::Result<Attempt> {
-    let socket = NewSocket::new(Domain::for_address(*address), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&(*address).into()) {
-        Ok(()) => Ok(Attempt::Connected(socket)),
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(Attempt::Pending(socket)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Repeats a non-blocking call as long as signals interrupt it.
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+    fn shrink(&mut self) {
+        if self.is_empty() && self.bytes.len() > INPUT_BYTES {
+            *self = Input::default();
         }
     }
 }

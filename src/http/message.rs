@@ -19,7 +19,12 @@ pub struct Origin {
 impl Origin {
     /// Returns the URL without a path: `https://host:port`.
     pub fn url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+        format!("{}://{}", self.scheme(), self.authority())
+    }
+
+    /// Returns the URL's scheme.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 
     /// Returns the host as a URL has it, followed by the port unless that is the scheme's default.

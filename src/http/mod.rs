@@ -1,24 +1,28 @@
-//! HTTP on the library's own sockets. Knows nothing of Pusher.
+//! HTTP/1.1 on the library's own sockets. Knows nothing of Pusher.
 //!
-//! ureq speaks HTTP and rustls speaks TLS, both over the socket transport in [`wire`], because only
-//! the code that passes bytes to the kernel knows whether the kernel took the last of them.
+//! A request's way: [`client`] takes a connection from its [`pool`], or has the [`connector`] make
+//! one; the [`exchange`] sends the request and reads the response. Only the code that passes bytes
+//! to the kernel knows whether the kernel took the last of them, so the exchange has no layers
+//! between itself and the [`connection`].
 
+mod client;
 mod connection;
+mod connector;
+mod exchange;
+mod failure;
 mod message;
-mod phases;
+mod pool;
+mod proxy;
+mod request;
 mod resolver;
+mod response;
 mod response_builder;
-mod sys;
+mod stream;
 mod tls;
-mod transport;
 mod trust;
-mod tunnel;
-mod ureq;
-mod watch;
-mod wire;
 
+pub use client::{HttpClient, HttpConfig, Transport};
+pub use failure::{Cause, Failure, Progress};
 pub use message::{Method, Origin, Proxy, Request, Response};
 pub use response_builder::ResponseBuilder;
-pub use transport::{Cause, Failure, Progress, Transport};
 pub use trust::Roots;
-pub use ureq::{HttpClient, HttpConfig};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use socket2::{Domain, Socket, Type};
 
-use crate::process;
+use crate::platform;
 
 /// The most lookups at the same time. More than one runs only while a name server hangs.
 const MAX_LOOKUPS: usize = 4;
@@ -102,7 +102,7 @@ impl Resolver {
     fn start(&self, host: &str, port: u16, number: u64) -> Result<(), Unresolved> {
         let (ending, name) = (Ending { shared: Arc::clone(&self.0), number }, host.to_owned());
         let run = move || ending.with(look_up(&name, port));
-        match process::spawn("pusher-resolver", STACK_BYTES, run) {
+        match platform::spawn("pusher-resolver", STACK_BYTES, run) {
             Ok(_) => Ok(()),
             Err(error) => Err(Unresolved::Failed(format!("could not start a thread for it: {error}"))),
         }

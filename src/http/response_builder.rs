@@ -1,7 +1,7 @@
 //! The exchange that a user's transport or event loop reports, piece by piece.
 
+use super::failure::{Cause, Failure, Progress};
 use super::message::Response;
-use super::transport::{Cause, Failure, Progress};
 
 /// The pieces of an exchange reported so far.
 #[derive(Debug, Default)]

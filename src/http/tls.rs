@@ -1,88 +1,233 @@
-//! TLS by rustls, between the socket and ureq. It always verifies certificates; no option turns
-//! that off.
+//! A TLS session on a stream, by rustls. Certificates are always verified.
 
-use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
-use ::ureq::Error;
-use ::ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport as UreqTransport,
-    TransportAdapter,
-};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, Error, InvalidMessage};
 
-/// Wraps connections in TLS if it has a configuration.
-#[derive(Debug)]
-pub(super) struct TlsConnector {
-    pub(super) config: Option<Arc<ClientConfig>>,
-    /// The host that the certificate must name.
-    pub(super) host: String,
+use crate::platform::Readiness;
+
+use super::failure::{Cause, Fault};
+use super::stream::{Idleness, Stream};
+
+/// A TLS session. It has no socket of its own: each call gets the stream.
+pub(super) struct Tls {
+    session: ClientConnection,
+    /// The error that ended the session. The bytes that came before it can still be read.
+    fault: Option<Fault>,
 }
 
-impl<In: UreqTransport> Connector<In> for TlsConnector {
-    type Out = Either<In, Tls<In>>;
+/// When a call that receives gives up.
+#[derive(Clone, Copy)]
+pub(super) enum Wait {
+    /// At this time.
+    Until(Instant),
+    /// At once, if nothing is there. (At this time, if signals interrupt each attempt.)
+    No(Instant),
+}
 
-    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        let Some(transport) = chained else { return Ok(None) };
-        let Some(config) = &self.config else { return Ok(Some(Either::A(transport))) };
-        let name =
-            ServerName::try_from(self.host.clone()).map_err(|_| Error::Tls("a certificate cannot name this host"))?;
-        let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-        let mut adapter = TransportAdapter::new(transport, details.current_time.clone());
-        connection.complete_io(&mut adapter)?;
-        let stream = StreamOwned::new(connection, adapter);
-        Ok(Some(Either::B(Tls { stream, buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES) })))
+impl Tls {
+    /// Makes the handshake with the server of this name.
+    pub(super) fn handshake(
+        stream: &mut Stream,
+        config: &Arc<ClientConfig>,
+        host: &str,
+        deadline: Instant,
+    ) -> Result<Tls, Fault> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Fault::new(Cause::Tls, "a certificate cannot name this host"))?;
+        let session = ClientConnection::new(Arc::clone(config), name).map_err(|error| fault(&error))?;
+        let mut tls = Tls { session, fault: None };
+        loop {
+            tls.send_pending(stream, deadline).map_err(|error| Fault::of_io(&error, Cause::Write))?;
+            if !tls.session.is_handshaking() {
+                return Ok(tls);
+            }
+            let received =
+                tls.fill(stream, Wait::Until(deadline)).map_err(|error| Fault::of_io(&error, Cause::Reset))?;
+            if let Some(fault) = tls.fault {
+                return Err(fault);
+            }
+            if received == 0 {
+                return Err(Fault::new(Cause::Closed, "the server closed the connection"));
+            }
+        }
     }
-}
 
-/// Slightly larger than a TLS record and than `MAX_HEAD_BYTES`, so that an oversized head is
-/// detected rather than waited for.
-const BUFFER_BYTES: usize = 17 * 1024;
-
-/// A connection over TLS.
-pub(super) struct Tls<In: UreqTransport> {
-    stream: StreamOwned<ClientConnection, TransportAdapter<In>>,
-    buffers: LazyBuffers,
-}
-
-impl<In: UreqTransport> UreqTransport for Tls<In> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+    /// Encrypts as much of `parts` as fits into the session's buffer, and hands encrypted bytes to
+    /// the kernel once. Returns how much was encrypted.
+    ///
+    /// Fails with `WouldBlock` if the kernel took nothing and the buffer was full.
+    pub(super) fn send(&mut self, stream: &Stream, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize> {
+        // Together, so that a small request is one record.
+        let encrypted = self.session.writer().write_vectored(parts)?;
+        match self.send_some(stream, deadline) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && encrypted > 0 => Ok(encrypted),
+            sent => sent.map(|()| encrypted),
+        }
     }
 
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        self.stream.write_all(&self.buffers.output()[..amount])?;
+    /// Returns whether the kernel has everything that was encrypted.
+    pub(super) fn is_flushed(&self) -> bool {
+        !self.session.wants_write()
+    }
+
+    /// Hands encrypted bytes to the kernel, once.
+    fn send_some(&mut self, stream: &Stream, deadline: Instant) -> io::Result<()> {
+        if self.session.wants_write() {
+            self.session.write_tls(&mut Output { stream, deadline })?;
+        }
         Ok(())
     }
 
-    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        let room = self.buffers.input_append_buf();
-        if room.is_empty() {
-            // The buffer is full of a line or a head without an end.
-            return Err(Error::LargeResponseHeader(BUFFER_BYTES, BUFFER_BYTES));
+    /// Hands all encrypted bytes to the kernel.
+    fn send_pending(&mut self, stream: &Stream, deadline: Instant) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.send_some(stream, deadline) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    stream.wait(Readiness::WRITE, deadline)?;
+                }
+                sent => sent?,
+            }
         }
-        let length = self.stream.read(room)?;
-        self.buffers.input_appended(length);
-        Ok(length > 0)
+        Ok(())
     }
 
-    fn is_open(&mut self) -> bool {
-        // TLS may have read the end of the connection, or unexpected bytes, which the socket no
-        // longer shows.
-        self.stream.conn.wants_read() && self.stream.sock.get_mut().is_open()
+    /// Receives decrypted bytes. Returns `None` if it may not wait and nothing is there, and 0 if
+    /// the server has ended the session by a close_notify.
+    ///
+    /// Bytes that came before an error are returned before the error.
+    pub(super) fn receive(
+        &mut self,
+        stream: &mut Stream,
+        buffer: &mut [u8],
+        wait: Wait,
+    ) -> Result<Option<usize>, Fault> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Ok(length) => return Ok(Some(length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // A body without a length may have been truncated.
+                Err(_) => return Err(Fault::new(Cause::Closed, "the connection ended without a TLS close_notify")),
+            }
+            if let Some(fault) = &self.fault {
+                return Err(fault.clone());
+            }
+            match self.fill(stream, wait) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(Fault::of_io(&error, Cause::Reset)),
+            }
+        }
     }
 
-    fn is_tls(&self) -> bool {
-        true
+    /// Reads encrypted bytes and decrypts them. Returns 0 at the end of the stream.
+    fn fill(&mut self, stream: &mut Stream, wait: Wait) -> io::Result<usize> {
+        let length = self.session.read_tls(&mut Input { stream, wait })?;
+        if let Err(error) = self.session.process_new_packets() {
+            self.fault = Some(fault(&error));
+        }
+        // An alert, or the reply to new keys. The server waits for neither, so nor does the client.
+        let (Wait::Until(deadline) | Wait::No(deadline)) = wait;
+        let _ = self.send_some(stream, deadline);
+        Ok(length)
+    }
+
+    /// Returns the state of a session on which nothing is in flight. The server may have sent
+    /// messages of TLS, such as session tickets.
+    pub(super) fn idleness(&mut self, stream: &mut Stream, deadline: Instant) -> Idleness {
+        loop {
+            // A close_notify was received, or bytes that were not asked for.
+            if self.fault.is_some() || !self.session.wants_read() {
+                return if self.has_plaintext() { Idleness::Unusable } else { Idleness::Ended };
+            }
+            match stream.idleness(deadline) {
+                Idleness::Unusable => {}
+                idleness => return idleness,
+            }
+            match self.fill(stream, Wait::No(deadline)) {
+                Ok(1..) => {}
+                Ok(0) => return Idleness::Ended,
+                Err(_) => return Idleness::Unusable,
+            }
+        }
+    }
+
+    fn has_plaintext(&mut self) -> bool {
+        self.fault.is_some() || matches!(self.session.reader().read(&mut [0]), Ok(1..))
     }
 }
 
-impl<In: UreqTransport> fmt::Debug for Tls<In> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Do not print the buffers, which hold signed requests, or the connection, which holds
-        // keys.
-        f.write_str("Tls")
+/// Converts an error of rustls.
+fn fault(error: &Error) -> Fault {
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => Fault::new(
+            Cause::Tls,
+            "the server does not speak TLS on this port (for plain HTTP set \"ssl\" to false, or use an http:// URL)",
+        ),
+        Error::AlertReceived(AlertDescription::CertificateRequired) => Fault {
+            refused_handshake: true,
+            ..Fault::new(
+                Cause::Tls,
+                "the server requires a client certificate (client_certificate_file, client_key_file)",
+            )
+        },
+        Error::AlertReceived(alert) if concerns_certificate(*alert) => {
+            Fault { refused_handshake: true, ..Fault::new(Cause::Tls, format!("the server refused: {error}")) }
+        }
+        error => Fault::new(Cause::Tls, error.to_string()),
+    }
+}
+
+/// Returns whether an alert refuses the client's certificate. In TLS 1.3 it may come after the
+/// client has sent its request, but the server sends it instead of finishing the handshake.
+/// (RFC 8446, 6.2)
+fn concerns_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateRequired
+    )
+}
+
+/// The stream as rustls reads it.
+struct Input<'a> {
+    stream: &'a mut Stream,
+    wait: Wait,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.wait {
+            Wait::Until(deadline) => self.stream.receive(buffer, deadline),
+            Wait::No(deadline) => self.stream.receive_now(buffer, deadline),
+        }
+    }
+}
+
+/// The stream as rustls writes it.
+struct Output<'a> {
+    stream: &'a Stream,
+    deadline: Instant,
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.send(&[IoSlice::new(bytes)], self.deadline)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.send(parts, self.deadline)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

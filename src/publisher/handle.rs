@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Hooks, Pusher};
 use crate::error::{Error, Problem, Refusal};
-use crate::process::{process_number, spawn};
+use crate::platform::{process_number, spawn};
 
 use super::config::{PublisherConfig, StatsFormat};
 use super::engine::Engine;

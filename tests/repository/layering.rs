@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// be no circle.
 const ALLOWED: [(&str, &[&str]); 20] = [
     ("log", &[]),
-    ("process", &[]),
+    ("platform", &[]),
     ("secret", &[]),
     ("status", &[]),
     ("error", &["status"]),
@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("document", &["error", "json", "status"]),
     ("validation", &["bytes", "error"]),
     ("encryption", &["error", "json"]),
-    ("http", &["process"]),
+    ("http", &["platform"]),
     ("retry", &["error", "status"]),
     ("config", &["encryption", "error", "http", "json", "log", "retry", "secret", "validation"]),
     ("signing", &["secret"]),
@@ -29,13 +29,13 @@ const ALLOWED: [(&str, &[&str]); 20] = [
         "client",
         &["api", "authorization", "config", "error", "http", "json", "log", "retry", "signing", "status", "webhook"],
     ),
-    ("publisher", &["api", "client", "config", "document", "error", "json", "process", "retry", "status"]),
+    ("publisher", &["api", "client", "config", "document", "error", "json", "platform", "retry", "status"]),
     ("ffi", &["bytes", "client", "document", "error", "http", "log", "publisher", "status"]),
 ];
 
 /// The files that may allow `unsafe`: the boundary to C, and the page that the kernel wipes in a
 /// forked child.
-const UNSAFE: [&str; 2] = ["src/ffi/mod.rs", "src/process/number.rs"];
+const UNSAFE: [&str; 2] = ["src/ffi/mod.rs", "src/platform/number.rs"];
 
 #[test]
 fn modules_use_only_what_is_below_them() {

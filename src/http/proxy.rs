@@ -4,19 +4,14 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::connection::Socket;
+use super::failure::{Cause, Fault};
 use super::message::Proxy;
-use super::transport::{Cause, classify_io_error};
-use super::watch::{MAX_HEAD_BYTES, MAX_HEADERS};
+use super::response::{MAX_HEAD_BYTES, MAX_HEADERS};
+use super::stream::Stream;
 
-/// Asks the proxy at the other end of `socket` for a tunnel to `authority`. The caller sends its
+/// Asks the proxy at the other end of `stream` for a tunnel to `authority`. The caller sends its
 /// request afterwards.
-pub(super) fn open(
-    socket: &mut Socket,
-    proxy: &Proxy,
-    authority: &str,
-    deadline: Instant,
-) -> Result<(), (Cause, String)> {
+pub(super) fn open_tunnel(stream: &mut Stream, proxy: &Proxy, authority: &str, deadline: Instant) -> Result<(), Fault> {
     // Allocate once: a string that grows leaves copies of the credentials in freed memory.
     let secret_bytes = proxy.authorization.as_ref().map_or(0, |authorization| authorization.len());
     let mut request = Zeroizing::new(String::with_capacity(2 * authority.len() + secret_bytes + 64));
@@ -27,15 +22,15 @@ pub(super) fn open(
         request.push_str("\r\n");
     }
     request.push_str("\r\n");
-    socket.send_all(request.as_bytes(), deadline).map_err(|error| classify_io_error(&error, Cause::Write))?;
+    stream.send_all(request.as_bytes(), deadline).map_err(|error| Fault::of_io(&error, Cause::Write))?;
 
     let mut response = vec![0; MAX_HEAD_BYTES];
     let mut filled = 0;
     loop {
         let length =
-            socket.recv(&mut response[filled..], deadline).map_err(|error| classify_io_error(&error, Cause::Reset))?;
+            stream.receive(&mut response[filled..], deadline).map_err(|error| Fault::of_io(&error, Cause::Reset))?;
         if length == 0 {
-            return Err((Cause::Closed, "the proxy closed the connection".to_owned()));
+            return Err(Fault::new(Cause::Closed, "the proxy closed the connection"));
         }
         filled += length;
         if is_open(&mut response, &mut filled)? {
@@ -45,11 +40,11 @@ pub(super) fn open(
 }
 
 /// Returns whether the proxy's response is complete and opens the tunnel.
-fn is_open(response: &mut [u8], filled: &mut usize) -> Result<bool, (Cause, String)> {
+fn is_open(response: &mut [u8], filled: &mut usize) -> Result<bool, Fault> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut headers);
-        let malformed = |what: &str| Err((Cause::Proxy, format!("the proxy's response {what}")));
+        let malformed = |what: &str| Err(Fault::new(Cause::Proxy, format!("the proxy's response {what}")));
         match (head.parse(&response[..*filled]), head.code) {
             (Ok(httparse::Status::Partial), _) if *filled < response.len() => return Ok(false),
             (Ok(httparse::Status::Partial), _) => return malformed("is too long"),

@@ -1,18 +1,10 @@
-//! A transport, the progress of an exchange and the causes of its failure.
+//! The progress of an exchange, the causes of its failure, and faults of a connection.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io;
-use std::time::Instant;
+use std::io::{self, ErrorKind};
 
 use strum::{EnumString, IntoStaticStr};
-
-use super::message::{Request, Response};
-
-/// Sends a request and waits for the response.
-pub trait Transport: Send + Sync {
-    /// Sends `request` once and waits for the response. `deadline` bounds both.
-    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure>;
-}
 
 /// How far an exchange had come when it failed.
 ///
@@ -51,7 +43,7 @@ pub enum Cause {
     Reset,
     /// The peer closed the connection.
     Closed,
-    /// The response is not HTTP, or exceeds a limit.
+    /// The response is not HTTP, exceeds a limit, or does not fit into memory.
     Malformed,
     /// The caller's own transport failed without naming a cause.
     Transport,
@@ -91,14 +83,30 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Returns the cause of a socket's error and a phrase for people. An error without a cause of its
-/// own gets `fallback`.
-pub(super) fn classify_io_error(error: &io::Error, fallback: Cause) -> (Cause, String) {
-    match error.kind() {
-        io::ErrorKind::TimedOut => (Cause::Timeout, "timed out".to_owned()),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            (Cause::Reset, "the connection was reset".to_owned())
+/// What went wrong on a connection. The exchange knows what that means for its request.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) cause: Cause,
+    /// A phrase for people.
+    pub(super) what: Cow<'static, str>,
+    /// Whether the server refused the TLS handshake. It has then accepted nothing that was sent.
+    pub(super) refused_handshake: bool,
+}
+
+impl Fault {
+    pub(super) fn new(cause: Cause, what: impl Into<Cow<'static, str>>) -> Fault {
+        Fault { cause, what: what.into(), refused_handshake: false }
+    }
+
+    /// Returns the fault of an error of a socket. An error without a cause of its own gets
+    /// `fallback`.
+    pub(super) fn of_io(error: &io::Error, fallback: Cause) -> Fault {
+        match error.kind() {
+            ErrorKind::TimedOut => Fault::new(Cause::Timeout, "timed out"),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+                Fault::new(Cause::Reset, "the connection was reset")
+            }
+            _ => Fault::new(fallback, error.to_string()),
         }
-        _ => (fallback, error.to_string()),
     }
 }

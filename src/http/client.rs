@@ -1,0 +1,112 @@
+//! An HTTP client for one server: takes a kept-alive connection or makes one, and runs the exchange.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::platform::PerProcess;
+
+use super::connector::Connector;
+use super::exchange::{Ended, Exchange};
+use super::failure::{Cause, Failure, Progress};
+use super::message::{Origin, Proxy, Request, Response};
+use super::pool::{Pool, PoolLimits};
+use super::request::{RequestBytes, Unsendable};
+use super::resolver::Resolver;
+use super::trust::{self, Roots};
+
+/// Sends a request and waits for the response.
+pub trait Transport: Send + Sync {
+    /// Sends `request` once and waits for the response. `deadline` bounds both.
+    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure>;
+}
+
+/// The configuration of an [`HttpClient`].
+#[derive(Debug)]
+pub struct HttpConfig {
+    /// The server, and whether to speak TLS with it.
+    pub origin: Origin,
+    /// The Unix domain socket to connect to instead of the server's host and port.
+    pub unix_socket: Option<PathBuf>,
+    /// The limit for the lookup, the connection and the TLS handshake together.
+    pub connect_timeout: Duration,
+    /// The most idle connections kept.
+    pub max_idle_connections: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// How long after it was made a connection is used for another request.
+    pub max_connection_age: Duration,
+    /// The longest body of a response.
+    pub max_response_bytes: usize,
+    /// The certificate authorities that TLS trusts.
+    pub roots: Roots,
+    /// The proxy, if any.
+    pub proxy: Option<Proxy>,
+}
+
+/// Sends requests to one server over kept-alive connections.
+pub struct HttpClient {
+    config: HttpConfig,
+    /// Made by each process that uses this client, when it sends.
+    process: PerProcess<State>,
+}
+
+/// The connections of one process.
+struct State {
+    pool: Pool,
+    connector: Connector,
+}
+
+impl HttpClient {
+    /// Returns a client. It connects, reads files and starts threads only when it sends.
+    pub fn new(config: HttpConfig) -> HttpClient {
+        HttpClient { config, process: PerProcess::new() }
+    }
+
+    fn make_state(&self) -> Result<State, Failure> {
+        let HttpConfig { origin, roots, .. } = &self.config;
+        let tls = origin.tls.then(|| trust::configuration(roots)).transpose();
+        let tls = tls.map_err(|message| not_sent(Cause::Tls, message))?;
+        let connector = Connector {
+            origin: origin.clone(),
+            unix_socket: self.config.unix_socket.clone(),
+            connect_timeout: self.config.connect_timeout,
+            proxy: self.config.proxy.clone(),
+            resolver: Resolver::default(),
+            tls,
+        };
+        let limits = PoolLimits {
+            max_idle: self.config.max_idle_connections,
+            idle_timeout: self.config.idle_timeout,
+            max_age: self.config.max_connection_age,
+        };
+        Ok(State { pool: Pool::new(limits), connector })
+    }
+}
+
+impl Transport for HttpClient {
+    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
+        let State { pool, connector } = self.process.get_or_try_init(|| self.make_state())?;
+        let request = RequestBytes::new(request, connector.forwarding_proxy()).map_err(|why| match why {
+            Unsendable::NoMemory => not_sent(Cause::Write, "there is not enough memory for the request".to_owned()),
+            Unsendable::InvalidTarget => {
+                not_sent(Cause::Malformed, "the request has a character that no URL may have".to_owned())
+            }
+        })?;
+        let mut exchange = Exchange::new(request, self.config.max_response_bytes, deadline);
+        let connection = match pool.take(deadline) {
+            Some(connection) => connection,
+            None => connector.connect(&mut exchange)?,
+        };
+        let sent_at = Instant::now();
+        let Ended { result, connection, reuse, was_closed_unanswered } = exchange.over(connection).run();
+        if was_closed_unanswered {
+            pool.note_unanswered(&connection, sent_at);
+        }
+        pool.put(connection, reuse);
+        result
+    }
+}
+
+fn not_sent(cause: Cause, message: String) -> Failure {
+    Failure { progress: Progress::NotSent, cause, message }
+}

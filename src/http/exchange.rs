@@ -1,0 +1,311 @@
+//! One request and its response.
+//!
+//! An exchange owns the bytes of its request, its connection and its phase. It makes the connection
+//! or is given one, sends the request and reads the response. Because it alone passes bytes to the
+//! kernel, it knows how far the request has come, however the exchange ends.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use crate::platform::Readiness;
+
+use super::connection::{Connection, Received};
+use super::failure::{Cause, Failure, Fault, Progress};
+use super::message::Response;
+use super::request::RequestBytes;
+use super::response::{Malformed, ResponseReader, Reuse};
+use super::tls::Wait;
+
+/// The phase that an exchange is in. An exchange on a kept-alive connection begins with `Sending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Resolving,
+    Connecting,
+    Tunnel,
+    Handshake,
+    Sending,
+    Waiting,
+    Reading,
+}
+
+impl Phase {
+    /// Returns the phase as the subject of "… failed".
+    const fn name(self) -> &'static str {
+        match self {
+            Phase::Resolving => "looking up the host name",
+            Phase::Connecting => "connecting",
+            Phase::Tunnel => "opening a tunnel through the proxy",
+            Phase::Handshake => "the TLS handshake",
+            Phase::Sending => "sending the request",
+            Phase::Waiting => "waiting for the response",
+            Phase::Reading => "reading the response",
+        }
+    }
+}
+
+/// The time limit for the body of a refusal. Its status is already known, and decides.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// One request and its response: before it has a connection (`Over` is `()`), then over one.
+pub(super) struct Exchange<'a, Over = ()> {
+    over: Over,
+    request: RequestBytes<'a>,
+    reader: ResponseReader,
+    phase: Phase,
+    /// When the current phase has to end.
+    deadline: Instant,
+    /// When the exchange has to end.
+    final_deadline: Instant,
+    /// Whether the kernel has taken the whole request.
+    is_sent: bool,
+    /// Whether a final status line came before that.
+    answer_was_early: bool,
+    /// Why a write failed. Nothing is written after that.
+    write_fault: Option<Fault>,
+}
+
+/// An exchange that has ended.
+pub(super) struct Ended {
+    pub(super) result: Result<Response, Failure>,
+    pub(super) connection: Connection,
+    /// What the server says about using the connection again.
+    pub(super) reuse: Reuse,
+    /// Whether the server closed the connection without a byte of a response.
+    pub(super) was_closed_unanswered: bool,
+}
+
+impl<'a> Exchange<'a> {
+    /// Returns an exchange without a connection, which has to end at `deadline`. The body of its
+    /// response may have `max_body_bytes`.
+    pub(super) fn new(request: RequestBytes<'a>, max_body_bytes: usize, deadline: Instant) -> Exchange<'a> {
+        Exchange {
+            over: (),
+            request,
+            reader: ResponseReader::new(max_body_bytes),
+            phase: Phase::Resolving,
+            deadline,
+            final_deadline: deadline,
+            is_sent: false,
+            answer_was_early: false,
+            write_fault: None,
+        }
+    }
+
+    /// Begins to make a connection, which may take until `timeout` has passed. Returns the deadline.
+    pub(super) fn begin_connecting(&mut self, now: Instant, timeout: Duration) -> Instant {
+        self.deadline = self.final_deadline.min(now + timeout);
+        self.deadline
+    }
+
+    /// Enters a phase of making a connection.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// Returns the exchange over a connection.
+    pub(super) fn over(self, connection: Connection) -> Exchange<'a, Connection> {
+        Exchange {
+            over: connection,
+            request: self.request,
+            reader: self.reader,
+            phase: Phase::Sending,
+            deadline: self.final_deadline,
+            final_deadline: self.final_deadline,
+            is_sent: false,
+            answer_was_early: false,
+            write_fault: None,
+        }
+    }
+}
+
+impl<Over> Exchange<'_, Over> {
+    /// Returns how far the exchange has come.
+    fn progress(&self) -> Progress {
+        match (self.reader.status(), self.is_sent) {
+            (Some(status), _) => Progress::Answered(status),
+            (None, true) => Progress::Sent,
+            (None, false) => Progress::NotSent,
+        }
+    }
+
+    /// Returns the failure that a fault in the current phase is.
+    pub(super) fn failure(&self, fault: &Fault) -> Failure {
+        let Fault { cause, what, .. } = fault;
+        let phase = self.phase.name();
+        let message = match (cause, self.phase) {
+            (Cause::Timeout, Phase::Waiting) => format!("no response within {}", self.limit()),
+            (Cause::Timeout, _) => format!("{phase} took longer than {}", self.limit()),
+            // The caller says that there was no response.
+            (Cause::Closed | Cause::Reset, Phase::Waiting) => what.to_string(),
+            _ => format!("{phase} failed: {what}"),
+        };
+        Failure { progress: self.progress(), cause: *cause, message }
+    }
+
+    /// Returns the configuration key of the limit that the current phase has.
+    pub(super) fn limit(&self) -> &'static str {
+        if self.deadline < self.final_deadline { "connect_timeout_ms" } else { "timeout_ms" }
+    }
+}
+
+/// The result of handing the request to the kernel.
+enum Sending {
+    /// The kernel has all of it.
+    Complete,
+    /// The kernel takes no more for now, and there is input to read.
+    InputFirst,
+    /// A write failed.
+    Failed,
+}
+
+impl Exchange<'_, Connection> {
+    /// Sends the request and reads the response.
+    pub(super) fn run(mut self) -> Ended {
+        let result = self.exchange_bytes();
+        let was_closed_unanswered = self.reader.status().is_none()
+            && matches!(&result, Err(fault) if matches!(fault.cause, Cause::Closed | Cause::Reset));
+        let failure = result.err().map(|fault| self.failure_of_run(&fault));
+        let reuse = match (&failure, self.reader.status()) {
+            // After an error in the server, the state of the connection is uncertain.
+            (None, Some(..500)) if self.is_reusable() => self.reader.reuse(),
+            _ => Reuse::Never,
+        };
+        let Exchange { over: connection, reader, answer_was_early, .. } = self;
+        let response = match failure {
+            Some(failure) => Err(failure),
+            None => reader.into_response(!answer_was_early).ok_or_else(no_head),
+        };
+        Ended { result: response, connection, reuse, was_closed_unanswered }
+    }
+
+    fn is_reusable(&self) -> bool {
+        self.is_sent && !self.answer_was_early && self.write_fault.is_none() && self.over.unread().is_empty()
+    }
+
+    /// Returns the failure that ends the exchange.
+    fn failure_of_run(&self, fault: &Fault) -> Failure {
+        let mut failure = self.failure(fault);
+        // The server did not finish the handshake, so it has accepted nothing.
+        if fault.refused_handshake && self.over.responses == 0 && self.reader.status().is_none() {
+            failure.progress = Progress::NotSent;
+        }
+        failure
+    }
+
+    /// Sends and reads until the response is complete.
+    fn exchange_bytes(&mut self) -> Result<(), Fault> {
+        loop {
+            let received = match self.send() {
+                Sending::Complete => self.over.receive(Wait::Until(self.deadline)),
+                // A server may refuse before it has read the whole request, and then stop reading.
+                // After a reset, the bytes that the peer sent before it can still be read, and no
+                // more will come.
+                Sending::InputFirst | Sending::Failed => self.over.receive(Wait::No(self.deadline)),
+            };
+            let is_complete = match (received, &self.write_fault) {
+                (Ok(Received::Bytes), _) => self.read(),
+                (Ok(Received::End | Received::Nothing) | Err(_), Some(fault)) => Err(fault.clone()),
+                (Ok(Received::Nothing), None) => Ok(false),
+                (Ok(Received::End), None) => self.reader.end().map(|()| true).map_err(unreadable),
+                (Err(fault), None) => Err(fault),
+            };
+            match is_complete {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // The status of a refusal decides. A body that could not be read is kept as it is.
+                Err(_) if self.reader.has_head() && !self.reader.is_success() => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Hands the request to the kernel until it has all of it, a write fails, or there is input
+    /// first.
+    fn send(&mut self) -> Sending {
+        while !self.is_sent && self.write_fault.is_none() {
+            let result = match self.over.send(&mut self.request, self.deadline) {
+                Ok(true) => {
+                    self.is_sent = true;
+                    if self.phase == Phase::Sending {
+                        self.phase = Phase::Waiting;
+                    }
+                    break;
+                }
+                // Stop at the deadline even while the kernel takes more.
+                Ok(false) if Instant::now() >= self.deadline => Err(ErrorKind::TimedOut.into()),
+                Ok(false) => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.over.wait(Readiness::BOTH, self.deadline),
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(ready) if ready.write => {}
+                Ok(_) => return Sending::InputFirst,
+                Err(error) => self.write_fault = Some(Fault::of_io(&error, Cause::Write)),
+            }
+        }
+        if self.write_fault.is_none() { Sending::Complete } else { Sending::Failed }
+    }
+
+    /// Reads the bytes that were received. Returns whether the response is complete.
+    fn read(&mut self) -> Result<bool, Fault> {
+        let used = self.reader.read(self.over.unread());
+        if self.phase != Phase::Reading && self.reader.status().is_some() {
+            self.phase = Phase::Reading;
+            self.answer_was_early = !self.is_sent;
+            if !self.reader.is_success() {
+                self.deadline = self.deadline.min(Instant::now() + ERROR_BODY_TIMEOUT);
+            }
+        }
+        self.over.consume(used.map_err(unreadable)?);
+        Ok(self.reader.is_complete())
+    }
+}
+
+fn unreadable(why: Malformed) -> Fault {
+    let cause = if why == Malformed::Cut { Cause::Closed } else { Cause::Malformed };
+    Fault::new(cause, why.to_string())
+}
+
+/// Returns the failure of an exchange that ended well without a head. There is none.
+fn no_head() -> Failure {
+    Failure {
+        progress: Progress::Sent,
+        cause: Cause::Malformed,
+        message: "reading the response failed: it has no head".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Method, Origin, Request};
+    use super::*;
+
+    #[test]
+    fn a_timeout_names_its_limit() {
+        let origin = Origin { tls: false, host: "h".to_owned(), port: 80 };
+        let request =
+            Request { origin: &origin, method: Method::Get, target: "/".to_owned(), headers: &[], body: None };
+        let now = Instant::now();
+        let request = RequestBytes::new(&request, None).unwrap();
+        let mut exchange = Exchange::new(request, 0, now + Duration::from_secs(5));
+        let message = |exchange: &Exchange<'_>| exchange.failure(&Fault::new(Cause::Timeout, "")).message;
+        exchange.begin_connecting(now, Duration::from_secs(1));
+        for (phase, expected) in [
+            (Phase::Resolving, "looking up the host name took longer than connect_timeout_ms"),
+            (Phase::Handshake, "the TLS handshake took longer than connect_timeout_ms"),
+        ] {
+            exchange.enter(phase);
+            assert_eq!(message(&exchange), expected);
+        }
+        exchange.begin_connecting(now, Duration::from_secs(9));
+        for (phase, expected) in [
+            (Phase::Resolving, "looking up the host name took longer than timeout_ms"),
+            (Phase::Sending, "sending the request took longer than timeout_ms"),
+            (Phase::Waiting, "no response within timeout_ms"),
+            (Phase::Reading, "reading the response took longer than timeout_ms"),
+        ] {
+            exchange.enter(phase);
+            assert_eq!(message(&exchange), expected);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The bytes of a request, complete before any of them is sent.
+
+use std::collections::TryReserveError;
+use std::io::Write;
+
+use zeroize::Zeroize;
+
+use super::message::{Proxy, Request};
+
+/// A request as it is sent, and how much of it was.
+pub(super) struct RequestBytes<'a> {
+    head: Vec<u8>,
+    body: &'a [u8],
+    sent: usize,
+    /// Whether the head holds the credentials for a proxy.
+    holds_credentials: bool,
+}
+
+/// Why a request cannot be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unsendable {
+    /// There is no memory for its head.
+    NoMemory,
+    /// Its target has a character that ends a request line.
+    InvalidTarget,
+}
+
+impl From<TryReserveError> for Unsendable {
+    fn from(_: TryReserveError) -> Unsendable {
+        Unsendable::NoMemory
+    }
+}
+
+impl<'a> RequestBytes<'a> {
+    /// Writes the head of a request to the server, or to a proxy that forwards plain HTTP.
+    ///
+    /// Such a proxy gets the whole URL (RFC 9112, 3.2.2), because proxies often refuse a tunnel to
+    /// port 80. It also gets the credentials, which the server must not see.
+    pub(super) fn new(request: &Request<'a>, proxy: Option<&Proxy>) -> Result<RequestBytes<'a>, Unsendable> {
+        // The target is built from checked parts. It must never be able to add a line.
+        if !request.target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Unsendable::InvalidTarget);
+        }
+        let authority = request.origin.authority();
+        let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
+        let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + LINE_BYTES).sum();
+        let credentials = authorization.map_or(0, |authorization| authorization.len() + LINE_BYTES);
+        // Allocate once: a vector that grows leaves copies of the credentials in freed memory.
+        let mut head = Vec::new();
+        head.try_reserve_exact(request.target.len() + 2 * authority.len() + headers + credentials + FIXED_BYTES)?;
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
+        add(&[request.method.name(), " "]);
+        if proxy.is_some() {
+            add(&[request.origin.scheme(), "://", &authority]);
+        }
+        add(&[&request.target, " HTTP/1.1\r\nhost: ", &authority, "\r\n"]);
+        for (name, value) in request.headers {
+            add(&[name, ": ", value, "\r\n"]);
+        }
+        if let Some(authorization) = authorization {
+            add(&["proxy-authorization: ", authorization, "\r\n"]);
+        }
+        if let Some(body) = request.body {
+            // The space is reserved, so writing cannot fail.
+            let _ = write!(head, "content-length: {}\r\n", body.len());
+        }
+        head.extend_from_slice(b"\r\n");
+        let holds_credentials = authorization.is_some();
+        Ok(RequestBytes { head, body: request.body.unwrap_or_default(), sent: 0, holds_credentials })
+    }
+
+    /// Returns the bytes that are still to be sent: of the head, then of the body.
+    pub(super) fn unsent(&self) -> [&[u8]; 2] {
+        match self.sent.checked_sub(self.head.len()) {
+            None => [&self.head[self.sent..], self.body],
+            Some(sent) => [&self.body[sent..], &[]],
+        }
+    }
+
+    /// Takes note that `length` more bytes were sent.
+    pub(super) fn mark_sent(&mut self, length: usize) {
+        self.sent += length;
+    }
+
+    /// Returns whether nothing is left to send.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent == self.head.len() + self.body.len()
+    }
+}
+
+impl Drop for RequestBytes<'_> {
+    fn drop(&mut self) {
+        if self.holds_credentials {
+            self.head.zeroize();
+        }
+    }
+}
+
+/// The colon, the blank and the end of a header line.
+const LINE_BYTES: usize = "proxy-authorization".len() + ": \r\n".len();
+
+/// The rest of a head: the method, the version, `host`, `content-length` with its digits, a scheme.
+const FIXED_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Method, Origin};
+    use super::*;
+
+    fn bytes(request: &RequestBytes<'_>) -> String {
+        String::from_utf8(request.unsent().concat()).unwrap()
+    }
+
+    fn request<'a>(origin: &'a Origin, target: &str, body: Option<&'a [u8]>) -> Request<'a> {
+        let method = if body.is_some() { Method::Post } else { Method::Get };
+        Request { origin, method, target: target.to_owned(), headers: &[("user-agent", "x")], body }
+    }
+
+    #[test]
+    fn a_proxy_gets_the_whole_url_and_its_credentials() {
+        let origin = Origin { tls: false, host: "::1".to_owned(), port: 8080 };
+        let proxy = Proxy { host: "proxy".to_owned(), port: 3128, authorization: Some("Basic QQ==".to_owned().into()) };
+        let get = request(&origin, "/a?b=c", None);
+        assert_eq!(
+            bytes(&RequestBytes::new(&get, None).unwrap()),
+            "GET /a?b=c HTTP/1.1\r\nhost: [::1]:8080\r\nuser-agent: x\r\n\r\n"
+        );
+        let post = request(&origin, "/a", Some(b"{}"));
+        assert_eq!(
+            bytes(&RequestBytes::new(&post, Some(&proxy)).unwrap()),
+            "POST http://[::1]:8080/a HTTP/1.1\r\nhost: [::1]:8080\r\nuser-agent: x\r\n\
+             proxy-authorization: Basic QQ==\r\ncontent-length: 2\r\n\r\n{}"
+        );
+    }
+
+    #[test]
+    fn a_target_adds_no_line() {
+        let origin = Origin { tls: false, host: "h".to_owned(), port: 80 };
+        for target in ["/a b", "/a\r\nx: y", "/a\0", "/\u{e9}"] {
+            let result = RequestBytes::new(&request(&origin, target, None), None);
+            assert_eq!(result.err(), Some(Unsendable::InvalidTarget), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn each_byte_is_sent_once() {
+        let origin = Origin { tls: false, host: "h".to_owned(), port: 80 };
+        let post = request(&origin, "/a", Some(b"{\"a\":1}"));
+        let whole = bytes(&RequestBytes::new(&post, None).unwrap());
+        for first in 0..=whole.len() {
+            let mut request = RequestBytes::new(&post, None).unwrap();
+            request.mark_sent(first);
+            assert_eq!((bytes(&request), request.is_sent()), (whole[first..].to_owned(), first == whole.len()));
+        }
+    }
+}

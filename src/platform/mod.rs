@@ -1,0 +1,13 @@
+//! The system below the library: sockets, the identity of the process, threads and signals.
+//!
+//! Everything that differs between operating systems is here. Knows nothing of HTTP or of Pusher.
+
+mod number;
+mod per_process;
+mod socket;
+mod thread;
+
+pub use number::process_number;
+pub use per_process::PerProcess;
+pub use socket::{Address, Readiness, Receive, Socket, poll};
+pub use thread::spawn;

@@ -1,0 +1,167 @@
+//! Stream sockets, with the flags and options that std does not offer.
+//!
+//! No call waits, except a receive that asks for it and [`poll`]. None raises SIGPIPE.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{self, MsgFlags};
+use socket2::{Domain, SockAddr, TcpKeepalive, Type};
+
+/// The address of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A port at an IP address.
+    Ip(SocketAddr),
+    /// A Unix domain socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A stream socket.
+pub struct Socket {
+    socket: socket2::Socket,
+    is_tcp: bool,
+}
+
+/// How to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// Wait for bytes, up to the socket's receive timeout.
+    Waiting,
+    /// Take the bytes that are there.
+    Now,
+    /// Look at the bytes that are there, and leave them.
+    Peek,
+}
+
+/// The events to wait for, and the events that happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readiness {
+    /// Bytes, an end or an error can be read.
+    pub read: bool,
+    /// Bytes can be written, or a write will return the error.
+    pub write: bool,
+}
+
+impl Readiness {
+    /// Waits for input only.
+    pub const READ: Readiness = Readiness { read: true, write: false };
+    /// Waits for space to write only.
+    pub const WRITE: Readiness = Readiness { read: false, write: true };
+    /// Waits for either.
+    pub const BOTH: Readiness = Readiness { read: true, write: true };
+}
+
+impl Socket {
+    /// Begins to connect. Returns the socket, and whether it is connected already.
+    pub fn connect(address: &Address) -> io::Result<(Socket, bool)> {
+        let (domain, address) = match address {
+            Address::Ip(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+            Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        };
+        // Closed on exec. (On Apple's systems socket2 also sets SO_NOSIGPIPE.)
+        let socket = socket2::Socket::new(domain, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let is_connected = match socket.connect(&address) {
+            Ok(()) => true,
+            // After a signal, too, the kernel goes on connecting.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => false,
+            Err(error) => return Err(error),
+        };
+        Ok((Socket { socket, is_tcp: domain != Domain::UNIX }, is_connected))
+    }
+
+    /// Returns the result of connecting, once the socket is ready to write.
+    pub fn connected(&self) -> io::Result<()> {
+        self.socket.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Prepares a connected socket: [`Receive::Waiting`] waits, small writes leave at once, and the kernel probes a
+    /// peer that has been silent for `keep_alive`.
+    pub fn prepare(&self, keep_alive: Duration) -> io::Result<()> {
+        self.socket.set_nonblocking(false)?;
+        if self.is_tcp {
+            self.socket.set_tcp_nodelay(true)?;
+            self.socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keep_alive).with_interval(keep_alive))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the time after which [`Receive::Waiting`] gives up. The kernel may be late by an eighth of it.
+    pub fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(timeout))
+    }
+
+    /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
+    pub fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = NO_SIGNAL | MsgFlags::MSG_DONTWAIT;
+        Ok(socket::sendmsg::<()>(self.socket.as_raw_fd(), parts, &[], flags, None)?)
+    }
+
+    /// Receives. Returns 0 at the end of the stream, and `WouldBlock` if there is nothing.
+    pub fn receive(&self, buffer: &mut [u8], how: Receive) -> io::Result<usize> {
+        let flags = match how {
+            Receive::Waiting => MsgFlags::empty(),
+            Receive::Now => MsgFlags::MSG_DONTWAIT,
+            Receive::Peek => MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK,
+        };
+        Ok(socket::recv(self.socket.as_raw_fd(), buffer, flags)?)
+    }
+
+    /// Waits until the socket is ready or `timeout` has passed.
+    pub fn wait(&self, wanted: Readiness, timeout: Duration) -> io::Result<Readiness> {
+        let mut entries = [entry(self.socket.as_fd(), wanted)];
+        poll_entries(&mut entries, timeout)?;
+        Ok(happened(&entries[0]))
+    }
+}
+
+/// Waits until one of the sockets is ready or `timeout` has passed. Returns what each of them is ready for.
+pub fn poll(sockets: &[Socket], wanted: Readiness, timeout: Duration) -> io::Result<Vec<Readiness>> {
+    let mut entries: Vec<PollFd<'_>> = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)).collect();
+    poll_entries(&mut entries, timeout)?;
+    Ok(entries.iter().map(happened).collect())
+}
+
+fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {
+    let mut events = PollFlags::empty();
+    events.set(PollFlags::POLLIN, wanted.read);
+    events.set(PollFlags::POLLOUT, wanted.write);
+    PollFd::new(socket, events)
+}
+
+fn poll_entries(entries: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
+    // Rounded up: rounded down, the last fraction of a millisecond would be a busy loop.
+    let ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+    nix::poll::poll(entries, PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX))?;
+    Ok(())
+}
+
+fn happened(entry: &PollFd<'_>) -> Readiness {
+    let failed = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+    let happened = entry.revents().unwrap_or_else(PollFlags::empty);
+    Readiness {
+        read: happened.intersects(PollFlags::POLLIN | failed),
+        write: happened.intersects(PollFlags::POLLOUT | failed),
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
+/// There the socket has an option for it (`SO_NOSIGPIPE`).
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: MsgFlags = MsgFlags::empty();
