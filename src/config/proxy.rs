@@ -1,6 +1,6 @@
 //! Reads the proxy from the configuration, or from the environment if the configuration says `env`.
 //!
-//! `ureq::Proxy::try_from_env` does the same, but reads `HTTP_PROXY` and keeps copies of the
+//! HTTP clients do the same, but some read `HTTP_PROXY`, which a CGI request can set, and keep copies of the
 //! password.
 
 use std::net::IpAddr;

@@ -159,13 +159,22 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
 
 fn unresolved(error: LookupError) -> Unresolved {
     match error.kind() {
-        LookupErrorKind::NoName | LookupErrorKind::NoData => match Socket::new(Domain::IPV4, Type::DGRAM, None) {
-            Ok(_) => Unresolved::NoSuchHost,
-            // The C library returns the same error when it has no file descriptor to ask with.
+        // The C library returns the same error when it has no file descriptor or no memory to ask
+        // with.
+        LookupErrorKind::NoName | LookupErrorKind::NoData => match try_resources() {
+            Ok(()) => Unresolved::NoSuchHost,
             Err(error) => Unresolved::Failed(error.to_string()),
         },
         _ => Unresolved::Failed(io::Error::from(error).to_string()),
     }
+}
+
+/// Tries whether a lookup finds a file descriptor and memory.
+fn try_resources() -> io::Result<()> {
+    /// More than glibc's resolver needs for one answer.
+    const LOOKUP_BYTES: usize = 128 * 1024;
+    Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    Vec::<u8>::new().try_reserve_exact(LOOKUP_BYTES).map_err(|_| io::ErrorKind::OutOfMemory.into())
 }
 
 /// Alternates the address families, beginning with that of the first address, so that a family

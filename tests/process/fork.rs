@@ -385,7 +385,7 @@ fn a_fork_at_any_allocation_of_the_first_call_hangs_no_child() {
     let scene = Scene::new();
     let preload = host::Preload::new("slow_names");
     // TLS makes many more allocations, most of them alike.
-    for (tls, step, at_least) in [(false, 1, 100), (true, 3, 100)] {
+    for (tls, step, at_least) in [(false, 1, 40), (true, 3, 60)] {
         let server = scene.server(tls);
         let variables = [
             (CONFIGS, format!("[{}]", scene.config(&server, tls, json!({})))),

@@ -189,3 +189,223 @@ impl ResponseReader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 100_000;
+
+    /// The end of an input: it may just stop for now, or the connection ends.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Then {
+        Silence,
+        End,
+    }
+
+    /// What a reader made of an input.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Outcome {
+        status: Option<u16>,
+        body: String,
+        /// `None` if more input is needed.
+        result: Option<Result<(), Malformed>>,
+        /// The bytes that were not used.
+        left: usize,
+        may_be_reused: bool,
+    }
+
+    /// Reads `input` in pieces of `size` bytes.
+    fn read(input: &[u8], size: usize, then: Then) -> Outcome {
+        let mut reader = ResponseReader::new(LIMIT);
+        let (mut used, mut result) = (0, None);
+        let ends = (size.min(input.len())..input.len()).step_by(size).chain([input.len()]);
+        for end in ends {
+            match reader.read(&input[used..end]) {
+                Ok(length) => used += length,
+                Err(why) => {
+                    result = Some(Err(why));
+                    break;
+                }
+            }
+        }
+        if result.is_none() {
+            result = match then {
+                Then::End => Some(reader.end()),
+                Then::Silence => reader.is_complete().then_some(Ok(())),
+            };
+        }
+        Outcome {
+            status: reader.status(),
+            may_be_reused: reader.reuse() != Reuse::Never,
+            body: String::from_utf8_lossy(&reader.body).into_owned(),
+            left: if matches!(result, Some(Err(_))) { 0 } else { input.len() - used },
+            result,
+        }
+    }
+
+    /// Checks that the size of the pieces makes no difference, and returns the outcome.
+    #[track_caller]
+    fn outcome(input: &str, then: Then) -> Outcome {
+        let whole = read(input.as_bytes(), input.len().max(1), then);
+        for size in [1, 2, 3, 7] {
+            // Read in one piece, an input shows what follows the response.
+            let pieces = read(input.as_bytes(), size, then);
+            assert_eq!(pieces, whole, "{input:?} in pieces of {size}");
+        }
+        whole
+    }
+
+    fn complete(status: u16, body: &str, left: usize, may_be_reused: bool) -> Outcome {
+        Outcome { status: Some(status), body: body.to_owned(), result: Some(Ok(())), left, may_be_reused }
+    }
+
+    #[test]
+    fn a_response_ends_where_its_head_says() {
+        for (input, expected) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", complete(200, "{}", 0, true)),
+            ("HTTP/1.1 200 OK\r\nCONTENT-length:\t2 \r\n\r\n{}x", complete(200, "{}", 1, true)),
+            ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", complete(200, "", 0, true)),
+            ("HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", complete(200, "{}", 0, true)),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", complete(200, "{}", 0, false)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: a, Close\r\n\r\n{}", complete(200, "{}", 0, false)),
+            ("HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n", complete(204, "", 0, true)),
+            ("HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", complete(304, "", 0, true)),
+            ("HTTP/1.1 101 No\r\nUpgrade: x\r\n\r\nx", complete(101, "", 1, false)),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n1;a=b\r\n}\r\n0\r\nX: y\r\n\r\nz",
+                complete(200, "{}", 1, true),
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 1\r\n\r\nx",
+                complete(400, "x", 0, true),
+            ),
+        ] {
+            assert_eq!(outcome(input, Then::Silence), expected, "{input:?}");
+            assert_eq!(outcome(input, Then::End), expected, "{input:?}");
+        }
+        let until_close = "HTTP/1.1 200 OK\r\n\r\n{}";
+        assert_eq!(outcome(until_close, Then::Silence).result, None);
+        assert_eq!(outcome(until_close, Then::End), complete(200, "{}", 0, false));
+    }
+
+    #[test]
+    fn a_truncated_response_is_incomplete_at_every_byte() {
+        for input in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\r\n\r\n",
+        ] {
+            let status_line = input.find("200 OK").unwrap() + "200 OK\r\n".len();
+            for end in 0..input.len() {
+                let cut = outcome(&input[..end], Then::End);
+                let status = (end >= status_line).then_some(200);
+                assert_eq!((cut.status, cut.result), (status, Some(Err(Malformed::Cut))), "{:?}", &input[..end]);
+                assert_eq!(outcome(&input[..end], Then::Silence).result, None);
+            }
+        }
+    }
+
+    #[test]
+    fn doubtful_framing_is_refused() {
+        for headers in [
+            "Content-Length: 2, 2",
+            "Content-Length: +2",
+            "Content-Length: 2;",
+            "Content-Length:",
+            "Content-Length: 18446744073709551616",
+            "Content-Length: 2\r\nContent-Length: 2",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: identity",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 2",
+            "Content-Length : 2",
+            "X: a\r\n b\r\nContent-Length: 2",
+            "\0: a",
+        ] {
+            let outcome = outcome(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"), Then::End);
+            assert_eq!(outcome.status, Some(200), "{headers:?}");
+            assert!(matches!(outcome.result, Some(Err(Malformed::Because(_)))), "{headers:?}: {outcome:?}");
+        }
+        let old = outcome("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Then::End);
+        assert!(matches!(old.result, Some(Err(Malformed::Because(_)))), "{old:?}");
+        for line in ["HTTP/2 200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 20 OK", "SSH-2.0-x", "HTTP/1.1 +20 OK"] {
+            let outcome = outcome(&format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}"), Then::End);
+            assert_eq!(outcome.status, None, "{line}");
+            assert!(matches!(outcome.result, Some(Err(Malformed::Because(_)))), "{line}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        let head = |length: usize| {
+            let (start, end) = ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ", "\r\n\r\n");
+            format!("{start}{}{end}", "x".repeat(length - start.len() - end.len()))
+        };
+        let result = |input: &str| read(input.as_bytes(), input.len(), Then::End).result.unwrap();
+        assert_eq!(result(&head(super::super::MAX_HEAD_BYTES)), Ok(()));
+        assert!(result(&head(super::super::MAX_HEAD_BYTES + 1)).is_err());
+        let headers = |count: usize| format!("HTTP/1.1 204 No\r\n{}\r\n", "X: y\r\n".repeat(count));
+        assert_eq!(result(&headers(super::super::MAX_HEADERS)), Ok(()));
+        assert_eq!(
+            result(&headers(super::super::MAX_HEADERS + 1)),
+            Err(Malformed::Because("it has more than 64 headers"))
+        );
+        let interim = |count: usize| "HTTP/1.1 102 Wait\r\n\r\n".repeat(count) + "HTTP/1.1 204 No\r\n\r\n";
+        assert_eq!(result(&interim(1000)), Ok(()));
+        assert!(result(&interim(1001)).is_err());
+    }
+
+    #[test]
+    fn a_long_success_is_refused_and_a_long_refusal_is_shortened() {
+        let body = "x".repeat(LIMIT + 1);
+        let bodies = |status: u16| {
+            [
+                format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+                format!(
+                    "HTTP/1.1 {status} x\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                    body.len()
+                ),
+                format!("HTTP/1.1 {status} x\r\n\r\n{body}"),
+            ]
+        };
+        for input in bodies(200) {
+            for size in [1000, input.len()] {
+                let outcome = read(input.as_bytes(), size, Then::End);
+                assert_eq!(outcome.result, Some(Err(Malformed::TooLong(LIMIT))), "{size}");
+            }
+        }
+        for input in bodies(400) {
+            for size in [1000, input.len()] {
+                let outcome = read(input.as_bytes(), size, Then::Silence);
+                assert_eq!(outcome.result, Some(Ok(())), "{size}");
+                assert_eq!((outcome.body.len(), outcome.may_be_reused), (MAX_ERROR_BYTES, false));
+            }
+        }
+    }
+
+    #[test]
+    fn the_server_says_how_long_it_keeps_the_connection() {
+        let reuse = |headers: &str| {
+            let mut reader = ResponseReader::new(LIMIT);
+            reader.read(format!("HTTP/1.1 204 No\r\n{headers}\r\n\r\n").as_bytes()).unwrap();
+            reader.reuse()
+        };
+        let seconds = |seconds| Reuse::Stated(Some(std::time::Duration::from_secs(seconds)));
+        for (headers, expected) in [
+            ("X: y", Reuse::Unstated),
+            ("Connection: upgrade", Reuse::Unstated),
+            ("Connection: Keep-Alive", Reuse::Stated(None)),
+            ("Keep-Alive: timeout=5, max=100", seconds(5)),
+            ("Keep-Alive: max=100 , TIMEOUT = 7", seconds(7)),
+            ("Keep-Alive: timeout=0", seconds(0)),
+            ("Keep-Alive: timeout=-1", Reuse::Stated(None)),
+            ("Keep-Alive: timeout", Reuse::Stated(None)),
+            ("Keep-Alive: 5", Reuse::Stated(None)),
+            ("Keep-Alive: timeout=5\r\nConnection: close", Reuse::Never),
+        ] {
+            assert_eq!(reuse(headers), expected, "{headers}");
+        }
+    }
+}
