@@ -26,7 +26,7 @@ def line(target):
     sign, bound = ("<=", target["at_most"]) if "at_most" in target else (">=", target["at_least"])
     verdict = "met" if is_met(target) else "NOT MET"
     value = f"{median} ({least} - {most})"
-    return f"{target['name']:58} {value:>26} {target['unit']:22} {sign} {bound:<7g} {verdict}"
+    return f"{target['name']:58} {value:>28} {target['unit']:24} {sign} {bound:<7g} {verdict}"
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
 
     targets = [target for part in parts for target in part["targets"]]
     if targets:
-        print(f"\n{'targets':58} {'median (min - max)':>26}")
+        print(f"\n{'targets':58} {'median (min - max)':>28}")
         for target in targets:
             target["met"] = is_met(target)
             print(line(target))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the library beside its competitors, and prints tables and the targets (also build/bench/results.txt and results.json).
 #
-#   benches/run.sh              measures all parts: about ten minutes after the build
+#   benches/run.sh              measures all parts: about five minutes after the build
 #   benches/run.sh PART...      measures these parts only
 #   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh PART...    is a quick try
 #
