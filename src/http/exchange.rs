@@ -17,7 +17,7 @@ use super::response::{Malformed, ResponseReader, Reuse};
 use super::tls::Wait;
 
 /// The phase that an exchange is in. An exchange on a kept-alive connection begins with `Sending`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Phase {
     Resolving,
     Connecting,
@@ -144,7 +144,8 @@ impl<Over> Exchange<'_, Over> {
 
     /// Returns the configuration key of the limit that the current phase has.
     pub(super) fn limit(&self) -> &'static str {
-        if self.deadline < self.final_deadline { "connect_timeout_ms" } else { "timeout_ms" }
+        let is_connecting = self.phase < Phase::Sending && self.deadline < self.final_deadline;
+        if is_connecting { "connect_timeout_ms" } else { "timeout_ms" }
     }
 }
 

@@ -96,7 +96,8 @@ impl Socket {
         self.socket.set_nonblocking(false)?;
         if self.is_tcp {
             self.socket.set_tcp_nodelay(true)?;
-            self.socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keep_alive).with_interval(keep_alive))?;
+            // A system without these options has its own, longer times.
+            let _ = self.socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keep_alive).with_interval(keep_alive));
         }
         Ok(())
     }

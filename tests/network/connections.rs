@@ -256,3 +256,27 @@ fn threads_need_at_most_one_connection_each() {
     assert_eq!(server.ledger().len(), 800);
     assert!(server.connections() <= 8, "{}", server.connections());
 }
+
+/// Returns the timer of the client's connection to `port` in /proc/net/tcp, and when it expires in
+/// hundredths of a second. (proc(5): 2 is the timer of TCP keep-alive.)
+#[cfg(target_os = "linux")]
+fn timer_of_connection_to(port: u16) -> Option<(u8, u64)> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let connection = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|fields| {
+        // The remote address, and the state "established".
+        fields.get(2).is_some_and(|remote| remote.ends_with(&format!(":{port:04X}"))) && fields.get(3) == Some(&"01")
+    })?;
+    let (timer, expires) = connection[5].split_once(':').unwrap();
+    Some((timer.parse().unwrap(), u64::from_str_radix(expires, 16).unwrap()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_probes_a_silent_server() {
+    let server = Server::start([]);
+    let client = server.client();
+    trigger(&client).is_ok("{}");
+    let (timer, expires) = timer_of_connection_to(server.port()).unwrap();
+    assert_eq!(timer, 2);
+    assert!((4000..=4500).contains(&expires), "{expires}");
+}
