@@ -52,6 +52,38 @@ fn unsafe_is_allowed_in_two_files() {
     assert!(sources().iter().any(|(file, text)| file == "src/lib.rs" && text.contains("#![deny(unsafe_code)]")));
 }
 
+/// Words for state that outlives a call and belongs to no handle.
+const HIDDEN_STATE: [&str; 9] = [
+    "thread_local",
+    "LazyLock",
+    "LazyCell",
+    "OnceLock",
+    "OnceCell",
+    "sync::Once",
+    "once_cell::sync",
+    "lazy_static",
+    "static mut",
+];
+
+#[test]
+fn no_state_is_hidden_from_the_handles() {
+    // Nothing is kept per thread, and a fork cannot leave a lock of an initialisation held.
+    for (file, text) in sources() {
+        for line in text.lines() {
+            assert_eq!(hidden_state(line), None, "{file}: {line}");
+        }
+    }
+    assert_eq!(hidden_state("    thread_local! {"), Some("thread_local"));
+    assert_eq!(hidden_state("static X: OnceLock<u8> = OnceLock::new();"), Some("OnceLock"));
+    assert_eq!(hidden_state("// No LazyLock here."), None);
+}
+
+/// Returns the word for hidden state in a line of code.
+fn hidden_state(line: &str) -> Option<&'static str> {
+    let code = line.split("//").next().unwrap_or_default();
+    HIDDEN_STATE.into_iter().find(|word| code.contains(word))
+}
+
 #[test]
 fn the_boundary_judges_no_status() {
     for (file, text) in sources().iter().filter(|(file, _)| file.starts_with("src/ffi/")) {
