@@ -100,7 +100,7 @@ impl Transport for HttpClient {
         let sent_at = Instant::now();
         let Ended { result, connection, reuse, was_closed_unanswered } = exchange.over(connection).run();
         if was_closed_unanswered {
-            pool.note_unanswered(&connection, sent_at);
+            pool.note_close(&connection, sent_at);
         }
         pool.put(connection, reuse);
         result

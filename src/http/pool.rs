@@ -33,6 +33,9 @@ const SETTLING: Duration = Duration::from_millis(20);
 /// so short an idle timeout.
 const SILENT_CLOSE: Duration = Duration::from_secs(1);
 
+/// One close may be that of a server that is shutting down. The next one is a habit.
+const MAX_SILENT_CLOSES: u32 = 2;
+
 /// How long no connection is kept after the server was found to close them.
 const NOT_KEEPING: Duration = Duration::from_secs(60);
 
@@ -51,9 +54,9 @@ struct State {
     /// The newest is at the back.
     idle: VecDeque<Idle>,
     server: Server,
-    /// How many connections in a row the server closed after one response, with a request on its
-    /// way.
-    unanswered: u32,
+    /// How many connections the server has closed right after their only response, since it last
+    /// kept one.
+    silent_closes: u32,
 }
 
 /// An idle connection, and how long it is kept.
@@ -102,7 +105,7 @@ impl Pool {
                     }
                     return Some(connection);
                 }
-                Idleness::Ended => self.note_end(&connection, now),
+                Idleness::Ended => self.note_close(&connection, now),
                 Idleness::Unusable => {}
             }
         }
@@ -140,7 +143,7 @@ impl Pool {
                 Server::Unknown | Server::Keeps => {}
             }
             if connection.responses > 1 {
-                state.unanswered = 0;
+                state.silent_closes = 0;
             }
             if state.idle.try_reserve(1).is_err() {
                 return;
@@ -154,33 +157,20 @@ impl Pool {
         drop(evicted);
     }
 
-    /// Takes note that the server closed a connection over which a request was sent at `sent_at`,
-    /// and did not answer.
-    pub(super) fn note_unanswered(&self, connection: &Connection, sent_at: Instant) {
-        if connection.responses == 0 {
-            return;
-        }
-        let is_habit = {
-            let mut state = self.lock();
-            if state.server == Server::Keeps {
-                state.server = Server::Unknown;
-            }
-            state.unanswered = state.unanswered.saturating_add(1);
-            state.unanswered > 1
-        };
-        if is_habit {
-            self.note_end(connection, sent_at);
-        }
-    }
-
-    /// Takes note that the server ended a connection that was idle until `at`.
-    fn note_end(&self, connection: &Connection, at: Instant) {
-        let was_kept = connection.responses > 1;
-        if was_kept || at.saturating_duration_since(connection.last_response) >= SILENT_CLOSE {
+    /// Takes note that the server closed a connection that had been idle until `at`: a request was
+    /// about to be sent, or was sent and not answered.
+    pub(super) fn note_close(&self, connection: &Connection, at: Instant) {
+        let idle_time = at.saturating_duration_since(connection.last_response);
+        if connection.responses != 1 || idle_time >= SILENT_CLOSE {
             return;
         }
         let idle = {
             let mut state = self.lock();
+            state.silent_closes = state.silent_closes.saturating_add(1);
+            if state.silent_closes < MAX_SILENT_CLOSES {
+                state.server = Server::Unknown;
+                return;
+            }
             state.server = Server::Closes(at + NOT_KEEPING);
             mem::take(&mut state.idle)
         };

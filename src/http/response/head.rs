@@ -44,6 +44,10 @@ pub(super) enum Parsed {
 
 /// Parses the beginning of `input`.
 pub(super) fn parse(input: &[u8]) -> Parsed {
+    // httparse skips empty lines, which RFC 9112 allows before requests only.
+    if matches!(input.first(), Some(b'\r' | b'\n')) {
+        return Parsed::Malformed(None, Malformed::Because("it is not HTTP"));
+    }
     // Wait for the whole status line: 40 may be the beginning of 401.
     if !input.contains(&b'\n') {
         return too_long_or(input, Parsed::Incomplete(None));
@@ -144,9 +148,9 @@ impl Head {
         if is_chunked && version != Some(1) {
             return Err(Malformed::Because("it has a Transfer-Encoding, which HTTP/1.0 does not have"));
         }
-        if is_chunked && length.is_some() {
-            return Err(Malformed::Because("it has both Content-Length and Transfer-Encoding"));
-        }
+        // Chunks win over a length. The two together may be an attempt to smuggle a response, so
+        // nothing else is read from the connection.
+        closes |= is_chunked && length.is_some();
         let has_no_body = matches!(status, 101 | 204 | 304);
         head.framing = match length {
             _ if has_no_body => Framing::Length(0),

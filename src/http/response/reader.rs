@@ -277,6 +277,10 @@ mod tests {
                 complete(200, "{}", 1, true),
             ),
             (
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+                complete(200, "{}", 0, false),
+            ),
+            (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 1\r\n\r\nx",
                 complete(400, "x", 0, true),
             ),
@@ -318,8 +322,7 @@ mod tests {
             "Transfer-Encoding: chunked, chunked",
             "Transfer-Encoding: gzip, chunked",
             "Transfer-Encoding: identity",
-            "Content-Length: 2\r\nTransfer-Encoding: chunked",
-            "Transfer-Encoding: chunked\r\nContent-Length: 2",
+            "Content-Length: x\r\nTransfer-Encoding: chunked",
             "Content-Length : 2",
             "X: a\r\n b\r\nContent-Length: 2",
             "\0: a",
@@ -330,7 +333,15 @@ mod tests {
         }
         let old = outcome("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Then::End);
         assert!(matches!(old.result, Some(Err(Malformed::Because(_)))), "{old:?}");
-        for line in ["HTTP/2 200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 20 OK", "SSH-2.0-x", "HTTP/1.1 +20 OK"] {
+        for line in [
+            "\r\nHTTP/1.1 200 OK",
+            "\nHTTP/1.1 200 OK",
+            "HTTP/2 200 OK",
+            "HTTP/1.1 2000 OK",
+            "HTTP/1.1 20 OK",
+            "SSH-2.0-x",
+            "HTTP/1.1 +20 OK",
+        ] {
             let outcome = outcome(&format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}"), Then::End);
             assert_eq!(outcome.status, None, "{line}");
             assert!(matches!(outcome.result, Some(Err(Malformed::Because(_)))), "{line}: {outcome:?}");
