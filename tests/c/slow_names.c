@@ -7,12 +7,14 @@
  *   slow.test=500:127.0.0.1              the lookup takes half a second
  *   flaky.test=once:never,127.0.0.1      the first lookup never ends, the others return this address
  *   two.test=::1,127.0.0.1               these addresses in this order
+ *   failing.test=error:-11:24            the lookup fails with this error of getaddrinfo(), and this errno
  *
  * Other names go to the C library.
  */
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -84,6 +86,13 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     addresses += sizeof once - 1;
   }
   while (hangs) pause();
+  static const char fails[] = "error:";
+  if (strncmp(text, fails, sizeof fails - 1) == 0) {
+    char *end;
+    int error = (int)strtol(text + sizeof fails - 1, &end, 10);
+    errno = *end == ':' ? (int)strtol(end + 1, NULL, 10) : 0;
+    return error;
+  }
 
   char *behind_digits;
   long delay_ms = strtol(addresses, &behind_digits, 10);

@@ -5,7 +5,9 @@ mod support;
 
 mod connections;
 mod deadline;
+mod endings;
 mod failures;
+mod lifetimes;
 mod pool;
 mod strict;
 mod tls;

@@ -457,6 +457,11 @@ fn a_child_with_the_process_id_of_its_parent_is_recognised() {
 
 /// Runs `body` while the process cannot open another descriptor.
 fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
+    with_descriptors_left(0, body)
+}
+
+/// Runs `body` while the process can open only this many descriptors.
+pub fn with_descriptors_left<T>(left: usize, body: impl FnOnce() -> T) -> T {
     // SAFETY: the structure is live, and no other code uses these descriptors.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
@@ -471,6 +476,7 @@ fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
             }
         }
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EMFILE));
+        (0..left).for_each(|_| _ = taken.pop().map(|descriptor| libc::close(descriptor)));
         let result = body();
         taken.into_iter().for_each(|descriptor| _ = libc::close(descriptor));
         result

@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
 mod environment;
+mod failing_calls;
 mod fork;
+mod memory;
 mod publisher_fork;

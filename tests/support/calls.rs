@@ -108,6 +108,18 @@ impl Client {
         trigger(self.0.as_ptr(), [channels, event, data, options])
     }
 
+    /// Calls `pusher_trigger` with C strings, so that the test itself allocates nothing for them.
+    #[track_caller]
+    pub fn trigger_c(&self, channels: &CStr, event: &CStr, data: &CStr) -> Outcome {
+        call(|out| {
+            // SAFETY: every pointer is NULL or good for the call.
+            unsafe {
+                let client = self.0.as_ptr().cast_const().cast();
+                ffi::pusher_trigger(client, channels.as_ptr(), event.as_ptr(), data.as_ptr(), ptr::null(), out) as i32
+            }
+        })
+    }
+
     /// Calls `pusher_trigger` with `out` NULL.
     pub fn trigger_without_out(&self, channels: &str, event: &str, data: &str) -> i32 {
         let [channels, event, data] = [channels, event, data].map(|text| c_string(text.as_bytes()));
@@ -310,7 +322,10 @@ impl Outcome {
     #[track_caller]
     fn check(&self) {
         assert_ne!(self.name(), "?", "{self:?}");
-        assert_ne!(self.name(), "INTERNAL", "{self:?}");
+        // A lack of memory is no bug.
+        let is_shortage =
+            self.document.as_deref().is_some_and(|document| document.contains("the system has no memory"));
+        assert!(self.name() != "INTERNAL" || is_shortage, "{self:?}");
         if self.status == 0 {
             // A result may contain a signature, but no secret.
             let leaked = self.document.as_deref().and_then(secret_in);

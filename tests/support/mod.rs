@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod child;
+pub mod ending;
 pub mod functions;
 pub mod hooks;
 #[cfg(unix)]
@@ -19,6 +20,7 @@ pub mod signature;
 pub mod tls;
 
 pub use calls::{APP_ID, Client, KEY, MASTER_KEY, Outcome, PROXY_PASSWORD, SECRET, WEBHOOK_SECRET, config};
+pub use ending::Ending;
 pub use hooks::{Reply, Request, Snapshot};
 pub use publisher::Publisher;
 pub use random::Random;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::calls::{self, Client, KEY, SECRET};
+use super::ending::Ending;
 use super::{PATIENCE, signature};
 
 /// A request that was accepted.
@@ -100,6 +101,8 @@ enum Step {
     Endless(Vec<u8>),
     /// Waits for [`Server::release`].
     Wait,
+    /// Waits this long.
+    Pause(Duration),
 }
 
 /// The fate of the connection after a response.
@@ -111,6 +114,10 @@ pub enum End {
     Close,
     /// It is closed without close_notify.
     Cut,
+    /// This follows in one write with the response; then it is closed. Without TLS it is closed in the segment of the response.
+    With(Ending),
+    /// This follows in one write with the response; then it stays open, but the server neither reads nor writes.
+    HoldWith(Ending),
     /// It is reset.
     Reset,
     /// The server closes its sending direction only.
@@ -180,6 +187,12 @@ impl Answer {
     /// Waits for [`Server::release`] at this point.
     pub fn and_wait(mut self) -> Answer {
         self.steps.push(Step::Wait);
+        self
+    }
+
+    /// Waits this long at this point.
+    pub fn and_pause(mut self, pause: Duration) -> Answer {
+        self.steps.push(Step::Pause(pause));
         self
     }
 
@@ -447,16 +460,35 @@ impl Drop for Server {
 trait Stream: Read + Write + Send {
     /// Sends the TLS closing message, if there is TLS.
     fn say_goodbye(&mut self);
+
+    /// Sends these bytes and this ending in one write.
+    fn send_with(&mut self, bytes: &[u8], ending: Ending) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
     fn say_goodbye(&mut self) {}
+
+    fn send_with(&mut self, bytes: &[u8], _: Ending) -> io::Result<()> {
+        // Held back until FIN.
+        #[cfg(target_os = "linux")]
+        let flags = libc::MSG_MORE;
+        #[cfg(not(target_os = "linux"))]
+        let flags = 0;
+        let sent = SockRef::from(&*self).send_with_flags(bytes, flags)?;
+        assert_eq!(sent, bytes.len(), "the response does not fit into the buffer");
+        Ok(())
+    }
 }
 
 impl Stream for StreamOwned<ServerConnection, TcpStream> {
     fn say_goodbye(&mut self) {
         self.conn.send_close_notify();
         let _ = self.flush();
+    }
+
+    fn send_with(&mut self, bytes: &[u8], ending: Ending) -> io::Result<()> {
+        let records = ending.after(bytes, &mut self.conn)?;
+        self.sock.write_all(&records)
     }
 }
 
@@ -568,8 +600,17 @@ impl Shared {
 
     /// Sends the response, and returns an error if the connection ended.
     fn play(&self, answer: &Answer, stream: &mut dyn Stream, raw: &TcpStream) -> Result<(), Done> {
+        // With an ending, the bytes are sent at the end.
+        let mut held_back = None;
+        if let End::With(_) | End::HoldWith(_) = answer.end {
+            held_back = Some(Vec::new());
+        }
         for step in &answer.steps {
             let played = match step {
+                Step::Bytes(bytes) if held_back.is_some() => {
+                    held_back.iter_mut().for_each(|held_back| held_back.extend_from_slice(bytes));
+                    Ok(())
+                }
                 Step::Bytes(bytes) => stream.write_all(bytes).and_then(|()| stream.flush()),
                 Step::Dribble(bytes, pause) => bytes.chunks(1).try_for_each(|byte| {
                     self.pause(*pause);
@@ -583,6 +624,10 @@ impl Shared {
                         result = stream.write_all(bytes);
                     }
                     result.and(Err(io::Error::other("the client took all of it")))
+                }
+                Step::Pause(pause) => {
+                    self.pause(*pause);
+                    Ok(())
                 }
                 Step::Wait => {
                     self.wait(PATIENCE, |log| log.releases > 0);
@@ -598,6 +643,14 @@ impl Shared {
             End::Keep => return Ok(()),
             End::Close => stream.say_goodbye(),
             End::Cut => {}
+            End::With(ending) | End::HoldWith(ending) => {
+                if stream.send_with(&held_back.unwrap_or_default(), ending).is_err() {
+                    return Err(Done::ByClient);
+                }
+                if let End::HoldWith(_) = answer.end {
+                    self.wait(PATIENCE * 3, |_| false);
+                }
+            }
             End::Reset => SockRef::from(raw).set_linger(Some(Duration::ZERO)).unwrap(),
             End::HalfClose => {
                 stream.say_goodbye();

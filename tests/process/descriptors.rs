@@ -1,0 +1,80 @@
+//! A process with few or no descriptors left: a call succeeds, or fails with a message that names
+//! them, and works again afterwards.
+
+#![cfg(unix)]
+
+use std::env;
+
+use crate::fork::with_descriptors_left;
+use crate::support::tls::Authority;
+use crate::support::{Client, Server, child, config, host};
+use serde_json::{Value, json};
+
+/// The most descriptors that the cases leave. The last ones are enough for a call.
+const MOST: usize = 8;
+
+/// Makes a call with each number of descriptors left, in the child, and reports the outcomes.
+fn in_the_child() {
+    let config = env::var("TEST_CONFIG").unwrap();
+    for left in 0..MOST {
+        host::fork(|| {
+            let client = Client::new(&config);
+            let outcome = with_descriptors_left(left, || client.trigger("c", "e", "\"few\""));
+            let error = if outcome.status == 0 { json!(null) } else { Value::Object(outcome.error()) };
+            child::tell(&json!([left, error]).to_string());
+            client.trigger("c", "e", "\"then\"").is_ok("{}");
+            host::exit(0);
+        })
+        .join();
+    }
+}
+
+/// Makes the calls, and asserts that some succeed, and that the others name the descriptors and may
+/// be repeated.
+#[track_caller]
+fn messages_are_true(test: &str, more: &Value, tls: bool) {
+    let authority = Authority::new();
+    let server = Server::builder();
+    let server = if tls { server.tls(authority.server(&["localhost", "127.0.0.1"])) } else { server }.start();
+    let mut more = more.clone();
+    if more["ca_file"] == json!(true) {
+        more["ca_file"] = json!(authority.file());
+    }
+    let variables = [
+        ("TEST_CONFIG", config(server.port(), more)),
+        // The certificates of the system are these.
+        ("SSL_CERT_FILE", authority.file().to_owned()),
+    ];
+    let lines = child::run(module_path!(), test, &variables);
+    let (mut succeeded, mut wrong) = (0, Vec::new());
+    for line in &lines {
+        let (_, error): (usize, Value) = serde_json::from_str(line).unwrap();
+        if error.is_null() {
+            succeeded += 1;
+            continue;
+        }
+        let message = error["message"].as_str().unwrap();
+        let is_true = message.contains("Too many open files")
+            && !["there is no host", "no trusted", "certificate is not", "thread"]
+                .iter()
+                .any(|word| message.contains(word));
+        let members = (&error["status"], &error["delivery"], &error["retryable"]);
+        if !is_true || members != (&json!("NOT_SENT"), &json!("not_sent"), &json!(true)) {
+            wrong.push(line.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!((1..MOST).contains(&succeeded), "{lines:?}");
+    let few = server.ledger().iter().filter(|request| request.json()["data"] == json!("few")).count();
+    assert_eq!((few, server.ledger().len()), (succeeded, succeeded + MOST));
+}
+
+#[test]
+fn a_lack_of_descriptors_for_a_lookup_or_a_connection_is_named_and_may_be_repeated() {
+    const TEST: &str = "a_lack_of_descriptors_for_a_lookup_or_a_connection_is_named_and_may_be_repeated";
+    if child::is_child() {
+        return in_the_child();
+    }
+    messages_are_true(TEST, &json!({}), false);
+    messages_are_true(TEST, &json!({"host": "localhost"}), false);
+}
