@@ -96,7 +96,7 @@ fn signed<const PARTS: usize, const MEMBERS: usize>(
         + members.clone().map(|(name, value)| name.len() + 4 + string_size(value)).sum::<usize>();
     // With `{"auth":":"}` and the NUL that the C boundary appends: nothing is allocated twice.
     let mut json = Writer::with_capacity(size + 13)?;
-    json.begin_object().key("auth").plain([signer.key().as_bytes(), b":", &signer.sign_parts(parts)]);
+    json.append([br#"{"auth":""#, signer.key().as_bytes(), b":", &signer.sign_parts(parts), br#"""#]);
     for (name, value) in members {
         json.key(name).string(value);
     }

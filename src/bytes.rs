@@ -36,9 +36,11 @@ impl AsciiSet {
     }
 
     /// Returns whether the set contains every character of `text`.
-    pub fn contains_all(&self, text: &str) -> bool {
-        // Without a branch per byte: most names are valid.
-        text.bytes().fold(true, |all, byte| all & self.0[usize::from(byte)])
+    pub fn contains_all(&self, text: &[u8]) -> bool {
+        // Without a branch per byte, because most names are valid, and without a loop within eight bytes.
+        let all = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & self.0[usize::from(*byte)]);
+        let eights = text.chunks_exact(8);
+        all(eights.remainder()) & eights.fold(true, |so_far, bytes| so_far & all(bytes))
     }
 }
 
@@ -49,9 +51,9 @@ mod tests {
     #[test]
     fn a_set_contains_its_characters_only() {
         let set = AsciiSet::new(b"ab_");
-        assert!(set.contains('_') && set.contains_all("") && set.contains_all("abba_"));
+        assert!(set.contains('_') && set.contains_all(b"") && set.contains_all(b"abba_"));
         for other in ['c', 'A', '\u{e1}', '\u{161}', '\0'] {
-            assert!(!set.contains(other) && !set.contains_all(&format!("a{other}b")), "{other}");
+            assert!(!set.contains(other) && !set.contains_all(format!("a{other}b").as_bytes()), "{other}");
         }
     }
 

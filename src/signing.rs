@@ -5,14 +5,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::slice;
 
-use hmac::KeyInit;
-use hmac::block_api::HmacCore;
-use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
-use hmac::digest::{CtOutput, Output};
+use ctutils::CtEq;
 use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
+use sha2::block_api::{Sha256VarCore, compress256};
+use sha2::digest::array::Array;
+use sha2::digest::block_api::Buffer;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::secret::Secret;
 
@@ -22,14 +24,92 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remov
 /// The number of hex digits of a signature.
 pub const SIGNATURE_DIGITS: usize = 64;
 
-/// HMAC-SHA256 without the buffer of `Hmac`, which would double the size of each copy of the keyed
-/// states.
-type HmacSha256 = HmacCore<Sha256>;
+/// The size of SHA-256's blocks, in bytes.
+const BLOCK_BYTES: usize = 64;
 
-/// Signs with one application's key. It keeps hash states keyed with the secret, not the secret.
+/// The most bytes of a message that the last block has room for, beside a byte of padding and the size.
+const MAX_LAST_BYTES: usize = BLOCK_BYTES - 1 - size_of::<u64>();
+
+/// A state of SHA-256 between two blocks.
+type State = [u32; 8];
+
+/// The state that SHA-256 begins with. (FIPS 180-4, section 5.3.3)
+const INITIAL_STATE: State =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// HMAC-SHA256 (RFC 2104) with one key: the states after the block that each of its two hashes begins
+/// with. They are as secret as the key.
+///
+/// The crate `hmac` clones and wipes its states and its buffers for each message, which takes half as
+/// long as a compression. Here a compression overwrites the copy of a state.
+struct Hmac {
+    inner: State,
+    outer: State,
+}
+
+impl Hmac {
+    fn new(key: &[u8]) -> Hmac {
+        let mut block = Zeroizing::new([0; BLOCK_BYTES]);
+        match block.get_mut(..key.len()) {
+            Some(start) => start.copy_from_slice(key),
+            None => block[..32].copy_from_slice(&Sha256::digest(key)),
+        }
+        let mut hmac = Hmac { inner: INITIAL_STATE, outer: INITIAL_STATE };
+        for (state, pad) in [(&mut hmac.inner, 0x36), (&mut hmac.outer, 0x36 ^ 0x5c)] {
+            block.iter_mut().for_each(|byte| *byte ^= pad);
+            compress256(state, slice::from_ref(&*block));
+        }
+        hmac
+    }
+
+    /// Returns the code of a message in parts.
+    #[inline]
+    fn code<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
+        finish_hash(self.outer, [&finish_hash(self.inner, parts)])
+    }
+}
+
+impl Drop for Hmac {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
+}
+
+/// Returns the hash of a message in parts that follows one block, after which SHA-256 is in `state`.
+#[inline]
+fn finish_hash<const N: usize>(mut state: State, parts: [&[u8]; N]) -> [u8; 32] {
+    let size = parts.iter().map(|part| part.len()).sum::<usize>();
+    let bits = 8 * (BLOCK_BYTES + size) as u64;
+    if size <= MAX_LAST_BYTES {
+        // The usual message, and that of each outer hash: one block, with its padding.
+        let mut block = [0; BLOCK_BYTES];
+        let mut end = 0;
+        for part in parts {
+            block[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        block[end] = 0x80;
+        block[BLOCK_BYTES - size_of::<u64>()..].copy_from_slice(&bits.to_be_bytes());
+        compress256(&mut state, slice::from_ref(&block));
+    } else {
+        let mut buffer = Buffer::<Sha256VarCore>::default();
+        for part in parts {
+            buffer.digest_blocks(part, |blocks| compress256(&mut state, Array::cast_slice_to_core(blocks)));
+        }
+        buffer.len64_padding_be(bits, |block| compress256(&mut state, slice::from_ref(&block.0)));
+    }
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(size_of::<u32>()).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
+}
+
+/// Signs with one application's key. It keeps hash states made with the secret, not the secret.
 pub struct Signer {
     key: String,
-    mac: HmacSha256,
+    hmac: Hmac,
 }
 
 /// A signed query.
@@ -43,9 +123,7 @@ pub struct SignedQuery {
 impl Signer {
     /// Returns a signer for an application.
     pub fn new(key: &str, secret: &Secret) -> Signer {
-        #[expect(clippy::expect_used, reason = "HMAC hashes a key that is longer than a block: no length is wrong")]
-        let mac = HmacSha256::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
-        Signer { key: key.to_owned(), mac }
+        Signer { key: key.to_owned(), hmac: Hmac::new(secret.expose()) }
     }
 
     /// Returns the application's key, which is public.
@@ -55,36 +133,20 @@ impl Signer {
 
     /// Returns the lower-case hex HMAC-SHA256 of a message.
     pub fn sign(&self, message: &[u8]) -> String {
-        hex_string(&self.code([message]))
+        hex_string(&self.hmac.code([message]))
     }
 
     /// Returns the lower-case hex HMAC-SHA256 of a message in parts.
     pub fn sign_parts<const N: usize>(&self, parts: [&str; N]) -> [u8; SIGNATURE_DIGITS] {
         let mut text = [0; SIGNATURE_DIGITS];
-        write_hex(&self.code(parts.map(str::as_bytes)), &mut text);
+        write_hex(&self.hmac.code(parts.map(str::as_bytes)), &mut text);
         text
     }
 
     /// Returns whether `signature`, in hex, is the signature of a message. Takes the same time
     /// wherever they differ.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        // CtOutput compares in constant time.
-        let is = |code: [u8; 32]| CtOutput::new(self.code([message])) == CtOutput::<HmacSha256>::new(code.into());
-        read_hex(signature).is_some_and(is)
-    }
-
-    /// Returns the HMAC-SHA256 of a message in parts. (Inlined, a part that is a colon costs one
-    /// store instead of a call.)
-    #[inline]
-    fn code<const N: usize>(&self, parts: [&[u8]; N]) -> Output<HmacSha256> {
-        let mut mac = self.mac.clone();
-        let mut buffer = Buffer::<HmacSha256>::default();
-        for part in parts {
-            buffer.digest_blocks(part, |blocks| mac.update_blocks(blocks));
-        }
-        let mut code = Output::<HmacSha256>::default();
-        mac.finalize_fixed_core(&mut buffer, &mut code);
-        code
+        read_hex(signature).is_some_and(|code| self.hmac.code([message]).ct_eq(&code).to_bool())
     }
 
     /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent,

@@ -67,7 +67,7 @@ impl Writer {
 
     /// Writes the name of a member. `name` must need no escaping.
     pub fn key(&mut self, name: &str) -> &mut Writer {
-        self.separate().push(b"\"").push(name.as_bytes()).push(b"\":")
+        self.separate().append([b"\"", name.as_bytes(), b"\":"])
     }
 
     /// Writes a string, escaped where necessary.
@@ -81,11 +81,7 @@ impl Writer {
     /// Writes one string made of `parts`, none of which may need escaping: hex, base64, checked
     /// names.
     pub fn plain<const N: usize>(&mut self, parts: [&[u8]; N]) -> &mut Writer {
-        self.separate().push(b"\"");
-        for part in parts {
-            self.push(part);
-        }
-        self.push(b"\"")
+        self.separate().push(b"\"").append(parts).push(b"\"")
     }
 
     /// Writes an integer.
@@ -130,6 +126,18 @@ impl Writer {
         self.push(part.as_bytes())
     }
 
+    /// Appends part of a document that is in pieces, without a comma before it. Reserves memory once.
+    #[inline]
+    pub fn append<const N: usize>(&mut self, pieces: [&[u8]; N]) -> &mut Writer {
+        let size = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
+        if self.is_out_of_memory || self.text.try_reserve(size).is_err() {
+            self.is_out_of_memory = true;
+        } else {
+            pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
+        }
+        self
+    }
+
     /// Writes a comma if a value or a member precedes. (No value ends in one of these four
     /// characters.)
     fn separate(&mut self) -> &mut Writer {
@@ -141,12 +149,7 @@ impl Writer {
 
     #[inline]
     fn push(&mut self, bytes: &[u8]) -> &mut Writer {
-        if self.is_out_of_memory || self.text.try_reserve(bytes.len()).is_err() {
-            self.is_out_of_memory = true;
-        } else {
-            self.text.extend_from_slice(bytes);
-        }
-        self
+        self.append([bytes])
     }
 }
 
