@@ -25,6 +25,8 @@ step 'the check of a release finds planted faults' scripts/release-check.sh --se
 step 'tarball, Debian and Conan packages' scripts/distribution.sh
 step 'system calls of a warm call' scripts/syscalls.sh
 step 'memory' scripts/memory.sh
+step 'the budgets of calls find planted regressions' scripts/budgets.sh --self-test
+step 'instructions and allocations of calls' scripts/budgets.sh
 step 'delivery under faults' scripts/delivery.sh
 step 'the publisher under load' scripts/publisher.sh
 step "the publisher's queue, model-checked" scripts/models.sh
