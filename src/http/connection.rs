@@ -51,6 +51,14 @@ impl Connection {
         Ok(request.is_sent() && self.tls.as_ref().is_none_or(|tls| tls.is_flushed()))
     }
 
+    /// Hands to the kernel what TLS itself has to say after the request, such as the reply to new
+    /// keys. The server does not wait for it.
+    pub(super) fn flush(&mut self, deadline: Instant) {
+        if let Some(tls) = &mut self.tls {
+            tls.flush(&self.stream, deadline);
+        }
+    }
+
     /// Waits until the stream is ready. Fails with `TimedOut` at `deadline`.
     pub(super) fn wait(&self, wanted: Readiness, deadline: Instant) -> io::Result<Readiness> {
         self.stream.wait(wanted, deadline)

@@ -223,14 +223,18 @@ impl Exchange<'_, Connection> {
     /// Hands the request to the kernel until it has all of it, a write fails, or there is input
     /// first.
     fn send(&mut self) -> Sending {
-        while !self.is_sent && self.write_fault.is_none() {
+        if self.is_sent {
+            self.over.flush(self.deadline);
+            return Sending::Complete;
+        }
+        while self.write_fault.is_none() {
             let result = match self.over.send(&mut self.request, self.deadline) {
                 Ok(true) => {
                     self.is_sent = true;
                     if self.phase == Phase::Sending {
                         self.phase = Phase::Waiting;
                     }
-                    break;
+                    return Sending::Complete;
                 }
                 // Stop at the deadline even while the kernel takes more.
                 Ok(false) if Instant::now() >= self.deadline => Err(ErrorKind::TimedOut.into()),
@@ -244,7 +248,7 @@ impl Exchange<'_, Connection> {
                 Err(error) => self.write_fault = Some(Fault::of_io(&error, Cause::Write)),
             }
         }
-        if self.write_fault.is_none() { Sending::Complete } else { Sending::Failed }
+        Sending::Failed
     }
 
     /// Reads the bytes that were received. Returns whether the response is complete.

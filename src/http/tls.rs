@@ -47,7 +47,9 @@ impl Tls {
             }
             let received =
                 tls.fill(stream, Wait::Until(deadline)).map_err(|error| Fault::of_io(&error, Cause::Reset))?;
-            if let Some(fault) = tls.fault {
+            if let Some(fault) = tls.fault.take() {
+                // The alert that tells the server why.
+                tls.flush(stream, deadline);
                 return Err(fault);
             }
             if received == 0 {
@@ -72,6 +74,11 @@ impl Tls {
     /// Returns whether the kernel has everything that was encrypted.
     pub(super) fn is_flushed(&self) -> bool {
         !self.session.wants_write()
+    }
+
+    /// Hands to the kernel what the session itself has to say, as far as the kernel takes it.
+    pub(super) fn flush(&mut self, stream: &Stream, deadline: Instant) {
+        let _ = self.send_some(stream, deadline);
     }
 
     /// Hands encrypted bytes to the kernel, once.
@@ -124,14 +131,14 @@ impl Tls {
     }
 
     /// Reads encrypted bytes and decrypts them. Returns 0 at the end of the stream.
+    ///
+    /// It sends nothing, although the session may have something to send: what is pending may be
+    /// the end of a request, and only [`Tls::send`] reports that it was sent.
     fn fill(&mut self, stream: &mut Stream, wait: Wait) -> io::Result<usize> {
         let length = self.session.read_tls(&mut Input { stream, wait })?;
         if let Err(error) = self.session.process_new_packets() {
             self.fault = Some(fault(&error));
         }
-        // An alert, or the reply to new keys. The server waits for neither, so nor does the client.
-        let (Wait::Until(deadline) | Wait::No(deadline)) = wait;
-        let _ = self.send_some(stream, deadline);
         Ok(length)
     }
 

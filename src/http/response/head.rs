@@ -44,10 +44,6 @@ pub(super) enum Parsed {
 
 /// Parses the beginning of `input`.
 pub(super) fn parse(input: &[u8]) -> Parsed {
-    // httparse skips empty lines, which RFC 9112 allows before requests only.
-    if matches!(input.first(), Some(b'\r' | b'\n')) {
-        return Parsed::Malformed(None, Malformed::Because("it is not HTTP"));
-    }
     // Wait for the whole status line: 40 may be the beginning of 401.
     if !input.contains(&b'\n') {
         return too_long_or(input, Parsed::Incomplete(None));

@@ -265,6 +265,7 @@ mod tests {
         for (input, expected) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", complete(200, "{}", 0, true)),
             ("HTTP/1.1 200 OK\r\nCONTENT-length:\t2 \r\n\r\n{}x", complete(200, "{}", 1, true)),
+            ("\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", complete(200, "{}", 0, true)),
             ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", complete(200, "", 0, true)),
             ("HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", complete(200, "{}", 0, true)),
             ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", complete(200, "{}", 0, false)),
@@ -333,15 +334,7 @@ mod tests {
         }
         let old = outcome("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Then::End);
         assert!(matches!(old.result, Some(Err(Malformed::Because(_)))), "{old:?}");
-        for line in [
-            "\r\nHTTP/1.1 200 OK",
-            "\nHTTP/1.1 200 OK",
-            "HTTP/2 200 OK",
-            "HTTP/1.1 2000 OK",
-            "HTTP/1.1 20 OK",
-            "SSH-2.0-x",
-            "HTTP/1.1 +20 OK",
-        ] {
+        for line in ["HTTP/2 200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 20 OK", "SSH-2.0-x", "HTTP/1.1 +20 OK"] {
             let outcome = outcome(&format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}"), Then::End);
             assert_eq!(outcome.status, None, "{line}");
             assert!(matches!(outcome.result, Some(Err(Malformed::Because(_)))), "{line}: {outcome:?}");
