@@ -231,6 +231,7 @@ fn lies(fault: &str) -> bool {
 pub fn is_race(row: &Row, column: Column) -> bool {
     match row.name.as_str() {
         "rst-at-accept" | "proxy-rst-at-accept" => !column.tls,
+        "silent-close-soon" => column.reused,
         "fin-mid-request" | "early-200" | "early-200-rst" => row.call == Call::Large,
         _ => false,
     }
@@ -331,7 +332,7 @@ impl<'a> Bench<'a> {
             timeout_ms,
             connect_timeout_ms,
             warm,
-            settle: affects_previous && row.name != "stale-silence",
+            settle: affects_previous && !matches!(&*row.name, "stale-silence" | "silent-close-soon"),
             call: row.call,
             id: id.clone(),
             wrong,

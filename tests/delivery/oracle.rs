@@ -269,12 +269,8 @@ pub fn status(answer: &[u8]) -> Option<u16> {
 fn read_answer(mut bytes: &[u8], end: End) -> Answer {
     loop {
         let Some((line, rest)) = line_of(bytes) else { return Answer::None };
-        if line.is_empty() {
-            // Accept an empty line before the status line.
-            bytes = rest;
-            continue;
-        }
         let Some(status) = status_of(line) else { return Answer::None };
+        let is_old = line.starts_with(b"HTTP/1.0");
         let head = head_of(rest);
         if (100..200).contains(&status) && status != 101 {
             match head {
@@ -285,7 +281,7 @@ fn read_answer(mut bytes: &[u8], end: End) -> Answer {
         }
         let Some((lines, after)) = head else { return Answer::Final { status, headers: Vec::new(), body: None } };
         let headers = headers(&lines);
-        let body = headers.as_ref().and_then(|headers| body(status, headers, after, end));
+        let body = headers.as_ref().and_then(|headers| body(status, is_old, headers, after, end));
         return Answer::Final { status, headers: headers.unwrap_or_default(), body };
     }
 }
@@ -325,7 +321,8 @@ fn headers(lines: &[&[u8]]) -> Option<Headers> {
     const MAX_HEADERS: usize = 64;
     let pair = |line: &&[u8]| {
         let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
-        (!value.contains(['\0', '\r'])).then(|| (name.to_lowercase(), value.trim().to_owned()))
+        let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_token && !value.contains(['\0', '\r'])).then(|| (name.to_lowercase(), value.trim().to_owned()))
     };
     lines.iter().map(pair).collect::<Option<Headers>>().filter(|headers| headers.len() <= MAX_HEADERS)
 }
@@ -334,7 +331,13 @@ fn header<'a>(headers: &'a Headers, wanted: &str) -> Option<&'a str> {
     headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
-fn body(status: u16, headers: &Headers, bytes: &[u8], end: End) -> Option<Vec<u8>> {
+/// Returns the body, unless two readers might disagree on where it ends. (RFC 9112, 6.1 to 6.3 and 7.1)
+fn body(status: u16, is_old: bool, headers: &Headers, bytes: &[u8], end: End) -> Option<Vec<u8>> {
+    let count = |wanted: &str| headers.iter().filter(|(name, _)| name == wanted).count();
+    let codings = count("transfer-encoding");
+    if codings > 1 || count("content-length") > 1 || (is_old && codings > 0) {
+        return None;
+    }
     let body = if status == 204 {
         Vec::new()
     } else if let Some(coding) = header(headers, "transfer-encoding") {
@@ -343,10 +346,7 @@ fn body(status: u16, headers: &Headers, bytes: &[u8], end: End) -> Option<Vec<u8
         }
         dechunked(bytes)?
     } else if let Some(length) = header(headers, "content-length") {
-        if headers.iter().any(|(name, value)| name == "content-length" && value != length) {
-            return None;
-        }
-        let length: usize = length.parse().ok()?;
+        let length: usize = digits(length, 10)?;
         bytes.get(..length)?.to_vec()
     } else if end == End::Clean && !bytes.is_empty() {
         bytes.to_vec()
@@ -357,12 +357,20 @@ fn body(status: u16, headers: &Headers, bytes: &[u8], end: End) -> Option<Vec<u8
     Some(body).filter(|body| body.len() <= MAX_RESPONSE)
 }
 
+/// Returns the number with these digits. Rust would accept a sign.
+fn digits(text: &str, radix: u32) -> Option<usize> {
+    let are_digits = text.chars().all(|character| character.is_digit(radix));
+    usize::from_str_radix(text, radix).ok().filter(|_| are_digits)
+}
+
 fn dechunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = position(bytes, b"\r\n")?;
-        let size = std::str::from_utf8(&bytes[..line]).ok()?.split(';').next()?.trim();
-        let size = usize::from_str_radix(size, 16).ok()?;
+        let size = std::str::from_utf8(&bytes[..line]).ok()?;
+        let size = size.split_once(';').map_or(size, |(size, _)| size.trim_end_matches([' ', '\t']));
+        // Longer ones overflow, or are made to.
+        let size = digits(size, 16).filter(|_| size.len() <= 16)?;
         bytes = &bytes[line + 2..];
         if size == 0 {
             // The trailer: lines up to an empty one.

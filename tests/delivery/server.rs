@@ -205,7 +205,8 @@ impl FaultServer {
 
 /// Returns whether this fault ends a connection by FIN without a close_notify.
 fn omits_close_notify(fault: &str) -> bool {
-    fault.ends_with("-cut") || fault.starts_with("cut-")
+    const BROKEN: [&str; 5] = ["-bad-record", "-partial-record", "-alert", "-plain-http", "-cut"];
+    fault.starts_with("cut-") || BROKEN.iter().any(|end| fault.ends_with(end))
 }
 
 /// Returns the beginning of a base64 string: more than any client here accepts.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
 
+use super::ending::Ending;
 use super::ledger::Entry;
 use super::script::End;
 
@@ -23,6 +24,12 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const HANG_UP: libc::c_short = libc::POLLRDHUP;
 #[cfg(not(target_os = "linux"))]
 const HANG_UP: libc::c_short = 0;
+
+/// The flag that holds the last segment back until FIN.
+#[cfg(target_os = "linux")]
+const MORE_FOLLOWS: libc::c_int = libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const MORE_FOLLOWS: libc::c_int = 0;
 
 /// A connection of a client.
 pub struct Connection {
@@ -165,6 +172,28 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a response and this ending in one write, and FIN. Without TLS, FIN is in the last segment of the response.
+    pub fn finish(mut self, bytes: &[u8], ending: Ending, entry: &Entry) -> io::Result<()> {
+        {
+            // The socket blocks: these responses fit into its buffer.
+            let mut attempt = entry.lock();
+            match &mut self.tls {
+                Some(tls) => {
+                    let records = ending.after(bytes, tls)?;
+                    (&*self.socket).write_all(&records)?;
+                }
+                None => {
+                    if SockRef::from(&*self.socket).send_with_flags(bytes, MORE_FOLLOWS)? < bytes.len() {
+                        return Err(io::Error::other("the response does not fit into the buffer"));
+                    }
+                }
+            }
+            attempt.sent(bytes);
+        }
+        farewell(&self.socket, true);
+        Ok(())
+    }
+
     /// Ends the connection. `rest` says whether the client may still be sending.
     pub fn end(mut self, end: End, rest: bool) {
         match end {
@@ -178,7 +207,7 @@ impl Connection {
             }
             // Until the client closes, or until the listener is closed, which shuts the socket down.
             End::Hold => drop(poll(&self.socket, HANG_UP, None)),
-            End::Keep | End::ReadOn | End::ApplyLate => {}
+            End::Keep | End::ReadOn | End::ApplyLate | End::With(_) => {}
         }
     }
 }

@@ -275,6 +275,10 @@ impl Exchange<'_> {
             attempt.means(&meant);
             attempt.end = self.script.tunnel.map_or(self.script.end, |cut| cut.end);
         }
+        if let End::With(ending) = self.script.end {
+            let _ = connection.finish(&meant[..cut.unwrap_or(meant.len())], ending, self.entry);
+            return None;
+        }
         let mut left = cut.unwrap_or(usize::MAX);
         for part in &parts {
             if self.say(&mut connection, part, &mut left).is_err() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::ending::Ending;
 use super::tls::Certificate;
 
 /// The behaviour of a fault. The default of each part is that of a healthy server.
@@ -168,6 +169,8 @@ pub enum End {
     Fin,
     /// FIN without close_notify.
     Cut,
+    /// This, in one write with the response, and FIN. Without TLS only FIN, in the segment of the response.
+    With(Ending),
     /// RST.
     Reset,
     /// It stays open, but the server neither reads nor writes.
@@ -178,7 +181,7 @@ impl End {
     /// Returns the name in the ledger.
     pub fn name(self) -> &'static str {
         match self {
-            End::Fin | End::Cut => "fin",
+            End::Fin | End::Cut | End::With(_) => "fin",
             End::Reset => "rst",
             End::Keep | End::ReadOn | End::ApplyLate | End::Hold => "open",
         }

@@ -6,6 +6,8 @@ mod catalogue;
 mod channels;
 mod connection;
 mod control;
+#[path = "../../tests/support/ending.rs"]
+mod ending;
 mod exchange;
 mod http;
 mod ledger;

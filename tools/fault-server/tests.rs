@@ -203,6 +203,8 @@ impl Drop for Listener<'_> {
 struct Wire {
     socket: TcpStream,
     tls: Option<ClientConnection>,
+    /// Whether the TLS session failed.
+    is_broken: bool,
     /// Whether a send failed by a reset, which the kernel reports only once.
     was_reset: bool,
 }
@@ -216,6 +218,8 @@ enum Seen {
     Fin,
     /// FIN without close_notify.
     Cut,
+    /// Bytes that are no record of the session, or a fatal alert, then FIN.
+    Broken,
     /// RST.
     Reset,
 }
@@ -225,7 +229,7 @@ impl Seen {
     fn name(self) -> &'static str {
         match self {
             Seen::Open => "open",
-            Seen::Fin | Seen::Cut => "fin",
+            Seen::Fin | Seen::Cut | Seen::Broken => "fin",
             Seen::Reset => "rst",
         }
     }
@@ -237,7 +241,7 @@ impl Wire {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Wire { socket, tls: None, was_reset: false })
+        Ok(Wire { socket, tls: None, is_broken: false, was_reset: false })
     }
 
     fn begin_tls(&mut self, config: &Arc<ClientConfig>, patience: Duration) -> io::Result<()> {
@@ -285,9 +289,13 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => break result,
             }
+            // What came before an error has been read now.
+            if self.is_broken {
+                return Some(Seen::Broken);
+            }
             match tls.read_tls(&mut self.socket) {
                 Ok(0) => return Some(Seen::Cut),
-                Ok(_) => drop(tls.process_new_packets().expect("TLS")),
+                Ok(_) => self.is_broken = tls.process_new_packets().is_err(),
                 Err(error) => break Err(error),
             }
         };
@@ -400,10 +408,15 @@ fn looks(fault: &str) -> (Bytes, Seen) {
         "fin" => Seen::Fin,
         "rst" => Seen::Reset,
         "cut" => Seen::Cut,
+        "notify" => Seen::Fin,
+        "record" if name.ends_with("partial-record") => Seen::Cut,
+        "record" | "alert" => Seen::Broken,
+        "http" if name.ends_with("plain-http") => Seen::Broken,
         _ => Seen::Open,
     };
     let ok = "HTTP/1.1 200 OK\r\n";
     let json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    let in_chunks = "2\r\n{}\r\n0\r\n\r\n";
     let two = "Content-Length: 2\r\n\r\n{}";
     let chunks = |text: &str| Bytes::text(format!("{json}Transfer-Encoding: chunked\r\n\r\n{text}"));
     let number = || name.rsplit('-').find_map(|part| part.parse().ok()).unwrap_or_else(|| panic!("{name}"));
@@ -429,6 +442,13 @@ fn looks(fault: &str) -> (Bytes, Seen) {
         "silence-mid-request" | "silence-after-request" => Bytes::text(""),
         "slow-read" | "slow-answer" | "late-answer" | "early-200" => Bytes::text(HEALTHY),
         "early-200-rst" => Bytes::text(HEALTHY),
+        name if name.starts_with("answer-and-") => Bytes::text(HEALTHY),
+        name if name.starts_with("half-answer-and-") => Bytes::text(&HEALTHY[..HEALTHY.len() - 1]),
+        name if name.starts_with("no-answer-but-") => Bytes::text(""),
+        name if name.starts_with("refusal-and-") => Bytes::Status(400),
+        name if name.starts_with("chunks-and-") => chunks("2\r\n{}\r\n0\r\n\r\n"),
+        name if name.starts_with("half-chunks-and-") => chunks("2\r\n{}\r\n"),
+        name if name.starts_with("no-length-and-") => Bytes::text(format!("{json}\r\n{{}}")),
         "answer-cut-fin" | "answer-cut-rst" | "answer-cut-cut" | "answer-cut-silence" => {
             Bytes::text(&HEALTHY[..HEALTHY.len() - 1])
         }
@@ -436,6 +456,11 @@ fn looks(fault: &str) -> (Bytes, Seen) {
             Bytes::text(format!("{json}Content-Length: 20\r\n\r\n{{}}"))
         }
         "length-too-short" => Bytes::text(format!("{json}Content-Length: 1\r\n\r\n{{}}")),
+        "length-list" => Bytes::text(format!("{json}Content-Length: 2, 2\r\n\r\n{{}}")),
+        "length-repeated" => Bytes::text(format!("{json}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}")),
+        "length-plus" => Bytes::text(format!("{json}Content-Length: +2\r\n\r\n{{}}")),
+        "length-semicolon" => Bytes::text(format!("{json}Content-Length: 2;\r\n\r\n{{}}")),
+        "header-name-blank" => Bytes::text(format!("{json}Content-Length : 2\r\n\r\n{{}}")),
         "length-garbage" => Bytes::text(format!("{json}Content-Length: two\r\n\r\n{{}}")),
         "length-negative" => Bytes::text(format!("{json}Content-Length: -2\r\n\r\n{{}}")),
         "length-overflow" => {
@@ -456,6 +481,17 @@ fn looks(fault: &str) -> (Bytes, Seen) {
         "chunked-cut-fin" | "chunked-cut-rst" | "chunked-cut-silence" => chunks("5\r\n{}"),
         "chunked-unended-fin" | "chunked-unended-rst" => chunks("2\r\n{}\r\n"),
         "chunked-half-end-fin" => chunks("2\r\n{}\r\n0\r\n"),
+        "chunk-size-plus" => chunks("+2\r\n{}\r\n0\r\n\r\n"),
+        "chunk-size-blank" => chunks(" 2\r\n{}\r\n0\r\n\r\n"),
+        "chunk-size-prefix" => chunks("0x2\r\n{}\r\n0\r\n\r\n"),
+        "chunk-size-empty" => chunks("\r\n{}\r\n0\r\n\r\n"),
+        "chunk-size-long" => chunks("00000000000000002\r\n{}\r\n0\r\n\r\n"),
+        "encoding-repeated" => {
+            Bytes::text(format!("{json}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{in_chunks}"))
+        }
+        "encoding-twice" => Bytes::text(format!("{json}Transfer-Encoding: chunked, chunked\r\n\r\n{in_chunks}")),
+        "encoding-gzip" => Bytes::text(format!("{json}Transfer-Encoding: gzip, chunked\r\n\r\n{in_chunks}")),
+        "encoding-identity" => Bytes::text(format!("{json}Transfer-Encoding: identity\r\n\r\n{in_chunks}")),
         "chunk-size-garbage" => chunks("zz\r\n{}\r\n0\r\n\r\n"),
         "chunk-size-overflow" => {
             end = Seen::Fin;
@@ -504,6 +540,10 @@ fn looks(fault: &str) -> (Bytes, Seen) {
             end = Seen::Fin;
             Bytes::text(format!("HTTP/1.0 200 OK\r\n{two}"))
         }
+        "http-1.0-chunked" => {
+            end = Seen::Fin;
+            Bytes::text(format!("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{in_chunks}"))
+        }
         "http-2" => Bytes::text(format!("HTTP/2 200\r\n{two}")),
         "status-line-cut" => {
             end = Seen::Fin;
@@ -550,6 +590,10 @@ fn looks(fault: &str) -> (Bytes, Seen) {
             }
             Bytes::text(format!("{json}Connection: close\r\n{two}"))
         }
+        "silent-close-at-once" | "silent-close-soon" => {
+            end = Seen::Fin;
+            Bytes::text(HEALTHY)
+        }
         "stale-fin" | "stale-rst" | "stale-cut" | "stale-silence" | "idle-fin" | "idle-rst" => Bytes::text(HEALTHY),
         "idle-408" => {
             end = Seen::Fin;
@@ -592,7 +636,7 @@ fn applies(fault: &Value) -> usize {
         (Value::Bool(applied), _) => all(*applied),
         _ if name.starts_with("partly-") => 1,
         (_, "request") => all(matches!(name, "slow-read" | "early-200" | "early-200-rst")),
-        (_, "answer" | "after answer") => all(!name.starts_with("body-error-4")),
+        (_, "answer" | "after answer") => all(!name.starts_with("body-error-4") && !name.starts_with("refusal-and-")),
         (_, "status" | "after request") => 0,
         (_, phase) => panic!("{phase}"),
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::super::ending::Ending;
 use super::super::http;
-use super::super::script::{Applies, End, Part, Script};
+use super::super::script::{Applies, At, End, Params, Part, Script};
 use super::{Fault, Phase, lost_and_applied};
 
 const DELIVERED: &str = "delivered";
@@ -27,6 +28,7 @@ fn ok(rest: &str) -> Script {
 
 pub(super) fn add(all: &mut Vec<Fault>) {
     cuts(all);
+    endings(all);
     lengths(all);
     chunks(all);
     endless(all);
@@ -69,6 +71,56 @@ fn cuts(all: &mut Vec<Fault>) {
     all.push(late.with(json!({"ms": 100})));
 }
 
+/// Responses that come in one read with the end of the TLS session.
+fn endings(all: &mut Vec<Fault>) {
+    for (ending, name) in Ending::ALL {
+        let what = match ending {
+            Ending::CloseNotify => "close_notify",
+            Ending::BadRecord => "a record that cannot be decrypted",
+            Ending::Alert => "a fatal alert",
+            Ending::PlainAlert => "a fatal alert in plain text",
+            Ending::PlainHttp => "a 400 in plain text",
+            Ending::PartialRecord => "the beginning of a record",
+        };
+        let mut add = |phase, begin: &str, when: &str, honest, behaviour: fn(&Params) -> Script| {
+            let what = format!("{what}{when}, then FIN.");
+            let what = format!("{}{}", what[..1].to_uppercase(), &what[1..]);
+            let fault = Fault::new(phase, &format!("{begin}-{name}"), &what, honest, move |p| {
+                behaviour(p).then(End::With(ending))
+            });
+            all.push(fault.tls_only());
+        };
+        let is_clean = ending == Ending::CloseNotify;
+        add(Phase::AfterAnswer, "answer-and", " in one write with the response", DELIVERED, |_| Script::healthy());
+        add(Phase::Answer, "half-answer-and", " in one write with half of the response", UNKNOWN, |_| {
+            Script::healthy().cut(At::Half)
+        });
+        add(Phase::Answer, "no-answer-but", " instead of a response", UNKNOWN, |_| Script::mute());
+        if !matches!(ending, Ending::CloseNotify | Ending::BadRecord | Ending::Alert) {
+            continue;
+        }
+        add(
+            Phase::Answer,
+            "refusal-and",
+            ", in one write with a 400. Nothing is applied",
+            "rejected; unknown for several events",
+            |_| Script::says(http::json_answer(400, r#"{"error":"refused"}"#)).applies(Applies::Nothing),
+        );
+        add(Phase::AfterAnswer, "chunks-and", " in one write with a chunked response", DELIVERED, |_| {
+            ok(&format!("{CHUNKED}2\r\n{{}}\r\n0\r\n\r\n"))
+        });
+        add(
+            Phase::Answer,
+            "half-chunks-and",
+            " in one write with a chunked response without its last chunk",
+            UNKNOWN,
+            |_| ok(&format!("{CHUNKED}2\r\n{{}}\r\n")),
+        );
+        let honest = if is_clean { DELIVERED } else { UNKNOWN };
+        add(Phase::Answer, "no-length-and", " in one write with a response without a length", honest, |_| ok("\r\n{}"));
+    }
+}
+
 /// Responses with a wrong length.
 fn lengths(all: &mut Vec<Fault>) {
     let mut answer = |name, what, honest, script: Script| {
@@ -98,6 +150,15 @@ fn lengths(all: &mut Vec<Fault>) {
         TOLERANT,
         ok("Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}"),
     );
+    for (name, what, lengths) in [
+        ("length-list", "A list of two equal Content-Lengths, `2, 2`.", "Content-Length: 2, 2"),
+        ("length-repeated", "Two equal Content-Lengths.", "Content-Length: 2\r\nContent-Length: 2"),
+        ("length-plus", "Content-Length is `+2`.", "Content-Length: +2"),
+        ("length-semicolon", "Content-Length is `2;`.", "Content-Length: 2;"),
+        ("header-name-blank", "A blank between Content-Length and its colon.", "Content-Length : 2"),
+    ] {
+        answer(name, what, UNKNOWN, ok(&format!("{lengths}\r\n\r\n{{}}")));
+    }
     answer(
         "no-length-fin",
         "No length: the body ends with the connection, by FIN.",
@@ -164,6 +225,24 @@ fn chunks(all: &mut Vec<Fault>) {
         &chunked("10000000000000002\r\n{}\r\n0\r\n\r\n"),
         End::Fin,
     );
+    for (name, what, size) in [
+        ("chunk-size-plus", "A chunk size of `+2`.", "+2"),
+        ("chunk-size-blank", "A blank before a chunk size.", " 2"),
+        ("chunk-size-prefix", "A chunk size of `0x2`.", "0x2"),
+        ("chunk-size-empty", "An empty chunk size.", ""),
+        ("chunk-size-long", "A chunk size of 17 digits.", "00000000000000002"),
+    ] {
+        answer(name, what, UNKNOWN, &chunked(&format!("{size}\r\n{{}}\r\n0\r\n\r\n")), End::Keep);
+    }
+    for (name, what, coding) in [
+        ("encoding-repeated", "Two Transfer-Encodings.", "chunked\r\nTransfer-Encoding: chunked"),
+        ("encoding-twice", "A Transfer-Encoding of `chunked, chunked`.", "chunked, chunked"),
+        ("encoding-gzip", "A Transfer-Encoding of `gzip, chunked`.", "gzip, chunked"),
+        ("encoding-identity", "A Transfer-Encoding of `identity`.", "identity"),
+    ] {
+        let rest = format!("Transfer-Encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+        answer(name, what, UNKNOWN, &rest, End::Keep);
+    }
     answer(
         "length-and-chunked",
         "Both Content-Length and chunks.",
@@ -228,6 +307,13 @@ fn heads(all: &mut Vec<Fault>) {
         ),
         ("http-0.9", "A body without a head, FIN.", UNKNOWN, "{}\n".to_owned(), End::Fin),
         ("http-1.0", "A response of HTTP/1.0, FIN.", DELIVERED, format!("HTTP/1.0 200 OK\r\n{body}"), End::Fin),
+        (
+            "http-1.0-chunked",
+            "A chunked response of HTTP/1.0, FIN.",
+            UNKNOWN,
+            format!("HTTP/1.0 200 OK\r\n{CHUNKED}2\r\n{{}}\r\n0\r\n\r\n"),
+            End::Fin,
+        ),
         ("http-2", "A status line of HTTP/2.", UNKNOWN, format!("HTTP/2 200\r\n{body}"), End::Keep),
         ("status-line-cut", "A status line without its end, FIN.", UNKNOWN, "HTTP/1.1 200 OK".to_owned(), End::Fin),
         ("status-line-only-fin", "Only a status line, FIN.", UNKNOWN, "HTTP/1.1 200 OK\r\n".to_owned(), End::Fin),
@@ -395,6 +481,11 @@ fn after_response(all: &mut Vec<Fault>) {
         "Sends `Connection: close`, but leaves the connection open.",
         Script::says(http::answer(200, &[("Content-Type", "application/json"), ("Connection", "close")], "{}")),
     );
+    add(
+        "silent-close-at-once",
+        "FIN in the segment of the response, unannounced. (With TLS after close_notify.)",
+        Script::healthy().then(End::With(Ending::CloseNotify)),
+    );
     add("stale-fin", "FIN directly after the response, unannounced.", Script::healthy().then(End::Fin));
     add("stale-rst", "RST directly after the response, unannounced.", Script::healthy().then(End::Reset));
     add(
@@ -410,6 +501,14 @@ fn after_response(all: &mut Vec<Fault>) {
         |_| Script::healthy().then(End::Cut),
     );
     all.push(cut.tls_only());
+    let soon = Fault::new(
+        Phase::AfterAnswer,
+        "silent-close-soon",
+        "FIN `ms` after the response, unannounced: perhaps while the next request is sent.",
+        "delivered; unknown if the next request was sent first",
+        |p| Script::parts([Part::Healthy, Part::Pause(p.ms())]).then(End::Fin),
+    );
+    all.push(soon.with(json!({"ms": 4})));
     let timeout = || Part::Bytes(http::answer(408, &[("Connection", "close")], ""));
     for (name, what, extra, end) in [
         ("idle-fin", "FIN `ms` after the response.", None, End::Fin),
