@@ -23,7 +23,7 @@ const PLAN: &str = "DELIVERY_PLAN";
 pub const MAX_RESPONSE: usize = 64 * 1024;
 
 /// More than small socket buffers hold; the test makes them small.
-const LARGE: usize = 96 << 10;
+const LARGE: usize = 192 << 10;
 const SMALL_BUFFER: i32 = 16 << 10;
 
 /// The call to make.
