@@ -269,6 +269,11 @@ pub fn status(answer: &[u8]) -> Option<u16> {
 fn read_answer(mut bytes: &[u8], end: End) -> Answer {
     loop {
         let Some((line, rest)) = line_of(bytes) else { return Answer::None };
+        if line.is_empty() {
+            // Accept an empty line before the status line.
+            bytes = rest;
+            continue;
+        }
         let Some(status) = status_of(line) else { return Answer::None };
         let is_old = line.starts_with(b"HTTP/1.0");
         let head = head_of(rest);

@@ -48,6 +48,14 @@ impl Framing {
         Framing::Chunked(Chunk::Size)
     }
 
+    /// Returns how many bytes of content are certain to come: of the body, or of its chunk.
+    pub(super) const fn stated(self) -> Option<u64> {
+        match self {
+            Framing::Length(left) | Framing::Chunked(Chunk::Data(left)) => Some(left),
+            Framing::Chunked(_) | Framing::UntilClose => None,
+        }
+    }
+
     /// Takes the next step into `input`. The caller consumes the bytes of the step.
     pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
         match self {

@@ -103,10 +103,10 @@ impl ResponseReader {
         if !self.is_success() {
             self.max_body_bytes = self.max_body_bytes.min(MAX_ERROR_BYTES);
         }
-        let Framing::Length(length) = self.head.framing else { return Ok(()) };
+        let Some(length) = self.head.framing.stated() else { return Ok(()) };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if self.is_success() && length > self.max_body_bytes {
-            return Err(Malformed::TooLong(self.max_body_bytes));
+            return Err(self.too_long());
         }
         let first = length.min(self.max_body_bytes).min(MAX_FIRST_RESERVE_BYTES);
         self.body.try_reserve_exact(first).map_err(|_| Malformed::NoMemory)
@@ -120,7 +120,11 @@ impl ResponseReader {
                 self.state = State::Complete;
                 return Ok(Some(0));
             }
-            Step::Framing(length) => return Ok(Some(length)),
+            Step::Framing(length) => {
+                let left = self.head.framing.stated().unwrap_or(0);
+                let room = (self.max_body_bytes - self.body.len()) as u64;
+                return if self.is_success() && left > room { Err(self.too_long()) } else { Ok(Some(length)) };
+            }
             Step::Content(length) => length,
         };
         let fitting = length.min(self.max_body_bytes - self.body.len());
@@ -128,12 +132,16 @@ impl ResponseReader {
         self.body.extend_from_slice(&input[..fitting]);
         match fitting == length {
             true => Ok(Some(length)),
-            false if self.is_success() => Err(Malformed::TooLong(self.max_body_bytes)),
+            false if self.is_success() => Err(self.too_long()),
             false => {
                 self.state = State::Enough;
                 Ok(Some(fitting))
             }
         }
+    }
+
+    fn too_long(&self) -> Malformed {
+        Malformed::TooLong(self.max_body_bytes)
     }
 
     /// Takes note that the connection has ended, cleanly. That completes a body without a length.
@@ -380,6 +388,8 @@ mod tests {
                 assert_eq!(outcome.result, Some(Err(Malformed::TooLong(LIMIT))), "{size}");
             }
         }
+        let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n";
+        assert_eq!(outcome(endless, Then::Silence).result, Some(Err(Malformed::TooLong(LIMIT))));
         for input in bodies(400) {
             for size in [1000, input.len()] {
                 let outcome = read(input.as_bytes(), size, Then::Silence);
