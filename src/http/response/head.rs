@@ -44,8 +44,9 @@ pub(super) enum Parsed {
 
 /// Parses the beginning of `input`.
 pub(super) fn parse(input: &[u8]) -> Parsed {
-    // Wait for the whole status line: 40 may be the beginning of 401.
-    if !input.contains(&b'\n') {
+    // Wait for the whole status line: 40 may be the beginning of 401. httparse skips empty lines
+    // before it.
+    if !input.trim_ascii_start().contains(&b'\n') {
         return too_long_or(input, Parsed::Incomplete(None));
     }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
