@@ -23,6 +23,7 @@ step 'the ABI' scripts/abi.sh
 step 'the lints can fail' scripts/lint.sh --self-test
 step 'the check of a release finds planted faults' scripts/release-check.sh --self-test
 step 'tarball, Debian and Conan packages' scripts/distribution.sh
+step 'responses as ureq reads them' scripts/reference.sh
 step 'system calls of a warm call' scripts/syscalls.sh
 step 'memory' scripts/memory.sh
 step 'the budgets of calls find planted regressions' scripts/budgets.sh --self-test

@@ -4,6 +4,8 @@ mod body;
 mod head;
 mod malformed;
 mod reader;
+#[cfg(test)]
+mod reference;
 
 pub(super) use head::Reuse;
 pub(super) use malformed::{MAX_HEAD_BYTES, MAX_HEADERS, Malformed};
