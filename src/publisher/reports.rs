@@ -28,26 +28,24 @@ pub enum Keep {
 
 /// How a request ended for one of its events.
 #[derive(Clone, Debug)]
-pub struct Outcome(Arc<Members>);
-
-/// The members of a report except its id.
-#[derive(Debug)]
-struct Members {
+pub struct Outcome {
     delivery: Delivery,
-    /// As JSON, without braces.
-    json: String,
+    /// The members of a report except its id, as JSON without braces. `None` for an event that was
+    /// delivered and has no `answer`: most are, and their reports are rarely kept.
+    members: Option<Arc<str>>,
 }
 
 impl Outcome {
     /// The event was delivered. `info` is the server's response about this event, JSON, if the
     /// event asked for it.
     pub fn delivered(info: Option<&str>) -> Outcome {
-        Outcome::write(Delivery::Delivered, |json| {
-            json.key("status").string(Status::Ok.name()).key("delivery").string(Delivery::Delivered.name());
-            if let Some(info) = info {
+        match info {
+            None => Outcome { delivery: Delivery::Delivered, members: None },
+            Some(info) => Outcome::write(Delivery::Delivered, |json| {
+                write_delivered(json);
                 json.key("answer").raw(info);
-            }
-        })
+            }),
+        }
     }
 
     /// The request failed.
@@ -67,8 +65,21 @@ impl Outcome {
     fn write(delivery: Delivery, members: impl FnOnce(&mut Writer)) -> Outcome {
         let mut json = Writer::new();
         members(&mut json);
-        Outcome(Arc::new(Members { delivery, json: json.finish_string().unwrap_or_default() }))
+        Outcome { delivery, members: Some(json.finish_string().unwrap_or_default().into()) }
     }
+
+    /// Writes the members of a report except its id.
+    fn write_to(&self, json: &mut Writer) {
+        match &self.members {
+            Some(members) => drop(json.raw(members)),
+            None => write_delivered(json),
+        }
+    }
+}
+
+/// Writes the members of a report of an event that was delivered.
+fn write_delivered(json: &mut Writer) {
+    json.key("status").string(Status::Ok.name()).key("delivery").string(Delivery::Delivered.name());
 }
 
 /// Writes the members of a report of an event that the publisher itself ended.
@@ -130,9 +141,7 @@ impl Reports {
         for (id, end) in self.kept.drain(..count) {
             json.begin_object().key("id").number(id);
             match end {
-                End::Sent(Outcome(members)) => {
-                    json.raw(&members.json);
-                }
+                End::Sent(outcome) => outcome.write_to(&mut json),
                 End::Unsent(reason) => {
                     write_ended(&mut json, Status::NotSent, reason.message(), Delivery::NotSent, reason);
                 }
@@ -154,7 +163,7 @@ impl Ledger for Reports {
     fn end(&mut self, id: u64, age: Duration, end: End<Outcome>) {
         self.latency.add(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let delivery = match &end {
-            End::Sent(Outcome(members)) => members.delivery,
+            End::Sent(outcome) => outcome.delivery,
             End::Unsent(reason) => {
                 self.counts.unsent[*reason as usize] += 1;
                 Delivery::NotSent

@@ -2,13 +2,14 @@
 //!
 //! There is one lock, which is never held over anything slow, and a condition variable for each
 //! kind of wait. A thread that changes the state wakes the threads that the change concerns, and
-//! only if they wait: waking costs a system call. This module reads the clock; the modules below
-//! take time as an argument.
+//! only if they wait: waking costs a system call. It wakes them after it has unlocked: a thread that
+//! is woken before would only wait for the lock. This module reads the clock; the modules below take
+//! time as an argument.
 
 use std::time::{Duration, Instant};
 
 use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, Queue, QueueLimits, ShardSet};
-use super::sync::{Condvar, Mutex, MutexGuard, wait, wait_until};
+use super::sync::{Condvar, Mutex, MutexGuard, Wakes, wait, wait_until};
 
 /// What to do with a new event when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,27 +41,47 @@ const SPACE_WAKE_INTERVAL: Duration = Duration::from_millis(5);
 /// The shared queue.
 pub struct Shared<E, L: Ledger> {
     state: Mutex<State<E, L>>,
-    /// One for the sender of each shard.
-    senders: Vec<Condvar>,
-    /// For publishers that wait for space.
-    space: Condvar,
-    /// For callers that poll.
-    reports: Condvar,
-    /// For callers that wait for the queue to drain.
-    drained: Condvar,
+    /// One for the sender of each shard, by its number, and then one for each of [`Wait`].
+    conditions: Vec<Condvar>,
+    shards: usize,
+}
+
+/// The waits of threads that are not senders, in the order of their condition variables.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// A publisher waits for space.
+    Space,
+    /// A caller polls.
+    Reports,
+    /// A caller waits for the queue to drain, or for the senders to end.
+    Drained,
+}
+
+impl Wait {
+    const COUNT: usize = 3;
 }
 
 struct State<E, L: Ledger> {
     queue: Queue<E, L>,
     senders: Vec<SenderState>,
-    /// The number of publishers that wait for space.
-    waiting_for_space: usize,
-    /// When those were last woken.
+    /// Whether threads wait that have not been woken, in the order of [`Wait`].
+    waiting: [bool; Wait::COUNT],
+    /// When publishers that wait for space were last woken.
     last_space_wake: Instant,
-    polling: usize,
-    draining: usize,
     /// The number of senders that have ended.
     finished: usize,
+    /// The condition variables to be notified after the unlock.
+    wakes: Wakes,
+}
+
+/// The end of the first events of a request that have not ended.
+pub struct Done<O> {
+    /// The number of the request.
+    pub request: u64,
+    /// The number of events.
+    pub count: usize,
+    /// How they ended.
+    pub outcome: O,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,16 +108,13 @@ impl<E, L: Backlog> Shared<E, L> {
             state: Mutex::new(State {
                 queue: Queue::new(limits, ledger, now),
                 senders: vec![SenderState::Awake; shards],
-                waiting_for_space: 0,
+                waiting: [false; Wait::COUNT],
                 last_space_wake: now,
-                polling: 0,
-                draining: 0,
                 finished: 0,
+                wakes: Wakes::NONE,
             }),
-            senders: (0..shards).map(|_| Condvar::new()).collect(),
-            space: Condvar::new(),
-            reports: Condvar::new(),
-            drained: Condvar::new(),
+            conditions: (0..shards + Wait::COUNT).map(|_| Condvar::new()).collect(),
+            shards,
         }
     }
 
@@ -106,67 +124,71 @@ impl<E, L: Backlog> Shared<E, L> {
         let started = Instant::now();
         let (mut now, mut state) = (started, self.lock());
         let mut timed_out = false;
-        loop {
+        let result = loop {
             if state.queue.is_closed() {
-                return Err(Refused::Closed);
+                break Err(Refused::Closed);
             }
             match state.queue.push(new, now) {
                 Ok(id) => {
                     self.wake_for_new_event(&mut state, shards);
                     // The push may have ended events.
                     self.wake_after_ends(&mut state, now);
-                    return Ok(id);
+                    break Ok(id);
                 }
                 Err(rejected) => new = rejected,
             }
             // Events may have expired, and the queue may still be full.
             self.wake_after_ends(&mut state, now);
             match overflow {
-                Overflow::Reject => return Err(Refused::Full),
-                Overflow::DropOldest if !state.queue.could_hold(memory_bytes) => return Err(Refused::Full),
+                Overflow::Reject => break Err(Refused::Full),
+                Overflow::DropOldest if !state.queue.could_hold(memory_bytes) => break Err(Refused::Full),
                 Overflow::DropOldest => match state.queue.drop_oldest(now) {
                     Some(woken) => self.wake_senders(&mut state, woken),
-                    None => return Err(Refused::Full),
+                    None => break Err(Refused::Full),
                 },
-                Overflow::Block(_) if timed_out => return Err(Refused::Full),
+                Overflow::Block(_) if timed_out => break Err(Refused::Full),
                 Overflow::Block(patience) => {
-                    state.waiting_for_space += 1;
                     // Not every change of space wakes this thread, so it checks once more at its
                     // deadline.
-                    (state, timed_out) = wait_until(&self.space, state, started + patience);
-                    state.waiting_for_space -= 1;
+                    (state, timed_out) = self.wait(Wait::Space, state, Some(started + patience));
                     now = Instant::now();
                 }
             }
-        }
+        };
+        self.unlock(state);
+        result
     }
 
-    /// Waits until a shard has something to send. Returns `None` once it never will again.
-    pub fn next(&self, shard: usize) -> Option<Batch<E>> {
+    /// Ends the events of the sender's last request, and waits until its shard has something to
+    /// send. Returns `None` once it never will again.
+    pub fn next(&self, shard: usize, done: Option<Done<L::Outcome>>) -> Option<Batch<E>> {
+        let mut now = Instant::now();
         let mut state = self.lock();
+        if let Some(Done { request, count, outcome }) = done {
+            let woken = state.queue.complete(shard, request, count, &outcome, now);
+            self.wake_senders(&mut state, woken);
+        }
         loop {
-            let now = Instant::now();
             let (next, woken) = state.queue.next(shard, now);
             self.wake_senders(&mut state, woken);
-            // Expired events are reported, and have freed space.
+            // Events that have ended are reported, and have freed space.
             self.wake_after_ends(&mut state, now);
             state = match next {
-                Next::Send(batch) => return Some(batch),
+                Next::Send(batch) => {
+                    self.unlock(state);
+                    return Some(batch);
+                }
                 Next::Finished => {
                     state.finished += 1;
-                    self.drained.notify_all();
+                    self.wake(&mut state, Wait::Drained);
+                    self.unlock(state);
                     return None;
                 }
-                Next::Wait => {
-                    state.senders[shard] = SenderState::Idle;
-                    wait(&self.senders[shard], state)
-                }
-                Next::WaitUntil(until) => {
-                    state.senders[shard] = SenderState::Lingering;
-                    wait_until(&self.senders[shard], state, until).0
-                }
+                Next::Wait => self.wait_as_sender(shard, SenderState::Idle, state, None).0,
+                Next::WaitUntil(until) => self.wait_as_sender(shard, SenderState::Lingering, state, Some(until)).0,
             };
             state.senders[shard] = SenderState::Awake;
+            now = Instant::now();
         }
     }
 
@@ -179,7 +201,7 @@ impl<E, L: Backlog> Shared<E, L> {
         while is_in_flight {
             // No other thread waits on the sender's condition variable, and only abandoning the
             // request wakes it here.
-            let (woken, timed_out) = wait_until(&self.senders[shard], state, until);
+            let (woken, timed_out) = self.wait_as_sender(shard, SenderState::Awake, state, Some(until));
             state = woken;
             if timed_out {
                 return state.queue.resume(shard, request);
@@ -194,40 +216,37 @@ impl<E, L: Backlog> Shared<E, L> {
         self.lock().queue.is_in_flight(shard, request)
     }
 
-    /// Ends the first `count` events of a request that have not ended.
-    pub fn complete(&self, shard: usize, request: u64, count: usize, outcome: &L::Outcome) {
+    /// Ends the first events of a request that have not ended.
+    pub fn complete(&self, shard: usize, done: Done<L::Outcome>) {
         let now = Instant::now();
         let mut state = self.lock();
-        let woken = state.queue.complete(shard, request, count, outcome, now);
+        let woken = state.queue.complete(shard, done.request, done.count, &done.outcome, now);
         self.wake_senders(&mut state, woken);
         self.wake_after_ends(&mut state, now);
+        self.unlock(state);
     }
 
     /// Takes reports, and waits for them until the deadline, if there is one. Returns immediately
     /// once the publisher is closed and drained.
     pub fn poll<R>(&self, deadline: Option<Instant>, take: impl FnOnce(&mut L) -> R) -> Result<R, TimedOut> {
         let mut state = self.lock();
+        let mut timed_out = false;
         loop {
             if state.queue.ledger.has_reports() {
                 return Ok(take(&mut state.queue.ledger));
             }
-            if state.queue.is_closed() && state.queue.events() == 0 {
+            if timed_out || state.queue.is_closed() && state.queue.events() == 0 {
                 return Err(TimedOut);
             }
-            state.polling += 1;
-            let (mut woken, timed_out) = wait_or_until(&self.reports, state, deadline);
-            woken.polling -= 1;
-            if timed_out && !woken.queue.ledger.has_reports() {
-                return Err(TimedOut);
-            }
-            state = woken;
+            (state, timed_out) = self.wait(Wait::Reports, state, deadline);
         }
     }
 
     /// Waits until no event waits and none is in flight.
     pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
-        let state = self.lock();
-        self.drain(state, deadline).1
+        let (state, result) = self.drain(self.lock(), deadline);
+        self.unlock(state);
+        result
     }
 
     /// Closes the queue and drains it. At the deadline it abandons what is left; requests in flight
@@ -241,18 +260,19 @@ impl<E, L: Backlog> Shared<E, L> {
             state.queue.abandon(interrupted, Instant::now());
             self.wake_all(&mut state);
         }
+        self.unlock(state);
         result
     }
 
     /// Waits until this many senders of a closed publisher have ended.
     pub fn wait_for_senders(&self, count: usize, deadline: Instant) -> Result<(), TimedOut> {
         let mut state = self.lock();
+        let mut timed_out = false;
         while state.finished < count {
-            let (woken, timed_out) = wait_until(&self.drained, state, deadline);
-            if timed_out && woken.finished < count {
+            if timed_out {
                 return Err(TimedOut);
             }
-            state = woken;
+            (state, timed_out) = self.wait(Wait::Drained, state, Some(deadline));
         }
         Ok(())
     }
@@ -266,6 +286,55 @@ impl<E, L: Backlog> Shared<E, L> {
         super::sync::lock(&self.state)
     }
 
+    /// Unlocks, and then wakes the threads that the change concerns.
+    fn unlock(&self, mut state: MutexGuard<'_, State<E, L>>) {
+        let wakes = state.wakes.take();
+        drop(state);
+        wakes.notify(&self.conditions);
+    }
+
+    /// Waits as a thread that is not a sender. Returns whether the deadline has passed. Threads that
+    /// are still to be woken are woken instead, and it returns at once: the state may have changed
+    /// while it was unlocked.
+    fn wait<'a>(
+        &'a self,
+        wait: Wait,
+        mut state: MutexGuard<'a, State<E, L>>,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, State<E, L>>, bool) {
+        state.waiting[wait as usize] = true;
+        self.wait_on(self.shards + wait as usize, state, deadline)
+    }
+
+    /// Waits as the sender of a shard, in the same way.
+    fn wait_as_sender<'a>(
+        &'a self,
+        shard: usize,
+        sender: SenderState,
+        mut state: MutexGuard<'a, State<E, L>>,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, State<E, L>>, bool) {
+        state.senders[shard] = sender;
+        self.wait_on(shard, state, deadline)
+    }
+
+    fn wait_on<'a>(
+        &'a self,
+        condition: usize,
+        state: MutexGuard<'a, State<E, L>>,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, State<E, L>>, bool) {
+        if !state.wakes.is_empty() {
+            self.unlock(state);
+            return (self.lock(), false);
+        }
+        let condition = &self.conditions[condition];
+        match deadline {
+            Some(until) => wait_until(condition, state, until),
+            None => (wait(condition, state), false),
+        }
+    }
+
     fn drain<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<E, L>>,
@@ -276,14 +345,12 @@ impl<E, L: Backlog> Shared<E, L> {
         }
         // No sender lingers during a drain.
         state.queue.begin_drain();
-        for shard in 0..self.senders.len() {
+        for shard in 0..self.shards {
             self.wake_sender(&mut state, shard);
         }
         let mut timed_out = false;
         while state.queue.events() > 0 && !timed_out {
-            state.draining += 1;
-            (state, timed_out) = wait_or_until(&self.drained, state, deadline);
-            state.draining -= 1;
+            (state, timed_out) = self.wait(Wait::Drained, state, deadline);
         }
         state.queue.end_drain();
         let result = if state.queue.events() == 0 { Ok(()) } else { Err(TimedOut) };
@@ -310,30 +377,38 @@ impl<E, L: Backlog> Shared<E, L> {
         // Waking several publishers for each request that ends, only for them to wait again, costs
         // more than the request.
         let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
-        if state.waiting_for_space > 0 && (state.queue.has_spare_space() || is_due()) {
+        if state.waiting[Wait::Space as usize] && (state.queue.has_spare_space() || is_due()) {
             state.last_space_wake = now;
-            self.space.notify_all();
+            self.wake(state, Wait::Space);
         }
-        if state.polling > 0 && state.queue.ledger.has_reports() {
-            self.reports.notify_all();
+        if state.waiting[Wait::Reports as usize] && state.queue.ledger.has_reports() {
+            self.wake(state, Wait::Reports);
         }
         if state.queue.events() == 0 {
-            if state.draining > 0 {
-                self.drained.notify_all();
+            if state.waiting[Wait::Drained as usize] {
+                self.wake(state, Wait::Drained);
             }
             // No more reports will come.
-            if state.polling > 0 && state.queue.is_closed() {
-                self.reports.notify_all();
+            if state.waiting[Wait::Reports as usize] && state.queue.is_closed() {
+                self.wake(state, Wait::Reports);
             }
         }
     }
 
     fn wake_all(&self, state: &mut State<E, L>) {
-        state.senders.fill(SenderState::Awake);
-        self.senders.iter().for_each(Condvar::notify_all);
-        self.space.notify_all();
-        self.reports.notify_all();
-        self.drained.notify_all();
+        for shard in 0..self.shards {
+            state.senders[shard] = SenderState::Awake;
+            state.wakes.add(shard);
+        }
+        self.wake(state, Wait::Space);
+        self.wake(state, Wait::Reports);
+        self.wake(state, Wait::Drained);
+    }
+
+    #[track_caller]
+    fn wake(&self, state: &mut State<E, L>, wait: Wait) {
+        state.waiting[wait as usize] = false;
+        state.wakes.add(self.shards + wait as usize);
     }
 
     fn wake_senders(&self, state: &mut State<E, L>, shards: ShardSet) {
@@ -345,18 +420,7 @@ impl<E, L: Backlog> Shared<E, L> {
     fn wake_sender(&self, state: &mut State<E, L>, shard: usize) {
         if state.senders[shard] != SenderState::Awake {
             state.senders[shard] = SenderState::Awake;
-            self.senders[shard].notify_all();
+            state.wakes.add(shard);
         }
-    }
-}
-
-fn wait_or_until<'a, T>(
-    condition: &Condvar,
-    guard: MutexGuard<'a, T>,
-    deadline: Option<Instant>,
-) -> (MutexGuard<'a, T>, bool) {
-    match deadline {
-        Some(until) => wait_until(condition, guard, until),
-        None => (wait(condition, guard), false),
     }
 }

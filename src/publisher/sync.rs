@@ -26,3 +26,35 @@ pub fn wait_until<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, until: I
     let (guard, _) = condition.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
     (guard, Instant::now() >= until)
 }
+
+/// A set of condition variables to be notified, by number.
+pub struct Wakes(u128);
+
+impl Wakes {
+    /// The empty set.
+    pub const NONE: Wakes = Wakes(0);
+
+    /// Adds a condition variable.
+    pub fn add(&mut self, number: usize) {
+        self.0 |= 1 << number;
+    }
+
+    /// Returns whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the set, and leaves an empty one.
+    pub fn take(&mut self) -> Wakes {
+        Wakes(std::mem::take(&mut self.0))
+    }
+
+    /// Notifies the condition variables with these numbers.
+    pub fn notify(mut self, conditions: &[Condvar]) {
+        while self.0 != 0 {
+            let number = self.0.trailing_zeros();
+            self.0 &= self.0 - 1;
+            conditions[number as usize].notify_all();
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::engine::Engine;
 use super::queue::Batch;
 use super::reports::Outcome;
+use super::shared::Done;
 use super::stats::Traffic;
 use crate::api::{self, Event};
 use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, Step};
@@ -28,58 +29,70 @@ struct Abandoned;
 impl Worker {
     /// Sends batches until the publisher is closed and drained.
     pub(super) fn run(self) {
-        while let Some(batch) = self.engine.shared.next(self.shard) {
+        let mut done = None;
+        while let Some(batch) = self.engine.shared.next(self.shard, done.take()) {
             let Batch { request, events } = batch;
             // After a bug, the events of the batch must still end, and the next ones must still be
             // sent.
             let sent = catch_unwind(AssertUnwindSafe(|| self.send(request, &events)));
-            if let Err(panic) = sent {
-                self.complete(request, events.len(), &Outcome::failed(&Error::from_panic(&*panic)));
-            }
+            let outcome = sent.unwrap_or_else(|panic| Some(Outcome::failed(&Error::from_panic(&*panic))));
+            // The events end as the next ones are taken: that locks the queue once.
+            done = outcome.map(|outcome| Done { request, count: events.len(), outcome });
         }
     }
 
-    fn send(&self, request: u64, events: &[Event]) {
-        let Ok(result) = self.attempt(request, events) else { return };
-        match result {
+    /// Sends a batch. Returns the outcome of its events that have not ended.
+    fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
+        match self.attempt(request, events).ok()? {
             Ok(response) => self.delivered(request, events, &response),
             Err(error) => match refused_as_a_whole(&error, events) {
                 Some(refusal) if self.engine.config.splits_refused_batches() => {
-                    self.send_singly(request, events, refusal)
+                    self.send_singly(request, events, refusal);
+                    None
                 }
                 Some(refusal) if self.engine.config.batch_is_atomic => {
                     let rejected = FailedExchange { delivery: Some(Delivery::Rejected), ..refusal.clone() };
-                    self.complete(request, events.len(), &Outcome::failed(&Error::Exchange(Box::new(rejected))));
+                    Some(Outcome::failed(&Error::Exchange(Box::new(rejected))))
                 }
-                _ => self.complete(request, events.len(), &Outcome::failed(&error)),
+                _ => Some(Outcome::failed(&error)),
             },
         }
     }
 
-    fn delivered(&self, request: u64, events: &[Event], response: &str) {
+    /// Returns the outcome of events that were delivered, or ends them one by one.
+    fn delivered(&self, request: u64, events: &[Event], response: &str) -> Option<Outcome> {
         if !events.iter().any(|event| event.wants_info) {
-            return self.complete(request, events.len(), &Outcome::delivered(None));
+            return Some(Outcome::delivered(None));
         }
         for info in api::answers(response, events) {
-            self.complete(request, 1, &Outcome::delivered(info));
+            self.complete(request, Outcome::delivered(info));
         }
+        None
     }
 
     /// Sends the events of a refused batch one at a time, so that one invalid event does not affect
     /// the others.
     fn send_singly(&self, request: u64, events: &[Event], refusal: &FailedExchange) {
         for event in events {
+            // The publisher may have been closed during the last one.
+            if !self.engine.shared.is_in_flight(self.shard, request) {
+                return;
+            }
+            let event = std::slice::from_ref(event);
             self.count(|traffic| *traffic.retries.entry("refused").or_default() += 1);
-            let Ok(result) = self.attempt(request, std::slice::from_ref(event)) else { return };
-            match result {
-                Ok(response) => self.delivered(request, std::slice::from_ref(event), &response),
+            let Ok(result) = self.attempt(request, event) else { return };
+            let outcome = match result {
+                Ok(response) => self.delivered(request, event, &response),
                 Err(error) => {
                     // If the batch may have been applied in part, only a refusal of this event
                     // proves that it was not applied.
                     let certain = self.engine.config.batch_is_atomic || is_refused(&error) || is_unknown(&error);
                     let refused = Error::Exchange(Box::new(refusal.clone()));
-                    self.complete(request, 1, &Outcome::failed(if certain { &error } else { &refused }));
+                    Some(Outcome::failed(if certain { &error } else { &refused }))
                 }
+            };
+            if let Some(outcome) = outcome {
+                self.complete(request, outcome);
             }
         }
     }
@@ -87,23 +100,22 @@ impl Worker {
     /// Makes one request and its retries, unless the publisher abandons it.
     fn attempt(&self, request: u64, events: &[Event]) -> Result<Result<String, Error>, Abandoned> {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
-        if !shared.is_in_flight(self.shard, request) {
-            return Err(Abandoned);
-        }
         let call = match api::request(events) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
-        self.count(|traffic| traffic.batches.add(events.len() as u64));
         let attempt = AttemptOptions {
             policy: config.retry,
             deadline: Deadline::new(Instant::now(), config.timeout),
             hooks: hooks.as_deref(),
         };
         let mut attempts = Attempts::new(application, endpoint, &call, attempt);
+        self.count(|traffic| {
+            traffic.batches.add(events.len() as u64);
+            traffic.requests += 1;
+        });
         loop {
-            self.count(|traffic| traffic.requests += 1);
             let wait = match attempts.next() {
                 Step::Ended(result) => return Ok(result),
                 Step::Again(wait) => wait,
@@ -113,11 +125,13 @@ impl Worker {
             if !shared.wait_for_retry(self.shard, request, Outcome::failed(&so_far), wait) {
                 return Err(Abandoned);
             }
+            self.count(|traffic| traffic.requests += 1);
         }
     }
 
-    fn complete(&self, request: u64, count: usize, outcome: &Outcome) {
-        self.engine.shared.complete(self.shard, request, count, outcome);
+    /// Ends the first event of the request that has not ended.
+    fn complete(&self, request: u64, outcome: Outcome) {
+        self.engine.shared.complete(self.shard, Done { request, count: 1, outcome });
     }
 
     fn count(&self, count: impl FnOnce(&mut Traffic)) {

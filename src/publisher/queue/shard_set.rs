@@ -34,7 +34,13 @@ impl ShardSet {
 
     /// Returns the shards in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_SHARDS).filter(move |shard| self.contains(*shard))
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            let shard = bits.trailing_zeros() as usize;
+            // Clears the lowest bit.
+            bits &= bits.checked_sub(1)?;
+            Some(shard)
+        })
     }
 
     /// Returns the shards of both sets.

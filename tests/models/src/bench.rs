@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
-use crate::publisher::shared::{Backlog, Overflow, Refused, Shared, TimedOut};
+use crate::publisher::shared::{Backlog, Done, Overflow, Refused, Shared, TimedOut};
 
 /// The first shard, as bits. Most models have two.
 pub const A: u64 = 0b01;
@@ -93,7 +93,7 @@ struct Seen {
 /// How a sender ends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Completes all its events at once.
+    /// Completes all its events at once, as it takes the next request.
     Plain,
     /// Completes its events one by one.
     Piecemeal,
@@ -138,7 +138,8 @@ impl Bench {
 
     /// Runs the sender of a shard until the queue is closed.
     pub fn send(&self, shard: usize, manner: Manner) {
-        while let Some(batch) = self.shared.next(shard) {
+        let mut done = None;
+        while let Some(batch) = self.shared.next(shard, done.take()) {
             let held = ShardSet::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
             self.seen(|seen| {
                 assert!(!batch.events.is_empty(), "a request without events");
@@ -151,9 +152,10 @@ impl Bench {
             let goes_on = manner != Manner::Twice || self.shared.wait_for_retry(shard, batch.request, "resting", LONG);
             // Completing the request lets other senders use these shards.
             self.seen(|seen| seen.busy.retain(|shard| !held.contains(*shard)));
+            let sent = |count| Done { request: batch.request, count, outcome: "sent" };
             match manner {
-                Manner::Plain | Manner::Twice if goes_on => self.shared.complete(shard, batch.request, count, &"sent"),
-                Manner::Piecemeal => (0..count).for_each(|_| self.shared.complete(shard, batch.request, 1, &"sent")),
+                Manner::Plain | Manner::Twice if goes_on => done = Some(sent(count)),
+                Manner::Piecemeal => (0..count).for_each(|_| self.shared.complete(shard, sent(1))),
                 _ => assert!(!self.shared.is_in_flight(shard, batch.request), "given up, and still in flight"),
             }
         }

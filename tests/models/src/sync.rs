@@ -40,7 +40,7 @@ pub enum Lost {
     Every(usize),
 }
 
-/// A call site of [`Condvar::notify_all`].
+/// A call site of [`Wakes::add`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
     line: u32,
@@ -52,7 +52,7 @@ thread_local! {
     static TROUBLE: Cell<Trouble> = const { Cell::new(Trouble { unwoken: 0, due: None, lost: Lost::None }) };
     static WAITS: Cell<u32> = const { Cell::new(0) };
     static CONDVARS: Cell<usize> = const { Cell::new(0) };
-    static NOTIFIES: Cell<usize> = const { Cell::new(0) };
+    static WAKES: Cell<usize> = const { Cell::new(0) };
     static SITES: RefCell<BTreeSet<Site>> = const { RefCell::new(BTreeSet::new()) };
 }
 
@@ -61,7 +61,7 @@ pub fn begin(trouble: Trouble) {
     TROUBLE.set(trouble);
     WAITS.set(0);
     CONDVARS.set(0);
-    NOTIFIES.set(0);
+    WAKES.set(0);
 }
 
 /// Returns, and clears, the call sites of wake-ups on this system thread.
@@ -116,7 +116,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// A condition variable that can drop wake-ups.
+/// A condition variable.
 pub struct Condvar {
     number: usize,
     condvar: checker::sync::Condvar,
@@ -128,22 +128,45 @@ impl Condvar {
     pub fn new() -> Condvar {
         Condvar { number: next(&CONDVARS, 1), condvar: checker::sync::Condvar::new() }
     }
+}
 
-    /// Wakes all waiting threads, unless this wake-up is to be dropped.
+/// A set of condition variables to be notified, by number. It can drop wake-ups.
+pub struct Wakes(Vec<usize>);
+
+impl Wakes {
+    /// The empty set.
+    pub const NONE: Wakes = Wakes(Vec::new());
+
+    /// Adds a condition variable, unless this wake-up is to be dropped.
     #[track_caller]
-    pub fn notify_all(&self) {
-        let site = Site { line: Location::caller().line(), condvar: self.number };
+    pub fn add(&mut self, number: usize) {
+        let site = Site { line: Location::caller().line(), condvar: number };
         SITES.with_borrow_mut(|sites| sites.insert(site));
-        let notify = next(&NOTIFIES, 1) + 1;
+        let wake = next(&WAKES, 1) + 1;
         let is_lost = match TROUBLE.get().lost {
             Lost::None => false,
-            Lost::Of(number) => number == self.number,
+            Lost::Of(lost) => lost == number,
             Lost::At(lost) => lost == site,
-            Lost::Every(n) => notify % n == 0,
+            Lost::Every(n) => wake % n == 0,
         };
-        if !is_lost {
-            self.condvar.notify_all();
+        if !is_lost && !self.0.contains(&number) {
+            self.0.push(number);
         }
+    }
+
+    /// Returns whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the set, and leaves an empty one.
+    pub fn take(&mut self) -> Wakes {
+        Wakes(std::mem::take(&mut self.0))
+    }
+
+    /// Notifies the condition variables with these numbers.
+    pub fn notify(self, conditions: &[Condvar]) {
+        self.0.into_iter().for_each(|number| conditions[number].condvar.notify_all());
     }
 }
 
