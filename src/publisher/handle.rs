@@ -12,7 +12,7 @@ use crate::platform::{process_number, spawn};
 use super::config::{PublisherConfig, StatsFormat};
 use super::engine::Engine;
 use super::queue::{NewEvent, ShardSet};
-use super::reports::{Outcome, Reports};
+use super::reports::{Outcome, Reports, Taken};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
 use super::worker::{self, Worker};
@@ -104,7 +104,7 @@ impl PusherPublisher {
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Option<String>, Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let taken = self.own()?.shared.poll(deadline, |reports| reports.take(MAX_POLLED_REPORTS));
-        Ok(taken.ok())
+        Ok(taken.ok().map(Taken::document))
     }
 
     /// Waits until all events have ended. See pusher_publisher_flush().

@@ -132,13 +132,28 @@ impl Reports {
         self.kept.len()
     }
 
-    /// Takes the oldest reports, at most `max`, as a document: `{"reports":[{"id",…}…]}`, with
-    /// `"lost"` if reports were lost.
-    pub fn take(&mut self, max: usize) -> String {
+    /// Takes the oldest reports, at most `max`.
+    pub fn take(&mut self, max: usize) -> Taken {
+        let count = self.kept.len().min(max);
+        Taken { reports: self.kept.drain(..count).collect(), lost: std::mem::take(&mut self.newly_lost) }
+    }
+}
+
+/// Reports that were taken. The queue is locked only while they are taken, and not while they are
+/// written.
+#[derive(Debug)]
+pub struct Taken {
+    reports: Vec<(u64, End<Outcome>)>,
+    /// The number of reports that were lost since the last fetch.
+    lost: u64,
+}
+
+impl Taken {
+    /// Returns the document `{"reports":[{"id",…}…]}`, with `"lost"` if reports were lost.
+    pub fn document(self) -> String {
         let mut json = Writer::new();
         json.begin_object().key("reports").begin_array();
-        let count = self.kept.len().min(max);
-        for (id, end) in self.kept.drain(..count) {
+        for (id, end) in self.reports {
             json.begin_object().key("id").number(id);
             match end {
                 End::Sent(outcome) => outcome.write_to(&mut json),
@@ -149,8 +164,8 @@ impl Reports {
             json.end_object();
         }
         json.end_array();
-        if self.newly_lost > 0 {
-            json.key("lost").number(std::mem::take(&mut self.newly_lost));
+        if self.lost > 0 {
+            json.key("lost").number(self.lost);
         }
         json.end_object();
         json.finish_string().unwrap_or_default()
