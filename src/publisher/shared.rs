@@ -35,6 +35,9 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
+/// How many spent events wait to be dropped.
+const MAX_SPENT_EVENTS: usize = 1000;
+
 /// How often blocked publishers are woken while little space is free.
 const SPACE_WAKE_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -70,6 +73,10 @@ struct State<E, L: Ledger> {
     last_space_wake: Instant,
     /// The number of senders that have ended.
     finished: usize,
+    /// Events that were sent, to be dropped by the threads that publish. Allocators keep freed memory
+    /// for the thread that freed it, so the next event of that thread takes it without a lock of the
+    /// allocator, which all threads would share.
+    spent: Vec<E>,
     /// The condition variables to be notified after the unlock.
     wakes: Wakes,
 }
@@ -111,6 +118,7 @@ impl<E, L: Backlog> Shared<E, L> {
                 waiting: [false; Wait::COUNT],
                 last_space_wake: now,
                 finished: 0,
+                spent: Vec::new(),
                 wakes: Wakes::NONE,
             }),
             conditions: (0..shards + Wait::COUNT).map(|_| Condvar::new()).collect(),
@@ -155,25 +163,29 @@ impl<E, L: Backlog> Shared<E, L> {
                 }
             }
         };
+        let spent = state.spent.pop();
         self.unlock(state);
+        drop(spent);
         result
     }
 
-    /// Ends the events of the sender's last request, and waits until its shard has something to
-    /// send. Returns `None` once it never will again.
-    pub fn next(&self, shard: usize, done: Option<Done<L::Outcome>>) -> Option<Batch<E>> {
+    /// Ends the events of the sender's last request, which are `spent`, and waits until its shard
+    /// has something to send. Returns `None` once it never will again.
+    pub fn next(&self, shard: usize, done: Option<Done<L::Outcome>>, mut spent: Vec<E>) -> Option<Batch<E>> {
         let mut now = Instant::now();
         let mut state = self.lock();
         if let Some(Done { request, count, outcome }) = done {
             let woken = state.queue.complete(shard, request, count, &outcome, now);
             self.wake_senders(&mut state, woken);
         }
+        let kept = if state.queue.events() == 0 { 0 } else { spent.len().min(MAX_SPENT_EVENTS - state.spent.len()) };
+        state.spent.extend(spent.drain(..kept));
         loop {
             let (next, woken) = state.queue.next(shard, now);
             self.wake_senders(&mut state, woken);
             // Events that have ended are reported, and have freed space.
             self.wake_after_ends(&mut state, now);
-            state = match next {
+            let (sender, until) = match next {
                 Next::Send(batch) => {
                     self.unlock(state);
                     return Some(batch);
@@ -181,11 +193,23 @@ impl<E, L: Backlog> Shared<E, L> {
                 Next::Finished => {
                     state.finished += 1;
                     self.wake(&mut state, Wait::Drained);
+                    spent.append(&mut state.spent);
                     self.unlock(state);
                     return None;
                 }
-                Next::Wait => self.wait_as_sender(shard, SenderState::Idle, state, None).0,
-                Next::WaitUntil(until) => self.wait_as_sender(shard, SenderState::Lingering, state, Some(until)).0,
+                Next::Wait => (SenderState::Idle, None),
+                Next::WaitUntil(until) => (SenderState::Lingering, Some(until)),
+            };
+            if state.queue.events() == 0 {
+                // An idle publisher keeps no memory.
+                spent.append(&mut state.spent);
+            }
+            state = if spent.is_empty() {
+                self.wait_as_sender(shard, sender, state, until).0
+            } else {
+                self.unlock(state);
+                spent = Vec::new();
+                self.lock()
             };
             state.senders[shard] = SenderState::Awake;
             now = Instant::now();
@@ -422,5 +446,105 @@ impl<E, L: Backlog> Shared<E, L> {
             state.senders[shard] = SenderState::Awake;
             state.wakes.add(shard);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::super::queue::End;
+    use super::*;
+
+    struct Unreported;
+
+    impl Ledger for Unreported {
+        type Outcome = ();
+        fn end(&mut self, _: u64, _: Duration, _: End<()>) {}
+    }
+
+    impl Backlog for Unreported {
+        fn has_reports(&self) -> bool {
+            false
+        }
+    }
+
+    fn publish(shared: &Shared<Arc<()>, Unreported>, event: &Arc<()>) {
+        let (event, shards) = (Arc::clone(event), ShardSet::from_bits(1));
+        let new = NewEvent { event, memory_bytes: 1, request_bytes: 1, shards, is_alone: false, key: None };
+        assert!(shared.publish(new, Overflow::Reject).is_ok());
+    }
+
+    fn done(batch: &Batch<Arc<()>>) -> Option<Done<()>> {
+        Some(Done { request: batch.request, count: batch.events.len(), outcome: () })
+    }
+
+    fn shared() -> Shared<Arc<()>, Unreported> {
+        let limits = QueueLimits {
+            shards: 1,
+            events: 2 * MAX_SPENT_EVENTS,
+            bytes: 1 << 20,
+            batch_events: 1,
+            batch_bytes: 1,
+            linger: Duration::ZERO,
+            ttl: None,
+            events_per_second: None,
+        };
+        Shared::new(limits, Unreported)
+    }
+
+    #[test]
+    fn a_publishing_thread_drops_events_that_were_sent() {
+        let (shared, events) = (shared(), [(); 3].map(Arc::new));
+        publish(&shared, &events[0]);
+        let first = shared.next(0, None, Vec::new()).expect("an event waits");
+        publish(&shared, &events[1]);
+        let second = shared.next(0, done(&first), first.events).expect("an event waits");
+        assert_eq!(Arc::strong_count(&events[0]), 2, "the sender does not drop it");
+        publish(&shared, &events[2]);
+        assert_eq!(Arc::strong_count(&events[0]), 1);
+        drop(second);
+    }
+
+    #[test]
+    fn a_sender_drops_the_events_that_were_sent_beyond_a_limit() {
+        let (shared, event) = (shared(), Arc::new(()));
+        for _ in 0..=MAX_SPENT_EVENTS + 1 {
+            publish(&shared, &event);
+        }
+        let (mut ended, mut spent) = (None, Vec::new());
+        for _ in 0..=MAX_SPENT_EVENTS + 1 {
+            let batch = shared.next(0, ended.take(), spent).expect("an event waits");
+            ended = done(&batch);
+            spent = batch.events;
+        }
+        // One of them is in flight, and the sender holds it.
+        assert_eq!(Arc::strong_count(&event), 1 + MAX_SPENT_EVENTS + 1);
+        assert!(shared.close(Some(Instant::now()), &()).is_err(), "an event is in flight");
+        assert!(shared.next(0, ended, spent).is_none());
+        assert_eq!(Arc::strong_count(&event), 1, "a closed publisher keeps none");
+    }
+
+    #[test]
+    fn an_idle_publisher_keeps_no_event() {
+        let (shared, event) = (shared(), Arc::new(()));
+        thread::scope(|scope| {
+            publish(&shared, &event);
+            publish(&shared, &event);
+            scope.spawn(|| {
+                let (mut ended, mut spent) = (None, Vec::new());
+                while let Some(batch) = shared.next(0, ended.take(), spent) {
+                    ended = done(&batch);
+                    spent = batch.events;
+                }
+            });
+            shared.flush(None).expect("no deadline");
+            // The sender drops them before it waits.
+            while Arc::strong_count(&event) > 1 {
+                thread::yield_now();
+            }
+            shared.close(None, &()).expect("no deadline");
+        });
     }
 }

@@ -17,6 +17,10 @@ use crate::status::Delivery;
 /// Enough for a complete call, including the TLS handshake.
 pub(super) const STACK_BYTES: usize = 512 * 1024;
 
+/// The memory of the largest event that threads which publish drop. The C library keeps no larger
+/// block of memory for a thread.
+const MAX_SPENT_EVENT_BYTES: usize = 1024;
+
 /// The sender of one shard.
 pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
@@ -29,8 +33,8 @@ struct Abandoned;
 impl Worker {
     /// Sends batches until the publisher is closed and drained.
     pub(super) fn run(self) {
-        let mut done = None;
-        while let Some(batch) = self.engine.shared.next(self.shard, done.take()) {
+        let (mut done, mut spent) = (None, Vec::new());
+        while let Some(batch) = self.engine.shared.next(self.shard, done.take(), std::mem::take(&mut spent)) {
             let Batch { request, events } = batch;
             // After a bug, the events of the batch must still end, and the next ones must still be
             // sent.
@@ -38,6 +42,8 @@ impl Worker {
             let outcome = sent.unwrap_or_else(|panic| Some(Outcome::failed(&Error::from_panic(&*panic))));
             // The events end as the next ones are taken: that locks the queue once.
             done = outcome.map(|outcome| Done { request, count: events.len(), outcome });
+            spent = events;
+            spent.retain(|event| event.memory() <= MAX_SPENT_EVENT_BYTES);
         }
     }
 

@@ -14,7 +14,7 @@ mod shard_set;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::shard::{BatchLimits, Entry, InFlight, Shard, Slot, Spanning, Waiting};
@@ -392,8 +392,12 @@ impl<E, L: Ledger> Queue<E, L> {
                 Err(until) => return Next::WaitUntil(until),
             }
         }
-        let events = (0..count).filter_map(|_| self.pop_event(shard)).collect();
-        self.dispatch(shard, events, None)
+        let (mut entries, mut events) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
+        for waiting in (0..count).map_while(|_| self.pop_event(shard)) {
+            entries.push_back(waiting.entry);
+            events.push(waiting.event);
+        }
+        self.dispatch(shard, entries, events, None)
     }
 
     /// Returns what a shard does whose first slot is this event's barrier. `None` if it has to look
@@ -418,15 +422,14 @@ impl<E, L: Ledger> Queue<E, L> {
                 return Some(Next::WaitUntil(until));
             }
         }
-        let waiting = spanning.waiting.take();
-        Some(self.dispatch(shard, waiting.into_iter().collect(), Some(id)))
+        let waiting = spanning.waiting.take()?;
+        Some(self.dispatch(shard, VecDeque::from([waiting.entry]), vec![waiting.event], Some(id)))
     }
 
     /// Puts a request with these events in flight.
-    fn dispatch(&mut self, shard: usize, waiting: Vec<Waiting<E>>, spanning: Option<u64>) -> Next<E> {
+    fn dispatch(&mut self, shard: usize, entries: VecDeque<Entry>, events: Vec<E>, spanning: Option<u64>) -> Next<E> {
         self.last_request += 1;
         let request = self.last_request;
-        let (entries, events) = waiting.into_iter().map(|waiting| (waiting.entry, waiting.event)).unzip();
         self.shards[shard].in_flight = Some(InFlight { request, entries, suspended: None, spanning });
         Next::Send(Batch { request, events })
     }

@@ -139,7 +139,7 @@ impl Bench {
     /// Runs the sender of a shard until the queue is closed.
     pub fn send(&self, shard: usize, manner: Manner) {
         let mut done = None;
-        while let Some(batch) = self.shared.next(shard, done.take()) {
+        while let Some(batch) = self.shared.next(shard, done.take(), Vec::new()) {
             let held = ShardSet::from_bits(batch.events.iter().fold(0, |held, event| held | event.shards));
             self.seen(|seen| {
                 assert!(!batch.events.is_empty(), "a request without events");
