@@ -45,7 +45,7 @@ pub struct QueueLimits {
 }
 
 /// One in this many of the events and of the bytes must be free for [`Queue::has_spare_space`].
-const SPARE_FRACTION: usize = 16;
+const SPARE_FRACTION: usize = 4;
 
 /// An event to be queued.
 #[derive(Clone, Debug)]
