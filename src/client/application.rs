@@ -95,7 +95,7 @@ const CLOCK_WINDOW_SECONDS: u64 = 600;
 const MAX_TARGET_BYTES: usize = 6 * 1024;
 
 impl Application {
-    /// Creates an application. Connects, reads and starts nothing.
+    /// Creates an application. Connects and starts nothing, and reads no file.
     pub(super) fn new(config: Config) -> Application {
         let signed_base = format!("/apps/{}", config.app_id);
         let base = format!("{}{signed_base}", config.path);
@@ -111,13 +111,13 @@ impl Application {
             clock_correction: config.clock_correction,
             http: HttpClient::new(HttpConfig {
                 origin: origin.clone(),
-                unix_socket: None,
+                unix_socket: config.unix_socket,
                 connect_timeout: config.connect_timeout,
                 max_idle_connections: config.max_idle_connections,
                 idle_timeout: config.idle_timeout,
-                max_connection_age: Duration::from_secs(300),
+                max_connection_age: config.max_connection_age,
                 max_response_bytes: config.limits.response_bytes,
-                roots: config.roots,
+                trust: config.trust,
                 proxy: config.proxy,
             }),
             origin,

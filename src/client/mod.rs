@@ -39,7 +39,8 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// Creates a client from a configuration that [`Config::parse`] reads. Connects, reads and starts nothing.
+    /// Creates a client from a configuration that [`Config::parse`] reads. Connects and starts nothing, and reads no file
+    /// but that of the client's own certificate.
     pub fn new(configuration: Option<&str>) -> Result<Pusher, Error> {
         let config = Config::parse(configuration)?;
         Ok(Pusher {

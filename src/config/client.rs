@@ -1,9 +1,10 @@
 //! The configuration of a client, checked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::encryption::MasterKey;
-use crate::http::{Proxy, Roots};
+use crate::http::{Proxy, Trust};
 use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -32,7 +33,8 @@ pub struct Config {
     pub secret: Secret,
     /// Whether to use TLS.
     pub ssl: bool,
-    /// A host name or an IP address, without brackets.
+    /// A host name or an IP address, without brackets. It names the server also behind a Unix domain
+    /// socket.
     pub host: String,
     /// The port to connect to.
     pub port: u16,
@@ -52,8 +54,12 @@ pub struct Config {
     pub max_idle_connections: usize,
     /// How long to keep an idle connection.
     pub idle_timeout: Duration,
-    /// The certificate authorities to trust.
-    pub roots: Roots,
+    /// How long to reuse a connection.
+    pub max_connection_age: Duration,
+    /// The certificates that TLS trusts and presents.
+    pub trust: Trust,
+    /// The Unix domain socket to connect to.
+    pub unix_socket: Option<PathBuf>,
     /// The proxy to connect through.
     pub proxy: Option<Proxy>,
     /// Limits on what is sent and received.

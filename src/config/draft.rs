@@ -2,6 +2,8 @@
 //! them.
 
 use std::borrow::Cow;
+use std::os::unix::net::SocketAddr as UnixAddress;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use strum::{EnumString, VariantNames};
@@ -14,7 +16,7 @@ use super::proxy;
 use super::values::{Value, known_key};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
-use crate::http::Roots;
+use crate::http::{Identity, Roots, Trust};
 use crate::json::{Json, join};
 use crate::log::Level;
 use crate::retry::RetryPolicy;
@@ -31,6 +33,9 @@ const DEFAULT_CLUSTER: &str = "mt1";
 const MAX_DATA_BYTES: u64 = 64 << 20;
 
 const MAX_RESPONSE_BYTES: u64 = 1 << 30;
+
+/// A day. Longer than any address should be trusted.
+const MAX_CONNECTION_AGE_MS: u64 = 86_400_000;
 
 /// More webhook tokens than any application rotates.
 const MAX_TOKENS: usize = 100;
@@ -58,9 +63,14 @@ enum ConfigKey {
     ClockCorrection,
     MaxIdleConnections,
     IdleTimeoutMs,
+    MaxConnectionAgeMs,
     CaFile,
+    ExtraCaFile,
     TlsRoots,
+    ClientCertificateFile,
+    ClientKeyFile,
     Proxy,
+    UnixSocket,
     EncryptionMasterKeyBase64,
     WebhookTokens,
     WebhookMaxAgeMs,
@@ -92,9 +102,13 @@ pub(super) struct Draft {
     /// The host of a URL, which `host` and `cluster` override.
     url_host: Option<String>,
     port: Option<u16>,
+    ssl: Option<bool>,
     ca_file: Option<String>,
     tls_roots: Option<TlsRoots>,
+    client_certificate_file: Option<String>,
+    client_key_file: Option<String>,
     proxy: Option<Secret>,
+    unix_socket: Option<String>,
 }
 
 impl Draft {
@@ -115,7 +129,9 @@ impl Draft {
             clock_correction: true,
             max_idle_connections: 8,
             idle_timeout: Duration::from_millis(15_000),
-            roots: Roots::System,
+            max_connection_age: Duration::from_millis(300_000),
+            trust: Trust { roots: Roots::System, extra_file: None, identity: None },
+            unix_socket: None,
             proxy: None,
             limits: RequestLimits { data_bytes: 10_240, channels: 100, batch_events: 10, response_bytes: 16 << 20 },
             master_key: None,
@@ -132,9 +148,13 @@ impl Draft {
             host: None,
             url_host: None,
             port: None,
+            ssl: None,
             ca_file: None,
             tls_roots: None,
+            client_certificate_file: None,
+            client_key_file: None,
             proxy: None,
+            unix_socket: None,
         }
     }
 
@@ -168,7 +188,7 @@ impl Draft {
             ConfigKey::Cluster => self.cluster = Some(string()?),
             ConfigKey::Host => self.host = Some(string()?),
             ConfigKey::Port => self.port = Some(address::port(value.json().text(), value.name())?),
-            ConfigKey::Ssl => config.ssl = value.boolean()?,
+            ConfigKey::Ssl => self.ssl = Some(value.boolean()?),
             ConfigKey::Path => config.path = string()?,
             ConfigKey::SignPathPrefix => config.sign_path_prefix = value.boolean()?,
             ConfigKey::TimeoutMs => config.timeout = value.timeout()?,
@@ -177,9 +197,16 @@ impl Draft {
             ConfigKey::ClockCorrection => config.clock_correction = value.boolean()?,
             ConfigKey::MaxIdleConnections => config.max_idle_connections = value.count(0, 1000)?,
             ConfigKey::IdleTimeoutMs => config.idle_timeout = value.timeout()?,
+            ConfigKey::MaxConnectionAgeMs => {
+                config.max_connection_age = value.milliseconds(1, MAX_CONNECTION_AGE_MS)?
+            }
             ConfigKey::CaFile => self.ca_file = Some(string()?),
+            ConfigKey::ExtraCaFile => config.trust.extra_file = Some(string()?),
             ConfigKey::TlsRoots => self.tls_roots = Some(value.word()?),
+            ConfigKey::ClientCertificateFile => self.client_certificate_file = Some(string()?),
+            ConfigKey::ClientKeyFile => self.client_key_file = Some(string()?),
             ConfigKey::Proxy => self.proxy = Some(Secret::new(string()?)),
+            ConfigKey::UnixSocket => self.unix_socket = Some(string()?),
             ConfigKey::EncryptionMasterKeyBase64 => {
                 let text = Zeroizing::new(string()?);
                 config.master_key = Some(MasterKey::from_base64(&text).map_err(|message| value.problem(message))?);
@@ -199,9 +226,9 @@ impl Draft {
     pub(super) fn take_url(&mut self, url: &str, key: &str) -> Result<(), Problem> {
         let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {URL_FORM}"));
         let address = Address::parse(url, key, URL_FORM)?;
-        self.config.ssl = match address.scheme {
-            "https" => true,
-            "http" => false,
+        self.ssl = match address.scheme {
+            "https" => Some(true),
+            "http" => Some(false),
             _ => return Err(malformed("its scheme is neither https nor http")),
         };
         let (app_key, mut secret) = address.credentials.ok_or_else(|| malformed("has no key and secret"))?;
@@ -235,8 +262,8 @@ impl Draft {
         }
         match variable("PUSHER_SCHEME")?.as_deref() {
             None => {}
-            Some("https") => self.config.ssl = true,
-            Some("http") => self.config.ssl = false,
+            Some("https") => self.ssl = Some(true),
+            Some("http") => self.ssl = Some(false),
             Some(_) => return Err(Problem::new("PUSHER_SCHEME", "must be https or http")),
         }
         if self.app_id.is_none() && self.key.is_none() && self.secret.is_none() {
@@ -251,7 +278,8 @@ impl Draft {
     /// Checks what was collected and fills in what depends on other values.
     pub(super) fn finish(self, variable: Variables<'_>) -> Result<Config, Problem> {
         let Draft { config, .. } = self;
-        let ssl = config.ssl;
+        // A Unix domain socket does not leave the machine.
+        let ssl = self.ssl.unwrap_or(self.unix_socket.is_none());
         let required =
             [("app_id", self.app_id.is_none()), ("key", self.key.is_none()), ("secret", self.secret.is_none())];
         let app_id = self.app_id.ok_or_else(|| missing("app_id", required))?;
@@ -271,6 +299,7 @@ impl Draft {
         let host = match (self.host, self.url_host) {
             (Some(host), _) => address::checked_host(&host, "host")?,
             (None, Some(host)) if self.cluster.is_none() => host,
+            (None, None) if self.cluster.is_none() && self.unix_socket.is_some() => "localhost".to_owned(),
             (None, _) => format!("api-{cluster}.pusher.com"),
         };
         let roots = match (self.ca_file, self.tls_roots) {
@@ -285,13 +314,21 @@ impl Draft {
         let proxy = match &self.proxy {
             None => None,
             Some(proxy) => match std::str::from_utf8(proxy.expose()).unwrap_or_default() {
+                "env" if self.unix_socket.is_some() => None,
+                _ if self.unix_socket.is_some() => {
+                    return Err(Problem::new("proxy", "cannot be combined with unix_socket"));
+                }
                 "env" => proxy::from_environment(ssl, &host, variable)?,
                 url => Some(proxy::parse(url, "proxy")?),
             },
         };
         let port = self.port.unwrap_or(if ssl { 443 } else { 80 });
         let path = checked_prefix(&config.path)?;
-        Ok(Config { app_id, key, secret, host, port, path, roots, proxy, ..config })
+        let unix_socket = self.unix_socket.map(checked_socket).transpose()?;
+        // The files are read last, once all the rest is right.
+        let identity = identity(self.client_certificate_file.as_deref(), self.client_key_file.as_deref())?;
+        let trust = Trust { roots, identity, ..config.trust };
+        Ok(Config { app_id, key, secret, ssl, host, port, path, trust, proxy, unix_socket, ..config })
     }
 }
 
@@ -338,6 +375,31 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
         tokens.push((token_key, secret));
     }
     Ok(tokens)
+}
+
+/// Reads the client's own certificate and its key.
+fn identity(certificate_file: Option<&str>, key_file: Option<&str>) -> Result<Option<Identity>, Problem> {
+    match (certificate_file, key_file) {
+        (None, None) => Ok(None),
+        (Some(certificate_file), Some(key_file)) => Identity::load(certificate_file, key_file)
+            .map(Some)
+            .map_err(|error| Problem::new(error.key_in_config, error.message)),
+        (Some(_), None) => Err(Problem::new("client_key_file", "is missing; client_certificate_file needs it")),
+        (None, Some(_)) => Err(Problem::new("client_certificate_file", "is missing; client_key_file needs it")),
+    }
+}
+
+/// Checks the path of a Unix domain socket.
+fn checked_socket(path: String) -> Result<PathBuf, Problem> {
+    let wrong = |message: &str| Err(Problem::new("unix_socket", message));
+    match Path::new(&path) {
+        _ if path.contains('\0') => wrong("must not contain a NUL character"),
+        socket if !socket.is_absolute() => wrong("must be an absolute path"),
+        socket if UnixAddress::from_pathname(socket).is_err() => {
+            wrong("is longer than this system allows for a socket")
+        }
+        _ => Ok(path.into()),
+    }
 }
 
 /// Checks a path prefix and returns it as `/one/two`.

@@ -8,8 +8,9 @@ use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::status::Status;
 
-/// Creates a client from a configuration. Opens no connection, reads no file and starts no
-/// thread: the first call that needs one does.
+/// Creates a client from a configuration. Opens no connection and starts no thread: the first
+/// call that needs one does. Of the files it reads only the client's own certificate and key, if
+/// they are set, and keeps them: a later change of these files needs a new client.
 ///
 /// `config` is a JSON object, a URL, or NULL to read the environment:
 ///
@@ -32,18 +33,23 @@ use crate::status::Status;
 /// | `cluster`                      | `"mt1"`    | use the host `api-CLUSTER.pusher.com`      |
 /// | `host`                         | by cluster | host name or IP address of the server      |
 /// | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
-/// | `ssl`                          | `true`     | use TLS                                    |
+/// | `ssl`                          | `true`     | use TLS; `false` with `unix_socket`        |
 /// | `path`                         | none       | prefix of all paths                        |
 /// | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
+/// | `unix_socket`                  | none       | path of a Unix domain socket to connect to |
 /// | `timeout_ms`                   | 5000       | limit of a call, with all its attempts     |
 /// | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
 /// | `retry`                        | safe, 3    | retry mode and attempts: see below         |
 /// | `clock_correction`             | `true`     | sign with the server's time if it differs  |
 /// | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
 /// | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
+/// | `max_connection_age_ms`        | 300000     | how long to reuse a connection             |
 /// | `proxy`                        | none       | URL of an HTTP proxy, or `"env"`           |
 /// | `ca_file`                      | none       | PEM file of the only certificates to trust |
 /// | `tls_roots`                    | `"system"` | or `"bundled"` or `"both"`                 |
+/// | `extra_ca_file`                | none       | PEM file of more certificates to trust     |
+/// | `client_certificate_file`      | none       | PEM file of the client's own certificate   |
+/// | `client_key_file`              | none       | PEM file of that certificate's private key |
 /// | `encryption_master_key_base64` | none       | 32 bytes for `private-encrypted-` channels |
 /// | `webhook_tokens`               | none       | more keys and secrets that sign webhooks   |
 /// | `webhook_max_age_ms`           | 600000     | oldest webhook to accept; 0 for any age    |

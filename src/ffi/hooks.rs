@@ -24,8 +24,9 @@ use crate::status::Status;
 ///   pusher_response_set_header(). If the response was truncated, call pusher_response_fail()
 ///   after that.
 /// - Report ::PUSHER_DELIVERY_NOT_SENT only if the request's last byte was certainly not sent.
-/// - Return within pusher_request_timeout_ms(), and verify certificates. The configuration's
-///   `proxy`, `ca_file`, `tls_roots`, `connect_timeout_ms` and idle connections do not apply.
+/// - Return within pusher_request_timeout_ms(), and verify certificates. The configuration
+///   of connections does not apply: `connect_timeout_ms`, `proxy`, `unix_socket`, the keys of
+///   certificates and those of idle connections.
 ///
 /// Called on the calling thread, possibly from several threads at once. A publisher calls it on
 /// its own threads (`hooks_on_threads`). It must not throw, call longjmp(), free the client or

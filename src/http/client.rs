@@ -12,7 +12,7 @@ use super::message::{Origin, Proxy, Request, Response};
 use super::pool::{Pool, PoolLimits};
 use super::request::{RequestBytes, Unsendable};
 use super::resolver::Resolver;
-use super::trust::{self, Roots};
+use super::trust::{self, Trust};
 
 /// Sends a request and waits for the response.
 pub trait Transport: Send + Sync {
@@ -37,8 +37,8 @@ pub struct HttpConfig {
     pub max_connection_age: Duration,
     /// The longest body of a response.
     pub max_response_bytes: usize,
-    /// The certificate authorities that TLS trusts.
-    pub roots: Roots,
+    /// The certificates that TLS trusts and presents.
+    pub trust: Trust,
     /// The proxy, if any.
     pub proxy: Option<Proxy>,
 }
@@ -63,9 +63,13 @@ impl HttpClient {
     }
 
     fn make_state(&self) -> Result<State, Failure> {
-        let HttpConfig { origin, roots, .. } = &self.config;
-        let tls = origin.tls.then(|| trust::configuration(roots)).transpose();
-        let tls = tls.map_err(|message| not_sent(Cause::Tls, message))?;
+        let HttpConfig { origin, trust, .. } = &self.config;
+        let tls = origin.tls.then(|| trust::configuration(trust)).transpose();
+        // A retry may find descriptors and memory, but no other certificates.
+        let tls = tls.map_err(|error| match error.is_temporary {
+            true => not_sent(Cause::Connect, error.message),
+            false => not_sent(Cause::Tls, error.message),
+        })?;
         let connector = Connector {
             origin: origin.clone(),
             unix_socket: self.config.unix_socket.clone(),

@@ -11,6 +11,7 @@ use crate::platform::Readiness;
 
 use super::failure::{Cause, Fault};
 use super::stream::{Idleness, Stream};
+use super::trust;
 
 /// A TLS session. It has no socket of its own: each call gets the stream.
 pub(super) struct Tls {
@@ -184,7 +185,7 @@ fn fault(error: &Error) -> Fault {
         Error::AlertReceived(alert) if concerns_certificate(*alert) => {
             Fault { refused_handshake: true, ..Fault::new(Cause::Tls, format!("the server refused: {error}")) }
         }
-        error => Fault::new(Cause::Tls, error.to_string()),
+        error => Fault::new(Cause::Tls, trust::explain(error)),
     }
 }
 

@@ -50,6 +50,10 @@ fn an_invalid_configuration_does_not_show_the_secret() {
         "path",
         "timeout_ms",
         "ca_file",
+        "extra_ca_file",
+        "client_certificate_file",
+        "client_key_file",
+        "unix_socket",
         "retry",
         "url",
         "colour",
@@ -59,7 +63,7 @@ fn an_invalid_configuration_does_not_show_the_secret() {
             config[key] = wrong.clone();
             match key {
                 // These accept any string.
-                "secret" | "ca_file" if wrong.is_string() => drop(Client::new(&config.to_string())),
+                "secret" | "ca_file" | "extra_ca_file" if wrong.is_string() => drop(Client::new(&config.to_string())),
                 _ => refused(&config.to_string()),
             }
         }

@@ -11,3 +11,4 @@ mod lifetimes;
 mod pool;
 mod strict;
 mod tls;
+mod unix_socket;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::tls::{Authority, self_signed_server};
-use crate::support::{Answer, Client, End, Outcome, Server, in_time};
+use crate::support::tls::{
+    Authority, Identity, KEY_KINDS, PemFile, self_signed_server, self_signed_server_and_certificate,
+};
+use crate::support::{Answer, Client, End, Outcome, Server, child, config, in_time};
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
 /// Makes a client that uses TLS and trusts this authority.
@@ -369,4 +373,209 @@ fn threads_share_a_client_over_tls() {
     });
     assert_eq!(server.ledger().len(), 100);
     assert!(server.connections() <= 4);
+}
+
+#[test]
+fn an_extra_ca_file_is_trusted_besides_the_other_certificates() {
+    let (first, extra, other) = (Authority::new(), Authority::new(), Authority::new());
+    let server = |authority: &Authority| Server::builder().tls(authority.server(&["localhost"])).start();
+    let (first_server, extra_server, other_server) = (server(&first), server(&extra), server(&other));
+    for roots in [
+        json!({"ca_file": first.file()}),
+        json!({}),
+        json!({"tls_roots": "system"}),
+        json!({"tls_roots": "bundled"}),
+        json!({"tls_roots": "both"}),
+    ] {
+        let client = |server: &Server| {
+            let mut config = json!({"ssl": true, "host": "localhost", "extra_ca_file": extra.file()});
+            config.as_object_mut().unwrap().extend(roots.as_object().unwrap().clone());
+            server.client_with(config)
+        };
+        trigger(&client(&extra_server)).is_ok("{}");
+        distrusted(&trigger(&client(&other_server)));
+        match roots.get("ca_file") {
+            Some(_) => drop(trigger(&client(&first_server)).is_ok("{}")),
+            None => distrusted(&trigger(&client(&first_server))),
+        }
+    }
+    assert_eq!((first_server.ledger().len(), extra_server.ledger().len(), other_server.ledger().len()), (1, 5, 0));
+}
+
+#[test]
+fn an_unusable_extra_ca_file_is_reported_before_anything_is_sent() {
+    let server = Server::start([]);
+    let authority = Authority::new();
+    for (text, part) in [
+        ("not a certificate\n", "contains no certificate"),
+        ("-----BEGIN CERTIFICATE-----\nMAA=\n", "is not PEM: a section of it has no END line"),
+        ("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "cannot be used: it is not a certificate"),
+    ] {
+        let file = PemFile::new(text);
+        let outcome = trigger(&client(&server, &authority, json!({"extra_ca_file": file.path()})));
+        distrusted(&outcome);
+        assert!(outcome.text("message").contains(&format!("extra_ca_file {}", file.path())), "{outcome:?}");
+        assert!(outcome.text("message").contains(part), "{outcome:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn the_systems_certificates_stay_trusted_beside_an_extra_ca_file() {
+    const TEST: &str = "the_systems_certificates_stay_trusted_beside_an_extra_ca_file";
+    if child::is_child() {
+        for config in std::env::var("CONFIGS").unwrap().lines() {
+            child::tell(trigger(&Client::new(config)).name());
+        }
+        return;
+    }
+    let (system, extra) = (Authority::new(), Authority::new());
+    let servers = [&system, &extra].map(|authority| Server::builder().tls(authority.server(&["localhost"])).start());
+    let configs: Vec<String> = servers
+        .iter()
+        .map(|server| config(server.port(), json!({"ssl": true, "host": "localhost", "extra_ca_file": extra.file()})))
+        .collect();
+    let variables =
+        [("SSL_CERT_FILE", system.file().to_owned()), ("SSL_CERT_DIR", String::new()), ("CONFIGS", configs.join("\n"))];
+    assert_eq!(child::run(module_path!(), TEST, &variables), ["OK", "OK"]);
+}
+
+#[test]
+fn the_reason_why_there_are_no_system_certificates_is_reported() {
+    const TEST: &str = "the_reason_why_there_are_no_system_certificates_is_reported";
+    if child::is_child() {
+        let outcome = trigger(&Client::new(&config(1, json!({"ssl": true}))));
+        distrusted(&outcome);
+        child::tell(&outcome.text("message"));
+        return;
+    }
+    let (empty, broken) =
+        (PemFile::new(""), PemFile::new("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"));
+    for (file, part) in [
+        (empty.path(), "this system has no trusted certificates: install its package (ca-certificates)"),
+        ("/nonexistent.pem", "the system's certificates cannot be read: "),
+        (broken.path(), "the system's 1 certificates cannot be used"),
+    ] {
+        let message = child::run(module_path!(), TEST, &[("SSL_CERT_FILE", file), ("SSL_CERT_DIR", "")]).concat();
+        assert!(message.contains(part), "{message}");
+        assert!(message.contains("set ca_file or tls_roots"), "{message}");
+    }
+}
+
+/// A client's certificate and its key, in files.
+struct IdentityFiles {
+    certificate: PemFile,
+    key: PemFile,
+}
+
+impl IdentityFiles {
+    fn new(identity: &Identity) -> IdentityFiles {
+        IdentityFiles { certificate: PemFile::new(&identity.certificate), key: PemFile::new(&identity.key) }
+    }
+
+    fn config(&self) -> Value {
+        json!({"client_certificate_file": self.certificate.path(), "client_key_file": self.key.path()})
+    }
+}
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+#[test]
+fn a_client_certificate_is_presented_to_a_server_that_requires_one() {
+    let authority = Authority::new();
+    for version in VERSIONS {
+        let server = Server::builder().tls(authority.server_for_clients(&["localhost"], version)).start();
+        for kind in KEY_KINDS {
+            let files = IdentityFiles::new(&authority.client(kind));
+            let client = client(&server, &authority, files.config());
+            // The client keeps what it has read.
+            drop(files);
+            for _ in 0..3 {
+                trigger(&client).is_ok("{}");
+            }
+        }
+        assert_eq!((server.ledger().len(), server.connections()), (3 * KEY_KINDS.len(), KEY_KINDS.len()));
+    }
+}
+
+#[test]
+fn the_certificates_between_a_clients_and_its_authority_are_presented() {
+    let authority = Authority::new();
+    let (intermediate, between) = authority.intermediate();
+    let server = Server::builder().tls(authority.server_for_clients(&["localhost"], &TLS13)).start();
+    let mut identity = intermediate.client("P-256");
+    let alone = IdentityFiles::new(&identity);
+    distrusted(&trigger(&client(&server, &authority, alone.config())));
+    identity.certificate += &between;
+    let chain = IdentityFiles::new(&identity);
+    trigger(&client(&server, &authority, chain.config())).is_ok("{}");
+}
+
+#[test]
+fn a_server_that_refuses_the_clients_certificate_has_received_nothing() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for version in VERSIONS {
+        let server = Server::builder().tls(authority.server_for_clients(&["localhost"], version)).start();
+        let stranger = IdentityFiles::new(&other.client("P-256"));
+        for (more, part) in [
+            (json!({}), "the server requires a client certificate (client_certificate_file, client_key_file)"),
+            (stranger.config(), "the server refused: received fatal alert: UnknownCA"),
+        ] {
+            let client = client(&server, &authority, more);
+            for _ in 0..5 {
+                let outcome = trigger(&client);
+                distrusted(&outcome);
+                let message = outcome.text("message");
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        assert_eq!(server.ledger().len(), 0);
+    }
+}
+
+#[test]
+fn a_server_that_requires_no_certificate_accepts_a_client_with_one() {
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["localhost"])).start();
+    let files = IdentityFiles::new(&authority.client("Ed25519"));
+    trigger(&client(&server, &authority, files.config())).is_ok("{}");
+}
+
+#[test]
+fn a_new_connection_resumes_the_tls_session() {
+    let authority = Authority::new();
+    for version in VERSIONS {
+        let server = Server::builder().tls(authority.server_of_version(&["localhost"], version)).start();
+        let client = client(&server, &authority, json!({}));
+        for _ in 0..4 {
+            server.next(Answer::ok("{}").then(End::Close));
+            trigger(&client).is_ok("{}");
+        }
+        assert_eq!((server.connections(), server.resumed()), (4, 3), "{version:?}");
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_is_its_own_authority_unless_it_says_that_it_is_one() {
+    let (config, pem) = self_signed_server_and_certificate(&["localhost"]);
+    let file = PemFile::new(&pem);
+    let server = Server::builder().tls(config).start();
+    for key in ["ca_file", "extra_ca_file"] {
+        trigger(&server.client_with(json!({"ssl": true, "host": "localhost", key: file.path()}))).is_ok("{}");
+    }
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.authority_as_server(&["localhost"])).start();
+    let outcome = trigger(&client(&server, &authority, json!({})));
+    distrusted(&outcome);
+    assert!(outcome.text("message").contains("give it one with CA:FALSE"), "{outcome:?}");
+}
+
+#[test]
+fn a_distrusted_authority_is_reported_with_the_remedy() {
+    let server = Server::builder().tls(Authority::new().server(&["localhost"])).start();
+    let outcome = trigger(&client(&server, &Authority::new(), json!({})));
+    distrusted(&outcome);
+    for part in ["UnknownIssuer", "set extra_ca_file to the certificate of that authority"] {
+        assert!(outcome.text("message").contains(part), "{outcome:?}");
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -255,6 +255,8 @@ pub struct Log {
     pub refused_for_the_clock: usize,
     /// The number of failed TLS handshakes.
     pub failed_handshakes: usize,
+    /// The number of TLS sessions that were resumed.
+    pub resumed: usize,
     answers: VecDeque<Answer>,
     releases: usize,
     stopping: bool,
@@ -404,6 +406,11 @@ impl Server {
     /// The number of requests whose timestamp was outside the window.
     pub fn refused_for_the_clock(&self) -> usize {
         self.shared.lock().refused_for_the_clock
+    }
+
+    /// Returns the number of TLS sessions that were resumed.
+    pub fn resumed(&self) -> usize {
+        self.shared.lock().resumed
     }
 
     /// Returns the number of connections that the client closed.
@@ -559,6 +566,9 @@ impl Shared {
                         self.change(|log| log.failed_handshakes += 1);
                         return Done::ByClient;
                     }
+                }
+                if stream.conn.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    self.change(|log| log.resumed += 1);
                 }
                 Box::new(stream)
             }
