@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::tls::Authority;
-use crate::support::{Answer, Client, End, Ending, Server, in_time, trigger};
+use crate::support::{Answer, Client, End, Ending, PATIENCE, Server, in_time, trigger};
 use serde_json::json;
 
 /// How a server closes each connection after its response, without having said so.
@@ -207,4 +207,39 @@ fn another_value_of_keep_alive_is_ignored() {
         }
         assert_eq!(server.connections(), 1, "{value:?}");
     }
+}
+
+#[test]
+fn a_busy_client_replaces_a_connection_after_max_connection_age_ms() {
+    let authority = Authority::new();
+    for tls in [false, true] {
+        let server = Server::builder();
+        let server = if tls { server.tls(authority.server(&["localhost"])) } else { server }.start();
+        let mut more = json!({"max_connection_age_ms": 200});
+        if tls {
+            more = json!({"max_connection_age_ms": 200, "ssl": true, "host": "localhost", "ca_file": authority.file()});
+        }
+        let client = server.client_with(more);
+        let start = Instant::now();
+        let mut calls = 0;
+        // The connections that the client replaced are closed.
+        while server.ended_by_client() < 3 {
+            assert!(start.elapsed() < PATIENCE, "{} connections", server.connections());
+            client.trigger("c", "e", &calls.to_string()).is_ok("{}");
+            calls += 1;
+        }
+        accepted_once(&server, calls);
+        let used: Vec<usize> = server.ledger().iter().map(|request| request.connection).collect();
+        assert!(used.is_sorted(), "an old connection is used again");
+    }
+}
+
+#[test]
+fn a_young_connection_is_reused() {
+    let server = Server::start([]);
+    let client = server.client_with(json!({"max_connection_age_ms": 300_000}));
+    for _ in 0..20 {
+        trigger(&client).is_ok("{}");
+    }
+    assert_eq!(server.connections(), 1);
 }

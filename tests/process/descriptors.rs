@@ -70,6 +70,25 @@ fn messages_are_true(test: &str, more: &Value, tls: bool) {
 }
 
 #[test]
+fn a_lack_of_descriptors_for_the_certificates_of_the_system_is_named_and_may_be_repeated() {
+    const TEST: &str = "a_lack_of_descriptors_for_the_certificates_of_the_system_is_named_and_may_be_repeated";
+    if child::is_child() {
+        return in_the_child();
+    }
+    messages_are_true(TEST, &json!({"ssl": true}), true);
+    messages_are_true(TEST, &json!({"ssl": true, "host": "localhost"}), true);
+}
+
+#[test]
+fn a_lack_of_descriptors_for_a_ca_file_is_named_and_may_be_repeated() {
+    const TEST: &str = "a_lack_of_descriptors_for_a_ca_file_is_named_and_may_be_repeated";
+    if child::is_child() {
+        return in_the_child();
+    }
+    messages_are_true(TEST, &json!({"ssl": true, "ca_file": true}), true);
+}
+
+#[test]
 fn a_lack_of_descriptors_for_a_lookup_or_a_connection_is_named_and_may_be_repeated() {
     const TEST: &str = "a_lack_of_descriptors_for_a_lookup_or_a_connection_is_named_and_may_be_repeated";
     if child::is_child() {
@@ -77,4 +96,22 @@ fn a_lack_of_descriptors_for_a_lookup_or_a_connection_is_named_and_may_be_repeat
     }
     messages_are_true(TEST, &json!({}), false);
     messages_are_true(TEST, &json!({"host": "localhost"}), false);
+}
+
+#[test]
+fn the_cause_of_a_lack_of_descriptors_for_certificates_is_connect() {
+    const TEST: &str = "the_cause_of_a_lack_of_descriptors_for_certificates_is_connect";
+    if child::is_child() {
+        let client = Client::new(&env::var("TEST_CONFIG").unwrap());
+        let outcome = with_descriptors_left(0, || client.trigger("c", "e", "{}"));
+        outcome.is("NOT_SENT", "not_sent").because("connect");
+        client.trigger("c", "e", "{}").is_ok("{}");
+        return;
+    }
+    let authority = Authority::new();
+    let server = Server::builder().tls(authority.server(&["127.0.0.1"])).start();
+    let variables =
+        [("TEST_CONFIG", config(server.port(), json!({"ssl": true}))), ("SSL_CERT_FILE", authority.file().to_owned())];
+    child::run(module_path!(), TEST, &variables);
+    assert_eq!(server.ledger().len(), 1);
 }
