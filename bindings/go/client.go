@@ -32,7 +32,7 @@ type Client struct {
 	URL     string // https://KEY:SECRET@HOST/apps/APP_ID; other fields override its parts
 	Path    string // a prefix of the path, for servers behind a proxy
 
-	// Secure exists for compatibility with Pusher's SDK: TLS is on unless Insecure is set.
+	// Secure exists for compatibility with Pusher's SDK: TLS is on unless Insecure or UnixSocket is set.
 	Secure bool
 	// Insecure uses plain HTTP.
 	Insecure bool
@@ -56,10 +56,15 @@ type Client struct {
 	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
 
 	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
+	UnixSocket         string        // the path of a Unix domain socket to connect to; without TLS unless Secure is set
 	CAFile             string        // PEM certificates to trust instead of the system's
+	ExtraCAFile        string        // PEM certificates to trust besides the others
 	TLSRoots           string        // "system", "bundled" or "both"
+	CertificateFile    string        // PEM file of the client's own certificate, for servers that require one
+	KeyFile            string        // PEM file of the private key of that certificate
 	MaxIdleConnections int           // MaxConcurrentCalls by default
 	IdleTimeout        time.Duration // 15 s
+	MaxConnectionAge   time.Duration // how long a connection is reused: 5 min
 
 	// Log receives log records down to LogLevel, LogWarn by default. It is called during a call, possibly by several at the same time, and
 	// must not use the client. A panic in it is dropped.
@@ -293,12 +298,17 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("url", c.URL)
 	text("path", c.Path)
 	text("proxy", c.Proxy)
+	text("unix_socket", c.UnixSocket)
 	text("ca_file", c.CAFile)
+	text("extra_ca_file", c.ExtraCAFile)
 	text("tls_roots", c.TLSRoots)
+	text("client_certificate_file", c.CertificateFile)
+	text("client_key_file", c.KeyFile)
 	text("encryption_master_key_base64", c.EncryptionMasterKeyBase64)
 	duration("timeout_ms", c.Timeout)
 	duration("connect_timeout_ms", c.ConnectTimeout)
 	duration("idle_timeout_ms", c.IdleTimeout)
+	duration("max_connection_age_ms", c.MaxConnectionAge)
 
 	host, port := c.Host, ""
 	if strings.Contains(host, ":") {

@@ -128,6 +128,7 @@ func TestConfigurationOfEachField(t *testing.T) {
 		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1},
 		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
 		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
+		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", MaxConnectionAge: time.Minute,
 		IdleTimeout: time.Minute, LogLevel: pusher.LogDebug, Extra: map[string]any{"sign_path_prefix": false},
 	}
 	if err := full.Check(); err != nil {
@@ -144,6 +145,9 @@ func TestConfigurationOfEachField(t *testing.T) {
 		{&pusher.Client{AppID: "1", Key: "k"}, "secret"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Secure: true, Insecure: true}, "ssl"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:1", Port: 2}, "port"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", UnixSocket: "relative"}, "unix_socket"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", CertificateFile: "/none.pem"}, "client_key_file"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", KeyFile: "/none.pem"}, "client_certificate_file"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:99999"}, "host"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "a:b:c"}, "host"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Retry: pusher.Retry{Mode: "often"}}, "retry.mode"},

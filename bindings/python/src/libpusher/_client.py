@@ -54,10 +54,20 @@ class Config(TypedDict, total=False):
     clock_correction: bool
     max_idle_connections: int
     idle_timeout_ms: int
+    max_connection_age_ms: int
+    """How long to reuse a connection: 300,000."""
+    unix_socket: str
+    """The path of a Unix domain socket to connect to."""
     proxy: str
     """`http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's."""
     ca_file: str
     """PEM certificates to trust instead of the system's."""
+    extra_ca_file: str
+    """PEM certificates to trust besides the system's, or those of `ca_file`."""
+    client_certificate_file: str
+    """PEM file of the client's own certificate, for servers that require one."""
+    client_key_file: str
+    """PEM file of its private key."""
     tls_roots: str
     """`"system"`, `"bundled"` or `"both"`."""
     webhook_tokens: list[WebhookToken]
@@ -102,7 +112,7 @@ class Pusher(Calls[dict[str, Any]]):
         app_id: str | int,
         key: str,
         secret: str,
-        ssl: bool = True,
+        ssl: bool | None = None,
         host: str | None = None,
         port: int | None = None,
         timeout: float | None = None,
@@ -116,7 +126,7 @@ class Pusher(Calls[dict[str, Any]]):
         **config: Unpack[Config],
     ) -> None:
         """
-        :param ssl: whether to use TLS. Certificates are always verified.
+        :param ssl: whether to use TLS: by default, unless `unix_socket` is set. Certificates are always verified.
         :param host: your own server, instead of a cluster.
         :param timeout: the time limit of a whole call, including retries, in seconds; 5 by default.
         :param cluster: such as `"eu"`; `"mt1"` by default.
