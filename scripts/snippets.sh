@@ -7,7 +7,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
-need cmake make cc=gcc g++ pkg-config curl openssl python3 node=nodejs npm luajit php=php-cli ruby gunicorn puma unicorn \
+need cmake make cc=gcc g++ pkg-config curl openssl /usr/sbin/nginx=nginx-light python3 node=nodejs npm luajit php=php-cli ruby gunicorn puma unicorn \
   /usr/lib/python3/dist-packages/yaml/__init__.py=python3-yaml /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
 echo '#include <curl/curl.h>' | cc -E -o /dev/null - 2>/dev/null || need libcurl-headers=libcurl4-openssl-dev
 ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi

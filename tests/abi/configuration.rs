@@ -600,14 +600,17 @@ fn a_client_certificate_and_its_key_are_checked_when_the_client_is_created() {
         refused(file.path(), key.path(), "client_certificate_file", &[part]);
     }
     for (text, parts) in [
-        ("", &["no private key"][..]),
-        (&*good.certificate, &["no private key"]),
-        ("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", &["cannot be used", "P-256"]),
+        ("", &["contains no private key in PEM"][..]),
+        (&*good.certificate, &["contains no private key in PEM"]),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
+            &["contains a key that cannot be used", "P-256"],
+        ),
         ("-----BEGIN DSA PRIVATE KEY-----\nMAA=\n-----END DSA PRIVATE KEY-----\n", &["PKCS#8"]),
         (truncated, &["is not PEM"]),
-        (encrypted, &["encrypted", "openssl pkey"]),
-        (encrypted_before, &["encrypted", "openssl pkey"]),
-        (&*other.key, &["does not belong to", "client_certificate_file"]),
+        (encrypted, &["contains an encrypted key", "openssl pkey"]),
+        (encrypted_before, &["contains an encrypted key", "openssl pkey"]),
+        (&*other.key, &["does not belong to the first certificate", "client_certificate_file"]),
         (&*authority.client("Ed25519").key, &["does not belong to"]),
         (&*authority.client("RSA").key, &["does not belong to"]),
     ] {
@@ -624,6 +627,19 @@ fn a_client_certificate_and_its_key_are_checked_when_the_client_is_created() {
     // An authority's certificate before the client's.
     let chain = PemFile::new(&(std::fs::read_to_string(authority.file()).unwrap() + &good.certificate));
     refused(chain.path(), key.path(), "client_key_file", &["does not belong to", "first certificate"]);
+}
+
+#[test]
+fn the_errors_of_a_client_certificate_are_documented() {
+    let page = read("docs/private-certificates.md");
+    for part in [
+        "does not belong to the first certificate",
+        "contains an encrypted key",
+        "contains a key that cannot be used",
+        "contains no private key in PEM",
+    ] {
+        assert!(page.contains(&format!("`{part}`")), "{part}");
+    }
 }
 
 /// Returns a certificate in DER whose version says 1. Its signature is then wrong, but nothing checks it before.

@@ -280,16 +280,3 @@ fn the_kernel_probes_a_silent_server() {
     assert_eq!(timer, 2);
     assert!((4000..=4500).contains(&expires), "{expires}");
 }
-
-#[test]
-fn a_connection_is_not_reused_past_its_maximum_age() {
-    let server = Server::start([]);
-    let client = server.client_with(json!({"max_connection_age_ms": 1}));
-    let lasting = server.client();
-    for _ in 0..3 {
-        trigger(&client).is_ok("{}");
-        trigger(&lasting).is_ok("{}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert_eq!((server.ledger().len(), server.connections()), (6, 3 + 1));
-}

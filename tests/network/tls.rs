@@ -17,6 +17,15 @@ fn client(server: &Server, authority: &Authority, more: Value) -> Client {
     server.client_with(config)
 }
 
+/// Asserts that a message has this part, and that docs/private-certificates.md has it, too.
+#[track_caller]
+fn says_as_documented(outcome: &Outcome, part: &str) {
+    assert!(outcome.text("message").contains(part), "{part}: {outcome:?}");
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/private-certificates.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&format!("`{part}`")), "the page does not have the error {part}");
+}
+
 fn trigger(client: &Client) -> Outcome {
     client.trigger("c", "e", r#"{"a":1}"#)
 }
@@ -55,12 +64,17 @@ fn a_certificate_may_name_an_ip_address() {
 #[test]
 fn an_invalid_certificate_is_refused() {
     let (trusted, other) = (Authority::new(), Authority::new());
-    for (what, config) in [
-        ("expired", trusted.expired_server(&["localhost"])),
-        ("self-signed", self_signed_server(&["localhost"])),
-        ("for another host", trusted.server(&["example.org", "127.0.0.1"])),
-        ("for a part of the name", trusted.server(&["localhost.example.org", "local", "*.localhost"])),
-        ("of another authority", other.server(&["localhost"])),
+    for (what, config, message) in [
+        ("expired", trusted.expired_server(&["localhost"]), "certificate expired"),
+        ("self-signed", self_signed_server(&["localhost"]), "UnknownIssuer"),
+        ("for another host", trusted.server(&["example.org", "127.0.0.1"]), "certificate not valid for name"),
+        (
+            "for a part of the name",
+            trusted.server(&["localhost.example.org", "local", "*.localhost"]),
+            "certificate not valid for name",
+        ),
+        ("for no name", trusted.server(&[]), "is not valid for any names"),
+        ("of another authority", other.server(&["localhost"]), "UnknownIssuer"),
     ] {
         let server = Server::builder().tls(config).start();
         let client = client(&server, &trusted, json!({}));
@@ -68,6 +82,7 @@ fn an_invalid_certificate_is_refused() {
             let outcome = trigger(&client);
             assert_eq!((outcome.name(), &*outcome.text("cause")), ("NOT_SENT", "tls"), "{what}: {outcome:?}");
             distrusted(&outcome);
+            says_as_documented(&outcome, message);
         }
         assert_eq!(server.ledger().len(), 0, "{what}");
     }
@@ -86,9 +101,14 @@ fn an_unusable_ca_file_is_reported_before_anything_is_sent() {
     let server = Server::start([]);
     let empty = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("empty-{}.pem", std::process::id()));
     std::fs::write(&empty, "not a certificate\n").unwrap();
-    for file in ["/nonexistent/ca.pem", "/", empty.to_str().unwrap()] {
+    for (file, part) in [
+        ("/nonexistent/ca.pem", "cannot be read"),
+        ("/", "cannot be read"),
+        (empty.to_str().unwrap(), "contains no certificate in PEM"),
+    ] {
         let outcome = trigger(&server.client_with(json!({"ssl": true, "ca_file": file})));
         distrusted(&outcome);
+        says_as_documented(&outcome, part);
         assert!(outcome.text("message").contains("ca_file"), "{outcome:?}");
     }
     std::fs::remove_file(empty).unwrap();
@@ -119,7 +139,8 @@ fn a_plain_http_server_is_reported_as_one() {
     let server = Server::start([Answer::raw(refusal).without_reading().then(End::HalfClose)]);
     let outcome = trigger(&client(&server, &authority, json!({})));
     outcome.is("NOT_SENT", "not_sent").because("tls");
-    for part in ["does not speak TLS on this port", "\"ssl\" to false", "http://"] {
+    says_as_documented(&outcome, "does not speak TLS on this port");
+    for part in ["\"ssl\" to false", "http://"] {
         assert!(outcome.text("message").contains(part), "{outcome:?}");
     }
 }
@@ -407,7 +428,7 @@ fn an_unusable_extra_ca_file_is_reported_before_anything_is_sent() {
     let server = Server::start([]);
     let authority = Authority::new();
     for (text, part) in [
-        ("not a certificate\n", "contains no certificate"),
+        ("not a certificate\n", "contains no certificate in PEM"),
         ("-----BEGIN CERTIFICATE-----\nMAA=\n", "is not PEM: a section of it has no END line"),
         ("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "cannot be used: it is not a certificate"),
     ] {
@@ -446,6 +467,9 @@ fn the_reason_why_there_are_no_system_certificates_is_reported() {
     if child::is_child() {
         let outcome = trigger(&Client::new(&config(1, json!({"ssl": true}))));
         distrusted(&outcome);
+        if std::env::var("SSL_CERT_FILE").is_ok_and(|file| std::fs::read(file).is_ok_and(|text| text.is_empty())) {
+            says_as_documented(&outcome, "this system has no trusted certificates");
+        }
         child::tell(&outcome.text("message"));
         return;
     }
@@ -517,16 +541,13 @@ fn a_server_that_refuses_the_clients_certificate_has_received_nothing() {
     for version in VERSIONS {
         let server = Server::builder().tls(authority.server_for_clients(&["localhost"], version)).start();
         let stranger = IdentityFiles::new(&other.client("P-256"));
-        for (more, part) in [
-            (json!({}), "the server requires a client certificate (client_certificate_file, client_key_file)"),
-            (stranger.config(), "the server refused: received fatal alert: UnknownCA"),
-        ] {
+        for (more, part) in [(json!({}), "requires a client certificate"), (stranger.config(), "received fatal alert")]
+        {
             let client = client(&server, &authority, more);
             for _ in 0..5 {
                 let outcome = trigger(&client);
                 distrusted(&outcome);
-                let message = outcome.text("message");
-                assert!(message.contains(part), "{message}");
+                says_as_documented(&outcome, part);
             }
         }
         assert_eq!(server.ledger().len(), 0);
@@ -568,6 +589,7 @@ fn a_self_signed_certificate_is_its_own_authority_unless_it_says_that_it_is_one(
     let outcome = trigger(&client(&server, &authority, json!({})));
     distrusted(&outcome);
     assert!(outcome.text("message").contains("give it one with CA:FALSE"), "{outcome:?}");
+    says_as_documented(&outcome, "CaUsedAsEndEntity");
 }
 
 #[test]

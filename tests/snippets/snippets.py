@@ -21,8 +21,10 @@ import pathlib
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -667,6 +669,87 @@ def php(runner, block):
     )
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def nginx(folder, *pages):
+    """Runs nginx with these files of its configuration."""
+    temporary = "".join(f"{name}_temp_path {name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(
+        "daemon off; pid nginx.pid; error_log stderr notice; events {}\n"
+        f"http {{ access_log off; {temporary}\n" + "\n".join(pages) + "\n}\n"
+    )
+    command = ["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
+    with program(command, "start worker process") as server:
+        yield server
+
+
+def publishes(runner, folder, block, says, **changes):
+    """Publishes with the JSON of a block, in which only hosts, ports, keys and folders are changed."""
+    if not (folder / "publishes").exists():
+        (folder / "publishes.c").write_text(
+            "#include <pusher.h>\n#include <stdio.h>\nint main(int argc, char **argv) {\n  Pusher *client;\n  char *out;\n"
+            "  PusherStatus status;\n"
+            "  if (argc != 2 || pusher_new(argv[1], &client, &out) != PUSHER_STATUS_OK) return puts(out), 1;\n"
+            '  status = pusher_trigger(client, "my-channel", "my-event", "1", NULL, &out);\n'
+            '  printf("%s %s\\n", pusher_status_name(status), out);\n'
+            "  pusher_string_free(out);\n  pusher_free(client);\n  return 0;\n}\n"
+        )
+        runner.compile(folder / "publishes.c", folder / "publishes")
+    config = {**json.loads(block.code.replace("/etc/ssl/our-ca.pem", "ca.pem").replace("/etc/ssl/", "")), **changes}
+    run([folder / "publishes", json.dumps(config)], says, cwd=folder, env=runner.environment)
+
+
+def private_certificates(runner, authority, server, soketi, tls, trusted, self_signed, self_trusted, client, required, both):
+    """Makes the certificates, and publishes to soketi and through nginx, with and without a client certificate."""
+    folder = runner.folder(authority)
+    for block in (authority, server, self_signed, client):
+        runner.shell(block)
+    node, script = run([ROOT / "tools/servers/get-soketi.sh"], env=runner.environment).split()[-2:]
+    port = free_port()
+    started = soketi.code.replace("soketi start", f"exec {node} {script} start")
+    environment = {
+        **runner.environment,
+        "SOKETI_HOST": "127.0.0.1",
+        "SOKETI_PORT": str(port),
+        "SOKETI_METRICS_SERVER_PORT": str(free_port()),
+    }
+    keys = {"app_id": "app-id", "key": "app-key", "secret": "app-secret"}
+    with program(["bash", "-euc", started], "up and running", cwd=folder, env=environment):
+        publishes(runner, folder, trusted, r'^OK \{"ok":true\}', host="localhost", port=port, **keys)
+    behind, _ = runner.faults.listen("none")
+    port = free_port()
+    page = tls.code.replace("443", str(port)).replace("6001", str(behind)).replace("/etc/nginx/", f"{folder}/")
+    keys = {"app_id": "1", "key": runner.faults.key, "secret": runner.faults.secret, "host": "localhost", "port": port}
+    with nginx(folder, page):
+        publishes(runner, folder, trusted, "^OK {}", **keys)
+        publishes(runner, folder, self_trusted, "^NOT_SENT .*UnknownIssuer", **keys)
+    with nginx(folder, page.replace("/server.", "/self.")):
+        publishes(runner, folder, self_trusted, "^OK {}", **keys)
+    more = required.code.replace("/etc/nginx/", f"{folder}/")
+    with nginx(folder, page.replace("location", f"{more}\nlocation")):
+        publishes(runner, folder, both, "^OK {}", **keys)
+        publishes(runner, folder, trusted, "^BAD_REQUEST .*No required SSL certificate was sent", **keys)
+    got = runner.faults.applied(behind)
+    if got != EVENT * 3:
+        raise Wrong(f"published: {got}")
+
+
+def unix_socket(runner, page, config):
+    """nginx passes on what arrives at its socket."""
+    folder = runner.folder(page)
+    behind, _ = runner.faults.listen("none")
+    with tempfile.TemporaryDirectory() as short:
+        path = f"{short}/channels.sock"
+        with nginx(folder, page.code.replace("/run/nginx/channels.sock", path).replace("6001", str(behind))):
+            publishes(runner, folder, config, "^OK {}", key=runner.faults.key, secret=runner.faults.secret, unix_socket=path)
+    if runner.faults.applied(behind) != EVENT:
+        raise Wrong("nothing was published")
+
+
 EVENT = [("my-channel", "my-event")]
 CURL = {"include": f'#include "{AROUND}/http.h"', "flags": ["-lcurl"]}
 
@@ -759,6 +842,22 @@ CASES = [
     ("docs/publisher.md", ["/* in the loop */"], pieces("^$", [("prices", "tick")])),
     ("docs/publisher.md", ["conflate"], pieces("^$", [("prices", "tick")])),
     (
+        "docs/private-certificates.md",
+        [
+            "# authority",
+            "# server",
+            "soketi start",
+            "# tls.conf",
+            '/our-ca.pem"\n}',
+            "# self-signed",
+            '"self.pem"',
+            "# client\n",
+            "# client-certificates.conf",
+            '"client_key_file"',
+        ],
+        private_certificates,
+    ),
+    (
         "docs/publisher.md",
         ["scrape_configs"],
         lambda runner, block: yaml.safe_load(block.code)["scrape_configs"][0]["static_configs"],
@@ -766,6 +865,7 @@ CASES = [
     ("docs/self-hosted.md", ["export PUSHER_URL"], is_a_url),
     ("docs/self-hosted.md", ['"ca_file"'], configuration),
     ("docs/self-hosted.md", ["run.mjs"], real_server),
+    ("docs/self-hosted.md", ["# socket.conf", '"unix_socket"'], unix_socket),
     ("docs/self-hosted.md", ['"path"'], configuration),
     ("docs/self-hosted.md", ['"max_data_bytes"'], configuration),
     ("docs/webhooks.md", ["pusher_validate_webhook"], webhook),
