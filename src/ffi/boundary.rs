@@ -1,10 +1,11 @@
 //! How every exported function treats the pointers that it gets.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, NulError, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
+use std::str::Utf8Error;
 
 use crate::client::{Endpoint, Pusher};
 use crate::document;
@@ -79,11 +80,15 @@ fn status_and_document<T: IntoDocument>(result: Result<T, Error>, purpose: Purpo
 }
 
 /// Returns a string for C. A NUL in it, which no document and no URL has, is replaced.
+#[inline]
 pub(super) fn c_text(text: impl Into<Vec<u8>>) -> CString {
-    CString::new(text).unwrap_or_else(|error| {
-        let text = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\u{fffd}");
-        CString::new(text).unwrap_or_default()
-    })
+    CString::new(text).unwrap_or_else(without_nul)
+}
+
+#[cold]
+fn without_nul(error: NulError) -> CString {
+    let text = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\u{fffd}");
+    CString::new(text).unwrap_or_default()
 }
 
 /// Runs `body` in a function that has no document to report a panic in, and returns `otherwise` if it panics.
@@ -139,15 +144,19 @@ pub(super) unsafe fn text<'a>(text: *const c_char, argument: &str) -> Result<&'a
 ///
 /// # Safety
 /// `text` is NULL or a NUL-terminated string that outlives the call.
+#[inline]
 pub(super) unsafe fn optional_text<'a>(text: *const c_char, argument: &str) -> Result<Option<&'a str>, Error> {
     if text.is_null() {
         return Ok(None);
     }
     // SAFETY: not NULL, and the caller vouches for the rest.
     let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map(Some).map_err(|e| {
-        Error::argument(argument, format!("is not UTF-8: the byte at offset {} is not valid", e.valid_up_to()))
-    })
+    text.to_str().map(Some).map_err(|error| not_utf8(argument, error))
+}
+
+#[cold]
+fn not_utf8(argument: &str, error: Utf8Error) -> Error {
+    Error::argument(argument, format!("is not UTF-8: the byte at offset {} is not valid", error.valid_up_to()))
 }
 
 /// Returns the string of an argument that may be NULL, with bytes that are not UTF-8 replaced.
