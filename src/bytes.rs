@@ -2,13 +2,21 @@
 //! measured amount.
 
 use crate::error::Error;
+use crate::time_limit::TimeLimit;
 
 /// Returns a copy of bytes, or an error if memory runs out: a caller decides their number.
 pub fn copied(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    copied_within(bytes, TimeLimit::NONE)
+}
+
+/// Returns a copy of bytes as [`copied`] does, and stops at a time limit.
+pub fn copied_within(bytes: &[u8], limit: TimeLimit) -> Result<Vec<u8>, Error> {
     let mut copy = Vec::new();
     // One more byte, for a NUL that may follow.
     copy.try_reserve_exact(bytes.len().saturating_add(1)).map_err(|_| Error::Unavailable("memory"))?;
-    copy.extend_from_slice(bytes);
+    for piece in limit.pieces(bytes) {
+        copy.extend_from_slice(piece?);
+    }
     Ok(copy)
 }
 

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 
 use crate::status::{Delivery, Status};
+use crate::time_limit::TimeIsUp;
 
 /// The purpose of a call. It decides whether an error before sending, or a bug, has a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,5 +225,23 @@ impl std::error::Error for Error {}
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Error {
         Error::Argument(problem)
+    }
+}
+
+/// Only work before a request is sent ends like this. Each call with such work publishes.
+impl From<TimeIsUp> for Error {
+    fn from(_: TimeIsUp) -> Error {
+        Error::Exchange(Box::new(FailedExchange {
+            status: Status::NotSent,
+            delivery: Some(Delivery::NotSent),
+            cause: Some("timeout"),
+            message: "timeout_ms passed before anything was sent".to_owned(),
+            retryable: true,
+            attempts: 1,
+            http_status: None,
+            response: None,
+            retry_after_ms: None,
+            server_time: None,
+        }))
     }
 }

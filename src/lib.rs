@@ -34,6 +34,7 @@ mod retry;
 mod secret;
 mod signing;
 mod status;
+mod time_limit;
 mod validation;
 mod webhook;
 

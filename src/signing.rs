@@ -17,6 +17,7 @@ use sha2::digest::block_api::Buffer;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::secret::Secret;
+use crate::time_limit::{TimeIsUp, TimeLimit};
 
 /// The characters that a query value encodes: all except RFC 3986's unreserved ones.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -150,7 +151,8 @@ impl Signer {
     }
 
     /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent,
-    /// `parameters` are the call's query parameters, not encoded.
+    /// `parameters` are the call's query parameters, not encoded. Hashing the body stops at a time
+    /// limit.
     pub fn query(
         &self,
         method: &str,
@@ -158,9 +160,10 @@ impl Signer {
         parameters: &[(Cow<'static, str>, String)],
         body: Option<&[u8]>,
         timestamp: u64,
-    ) -> SignedQuery {
+        limit: TimeLimit,
+    ) -> Result<SignedQuery, TimeIsUp> {
         let timestamp = timestamp.to_string();
-        let body_md5 = body.map(|body| hex_string(&Md5::digest(body)));
+        let body_md5 = body.map(|body| md5(body, limit)).transpose()?;
         let mut all: Vec<(&str, &str)> =
             vec![("auth_key", &self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")];
         all.extend(body_md5.as_deref().map(|md5| ("body_md5", md5)));
@@ -174,7 +177,7 @@ impl Signer {
         }
         query.push_str("auth_signature=");
         query.push_str(&signature);
-        SignedQuery { query, signature }
+        Ok(SignedQuery { query, signature })
     }
 }
 
@@ -212,6 +215,15 @@ pub fn redact_query(message: &str) -> String {
     redacted
 }
 
+/// Returns the lower-case hex MD5 of a body.
+fn md5(body: &[u8], limit: TimeLimit) -> Result<String, TimeIsUp> {
+    let mut hash = Md5::new();
+    for piece in limit.pieces(body) {
+        hash.update(piece?);
+    }
+    Ok(hex_string(&hash.finalize()))
+}
+
 fn hex_string(bytes: &[u8]) -> String {
     let mut text = vec![0; 2 * bytes.len()];
     write_hex(bytes, &mut text);
@@ -238,6 +250,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::time_limit::PIECE_BYTES;
 
     /// Vectors that do not apply to this signer.
     const DIFFERENT: [(&str, &str); 3] = [
@@ -274,7 +287,8 @@ mod tests {
                     let body = vector["inputs"]["body"].as_str().map(str::as_bytes);
                     let timestamp = vector["inputs"]["timestamp"].as_u64().unwrap();
                     let (method, path) = (text(&vector, "method"), text(&vector, "path"));
-                    let signed = signer.query(method, path, &parameters(&vector), body, timestamp);
+                    let signed =
+                        signer.query(method, path, &parameters(&vector), body, timestamp, TimeLimit::NONE).unwrap();
                     assert_eq!(signed.signature, expected["auth_signature"].as_str().unwrap(), "{id}");
                     if let Some(string) = expected["string_to_sign"].as_str() {
                         assert_eq!(signer.sign(string.as_bytes()), signed.signature, "{id}");
@@ -325,7 +339,7 @@ mod tests {
     fn query_values_are_signed_raw_and_sent_encoded() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
         let parameters = [("filter".into(), "a b&c=d,ä".to_owned())];
-        let signed = signer.query("GET", "/x", &parameters, None, 1);
+        let signed = signer.query("GET", "/x", &parameters, None, 1, TimeLimit::NONE).unwrap();
         assert!(signed.query.contains("&filter=a%20b%26c%3Dd%2C%C3%A4&auth_signature="), "{}", signed.query);
         let string = "GET\n/x\nauth_key=k&auth_timestamp=1&auth_version=1.0&filter=a b&c=d,ä";
         assert_eq!(signed.signature, signer.sign(string.as_bytes()));
@@ -362,6 +376,16 @@ mod tests {
             assert_eq!(text, *format!("{byte:02x}").repeat(32).as_bytes());
             assert_eq!(read_hex(std::str::from_utf8(&text).unwrap()), Some([byte; 32]));
         }
+    }
+
+    #[test]
+    fn hashing_a_large_body_stops_at_the_time_limit() {
+        let signer = Signer::new("k", &Secret::new("s".to_owned()));
+        let body = vec![b' '; 3 * PIECE_BYTES];
+        let query = |limit| signer.query("POST", "/x", &[], Some(&body), 1, limit).map(|signed| signed.query);
+        assert_eq!(query(TimeLimit::after_looks(1)), Err(TimeIsUp));
+        let whole = query(TimeLimit::after_looks(2)).unwrap();
+        assert!(whole.contains(&hex_string(&Md5::digest(&body))), "{whole}");
     }
 
     #[test]

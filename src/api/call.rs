@@ -1,12 +1,13 @@
 //! A call of the HTTP API before it is signed.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::RequestLimits;
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
+use crate::time_limit::TimeLimit;
 
 /// A call that can be signed and sent.
 #[derive(Debug)]
@@ -73,6 +74,24 @@ pub(super) struct Arguments<'a> {
     pub(super) parameters: &'static [&'static str],
     /// The values. Those that are missing at the end count as NULL.
     pub(super) values: &'a [Option<&'a str>],
+    /// The time of the call.
+    pub(super) time: CallTime,
+}
+
+/// The time that a call has, from which its deadline follows once its options are read.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTime {
+    /// When the call began.
+    pub started: Instant,
+    /// The client's `timeout_ms`.
+    pub timeout: Duration,
+}
+
+impl CallTime {
+    /// Returns the limit of a call whose own `timeout_ms` is this, if it has one.
+    pub(super) fn limit(self, timeout: Option<Duration>) -> TimeLimit {
+        TimeLimit::until(self.started + timeout.unwrap_or(self.timeout))
+    }
 }
 
 impl<'a> Arguments<'a> {

@@ -1,6 +1,6 @@
 //! The calls by name: their parameters, and the function that builds each.
 
-use super::call::{Arguments, Call, RequestContext};
+use super::call::{Arguments, Call, CallTime, RequestContext};
 use super::{publish, queries};
 use crate::error::{Error, Purpose};
 use crate::json::join;
@@ -106,14 +106,14 @@ impl Endpoint {
     }
 
     /// Checks the arguments, in the order of [`Endpoint::parameters`], and builds the call. Arguments that are missing
-    /// at the end count as NULL.
-    pub fn build(self, context: &RequestContext, values: &[Option<&str>]) -> Result<Call, Error> {
+    /// at the end count as NULL. Stops at the call's deadline.
+    pub fn build(self, context: &RequestContext, values: &[Option<&str>], time: CallTime) -> Result<Call, Error> {
         let parameters = self.parameters();
         if values.len() > parameters.len() {
             let message = format!("is {}, but {} has {} arguments", values.len(), self.name(), parameters.len());
             return Err(Error::argument("count", message));
         }
-        let arguments = Arguments { parameters, values };
+        let arguments = Arguments { parameters, values, time };
         match self {
             Endpoint::Trigger => publish::trigger(context, arguments),
             Endpoint::TriggerBatch => publish::trigger_batch(context, arguments),

@@ -7,6 +7,7 @@ use super::options::CallOptions;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
 use crate::json::{Json, Writer};
+use crate::time_limit::TimeLimit;
 use crate::validation;
 
 /// The channels of an event, each checked. There is at least one.
@@ -89,10 +90,11 @@ impl Event {
         name: Named<'_, &str>,
         data: Named<'_, Json<'_>>,
         options: &CallOptions<'_>,
+        limit: TimeLimit,
     ) -> Result<Event, Error> {
         validation::event(name.value, name.argument)?;
         let payload = Payload::new(context, recipients.encrypted(), data)?;
-        Event::encode(recipients.names(), name.value, &payload, options)
+        Event::encode(recipients.names(), name.value, &payload, options, limit)
     }
 
     fn encode(
@@ -100,8 +102,10 @@ impl Event {
         name: &str,
         payload: &Payload<'_>,
         options: &CallOptions<'_>,
+        limit: TimeLimit,
     ) -> Result<Event, Error> {
         let mut json = Writer::with_capacity(encoded_size(channels, name, payload, options))?;
+        json.stop_at(limit);
         json.begin_object().key("name").string(name);
         let name_end = json.len();
         json.key("channels").begin_array();

@@ -11,6 +11,7 @@ use crate::error::{Error, FailedExchange};
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
 use crate::status::{Delivery, Status};
+use crate::time_limit::TimeLimit;
 
 /// Interprets the exchange of one request.
 pub struct Interpreter<'a> {
@@ -20,6 +21,8 @@ pub struct Interpreter<'a> {
     pub signature: &'a str,
     /// The call's `timeout_ms`, if that time has passed.
     pub elapsed_timeout: Option<Duration>,
+    /// The limit of the time for checking a response.
+    pub limit: TimeLimit,
     /// Returns the time of day.
     pub now: fn() -> SystemTime,
 }
@@ -36,7 +39,7 @@ impl Interpreter<'_> {
     /// Returns the result of the call.
     pub fn interpret(&self, exchange: Result<Response, Failure>) -> Result<String, Error> {
         match exchange {
-            Ok(response) => match self.refusal(&response) {
+            Ok(mut response) => match self.refusal(&response).or_else(|| without_room(&mut response)) {
                 Some(refusal) => Err(Error::Exchange(Box::new(self.refused(&response, refusal)))),
                 // Some servers answer without a body.
                 None if response.body.is_empty() => Ok("{}".to_owned()),
@@ -65,8 +68,13 @@ impl Interpreter<'_> {
         let Ok(text) = std::str::from_utf8(&response.body) else {
             return Some(unreadable(http_status, Cause::Malformed, "its body is not UTF-8"));
         };
-        let Ok(json) = Json::parse(text, "") else {
-            return Some(unreadable(http_status, Cause::Malformed, "its body is not JSON"));
+        let json = match Json::parse_within(text, "", self.limit) {
+            Ok(json) => json,
+            Err(Error::Argument(_)) => return Some(unreadable(http_status, Cause::Malformed, "its body is not JSON")),
+            // An error may be in it.
+            Err(_) => {
+                return Some(unreadable(http_status, Cause::Timeout, "timeout_ms passed before its body was checked"));
+            }
         };
         let code = error_code_in(json)?;
         let (status, delivery) = classify(self.effect, code);
@@ -176,6 +184,13 @@ impl Interpreter<'_> {
         text.truncate(end.unwrap_or(0));
         Some(text)
     }
+}
+
+/// Makes room for the NUL that the boundary to C appends to the body, which may be large. Returns a
+/// refusal if there is no memory.
+fn without_room(response: &mut Response) -> Option<Refusal> {
+    let reason = "there is not enough memory to return its body";
+    response.body.try_reserve_exact(1).err().map(|_| unreadable(response.status, Cause::Malformed, reason))
 }
 
 /// A 2xx whose body cannot be used.

@@ -11,7 +11,7 @@ mod options;
 mod publish;
 mod queries;
 
-pub use call::{Call, Effect, RequestContext};
+pub use call::{Call, CallTime, Effect, RequestContext};
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use interpret::Interpreter;

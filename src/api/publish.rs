@@ -9,6 +9,7 @@ use crate::bytes::copied;
 use crate::config::values::Value;
 use crate::error::{Error, Problem};
 use crate::json::{Json, Writer, join};
+use crate::time_limit::TimeLimit;
 use crate::validation;
 
 /// POST `/events`: one event on one or more channels.
@@ -26,22 +27,27 @@ pub(super) fn send_to_user(context: &RequestContext, arguments: Arguments<'_>) -
 /// POST `/events` for these recipients. The other arguments are those of every event.
 fn publish(context: &RequestContext, recipients: &Recipients<'_>, arguments: Arguments<'_>) -> Result<Call, Error> {
     let name = Named { argument: "event", value: arguments.required("event")? };
-    let data = parse_data(arguments.required("data")?)?;
-    let options = CallOptions::parse(arguments.optional("options"), Accepts::Event)?;
-    let event = Event::check(context, recipients, name, data, &options)?;
+    let data = arguments.required("data")?;
+    // The options set the time limit of everything else, but come last in the order of errors.
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Event);
+    let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
+    let data = parse_data(data, limit)?;
+    let options = options?;
+    let event = Event::check(context, recipients, name, data, &options, limit)?;
     let effect = event.effect();
     Ok(Call::post("/events", event.into_body(), effect, options.timeout))
 }
 
 /// Reads the argument `data`.
-fn parse_data(text: &str) -> Result<Named<'static, Json<'_>>, Problem> {
+fn parse_data(text: &str, limit: TimeLimit) -> Result<Named<'static, Json<'_>>, Error> {
     const NAME: &str = "data";
-    match Json::parse(text, NAME) {
+    match Json::parse_within(text, NAME, limit) {
         Ok(value) => Ok(Named { argument: NAME, value }),
-        Err(Problem { message, .. }) => {
+        Err(Error::Argument(Problem { message, .. })) => {
             let hint = r#"a plain string is sent as a JSON string, in quotes, such as "hello""#;
-            Err(Problem::new(NAME, format!("{message}; {hint}")))
+            Err(Error::argument(NAME, format!("{message}; {hint}")))
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -58,20 +64,26 @@ pub(super) fn terminate_user_connections(arguments: Arguments<'_>) -> Result<Cal
 pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     const NAME: &str = "events";
     let max = context.limits.batch_events;
-    let members = Json::parse(arguments.required(NAME)?, NAME)?.elements(NAME, max)?;
+    let text = arguments.required(NAME)?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
+    let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
+    let members = Json::elements_within(text, NAME, max, limit)?;
     if members.is_empty() || members.len() > max {
         return Err(Error::argument(NAME, format!("must hold 1 to {max} events (max_batch_events)")));
     }
-    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
-    let parse = |(index, member): (usize, &Json<'_>)| batched_event(context, *member, &format!("{NAME}[{index}]"));
+    let options = options?;
+    let parse = |(index, member): (usize, &Json<'_>)| {
+        batched_event(context, Named { argument: &format!("{NAME}[{index}]"), value: *member }, limit)
+    };
     let events = members.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    batch(&events, options.timeout)
+    batch(&events, options.timeout, limit)
 }
 
 /// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
-fn batched_event(context: &RequestContext, event: Json<'_>, argument: &str) -> Result<Event, Error> {
+fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: TimeLimit) -> Result<Event, Error> {
+    let Named { argument, value: event } = event;
     let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
-    for (key, value) in event.members(argument)? {
+    for (key, value) in event.members_within(argument, limit)? {
         let member = join(argument, &key);
         let value = Value::new(&member, value);
         match key.as_ref() {
@@ -94,12 +106,13 @@ fn batched_event(context: &RequestContext, event: Json<'_>, argument: &str) -> R
     let recipients = Recipients::channel(Named { argument: &member("channel"), value: channel })?;
     let name = Named { argument: &member("name"), value: &*name };
     let data = Named { argument: &member("data"), value: data };
-    Event::check(context, &recipients, name, data, &options)
+    Event::check(context, &recipients, name, data, &options, limit)
 }
 
 /// Returns the one request that publishes all these events, each of which has one channel.
-fn batch(events: &[Event], timeout: Option<Duration>) -> Result<Call, Error> {
+fn batch(events: &[Event], timeout: Option<Duration>, limit: TimeLimit) -> Result<Call, Error> {
     let mut json = Writer::with_capacity(events.iter().map(Event::length).sum::<usize>() + 16)?;
+    json.stop_at(limit);
     json.begin_object().key("batch").begin_array();
     for event in events {
         event.write_to_batch(&mut json);
@@ -143,8 +156,9 @@ pub fn event_to_publish(
         (Some(key), [channel]) => Some(conflation_key(channel, name, key)),
         (Some(_), _) => return Err(Error::argument("options.conflate", "is for events on one channel")),
     };
-    let data = parse_data(data)?;
-    let event = Event::check(context, &recipients, Named { argument: "event", value: name }, data, &options)?;
+    let data = parse_data(data, TimeLimit::NONE)?;
+    let name = Named { argument: "event", value: name };
+    let event = Event::check(context, &recipients, name, data, &options, TimeLimit::NONE)?;
     Ok((event, PublishOptions { conflate, timeout: options.timeout }))
 }
 
@@ -159,7 +173,7 @@ fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
 pub fn request(events: &[Event]) -> Result<Call, Error> {
     match events {
         [event] => Ok(Call::post("/events", copied(event.body())?, event.effect(), None)),
-        events => batch(events, None),
+        events => batch(events, None, TimeLimit::NONE),
     }
 }
 

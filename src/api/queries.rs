@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::call::{Arguments, Call, Effect};
 use super::options::{Accepts, CallOptions};
-use crate::bytes::copied;
+use crate::bytes::copied_within;
 use crate::error::{Error, Problem};
 use crate::http::Method;
 use crate::json::{Json, join};
@@ -63,13 +63,15 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = arguments.required("path")?;
     validation::path(path, "path")?;
     let parameters = parse_parameters(arguments.optional("params"))?;
-    let body = Json::parse(arguments.optional("body").unwrap_or("{}"), "body")?;
-    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
+    let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
+    let body = Json::parse_within(arguments.optional("body").unwrap_or("{}"), "body", limit)?;
+    let options = options?;
     Ok(Call {
         method: Method::Post,
         path: path.to_owned().into(),
         parameters,
-        body: Some(copied(body.text().as_bytes())?),
+        body: Some(copied_within(body.text().as_bytes(), limit)?),
         // The library does not know what the path does. A server may have done a part of it before it refused.
         effect: Effect::Several,
         timeout: options.timeout,

@@ -12,6 +12,7 @@ use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::{Signer, redact_query};
 use crate::status::Status;
+use crate::time_limit::TimeLimit;
 
 /// One Channels application: signs requests, sends them and interprets the exchanges.
 pub struct Application {
@@ -166,7 +167,8 @@ impl Application {
         let body = call.body.as_deref();
         let path = format!("{}{}", self.signed_base, call.path);
         let timestamp = since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
-        let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp);
+        let limit = TimeLimit::until(deadline.at);
+        let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp, limit)?;
         let target = format!("{}{}?{}", self.base, call.path, signed.query);
         if target.len() > MAX_TARGET_BYTES {
             return Err(Error::argument("params", format!("make a URL of more than {MAX_TARGET_BYTES} bytes")));
@@ -190,20 +192,22 @@ impl Application {
             Some(transport) => transport.send(request, pending.deadline.at),
             None => self.http.send(request, pending.deadline.at),
         };
-        self.interpret(pending, exchange, hooks)
+        self.interpret(pending, exchange, hooks, TimeLimit::until(pending.deadline.at))
     }
 
-    /// Returns the result of a request whose exchange has ended.
+    /// Returns the result of a request whose exchange has ended. Checking the response stops at a time limit.
     pub(super) fn interpret(
         &self,
         pending: &Pending,
         exchange: Result<Response, Failure>,
         hooks: Option<&Hooks>,
+        limit: TimeLimit,
     ) -> Result<String, Error> {
         let interpreter = Interpreter {
             effect: pending.effect,
             signature: &pending.signature,
             elapsed_timeout: pending.deadline.has_passed().then_some(pending.deadline.timeout),
+            limit,
             now: SystemTime::now,
         };
         let mut result = interpreter.interpret(self.limit(exchange));

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::api::CallTime;
 use crate::authorization::{self, SigningKeys};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
 use crate::signing::Signer;
+use crate::time_limit::TimeLimit;
 use crate::webhook::{self, WebhookKeys};
 
 pub use crate::api::Endpoint;
@@ -68,7 +70,7 @@ impl Pusher {
     }
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
-        let call = endpoint.build(&self.application.context, arguments)?;
+        let call = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
         self.hooks.mark_used();
         let options = AttemptOptions {
             policy: self.application.retry(),
@@ -84,6 +86,10 @@ impl Pusher {
         }
     }
 
+    fn time_of_call(&self, started: Instant) -> CallTime {
+        CallTime { started, timeout: self.application.timeout() }
+    }
+
     /// Signs a call without sending it, and passes the request to `take`.
     pub fn prepare<T>(
         &self,
@@ -92,14 +98,16 @@ impl Pusher {
         take: impl FnOnce(Prepared<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let call = endpoint.build(&self.application.context, arguments)?;
+        let call = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
         take(self.application.sign(endpoint, &call, self.application.deadline(&call, started))?)
     }
 
     /// Returns the result of a prepared request whose exchange has ended.
     pub fn finish(&self, pending: &Pending, exchange: Result<Response, Failure>) -> Result<String, Error> {
-        self.hooks
-            .logged(pending.endpoint.name(), None, || self.application.interpret(pending, exchange, Some(&self.hooks)))
+        self.hooks.logged(pending.endpoint.name(), None, || {
+            // The caller measures the time of the exchange.
+            self.application.interpret(pending, exchange, Some(&self.hooks), TimeLimit::NONE)
+        })
     }
 
     /// Authorizes a subscription. See pusher_authenticate().

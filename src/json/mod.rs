@@ -2,6 +2,7 @@
 //! request bodies.
 
 mod reader;
+mod scanner;
 mod writer;
 
 pub use reader::{Json, join};

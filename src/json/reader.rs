@@ -8,11 +8,13 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::Problem;
+use super::scanner::{Fault, scan};
+use crate::error::{Error, Problem};
+use crate::time_limit::{TimeIsUp, TimeLimit};
 
 /// A JSON value: its source string without the white space around it.
 #[derive(Clone, Copy, Debug)]
-pub struct Json<'a>(&'a RawValue);
+pub struct Json<'a>(&'a str);
 
 impl<'a> Json<'a> {
     /// Parses `text`, which must be one JSON value. `argument` names it in messages.
@@ -22,7 +24,53 @@ impl<'a> Json<'a> {
 
     /// Returns the source string.
     pub fn text(self) -> &'a str {
-        self.0.get()
+        self.0
+    }
+
+    /// Parses `text` as [`Json::parse`] does, and stops at a time limit.
+    pub fn parse_within(text: &'a str, argument: &str, limit: TimeLimit) -> Result<Json<'a>, Error> {
+        match limit.concerns(text.len()) {
+            true => scan(text, limit, |_, _| Ok(())).map(Json).map_err(|fault| fault.in_argument(argument)),
+            false => Ok(Json::parse(text, argument)?),
+        }
+    }
+
+    /// Returns the elements of the array in `text`, as [`Json::parse`] and [`Json::elements`] do, and
+    /// stops at a time limit.
+    pub fn elements_within(
+        text: &'a str,
+        argument: &str,
+        max: usize,
+        limit: TimeLimit,
+    ) -> Result<Vec<Json<'a>>, Error> {
+        if !limit.concerns(text.len()) || !text.trim_ascii_start().starts_with('[') {
+            return Ok(Json::parse_within(text, argument, limit)?.elements(argument, max)?);
+        }
+        let mut elements = Vec::new();
+        let add = |_, element| {
+            if elements.len() <= max {
+                elements.push(Json(element));
+            }
+            Ok(())
+        };
+        scan(text, limit, add).map_err(|fault| fault.in_argument(argument))?;
+        Ok(elements)
+    }
+
+    /// Returns the members of an object, as [`Json::members`] does, and stops at a time limit.
+    pub fn members_within(self, argument: &str, limit: TimeLimit) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Error> {
+        if !limit.concerns(self.text().len()) || !self.is_object() {
+            return Ok(self.members(argument)?);
+        }
+        let mut members = Vec::new();
+        let add = |key: Option<&'a str>, value| {
+            members.try_reserve(1).map_err(|_| Fault::NoMemory)?;
+            members.push((key.unwrap_or_default(), Json(value)));
+            Ok(())
+        };
+        scan(self.text(), limit, add).map_err(|fault| fault.in_argument(argument))?;
+        let decode = |(key, value)| Ok((Json(key).string(argument)?, value));
+        Ok(without_duplicates(members.into_iter().map(decode).collect::<Result<_, Problem>>()?, argument)?)
     }
 
     /// Returns the content of a string.
@@ -85,13 +133,7 @@ impl<'a> Json<'a> {
     /// Returns the members of the object in `text`. Reads it once, where [`Json::parse`] and
     /// `members` read it twice.
     pub fn members_of(text: &'a str, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-        let members = Json::members_lenient_of(text, argument)?;
-        let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
-        keys.sort_unstable();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Problem::new(join(argument, pair[0]), "is given twice")),
-            None => Ok(members),
-        }
+        without_duplicates(Json::members_lenient_of(text, argument)?, argument)
     }
 
     /// Returns the named members of the JSON object in `text`. As for [`Json::members`], any
@@ -190,7 +232,7 @@ impl<'a> Json<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(Json)
+        <&RawValue>::deserialize(deserializer).map(|value| Json(value.get()))
     }
 }
 
@@ -263,6 +305,30 @@ pub fn join(argument: &str, key: &str) -> String {
     let end = key.char_indices().nth(MAX_KEY_CHARS).map_or(key.len(), |(end, _)| end);
     let key = &key[..end];
     if argument.is_empty() { key.to_owned() } else { format!("{argument}.{key}") }
+}
+
+/// Returns these members, unless there are two with the same key.
+fn without_duplicates<'a>(
+    members: Vec<(Cow<'a, str>, Json<'a>)>,
+    argument: &str,
+) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
+    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Problem::new(join(argument, pair[0]), "is given twice")),
+        None => Ok(members),
+    }
+}
+
+impl Fault {
+    /// Returns the error of a document in an argument.
+    fn in_argument(self, argument: &str) -> Error {
+        match self {
+            Fault::Malformed(at) => Problem::new(argument, format!("is not JSON (at the byte at offset {at})")).into(),
+            Fault::TimeIsUp => TimeIsUp.into(),
+            Fault::NoMemory => Error::Unavailable("memory"),
+        }
+    }
 }
 
 fn from_str<'a, T: Deserialize<'a>>(text: &'a str, argument: &str) -> Result<T, Problem> {

@@ -13,18 +13,39 @@
 //! // {"name":"it's \"new\"","channels":["a","b"],"data":…}
 //! ```
 
+use std::fmt;
 use std::io::{self, Write};
 
+use serde::Serializer as _;
+
 use crate::error::Error;
+use crate::time_limit::{PIECE_BYTES, TimeIsUp, TimeLimit};
 
 /// A JSON document that is being written.
 ///
 /// Memory is reserved fallibly, because callers and servers decide the sizes. Once a reservation
-/// fails, the writer drops everything that follows, and `finish` returns [`Error::Unavailable`].
-#[derive(Debug, Default)]
+/// fails, the writer drops everything that follows, and `finish` returns [`Error::Unavailable`]. In
+/// the same way it stops at its time limit.
+#[derive(Debug)]
 pub struct Writer {
     text: Vec<u8>,
-    is_out_of_memory: bool,
+    /// Why the writer stopped.
+    fault: Option<Fault>,
+    limit: TimeLimit,
+    /// The size beyond which the writer looks at the clock.
+    look_at: usize,
+}
+
+impl Default for Writer {
+    fn default() -> Writer {
+        Writer { text: Vec::new(), fault: None, limit: TimeLimit::NONE, look_at: usize::MAX }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    OutOfMemory,
+    TimeIsUp,
 }
 
 impl Writer {
@@ -37,7 +58,12 @@ impl Writer {
     pub fn with_capacity(bytes: usize) -> Result<Writer, Error> {
         let mut text = Vec::new();
         text.try_reserve_exact(bytes).map_err(|_| Error::Unavailable("memory"))?;
-        Ok(Writer { text, is_out_of_memory: false })
+        Ok(Writer { text, ..Writer::default() })
+    }
+
+    /// Sets the time limit.
+    pub fn stop_at(&mut self, limit: TimeLimit) {
+        (self.limit, self.look_at) = (limit, self.text.len() + PIECE_BYTES);
     }
 
     /// Returns the number of bytes written so far.
@@ -73,8 +99,11 @@ impl Writer {
     /// Writes a string, escaped where necessary.
     pub fn string(&mut self, value: &str) -> &mut Writer {
         self.separate();
-        // Fails only if memory runs out, which `push` has recorded.
-        let _ = serde_json::to_writer(Sink(self), value);
+        // Both fail only with a fault, which `append` has recorded.
+        let _ = match self.limit.concerns(value.len()) {
+            true => serde_json::Serializer::new(Sink(self)).collect_str(&InPieces(value)),
+            false => serde_json::to_writer(Sink(self), value),
+        };
         self
     }
 
@@ -110,9 +139,10 @@ impl Writer {
 
     /// Returns the document as bytes.
     pub fn finish(self) -> Result<Vec<u8>, Error> {
-        match self.is_out_of_memory {
-            true => Err(Error::Unavailable("memory")),
-            false => Ok(self.text),
+        match self.fault {
+            Some(Fault::OutOfMemory) => Err(Error::Unavailable("memory")),
+            Some(Fault::TimeIsUp) => Err(TimeIsUp.into()),
+            None => Ok(self.text),
         }
     }
 
@@ -130,12 +160,29 @@ impl Writer {
     #[inline]
     pub fn append<const N: usize>(&mut self, pieces: [&[u8]; N]) -> &mut Writer {
         let size = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
-        if self.is_out_of_memory || self.text.try_reserve(size).is_err() {
-            self.is_out_of_memory = true;
+        if self.fault.is_some() {
+        } else if self.text.try_reserve(size).is_err() {
+            self.fault = Some(Fault::OutOfMemory);
+        } else if self.limit.concerns(size) || self.text.len() > self.look_at {
+            pieces.iter().for_each(|piece| self.append_within_limit(piece));
         } else {
             pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
         }
         self
+    }
+
+    /// Appends bytes for which there is memory.
+    #[cold]
+    fn append_within_limit(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if self.fault.is_none() && self.text.len() > self.look_at {
+                self.fault = self.limit.check().err().map(|TimeIsUp| Fault::TimeIsUp);
+                self.look_at = self.text.len() + PIECE_BYTES;
+            }
+            if self.fault.is_none() {
+                self.text.extend_from_slice(piece);
+            }
+        }
     }
 
     /// Writes a comma if a value or a member precedes. (No value ends in one of these four
@@ -162,13 +209,29 @@ impl Write for Sink<'_> {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.0.push(bytes).is_out_of_memory {
-            true => Err(io::ErrorKind::OutOfMemory.into()),
-            false => Ok(()),
+        match self.0.push(bytes).fault {
+            Some(_) => Err(io::ErrorKind::Other.into()),
+            None => Ok(()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Passes a long string on in pieces, between which the writer may stop.
+struct InPieces<'a>(&'a str);
+
+impl fmt::Display for InPieces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let end = (0..=PIECE_BYTES.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at));
+            let (piece, others) = rest.split_at(end.unwrap_or(rest.len()));
+            f.write_str(piece)?;
+            rest = others;
+        }
         Ok(())
     }
 }
@@ -228,8 +291,29 @@ mod tests {
     #[test]
     fn running_out_of_memory_is_reported_by_finish() {
         assert_eq!(Writer::with_capacity(usize::MAX).err(), Some(Error::Unavailable("memory")));
-        let mut json = Writer { text: Vec::new(), is_out_of_memory: true };
+        let mut json = Writer { fault: Some(Fault::OutOfMemory), ..Writer::default() };
         json.begin_array().string("a").number(1).end_array();
         assert_eq!((json.len(), json.finish()), (0, Err(Error::Unavailable("memory"))));
+    }
+
+    #[test]
+    fn a_long_document_is_written_in_pieces_until_the_time_limit() {
+        let long = "\u{e9}\n".repeat(PIECE_BYTES);
+        let write = |looks| {
+            let mut json = Writer::new();
+            json.stop_at(TimeLimit::after_looks(looks));
+            json.begin_array().string(&long).raw(&long).end_array();
+            json.finish_string()
+        };
+        let mut whole = Writer::new();
+        whole.begin_array().string(&long).raw(&long).end_array();
+        assert_eq!(write(20), whole.finish_string());
+        for looks in 0..5 {
+            assert_eq!(write(looks), Err(TimeIsUp.into()), "{looks}");
+        }
+        let mut small = Writer::new();
+        small.stop_at(TimeLimit::after_looks(0));
+        small.string(&long[..PIECE_BYTES / 2 / 3 * 3]);
+        assert!(small.finish().is_ok());
     }
 }

@@ -14,6 +14,7 @@ mod responses;
 mod retries;
 mod secrecy;
 mod signatures;
+mod time_limits;
 mod transports;
 mod vectors;
 mod webhooks;
