@@ -113,10 +113,28 @@ pub struct Signer {
     hmac: Hmac,
 }
 
-/// A signed query.
-pub struct SignedQuery {
-    /// `auth_key=…&…&auth_signature=…`, encoded for a URL.
-    pub query: String,
+/// A request to sign.
+pub struct Unsigned<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The beginning of the path, as it is sent.
+    pub base: &'a str,
+    /// The beginning of the path, as it is signed.
+    pub signed_base: &'a str,
+    /// The rest of the path.
+    pub path: &'a str,
+    /// The call's query parameters, not encoded. Their names are lower case.
+    pub parameters: &'a [(Cow<'static, str>, String)],
+    /// The body.
+    pub body: Option<&'a [u8]>,
+    /// Seconds since 1970.
+    pub timestamp: u64,
+}
+
+/// A signed request.
+pub struct Signed {
+    /// `/path?auth_key=…&…&auth_signature=…`, encoded for a URL.
+    pub target: String,
     /// The signature in it, in lower-case hex. It must never be shown.
     pub signature: String,
 }
@@ -150,34 +168,33 @@ impl Signer {
         read_hex(signature).is_some_and(|code| self.hmac.code([message]).ct_eq(&code).to_bool())
     }
 
-    /// Signs a request made at `timestamp` (seconds since 1970). `path` is the path that is sent,
-    /// `parameters` are the call's query parameters, not encoded. Hashing the body stops at a time
-    /// limit.
-    pub fn query(
-        &self,
-        method: &str,
-        path: &str,
-        parameters: &[(Cow<'static, str>, String)],
-        body: Option<&[u8]>,
-        timestamp: u64,
-        limit: TimeLimit,
-    ) -> Result<SignedQuery, TimeIsUp> {
+    /// Signs a request. Hashing its body stops at a time limit.
+    pub fn sign_request(&self, request: &Unsigned<'_>, limit: TimeLimit) -> Result<Signed, TimeIsUp> {
+        let Unsigned { method, base, signed_base, path, parameters, body, timestamp } = *request;
         let timestamp = timestamp.to_string();
         let body_md5 = body.map(|body| md5(body, limit)).transpose()?;
-        let mut all: Vec<(&str, &str)> =
-            vec![("auth_key", &self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")];
+        let mut all: Vec<(&str, &str)> = Vec::with_capacity(4 + parameters.len());
+        all.extend([("auth_key", &*self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")]);
         all.extend(body_md5.as_deref().map(|md5| ("body_md5", md5)));
         all.extend(parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
-        let signature = self.sign(string_to_sign(method, path, &mut all).as_bytes());
-        let mut query = String::with_capacity(256);
-        for (name, value) in all {
-            query.extend([name, "="]);
-            query.extend(utf8_percent_encode(value, QUERY_VALUE));
-            query.push('&');
+        let text = string_to_sign(method, [signed_base, path], &mut all);
+        let signature = self.sign(text.as_bytes());
+
+        let signed_query = &text[method.len() + signed_base.len() + path.len() + 2..];
+        let size = base.len() + path.len() + signed_query.len() + SIGNATURE.len() + signature.len() + 1;
+        let mut target = String::with_capacity(size);
+        target.extend([base, path, "?"]);
+        if parameters.is_empty() {
+            // The values of all other parameters are encoded as they are.
+            target.push_str(signed_query);
+        } else {
+            for (index, (name, value)) in all.into_iter().enumerate() {
+                target.extend([if index > 0 { "&" } else { "" }, name, "="]);
+                target.extend(utf8_percent_encode(value, QUERY_VALUE));
+            }
         }
-        query.push_str("auth_signature=");
-        query.push_str(&signature);
-        Ok(SignedQuery { query, signature })
+        target.extend([SIGNATURE, &signature]);
+        Ok(Signed { target, signature })
     }
 }
 
@@ -187,17 +204,18 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// The beginning of the last parameter.
+const SIGNATURE: &str = "&auth_signature=";
+
 /// Returns `METHOD\nPATH\nQUERY`, with the query sorted by the bytes of its keys and its values not
 /// encoded. The keys must be in lower case.
-fn string_to_sign(method: &str, path: &str, parameters: &mut [(&str, &str)]) -> String {
+fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]) -> String {
     parameters.sort_unstable();
-    let mut text = String::with_capacity(256);
-    text.extend([method, "\n", path, "\n"]);
+    let size: usize = parameters.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let mut text = String::with_capacity(method.len() + path[0].len() + path[1].len() + size + 2);
+    text.extend([method, "\n", path[0], path[1], "\n"]);
     for (index, (name, value)) in parameters.iter().enumerate() {
-        if index > 0 {
-            text.push('&');
-        }
-        text.extend([name, "=", value]);
+        text.extend([if index > 0 { "&" } else { "" }, name, "=", value]);
     }
     text
 }
@@ -287,8 +305,10 @@ mod tests {
                     let body = vector["inputs"]["body"].as_str().map(str::as_bytes);
                     let timestamp = vector["inputs"]["timestamp"].as_u64().unwrap();
                     let (method, path) = (text(&vector, "method"), text(&vector, "path"));
-                    let signed =
-                        signer.query(method, path, &parameters(&vector), body, timestamp, TimeLimit::NONE).unwrap();
+                    let parameters = parameters(&vector);
+                    let request =
+                        Unsigned { method, base: "", signed_base: "", path, parameters: &parameters, body, timestamp };
+                    let signed = signer.sign_request(&request, TimeLimit::NONE).unwrap();
                     assert_eq!(signed.signature, expected["auth_signature"].as_str().unwrap(), "{id}");
                     if let Some(string) = expected["string_to_sign"].as_str() {
                         assert_eq!(signer.sign(string.as_bytes()), signed.signature, "{id}");
@@ -297,7 +317,7 @@ mod tests {
                 "query_string_to_sign" => {
                     let owned = parameters(&vector);
                     let mut pairs: Vec<_> = owned.iter().map(|(n, v)| (n.as_ref(), v.as_str())).collect();
-                    let signed = string_to_sign("POST", "/", &mut pairs);
+                    let signed = string_to_sign("POST", ["", "/"], &mut pairs);
                     let expected = expected["string"].as_str().unwrap();
                     assert_eq!(
                         signed.trim_start_matches("POST\n/\n"),
@@ -335,14 +355,33 @@ mod tests {
         assert_eq!(seen, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
     }
 
+    fn get<'a>(path: &'a str, parameters: &'a [(Cow<'static, str>, String)]) -> Unsigned<'a> {
+        Unsigned { method: "GET", base: "/p/a", signed_base: "/a", path, parameters, body: None, timestamp: 1 }
+    }
+
     #[test]
     fn query_values_are_signed_raw_and_sent_encoded() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
         let parameters = [("filter".into(), "a b&c=d,ä".to_owned())];
-        let signed = signer.query("GET", "/x", &parameters, None, 1, TimeLimit::NONE).unwrap();
-        assert!(signed.query.contains("&filter=a%20b%26c%3Dd%2C%C3%A4&auth_signature="), "{}", signed.query);
-        let string = "GET\n/x\nauth_key=k&auth_timestamp=1&auth_version=1.0&filter=a b&c=d,ä";
-        assert_eq!(signed.signature, signer.sign(string.as_bytes()));
+        let Signed { target, signature } = signer.sign_request(&get("/x", &parameters), TimeLimit::NONE).unwrap();
+        assert_eq!(
+            target,
+            format!(
+                "/p/a/x?auth_key=k&auth_timestamp=1&auth_version=1.0&filter=a%20b%26c%3Dd%2C%C3%A4\
+                 &auth_signature={signature}"
+            )
+        );
+        let string = "GET\n/a/x\nauth_key=k&auth_timestamp=1&auth_version=1.0&filter=a b&c=d,ä";
+        assert_eq!(signature, signer.sign(string.as_bytes()));
+    }
+
+    #[test]
+    fn a_target_is_allocated_once() {
+        let signer = Signer::new("k", &Secret::new("s".to_owned()));
+        let Signed { target, signature } = signer.sign_request(&get("/x", &[]), TimeLimit::NONE).unwrap();
+        let expected = "/p/a/x?auth_key=k&auth_timestamp=1&auth_version=1.0&auth_signature=";
+        assert_eq!(target, format!("{expected}{signature}"));
+        assert_eq!(target.capacity(), target.len());
     }
 
     #[test]
@@ -382,7 +421,8 @@ mod tests {
     fn hashing_a_large_body_stops_at_the_time_limit() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
         let body = vec![b' '; 3 * PIECE_BYTES];
-        let query = |limit| signer.query("POST", "/x", &[], Some(&body), 1, limit).map(|signed| signed.query);
+        let request = Unsigned { body: Some(&body), ..get("/x", &[]) };
+        let query = |limit| signer.sign_request(&request, limit).map(|signed| signed.target);
         assert_eq!(query(TimeLimit::after_looks(1)), Err(TimeIsUp));
         let whole = query(TimeLimit::after_looks(2)).unwrap();
         assert!(whole.contains(&hex_string(&Md5::digest(&body))), "{whole}");

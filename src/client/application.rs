@@ -10,7 +10,7 @@ use crate::error::{Error, FailedExchange, Purpose};
 use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
-use crate::signing::{Signer, redact_query};
+use crate::signing::{Signed, Signer, Unsigned, redact_query};
 use crate::status::Status;
 use crate::time_limit::TimeLimit;
 
@@ -164,18 +164,28 @@ impl Application {
         call: &'a Call,
         deadline: Deadline,
     ) -> Result<Prepared<'a>, Error> {
+        let too_long = || Error::argument("params", format!("make a URL of more than {MAX_TARGET_BYTES} bytes"));
+        // Before memory is allocated for them.
+        if call.parameters.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_TARGET_BYTES {
+            return Err(too_long());
+        }
         let body = call.body.as_deref();
-        let path = format!("{}{}", self.signed_base, call.path);
-        let timestamp = since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
-        let limit = TimeLimit::until(deadline.at);
-        let signed = self.signer.query(call.method.name(), &path, &call.parameters, body, timestamp, limit)?;
-        let target = format!("{}{}?{}", self.base, call.path, signed.query);
+        let unsigned = Unsigned {
+            method: call.method.name(),
+            base: &self.base,
+            signed_base: &self.signed_base,
+            path: &call.path,
+            parameters: &call.parameters,
+            body,
+            timestamp: since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed)),
+        };
+        let Signed { target, signature } = self.signer.sign_request(&unsigned, TimeLimit::until(deadline.at))?;
         if target.len() > MAX_TARGET_BYTES {
-            return Err(Error::argument("params", format!("make a URL of more than {MAX_TARGET_BYTES} bytes")));
+            return Err(too_long());
         }
         Ok(Prepared {
             request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
-            pending: Pending { endpoint, deadline, effect: call.effect, signature: signed.signature },
+            pending: Pending { endpoint, deadline, effect: call.effect, signature },
         })
     }
 
