@@ -54,9 +54,12 @@ pub(super) fn parse(input: &[u8]) -> Parsed {
     let config = httparse::ParserConfig::default();
     let parsed = config.parse_response_with_uninit_headers(&mut head, input, &mut headers);
     let status = head.code;
-    // `HTTP/1.1 2000` is not a status line.
+    // `HTTP/1.1 2000` is not a status line. Nor is `HTTP/1.1 099`, which httparse accepts.
     let has_status_line =
         !matches!(parsed, Err(httparse::Error::Status | httparse::Error::Token | httparse::Error::Version));
+    if matches!(status, Some(..100)) {
+        return Parsed::Malformed(None, Malformed::Because("it is not HTTP"));
+    }
     match (parsed, status.filter(|_| has_status_line)) {
         (Ok(httparse::Status::Complete(length)), Some(status)) if length <= MAX_HEAD_BYTES => {
             if is_interim(status) {
@@ -137,8 +140,11 @@ impl Head {
                     keeps = true;
                     keep_alive = elements(value).find_map(keep_alive_timeout).or(keep_alive);
                 }
-                11 if name.eq_ignore_ascii_case("retry-after") => head.retry_after = visible_ascii(value),
-                4 if name.eq_ignore_ascii_case("date") => head.date = visible_ascii(value),
+                // Of several, the first counts.
+                11 if head.retry_after.is_none() && name.eq_ignore_ascii_case("retry-after") => {
+                    head.retry_after = visible_ascii(value);
+                }
+                4 if head.date.is_none() && name.eq_ignore_ascii_case("date") => head.date = visible_ascii(value),
                 _ => {}
             }
         }

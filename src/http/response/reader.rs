@@ -342,7 +342,9 @@ mod tests {
         }
         let old = outcome("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Then::End);
         assert!(matches!(old.result, Some(Err(Malformed::Because(_)))), "{old:?}");
-        for line in ["HTTP/2 200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 20 OK", "SSH-2.0-x", "HTTP/1.1 +20 OK"] {
+        for line in
+            ["HTTP/2 200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1 20 OK", "SSH-2.0-x", "HTTP/1.1 +20 OK"]
+        {
             let outcome = outcome(&format!("{line}\r\nContent-Length: 2\r\n\r\n{{}}"), Then::End);
             assert_eq!(outcome.status, None, "{line}");
             assert!(matches!(outcome.result, Some(Err(Malformed::Because(_)))), "{line}: {outcome:?}");

@@ -181,20 +181,6 @@ pub(super) const DIFFERENCES: [Difference; 23] = [
         example: || chunked("0\r\na: b\n\r\nx"),
         shape: |shape| shape.trailers.iter().any(Line::is_bare),
     },
-    Difference {
-        name: "a status below 100",
-        reason: "RFC 9110, 15: it is invalid, and reported as it is; the delivery is unknown",
-        aspects: &[Aspect::UreqRefuses],
-        example: || b"HTTP/1.1 099 \r\nContent-Length: 0\r\n\r\n".to_vec(),
-        shape: |shape| shape.head().status().is_some_and(|status| status < 100),
-    },
-    Difference {
-        name: "Retry-After or Date twice",
-        reason: "RFC 9110, 5.3: they must not occur twice. This reader takes the last one, ureq the first",
-        aspects: &[Aspect::Headers],
-        example: || response("Date: a\r\nDate: b\r\nContent-Length: 2\r\n\r\n{}"),
-        shape: |shape| ["Retry-After", "Date"].iter().any(|name| shape.head().values(name).count() > 1),
-    },
 ];
 
 fn response(rest: &str) -> Vec<u8> {
