@@ -105,7 +105,7 @@ impl Chunk {
                         Ok(Step::Framing(length))
                     }
                     Ok(httparse::Status::Partial) if input.len() < MAX_HEAD_BYTES => Ok(Step::Incomplete),
-                    Ok(_) => Err(Malformed::Because("its trailer is too long")),
+                    Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Malformed::Because("its trailer is too long")),
                     Err(_) => Err(Malformed::Because("its trailer is not HTTP")),
                 }
             }

@@ -44,9 +44,15 @@ pub(super) enum Parsed {
 
 /// Parses the beginning of `input`.
 pub(super) fn parse(input: &[u8]) -> Parsed {
-    // Wait for the whole status line: 40 may be the beginning of 401. httparse skips empty lines
-    // before it.
-    if !input.trim_ascii_start().contains(&b'\n') {
+    // httparse skips empty lines before the status line.
+    let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let line = &input[empty..];
+    let start = line.len().min(VERSION.len());
+    if line[..start] != VERSION[..start] {
+        return Parsed::Malformed(None, Malformed::Because(NOT_HTTP));
+    }
+    // Wait for the whole status line: 40 may be the beginning of 401.
+    if !line.contains(&b'\n') {
         return too_long_or(input, Parsed::Incomplete(None));
     }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -58,7 +64,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed {
     let has_status_line =
         !matches!(parsed, Err(httparse::Error::Status | httparse::Error::Token | httparse::Error::Version));
     if matches!(status, Some(..100)) {
-        return Parsed::Malformed(None, Malformed::Because("it is not HTTP"));
+        return Parsed::Malformed(None, Malformed::Because(NOT_HTTP));
     }
     match (parsed, status.filter(|_| has_status_line)) {
         (Ok(httparse::Status::Complete(length)), Some(status)) if length <= MAX_HEAD_BYTES => {
@@ -78,7 +84,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed {
             let why = match (parsed, status) {
                 (Ok(_), _) => Malformed::Because(TOO_LONG),
                 (Err(httparse::Error::TooManyHeaders), _) => Malformed::Because("it has more than 64 headers"),
-                (Err(_), None) => Malformed::Because("it is not HTTP"),
+                (Err(_), None) => Malformed::Because(NOT_HTTP),
                 (Err(_), Some(status)) if is_interim(status) => {
                     Malformed::Because("an interim response (1xx) is not HTTP")
                 }
@@ -88,6 +94,11 @@ pub(super) fn parse(input: &[u8]) -> Parsed {
         }
     }
 }
+
+/// The beginning of every status line, except for the minor version.
+const VERSION: &[u8] = b"HTTP/1.";
+
+const NOT_HTTP: &str = "it is not HTTP";
 
 const TOO_LONG: &str = "a line or its head is too long";
 
@@ -113,7 +124,7 @@ impl Head {
         let mut closes = version != Some(1) || status == 101;
         let mut keeps = false;
         let mut keep_alive = None;
-        let mut head = Head::default();
+        let (mut retry_after, mut date) = (None, None);
         for httparse::Header { name, value } in headers {
             // Compare by length first: most headers are none of these.
             match name.len() {
@@ -141,10 +152,12 @@ impl Head {
                     keep_alive = elements(value).find_map(keep_alive_timeout).or(keep_alive);
                 }
                 // Of several, the first counts.
-                11 if head.retry_after.is_none() && name.eq_ignore_ascii_case("retry-after") => {
-                    head.retry_after = visible_ascii(value);
+                11 if name.eq_ignore_ascii_case("retry-after") => {
+                    retry_after.get_or_insert_with(|| visible_ascii(value));
                 }
-                4 if head.date.is_none() && name.eq_ignore_ascii_case("date") => head.date = visible_ascii(value),
+                4 if name.eq_ignore_ascii_case("date") => {
+                    date.get_or_insert_with(|| visible_ascii(value));
+                }
                 _ => {}
             }
         }
@@ -155,19 +168,19 @@ impl Head {
         // nothing else is read from the connection.
         closes |= is_chunked && length.is_some();
         let has_no_body = matches!(status, 101 | 204 | 304);
-        head.framing = match length {
+        let framing = match length {
             _ if has_no_body => Framing::Length(0),
             _ if is_chunked => Framing::chunked(),
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
         };
-        head.has_length = head.framing != Framing::UntilClose;
-        head.reuse = match (closes || !head.has_length, keeps) {
+        let has_length = framing != Framing::UntilClose;
+        let reuse = match (closes || !has_length, keeps) {
             (true, _) => Reuse::Never,
             (false, true) => Reuse::Stated(keep_alive),
             (false, false) => Reuse::Unstated,
         };
-        Ok(head)
+        Ok(Head { framing, has_length, reuse, retry_after: retry_after.flatten(), date: date.flatten() })
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Difference {
     pub(super) shape: fn(&Shape<'_>) -> bool,
 }
 
-pub(super) const DIFFERENCES: [Difference; 23] = [
+pub(super) const DIFFERENCES: [Difference; 21] = [
     Difference {
         name: "a chunk size that is not 1*HEXDIG",
         reason: "RFC 9112, 7.1: ureq removes blanks and a plus sign",

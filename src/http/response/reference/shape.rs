@@ -83,7 +83,8 @@ impl<'a> Head<'a> {
     /// Returns the three digits of the status.
     pub(super) fn status(&self) -> Option<u16> {
         let digits = self.status_line.bytes.get(9..12).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
-        std::str::from_utf8(digits).ok()?.parse().ok()
+        // RFC 9110, 15: below 100 it is invalid.
+        std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| *status >= 100)
     }
 
     pub(super) fn is_http_1_0(&self) -> bool {
