@@ -34,11 +34,13 @@ pub struct Writer {
     limit: TimeLimit,
     /// The size beyond which the writer looks at the clock.
     look_at: usize,
+    /// The size up to which there is nothing to decide: neither memory, nor the time, nor a fault.
+    end: usize,
 }
 
 impl Default for Writer {
     fn default() -> Writer {
-        Writer { text: Vec::new(), fault: None, limit: TimeLimit::NONE, look_at: usize::MAX }
+        Writer { text: Vec::new(), fault: None, limit: TimeLimit::NONE, look_at: usize::MAX, end: 0 }
     }
 }
 
@@ -58,12 +60,13 @@ impl Writer {
     pub fn with_capacity(bytes: usize) -> Result<Writer, Error> {
         let mut text = Vec::new();
         text.try_reserve_exact(bytes).map_err(|_| Error::Unavailable("memory"))?;
-        Ok(Writer { text, ..Writer::default() })
+        Ok(Writer { end: text.capacity(), text, ..Writer::default() })
     }
 
     /// Sets the time limit.
     pub fn stop_at(&mut self, limit: TimeLimit) {
         (self.limit, self.look_at) = (limit, self.text.len() + PIECE_BYTES);
+        self.end = self.end.min(self.look_at);
     }
 
     /// Returns the number of bytes written so far.
@@ -160,29 +163,40 @@ impl Writer {
     #[inline]
     pub fn append<const N: usize>(&mut self, pieces: [&[u8]; N]) -> &mut Writer {
         let size = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
-        if self.fault.is_some() {
-        } else if self.text.try_reserve(size).is_err() {
-            self.fault = Some(Fault::OutOfMemory);
-        } else if self.limit.concerns(size) || self.text.len() > self.look_at {
-            pieces.iter().for_each(|piece| self.append_within_limit(piece));
-        } else {
+        if size <= self.end.saturating_sub(self.text.len()) {
             pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
+        } else {
+            pieces.iter().for_each(|piece| self.append_slowly(piece));
         }
         self
     }
 
-    /// Appends bytes for which there is memory.
+    /// Appends bytes if there is memory, and looks at the clock as often as is due.
     #[cold]
-    fn append_within_limit(&mut self, bytes: &[u8]) {
+    fn append_slowly(&mut self, bytes: &[u8]) {
+        if self.fault.is_none() && self.text.try_reserve(bytes.len()).is_err() {
+            self.stop(Fault::OutOfMemory);
+        }
         for piece in bytes.chunks(PIECE_BYTES) {
-            if self.fault.is_none() && self.text.len() > self.look_at {
-                self.fault = self.limit.check().err().map(|TimeIsUp| Fault::TimeIsUp);
-                self.look_at = self.text.len() + PIECE_BYTES;
+            if self.fault.is_none() && self.text.len() + piece.len() > self.look_at {
+                match self.limit.check() {
+                    Ok(()) => self.look_at = self.text.len() + PIECE_BYTES,
+                    Err(TimeIsUp) => self.stop(Fault::TimeIsUp),
+                }
             }
             if self.fault.is_none() {
                 self.text.extend_from_slice(piece);
             }
         }
+        if self.fault.is_none() {
+            self.end = self.text.capacity().min(self.look_at);
+        }
+    }
+
+    /// Drops everything that follows.
+    fn stop(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        self.end = 0;
     }
 
     /// Writes a comma if a value or a member precedes. (No value ends in one of these four
@@ -208,6 +222,7 @@ impl Write for Sink<'_> {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
+    #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.0.push(bytes).fault {
             Some(_) => Err(io::ErrorKind::Other.into()),
@@ -291,7 +306,8 @@ mod tests {
     #[test]
     fn running_out_of_memory_is_reported_by_finish() {
         assert_eq!(Writer::with_capacity(usize::MAX).err(), Some(Error::Unavailable("memory")));
-        let mut json = Writer { fault: Some(Fault::OutOfMemory), ..Writer::default() };
+        let mut json = Writer::new();
+        json.stop(Fault::OutOfMemory);
         json.begin_array().string("a").number(1).end_array();
         assert_eq!((json.len(), json.finish()), (0, Err(Error::Unavailable("memory"))));
     }
