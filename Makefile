@@ -19,7 +19,7 @@ help:
 	@echo '  make deny           licences, sources and duplicates of the Rust crates'
 	@echo '  make advisories     known vulnerabilities of the Rust crates (fetches a database from GitHub)'
 	@echo 'To measure'
-	@echo '  make bench          events per second against raw sockets and libcurl, signatures against their minimum and a peer'
+	@echo '  make bench          speed, allocations, memory and size against raw sockets, libcurl and peers'
 	@echo 'To release'
 	@echo '  make release-check  what RELEASE.md asks for, as far as it can be checked on one machine'
 	@echo 'To clean up'

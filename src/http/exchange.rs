@@ -184,13 +184,13 @@ impl Exchange<'_, Connection> {
     }
 
     /// Returns the failure that ends the exchange.
-    fn failure_of_run(&self, fault: &Fault) -> Failure {
-        let mut failure = self.failure(fault);
+    fn failure_of_run(&mut self, fault: &Fault) -> Failure {
         // The server did not finish the handshake, so it has accepted nothing.
         if fault.refused_handshake && self.over.responses == 0 && self.reader.status().is_none() {
-            failure.progress = Progress::NotSent;
+            self.phase = Phase::Handshake;
+            return Failure { progress: Progress::NotSent, ..self.failure(fault) };
         }
-        failure
+        self.failure(fault)
     }
 
     /// Sends and reads until the response is complete.
