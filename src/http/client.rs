@@ -101,10 +101,9 @@ impl Transport for HttpClient {
             Some(connection) => connection,
             None => connector.connect(&mut exchange)?,
         };
-        let sent_at = Instant::now();
         let Ended { result, connection, reuse, was_closed_unanswered } = exchange.over(connection).run();
         if was_closed_unanswered {
-            pool.note_close(&connection, sent_at);
+            pool.note_close(&connection);
         }
         pool.put(connection, reuse);
         result

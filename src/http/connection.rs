@@ -1,7 +1,7 @@
 //! A connection to the server: a stream, TLS if there is any, and the bytes received but not read.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::platform::Readiness;
 
@@ -20,6 +20,8 @@ pub(super) struct Connection {
     /// How many responses have come over it, and when the last one did.
     pub(super) responses: u32,
     pub(super) last_response: Instant,
+    /// How long it was idle before it was last taken.
+    pub(super) idle_time: Duration,
 }
 
 /// The result of receiving.
@@ -36,7 +38,8 @@ pub(super) enum Received {
 impl Connection {
     pub(super) fn new(stream: Stream, tls: Option<Tls>, now: Instant) -> Connection {
         let tls = tls.map(Box::new);
-        Connection { stream, tls, input: Input::default(), since: now, responses: 0, last_response: now }
+        let input = Input::default();
+        Connection { stream, tls, input, since: now, responses: 0, last_response: now, idle_time: Duration::ZERO }
     }
 
     /// Hands the next part of the request to the kernel, without waiting. Returns whether the

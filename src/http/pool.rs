@@ -94,6 +94,7 @@ impl Pool {
             if now >= until {
                 continue;
             }
+            connection.idle_time = now.saturating_duration_since(connection.last_response);
             let idleness = match server {
                 Server::Keeps => connection.idleness(deadline),
                 Server::Unknown | Server::Closes(_) => settled(&mut connection, deadline),
@@ -105,7 +106,7 @@ impl Pool {
                     }
                     return Some(connection);
                 }
-                Idleness::Ended => self.note_close(&connection, now),
+                Idleness::Ended => self.note_close(&connection),
                 Idleness::Unusable => {}
             }
         }
@@ -157,11 +158,10 @@ impl Pool {
         drop(evicted);
     }
 
-    /// Takes note that the server closed a connection that had been idle until `at`: a request was
-    /// about to be sent, or was sent and not answered.
-    pub(super) fn note_close(&self, connection: &Connection, at: Instant) {
-        let idle_time = at.saturating_duration_since(connection.last_response);
-        if connection.responses != 1 || idle_time >= SILENT_CLOSE {
+    /// Takes note that the server closed a connection that had been idle: a request was about to be
+    /// sent, or was sent and not answered.
+    pub(super) fn note_close(&self, connection: &Connection) {
+        if connection.responses != 1 || connection.idle_time >= SILENT_CLOSE {
             return;
         }
         let idle = {
@@ -171,7 +171,7 @@ impl Pool {
                 state.server = Server::Unknown;
                 return;
             }
-            state.server = Server::Closes(at + NOT_KEEPING);
+            state.server = Server::Closes(Instant::now() + NOT_KEEPING);
             mem::take(&mut state.idle)
         };
         drop(idle);
