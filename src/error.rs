@@ -71,6 +71,28 @@ pub struct FailedExchange {
     pub server_time: Option<u64>,
 }
 
+impl FailedExchange {
+    /// Returns the failure of a call that publishes, of whose first request nothing was sent, and that
+    /// may be repeated.
+    pub fn not_sent(cause: &'static str, message: String) -> FailedExchange {
+        FailedExchange {
+            status: Status::NotSent,
+            delivery: Some(Delivery::NotSent),
+            cause: Some(cause),
+            message,
+            retryable: true,
+            attempts: 1,
+            http_status: None,
+            response: None,
+            retry_after_ms: None,
+            server_time: None,
+        }
+    }
+}
+
+/// The message of a call whose time was over before it sent its request.
+pub const NO_TIME_TO_SEND: &str = "timeout_ms passed before anything was sent";
+
 /// Every way a call can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -231,17 +253,6 @@ impl From<Problem> for Error {
 /// Only work before a request is sent ends like this. Each call with such work publishes.
 impl From<TimeIsUp> for Error {
     fn from(_: TimeIsUp) -> Error {
-        Error::Exchange(Box::new(FailedExchange {
-            status: Status::NotSent,
-            delivery: Some(Delivery::NotSent),
-            cause: Some("timeout"),
-            message: "timeout_ms passed before anything was sent".to_owned(),
-            retryable: true,
-            attempts: 1,
-            http_status: None,
-            response: None,
-            retry_after_ms: None,
-            server_time: None,
-        }))
+        Error::Exchange(Box::new(FailedExchange::not_sent("timeout", NO_TIME_TO_SEND.to_owned())))
     }
 }

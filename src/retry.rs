@@ -116,24 +116,12 @@ impl RetryBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Status;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     /// Returns the failure of a first attempt that was not sent.
     fn not_sent() -> FailedExchange {
-        FailedExchange {
-            status: Status::NotSent,
-            delivery: Some(Delivery::NotSent),
-            cause: Some("connect"),
-            message: String::new(),
-            retryable: true,
-            attempts: 1,
-            http_status: None,
-            response: None,
-            retry_after_ms: None,
-            server_time: None,
-        }
+        FailedExchange::not_sent("connect", String::new())
     }
 
     fn unknown(http_status: Option<u16>) -> FailedExchange {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::hooks::Hooks;
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::Config;
-use crate::error::{Error, FailedExchange, Purpose};
+use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
 use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -194,11 +194,9 @@ impl Application {
         let Prepared { request, pending } = prepared;
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
-            _ if pending.deadline.has_passed() => Err(Failure {
-                progress: Progress::NotSent,
-                cause: Cause::Timeout,
-                message: "timeout_ms passed before anything was sent".to_owned(),
-            }),
+            _ if pending.deadline.has_passed() => {
+                Err(Failure { progress: Progress::NotSent, cause: Cause::Timeout, message: NO_TIME_TO_SEND.to_owned() })
+            }
             Some(transport) => transport.send(request, pending.deadline.at),
             None => self.http.send(request, pending.deadline.at),
         };
