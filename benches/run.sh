@@ -107,7 +107,7 @@ build_programs() {
   cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
   cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth}.c benches/{raw,curl,pusher,signatures}.c \
     benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
-  cc "${flags[@]}" -o "$out/heap" benches/{heap,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
+  cc "${flags[@]}" -o "$out/heap" benches/{heap,allocations,crowd,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
 }
 
 # For 127.0.0.1, and not an authority: rustls refuses one as the certificate of a server.

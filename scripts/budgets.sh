@@ -62,7 +62,7 @@ library_of() {
 program() {
   local folder=$1 flags=(-std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
   shift
-  cc "${flags[@]}" -o "$folder/budgets" tests/c/budgets.c "$@" "$folder/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
+  cc "${flags[@]}" -o "$folder/budgets" tests/c/budgets.c benches/allocations.c "$@" "$folder/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
 }
 
 build() {

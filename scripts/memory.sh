@@ -22,7 +22,7 @@ build() {
   library "$out/libpusher.so.0"
   local flags=(-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude)
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
-  cc "${flags[@]}" -o "$out/memory" tests/c/memory.c benches/server.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
+  cc "${flags[@]}" -o "$out/memory" tests/c/memory.c benches/{crowd,server}.c "$out/libpusher.so.0" -Wl,-rpath,'$ORIGIN'
 }
 
 # check WHAT BYTES LIMIT_KIB

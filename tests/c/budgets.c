@@ -4,13 +4,11 @@
  *
  * A run with many calls differs from a run with few by those calls alone. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pusher.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdnoreturn.h>
@@ -18,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "allocations.h"
 #include "http.h"
 
 static noreturn void __attribute__((format(printf, 1, 2))) die(const char *format, ...) {
@@ -27,49 +26,6 @@ static noreturn void __attribute__((format(printf, 1, 2))) die(const char *forma
   va_end(values);
   fputc('\n', stderr);
   exit(1);
-}
-
-/* ---- allocations: these functions replace those of the C library, for libpusher too ---- */
-
-static atomic_ulong allocations, allocated_bytes;
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-
-static void count_allocation(size_t size) {
-  atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&allocated_bytes, size, memory_order_relaxed);
-}
-
-void *malloc(size_t size) {
-  count_allocation(size);
-  return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size) {
-  count_allocation(count * size);
-  return __libc_calloc(count, size);
-}
-
-void *realloc(void *memory, size_t size) {
-  count_allocation(size);
-  return __libc_realloc(memory, size);
-}
-
-void *memalign(size_t alignment, size_t size) {
-  count_allocation(size);
-  return __libc_memalign(alignment, size);
-}
-
-void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
-
-int posix_memalign(void **memory, size_t alignment, size_t size) {
-  void *made = memalign(alignment, size);
-  if (made == NULL) return ENOMEM;
-  *memory = made;
-  return 0;
 }
 
 enum {
@@ -334,7 +290,8 @@ int main(int argc, char **argv) {
   for (size_t i = 0; count > 0 && count <= MOST_CALLS && i < sizeof calls / sizeof *calls; i++) {
     if (strcmp(argv[1], calls[i].name) != 0) continue;
     calls[i].make((unsigned)count);
-    printf("%lu %lu\n", atomic_load(&allocations), atomic_load(&allocated_bytes));
+    struct allocations allocations = all_allocations();
+    printf("%lu %lu\n", allocations.calls, allocations.bytes);
     fflush(stdout);
     /* No handler of exit() runs while the publisher's thread does. */
     _exit(0);

@@ -12,16 +12,16 @@
  * ended threads. The kernel's memory for sockets is not included. */
 #include <dirent.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <pusher.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "crowd.h"
 #include "server.h"
 
-enum { MOST = 1000 * 1000, STACK_BYTES = 256 * 1024 };
+enum { MOST = 1000 * 1000 };
 
 static long resident_bytes(void) {
   malloc_trim(0);
@@ -69,37 +69,6 @@ static long measure_clients(unsigned count, const char *scheme) {
   for (unsigned i = 0; i < count; i++) pusher_free(clients[i]);
   free(clients);
   return grown / (long)count;
-}
-
-struct crowd {
-  pthread_barrier_t start;
-  /* NULL: nothing is sent. */
-  const Pusher *client;
-  const char *data;
-};
-
-static void *take_part(void *argument) {
-  struct crowd *crowd = argument;
-  free(malloc(1));
-  pthread_barrier_wait(&crowd->start);
-  if (crowd->client != NULL) trigger(crowd->client, crowd->data);
-  return NULL;
-}
-
-/* Triggers from `count` threads at the same time, and waits for them. */
-static void trigger_together(unsigned count, const Pusher *client, const char *data) {
-  struct crowd crowd = {.client = client, .data = data};
-  pthread_t *threads = calloc(count, sizeof *threads);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  pthread_barrier_init(&crowd.start, NULL, count);
-  for (unsigned i = 0; i < count; i++) {
-    if (threads == NULL || pthread_create(&threads[i], &attributes, take_part, &crowd) != 0) die("no thread");
-  }
-  for (unsigned i = 0; i < count; i++) pthread_join(threads[i], NULL);
-  pthread_barrier_destroy(&crowd.start);
-  free(threads);
 }
 
 static unsigned open_sockets(void) {
