@@ -2,7 +2,6 @@
 //! them.
 
 use std::borrow::Cow;
-use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::error::Problem;
 use crate::http::{Identity, Roots, Trust};
 use crate::json::{Json, join};
 use crate::log::Level;
+use crate::platform::is_socket_path;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::validation;
@@ -395,9 +395,7 @@ fn checked_socket(path: String) -> Result<PathBuf, Problem> {
     match Path::new(&path) {
         _ if path.contains('\0') => wrong("must not contain a NUL character"),
         socket if !socket.is_absolute() => wrong("must be an absolute path"),
-        socket if UnixAddress::from_pathname(socket).is_err() => {
-            wrong("is longer than this system allows for a socket")
-        }
+        socket if !is_socket_path(socket) => wrong("is longer than this system allows for a socket"),
         _ => Ok(path.into()),
     }
 }

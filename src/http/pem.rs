@@ -3,52 +3,13 @@
 //! The reader of rustls leaves a private key in memory that it does not wipe, and skips encrypted
 //! keys without a word.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-/// The longest file that is read.
-const MAX_FILE_BYTES: u64 = 16 << 20;
-
-/// Reads a regular file. Refuses files that could block, such as pipes. The result is wiped when
-/// it is dropped, because it may hold a private key.
-pub(super) fn read_file(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is not a regular file of at most 16 MiB"));
-    }
-    // One byte more than the file has, to see its end. Allocated once: a buffer that grows leaves
-    // copies of its beginning in memory.
-    let mut bytes = zeroed(length.saturating_add(1))?;
-    let mut filled = 0;
-    loop {
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if filled > length {
-        return Err(io::Error::other("it changed while it was read"));
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-/// Returns a buffer of zeros. Fails if there is no memory for it.
-fn zeroed(length: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    bytes.resize(length, 0);
-    Ok(bytes)
-}
+use crate::platform::zeroed;
 
 /// A section of a PEM file.
 pub(super) struct Section<'a> {

@@ -14,6 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
 
 use super::pem;
+use crate::platform;
 
 /// The certificates that TLS trusts and presents.
 #[derive(Clone, Debug)]
@@ -85,7 +86,7 @@ impl Identity {
 
 /// Reads the certificates of a PEM file.
 fn read_chain(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = pem::read_file(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let pem = platform::read_file(path).map_err(|error| format!("cannot be read: {error}"))?;
     let mut chain = Vec::new();
     for section in pem::sections(&pem) {
         let section = section.map_err(not_pem)?;
@@ -99,7 +100,7 @@ fn read_chain(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 /// Reads the first private key of a PEM file. Its bytes are wiped; rustls keeps the key that it
 /// makes from them.
 fn read_key(path: &str) -> Result<Arc<dyn rustls::sign::SigningKey>, String> {
-    let pem = pem::read_file(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let pem = platform::read_file(path).map_err(|error| format!("cannot be read: {error}"))?;
     for section in pem::sections(&pem) {
         let section = section.map_err(not_pem)?;
         if !section.label.ends_with(b"PRIVATE KEY") {
@@ -238,7 +239,7 @@ fn add_found(
 /// Adds the certificates of a PEM file, the value of `key`.
 fn add_file(store: &mut RootCertStore, key: &str, path: &str) -> Result<(), TrustError> {
     let malformed = |error: io::Error| TrustError::io(&error, format!("{key} {path} is not PEM: {error}"));
-    let pem = pem::read_file(path)
+    let pem = platform::read_file(path)
         .map_err(|error| TrustError::io(&error, format!("{key} {path} cannot be read: {error}")))?;
     let mut is_empty = true;
     for section in pem::sections(&pem) {

@@ -1,13 +1,15 @@
-//! The system below the library: sockets, the identity of the process, threads and signals.
+//! The system below the library: sockets, files, the identity of the process, threads and signals.
 //!
 //! Everything that differs between operating systems is here. Knows nothing of HTTP or of Pusher.
 
+mod file;
 mod number;
 mod per_process;
 mod socket;
 mod thread;
 
+pub use file::{read_file, zeroed};
 pub use number::process_number;
 pub use per_process::PerProcess;
-pub use socket::{Address, Readiness, Receive, Socket, poll};
+pub use socket::{Address, Readiness, Receive, Socket, is_socket_path, poll};
 pub use thread::spawn;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -29,6 +29,11 @@ impl fmt::Display for Address {
             Address::Unix(path) => path.display().fmt(f),
         }
     }
+}
+
+/// Returns whether a path is short enough for a Unix domain socket.
+pub fn is_socket_path(path: &Path) -> bool {
+    SockAddr::unix(path).is_ok()
 }
 
 /// A stream socket.

@@ -21,7 +21,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("encryption", &["error", "json"]),
     ("http", &["platform"]),
     ("retry", &["error", "status"]),
-    ("config", &["encryption", "error", "http", "json", "log", "retry", "secret", "validation"]),
+    ("config", &["encryption", "error", "http", "json", "log", "platform", "retry", "secret", "validation"]),
     ("signing", &["secret", "time_limit"]),
     ("api", &["bytes", "config", "encryption", "error", "http", "json", "status", "time_limit", "validation"]),
     ("authorization", &["encryption", "error", "json", "signing", "validation"]),
