@@ -1,6 +1,7 @@
 //! A connected socket with absolute deadlines.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::platform::{self, Address, Readiness, Receive, Socket};
@@ -8,6 +9,9 @@ use crate::platform::{self, Address, Readiness, Receive, Socket};
 /// The delay before the next address is tried, if time allows. (RFC 8305, "Connection Attempt
 /// Delay")
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The time between two attempts to connect to a Unix domain socket whose listener's queue is full.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The shortest receive timeout worth setting: the kernel's timer may be late by several ticks.
 const MIN_RECEIVE_TIMEOUT: Duration = Duration::from_millis(80);
@@ -48,7 +52,7 @@ impl Stream {
                 return Err(ErrorKind::TimedOut.into());
             }
             if now >= next_start || pending.is_empty() {
-                match addresses.next().map(Socket::connect) {
+                match addresses.next().map(|address| begin_connecting(address, deadline)) {
                     Some(Ok((socket, true))) => return Stream::new(socket),
                     Some(Ok((socket, false))) => {
                         pending.push(socket);
@@ -176,6 +180,23 @@ impl Stream {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Idleness::Open,
             Ok(_) | Err(_) => Idleness::Unusable,
         }
+    }
+}
+
+/// Begins to connect. Returns the socket, and whether it is connected already. Fails with `TimedOut`
+/// at `deadline`.
+fn begin_connecting(address: &Address, deadline: Instant) -> io::Result<(Socket, bool)> {
+    loop {
+        match Socket::connect(address) {
+            // The listener's queue is full, and nothing tells when it no longer is.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && matches!(address, Address::Unix(_)) => {}
+            result => return result,
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        thread::sleep(FULL_QUEUE_PAUSE.min(left));
     }
 }
 

@@ -1,13 +1,16 @@
 //! A client connects to a Unix domain socket, and sends there what it would send to the host.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use std::{fs, io, net, process, thread};
 
 use crate::support::tls::Authority;
 use crate::support::{Answer, Client, End, Server, trigger};
 use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A socket that passes its connections on to a server. Dropping it stops listening.
 struct Gate {
@@ -120,4 +123,58 @@ fn failures_after_the_request_are_unknown() {
     server.next(Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").then(End::Close));
     trigger(&client).is("BAD_RESPONSE", "unknown");
     trigger(&client).is_ok("{}");
+}
+
+/// Returns a listener whose queue is full, and the connections in the queue.
+fn full_listener(path: &Path) -> (UnixListener, Vec<Socket>) {
+    let address = SockAddr::unix(path).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let mut queue = Vec::new();
+    loop {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        match socket.connect(&address) {
+            Ok(()) => queue.push(socket),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                return (UnixListener::from(OwnedFd::from(listener)), queue);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_is_waited_for() {
+    let server = Server::start([]);
+    let path = new_path();
+    let (listener, queue) = full_listener(&path);
+    let port = server.port();
+    let waits = Duration::from_millis(200);
+    let accepting = thread::spawn(move || {
+        thread::sleep(waits);
+        for _ in 0..queue.len() {
+            drop(listener.accept().unwrap());
+        }
+        let (inside, _) = listener.accept().unwrap();
+        pass(inside, net::TcpStream::connect(("127.0.0.1", port)).unwrap());
+    });
+    let start = Instant::now();
+    trigger(&client_of(&path, json!({}))).is_ok("{}");
+    assert!(start.elapsed() >= waits);
+    accepting.join().unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_queue_that_stays_full_ends_at_the_connect_timeout() {
+    let path = new_path();
+    let (_listener, _queue) = full_listener(&path);
+    let start = Instant::now();
+    let outcome = trigger(&client_of(&path, json!({"connect_timeout_ms": 300})));
+    outcome.is("NOT_SENT", "not_sent").because("timeout");
+    assert!(outcome.text("message").contains("connect_timeout_ms"), "{outcome:?}");
+    assert!((300..2000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    fs::remove_file(path).unwrap();
 }
