@@ -1,10 +1,10 @@
 //! Error documents, `{"error":{"status":…,"message":…,…}}`: writes them, and reads them for callers
 //! without a JSON parser.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use crate::error::{Error, Purpose};
-use crate::json::Writer;
+use crate::json::{Json, Writer};
 use crate::status::Delivery;
 
 /// Returns the error document of a call with this purpose.
@@ -42,14 +42,19 @@ pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
 
 /// Returns the delivery that an error document reports.
 pub fn delivery_in(document: &str) -> Option<Delivery> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    Delivery::from_name(document.get("error")?.get("delivery")?.as_str()?)
+    Delivery::from_name(&member(document, "delivery")?)
 }
 
 /// Returns the message of an error document.
 pub fn message_in(document: &str) -> Option<String> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    Some(document.get("error")?.get("message")?.as_str()?.to_owned())
+    member(document, "message").map(Cow::into_owned)
+}
+
+/// Returns a string in the object inside `{"error":{…}}`.
+fn member<'a>(document: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let [error] = Json::pick(document, "", ["error"]).ok()?;
+    let [value] = Json::pick(error?.text(), "", [name]).ok()?;
+    value?.string("").ok()
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Problem {
 
 impl Problem {
     /// Returns a problem with `argument`.
+    #[cold]
+    #[inline(never)]
     pub fn new(argument: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem { argument: argument.into(), message: message.into() }
     }
@@ -153,6 +155,8 @@ impl Refusal {
 
 impl Error {
     /// Returns the error of an invalid argument.
+    #[cold]
+    #[inline(never)]
     pub fn argument(argument: impl Into<String>, message: impl Into<String>) -> Error {
         Error::Argument(Problem::new(argument, message))
     }

@@ -176,14 +176,17 @@ impl Event {
         let name = part(BEFORE_NAME.len()..self.name_end);
         // Without the comma before it and the brace after it.
         let rest = part(self.channels_end + AFTER_CHANNELS.len() + 1..self.body.len() - 1);
-        batch.begin_object().key("channel").plain([self.joined_channels().as_bytes()]);
+        batch.begin_object().key("channel").plain([self.joined_channel_bytes()]);
         batch.key("name").raw_bytes(name).raw_bytes(rest).end_object();
     }
 
     /// Returns the channels' names with `","` between them.
     pub(super) fn joined_channels(&self) -> &str {
-        let channels = self.body.get(self.name_end + BEFORE_CHANNELS.len()..self.channels_end);
-        std::str::from_utf8(channels.unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.joined_channel_bytes()).unwrap_or_default()
+    }
+
+    fn joined_channel_bytes(&self) -> &[u8] {
+        self.body.get(self.name_end + BEFORE_CHANNELS.len()..self.channels_end).unwrap_or_default()
     }
 }
 

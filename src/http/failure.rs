@@ -94,12 +94,15 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    #[cold]
+    #[inline(never)]
     pub(super) fn new(cause: Cause, what: impl Into<Cow<'static, str>>) -> Fault {
         Fault { cause, what: what.into(), refused_handshake: false }
     }
 
     /// Returns the fault of an error of a socket. An error without a cause of its own gets
     /// `fallback`.
+    #[cold]
     pub(super) fn of_io(error: &io::Error, fallback: Cause) -> Fault {
         match error.kind() {
             ErrorKind::TimedOut => Fault::new(Cause::Timeout, "timed out"),

@@ -3,6 +3,7 @@
 //! The scan keeps its place on the heap, so nesting costs no stack.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -312,10 +313,9 @@ fn without_duplicates<'a>(
     members: Vec<(Cow<'a, str>, Json<'a>)>,
     argument: &str,
 ) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
-    keys.sort_unstable();
-    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Problem::new(join(argument, pair[0]), "is given twice")),
+    let mut keys = BTreeSet::new();
+    match members.iter().find(|(key, _)| !keys.insert(key.as_ref())) {
+        Some((key, _)) => Err(Problem::new(join(argument, key), "is given twice")),
         None => Ok(members),
     }
 }
