@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::config::RequestLimits;
+use crate::config::{RequestLimits, Server};
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
@@ -52,6 +52,8 @@ pub enum Effect {
 /// The part of a client's configuration that its calls depend on.
 #[derive(Debug)]
 pub struct RequestContext {
+    /// The kind of server.
+    pub server: Server,
     /// The limits for channels, events and payloads.
     pub limits: RequestLimits,
     /// The key of end-to-end encrypted channels.

@@ -206,11 +206,11 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RequestLimits;
+    use crate::config::{RequestLimits, Server};
 
     fn context() -> RequestContext {
         let limits = RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
-        RequestContext { limits, master_key: None }
+        RequestContext { server: Server::Pusher, limits, master_key: None }
     }
 
     fn body(events: &[Event]) -> String {

@@ -122,7 +122,7 @@ impl Application {
                 proxy: config.proxy,
             }),
             origin,
-            context: RequestContext { limits: config.limits, master_key: config.master_key },
+            context: RequestContext { server: config.server, limits: config.limits, master_key: config.master_key },
         }
     }
 

@@ -9,6 +9,8 @@ use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 
+use super::server::Server;
+
 /// Limits on what is sent and received.
 #[derive(Clone, Debug)]
 pub struct RequestLimits {
@@ -25,6 +27,8 @@ pub struct RequestLimits {
 /// The configuration of a client.
 #[derive(Debug)]
 pub struct Config {
+    /// The kind of server.
+    pub server: Server,
     /// The application's id, which is part of every path.
     pub app_id: String,
     /// The application's key, which is public.

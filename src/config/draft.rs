@@ -12,6 +12,7 @@ use super::address::{self, Address};
 use super::client::{Config, RequestLimits};
 use super::environment::Variables;
 use super::proxy;
+use super::server::Server;
 use super::values::{Value, known_key};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
@@ -47,6 +48,7 @@ pub const KEYS: &[&str] = ConfigKey::VARIANTS;
 #[derive(EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 enum ConfigKey {
+    Server,
     Url,
     AppId,
     Key,
@@ -115,6 +117,7 @@ impl Draft {
     /// Starts from the defaults.
     pub(super) fn new() -> Draft {
         let config = Config {
+            server: Server::default(),
             app_id: String::new(),
             key: String::new(),
             secret: Secret::new(String::new()),
@@ -161,7 +164,11 @@ impl Draft {
     /// Takes the keys of a JSON object.
     pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
         let members = Json::parse(text, "config")?.members("")?;
-        // The URL is taken first, wherever it is in the object, so that the other keys override its
+        // The server is taken before everything else, which overrides its defaults.
+        if let Some((key, value)) = members.iter().find(|(key, _)| key == "server") {
+            self.config.server = Value::new(key, *value).word()?;
+        }
+        // The URL is taken next, wherever it is in the object, so that the other keys override its
         // parts.
         if let Some((key, value)) = members.iter().find(|(key, _)| key == "url") {
             // A copy, if there is one, holds the secret.
@@ -178,7 +185,7 @@ impl Draft {
         let string = || value.string().map(Cow::into_owned);
         let config = &mut self.config;
         match key {
-            ConfigKey::Url => {}
+            ConfigKey::Server | ConfigKey::Url => {}
             ConfigKey::AppId if !value.json().is_string() => {
                 self.app_id = Some(value.integer(0, u64::MAX)?.to_string())
             }

@@ -8,6 +8,7 @@ mod client;
 mod draft;
 mod environment;
 mod proxy;
+mod server;
 #[cfg(test)]
 mod tests;
 pub mod values;
@@ -19,6 +20,7 @@ use environment::variable;
 
 pub use client::{Config, RequestLimits};
 pub use draft::KEYS;
+pub use server::Server;
 
 impl Config {
     /// Reads a configuration from a JSON object or a URL, or for `None` from the environment.

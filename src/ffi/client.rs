@@ -30,6 +30,7 @@ use crate::status::Status;
 /// | `key`                          | required   | key of the application                     |
 /// | `secret`                       | required   | secret of the application                  |
 /// | `url`                          | none       | a URL as above; other keys override it     |
+/// | `server`                       | `"pusher"` | kind of server: sets the defaults of keys  |
 /// | `cluster`                      | `"mt1"`    | use the host `api-CLUSTER.pusher.com`      |
 /// | `host`                         | by cluster | host name or IP address of the server      |
 /// | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
