@@ -212,6 +212,9 @@ const SIGNATURE: &str = "&auth_signature=";
 fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]) -> String {
     // Few parameters, mostly in order: the sort of std takes 10 KB of code.
     for end in 1..parameters.len() {
+        if parameters[end - 1].0 <= parameters[end].0 {
+            continue;
+        }
         let at = parameters[..end].partition_point(|(before, _)| *before <= parameters[end].0);
         parameters[at..=end].rotate_right(1);
     }

@@ -313,9 +313,16 @@ fn without_duplicates<'a>(
     members: Vec<(Cow<'a, str>, Json<'a>)>,
     argument: &str,
 ) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-    let mut keys = BTreeSet::new();
-    match members.iter().find(|(key, _)| !keys.insert(key.as_ref())) {
-        Some((key, _)) => Err(Problem::new(join(argument, key), "is given twice")),
+    // Objects with few members need no set, which would allocate.
+    const FEW: usize = 16;
+    let first_duplicate = if members.len() <= FEW {
+        (1..members.len()).find(|&at| members[..at].iter().any(|(key, _)| *key == members[at].0))
+    } else {
+        let mut keys = BTreeSet::new();
+        members.iter().position(|(key, _)| !keys.insert(key.as_ref()))
+    };
+    match first_duplicate {
+        Some(at) => Err(Problem::new(join(argument, &members[at].0), "is given twice")),
         None => Ok(members),
     }
 }
