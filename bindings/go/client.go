@@ -54,6 +54,7 @@ type Client struct {
 	WebhookTokens               []WebhookToken // additional keys for webhooks
 	WebhookMaxAge               time.Duration  // the maximum age of a webhook: 10 min; negative accepts any age
 	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
+	MaxRequestBytes             int            // the limit of a request, head and body: none
 
 	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
 	UnixSocket         string        // the path of a Unix domain socket to connect to; without TLS unless Secure is set
@@ -352,6 +353,9 @@ func (c *Client) configuration() (map[string]any, error) {
 	}
 	if c.OverrideMaxMessagePayloadKB != 0 {
 		config["max_data_bytes"] = c.OverrideMaxMessagePayloadKB << 10
+	}
+	if c.MaxRequestBytes != 0 {
+		config["max_request_bytes"] = c.MaxRequestBytes
 	}
 	if c.LogLevel != 0 {
 		config["log_level"] = c.LogLevel.String()

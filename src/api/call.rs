@@ -28,12 +28,7 @@ pub struct Call {
 
 impl Call {
     /// Returns a POST of `body`.
-    pub(super) fn post(
-        path: impl Into<Cow<'static, str>>,
-        body: Vec<u8>,
-        effect: Effect,
-        timeout: Option<Duration>,
-    ) -> Call {
+    pub fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, timeout: Option<Duration>) -> Call {
         Call { method: Method::Post, path: path.into(), parameters: Vec::new(), body: Some(body), effect, timeout }
     }
 }

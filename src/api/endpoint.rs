@@ -76,6 +76,20 @@ impl Endpoint {
         self.parameters().get(index).copied().unwrap_or("arguments")
     }
 
+    /// Returns the name of the parameter that most of a large request comes from, or `""`.
+    pub const fn largest_parameter(self) -> &'static str {
+        match self {
+            Endpoint::Trigger | Endpoint::SendToUser => "data",
+            Endpoint::TriggerBatch => "events",
+            Endpoint::Get => "params",
+            Endpoint::Post => "body",
+            Endpoint::TerminateUserConnections
+            | Endpoint::ChannelsInfo
+            | Endpoint::ChannelInfo
+            | Endpoint::UsersInfo => "",
+        }
+    }
+
     /// Finds the call with this name.
     pub fn from_name(name: &str) -> Result<Endpoint, Error> {
         let find = |name: &str| Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == name);

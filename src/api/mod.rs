@@ -15,4 +15,4 @@ pub use call::{Call, CallTime, Effect, RequestContext};
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use interpret::Interpreter;
-pub use publish::{PublishOptions, answers, event_to_publish, request};
+pub use publish::{BATCH_EVENTS, BATCH_FRAME_BYTES, EVENTS, PublishOptions, answers, event_to_publish, request};

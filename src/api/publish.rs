@@ -12,6 +12,15 @@ use crate::json::{Json, Writer, join};
 use crate::time_limit::TimeLimit;
 use crate::validation;
 
+/// The path of a trigger.
+pub const EVENTS: &str = "/events";
+
+/// The path of a batch.
+pub const BATCH_EVENTS: &str = "/batch_events";
+
+/// The size of the body of a batch besides its events, each of which has the size of [`Event::length`] at most.
+pub const BATCH_FRAME_BYTES: usize = r#"{"batch":[]}"#.len();
+
 /// POST `/events`: one event on one or more channels.
 pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let recipients = Recipients::parse(arguments.required("channels")?, context.limits.channels)?;
@@ -35,7 +44,7 @@ fn publish(context: &RequestContext, recipients: &Recipients<'_>, arguments: Arg
     let options = options?;
     let event = Event::check(context, recipients, name, data, &options, limit)?;
     let effect = event.effect();
-    Ok(Call::post("/events", event.into_body(), effect, options.timeout))
+    Ok(Call::post(EVENTS, event.into_body(), effect, options.timeout))
 }
 
 /// Reads the argument `data`.
@@ -111,7 +120,7 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
 
 /// Returns the one request that publishes all these events, each of which has one channel.
 fn batch(events: &[Event], timeout: Option<Duration>, limit: TimeLimit) -> Result<Call, Error> {
-    let mut json = Writer::with_capacity(events.iter().map(Event::length).sum::<usize>() + 16)?;
+    let mut json = Writer::with_capacity(events.iter().map(Event::length).sum::<usize>() + BATCH_FRAME_BYTES)?;
     json.stop_at(limit);
     json.begin_object().key("batch").begin_array();
     for event in events {
@@ -119,7 +128,7 @@ fn batch(events: &[Event], timeout: Option<Duration>, limit: TimeLimit) -> Resul
     }
     json.end_array().end_object();
     let effect = if events.len() == 1 { Effect::One } else { Effect::Several };
-    Ok(Call::post("/batch_events", json.finish()?, effect, timeout))
+    Ok(Call::post(BATCH_EVENTS, json.finish()?, effect, timeout))
 }
 
 /// How the publisher queues an event.
@@ -172,7 +181,7 @@ fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
 /// one channel.
 pub fn request(events: &[Event]) -> Result<Call, Error> {
     match events {
-        [event] => Ok(Call::post("/events", copied(event.body())?, event.effect(), None)),
+        [event] => Ok(Call::post(EVENTS, copied(event.body())?, event.effect(), None)),
         events => batch(events, None, TimeLimit::NONE),
     }
 }
@@ -209,7 +218,8 @@ mod tests {
     use crate::config::{RequestLimits, Server};
 
     fn context() -> RequestContext {
-        let limits = RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, response_bytes: 1 };
+        let limits =
+            RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, request_bytes: None, response_bytes: 1 };
         RequestContext { server: Server::Pusher, limits, master_key: None }
     }
 
@@ -233,6 +243,18 @@ mod tests {
             body(&events),
             format!(r#"{{"batch":[{{"channel":"a","name":"e",{rest},{{"channel":"b","name":"e","data":"text"}}]}}"#)
         );
+    }
+
+    #[test]
+    fn a_batch_is_no_longer_than_its_events_and_its_frame() {
+        for more in [None, Some(r#"{"socket_id":"1.2","info":"user_count"}"#)] {
+            let events = ["a", "b", "c"].map(|channel| event(channel, "{}", more));
+            for count in 2..=3 {
+                let length: usize = events[..count].iter().map(Event::length).sum();
+                // Each event is 3 bytes shorter in a batch, and has a comma before it.
+                assert_eq!(body(&events[..count]).len(), BATCH_FRAME_BYTES + length - 2 * count - 1);
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::hooks::Hooks;
+use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::Config;
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
-use crate::http::{Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport};
+use crate::http::{
+    Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport, request_size,
+};
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::{Signed, Signer, Unsigned, redact_query};
@@ -92,6 +95,9 @@ impl Pending {
 /// How far a request's timestamp may be from the server's time. (Channels HTTP API reference, "Authentication")
 const CLOCK_WINDOW_SECONDS: u64 = 600;
 
+/// The longest timestamp of a request until 2286, in seconds since 1970.
+const LONGEST_TIMESTAMP: u64 = 9_999_999_999;
+
 /// The longest path and query. Servers and the HTTP client accept more.
 const MAX_TARGET_BYTES: usize = 6 * 1024;
 
@@ -152,14 +158,38 @@ impl Application {
         self.context.limits.batch_events
     }
 
+    /// Returns the limit of requests that POST to `path`, if there is one.
+    pub fn size_limit(&self, path: &'static str) -> Result<Option<SizeLimit>, Error> {
+        let Some(max) = self.context.limits.request_bytes else { return Ok(None) };
+        let call = Call::post(path, Vec::new(), Effect::One, None);
+        let deadline = Deadline::new(Instant::now(), self.timeout);
+        let empty = self.sign_at(LONGEST_TIMESTAMP, Endpoint::Post, &call, deadline)?;
+        Ok(Some(SizeLimit { bodiless: request_size(&empty.request) - size::digits(0), max }))
+    }
+
     /// Returns the deadline of a call that started at `started`.
     pub(super) fn deadline(&self, call: &Call, started: Instant) -> Deadline {
         Deadline::new(started, call.timeout.unwrap_or(self.timeout))
     }
 
-    /// Signs a request for a call.
+    /// Signs a request for a call, and checks its size.
     pub(super) fn sign<'a>(
         &'a self,
+        endpoint: Endpoint,
+        call: &'a Call,
+        deadline: Deadline,
+    ) -> Result<Prepared<'a>, Error> {
+        let timestamp = since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
+        let prepared = self.sign_at(timestamp, endpoint, call, deadline)?;
+        if let Some(max) = self.context.limits.request_bytes {
+            size::check(endpoint.largest_parameter(), request_size(&prepared.request), max)?;
+        }
+        Ok(prepared)
+    }
+
+    fn sign_at<'a>(
+        &'a self,
+        timestamp: u64,
         endpoint: Endpoint,
         call: &'a Call,
         deadline: Deadline,
@@ -177,7 +207,7 @@ impl Application {
             path: &call.path,
             parameters: &call.parameters,
             body,
-            timestamp: since_1970().as_secs().saturating_add_signed(self.clock_offset.load(Ordering::Relaxed)),
+            timestamp,
         };
         let Signed { target, signature } = self.signer.sign_request(&unsigned, TimeLimit::until(deadline.at))?;
         if target.len() > MAX_TARGET_BYTES {

@@ -6,6 +6,7 @@
 mod application;
 mod attempts;
 mod hooks;
+mod size;
 
 use std::sync::Arc;
 use std::thread;
@@ -27,6 +28,7 @@ use application::since_1970;
 pub use application::{Application, Deadline, Pending, Prepared};
 pub use attempts::{AttemptOptions, Attempts, Step};
 pub use hooks::Hooks;
+pub use size::SizeLimit;
 
 /// A client of one Channels application.
 ///

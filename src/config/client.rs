@@ -20,6 +20,8 @@ pub struct RequestLimits {
     pub channels: usize,
     /// The number of events in one batch.
     pub batch_events: usize,
+    /// The size of a request, head and body, in bytes. `None` for any size.
+    pub request_bytes: Option<usize>,
     /// The size of a response body, in bytes.
     pub response_bytes: usize,
 }

@@ -33,6 +33,8 @@ const DEFAULT_CLUSTER: &str = "mt1";
 /// two.
 const MAX_DATA_BYTES: u64 = 64 << 20;
 
+const MAX_REQUEST_BYTES: u64 = 1 << 30;
+
 const MAX_RESPONSE_BYTES: u64 = 1 << 30;
 
 /// A day. Longer than any address should be trusted.
@@ -80,6 +82,7 @@ enum ConfigKey {
     MaxDataBytes,
     MaxChannels,
     MaxBatchEvents,
+    MaxRequestBytes,
     MaxResponseBytes,
 }
 
@@ -136,7 +139,13 @@ impl Draft {
             trust: Trust { roots: Roots::System, extra_file: None, identity: None },
             unix_socket: None,
             proxy: None,
-            limits: RequestLimits { data_bytes: 10_240, channels: 100, batch_events: 10, response_bytes: 16 << 20 },
+            limits: RequestLimits {
+                data_bytes: 10_240,
+                channels: 100,
+                batch_events: 10,
+                request_bytes: None,
+                response_bytes: 16 << 20,
+            },
             master_key: None,
             webhook_tokens: Vec::new(),
             webhook_max_age: Duration::from_millis(600_000),
@@ -224,6 +233,7 @@ impl Draft {
             ConfigKey::MaxDataBytes => config.limits.data_bytes = value.count(1, MAX_DATA_BYTES)?,
             ConfigKey::MaxChannels => config.limits.channels = value.count(1, 10_000)?,
             ConfigKey::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,
+            ConfigKey::MaxRequestBytes => config.limits.request_bytes = Some(value.count(1, MAX_REQUEST_BYTES)?),
             ConfigKey::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
         }
         Ok(())

@@ -57,6 +57,7 @@ use crate::status::Status;
 /// | `max_data_bytes`               | 10240      | limit of `data`                            |
 /// | `max_batch_events`             | 10         | limit of events in a batch                 |
 /// | `max_channels`                 | 100        | limit of channels of an event              |
+/// | `max_request_bytes`            | none       | limit of a request, head and body          |
 /// | `max_response_bytes`           | 16777216   | limit of a response                        |
 /// | `log_level`                    | `"warn"`   | least severe level to log                  |
 ///

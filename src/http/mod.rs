@@ -25,5 +25,6 @@ mod trust;
 pub use client::{HttpClient, HttpConfig, Transport};
 pub use failure::{Cause, Failure, Progress};
 pub use message::{Method, Origin, Proxy, Request, Response};
+pub use request::request_size;
 pub use response_builder::ResponseBuilder;
 pub use trust::{Identity, Roots, Trust};

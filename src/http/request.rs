@@ -1,7 +1,7 @@
 //! The bytes of a request, complete before any of them is sent.
 
 use std::collections::TryReserveError;
-use std::io::Write;
+use std::io::{self, Write};
 
 use zeroize::Zeroize;
 
@@ -48,23 +48,8 @@ impl<'a> RequestBytes<'a> {
         // Allocate once: a vector that grows leaves copies of the credentials in freed memory.
         let mut head = Vec::new();
         head.try_reserve_exact(request.target.len() + 2 * authority.len() + headers + credentials + FIXED_BYTES)?;
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
-        add(&[request.method.name(), " "]);
-        if proxy.is_some() {
-            add(&[request.origin.scheme(), "://", &authority]);
-        }
-        add(&[&request.target, " HTTP/1.1\r\nhost: ", &authority, "\r\n"]);
-        for (name, value) in request.headers {
-            add(&[name, ": ", value, "\r\n"]);
-        }
-        if let Some(authorization) = authorization {
-            add(&["proxy-authorization: ", authorization, "\r\n"]);
-        }
-        if let Some(body) = request.body {
-            // The space is reserved, so writing cannot fail.
-            let _ = write!(head, "content-length: {}\r\n", body.len());
-        }
-        head.extend_from_slice(b"\r\n");
+        // The space is reserved, so writing cannot fail.
+        let _ = write_head(&mut head, request, &authority, proxy);
         let holds_credentials = authorization.is_some();
         Ok(RequestBytes { head, body: request.body.unwrap_or_default(), sent: 0, holds_credentials })
     }
@@ -94,6 +79,47 @@ impl Drop for RequestBytes<'_> {
             self.head.zeroize();
         }
     }
+}
+
+/// Returns the size of a request as a server without a forwarding proxy before it receives it: head and body.
+pub fn request_size(request: &Request<'_>) -> usize {
+    let mut head = Count(0);
+    // Counting cannot fail.
+    let _ = write_head(&mut head, request, &request.origin.authority(), None);
+    head.0 + request.body.map_or(0, <[u8]>::len)
+}
+
+/// Counts the bytes that are written.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_head(head: &mut impl Write, request: &Request<'_>, authority: &str, proxy: Option<&Proxy>) -> io::Result<()> {
+    let mut add = |parts: &[&str]| parts.iter().try_for_each(|part| head.write_all(part.as_bytes()));
+    add(&[request.method.name(), " "])?;
+    if proxy.is_some() {
+        add(&[request.origin.scheme(), "://", authority])?;
+    }
+    add(&[&request.target, " HTTP/1.1\r\nhost: ", authority, "\r\n"])?;
+    for (name, value) in request.headers {
+        add(&[name, ": ", value, "\r\n"])?;
+    }
+    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+        add(&["proxy-authorization: ", authorization, "\r\n"])?;
+    }
+    if let Some(body) = request.body {
+        write!(head, "content-length: {}\r\n", body.len())?;
+    }
+    head.write_all(b"\r\n")
 }
 
 /// The colon, the blank and the end of a header line.
@@ -131,6 +157,16 @@ mod tests {
             "POST http://[::1]:8080/a HTTP/1.1\r\nhost: [::1]:8080\r\nuser-agent: x\r\n\
              proxy-authorization: Basic QQ==\r\ncontent-length: 2\r\n\r\n{}"
         );
+    }
+
+    #[test]
+    fn the_size_of_a_request_is_that_of_its_bytes() {
+        let origin = Origin { tls: false, host: "::1".to_owned(), port: 8080 };
+        let large = vec![b' '; 12_345];
+        for body in [None, Some(&b""[..]), Some(b"{}"), Some(&large)] {
+            let request = request(&origin, "/a?b=c", body);
+            assert_eq!(request_size(&request), bytes(&RequestBytes::new(&request, None).unwrap()).len());
+        }
     }
 
     #[test]

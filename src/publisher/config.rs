@@ -7,7 +7,8 @@ use strum::{EnumString, VariantNames};
 use super::queue::{MAX_SHARDS, QueueLimits};
 use super::reports::Keep;
 use super::shared::Overflow;
-use crate::client::Application;
+use crate::api;
+use crate::client::{Application, SizeLimit};
 use crate::config::values::{Value, known_key};
 use crate::error::{Error, Problem};
 use crate::json::Json;
@@ -70,6 +71,8 @@ pub struct PublisherConfig {
     pub keep: Keep,
     /// How many reports are kept.
     pub max_reports: usize,
+    /// The limit of a request with one event, if there is one.
+    pub event_size: Option<SizeLimit>,
     /// Whether the server applies a batch as a whole or not at all.
     pub batch_is_atomic: bool,
     /// Whether the client's callbacks may run on the publisher's threads.
@@ -109,6 +112,7 @@ impl PublisherConfig {
             overflow: Overflow::Reject,
             keep: Keep::Failures,
             max_reports: 10_000,
+            event_size: client.size_limit(api::EVENTS)?,
             batch_is_atomic: false,
             hooks_on_threads: false,
             retry: client.retry(),
@@ -116,6 +120,10 @@ impl PublisherConfig {
             stats: StatsFormat::Json,
         };
         config.take(text.unwrap_or("{}"), client).map_err(Error::Config)?;
+        if let Some(limit) = client.size_limit(api::BATCH_EVENTS)? {
+            let events = limit.max_body().saturating_sub(api::BATCH_FRAME_BYTES);
+            config.limits.batch_bytes = config.limits.batch_bytes.min(events);
+        }
         Ok(config)
     }
 

@@ -75,6 +75,9 @@ impl PusherPublisher {
     ) -> Result<u64, Error> {
         let engine = self.own()?;
         let (event, publish_options) = engine.application.event(channels, event, data, options)?;
+        if let Some(limit) = engine.config.event_size {
+            limit.check("data", event.length())?;
+        }
         let count = engine.config.limits.shards;
         let shards = event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count)));
         start(engine, shards)?;

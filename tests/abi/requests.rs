@@ -682,3 +682,39 @@ fn a_client_signs_for_its_own_application() {
         assert!(server.last().path().starts_with("/apps/a_B-9/"));
     }
 }
+
+#[test]
+fn a_call_whose_request_exceeds_max_request_bytes_sends_nothing() {
+    const EVENTS: &str = r#"[{"channel":"a","name":"e","data":"12"},{"channel":"b","name":"e","data":"3"}]"#;
+    let large = json!("x".repeat(1234)).to_string();
+    for (call, arguments, argument, delivery) in [
+        ("trigger", vec!["c", "e", &large], "data", "not_sent"),
+        ("trigger", vec![r#"["c","d"]"#, "e", "1", r#"{"socket_id":"1.2"}"#], "data", "not_sent"),
+        ("trigger_batch", vec![EVENTS], "events", "not_sent"),
+        ("send_to_user", vec!["user-7", "e", &large], "data", "not_sent"),
+        ("terminate_user_connections", vec!["user-7"], "", "not_sent"),
+        ("post", vec!["/any/path", r#"{"a":"é &"}"#, &large], "body", "not_sent"),
+        ("get", vec!["/channels", r#"{"a":"é &"}"#], "params", ""),
+        ("channels_info", vec!["presence-"], "", ""),
+    ] {
+        for more in [json!({}), json!({"path": "/prefix", "host": "localhost"})] {
+            let server = Server::start([]);
+            let arguments: Vec<Option<&str>> = arguments.iter().map(|text| Some(*text)).collect();
+            let client = |max: usize| {
+                let mut config = more.clone();
+                config["max_request_bytes"] = json!(max);
+                server.client_with(config)
+            };
+            client(100_000).call(call, &arguments).is_ok("{}");
+            // The server counted the bytes that it received.
+            let size = server.only().size();
+            client(size).call(call, &arguments).is_ok("{}");
+            assert_eq!(server.last().size(), size);
+            let outcome = client(size - 1).call(call, &arguments);
+            outcome.is("PAYLOAD_TOO_LARGE", delivery).naming(argument);
+            let message = format!("the request has {size} bytes, and the limit is {} (max_request_bytes)", size - 1);
+            assert!(outcome.text("message").ends_with(&message), "{outcome:?}");
+            assert_eq!(server.ledger().len(), 2, "{call}");
+        }
+    }
+}

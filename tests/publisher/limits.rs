@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::publisher::{self, FOR_EVER, data_of, patience_ms};
-use crate::support::{Answer, PATIENCE, in_time};
+use crate::support::publisher::{self, FOR_EVER, data_of, events_of, patience_ms};
+use crate::support::server::Received;
+use crate::support::{Answer, PATIENCE, Server, in_time};
 use crate::{Scene, delivered};
 
 /// Returns a payload of `bytes` bytes.
@@ -401,4 +402,74 @@ fn a_flush_and_a_close_respect_the_rate_limit() {
             delivered(&[scene.publisher.report()], [2]);
         }
     }
+}
+
+/// A server that, like Laravel Reverb, refuses a larger request before it looks at its events.
+fn server_with_limit(bytes: usize) -> Server {
+    let answer = move |request: &Received| match request.size() {
+        size if size > bytes => Answer::new(413, &[], "Payload too large."),
+        _ => Answer::ok("{}"),
+    };
+    Server::builder().answering(answer).start()
+}
+
+/// Publishes events of several sizes while the first one is in flight, and returns how they ended.
+fn deliveries(scene: &Scene) -> Vec<String> {
+    for number in 0..100 {
+        scene.publisher.publish("c", "e", &payload(100 + 137 * (number % 40)));
+    }
+    scene.publisher.flush();
+    scene.publisher.reports(100).into_iter().map(|report| report.delivery).collect()
+}
+
+#[test]
+fn a_request_is_at_most_max_request_bytes_long() {
+    const MOST: usize = 10_000;
+    let config = json!({"connections": 1});
+    for max in [MOST, MOST - 1, 8888, 6000] {
+        let scene = Scene::on(server_with_limit(max), json!({"max_request_bytes": max}), config.clone());
+        assert!(deliveries(&scene).iter().all(|delivery| delivery == "delivered"), "{max}");
+        let ledger = scene.server.ledger();
+        assert!(ledger.iter().all(|request| request.size() <= max));
+        // Within the limit, events still share requests.
+        assert!(ledger.len() < 60, "{}", ledger.len());
+    }
+    // Without the limit, batches are larger than this server takes.
+    let scene = Scene::on(server_with_limit(MOST), json!({}), config);
+    assert!(deliveries(&scene).iter().any(|delivery| delivery == "unknown"));
+}
+
+#[test]
+fn max_batch_bytes_may_be_below_max_request_bytes() {
+    let more = json!({"connections": 1, "max_batch_bytes": 1000});
+    let scene = Scene::on(Server::start([]), json!({"max_request_bytes": 10_000}), more);
+    scene.hold("c");
+    for _ in 0..10 {
+        scene.publisher.publish("c", "e", &payload(400));
+    }
+    scene.server.release();
+    scene.publisher.flush();
+    assert!(scene.server.ledger().iter().all(|request| events_of(request).len() <= 2));
+}
+
+#[test]
+fn an_event_whose_request_exceeds_max_request_bytes_is_refused() {
+    let data = payload(3000);
+    let size = {
+        let scene = Scene::new([], json!({}));
+        scene.publisher.publish("c", "e", &data);
+        scene.publisher.flush();
+        scene.server.only().size()
+    };
+    let scene = Scene::on(server_with_limit(size), json!({"max_request_bytes": size}), json!({}));
+    scene.publisher.publish("c", "e", &data);
+    scene.publisher.flush();
+    delivered(&[scene.publisher.report()], [1]);
+    for (channels, data) in [("cc", data.clone()), (r#"["c","d"]"#, data.clone()), ("c", payload(3001))] {
+        let outcome = scene.publisher.try_publish(channels, "e", &data, None).unwrap_err();
+        outcome.is("PAYLOAD_TOO_LARGE", "not_sent").naming("data");
+        let limit = format!("the limit is {size} (max_request_bytes)");
+        assert!(outcome.text("message").contains(&limit), "{outcome:?}");
+    }
+    assert_eq!(scene.server.ledger().len(), 1);
 }

@@ -72,6 +72,11 @@ impl Received {
         self.headers().into_iter().filter(|(n, _)| n == name).map(|(_, value)| value).collect()
     }
 
+    /// Returns the size of the whole request, in bytes.
+    pub fn size(&self) -> usize {
+        self.head.len() + "\r\n\r\n".len() + self.body.len()
+    }
+
     /// Returns the body as a string.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body is UTF-8")

@@ -76,6 +76,8 @@ class Config(TypedDict, total=False):
     max_data_bytes: int
     max_batch_events: int
     max_channels: int
+    max_request_bytes: int
+    """The limit of a request, head and body: none."""
     max_response_bytes: int
     log_level: str
     """For `log`: `"error"`, `"warn"`, `"info"` or `"debug"`."""
