@@ -92,8 +92,8 @@ impl FailedExchange {
     }
 }
 
-/// The message of a call whose time was over before it sent its request.
-pub const NO_TIME_TO_SEND: &str = "timeout_ms passed before anything was sent";
+/// The message of a call whose time was over before it sent its request, after the key of that time.
+pub const NO_TIME_TO_SEND: &str = "passed before anything was sent";
 
 /// Every way a call can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,6 +257,6 @@ impl From<Problem> for Error {
 /// Only work before a request is sent ends like this. Each call with such work publishes.
 impl From<TimeIsUp> for Error {
     fn from(_: TimeIsUp) -> Error {
-        Error::Exchange(Box::new(FailedExchange::not_sent("timeout", NO_TIME_TO_SEND.to_owned())))
+        Error::Exchange(Box::new(FailedExchange::not_sent("timeout", format!("timeout_ms {NO_TIME_TO_SEND}"))))
     }
 }

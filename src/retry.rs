@@ -29,11 +29,38 @@ pub struct RetryPolicy {
     pub mode: Mode,
     /// The number of attempts per call, the first one included.
     pub max_attempts: u32,
+    /// The share of the calls that may be retried when the first ten retries are used up.
+    pub ratio: Ratio,
 }
+
+/// A share, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio(u32);
+
+impl Ratio {
+    /// A tenth.
+    const TENTH: Ratio = Ratio(100);
+    /// Everything.
+    const WHOLE: Ratio = Ratio(THOUSANDTHS);
+
+    /// Reads a JSON number from 0 to 1 with at most three decimals.
+    pub fn parse(number: &str) -> Option<Ratio> {
+        let (integer, decimals) = number.split_once('.').unwrap_or((number, ""));
+        let decimals = decimals.trim_end_matches('0');
+        if decimals.len() > 3 {
+            return None;
+        }
+        // The digits of the thousandths, with the zeros at their end that the number leaves out.
+        let thousandths: u32 = format!("{integer}{decimals:0<3}").parse().ok()?;
+        (thousandths <= THOUSANDTHS).then_some(Ratio(thousandths))
+    }
+}
+
+const THOUSANDTHS: u32 = 1000;
 
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
-        RetryPolicy { mode: Mode::Safe, max_attempts: 3 }
+        RetryPolicy { mode: Mode::Safe, max_attempts: 3, ratio: Ratio::TENTH }
     }
 }
 
@@ -65,7 +92,7 @@ impl RetryPolicy {
         let wait = Duration::from_nanos(((u128::from(nanos) * u128::from(random)) >> 64) as u64)
             .max(Duration::from_millis(failed.retry_after_ms.unwrap_or(0)));
         // A wait to the deadline leaves no time to send: report the failure at once.
-        (wait < left && budget.take()).then_some(wait)
+        (wait < left && (self.ratio == Ratio::WHOLE || budget.take())).then_some(wait)
     }
 
     fn may_resend(&self, failed: &FailedExchange) -> bool {
@@ -77,39 +104,37 @@ impl RetryPolicy {
     }
 }
 
-/// Limits retries to a tenth of the calls, so that retries do not multiply the load of a failing
-/// server: a token bucket.
+/// Limits retries to a share of the calls, so that retries do not multiply the load of a failing
+/// server: a token bucket. A retry costs one token, and a call earns the share that its policy
+/// allows.
 #[derive(Debug)]
 pub struct RetryBudget {
-    /// Tenths of a token.
-    tenths: AtomicU32,
+    /// Thousandths of a token.
+    thousandths: AtomicU32,
 }
 
 /// The capacity: ten tokens.
-const MAX_TENTHS: u32 = 100;
-
-/// A retry costs one token. A call earns a tenth of one.
-const TENTHS_PER_RETRY: u32 = 10;
+const MAX_THOUSANDTHS: u32 = 10 * THOUSANDTHS;
 
 impl RetryBudget {
     /// Returns a full budget.
     pub fn new() -> RetryBudget {
-        RetryBudget { tenths: AtomicU32::new(MAX_TENTHS) }
+        RetryBudget { thousandths: AtomicU32::new(MAX_THOUSANDTHS) }
     }
 
-    /// Adds a tenth of a token, for a call.
-    pub fn earn(&self) {
+    /// Adds what a call with this ratio earns.
+    pub fn earn(&self, ratio: Ratio) {
         // The budget is mostly full and then only read, so that threads do not contend for its
         // cache line.
-        if self.tenths.load(Ordering::Relaxed) < MAX_TENTHS {
-            let more = |tenths: u32| (tenths < MAX_TENTHS).then_some(tenths + 1);
-            let _ = self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if self.thousandths.load(Ordering::Relaxed) < MAX_THOUSANDTHS {
+            let more = |now: u32| (now < MAX_THOUSANDTHS).then_some((now + ratio.0).min(MAX_THOUSANDTHS));
+            let _ = self.thousandths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
     }
 
     fn take(&self) -> bool {
-        let less = |tenths: u32| tenths.checked_sub(TENTHS_PER_RETRY);
-        self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let less = |now: u32| now.checked_sub(THOUSANDTHS);
+        self.thousandths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
 
@@ -129,7 +154,7 @@ mod tests {
     }
 
     fn policy(mode: Mode, max_attempts: u32) -> RetryPolicy {
-        RetryPolicy { mode, max_attempts }
+        RetryPolicy { mode, max_attempts, ..RetryPolicy::default() }
     }
 
     #[test]
@@ -216,7 +241,7 @@ mod tests {
         let budget = RetryBudget::new();
         let retried = |calls: u32| {
             let retry = |_: &u32| {
-                budget.earn();
+                budget.earn(Ratio::TENTH);
                 policy(Mode::Safe, 3).wait(&not_sent(), HOUR, 0, &budget).is_some()
             };
             (0..calls).filter(retry).count()
@@ -225,10 +250,58 @@ mod tests {
         assert_eq!(retried(11), 11);
         assert_eq!(retried(1000), 100);
         // Calls that succeed fill the budget up to its capacity.
-        (0..10_000).for_each(|_| budget.earn());
-        assert_eq!(budget.tenths.load(Ordering::Relaxed), MAX_TENTHS);
+        (0..10_000).for_each(|_| budget.earn(Ratio::TENTH));
+        assert_eq!(budget.thousandths.load(Ordering::Relaxed), MAX_THOUSANDTHS);
         // A retry that is not granted costs nothing.
         let late = policy(Mode::Safe, 3).wait(&not_sent(), Duration::ZERO, 0, &budget);
-        assert_eq!((late, budget.tenths.load(Ordering::Relaxed)), (None, MAX_TENTHS));
+        assert_eq!((late, budget.thousandths.load(Ordering::Relaxed)), (None, MAX_THOUSANDTHS));
+    }
+    #[test]
+    fn a_ratio_of_the_calls_is_retried_beyond_the_first_ten() {
+        for (ratio, retried) in [("0", 10), ("0.001", 10), ("0.25", 259), ("0.999", 1000), ("1", 1000)] {
+            let policy = RetryPolicy { ratio: Ratio::parse(ratio).unwrap(), ..RetryPolicy::default() };
+            let budget = RetryBudget::new();
+            let retry = |_: &u32| {
+                budget.earn(policy.ratio);
+                policy.wait(&not_sent(), HOUR, 0, &budget).is_some()
+            };
+            assert_eq!((0..1000).filter(retry).count(), retried, "{ratio}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_of_one_has_no_limit_even_in_one_call() {
+        let policy = RetryPolicy { ratio: Ratio::WHOLE, max_attempts: 100, ..RetryPolicy::default() };
+        let budget = RetryBudget::new();
+        let again = |attempts: &u32| {
+            let failed = FailedExchange { attempts: *attempts, ..not_sent() };
+            policy.wait(&failed, HOUR, 0, &budget).is_some()
+        };
+        assert_eq!((1..100).filter(again).count(), 99);
+    }
+
+    #[test]
+    fn a_ratio_is_a_number_from_0_to_1_in_thousandths() {
+        for (number, thousandths) in [
+            ("0", Some(0)),
+            ("0.0", Some(0)),
+            ("0.1", Some(100)),
+            ("0.100000", Some(100)),
+            ("0.001", Some(1)),
+            ("0.05", Some(50)),
+            ("1", Some(1000)),
+            ("1.000", Some(1000)),
+            ("0.0001", None),
+            ("1.001", None),
+            ("2", None),
+            ("-0.1", None),
+            ("-0", None),
+            ("1e-1", None),
+            ("99999999999", None),
+            ("\"0.1\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(Ratio::parse(number), thousandths.map(Ratio), "{number}");
+        }
     }
 }

@@ -47,6 +47,7 @@ type Client struct {
 	MaxConcurrentCalls int
 
 	Timeout        time.Duration // of a whole call, including retries and waiting: 5 s
+	AttemptTimeout time.Duration // of one attempt of a call, so that a silent server leaves time for a retry: none
 	ConnectTimeout time.Duration // 3 s
 	Retry          Retry
 
@@ -83,9 +84,12 @@ type Client struct {
 
 // Retry configures retries. Mode "safe", the default, retries requests that were certainly not delivered and may now succeed; "at_least_once"
 // also retries those that may have been delivered, which may deliver an event twice; "never" does not retry. MaxAttempts is 3 by default.
+// Ratio is the share of the calls that may be retried, beyond the first ten retries of a client: 0.1 by default, 1 for no limit.
+// (Extra can set it to 0.)
 type Retry struct {
-	Mode        string `json:"mode,omitempty"`
-	MaxAttempts int    `json:"max_attempts,omitempty"`
+	Mode        string  `json:"mode,omitempty"`
+	MaxAttempts int     `json:"max_attempts,omitempty"`
+	Ratio       float64 `json:"ratio,omitempty"`
 }
 
 // WebhookToken is a key of webhooks and its secret.
@@ -307,6 +311,7 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("client_key_file", c.KeyFile)
 	text("encryption_master_key_base64", c.EncryptionMasterKeyBase64)
 	duration("timeout_ms", c.Timeout)
+	duration("attempt_timeout_ms", c.AttemptTimeout)
 	duration("connect_timeout_ms", c.ConnectTimeout)
 	duration("idle_timeout_ms", c.IdleTimeout)
 	duration("max_connection_age_ms", c.MaxConnectionAge)

@@ -19,8 +19,8 @@ pub struct Interpreter<'a> {
     pub effect: Effect,
     /// The request's signature. It is redacted wherever the server or a transport repeats it.
     pub signature: &'a str,
-    /// The call's `timeout_ms`, if that time has passed.
-    pub elapsed_timeout: Option<Duration>,
+    /// The limit of the exchange and its key in the configuration, if that time has passed.
+    pub elapsed: Option<(&'static str, Duration)>,
     /// The limit of the time for checking a response.
     pub limit: TimeLimit,
     /// Returns the time of day.
@@ -73,7 +73,9 @@ impl Interpreter<'_> {
             Err(Error::Argument(_)) => return Some(unreadable(http_status, Cause::Malformed, "its body is not JSON")),
             // An error may be in it.
             Err(_) => {
-                return Some(unreadable(http_status, Cause::Timeout, "timeout_ms passed before its body was checked"));
+                let key = self.elapsed.map_or("timeout_ms", |(key, _)| key);
+                let reason = format!("{key} passed before its body was checked");
+                return Some(unreadable(http_status, Cause::Timeout, &reason));
             }
         };
         let code = error_code_in(json)?;
@@ -133,10 +135,10 @@ impl Interpreter<'_> {
         // A user's transport may put the whole URL into its message.
         let reason = self.excerpt(failure.message.as_bytes()).unwrap_or_else(|| "the transport failed".to_owned());
         let doubt = self.doubt();
-        match (failure.progress, failure.cause, self.elapsed_timeout) {
+        match (failure.progress, failure.cause, self.elapsed) {
             (Progress::NotSent, ..) => reason,
-            (Progress::Sent, Cause::Timeout, Some(timeout)) => {
-                format!("no response within timeout_ms ({}){doubt}", timeout.as_millis())
+            (Progress::Sent, Cause::Timeout, Some((key, timeout))) => {
+                format!("no response within {key} ({}){doubt}", timeout.as_millis())
             }
             (Progress::Sent, ..) => format!("no response: {reason}{doubt}"),
             (Progress::Answered(status @ 200..300), ..) => format!("the server answered {status}, but {reason}"),

@@ -9,7 +9,7 @@ use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOption
 use crate::config::Config;
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
 use crate::http::{
-    Cause, Failure, HttpClient, HttpConfig, Origin, Progress, Request, Response, Transport, request_size,
+    Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
 };
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -27,6 +27,7 @@ pub struct Application {
     /// `/apps/{app_id}` as it is signed: without the prefix if a proxy strips that.
     signed_base: String,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     retry: RetryPolicy,
     pub(super) budget: RetryBudget,
     /// Seconds to add to the local clock, once it was found to be wrong.
@@ -42,19 +43,32 @@ const HEADERS: [(&str, &str); 3] = [
     ("x-pusher-library", concat!("libpusher ", env!("CARGO_PKG_VERSION"))),
 ];
 
-/// When a call has to end.
+/// When a call, or one attempt of it, has to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     /// The moment.
     pub at: Instant,
-    /// The call's `timeout_ms`, of which `at` is the end.
+    /// The time of which `at` is the end.
     timeout: Duration,
+    /// The key of that time in the configuration, for messages.
+    key: &'static str,
 }
 
 impl Deadline {
     /// Returns the deadline of a call that started at `started`.
     pub fn new(started: Instant, timeout: Duration) -> Deadline {
-        Deadline { at: started + timeout, timeout }
+        Deadline { at: started + timeout, timeout, key: "timeout_ms" }
+    }
+
+    /// Returns the deadline of an attempt that starts now and has to end before the call.
+    fn of_attempt(self, timeout: Option<Duration>) -> Deadline {
+        let Some(timeout) = timeout else { return self };
+        let at = Instant::now() + timeout;
+        if at < self.at { Deadline { at, timeout, key: "attempt_timeout_ms" } } else { self }
+    }
+
+    fn limit(self) -> Limit {
+        Limit { at: self.at, key: self.key }
     }
 
     /// Returns whether the time is up.
@@ -75,7 +89,7 @@ pub struct Prepared<'a> {
 pub struct Pending {
     /// The call that the request belongs to.
     pub(super) endpoint: Endpoint,
-    /// When the call has to end.
+    /// When the exchange has to end.
     pub deadline: Deadline,
     effect: Effect,
     /// Must never be shown.
@@ -112,6 +126,7 @@ impl Application {
             signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
             base,
             timeout: config.timeout,
+            attempt_timeout: config.attempt_timeout,
             retry: config.retry,
             budget: RetryBudget::new(),
             clock_offset: AtomicI64::new(0),
@@ -172,7 +187,8 @@ impl Application {
         Deadline::new(started, call.timeout.unwrap_or(self.timeout))
     }
 
-    /// Signs a request for a call, and checks its size.
+    /// Signs a request for a call, which has to end by `deadline`, and checks its size. The time of the attempt begins when it is
+    /// signed.
     pub(super) fn sign<'a>(
         &'a self,
         endpoint: Endpoint,
@@ -215,7 +231,12 @@ impl Application {
         }
         Ok(Prepared {
             request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
-            pending: Pending { endpoint, deadline, effect: call.effect, signature },
+            pending: Pending {
+                endpoint,
+                deadline: deadline.of_attempt(self.attempt_timeout),
+                effect: call.effect,
+                signature,
+            },
         })
     }
 
@@ -224,11 +245,13 @@ impl Application {
         let Prepared { request, pending } = prepared;
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
-            _ if pending.deadline.has_passed() => {
-                Err(Failure { progress: Progress::NotSent, cause: Cause::Timeout, message: NO_TIME_TO_SEND.to_owned() })
-            }
-            Some(transport) => transport.send(request, pending.deadline.at),
-            None => self.http.send(request, pending.deadline.at),
+            _ if pending.deadline.has_passed() => Err(Failure {
+                progress: Progress::NotSent,
+                cause: Cause::Timeout,
+                message: format!("{} {NO_TIME_TO_SEND}", pending.deadline.key),
+            }),
+            Some(transport) => transport.send(request, pending.deadline.limit()),
+            None => self.http.send(request, pending.deadline.limit()),
         };
         self.interpret(pending, exchange, hooks, TimeLimit::until(pending.deadline.at))
     }
@@ -244,7 +267,7 @@ impl Application {
         let interpreter = Interpreter {
             effect: pending.effect,
             signature: &pending.signature,
-            elapsed_timeout: pending.deadline.has_passed().then_some(pending.deadline.timeout),
+            elapsed: pending.deadline.has_passed().then_some((pending.deadline.key, pending.deadline.timeout)),
             limit,
             now: SystemTime::now,
         };

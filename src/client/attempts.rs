@@ -48,7 +48,7 @@ impl<'a> Attempts<'a> {
         call: &'a Call,
         options: AttemptOptions<'a>,
     ) -> Attempts<'a> {
-        application.budget.earn();
+        application.budget.earn(options.policy.ratio);
         Attempts { application, endpoint, call, options, made: 0, first_unknown: None, last: None }
     }
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub sign_path_prefix: bool,
     /// The time for a whole call, retries included.
     pub timeout: Duration,
+    /// The time for one attempt of a call.
+    pub attempt_timeout: Option<Duration>,
     /// The time to connect: name resolution, TCP, proxy and TLS handshake.
     pub connect_timeout: Duration,
     /// Which failures are retried, and how often.

@@ -15,7 +15,7 @@ use strum::{EnumString, VariantNames};
 
 use crate::error::Problem;
 use crate::json::{Json, join};
-use crate::retry::RetryPolicy;
+use crate::retry::{Ratio, RetryPolicy};
 
 /// The longest time that may be configured: ten minutes.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
@@ -31,6 +31,7 @@ pub const RETRY_KEYS: &[&str] = RetryKey::VARIANTS;
 enum RetryKey {
     Mode,
     MaxAttempts,
+    Ratio,
 }
 
 /// Below this similarity a known key is not worth suggesting.
@@ -142,7 +143,7 @@ impl<'a, 'n> Value<'a, 'n> {
         word.parse().map_err(|_| self.problem(format!("must be {}", alternatives(T::VARIANTS))))
     }
 
-    /// Returns the retry policy `{"mode","max_attempts"}`. A member that is absent has its default.
+    /// Returns the retry policy `{"mode","max_attempts","ratio"}`. A member that is absent has its default.
     pub fn retry_policy(self) -> Result<RetryPolicy, Problem> {
         let mut policy = RetryPolicy::default();
         for (key, json) in self.json.members(self.name)? {
@@ -152,6 +153,10 @@ impl<'a, 'n> Value<'a, 'n> {
                 RetryKey::Mode => policy.mode = value.word()?,
                 RetryKey::MaxAttempts => {
                     policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
+                }
+                RetryKey::Ratio => {
+                    let message = "must be a number from 0 to 1 with at most 3 decimals, such as 0.1";
+                    policy.ratio = Ratio::parse(value.json().text()).ok_or_else(|| value.problem(message))?;
                 }
             }
         }

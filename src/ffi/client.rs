@@ -39,6 +39,7 @@ use crate::status::Status;
 /// | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
 /// | `unix_socket`                  | none       | path of a Unix domain socket to connect to |
 /// | `timeout_ms`                   | 5000       | limit of a call, with all its attempts     |
+/// | `attempt_timeout_ms`           | none       | limit of one attempt                       |
 /// | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
 /// | `retry`                        | safe, 3    | retry mode and attempts: see below         |
 /// | `clock_correction`             | `true`     | sign with the server's time if it differs  |
@@ -68,11 +69,13 @@ use crate::status::Status;
 /// is `unknown`, except 4xx refusals: an event may then arrive twice. Mode `"never"` sends
 /// once.
 ///
-/// All attempts share the call's `timeout_ms`. Before each retry there is a random wait, at
+/// All attempts share the call's `timeout_ms`. With `attempt_timeout_ms` each of them is shorter,
+/// so that a silent server leaves time for a retry: the attempt then ends with the cause
+/// `timeout`, as `unknown` if its request was sent. Before each retry there is a random wait, at
 /// most 0.1 s before the first, doubling up to 5 s, and no shorter than the server's
 /// `Retry-After`. If the wait does not fit into the time left, the call returns the failure at
-/// once. A client may retry ten times at once; beyond that, retries are limited to 10 % of its
-/// calls.
+/// once. A client may retry ten times at once; beyond that, retries are limited to a share of
+/// its calls: `"ratio":0.1` in `retry`, where 1 sets no limit.
 ///
 /// If any attempt may have been delivered and no later one succeeds, the call fails with the
 /// error of the first such attempt.

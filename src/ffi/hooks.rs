@@ -1,14 +1,13 @@
 //! The callbacks of a client: a transport and a log.
 
 use std::ffi::{c_char, c_void};
-use std::time::Instant;
 
 use super::boundary::{boundary, c_text, handle};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
 use crate::client::Pusher;
 use crate::error::{Error, Purpose};
-use crate::http::{Cause, Failure, Progress, Request, Response, Transport};
+use crate::http::{Cause, Failure, Limit, Progress, Request, Response, Transport};
 use crate::log::{Level, Log};
 use crate::status::Status;
 
@@ -87,8 +86,8 @@ struct HookTransport {
 }
 
 impl Transport for HookTransport {
-    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
-        let request = PusherRequest::new(request, deadline, None).map_err(|error| Failure {
+    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure> {
+        let request = PusherRequest::new(request, limit.at, None).map_err(|error| Failure {
             progress: Progress::NotSent,
             cause: Cause::Transport,
             message: error.to_string(),

@@ -1,14 +1,14 @@
 //! An HTTP client for one server: takes a kept-alive connection or makes one, and runs the exchange.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::platform::PerProcess;
 
 use super::connector::Connector;
 use super::exchange::{Ended, Exchange};
 use super::failure::{Cause, Failure, Progress};
-use super::message::{Origin, Proxy, Request, Response};
+use super::message::{Limit, Origin, Proxy, Request, Response};
 use super::pool::{Pool, PoolLimits};
 use super::request::{RequestBytes, Unsendable};
 use super::resolver::Resolver;
@@ -16,8 +16,8 @@ use super::trust::{self, Trust};
 
 /// Sends a request and waits for the response.
 pub trait Transport: Send + Sync {
-    /// Sends `request` once and waits for the response. `deadline` bounds both.
-    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure>;
+    /// Sends `request` once and waits for the response. `limit` bounds both.
+    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure>;
 }
 
 /// The configuration of an [`HttpClient`].
@@ -88,7 +88,7 @@ impl HttpClient {
 }
 
 impl Transport for HttpClient {
-    fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Response, Failure> {
+    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure> {
         let State { pool, connector } = self.process.get_or_try_init(|| self.make_state())?;
         let request = RequestBytes::new(request, connector.forwarding_proxy()).map_err(|why| match why {
             Unsendable::NoMemory => not_sent(Cause::Write, "there is not enough memory for the request".to_owned()),
@@ -96,8 +96,8 @@ impl Transport for HttpClient {
                 not_sent(Cause::Malformed, "the request has a character that no URL may have".to_owned())
             }
         })?;
-        let mut exchange = Exchange::new(request, self.config.max_response_bytes, deadline);
-        let connection = match pool.take(deadline) {
+        let mut exchange = Exchange::new(request, self.config.max_response_bytes, limit);
+        let connection = match pool.take(limit.at) {
             Some(connection) => connection,
             None => connector.connect(&mut exchange)?,
         };

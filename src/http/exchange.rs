@@ -11,7 +11,7 @@ use crate::platform::Readiness;
 
 use super::connection::{Connection, Received};
 use super::failure::{Cause, Failure, Fault, Progress};
-use super::message::Response;
+use super::message::{Limit, Response};
 use super::request::RequestBytes;
 use super::response::{Malformed, ResponseReader, Reuse};
 use super::tls::Wait;
@@ -55,7 +55,7 @@ pub(super) struct Exchange<'a, Over = ()> {
     /// When the current phase has to end.
     deadline: Instant,
     /// When the exchange has to end.
-    final_deadline: Instant,
+    limit: Limit,
     /// Whether the kernel has taken the whole request.
     is_sent: bool,
     /// Whether a final status line came before that.
@@ -75,16 +75,16 @@ pub(super) struct Ended {
 }
 
 impl<'a> Exchange<'a> {
-    /// Returns an exchange without a connection, which has to end at `deadline`. The body of its
+    /// Returns an exchange without a connection, which has to end by `limit`. The body of its
     /// response may have `max_body_bytes`.
-    pub(super) fn new(request: RequestBytes<'a>, max_body_bytes: usize, deadline: Instant) -> Exchange<'a> {
+    pub(super) fn new(request: RequestBytes<'a>, max_body_bytes: usize, limit: Limit) -> Exchange<'a> {
         Exchange {
             over: (),
             request,
             reader: ResponseReader::new(max_body_bytes),
             phase: Phase::Resolving,
-            deadline,
-            final_deadline: deadline,
+            deadline: limit.at,
+            limit,
             is_sent: false,
             answer_was_early: false,
             write_fault: None,
@@ -93,7 +93,7 @@ impl<'a> Exchange<'a> {
 
     /// Begins to make a connection, which may take until `timeout` has passed. Returns the deadline.
     pub(super) fn begin_connecting(&mut self, now: Instant, timeout: Duration) -> Instant {
-        self.deadline = self.final_deadline.min(now + timeout);
+        self.deadline = self.limit.at.min(now + timeout);
         self.deadline
     }
 
@@ -109,8 +109,8 @@ impl<'a> Exchange<'a> {
             request: self.request,
             reader: self.reader,
             phase: Phase::Sending,
-            deadline: self.final_deadline,
-            final_deadline: self.final_deadline,
+            deadline: self.limit.at,
+            limit: self.limit,
             is_sent: false,
             answer_was_early: false,
             write_fault: None,
@@ -144,8 +144,8 @@ impl<Over> Exchange<'_, Over> {
 
     /// Returns the configuration key of the limit that the current phase has.
     pub(super) fn limit(&self) -> &'static str {
-        let is_connecting = self.phase < Phase::Sending && self.deadline < self.final_deadline;
-        if is_connecting { "connect_timeout_ms" } else { "timeout_ms" }
+        let is_connecting = self.phase < Phase::Sending && self.deadline < self.limit.at;
+        if is_connecting { "connect_timeout_ms" } else { self.limit.key }
     }
 }
 
@@ -292,7 +292,8 @@ mod tests {
             Request { origin: &origin, method: Method::Get, target: "/".to_owned(), headers: &[], body: None };
         let now = Instant::now();
         let request = RequestBytes::new(&request, None).unwrap();
-        let mut exchange = Exchange::new(request, 0, now + Duration::from_secs(5));
+        let limit = Limit { at: now + Duration::from_secs(5), key: "timeout_ms" };
+        let mut exchange = Exchange::new(request, 0, limit);
         let message = |exchange: &Exchange<'_>| exchange.failure(&Fault::new(Cause::Timeout, "")).message;
         exchange.begin_connecting(now, Duration::from_secs(1));
         for (phase, expected) in [

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -83,6 +84,15 @@ impl Method {
             Method::Post => "POST",
         }
     }
+}
+
+/// When an exchange has to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// The moment.
+    pub at: Instant,
+    /// The configuration key that sets it, for messages.
+    pub key: &'static str,
 }
 
 /// A request without the headers that the transport adds (`Host`, `Content-Length`).

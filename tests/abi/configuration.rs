@@ -43,6 +43,12 @@ impl Row {
             outside.extend(first.checked_sub(1).map(|number| json!(number)));
             return (vec![json!(first), json!(last)], outside);
         }
+        if let Some((first, last)) = range.split_once(" to ").filter(|_| self.cell("type") == "number") {
+            let number = |text: &str| text.parse::<f64>().unwrap();
+            let (first, last) = (number(first), number(last));
+            let inside = vec![json!(first), json!(last), json!((first + last) / 2.0), json!(0.001), json!(last as u64)];
+            return (inside, vec![json!(last + 0.001), json!(first - 0.001), json!(0.0001), json!("0.1"), json!(null)]);
+        }
         let words: Option<Vec<Value>> = range.split(", ").map(json_in).collect();
         if let Some(words) = words {
             return (words, vec![json!("no-such-word"), json!(1)]);
@@ -476,6 +482,11 @@ fn every_configuration_value_is_checked() {
             vec![json!(0), json!(600_001), json!(-1), json!("1"), json!(null)],
             vec![json!(1), json!(600_000)],
         ),
+        (
+            "attempt_timeout_ms",
+            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1"), json!(null)],
+            vec![json!(1), json!(600_000)],
+        ),
         ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5), json!(null)], vec![json!(0), json!(8)]),
         ("idle_timeout_ms", vec![json!(-1), json!("1"), json!(null)], vec![json!(1), json!(15_000)]),
         (
@@ -527,7 +538,11 @@ fn every_configuration_value_is_checked() {
         ("max_data_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(10_000_000)]),
         ("max_channels", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
         ("max_response_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1 << 24)]),
-        ("retry", vec![json!("never"), json!(null), json!([])], vec![json!({"mode": "never"}), json!({})]),
+        (
+            "retry",
+            vec![json!("never"), json!(null), json!([])],
+            vec![json!({"mode": "never"}), json!({"ratio": 0.05}), json!({})],
+        ),
         (
             "url",
             vec![json!("x"), json!(1), json!(null), json!("https://h/apps/1")],
@@ -543,6 +558,7 @@ fn every_configuration_value_is_checked() {
     }
     no_client(&crate::support::config(1, json!({"retry": {"mode": "sometimes"}})), "retry.mode");
     no_client(&crate::support::config(1, json!({"retry": {"colour": 1}})), "retry.colour");
+    no_client(&crate::support::config(1, json!({"retry": {"ratio": 1.1}})), "retry.ratio");
 }
 
 /// A configuration with this certificate and key.

@@ -220,6 +220,84 @@ fn retries_stay_a_tenth_of_the_calls() {
 }
 
 #[test]
+fn the_ratio_limits_retries() {
+    let retried = |ratio: f64, calls: usize| {
+        let server = Server::builder().answering(|_| busy()).start();
+        let client = server.client_with(json!({"retry": {"max_attempts": 2, "ratio": ratio}}));
+        let retried = (0..calls).filter(|_| trigger(&client).number("attempts") == Some(2)).count();
+        assert_eq!(server.ledger().len(), calls + retried);
+        retried
+    };
+    assert_eq!(retried(0.0, 15), 10);
+    assert_eq!(retried(0.5, 30), 24);
+    assert_eq!(retried(1.0, 30), 30);
+}
+
+#[test]
+fn an_attempt_ends_after_attempt_timeout_ms_and_leaves_time_for_another() {
+    let silent = || Answer::nothing().when_released();
+    for mode in ["safe", "at_least_once"] {
+        in_time(|| {
+            let server = Server::start([silent()]);
+            let client = server.client_with(json!({"retry": {"mode": mode}, "attempt_timeout_ms": 100}));
+            let outcome = trigger(&client);
+            if mode == "safe" {
+                // The request was sent, so the event may have been delivered.
+                outcome.is("DELIVERY_UNKNOWN", "unknown").because("timeout");
+                assert_eq!((outcome.number("attempts"), server.ledger().len()), (Some(1), 1));
+                let message = outcome.text("message");
+                assert!(message.contains("no response within attempt_timeout_ms (100)"), "{message}");
+                outcome.took(100)
+            } else {
+                outcome.is_ok("{}");
+                assert_eq!(server.ledger().len(), 2);
+                let late = outcome.elapsed > Duration::from_millis(1000);
+                if late { Err(format!("{outcome:?}")) } else { Ok(()) }
+            }
+        });
+    }
+}
+
+#[test]
+fn each_attempt_has_its_own_time() {
+    in_time(|| {
+        let server = Server::builder().answering(|_| Answer::nothing().when_released()).start();
+        let client = server
+            .client_with(json!({"retry": {"mode": "at_least_once"}, "attempt_timeout_ms": 100, "timeout_ms": 600_000}));
+        let outcome = trigger(&client);
+        outcome.is("DELIVERY_UNKNOWN", "unknown").because("timeout");
+        assert_eq!((outcome.number("attempts"), server.ledger().len()), (Some(3), 3));
+        // Three times 100 ms, and the waits between: at most 300 ms.
+        let late = outcome.elapsed < Duration::from_millis(300) || outcome.elapsed > Duration::from_millis(1000);
+        if late { Err(format!("{outcome:?}")) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn the_time_of_the_call_limits_an_attempt() {
+    in_time(|| {
+        let server = Server::start([Answer::nothing()]);
+        let client = server.client_with(json!({"attempt_timeout_ms": 60_000, "timeout_ms": 100}));
+        let outcome = trigger(&client);
+        outcome.is("DELIVERY_UNKNOWN", "unknown").because("timeout");
+        let message = outcome.text("message");
+        assert!(message.contains("no response within timeout_ms (100)"), "{message}");
+        outcome.took(100)
+    });
+}
+
+#[test]
+fn a_transport_has_the_time_of_an_attempt() {
+    let more = json!({"retry": {"mode": "at_least_once"}, "attempt_timeout_ms": 1000});
+    let client = Client::new(&crate::support::config(1, more));
+    client.send_by(move |request, reply| {
+        assert!((500..=1000).contains(&request.timeout_ms), "{}", request.timeout_ms);
+        reply.set(200, b"{}");
+    });
+    trigger(&client).is_ok("{}");
+}
+
+#[test]
 fn a_transport_is_called_for_each_attempt() {
     let client = Client::new(&crate::support::config(1, json!({"retry": {}})));
     let calls = AtomicUsize::new(0);

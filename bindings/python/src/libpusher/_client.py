@@ -29,6 +29,8 @@ class Retry(TypedDict, total=False):
     mode: str
     """`"safe"`, `"never"` or `"at_least_once"`."""
     max_attempts: int
+    ratio: float
+    """The share of the calls that may be retried, beyond the first ten retries: 0.1; 1 for no limit."""
 
 
 class WebhookToken(TypedDict):
@@ -47,6 +49,8 @@ class Config(TypedDict, total=False):
     """False where a proxy strips that prefix."""
     timeout_ms: int
     """Per call in all: 5000. The argument `timeout` is the same in seconds."""
+    attempt_timeout_ms: int
+    """Per attempt of a call: none."""
     connect_timeout_ms: int
     """To connect: 3000."""
     retry: Retry
