@@ -77,6 +77,7 @@
  * | Authorize, authenticate, validate   |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
  * | pusher_authenticate()               | Authorizes a connection to subscribe to a channel.    |
+ * | pusher_authenticate_channels()      | Authorizes a connection for several channels.         |
  * | pusher_authenticate_user()          | Signs a user in on a connection.                      |
  * | pusher_validate_webhook()           | Checks that a webhook is authentic.                   |
  *
@@ -801,6 +802,37 @@ PusherStatus pusher_authenticate(const Pusher *client,
                                  const char *socket_id,
                                  const char *channel_data,
                                  char **out);
+
+/**
+ * Authorizes a connection to subscribe to several channels: creates the body that your
+ * authorization endpoint returns to a batch authorizer, such as pusher-js-auth. Uses no
+ * network.
+ *
+ * Call it only with channels to which the user may subscribe, after you have checked that for
+ * each. Leave out the others: pusher-js-auth refuses a channel that is not in the result.
+ *
+ * @param client     the client.
+ * @param socket_id  the connection's id, such as `"1234.5678"`.
+ * @param channels   a JSON array of 1 to 100 channels, none of them twice. Each is a name, or an
+ *                   object with `channel` and optionally `channel_data`, as for
+ *                   pusher_authenticate(). A `channel_data` that is an object is signed and
+ *                   returned exactly as it is written. The content of a `channel_data` that is a
+ *                   JSON string is signed and returned instead: `"{\"user_id\":\"7\"}"`.
+ * @param out        receives an object with a member for each channel, or the error document on
+ *                   failure. The member is `{"status":200,"data":{"auth":"KEY:SIGNATURE"}}`, with
+ *                   the `data` that pusher_authenticate() returns, or, for an invalid channel,
+ *                   `{"status":400,"error":{...}}` with the members of an error document (see
+ *                   ::PusherStatus). An encrypted channel without a master key has 500, and
+ *                   ENCRYPTION in `error`. An invalid channel does not affect the others. The
+ *                   caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, even if every channel is invalid.
+ *         ::PUSHER_STATUS_INVALID_ARGUMENT if `socket_id` is invalid, `channels` is not such an
+ *         array, or a channel is in it twice.
+ */
+PusherStatus pusher_authenticate_channels(const Pusher *client,
+                                          const char *socket_id,
+                                          const char *channels,
+                                          char **out);
 
 /**
  * Signs a user in on a connection: creates the body that your user authentication endpoint

@@ -840,6 +840,17 @@ public:
                         arg{"channel_data", channel_data});
   }
 
+  /**
+   * Authorizes several subscriptions: see pusher_authenticate_channels(). `channels` is a JSON array
+   * of names and of objects.
+   */
+  result<std::string> try_authenticate_channels(std::string_view socket_id, std::string_view channels) const {
+    const auto c_authenticate_channels = [this](auto... texts) {
+      return pusher_authenticate_channels(native_handle(), texts...);
+    };
+    return inside::call(false, c_authenticate_channels, arg{"socket_id", socket_id}, arg{"channels", channels});
+  }
+
   /** Signs a user in: see pusher_authenticate_user(). `user_data` is a JSON object. */
   result<std::string> try_authenticate_user(std::string_view socket_id, std::string_view user_data) const {
     const auto c_authenticate_user = [this](auto... texts) {
@@ -971,6 +982,9 @@ public:
   std::string authenticate(std::string_view channel, std::string_view socket_id,
                            std::optional<std::string_view> channel_data = std::nullopt) const {
     return try_authenticate(channel, socket_id, channel_data).value();
+  }
+  std::string authenticate_channels(std::string_view socket_id, std::string_view channels) const {
+    return try_authenticate_channels(socket_id, channels).value();
   }
   std::string authenticate_user(std::string_view socket_id, std::string_view user_data) const {
     return try_authenticate_user(socket_id, user_data).value();

@@ -4,8 +4,11 @@
 //! Source: Channels documentation, "Generating the authentication string" and "User
 //! authentication".
 
+use std::borrow::Cow;
+
+use crate::document;
 use crate::encryption::{MasterKey, is_encrypted};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, Purpose};
 use crate::json::{Json, Writer, join};
 use crate::signing::{SIGNATURE_DIGITS, Signer};
 use crate::validation;
@@ -24,6 +27,17 @@ pub struct SigningKeys<'a> {
 pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
     validation::channel(channel, "channel")?;
     validation::socket_id(socket_id, "socket_id")?;
+    checked_channel(keys, channel, socket_id, data)
+}
+
+/// Authorizes a connection to subscribe to a channel. Both names are checked already.
+#[inline]
+fn checked_channel(
+    keys: SigningKeys<'_>,
+    channel: &str,
+    socket_id: &str,
+    data: Option<&str>,
+) -> Result<Vec<u8>, Error> {
     let presence = channel.starts_with("presence-");
     if !presence && !channel.starts_with("private-") {
         let message = "is a public channel, which needs no authorization";
@@ -49,6 +63,99 @@ pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Opti
     match data {
         Some(data) => signed(keys.signer, [socket_id, ":", channel, ":", data], members),
         None => signed(keys.signer, [socket_id, ":", channel], members),
+    }
+}
+
+/// The maximum number of channels that one call authorizes.
+const MAX_AUTHORIZED_CHANNELS: usize = 100;
+
+/// Authorizes a connection to subscribe to several channels, each on its own:
+/// `{"private-a":{"status":200,"data":{"auth":…}},"b":{"status":400,"error":{…}}}`.
+///
+/// Source: the responses that pusher-js-auth, the batch authorizer of pusher-js, expects. An error
+/// has the member `error` as well.
+pub fn channels(keys: SigningKeys<'_>, socket_id: &str, channels: &str) -> Result<Vec<u8>, Error> {
+    validation::socket_id(socket_id, "socket_id")?;
+    let subscriptions = Subscription::parse_all(channels)?;
+    let mut json = Writer::new();
+    json.begin_object();
+    for Subscription { channel, data } in &subscriptions {
+        let result = validation::channel(channel, "channel")
+            .map_err(Error::from)
+            .and_then(|()| checked_channel(keys, channel, socket_id, data.as_deref()));
+        // The name may be invalid, and need escapes.
+        json.string(channel).verbatim(":").begin_object().key("status");
+        match result {
+            Ok(authorization) => json.number(200).key("data").raw_bytes(&authorization),
+            Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+            Err(error) => {
+                json.number(if matches!(error, Error::Argument(_)) { 400 } else { 500 });
+                json.key("error").begin_object();
+                document::write_members(&mut json, &error, Purpose::Other);
+                json.end_object()
+            }
+        };
+        json.end_object();
+    }
+    json.end_object();
+    json.finish()
+}
+
+/// One of several channels to authorize.
+struct Subscription<'a> {
+    /// The channel's name, not checked.
+    channel: Cow<'a, str>,
+    /// The string that is signed and returned, not checked.
+    data: Option<Cow<'a, str>>,
+}
+
+impl<'a> Subscription<'a> {
+    /// Reads a JSON array of 1 to 100 channels, none of them twice.
+    fn parse_all(text: &'a str) -> Result<Vec<Subscription<'a>>, Problem> {
+        const NAME: &str = "channels";
+        let elements = Json::parse(text, NAME)?.elements(NAME, MAX_AUTHORIZED_CHANNELS)?;
+        if elements.is_empty() || elements.len() > MAX_AUTHORIZED_CHANNELS {
+            return Err(Problem::new(NAME, format!("must hold 1 to {MAX_AUTHORIZED_CHANNELS} channels")));
+        }
+        let mut subscriptions: Vec<Subscription<'a>> = Vec::with_capacity(elements.len());
+        for (index, element) in elements.into_iter().enumerate() {
+            let argument = format!("{NAME}[{index}]");
+            let subscription = Subscription::parse(element, &argument)?;
+            // The result has one place for each channel.
+            if subscriptions.iter().any(|other| other.channel == subscription.channel) {
+                return Err(Problem::new(argument, "is a channel that is given twice"));
+            }
+            subscriptions.push(subscription);
+        }
+        Ok(subscriptions)
+    }
+
+    /// Reads a channel's name, or `{"channel","channel_data"?}`.
+    fn parse(json: Json<'a>, argument: &str) -> Result<Subscription<'a>, Problem> {
+        if !json.is_object() {
+            let channel = json.is_string().then(|| json.string(argument));
+            let channel = channel.ok_or_else(|| Problem::new(argument, "must be a channel's name or an object"))??;
+            return Ok(Subscription { channel, data: None });
+        }
+        let (mut channel, mut data) = (None, None);
+        for (key, value) in json.members(argument)? {
+            let member = join(argument, &key);
+            match key.as_ref() {
+                "channel" => channel = Some(value.string(&member)?),
+                "channel_data" if value.is_string() => data = Some(value.string(&member)?),
+                "channel_data" if value.is_object() => data = Some(Cow::Borrowed(value.text())),
+                "channel_data" => {
+                    let message = "must be an object, or a string that contains JSON";
+                    return Err(Problem::new(member, message));
+                }
+                _ => {
+                    let message = "is not a member of a channel; there are channel and channel_data";
+                    return Err(Problem::new(member, message));
+                }
+            }
+        }
+        let channel = channel.ok_or_else(|| Problem::new(join(argument, "channel"), "is missing"))?;
+        Ok(Subscription { channel, data })
     }
 }
 

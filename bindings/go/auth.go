@@ -49,6 +49,25 @@ func (c *Client) AuthorizeChannel(channel, socketID string, channelData any) (re
 	return c.sign(f, 0)
 }
 
+// Subscription is one of several channels to authorize.
+type Subscription struct {
+	Channel     string `json:"channel"`
+	ChannelData any    `json:"channel_data,omitempty"` // an object, such as a MemberData, or a string that contains JSON; nil for none
+}
+
+// AuthorizeChannels authorizes several subscriptions of one connection, at most 100: it returns the response to a batch authorizer, such as
+// pusher-js-auth: an object with {"status":200,"data":{"auth":…}} or {"status":400,"error":{…}} for each channel. An invalid channel does not
+// affect the others. Authorize only channels that the user may see, and leave out the others.
+func (c *Client) AuthorizeChannels(socketID string, subscriptions []Subscription) (response []byte, err error) {
+	if subscriptions == nil {
+		subscriptions = []Subscription{}
+	}
+	f := newFrame(opAuthorizeAll)
+	f.text("socket_id", socketID)
+	f.json("channels", subscriptions)
+	return c.sign(f, 0)
+}
+
 // AuthenticateUser returns the response to a client's request to sign a user in. params is the request's body, a form with socket_id; userData
 // has "id", a string, and any other members.
 func (c *Client) AuthenticateUser(params []byte, userData map[string]any) (response []byte, err error) {

@@ -43,6 +43,7 @@ BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, B
     case BRIDGE_GET: status = pusher_get(client, a, b, c, &out); break;
     case BRIDGE_POST: status = pusher_post(client, a, b, c, d, &out); break;
     case BRIDGE_AUTHENTICATE: status = pusher_authenticate(client, a, b, c, &out); break;
+    case BRIDGE_AUTHENTICATE_CHANNELS: status = pusher_authenticate_channels(client, a, b, &out); break;
     case BRIDGE_AUTHENTICATE_USER: status = pusher_authenticate_user(client, a, b, &out); break;
     case BRIDGE_VALIDATE_WEBHOOK:
       status = pusher_validate_webhook(client, a, b, (const uint8_t *)c, body_len, &out);

@@ -33,6 +33,7 @@ var (
 	opGet          = operation{C.BRIDGE_GET, false}
 	opPost         = operation{C.BRIDGE_POST, true}
 	opAuthorize    = operation{C.BRIDGE_AUTHENTICATE, false}
+	opAuthorizeAll = operation{C.BRIDGE_AUTHENTICATE_CHANNELS, false}
 	opAuthenticate = operation{C.BRIDGE_AUTHENTICATE_USER, false}
 	opWebhook      = operation{C.BRIDGE_VALIDATE_WEBHOOK, false}
 	opPublish      = operation{C.BRIDGE_PUBLISH, true}

@@ -379,6 +379,18 @@ func (c *conformanceCase) call(t *testing.T, client *pusher.Client) (result any,
 			}
 		}
 		return json.RawMessage(document), nil, err
+	case "authenticate_channels":
+		subscriptions := []pusher.Subscription{}
+		for _, given := range c.Arguments["channels"].([]any) {
+			switch given := given.(type) {
+			case string:
+				subscriptions = append(subscriptions, pusher.Subscription{Channel: given})
+			case map[string]any:
+				subscriptions = append(subscriptions, pusher.Subscription{Channel: given["channel"].(string), ChannelData: given["channel_data"]})
+			}
+		}
+		document, err := client.AuthorizeChannels(c.text("socket_id"), subscriptions)
+		return json.RawMessage(document), nil, err
 	case "authenticate_user":
 		form := url.Values{"socket_id": {c.text("socket_id")}}
 		if data, is := c.Arguments["user_data"].(map[string]any); is {

@@ -21,6 +21,22 @@ void authorize(const Pusher *client, const char *channel,
   pusher_string_free(out);
 }
 
+/* EXAMPLE pusher_authenticate_channels */
+/* Leave out the channels to which this user may not subscribe. */
+void authorize_all(const Pusher *client, const char *socket_id) {
+  const char *channels =
+      "[\"private-news\",{\"channel\":\"presence-room\","
+      "\"channel_data\":{\"user_id\":\"7\"}}]";
+  char *out;
+  PusherStatus status =
+      pusher_authenticate_channels(client, socket_id, channels, &out);
+  printf("Status: %s\r\n\r\n",
+         status == PUSHER_STATUS_OK ? "200 OK" : "400 Bad Request");
+  if (status == PUSHER_STATUS_OK)
+    printf("%s", out);
+  pusher_string_free(out);
+}
+
 /* EXAMPLE pusher_authenticate_user */
 void sign_in(const Pusher *client, const char *socket_id) {
   char *out;

@@ -117,6 +117,11 @@ impl Pusher {
         authorization::channel(self.keys(), channel, socket_id, data)
     }
 
+    /// Authorizes several subscriptions. See pusher_authenticate_channels().
+    pub fn authenticate_channels(&self, socket_id: &str, channels: &str) -> Result<Vec<u8>, Error> {
+        authorization::channels(self.keys(), socket_id, channels)
+    }
+
     /// Signs a user in. See pusher_authenticate_user().
     pub fn authenticate_user(&self, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
         authorization::user(self.keys(), socket_id, data)

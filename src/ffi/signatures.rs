@@ -43,6 +43,46 @@ pub unsafe extern "C" fn pusher_authenticate(
     }
 }
 
+/// Authorizes a connection to subscribe to several channels: creates the body that your
+/// authorization endpoint returns to a batch authorizer, such as pusher-js-auth. Uses no
+/// network.
+///
+/// Call it only with channels to which the user may subscribe, after you have checked that for
+/// each. Leave out the others: pusher-js-auth refuses a channel that is not in the result.
+///
+/// @param client     the client.
+/// @param socket_id  the connection's id, such as `"1234.5678"`.
+/// @param channels   a JSON array of 1 to 100 channels, none of them twice. Each is a name, or an
+///                   object with `channel` and optionally `channel_data`, as for
+///                   pusher_authenticate(). A `channel_data` that is an object is signed and
+///                   returned exactly as it is written. The content of a `channel_data` that is a
+///                   JSON string is signed and returned instead: `"{\"user_id\":\"7\"}"`.
+/// @param out        receives an object with a member for each channel, or the error document on
+///                   failure. The member is `{"status":200,"data":{"auth":"KEY:SIGNATURE"}}`, with
+///                   the `data` that pusher_authenticate() returns, or, for an invalid channel,
+///                   `{"status":400,"error":{...}}` with the members of an error document (see
+///                   ::PusherStatus). An encrypted channel without a master key has 500, and
+///                   ENCRYPTION in `error`. An invalid channel does not affect the others. The
+///                   caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, even if every channel is invalid.
+///         ::PUSHER_STATUS_INVALID_ARGUMENT if `socket_id` is invalid, `channels` is not such an
+///         array, or a channel is in it twice.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_authenticate_channels(
+    client: *const Pusher,
+    socket_id: *const c_char,
+    channels: *const c_char,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let client = handle(client, "client")?;
+            client.authenticate_channels(text(socket_id, "socket_id")?, text(channels, "channels")?)
+        })
+    }
+}
+
 /// Signs a user in on a connection: creates the body that your user authentication endpoint
 /// returns. Uses no network.
 ///

@@ -688,6 +688,33 @@ fn wrong(form: Form) -> Vec<(String, &'static str)> {
             ]),
         ]
         .concat(),
+        Form::Subscriptions => [
+            &malformed[..],
+            &named(&[
+                ("private-c", ""),
+                (r#""private-c""#, ""),
+                ("{}", ""),
+                ("[]", ""),
+                (r#"["private-c",]"#, ""),
+                (r#"["private-c",1]"#, "[1]"),
+                (r#"["private-c",null]"#, "[1]"),
+                (r#"["private-c",["private-d"]]"#, "[1]"),
+                (r#"["private-\ud800"]"#, "[0]"),
+                (r#"["private-c","private-c"]"#, "[1]"),
+                (r#"["private-c","private-d",{"channel":"private-\u0063"}]"#, "[2]"),
+                (r#"["b c","b c"]"#, "[1]"),
+                (r#"[{"channel":"private-c"},{}]"#, "[1].channel"),
+                (r#"[{"channel":1}]"#, "[0].channel"),
+                (r#"[{"channel":null}]"#, "[0].channel"),
+                (r#"[{"channel":"private-c","channel":"private-d"}]"#, "[0].channel"),
+                (r#"[{"name":"private-c"}]"#, "[0].name"),
+                (r#"[{"channel":"private-c","channel_data":null}]"#, "[0].channel_data"),
+                (r#"[{"channel":"private-c","channel_data":1}]"#, "[0].channel_data"),
+                (r#"[{"channel":"private-c","channel_data":[]}]"#, "[0].channel_data"),
+                (r#"[{"channel":"private-c","channel_data":"\ud800"}]"#, "[0].channel_data"),
+            ]),
+        ]
+        .concat(),
         Form::UserData => [
             &object[..],
             &named(&[
@@ -877,6 +904,7 @@ fn prepare_names_its_own_invalid_arguments() {
         "trigger ",
         "trigger\n",
         "authenticate",
+        "authenticate_channels",
         "authenticate_user",
         "validate_webhook",
         "new",
@@ -1050,6 +1078,8 @@ fn nesting_costs_no_stack_in_any_string() {
         let deep = object(r#""user_id":"1","user_info":{},"#, "x");
         client.call_with("authenticate", &["presence-c", "1.1", &deep]).document.unwrap();
         client.call_with("authenticate", &["private-c", "1.1", &arrays]).document.unwrap();
+        let channels = format!(r#"[{{"channel":"presence-c","channel_data":{deep}}}]"#);
+        client.call_with("authenticate_channels", &["1.1", &channels]).document.unwrap();
         client.call_with("authenticate_user", &["1.1", &object(r#""id":"1","#, "x")]).document.unwrap();
         let events = format!(r#"[{{"channel":"c","name":"e","data":{arrays}}}]"#);
         client.call_with("trigger_batch", &[&events]).is("PAYLOAD_TOO_LARGE", "not_sent").naming("events[0].data");

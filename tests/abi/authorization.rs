@@ -212,3 +212,101 @@ fn threads_share_one_client_for_signing() {
         }
     });
 }
+
+/// Authorizes these channels, given as JSON, and returns the result.
+#[track_caller]
+fn authorized(client: &Client, channels: &str) -> Value {
+    result(&client.call_with("authenticate_channels", &[ID, channels]))
+}
+
+#[test]
+fn several_channels_are_authorized_as_each_is_alone() {
+    let client = client();
+    let data = r#"{"user_id":"7"}"#;
+    let alone = |channel: &str, data: Option<&str>| json!({"status": 200, "data": result(&client.call("authenticate", &[Some(channel), Some(ID), data]))});
+    let channels = json!([
+        "private-a",
+        {"channel": "private-b"},
+        {"channel": "private-c", "channel_data": "[1]"},
+        {"channel": "presence-d", "channel_data": data},
+        "private-encrypted-e",
+    ]);
+    let expected = json!({
+        "private-a": alone("private-a", None),
+        "private-b": alone("private-b", None),
+        "private-c": alone("private-c", Some("[1]")),
+        "presence-d": alone("presence-d", Some(data)),
+        "private-encrypted-e": alone("private-encrypted-e", None),
+    });
+    assert_eq!(authorized(&client, &channels.to_string()), expected);
+}
+
+#[test]
+fn a_result_has_the_channels_in_the_order_of_the_call() {
+    let outcome = client().call_with("authenticate_channels", &[ID, r#" [ "private-b" , {"channel":"private-a"} ] "#]);
+    let entry = |channel: &str| {
+        format!(r#""{channel}":{{"status":200,"data":{{"auth":"{}"}}}}"#, auth(&format!("{ID}:{channel}")))
+    };
+    outcome.is_ok(&format!("{{{},{}}}", entry("private-b"), entry("private-a")));
+}
+
+#[test]
+fn the_data_of_each_channel_is_signed_and_returned_byte_for_byte() {
+    let client = client();
+    for data in KEPT {
+        let expected = json!({"auth": auth(&format!("{ID}:presence-a:{data}")), "channel_data": data});
+        // A string contains the data, white space included.
+        let string = format!(r#"[{{"channel":"presence-a","channel_data":{}}}]"#, json!(data));
+        assert_eq!(authorized(&client, &string)["presence-a"]["data"], expected, "{data}");
+        // An object is the data, without the white space around it.
+        let object = format!(r#"[{{"channel_data":{data},"channel":"presence-a"}}]"#);
+        let data = data.trim();
+        let expected = json!({"auth": auth(&format!("{ID}:presence-a:{data}")), "channel_data": data});
+        assert_eq!(authorized(&client, &object)["presence-a"]["data"], expected, "{data}");
+    }
+}
+
+#[test]
+fn an_invalid_channel_does_not_affect_the_others() {
+    // Without a master key.
+    let client = Client::new(&config(1, json!({})));
+    let long = format!("private-{}", "a".repeat(193));
+    let invalid = ["b", "", "private-\"x\"", "private-a\0", "private-\u{e9}", &long, "presence-c"];
+    for name in invalid {
+        let result = authorized(&client, &json!(["private-a", name, "private-z"]).to_string());
+        assert_eq!(result.as_object().unwrap().len(), 3, "{result}");
+        for channel in ["private-a", "private-z"] {
+            assert_eq!(result[channel], json!({"status": 200, "data": {"auth": auth(&format!("{ID}:{channel}"))}}));
+        }
+        let argument = if name == "presence-c" { "channel_data" } else { "channel" };
+        assert_eq!(result[name]["status"], 400, "{result}");
+        assert_eq!(result[name]["error"]["status"], "INVALID_ARGUMENT", "{result}");
+        assert_eq!(result[name]["error"]["argument"], argument, "{result}");
+        assert!(result[name].get("data").is_none());
+    }
+    let result = authorized(&client, r#"["private-encrypted-a","private-a"]"#);
+    assert_eq!(result["private-encrypted-a"]["status"], 500, "{result}");
+    assert_eq!(result["private-encrypted-a"]["error"]["status"], "ENCRYPTION", "{result}");
+    assert_eq!(result["private-a"]["status"], 200, "{result}");
+    let data =
+        r#"[{"channel":"presence-a","channel_data":{"user_id":1.5}},{"channel":"private-a","channel_data":"{"}]"#;
+    let result = authorized(&client, data);
+    assert_eq!(result["presence-a"]["error"]["argument"], "channel_data.user_id", "{result}");
+    assert_eq!(result["private-a"]["error"]["argument"], "channel_data", "{result}");
+}
+
+#[test]
+fn a_call_authorizes_at_most_100_channels() {
+    let client = client();
+    let channels = |count: usize| json!((0..count).map(|n| format!("private-{n}")).collect::<Vec<_>>()).to_string();
+    let result = authorized(&client, &channels(100));
+    assert_eq!(result.as_object().unwrap().len(), 100);
+    assert_eq!(result["private-99"]["data"]["auth"], auth(&format!("{ID}:private-99")));
+    client.call_with("authenticate_channels", &[ID, &channels(101)]).is("INVALID_ARGUMENT", "").naming("channels");
+}
+
+#[test]
+fn a_result_for_a_channel_named_error_is_no_error_document() {
+    let outcome = client().call_with("authenticate_channels", &[ID, r#"["error"]"#]);
+    assert_eq!((outcome.name(), outcome.text("delivery").as_str()), ("OK", ""), "{outcome:?}");
+}

@@ -162,6 +162,9 @@ static PusherStatus call(const char *name, const Pusher *client, const cJSON *a,
   if (IS("authenticate")) {
     return pusher_authenticate(client, text(a, "channel"), text(a, "socket_id"), json(a, "channel_data"), out);
   }
+  if (IS("authenticate_channels")) {
+    return pusher_authenticate_channels(client, text(a, "socket_id"), json(a, "channels"), out);
+  }
   if (IS("authenticate_user")) return pusher_authenticate_user(client, text(a, "socket_id"), json(a, "user_data"), out);
   if (IS("validate_webhook")) {
     const char *body = text(a, "body");

@@ -606,6 +606,9 @@ static PusherStatus post(const Pusher *c, const char *const *t, char **out) {
 static PusherStatus authenticate(const Pusher *c, const char *const *t, char **out) {
   return pusher_authenticate(c, t[0], t[1], t[2], out);
 }
+static PusherStatus authenticate_channels(const Pusher *c, const char *const *t, char **out) {
+  return pusher_authenticate_channels(c, t[0], t[1], out);
+}
 static PusherStatus authenticate_user(const Pusher *c, const char *const *t, char **out) {
   return pusher_authenticate_user(c, t[0], t[1], out);
 }
@@ -639,6 +642,11 @@ static const Function functions[] = {
      0,
      1,
      {{"channel", 1, "presence-c"}, {"socket_id", 1, "1.2"}, {"channel_data", 1, "{\"user_id\":\"7\"}"}}},
+    {"authenticate_channels",
+     authenticate_channels,
+     0,
+     1,
+     {{"socket_id", 1, "1.2"}, {"channels", 1, "[\"private-c\"]"}}},
     {"authenticate_user", authenticate_user, 0, 1, {{"socket_id", 1, "1.2"}, {"user_data", 1, "{\"id\":\"7\"}"}}},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };

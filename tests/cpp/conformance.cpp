@@ -262,6 +262,10 @@ const std::map<std::string, one_call> &calls() {
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, authenticate, a.text("channel"), a.text("socket_id"), a.document("channel_data"));
        }},
+      {"authenticate_channels",
+       [](const pusher::client &c, arguments &a, json &) {
+         return CALL(c, authenticate_channels, a.text("socket_id"), *a.document("channels"));
+       }},
       {"authenticate_user",
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, authenticate_user, a.text("socket_id"), *a.document("user_data"));

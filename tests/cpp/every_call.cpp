@@ -40,6 +40,7 @@ int without_exceptions(pusher::client &client) {
   count(client.try_get("/channels", R"({"limit":1})"));
   count(client.try_post("/events", std::nullopt, "{}"));
   count(client.try_authenticate("presence-c", "1.2", R"({"user_id":"u"})"));
+  count(client.try_authenticate_channels("1.2", R"(["private-c"])"));
   count(client.try_authenticate_user("1.2", R"({"id":"u"})"));
   count(client.try_validate_webhook(std::nullopt, std::nullopt, "{}"));
 
@@ -95,6 +96,7 @@ int with_exceptions() {
     client.get("/channels");
     client.post("/events");
     client.authenticate("private-c", "1.2");
+    client.authenticate_channels("1.2", R"(["private-c"])");
     client.authenticate_user("1.2", R"({"id":"u"})");
     pusher::request request = client.prepare("trigger", {"c", "e", "1"});
     client.finish(request, pusher::response().set(200, "{}"));

@@ -24,7 +24,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("config", &["encryption", "error", "http", "json", "log", "platform", "retry", "secret", "validation"]),
     ("signing", &["secret", "time_limit"]),
     ("api", &["bytes", "config", "encryption", "error", "http", "json", "status", "time_limit", "validation"]),
-    ("authorization", &["encryption", "error", "json", "signing", "validation"]),
+    ("authorization", &["document", "encryption", "error", "json", "signing", "validation"]),
     ("webhook", &["encryption", "error", "json", "secret", "signing"]),
     (
         "client",

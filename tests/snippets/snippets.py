@@ -780,6 +780,14 @@ CASES = [
         from_nothing_to_a_received_event,
     ),
     ("docs/authorization.md", ["POST /pusher/auth.", "POST /pusher/user-auth"], authorization),
+    (
+        "docs/authorization.md",
+        ["POST /pusher/auth with"],
+        pieces(
+            r'^200 application/json \{"private-news":\{"status":200,"data":\{"auth":"[^"]+"\}\},"news":\{"status":400,"error":\{'
+            r'.*\},"presence-room":\{"status":200,"data":\{"auth":"[^"]+","channel_data":"\{\\"user_id\\":\\"7\\"\}"\}\}\}\n$'
+        ),
+    ),
     ("docs/authorization.md", ["cc c_examples/authorize.c", "curl -sS", "// member.mjs", "npm install"], endpoint),
     ("docs/authorization.md", ["// cookies.mjs"], custom_handlers),
     ("docs/errors.md", ['"retryable": false'], error_document),

@@ -40,6 +40,8 @@ pub enum Form {
     ChannelData,
     /// The data of a user.
     UserData,
+    /// A JSON array of channels, each with or without data.
+    Subscriptions,
 }
 
 /// One string argument of a function.
@@ -92,7 +94,7 @@ const EVENT: Argument = required("event", Form::Event, "my-event");
 const DATA: Argument = required("data", Form::Json, r#"{"a":1}"#);
 
 /// All functions except that of webhooks, whose body is not a string.
-pub const FUNCTIONS: [Function; 11] = [
+pub const FUNCTIONS: [Function; 12] = [
     Function {
         name: "trigger",
         purpose: Purpose::Publish,
@@ -155,6 +157,18 @@ pub const FUNCTIONS: [Function; 11] = [
             required("socket_id", Form::SocketId, "1234.5678"),
             // Required, because the channel is a presence channel.
             required("channel_data", Form::ChannelData, r#"{"user_id":"7"}"#),
+        ],
+    },
+    Function {
+        name: "authenticate_channels",
+        purpose: Purpose::Sign,
+        arguments: &[
+            required("socket_id", Form::SocketId, "1234.5678"),
+            required(
+                "channels",
+                Form::Subscriptions,
+                r#"["private-c",{"channel":"presence-c","channel_data":{"user_id":"7"}}]"#,
+            ),
         ],
     },
     Function {
@@ -230,6 +244,7 @@ impl Function {
                 "get" => ffi::pusher_get(client, at(0), at(1), at(2), out),
                 "post" => ffi::pusher_post(client, at(0), at(1), at(2), at(3), out),
                 "authenticate" => ffi::pusher_authenticate(client, at(0), at(1), at(2), out),
+                "authenticate_channels" => ffi::pusher_authenticate_channels(client, at(0), at(1), out),
                 "authenticate_user" => ffi::pusher_authenticate_user(client, at(0), at(1), out),
                 other => panic!("{other} can't be called"),
             }

@@ -70,6 +70,7 @@ PusherStatus pusher_users_info(const Pusher *client, const char *channel, const 
 PusherStatus pusher_get(const Pusher *client, const char *path, const char *params, const char *options, char **out);
 PusherStatus pusher_post(const Pusher *client, const char *path, const char *params, const char *body, const char *options, char **out);
 PusherStatus pusher_authenticate(const Pusher *client, const char *channel, const char *socket_id, const char *channel_data, char **out);
+PusherStatus pusher_authenticate_channels(const Pusher *client, const char *socket_id, const char *channels, char **out);
 PusherStatus pusher_authenticate_user(const Pusher *client, const char *socket_id, const char *user_data, char **out);
 PusherStatus pusher_validate_webhook(const Pusher *client, const char *key, const char *signature, const uint8_t *body, size_t body_len, char **out);
 PusherStatus pusher_prepare(const Pusher *client, const char *call, const char *const *arguments, size_t count, PusherRequest **request, char **out);

@@ -250,6 +250,24 @@ class Pusher
     }
 
     /**
+     * Authorizes several subscriptions of one connection: returns the JSON that an authorization endpoint sends to a batch authorizer,
+     * such as pusher-js-auth, unchanged: for each channel `{"status":200,"data":{"auth":…}}` or `{"status":400,"error":{…}}`. No
+     * network. Authorize only channels that the user may see, and leave out the others.
+     *
+     * @param list<string|array<string, mixed>|object> $channels at most 100 names, or
+     *     `['channel' => 'presence-a', 'channel_data' => ['user_id' => '7']]`; the data is an object, or a string that is JSON
+     * @throws UsageException
+     */
+    public function authorizeChannels(string $socket_id, array $channels): string
+    {
+        return $this->call('pusher_authenticate_channels', [
+            $this->handle->pointer,
+            Arguments::text($socket_id, 'socket_id'),
+            Arguments::json(array_values($channels), 'channels'),
+        ]);
+    }
+
+    /**
      * Signs a user in: returns the JSON that a user authentication endpoint sends, unchanged. No network.
      *
      * @param array<string, mixed>|object $user_data `id`, and any other members

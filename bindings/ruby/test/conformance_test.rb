@@ -68,6 +68,7 @@ class ConformanceTest < Minitest::Test
     when 'get' then client.get(a['path'], a['params'] || {}, options)
     when 'post' then client.post(a['path'], a.fetch('body', {}), a['params'] || {}, options)
     when 'authenticate' then client.authenticate(a['channel'], a['socket_id'], a['channel_data'])
+    when 'authenticate_channels' then client.authenticate_channels(a['socket_id'], a['channels'])
     when 'authenticate_user' then client.authenticate_user(a['socket_id'], a['user_data'])
     when 'validate_webhook' then client.validate_webhook(a['key'], a['signature'], a['body'])
     when 'publish' then publish(client, a)

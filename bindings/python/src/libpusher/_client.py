@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -252,6 +252,26 @@ class Pusher(Calls[dict[str, Any]]):
             out,
         )
         result: dict[str, str] = _texts.signature(status, out, "channel_data", data)
+        return result
+
+    def authenticate_channels(self, socket_id: str, channels: Iterable[str | Mapping[str, Any]]) -> dict[str, Any]:
+        """Authorizes several subscriptions of one connection. Your endpoint returns the result to a batch authorizer. No network.
+
+        Authorize only channels that the user may see, and leave out the others. An invalid channel does not affect the others.
+
+        :param channels: at most 100 names, or `{"channel": …, "channel_data": …}`; the data is an object, or a str of JSON.
+        :returns: for each channel `{"status": 200, "data": {"auth": …}}` or `{"status": 400, "error": {…}}`.
+        """
+        if isinstance(channels, (str, bytes, Mapping)):
+            raise TypeError(f"channels must be a list, not {type(channels).__name__}")
+        out = _texts.place()
+        status = lib.pusher_authenticate_channels(
+            self._handle,
+            _texts.text(socket_id, "socket_id"),
+            _texts.value(list(channels), "channels", self._encode),
+            out,
+        )
+        result: dict[str, Any] = _texts.answer(status, out, json.loads)
         return result
 
     def authenticate_user(self, socket_id: str, user_data: Mapping[str, Any]) -> dict[str, str]:

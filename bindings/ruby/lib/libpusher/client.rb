@@ -132,6 +132,20 @@ module LibPusher
       signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate(@handle, channel, socket_id, data, out) })
     end
 
+    # Authorizes several subscriptions of one connection: an authorization endpoint returns the result to a batch authorizer, such as
+    # pusher-js-auth. No network. Authorize only channels that the user may see, and leave out the others. An invalid channel does not
+    # affect the others.
+    #
+    # @param socket_id [String]
+    # @param channels [Array<String, Hash>] at most 100 names, or `{ channel: 'presence-a', channel_data: { user_id: '7' } }`; the data
+    #   is an object, or a string of JSON
+    # @return [Hash] for each channel `{ "status" => 200, "data" => { "auth" => … } }` or `{ "status" => 400, "error" => { … } }`
+    def authenticate_channels(socket_id, channels)
+      socket_id = Arguments.text(socket_id, 'socket_id')
+      list = channels.nil? ? nil : Arguments.json(channels, 'channels')
+      JSON.parse(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate_channels(@handle, socket_id, list, out) })
+    end
+
     # Signs a user in: a user authentication endpoint returns the result. No network.
     # @param socket_id [String]
     # @param user_data [Hash] `id`, and any other members

@@ -35,6 +35,7 @@ module LibPusher
     attach_function :pusher_post, %i[pointer string string string string pointer], :int32, **waits
 
     attach_function :pusher_authenticate, %i[pointer string string string pointer], :int32
+    attach_function :pusher_authenticate_channels, %i[pointer string string pointer], :int32
     attach_function :pusher_authenticate_user, %i[pointer string string pointer], :int32
     attach_function :pusher_validate_webhook, %i[pointer string string buffer_in size_t pointer], :int32
 
