@@ -521,6 +521,7 @@ const char *pusher_status_name(int32_t status);
  * | `max_channels`                 | 100        | limit of channels of an event              |
  * | `max_request_bytes`            | none       | limit of a request, head and body          |
  * | `max_response_bytes`           | 16777216   | limit of a response                        |
+ * | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
  * | `log_level`                    | `"warn"`   | least severe level to log                  |
  *
  * **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
@@ -629,6 +630,9 @@ PusherStatus pusher_trigger(const Pusher *client,
  * A batch is not atomic: a server that refuses one of its events (with 400, 413 or 422, say)
  * may have delivered those before it. Delivery is then ::PUSHER_DELIVERY_UNKNOWN for the whole
  * batch.
+ *
+ * Some servers have no route for batches: they answer 404 or 405, and nothing is delivered. If
+ * `batch_route` is false in the configuration, nothing is sent.
  *
  * @param client   the client.
  * @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
@@ -1153,6 +1157,11 @@ PusherStatus pusher_set_log(Pusher *client,
  * server refuses a batch as a whole: then the events are sent one by one in mode `"safe"`, and
  * end as `rejected` in mode `"never"`.
  *
+ * **No batches.** If the client's `batch_route` is false, each event has a request of its own.
+ * If it is `"auto"`, the events of a batch that the server answers with 404 or 405, and so has
+ * not published, are sent one by one. Once such an event is delivered, no batch is tried for
+ * ten minutes.
+ *
  * @param client     the client. It may be freed before the publisher. Its callbacks can no
  *                   longer be set. Its log gets nothing from the publisher unless
  *                   `hooks_on_threads` is true.
@@ -1266,8 +1275,8 @@ PusherStatus pusher_publisher_close(PusherPublisher *publisher,
  * - `unsent`: events that were given up, by `reason`.
  * - `requests`: requests sent, each attempt counted.
  * - `batch_events`: a histogram of the events in a request.
- * - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`, or
- *   `refused` for the events of a refused batch that are sent one by one.
+ * - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`,
+ *   or, for the events of a batch that are sent one by one, `refused` or `no_batch_route`.
  * - `latency_ms`: a histogram of the time from publishing an event to its end.
  * - `reports`: `waiting` to be fetched, and `lost`.
  *

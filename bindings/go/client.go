@@ -56,6 +56,7 @@ type Client struct {
 	WebhookMaxAge               time.Duration  // the maximum age of a webhook: 10 min; negative accepts any age
 	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
 	MaxRequestBytes             int            // the limit of a request, head and body: none
+	BatchRoute                  string         // whether the server has the route for batches: "true", "false" or "auto"; by the server
 
 	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
 	UnixSocket         string        // the path of a Unix domain socket to connect to; without TLS unless Secure is set
@@ -361,6 +362,13 @@ func (c *Client) configuration() (map[string]any, error) {
 	}
 	if c.MaxRequestBytes != 0 {
 		config["max_request_bytes"] = c.MaxRequestBytes
+	}
+	switch c.BatchRoute {
+	case "":
+	case "true", "false":
+		config["batch_route"] = c.BatchRoute == "true"
+	default:
+		config["batch_route"] = c.BatchRoute
 	}
 	if c.LogLevel != 0 {
 		config["log_level"] = c.LogLevel.String()

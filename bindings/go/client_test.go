@@ -127,7 +127,7 @@ func TestConfigurationOfEachField(t *testing.T) {
 		AppID: "1", Key: "k", Secret: "s", Cluster: "eu", Host: "[::1]:8443", Path: "/prefix", Secure: true,
 		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1},
 		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
-		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
+		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, BatchRoute: "auto", Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
 		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", MaxConnectionAge: time.Minute,
 		IdleTimeout: time.Minute, LogLevel: pusher.LogDebug, Extra: map[string]any{"sign_path_prefix": false},
 	}
@@ -143,6 +143,7 @@ func TestConfigurationOfEachField(t *testing.T) {
 		argument string
 	}{
 		{&pusher.Client{AppID: "1", Key: "k"}, "secret"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", BatchRoute: "maybe"}, "batch_route"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Secure: true, Insecure: true}, "ssl"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:1", Port: 2}, "port"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", UnixSocket: "relative"}, "unix_socket"},

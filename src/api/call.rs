@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::config::{RequestLimits, Server};
+use crate::config::{BatchRoute, RequestLimits, Server};
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
@@ -51,6 +51,8 @@ pub struct RequestContext {
     pub server: Server,
     /// The limits for channels, events and payloads.
     pub limits: RequestLimits,
+    /// Whether the server has the route for batches.
+    pub batch_route: BatchRoute,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
 }

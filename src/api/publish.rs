@@ -6,6 +6,7 @@ use super::call::{Arguments, Call, Effect, Named, RequestContext};
 use super::event::{Event, Recipients};
 use super::options::{self, Accepts, CallOptions};
 use crate::bytes::copied;
+use crate::config::BatchRoute;
 use crate::config::values::Value;
 use crate::error::{Error, Problem};
 use crate::json::{Json, Writer, join};
@@ -72,6 +73,10 @@ pub(super) fn terminate_user_connections(arguments: Arguments<'_>) -> Result<Cal
 /// POST `/batch_events`: several events in one request.
 pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     const NAME: &str = "events";
+    if context.batch_route == BatchRoute::Missing {
+        let message = "is false: the server has no route for batches; trigger each event by itself";
+        return Err(Error::argument("batch_route", message));
+    }
     let max = context.limits.batch_events;
     let text = arguments.required(NAME)?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
@@ -215,12 +220,12 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{RequestLimits, Server};
+    use crate::config::{BatchRoute, RequestLimits, Server};
 
     fn context() -> RequestContext {
         let limits =
             RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, request_bytes: None, response_bytes: 1 };
-        RequestContext { server: Server::Pusher, limits, master_key: None }
+        RequestContext { server: Server::Pusher, limits, batch_route: BatchRoute::Present, master_key: None }
     }
 
     fn body(events: &[Event]) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::hooks::Hooks;
 use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
-use crate::config::Config;
+use crate::config::{BatchRoute, Config};
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
@@ -143,7 +143,12 @@ impl Application {
                 proxy: config.proxy,
             }),
             origin,
-            context: RequestContext { server: config.server, limits: config.limits, master_key: config.master_key },
+            context: RequestContext {
+                server: config.server,
+                limits: config.limits,
+                batch_route: config.batch_route,
+                master_key: config.master_key,
+            },
         }
     }
 
@@ -171,6 +176,11 @@ impl Application {
     /// Returns how many events one request may carry.
     pub fn max_batch_events(&self) -> usize {
         self.context.limits.batch_events
+    }
+
+    /// Returns whether the server has the route for batches.
+    pub fn batch_route(&self) -> BatchRoute {
+        self.context.batch_route
     }
 
     /// Returns the limit of requests that POST to `path`, if there is one.

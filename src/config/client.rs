@@ -9,7 +9,7 @@ use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 
-use super::server::Server;
+use super::server::{BatchRoute, Server};
 
 /// Limits on what is sent and received.
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// Limits on what is sent and received.
     pub limits: RequestLimits,
+    /// Whether the server has the route for batches.
+    pub batch_route: BatchRoute,
     /// The master key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
     /// More keys and secrets that webhooks may be signed with.

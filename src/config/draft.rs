@@ -12,7 +12,7 @@ use super::address::{self, Address};
 use super::client::{Config, RequestLimits};
 use super::environment::Variables;
 use super::proxy;
-use super::server::Server;
+use super::server::{BatchRoute, Server};
 use super::values::{Value, known_key};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
@@ -85,6 +85,7 @@ enum ConfigKey {
     MaxBatchEvents,
     MaxRequestBytes,
     MaxResponseBytes,
+    BatchRoute,
 }
 
 /// The words of `tls_roots`.
@@ -148,6 +149,7 @@ impl Draft {
                 request_bytes: None,
                 response_bytes: 16 << 20,
             },
+            batch_route: BatchRoute::Present,
             master_key: None,
             webhook_tokens: Vec::new(),
             webhook_max_age: Duration::from_millis(600_000),
@@ -178,6 +180,7 @@ impl Draft {
         // The server is taken before everything else, which overrides its defaults.
         if let Some((key, value)) = members.iter().find(|(key, _)| key == "server") {
             self.config.server = Value::new(key, *value).word()?;
+            self.config.batch_route = self.config.server.batch_route();
         }
         // The URL is taken next, wherever it is in the object, so that the other keys override its
         // parts.
@@ -238,6 +241,7 @@ impl Draft {
             ConfigKey::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,
             ConfigKey::MaxRequestBytes => config.limits.request_bytes = Some(value.count(1, MAX_REQUEST_BYTES)?),
             ConfigKey::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
+            ConfigKey::BatchRoute => config.batch_route = batch_route(value)?,
         }
         Ok(())
     }
@@ -363,6 +367,16 @@ fn missing(key: &'static str, required: [(&'static str, bool); 3]) -> Problem {
         others => format!("is missing, and so are {}", others.join(" and ")),
     };
     Problem::new(key, message)
+}
+
+/// Reads true, false or `"auto"`.
+fn batch_route(value: Value<'_, '_>) -> Result<BatchRoute, Problem> {
+    match value.json().boolean() {
+        Some(true) => Ok(BatchRoute::Present),
+        Some(false) => Ok(BatchRoute::Missing),
+        None if value.string().is_ok_and(|word| word == "auto") => Ok(BatchRoute::Auto),
+        None => Err(value.problem("must be true, false or \"auto\"")),
+    }
 }
 
 /// Reads `[{"key","secret"}…]`.

@@ -20,7 +20,7 @@ use environment::variable;
 
 pub use client::{Config, RequestLimits};
 pub use draft::KEYS;
-pub use server::Server;
+pub use server::{BatchRoute, Server};
 
 impl Config {
     /// Reads a configuration from a JSON object or a URL, or for `None` from the environment.

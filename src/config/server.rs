@@ -26,3 +26,26 @@ pub enum Server {
     /// The Pusher protocol adapter of Ably.
     Ably,
 }
+
+impl Server {
+    /// Returns whether the server has the route for batches, unless the configuration says it.
+    pub(super) const fn batch_route(self) -> BatchRoute {
+        match self {
+            Server::Pusher | Server::Sockudo | Server::Soketi | Server::Reverb => BatchRoute::Present,
+            Server::LaravelWebsockets | Server::Poxa | Server::Slanger => BatchRoute::Missing,
+            // Its documentation lists no batches.
+            Server::Ably => BatchRoute::Auto,
+        }
+    }
+}
+
+/// Whether a server has the route for batches: the value of `batch_route`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchRoute {
+    /// It does.
+    Present,
+    /// It does not.
+    Missing,
+    /// Not known. If a batch is answered with 404 or 405, it does not, or the application is wrong.
+    Auto,
+}

@@ -48,6 +48,9 @@ pub unsafe extern "C" fn pusher_trigger(
 /// may have delivered those before it. Delivery is then ::PUSHER_DELIVERY_UNKNOWN for the whole
 /// batch.
 ///
+/// Some servers have no route for batches: they answer 404 or 405, and nothing is delivered. If
+/// `batch_route` is false in the configuration, nothing is sent.
+///
 /// @param client   the client.
 /// @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
 ///                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().

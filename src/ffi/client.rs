@@ -60,6 +60,7 @@ use crate::status::Status;
 /// | `max_channels`                 | 100        | limit of channels of an event              |
 /// | `max_request_bytes`            | none       | limit of a request, head and body          |
 /// | `max_response_bytes`           | 16777216   | limit of a response                        |
+/// | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
 /// | `log_level`                    | `"warn"`   | least severe level to log                  |
 ///
 /// **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may

@@ -54,6 +54,11 @@ use crate::status::Status;
 /// server refuses a batch as a whole: then the events are sent one by one in mode `"safe"`, and
 /// end as `rejected` in mode `"never"`.
 ///
+/// **No batches.** If the client's `batch_route` is false, each event has a request of its own.
+/// If it is `"auto"`, the events of a batch that the server answers with 404 or 405, and so has
+/// not published, are sent one by one. Once such an event is delivered, no batch is tried for
+/// ten minutes.
+///
 /// @param client     the client. It may be freed before the publisher. Its callbacks can no
 ///                   longer be set. Its log gets nothing from the publisher unless
 ///                   `hooks_on_threads` is true.
@@ -224,8 +229,8 @@ pub unsafe extern "C" fn pusher_publisher_close(
 /// - `unsent`: events that were given up, by `reason`.
 /// - `requests`: requests sent, each attempt counted.
 /// - `batch_events`: a histogram of the events in a request.
-/// - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`, or
-///   `refused` for the events of a refused batch that are sent one by one.
+/// - `retries`: by what had failed: a `cause`, `rate_limited`, `server_error`, `other`,
+///   or, for the events of a batch that are sent one by one, `refused` or `no_batch_route`.
 /// - `latency_ms`: a histogram of the time from publishing an event to its end.
 /// - `reports`: `waiting` to be fetched, and `lost`.
 ///

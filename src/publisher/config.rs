@@ -9,6 +9,7 @@ use super::reports::Keep;
 use super::shared::Overflow;
 use crate::api;
 use crate::client::{Application, SizeLimit};
+use crate::config::BatchRoute;
 use crate::config::values::{Value, known_key};
 use crate::error::{Error, Problem};
 use crate::json::Json;
@@ -123,6 +124,9 @@ impl PublisherConfig {
         if let Some(limit) = client.size_limit(api::BATCH_EVENTS)? {
             let events = limit.max_body().saturating_sub(api::BATCH_FRAME_BYTES);
             config.limits.batch_bytes = config.limits.batch_bytes.min(events);
+        }
+        if client.batch_route() == BatchRoute::Missing {
+            config.limits.batch_events = 1;
         }
         Ok(config)
     }

@@ -235,6 +235,11 @@ impl<E, L: Backlog> Shared<E, L> {
         false
     }
 
+    /// Puts each event into a request of its own, until then.
+    pub fn send_alone(&self, until: Instant) {
+        self.lock().queue.send_alone(until);
+    }
+
     /// Returns whether a request is in flight: neither complete nor abandoned.
     pub fn is_in_flight(&self, shard: usize, request: u64) -> bool {
         self.lock().queue.is_in_flight(shard, request)

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::queue::Batch;
@@ -11,6 +11,7 @@ use super::shared::Done;
 use super::stats::Traffic;
 use crate::api::{self, Event};
 use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, Step};
+use crate::config::BatchRoute;
 use crate::error::{Error, FailedExchange};
 use crate::status::Delivery;
 
@@ -21,10 +22,22 @@ pub(super) const STACK_BYTES: usize = 512 * 1024;
 /// block of memory for a thread.
 const MAX_SPENT_EVENT_BYTES: usize = 1024;
 
+/// How long no batch is sent after the route for batches was found to be missing.
+const MISSING_ROUTE_TIME: Duration = Duration::from_secs(10 * 60);
+
 /// The sender of one shard.
 pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
     pub(super) shard: usize,
+}
+
+/// Why the events of a batch are sent one at a time.
+#[derive(Clone, Copy)]
+enum Split<'a> {
+    /// The server refused the batch, and may have applied a part of it.
+    Refused(&'a FailedExchange),
+    /// The server has no such route or no such application, and has applied nothing.
+    NoRoute,
 }
 
 /// The publisher has abandoned the request, and its events have ended.
@@ -51,9 +64,13 @@ impl Worker {
     fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
         match self.attempt(request, events).ok()? {
             Ok(response) => self.delivered(request, events, &response),
+            Err(error) if self.may_lack_route(&error, events) => {
+                self.send_singly(request, events, Split::NoRoute);
+                None
+            }
             Err(error) => match refused_as_a_whole(&error, events) {
                 Some(refusal) if self.engine.config.splits_refused_batches() => {
-                    self.send_singly(request, events, refusal);
+                    self.send_singly(request, events, Split::Refused(refusal));
                     None
                 }
                 Some(refusal) if self.engine.config.batch_is_atomic => {
@@ -76,26 +93,43 @@ impl Worker {
         None
     }
 
-    /// Sends the events of a refused batch one at a time, so that one invalid event does not affect
-    /// the others.
-    fn send_singly(&self, request: u64, events: &[Event], refusal: &FailedExchange) {
+    /// Returns whether the server may have no route for batches. The same response may mean that there
+    /// is no such application: only a single event that is delivered tells.
+    fn may_lack_route(&self, error: &Error, events: &[Event]) -> bool {
+        let is_open = self.engine.application.batch_route() == BatchRoute::Auto && events.len() > 1;
+        is_open
+            && matches!(error, Error::Exchange(failed) if matches!(failed.http_status, Some(404 | 405))
+                && failed.delivery == Some(Delivery::Rejected))
+    }
+
+    /// Sends the events of a batch one at a time, so that one invalid event does not affect the others.
+    fn send_singly(&self, request: u64, events: &[Event], split: Split<'_>) {
         for event in events {
             // The publisher may have been closed during the last one.
             if !self.engine.shared.is_in_flight(self.shard, request) {
                 return;
             }
             let event = std::slice::from_ref(event);
-            self.count(|traffic| *traffic.retries.entry("refused").or_default() += 1);
+            let why = match split {
+                Split::Refused(_) => "refused",
+                Split::NoRoute => "no_batch_route",
+            };
+            self.count(|traffic| *traffic.retries.entry(why).or_default() += 1);
             let Ok(result) = self.attempt(request, event) else { return };
-            let outcome = match result {
-                Ok(response) => self.delivered(request, event, &response),
-                Err(error) => {
-                    // If the batch may have been applied in part, only a refusal of this event
-                    // proves that it was not applied.
-                    let certain = self.engine.config.batch_is_atomic || is_refused(&error) || is_unknown(&error);
-                    let refused = Error::Exchange(Box::new(refusal.clone()));
-                    Some(Outcome::failed(if certain { &error } else { &refused }))
+            let outcome = match (result, split) {
+                (Ok(response), Split::Refused(_)) => self.delivered(request, event, &response),
+                (Ok(response), Split::NoRoute) => {
+                    self.engine.shared.send_alone(Instant::now() + MISSING_ROUTE_TIME);
+                    self.delivered(request, event, &response)
                 }
+                // If the batch may have been applied in part, only a refusal of this event proves that
+                // it was not applied.
+                (Err(error), Split::Refused(refusal))
+                    if !self.engine.config.batch_is_atomic && !is_refused(&error) && !is_unknown(&error) =>
+                {
+                    Some(Outcome::failed(&Error::Exchange(Box::new(refusal.clone()))))
+                }
+                (Err(error), _) => Some(Outcome::failed(&error)),
             };
             if let Some(outcome) = outcome {
                 self.complete(request, outcome);

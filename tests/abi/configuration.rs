@@ -420,6 +420,11 @@ fn every_configuration_value_is_checked() {
         ),
         ("secret", vec![json!(""), json!(1), json!(null), json!(["s"])], vec![json!("any: thing\n")]),
         (
+            "batch_route",
+            vec![json!("true"), json!("AUTO"), json!(""), json!(0), json!(null)],
+            vec![json!(true), json!(false), json!("auto")],
+        ),
+        (
             "cluster",
             vec![json!(""), json!("EU"), json!("a.b"), json!("a/b"), json!("a\n"), json!(1)],
             vec![json!("eu"), json!("us-east-1")],

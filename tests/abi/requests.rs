@@ -718,3 +718,47 @@ fn a_call_whose_request_exceeds_max_request_bytes_sends_nothing() {
         }
     }
 }
+
+#[test]
+fn a_batch_for_a_server_without_the_route_is_refused_if_that_is_known() {
+    let events = r#"[{"channel":"a","name":"e","data":"1"},{"channel":"b","name":"e","data":"2"}]"#;
+    let server = Server::start([]);
+    let outcome = server.client_with(json!({"batch_route": false})).call("trigger_batch", &[Some(events)]);
+    outcome.is("INVALID_ARGUMENT", "not_sent").naming("batch_route");
+    assert!(outcome.text("message").contains("the server has no route for batches"), "{outcome:?}");
+    assert!(server.ledger().is_empty());
+    // Otherwise a call is one request, whose response tells.
+    for batch_route in [json!(true), json!("auto")] {
+        let server = Server::start([Answer::new(404, &[], "no such route")]);
+        let client = server.client_with(json!({"batch_route": batch_route}));
+        client.call("trigger_batch", &[Some(events)]).is("NOT_FOUND", "rejected");
+        assert_eq!(server.only().path(), "/apps/4711/batch_events");
+    }
+}
+
+#[test]
+fn the_servers_without_the_route_for_batches_are_known() {
+    let events = r#"[{"channel":"a","name":"e","data":"1"},{"channel":"b","name":"e","data":"2"}]"#;
+    for (name, has_route) in [
+        ("pusher", true),
+        ("sockudo", true),
+        ("soketi", true),
+        ("reverb", true),
+        ("ably", true),
+        ("laravel-websockets", false),
+        ("poxa", false),
+        ("slanger", false),
+    ] {
+        let server = Server::start([]);
+        let outcome = server.client_with(json!({"server": name})).call("trigger_batch", &[Some(events)]);
+        match has_route {
+            true => outcome.is_ok("{}"),
+            false => outcome.is("INVALID_ARGUMENT", "not_sent").naming("batch_route"),
+        };
+        // The configuration wins, wherever it has the key.
+        server
+            .client_with(json!({"server": name, "batch_route": true}))
+            .call("trigger_batch", &[Some(events)])
+            .is_ok("{}");
+    }
+}

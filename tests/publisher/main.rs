@@ -15,6 +15,7 @@ mod limits;
 mod order;
 mod reports;
 mod retries;
+mod routes;
 mod secrecy;
 mod stats;
 mod threads;

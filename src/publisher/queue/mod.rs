@@ -110,6 +110,8 @@ pub struct Queue<E, L: Ledger> {
     /// The waiting events with a key.
     keys: HashMap<Box<str>, Location>,
     rate_limit: Option<RateLimit>,
+    /// Until when no request has several events.
+    alone_until: Option<Instant>,
     /// The number of events that have not ended.
     events: usize,
     /// The memory of these events.
@@ -131,6 +133,7 @@ impl<E, L: Ledger> Queue<E, L> {
             spanning: HashMap::new(),
             keys: HashMap::new(),
             rate_limit: limits.events_per_second.map(|rate| RateLimit::new(rate, now)),
+            alone_until: None,
             events: 0,
             bytes: 0,
             last_id: 0,
@@ -170,6 +173,11 @@ impl<E, L: Ledger> Queue<E, L> {
     /// Stops taking events. The callers of [`Queue::push`] must check [`Queue::is_closed`].
     pub fn close(&mut self) {
         self.is_closed = true;
+    }
+
+    /// Puts each event into a request of its own, until then.
+    pub fn send_alone(&mut self, until: Instant) {
+        self.alone_until = Some(until);
     }
 
     /// Begins a drain: until [`Queue::end_drain`], batches do not wait for more events. Drains may
@@ -253,6 +261,9 @@ impl<E, L: Ledger> Queue<E, L> {
     /// Returns what the sender of a shard does next, and the other shards to wake. The shard must
     /// have no request in flight.
     pub fn next(&mut self, shard: usize, now: Instant) -> (Next<E>, ShardSet) {
+        if self.alone_until.is_some_and(|until| now >= until) {
+            self.alone_until = None;
+        }
         let mut woken = ShardSet::EMPTY;
         loop {
             let next = match self.shards[shard].first() {
@@ -337,7 +348,8 @@ impl<E, L: Ledger> Queue<E, L> {
     }
 
     fn batch_limits(&self) -> BatchLimits {
-        BatchLimits { events: self.limits.batch_events, bytes: self.limits.batch_bytes }
+        let events = if self.alone_until.is_some() { 1 } else { self.limits.batch_events };
+        BatchLimits { events, bytes: self.limits.batch_bytes }
     }
 
     fn entries_in_flight(&self) -> impl Iterator<Item = &Entry> {

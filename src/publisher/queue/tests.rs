@@ -123,6 +123,23 @@ fn a_full_batch_does_not_linger_and_neither_does_one_before_a_barrier() {
 }
 
 #[test]
+fn each_event_has_a_request_of_its_own_until_the_given_time() {
+    let mut bench = Bench::new(limits());
+    bench.queue.send_alone(bench.now + Duration::from_millis(20));
+    for event in ["a", "b", "c", "d"] {
+        bench.push(event, A);
+    }
+    for event in ["a", "b"] {
+        // It does not linger.
+        let (events, request) = bench.sends(0);
+        assert_eq!(events, [event]);
+        bench.complete(0, request, 1, "ok");
+    }
+    bench.after(20);
+    assert_eq!(bench.sends(0).0, ["c", "d"]);
+}
+
+#[test]
 fn no_batch_lingers_during_a_drain_or_after_close() {
     for close in [false, true] {
         let mut bench = Bench::new(limits());

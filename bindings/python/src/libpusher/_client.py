@@ -83,6 +83,8 @@ class Config(TypedDict, total=False):
     max_request_bytes: int
     """The limit of a request, head and body: none."""
     max_response_bytes: int
+    batch_route: bool | str
+    """Whether the server has the route for batches: `True`, `False` or `"auto"`. By `server`."""
     log_level: str
     """For `log`: `"error"`, `"warn"`, `"info"` or `"debug"`."""
 
