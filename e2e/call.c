@@ -96,6 +96,7 @@ static PusherStatus call(const Pusher *client, const char *name, const char **a,
   if (IS("users_info")) return pusher_users_info(client, a[0], a[1], out);
   if (IS("get")) return pusher_get(client, a[0], a[1], a[2], out);
   if (IS("post")) return pusher_post(client, a[0], a[1], a[2], a[3], out);
+  if (IS("delete")) return pusher_delete(client, a[0], a[1], a[2], out);
   if (IS("authenticate")) return pusher_authenticate(client, a[0], a[1], a[2], out);
   if (IS("authenticate_user")) return pusher_authenticate_user(client, a[0], a[1], out);
   if (IS("validate_webhook")) {

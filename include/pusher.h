@@ -73,6 +73,7 @@
  * | pusher_terminate_user_connections() | Closes all connections of a user.                     |
  * | pusher_get()                        | Sends a GET request to any path of the API.           |
  * | pusher_post()                       | Sends a POST request to any path of the API.          |
+ * | pusher_delete()                     | Sends a DELETE request to any path of the API.        |
  *
  * | Authorize, authenticate, validate   |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
@@ -780,6 +781,27 @@ PusherStatus pusher_post(const Pusher *client,
                          const char *body,
                          const char *options,
                          char **out);
+
+/**
+ * Sends a DELETE request, without a body, to any path of the API.
+ *
+ * The library does not know what the path does. A refusal with 400, 413 or 422 therefore
+ * counts as ::PUSHER_DELIVERY_UNKNOWN, and a lost response is not retried in mode `"safe"`.
+ *
+ * @param client   the client.
+ * @param path     a path below `/apps/APP_ID`, of resources that your server can delete.
+ * @param params   the query, as for pusher_get(); or NULL.
+ * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param out      receives the response (`{}` if it is empty), or the error document on failure.
+ *                 The caller frees it with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+ *         pusher_error_delivery() what happened to it.
+ */
+PusherStatus pusher_delete(const Pusher *client,
+                           const char *path,
+                           const char *params,
+                           const char *options,
+                           char **out);
 
 /**
  * Authorizes a connection to subscribe to a channel: creates the body that your authorization

@@ -832,6 +832,13 @@ public:
     return call(true, more, c_post, arg{"path", path}, arg{"params", params}, arg{"body", body});
   }
 
+  /** Sends a DELETE request to any path: see pusher_delete(). `params` is a JSON object. */
+  result<std::string> try_delete_path(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                                      const options &more = {}) const {
+    const auto c_delete = [this](auto... texts) { return pusher_delete(native_handle(), texts...); };
+    return call(true, more, c_delete, arg{"path", path}, arg{"params", params});
+  }
+
   /** Authorizes a subscription: see pusher_authenticate(). `channel_data` is JSON. */
   result<std::string> try_authenticate(std::string_view channel, std::string_view socket_id,
                                        std::optional<std::string_view> channel_data = std::nullopt) const {
@@ -978,6 +985,10 @@ public:
   std::string post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
                    std::optional<std::string_view> body = std::nullopt, const options &more = {}) const {
     return try_post(path, params, body, more).value();
+  }
+  std::string delete_path(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                          const options &more = {}) const {
+    return try_delete_path(path, params, more).value();
   }
   std::string authenticate(std::string_view channel, std::string_view socket_id,
                            std::optional<std::string_view> channel_data = std::nullopt) const {

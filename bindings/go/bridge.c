@@ -42,6 +42,7 @@ BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, B
     case BRIDGE_USERS_INFO: status = pusher_users_info(client, a, b, &out); break;
     case BRIDGE_GET: status = pusher_get(client, a, b, c, &out); break;
     case BRIDGE_POST: status = pusher_post(client, a, b, c, d, &out); break;
+    case BRIDGE_DELETE: status = pusher_delete(client, a, b, c, &out); break;
     case BRIDGE_AUTHENTICATE: status = pusher_authenticate(client, a, b, c, &out); break;
     case BRIDGE_AUTHENTICATE_CHANNELS: status = pusher_authenticate_channels(client, a, b, &out); break;
     case BRIDGE_AUTHENTICATE_USER: status = pusher_authenticate_user(client, a, b, &out); break;
@@ -56,8 +57,8 @@ BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, 
                           size_t size) {
   static const char *const names[] = {"trigger",       "trigger_batch", "send_to_user", "terminate_user_connections",
                                       "channels_info", "channel_info",  "users_info",   "get",
-                                      "post"};
-  static const size_t counts[] = {4, 2, 4, 2, 3, 3, 2, 3, 4};
+                                      "post",          "delete"};
+  static const size_t counts[] = {4, 2, 4, 2, 3, 3, 2, 3, 4, 3};
   const char *arguments[4];
   for (int i = 0; i < 4; i++) arguments[i] = text(base, texts.at[i]);
   PusherRequest *request;

@@ -32,6 +32,7 @@ var (
 	opUsers        = operation{C.BRIDGE_USERS_INFO, false}
 	opGet          = operation{C.BRIDGE_GET, false}
 	opPost         = operation{C.BRIDGE_POST, true}
+	opDelete       = operation{C.BRIDGE_DELETE, true}
 	opAuthorize    = operation{C.BRIDGE_AUTHENTICATE, false}
 	opAuthorizeAll = operation{C.BRIDGE_AUTHENTICATE_CHANNELS, false}
 	opAuthenticate = operation{C.BRIDGE_AUTHENTICATE_USER, false}

@@ -369,6 +369,9 @@ func (c *conformanceCase) call(t *testing.T, client *pusher.Client) (result any,
 	case "post":
 		document, err := client.PostContext(ctx, c.text("path"), c.object("params"), c.Arguments["body"])
 		return document, nil, err
+	case "delete":
+		document, err := client.DeleteContext(ctx, c.text("path"), c.object("params"))
+		return document, nil, err
 	case "authenticate":
 		document, err := client.AuthorizeChannel(c.text("channel"), c.text("socket_id"), c.Arguments["channel_data"])
 		if err == nil && c.Arguments["channel_data"] == nil {

@@ -165,6 +165,19 @@ func (c *Client) PostContext(ctx context.Context, path string, params map[string
 	return c.perform(ctx, f, options{})
 }
 
+// Delete sends a DELETE request without a body to any path below /apps/{app_id}.
+func (c *Client) Delete(path string, params map[string]any) (json.RawMessage, error) {
+	return c.DeleteContext(context.Background(), path, params)
+}
+
+// DeleteContext is Delete with a context.
+func (c *Client) DeleteContext(ctx context.Context, path string, params map[string]any) (json.RawMessage, error) {
+	f := newFrame(opDelete)
+	f.text("path", path)
+	f.query(params)
+	return c.perform(ctx, f, options{})
+}
+
 func (f *frame) query(params map[string]any) {
 	if params == nil {
 		f.null()

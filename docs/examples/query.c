@@ -44,3 +44,13 @@ void call_any_path(const Pusher *client) {
   printf("%s\n", out);
   pusher_string_free(out);
 }
+
+/* EXAMPLE pusher_delete */
+void remove_device(const Pusher *client) {
+  char *out;
+  if (pusher_delete(client, "/push/deviceRegistrations",
+                    "{\"deviceId\":\"phone-7\"}", NULL,
+                    &out) != PUSHER_STATUS_OK)
+    fprintf(stderr, "not removed: %s\n", out);
+  pusher_string_free(out);
+}

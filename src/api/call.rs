@@ -12,7 +12,7 @@ use crate::time_limit::TimeLimit;
 /// A call that can be signed and sent.
 #[derive(Debug)]
 pub struct Call {
-    /// POST or GET.
+    /// GET, POST or DELETE.
     pub method: Method,
     /// The path below `/apps/{app_id}`. None of its characters needs encoding.
     pub path: Cow<'static, str>,

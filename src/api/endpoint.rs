@@ -26,10 +26,12 @@ pub enum Endpoint {
     Get,
     /// `pusher_post()`
     Post,
+    /// `pusher_delete()`
+    Delete,
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 9] = [
+    const ALL: [Endpoint; 10] = [
         Endpoint::Trigger,
         Endpoint::TriggerBatch,
         Endpoint::SendToUser,
@@ -39,6 +41,7 @@ impl Endpoint {
         Endpoint::UsersInfo,
         Endpoint::Get,
         Endpoint::Post,
+        Endpoint::Delete,
     ];
 
     /// Returns the function's name without `pusher_`.
@@ -53,6 +56,7 @@ impl Endpoint {
             Endpoint::UsersInfo => "users_info",
             Endpoint::Get => "get",
             Endpoint::Post => "post",
+            Endpoint::Delete => "delete",
         }
     }
 
@@ -66,7 +70,7 @@ impl Endpoint {
             Endpoint::ChannelsInfo => &["prefix_filter", "attributes", "options"],
             Endpoint::ChannelInfo => &["channel", "attributes", "options"],
             Endpoint::UsersInfo => &["channel", "options"],
-            Endpoint::Get => &["path", "params", "options"],
+            Endpoint::Get | Endpoint::Delete => &["path", "params", "options"],
             Endpoint::Post => &["path", "params", "body", "options"],
         }
     }
@@ -81,7 +85,7 @@ impl Endpoint {
         match self {
             Endpoint::Trigger | Endpoint::SendToUser => "data",
             Endpoint::TriggerBatch => "events",
-            Endpoint::Get => "params",
+            Endpoint::Get | Endpoint::Delete => "params",
             Endpoint::Post => "body",
             Endpoint::TerminateUserConnections
             | Endpoint::ChannelsInfo
@@ -114,7 +118,8 @@ impl Endpoint {
             | Endpoint::TriggerBatch
             | Endpoint::SendToUser
             | Endpoint::TerminateUserConnections
-            | Endpoint::Post => Purpose::Publish,
+            | Endpoint::Post
+            | Endpoint::Delete => Purpose::Publish,
             Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo | Endpoint::Get => Purpose::Other,
         }
     }
@@ -138,6 +143,7 @@ impl Endpoint {
             Endpoint::UsersInfo => queries::users_info(arguments),
             Endpoint::Get => queries::get(arguments),
             Endpoint::Post => queries::post(arguments),
+            Endpoint::Delete => queries::delete(arguments),
         }
     }
 }

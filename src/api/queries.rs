@@ -1,4 +1,4 @@
-//! The queries of channels and users, and GET and POST of any path.
+//! The queries of channels and users, and GET, POST and DELETE of any path.
 
 use std::borrow::Cow;
 
@@ -73,6 +73,23 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
         parameters,
         body: Some(copied_within(body.text().as_bytes(), limit)?),
         // The library does not know what the path does. A server may have done a part of it before it refused.
+        effect: Effect::Several,
+        timeout: options.timeout,
+    })
+}
+
+/// DELETE of any path.
+pub(super) fn delete(arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = arguments.required("path")?;
+    validation::path(path, "path")?;
+    let parameters = parse_parameters(arguments.optional("params"))?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
+    Ok(Call {
+        method: Method::Delete,
+        path: path.to_owned().into(),
+        parameters,
+        body: None,
+        // As for a POST: a server may have deleted a part of it before it refused.
         effect: Effect::Several,
         timeout: options.timeout,
     })

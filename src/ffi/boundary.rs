@@ -107,7 +107,7 @@ pub(super) unsafe fn write<T>(place: *mut T, value: T) {
     }
 }
 
-/// Makes a network call: the inside of nine exported functions. `arguments` are the call's strings in the order of
+/// Makes a network call: the inside of ten exported functions. `arguments` are the call's strings in the order of
 /// [`Endpoint::parameters`], NULL if omitted.
 ///
 /// # Safety

@@ -1,4 +1,4 @@
-//! The nine network calls.
+//! The ten network calls.
 
 use std::ffi::c_char;
 
@@ -229,4 +229,29 @@ pub unsafe extern "C" fn pusher_post(
 ) -> Status {
     // SAFETY: each pointer is as the caller of this function promises.
     unsafe { call(client, Endpoint::Post, [path, params, body, options], out) }
+}
+
+/// Sends a DELETE request, without a body, to any path of the API.
+///
+/// The library does not know what the path does. A refusal with 400, 413 or 422 therefore
+/// counts as ::PUSHER_DELIVERY_UNKNOWN, and a lost response is not retried in mode `"safe"`.
+///
+/// @param client   the client.
+/// @param path     a path below `/apps/APP_ID`, of resources that your server can delete.
+/// @param params   the query, as for pusher_get(); or NULL.
+/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param out      receives the response (`{}` if it is empty), or the error document on failure.
+///                 The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
+///         pusher_error_delivery() what happened to it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_delete(
+    client: *const Pusher,
+    path: *const c_char,
+    params: *const c_char,
+    options: *const c_char,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe { call(client, Endpoint::Delete, [path, params, options], out) }
 }

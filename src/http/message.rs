@@ -74,6 +74,8 @@ pub enum Method {
     Get,
     /// POST, with a body.
     Post,
+    /// DELETE, without a body.
+    Delete,
 }
 
 impl Method {
@@ -82,6 +84,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Delete => "DELETE",
         }
     }
 }

@@ -760,7 +760,7 @@ fn every_function_accepts_valid_strings() {
             assert_eq!(function.call_without_out(Some(&client), &texts), 0, "{}", function.name);
         }
     }
-    assert_eq!(server.ledger().len(), 9 * 4);
+    assert_eq!(server.ledger().len(), 10 * 4);
 }
 
 #[test]
@@ -1043,8 +1043,10 @@ fn the_argument_that_makes_a_url_too_long_is_named() {
         ("channel_info", vec![Some("c"), Some(list)], "attributes"),
         ("get", vec![Some(&*path)], "path"),
         ("post", vec![Some(&*path)], "path"),
+        ("delete", vec![Some(&*path)], "path"),
         ("get", vec![Some("/x"), Some(&*params)], "params"),
         ("post", vec![Some("/x"), Some(&*params)], "params"),
+        ("delete", vec![Some("/x"), Some(&*params)], "params"),
     ] {
         let outcome = client.call(name, &texts);
         outcome.is("INVALID_ARGUMENT", Function::named(name).delivery_unsent());

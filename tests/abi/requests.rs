@@ -269,7 +269,7 @@ fn each_call_sends_the_documented_request() {
     let long = "u".repeat(200);
     let to_long = format!(r##"{{"name":"e","channels":["#server-to-user-{long}"],"data":"1"}}"##);
     let terminate_long = format!("POST /apps/4711/users/{long}/terminate_connections");
-    let cases: [Case; 18] = [
+    let cases: [Case; 20] = [
         (
             "send_to_user",
             &[Some("user-7"), Some("my-event"), Some(r#"{"a": 1}"#)],
@@ -341,6 +341,8 @@ fn each_call_sends_the_documented_request() {
             &[("a", "-1"), ("m", "x y"), ("z", "true")],
             "[1, {\"b\" : 1e400}]",
         ),
+        ("delete", &[Some("/a/b")], "DELETE /apps/4711/a/b", &[], ""),
+        ("delete", &[Some("/a"), Some(r#"{"z":1,"m":"x y"}"#)], "DELETE /apps/4711/a", &[("m", "x y"), ("z", "1")], ""),
     ];
     for (name, texts, line, parameters, body) in cases {
         is_request(name, texts, line, parameters, body);
@@ -669,7 +671,7 @@ fn all_calls_share_one_connection() {
             assert_eq!(function.call(Some(&client), &function.good()).name(), "OK");
         }
     }
-    assert_eq!((server.ledger().len(), server.connections()), (27, 1));
+    assert_eq!((server.ledger().len(), server.connections()), (30, 1));
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn kinds() -> Vec<Kind> {
     let batch = |events: &'static str| vec![Some(events.as_bytes()), None];
     let kind = |function: &Function| match (function.purpose, function.name) {
         (Purpose::Ask, _) => "asks",
-        (_, "post") => "several",
+        (_, "post" | "delete") => "several",
         _ => "one",
     };
     let mut all: Vec<_> = Function::network().map(|function| (function, function.good(), kind(&function))).collect();

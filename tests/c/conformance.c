@@ -159,6 +159,7 @@ static PusherStatus call(const char *name, const Pusher *client, const cJSON *a,
   if (IS("users_info")) return pusher_users_info(client, text(a, "channel"), options, out);
   if (IS("get")) return pusher_get(client, text(a, "path"), json(a, "params"), options, out);
   if (IS("post")) return pusher_post(client, text(a, "path"), json(a, "params"), json(a, "body"), options, out);
+  if (IS("delete")) return pusher_delete(client, text(a, "path"), json(a, "params"), options, out);
   if (IS("authenticate")) {
     return pusher_authenticate(client, text(a, "channel"), text(a, "socket_id"), json(a, "channel_data"), out);
   }

@@ -100,7 +100,7 @@ static int serve_one(Connection *connection, int number) {
   if (head_end == NULL) return 1;
   const char *length = strcasestr(connection->bytes, "\r\ncontent-length:");
   if (length > head_end) length = NULL;
-  NEED((length == NULL) == (strncmp(connection->bytes, "GET ", 4) == 0));
+  NEED((length != NULL) == (strncmp(connection->bytes, "POST ", 5) == 0));
   const char *body = head_end + 4;
   size_t whole = (size_t)(body - connection->bytes) + (length != NULL ? strtoul(length + 17, NULL, 10) : 0);
   if (connection->length < whole) return 1;
@@ -603,6 +603,9 @@ static PusherStatus get(const Pusher *c, const char *const *t, char **out) {
 static PusherStatus post(const Pusher *c, const char *const *t, char **out) {
   return pusher_post(c, t[0], t[1], t[2], t[3], out);
 }
+static PusherStatus delete_path(const Pusher *c, const char *const *t, char **out) {
+  return pusher_delete(c, t[0], t[1], t[2], out);
+}
 static PusherStatus authenticate(const Pusher *c, const char *const *t, char **out) {
   return pusher_authenticate(c, t[0], t[1], t[2], out);
 }
@@ -637,6 +640,11 @@ static const Function functions[] = {
      PUSHER_DELIVERY_NOT_SENT,
      0,
      {{"path", 1, "/events"}, {"params", 0, "{\"n\":1}"}, {"body", 0, "{\"b\":[]}"}, OPTIONS}},
+    {"delete",
+     delete_path,
+     PUSHER_DELIVERY_NOT_SENT,
+     0,
+     {{"path", 1, "/channels/c"}, {"params", 0, "{\"n\":1}"}, OPTIONS}},
     {"authenticate",
      authenticate,
      0,
@@ -762,7 +770,7 @@ static void read_request(const PusherRequest *request, const char *method) {
   CHECK(pusher_request_header(request, SIZE_MAX, NULL, NULL) == 0, "the last header");
   const uint8_t *body = pusher_request_body(request, &length);
   CHECK(body == pusher_request_body(request, NULL) && strlen((const char *)body) == length, "length %zu", length);
-  CHECK((length == 0) == (strcmp(method, "GET") == 0), "length %zu", length);
+  CHECK((length != 0) == (strcmp(method, "POST") == 0), "length %zu", length);
   CHECK(pusher_request_timeout_ms(request) > 0 && pusher_request_timeout_ms(request) <= 5000, "time");
 }
 
@@ -781,7 +789,8 @@ static void check_requests(unsigned short port) {
       continue;
     }
     CHECK(status == PUSHER_STATUS_OK && out == NULL && request != NULL, "%s", function->name);
-    read_request(request, function->delivery != 0 ? "POST" : "GET");
+    const char *publishes = strcmp(function->name, "delete") == 0 ? "DELETE" : "POST";
+    read_request(request, function->delivery != 0 ? publishes : "GET");
     PusherResponse *response = pusher_response_new();
     pusher_response_set(response, 200, (const uint8_t *)"{\"a\":1}", 7);
     pusher_response_set_header(response, "Content-Length", "7");

@@ -258,6 +258,10 @@ const std::map<std::string, one_call> &calls() {
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, post, a.text("path"), a.document("params"), a.document("body"), a.options<pusher::options>());
        }},
+      {"delete",
+       [](const pusher::client &c, arguments &a, json &) {
+         return CALL(c, delete_path, a.text("path"), a.document("params"), a.options<pusher::options>());
+       }},
       {"authenticate",
        [](const pusher::client &c, arguments &a, json &) {
          return CALL(c, authenticate, a.text("channel"), a.text("socket_id"), a.document("channel_data"));

@@ -39,6 +39,7 @@ int without_exceptions(pusher::client &client) {
   count(client.try_users_info("presence-c"));
   count(client.try_get("/channels", R"({"limit":1})"));
   count(client.try_post("/events", std::nullopt, "{}"));
+  count(client.try_delete_path("/channels/c"));
   count(client.try_authenticate("presence-c", "1.2", R"({"user_id":"u"})"));
   count(client.try_authenticate_channels("1.2", R"(["private-c"])"));
   count(client.try_authenticate_user("1.2", R"({"id":"u"})"));
@@ -95,6 +96,7 @@ int with_exceptions() {
     client.users_info("presence-c");
     client.get("/channels");
     client.post("/events");
+    client.delete_path("/channels/c");
     client.authenticate("private-c", "1.2");
     client.authenticate_channels("1.2", R"(["private-c"])");
     client.authenticate_user("1.2", R"({"id":"u"})");
@@ -123,7 +125,7 @@ int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
   if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
   const int succeeded = without_exceptions(*client);
-  const bool all = succeeded == 22 && with_exceptions() == 1;
+  const bool all = succeeded == 24 && with_exceptions() == 1;
   std::printf("%d calls succeeded\n", succeeded);
   return all ? 0 : 1;
 }

@@ -94,7 +94,7 @@ const EVENT: Argument = required("event", Form::Event, "my-event");
 const DATA: Argument = required("data", Form::Json, r#"{"a":1}"#);
 
 /// All functions except that of webhooks, whose body is not a string.
-pub const FUNCTIONS: [Function; 12] = [
+pub const FUNCTIONS: [Function; 13] = [
     Function {
         name: "trigger",
         purpose: Purpose::Publish,
@@ -146,6 +146,15 @@ pub const FUNCTIONS: [Function; 12] = [
             required("path", Form::Path, "/events"),
             optional("params", Form::Params, r#"{"x":"y z"}"#),
             optional("body", Form::Json, r#"{"b":[]}"#),
+            OPTIONS,
+        ],
+    },
+    Function {
+        name: "delete",
+        purpose: Purpose::Publish,
+        arguments: &[
+            required("path", Form::Path, "/channels"),
+            optional("params", Form::Params, r#"{"x":"y z"}"#),
             OPTIONS,
         ],
     },
@@ -243,6 +252,7 @@ impl Function {
                 "users_info" => ffi::pusher_users_info(client, at(0), at(1), out),
                 "get" => ffi::pusher_get(client, at(0), at(1), at(2), out),
                 "post" => ffi::pusher_post(client, at(0), at(1), at(2), at(3), out),
+                "delete" => ffi::pusher_delete(client, at(0), at(1), at(2), out),
                 "authenticate" => ffi::pusher_authenticate(client, at(0), at(1), at(2), out),
                 "authenticate_channels" => ffi::pusher_authenticate_channels(client, at(0), at(1), out),
                 "authenticate_user" => ffi::pusher_authenticate_user(client, at(0), at(1), out),

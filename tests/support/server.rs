@@ -719,11 +719,11 @@ fn read_request(connection: usize, buffer: &mut Vec<u8>, stream: &mut dyn Stream
     }
     let length = match (request.method(), request.header("content-length").as_slice()) {
         // A request without a body has no Content-Length: some servers take "0" for a body.
-        ("GET", []) => Some(0),
+        ("GET" | "DELETE", []) => Some(0),
         ("POST", [length]) => length.parse::<usize>().ok(),
         _ => None,
     };
-    let Some(length) = length else { return wrong("not one Content-Length on a POST, or one on a GET") };
+    let Some(length) = length else { return wrong("not one Content-Length on a POST, or one on a GET or DELETE") };
     let whole = head_end + END.len() + length;
     while buffer.len() < whole {
         more(buffer)?;

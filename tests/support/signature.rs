@@ -124,9 +124,9 @@ pub fn verify_at(
         return Err(format!("the clock is off: {timestamp} at {now}"));
     }
     match (method, by_key.get("body_md5")) {
-        ("GET", None) if body.is_empty() => {}
-        ("GET", None) => return Err("a body on a GET".to_owned()),
-        ("GET", Some(_)) => return Err("body_md5 on a GET".to_owned()),
+        ("GET" | "DELETE", None) if body.is_empty() => {}
+        ("GET" | "DELETE", None) => return Err("a body on a GET or DELETE".to_owned()),
+        ("GET" | "DELETE", Some(_)) => return Err("body_md5 on a GET or DELETE".to_owned()),
         (_, None) => return Err("no body_md5".to_owned()),
         (_, Some(md5)) if **md5 == md5_hex(body) => {}
         (_, Some(md5)) => return Err(format!("body_md5 is {md5}, and the body's is {}", md5_hex(body))),

@@ -115,6 +115,7 @@ fn understand(request: &Request) -> Result<(Vec<Value>, String), (u16, String)> 
             json_body(request)?;
             Ok((vec![json!({"terminated": user})], "{}".to_owned()))
         }
+        ("DELETE", ["apps", _, "channels", channel]) => Ok((vec![json!({"deleted": channel})], "{}".to_owned())),
         ("GET", ["apps", _, "channels"]) => ok(json!({"channels": {}})),
         ("GET", ["apps", _, "channels", _]) => ok(json!({"occupied": false})),
         ("GET", ["apps", _, "channels", _, "users"]) => ok(json!({"users": []})),

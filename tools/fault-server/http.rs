@@ -36,8 +36,8 @@ impl Head {
             }
             match (head.method.as_str(), count("content-length")) {
                 // A request without a body has no Content-Length: some servers take "0" for a body.
-                ("GET" | "CONNECT", 0) | ("POST", 1) => Ok(head),
-                _ => Err("not one Content-Length on a POST, or one on a GET".to_owned()),
+                ("GET" | "DELETE" | "CONNECT", 0) | ("POST", 1) => Ok(head),
+                _ => Err("not one Content-Length on a POST, or one on a GET or DELETE".to_owned()),
             }
         }))
     }

@@ -69,6 +69,7 @@ PusherStatus pusher_channel_info(const Pusher *client, const char *channel, cons
 PusherStatus pusher_users_info(const Pusher *client, const char *channel, const char *options, char **out);
 PusherStatus pusher_get(const Pusher *client, const char *path, const char *params, const char *options, char **out);
 PusherStatus pusher_post(const Pusher *client, const char *path, const char *params, const char *body, const char *options, char **out);
+PusherStatus pusher_delete(const Pusher *client, const char *path, const char *params, const char *options, char **out);
 PusherStatus pusher_authenticate(const Pusher *client, const char *channel, const char *socket_id, const char *channel_data, char **out);
 PusherStatus pusher_authenticate_channels(const Pusher *client, const char *socket_id, const char *channels, char **out);
 PusherStatus pusher_authenticate_user(const Pusher *client, const char *socket_id, const char *user_data, char **out);

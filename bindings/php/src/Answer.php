@@ -17,18 +17,21 @@ final class Answer
     /** The methods that only query: their errors have no delivery. */
     private const QUESTIONS = ['getChannels', 'getChannelInfo', 'getPresenceUsers', 'get'];
 
+    /** The methods for any path of the API, whose responses are returned as they are. */
+    private const ANY_PATH = ['get', 'post', 'delete'];
+
     /** Returns the result of the method `$call`. */
     public static function of(string $call, string $document, bool $associative = false): mixed
     {
         $delivery = in_array($call, self::QUESTIONS, true) ? [] : ['delivery' => 'unknown'];
         $answer = self::read($document, $associative, more: $delivery);
         // An array by channel, as in the official SDK.
-        if (is_object($answer) && ($answer->channels ?? null) instanceof \stdClass && !in_array($call, ['get', 'post'], true)) {
+        if (is_object($answer) && ($answer->channels ?? null) instanceof \stdClass && !in_array($call, self::ANY_PATH, true)) {
             $answer->channels = (array) $answer->channels;
         }
 
-        // get() returns any response, the other methods an object.
-        return $associative || is_object($answer) || in_array($call, ['get', 'post'], true) ? $answer : (object) $answer;
+        // These methods return any response, the other methods an object.
+        return $associative || is_object($answer) || in_array($call, self::ANY_PATH, true) ? $answer : (object) $answer;
     }
 
     /**

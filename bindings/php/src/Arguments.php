@@ -23,6 +23,7 @@ final class Arguments
         'getPresenceUsers' => 'pusher_users_info',
         'get' => 'pusher_get',
         'post' => 'pusher_post',
+        'delete' => 'pusher_delete',
     ];
 
     /** Errors found here have a delivery too if the call publishes. */
@@ -124,6 +125,16 @@ final class Arguments
             self::text($path, 'path', self::NOT_SENT),
             self::object($params, 'params', self::NOT_SENT),
             self::body($body),
+            self::options($options, self::NOT_SENT),
+        ];
+    }
+
+    /** @return list<string|null> */
+    public static function delete(string $path, array $params = [], array $options = []): array
+    {
+        return [
+            self::text($path, 'path', self::NOT_SENT),
+            self::object($params, 'params', self::NOT_SENT),
             self::options($options, self::NOT_SENT),
         ];
     }

@@ -210,6 +210,19 @@ class Pusher
     }
 
     /**
+     * Sends a DELETE request without a body to any path of the API.
+     *
+     * @param string $path below `/apps/APP_ID`
+     * @param array<string, string|int|bool> $params for the query
+     * @param array<string, mixed> $options `timeout_ms`
+     * @throws PusherException
+     */
+    public function delete(string $path, array $params = [], array $options = []): mixed
+    {
+        return $this->perform('delete', [$path, $params, $options]);
+    }
+
+    /**
      * Authorizes a subscription: returns the JSON that an authorization endpoint sends, unchanged. No network. Authorize only after
      * you checked that the user may see the channel.
      *

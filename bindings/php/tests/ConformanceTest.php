@@ -105,6 +105,7 @@ final class ConformanceTest extends TestCase
             'users_info' => $pusher->getPresenceUsers($a->channel, $options),
             'get' => $pusher->get($a->path, (array) ($a->params ?? []), options: $options),
             'post' => $pusher->post($a->path, $a->body ?? null, (array) ($a->params ?? []), $options),
+            'delete' => $pusher->delete($a->path, (array) ($a->params ?? []), $options),
             'authenticate' => json_decode($pusher->authorizeChannel($a->channel, $a->socket_id, $a->channel_data ?? null)),
             'authenticate_channels' => json_decode($pusher->authorizeChannels($a->socket_id, $a->channels)),
             'authenticate_user' => json_decode($pusher->authenticateUser($a->socket_id, $a->user_data)),

@@ -34,6 +34,7 @@ final class RequestTest extends TestCase
             'getPresenceUsers' => ['presence-c'],
             'get' => ['/channels'],
             'post' => ['/events', ['name' => 'e', 'channel' => 'c', 'data' => 'x']],
+            'delete' => ['/channels/c'],
         ];
         self::assertSame(array_keys(Arguments::FUNCTIONS), array_keys($calls));
         foreach ($calls as $call => $arguments) {

@@ -53,6 +53,10 @@ def test_a_prepared_call_is_sent_by_another_client_and_finished(listen: Listen) 
         assert 0 < request.timeout <= 5
         answer = send(request)
         assert request.finish(answer.status, answer.body, answer.headers) == {}
+    request = client.prepare.delete("/channels/c", {"a": 1})
+    assert (request.method, request.body) == ("DELETE", None)
+    answer = send(request)
+    assert request.finish(answer.status, answer.body, answer.headers) == {}
     for request, result in (
         (client.prepare.channels_info("presence-", ["user_count"]), {"channels": {}}),
         (client.prepare.channel_info("c"), {"occupied": False}),
@@ -62,7 +66,7 @@ def test_a_prepared_call_is_sent_by_another_client_and_finished(listen: Listen) 
         assert (request.method, request.body) == ("GET", None)
         answer = send(request)
         assert request.finish(answer.status, answer.body, dict(answer.headers)) == result
-    assert len(listener.published()) == 6
+    assert len(listener.published()) == 7
 
 
 def test_an_event_loop_sends_many_at_once(listen: Listen) -> None:

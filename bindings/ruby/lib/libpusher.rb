@@ -26,8 +26,8 @@ module LibPusher
     extend Forwardable
 
     def_delegators :default_client, :trigger, :trigger_batch, :send_to_user, :terminate_user_connections, :channels,
-                   :channel_info, :channel_users, :get, :post, :authenticate, :authenticate_channels, :authenticate_user,
-                   :webhook, :validate_webhook, :channel, :[], :publisher, :prepare
+                   :channel_info, :channel_users, :get, :post, :delete, :authenticate, :authenticate_channels,
+                   :authenticate_user, :webhook, :validate_webhook, :channel, :[], :publisher, :prepare
 
     # Makes the module's client from the configuration of {Client#initialize}.
     # @return [Client]

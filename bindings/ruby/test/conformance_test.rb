@@ -67,6 +67,7 @@ class ConformanceTest < Minitest::Test
     when 'users_info' then client.channel_users(a['channel'], options)
     when 'get' then client.get(a['path'], a['params'] || {}, options)
     when 'post' then client.post(a['path'], a.fetch('body', {}), a['params'] || {}, options)
+    when 'delete' then client.delete(a['path'], a['params'] || {}, options)
     when 'authenticate' then client.authenticate(a['channel'], a['socket_id'], a['channel_data'])
     when 'authenticate_channels' then client.authenticate_channels(a['socket_id'], a['channels'])
     when 'authenticate_user' then client.authenticate_user(a['socket_id'], a['user_data'])

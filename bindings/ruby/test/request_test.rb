@@ -16,11 +16,12 @@ class RequestTest < Minitest::Test
     pusher = FaultServer.client(FaultServer.listen)
     { trigger: ['c', 'e', 1], send_to_user: ['u', 'e', 1], terminate_user_connections: ['u'], channels: [], channel_info: ['c'],
       channel_users: ['presence-c'], get: ['/channels'], trigger_batch: [{ channel: 'c', name: 'e', data: 1 }],
-      post: ['/events', { name: 'e', channel: 'c', data: 'x' }] }.each do |call, arguments|
+      post: ['/events', { name: 'e', channel: 'c', data: 'x' }],
+      delete: ['/channels/c'] }.each do |call, arguments|
       request = pusher.prepare(call, *arguments)
       assert_instance_of Hash, request.finish(**send_by_net_http(request)), call.to_s
     end
-    assert_equal LibPusher::Arguments::FUNCTIONS.size, 9
+    assert_equal LibPusher::Arguments::FUNCTIONS.size, 10
     error = assert_raises(LibPusher::UsageError) { pusher.prepare(:authenticate, 'private-c', '1.2') }
     assert_equal 'call', error.argument
   end

@@ -143,6 +143,10 @@ class Calls(Generic[T]):
         encoded = ffi.NULL if body is None else _texts.value(body, "body", self._encode)
         return self._send("post", _texts.text(path, "path"), _params(params), encoded, _texts.options(timeout))
 
+    def delete(self, path: str, params: Mapping[str, str | int | bool] | None = None, *, timeout: float | None = None) -> T:
+        """Sends a DELETE request without a body to any path below `/apps/APP_ID`."""
+        return self._send("delete", _texts.text(path, "path"), _params(params), _texts.options(timeout))
+
 
 def _params(params: Mapping[str, Any] | None) -> Any:
     return ffi.NULL if params is None else _texts.value(dict(params), "params", _texts.own_json)

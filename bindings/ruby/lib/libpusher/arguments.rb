@@ -17,7 +17,8 @@ module LibPusher
       channel_info: :pusher_channel_info,
       channel_users: :pusher_users_info,
       get: :pusher_get,
-      post: :pusher_post
+      post: :pusher_post,
+      delete: :pusher_delete
     }.freeze
 
     # Errors found here have a delivery too if the call publishes.
@@ -69,6 +70,10 @@ module LibPusher
     def post(path, body = {}, params = {}, options = {})
       [text(path, 'path', NOT_SENT), object(params, 'params', NOT_SENT), json(body, 'body', NOT_SENT),
        options(options, NOT_SENT)]
+    end
+
+    def delete(path, params = {}, options = {})
+      [text(path, 'path', NOT_SENT), object(params, 'params', NOT_SENT), options(options, NOT_SENT)]
     end
 
     # Returns the string arguments of the method `call`, a key of {FUNCTIONS}.

@@ -118,6 +118,15 @@ module LibPusher
       perform(:post, path, body, params, options)
     end
 
+    # Sends a DELETE request without a body to any path of the API.
+    # @param path [String] below `/apps/APP_ID`
+    # @param params [Hash] for the query
+    # @param options [Hash] `timeout_ms`
+    # @return [Hash]
+    def delete(path, params = {}, options = {})
+      perform(:delete, path, params, options)
+    end
+
     # Authorizes a subscription to a private or a presence channel: `render json: pusher.authenticate(…)`. No network. Authorize
     # only after you checked that the user may see the channel.
     #

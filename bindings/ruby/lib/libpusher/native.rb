@@ -33,6 +33,7 @@ module LibPusher
     attach_function :pusher_users_info, %i[pointer string string pointer], :int32, **waits
     attach_function :pusher_get, %i[pointer string string string pointer], :int32, **waits
     attach_function :pusher_post, %i[pointer string string string string pointer], :int32, **waits
+    attach_function :pusher_delete, %i[pointer string string string pointer], :int32, **waits
 
     attach_function :pusher_authenticate, %i[pointer string string string pointer], :int32
     attach_function :pusher_authenticate_channels, %i[pointer string string pointer], :int32
