@@ -187,7 +187,8 @@ enum PusherStatus
   PUSHER_STATUS_OK = 0,
   /**
    * A handle or a string is NULL, or a string is not valid UTF-8, is malformed or exceeds a
-   * limit; the error document's `argument` says which. Nothing was sent.
+   * limit; the error document's `argument` says which. If it is `server`, that kind of server
+   * lacks the call. Nothing was sent.
    */
   PUSHER_STATUS_INVALID_ARGUMENT = 1,
   /**
@@ -1177,7 +1178,8 @@ PusherStatus pusher_set_log(Pusher *client,
  * of it. In retry mode `"at_least_once"` the publisher then sends its events one by one. In
  * the other modes each of them ends as `unknown`, unless `batch_is_atomic` says that the
  * server refuses a batch as a whole: then the events are sent one by one in mode `"safe"`, and
- * end as `rejected` in mode `"never"`.
+ * end as `rejected` in mode `"never"`. With the client's `server` `"soketi"` or `"reverb"` it
+ * is `true` by default.
  *
  * **No batches.** If the client's `batch_route` is false, each event has a request of its own.
  * If it is `"auto"`, the events of a batch that the server answers with 404 or 405, and so has

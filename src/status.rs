@@ -55,7 +55,8 @@ pub enum Status {
     /// Success. For an event: the Channels API accepted it.
     Ok = 0,
     /// A handle or a string is NULL, or a string is not valid UTF-8, is malformed or exceeds a
-    /// limit; the error document's `argument` says which. Nothing was sent.
+    /// limit; the error document's `argument` says which. If it is `server`, that kind of server
+    /// lacks the call. Nothing was sent.
     InvalidArgument = 1,
     /// The configuration is wrong; the error document's `argument` names the key.
     InvalidConfig = 2,

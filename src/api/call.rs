@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::config::{BatchRoute, RequestLimits, Server};
+use crate::config::{BatchRoute, RefusedData, RequestLimits, Server, Support};
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
@@ -55,6 +55,29 @@ pub struct RequestContext {
     pub batch_route: BatchRoute,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
+}
+
+impl RequestContext {
+    /// Returns an error if the server lacks what a call needs.
+    pub(super) fn supports(&self, support: Support) -> Result<(), Error> {
+        match support {
+            Support::Yes => Ok(()),
+            Support::No(reason) => Err(Error::argument("server", format!("{} {reason}", self.server.name()))),
+        }
+    }
+
+    /// Returns an error if the server refuses this string as the data of an event.
+    pub(super) fn accepts_data(&self, data: &str, argument: &str) -> Result<(), Error> {
+        let (is_refused, what) = match self.server.profile().refused_data {
+            RefusedData::None => return Ok(()),
+            RefusedData::Empty => (data.is_empty(), "the empty string"),
+            RefusedData::Blank => (data.trim_ascii().is_empty(), "an empty string or white space"),
+        };
+        match is_refused {
+            false => Ok(()),
+            true => Err(Error::argument(argument, format!("is {what}, which {} refuses", self.server.name()))),
+        }
+    }
 }
 
 /// A value with the name that error messages give it.

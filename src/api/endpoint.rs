@@ -2,6 +2,7 @@
 
 use super::call::{Arguments, Call, CallTime, RequestContext};
 use super::{publish, queries};
+use crate::config::{Profile, Support};
 use crate::error::{Error, Purpose};
 use crate::json::join;
 
@@ -124,6 +125,19 @@ impl Endpoint {
         }
     }
 
+    /// Returns whether a server has the call.
+    const fn support(self, profile: &Profile) -> Support {
+        match self {
+            Endpoint::SendToUser => profile.send_to_user,
+            Endpoint::TerminateUserConnections => profile.terminate_user_connections,
+            Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo => profile.queries,
+            // Any server may have any path, and one that has no batches can take its events one at a time.
+            Endpoint::Trigger | Endpoint::TriggerBatch | Endpoint::Get | Endpoint::Post | Endpoint::Delete => {
+                Support::Yes
+            }
+        }
+    }
+
     /// Checks the arguments, in the order of [`Endpoint::parameters`], and builds the call. Arguments that are missing
     /// at the end count as NULL. Stops at the call's deadline.
     pub fn build(self, context: &RequestContext, values: &[Option<&str>], time: CallTime) -> Result<Call, Error> {
@@ -132,6 +146,7 @@ impl Endpoint {
             let message = format!("is {}, but {} has {} arguments", values.len(), self.name(), parameters.len());
             return Err(Error::argument("count", message));
         }
+        context.supports(self.support(context.server.profile()))?;
         let arguments = Arguments { parameters, values, time };
         match self {
             Endpoint::Trigger => publish::trigger(context, arguments),

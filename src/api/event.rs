@@ -235,7 +235,10 @@ impl<'a> Payload<'a> {
                 let size = sealed.len();
                 (Payload::Text(sealed.into()), size)
             }
-            None if data.is_string() => (Payload::Literal(data.text()), content.len()),
+            None if data.is_string() => {
+                context.accepts_data(&content, argument)?;
+                (Payload::Literal(data.text()), content.len())
+            }
             None => (Payload::Text(content), data.text().len()),
         };
         let limit = context.limits.data_bytes;

@@ -157,7 +157,10 @@ pub fn event_to_publish(
     const USER_ID: &str = "options.user_id";
     let recipients = match (channels, &options.user_id) {
         (Some(text), None) => Recipients::parse(text, context.limits.channels)?,
-        (None, Some(user_id)) => Recipients::user(Named { argument: USER_ID, value: user_id })?,
+        (None, Some(user_id)) => {
+            context.supports(context.server.profile().send_to_user)?;
+            Recipients::user(Named { argument: USER_ID, value: user_id })?
+        }
         (None, None) => {
             return Err(Error::argument("channels", "must not be NULL, except with the option user_id"));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::hooks::Hooks;
 use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
-use crate::config::{BatchRoute, Config};
+use crate::config::{BatchRoute, Config, Profile};
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
@@ -161,6 +161,11 @@ impl Application {
         options: Option<&str>,
     ) -> Result<(Event, PublishOptions), Error> {
         api::event_to_publish(&self.context, channels, event, data, options)
+    }
+
+    /// Returns what the server takes and lacks.
+    pub fn profile(&self) -> &'static Profile {
+        self.context.server.profile()
     }
 
     /// Returns the retry policy.

@@ -9,8 +9,9 @@ use strum::{EnumString, VariantNames};
 use zeroize::Zeroizing;
 
 use super::address::{self, Address};
-use super::client::{Config, RequestLimits};
+use super::client::Config;
 use super::environment::Variables;
+use super::profile::DefaultHost;
 use super::proxy;
 use super::server::{BatchRoute, Server};
 use super::values::{Value, known_key};
@@ -121,8 +122,10 @@ pub(super) struct Draft {
 impl Draft {
     /// Starts from the defaults.
     pub(super) fn new() -> Draft {
+        let server = Server::default();
+        let profile = server.profile();
         let config = Config {
-            server: Server::default(),
+            server,
             app_id: String::new(),
             key: String::new(),
             secret: Secret::new(String::new()),
@@ -130,7 +133,7 @@ impl Draft {
             host: String::new(),
             port: 0,
             path: String::new(),
-            sign_path_prefix: true,
+            sign_path_prefix: profile.sign_path_prefix,
             timeout: Duration::from_millis(5000),
             attempt_timeout: None,
             connect_timeout: Duration::from_millis(3000),
@@ -142,14 +145,8 @@ impl Draft {
             trust: Trust { roots: Roots::System, extra_file: None, identity: None },
             unix_socket: None,
             proxy: None,
-            limits: RequestLimits {
-                data_bytes: 10_240,
-                channels: 100,
-                batch_events: 10,
-                request_bytes: None,
-                response_bytes: 16 << 20,
-            },
-            batch_route: BatchRoute::Present,
+            limits: profile.limits.clone(),
+            batch_route: profile.batch_route,
             master_key: None,
             webhook_tokens: Vec::new(),
             webhook_max_age: Duration::from_millis(600_000),
@@ -179,8 +176,7 @@ impl Draft {
         let members = Json::parse(text, "config")?.members("")?;
         // The server is taken before everything else, which overrides its defaults.
         if let Some((key, value)) = members.iter().find(|(key, _)| key == "server") {
-            self.config.server = Value::new(key, *value).word()?;
-            self.config.batch_route = self.config.server.batch_route();
+            self.take_server(Value::new(key, *value).word()?);
         }
         // The URL is taken next, wherever it is in the object, so that the other keys override its
         // parts.
@@ -193,6 +189,15 @@ impl Draft {
             self.take_member(known_key(key, key, "a configuration key")?, Value::new(key, *json))?;
         }
         Ok(())
+    }
+
+    /// Takes the server, whose profile replaces the defaults.
+    fn take_server(&mut self, server: Server) {
+        let profile = server.profile();
+        self.config.server = server;
+        self.config.limits = profile.limits.clone();
+        self.config.batch_route = profile.batch_route;
+        self.config.sign_path_prefix = profile.sign_path_prefix;
     }
 
     fn take_member(&mut self, key: ConfigKey, value: Value<'_, '_>) -> Result<(), Problem> {
@@ -324,7 +329,8 @@ impl Draft {
             (Some(host), _) => address::checked_host(&host, "host")?,
             (None, Some(host)) if self.cluster.is_none() => host,
             (None, None) if self.cluster.is_none() && self.unix_socket.is_some() => "localhost".to_owned(),
-            (None, _) => format!("api-{cluster}.pusher.com"),
+            (None, None) if self.cluster.is_none() => default_host(config.server)?,
+            (None, _) => host_of_cluster(cluster),
         };
         let roots = match (self.ca_file, self.tls_roots) {
             (Some(_), Some(_)) => {
@@ -354,6 +360,19 @@ impl Draft {
         let trust = Trust { roots, identity, ..config.trust };
         Ok(Config { app_id, key, secret, ssl, host, port, path, trust, proxy, unix_socket, ..config })
     }
+}
+
+/// Returns the host of a client that sets neither a host nor a cluster.
+fn default_host(server: Server) -> Result<String, Problem> {
+    match server.profile().host {
+        DefaultHost::Cluster => Ok(host_of_cluster(DEFAULT_CLUSTER)),
+        DefaultHost::Named(host) => Ok(host.to_owned()),
+        DefaultHost::Required => Err(Problem::new("host", format!("is missing: {} has no default", server.name()))),
+    }
+}
+
+fn host_of_cluster(cluster: &str) -> String {
+    format!("api-{cluster}.pusher.com")
 }
 
 /// Returns the problem that the required key `key` is missing. The message names the others that

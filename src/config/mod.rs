@@ -7,6 +7,7 @@ mod address;
 mod client;
 mod draft;
 mod environment;
+mod profile;
 mod proxy;
 mod server;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use environment::variable;
 
 pub use client::{Config, RequestLimits};
 pub use draft::KEYS;
+pub use profile::{Profile, RefusedData, Support};
 pub use server::{BatchRoute, Server};
 
 impl Config {

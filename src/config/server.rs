@@ -1,11 +1,11 @@
 //! The servers that speak the HTTP API, and what differs between them.
 
-use strum::{EnumString, VariantNames};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// The server that a client sends to: the value of `server`.
 ///
 /// It sets defaults. A key that the configuration has itself wins over them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Server {
     /// Pusher Channels.
@@ -28,14 +28,9 @@ pub enum Server {
 }
 
 impl Server {
-    /// Returns whether the server has the route for batches, unless the configuration says it.
-    pub(super) const fn batch_route(self) -> BatchRoute {
-        match self {
-            Server::Pusher | Server::Sockudo | Server::Soketi | Server::Reverb => BatchRoute::Present,
-            Server::LaravelWebsockets | Server::Poxa | Server::Slanger => BatchRoute::Missing,
-            // Its documentation lists no batches.
-            Server::Ably => BatchRoute::Auto,
-        }
+    /// Returns the value of `server`.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

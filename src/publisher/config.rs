@@ -114,7 +114,7 @@ impl PublisherConfig {
             keep: Keep::Failures,
             max_reports: 10_000,
             event_size: client.size_limit(api::EVENTS)?,
-            batch_is_atomic: false,
+            batch_is_atomic: client.profile().batch_is_atomic,
             hooks_on_threads: false,
             retry: client.retry(),
             timeout: client.timeout(),

@@ -9,6 +9,7 @@ mod endings;
 mod failures;
 mod lifetimes;
 mod pool;
+mod servers;
 mod strict;
 mod tls;
 mod unix_socket;

@@ -12,6 +12,7 @@ pub mod functions;
 pub mod hooks;
 #[cfg(unix)]
 pub mod host;
+pub mod personalities;
 pub mod publisher;
 pub mod random;
 pub mod secretbox;
@@ -22,6 +23,7 @@ pub mod tls;
 pub use calls::{APP_ID, Client, KEY, MASTER_KEY, Outcome, PROXY_PASSWORD, SECRET, WEBHOOK_SECRET, config};
 pub use ending::Ending;
 pub use hooks::{Reply, Request, Snapshot};
+pub use personalities::Personality;
 pub use publisher::Publisher;
 pub use random::Random;
 pub use server::{Answer, End, Server};

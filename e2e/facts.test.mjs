@@ -1,0 +1,115 @@
+// Tests the facts about soketi and sockudo in docs/servers.md with the real servers. Each test has the name of a row there:
+// tests/repository/servers.rs compares them.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { names, showing, start } from '../tools/servers/servers.mjs';
+import { Subscriber } from '../tools/servers/subscriber.mjs';
+import { Client } from './program.mjs';
+
+const timeout = 60_000;
+const event = (data) => ({ channel: 'c', name: 'e', data });
+
+for (const name of names) {
+  const skip = process.env[`SKIP_${name.toUpperCase()}`] || false;
+
+  describe(`facts about ${name}`, { skip }, () => {
+    let server;
+    let knowing; // a client that knows the kind of server
+    let client; // a client that does not, with higher limits
+    let subscriber;
+
+    before(
+      async () => {
+        server = await start(name);
+        const retry = { mode: 'never' };
+        knowing = new Client({ server: name, url: server.url, retry });
+        client = new Client({ url: server.url, retry, max_data_bytes: 1_000_000 });
+        subscriber = await Subscriber.connect(server, ['c']);
+      },
+      { timeout },
+    );
+
+    after(async () => {
+      await subscriber?.close();
+      await client?.stop();
+      await knowing?.stop();
+      await server?.stop();
+    });
+
+    /** Tests a fact about one of the servers. */
+    const fact = (about, title, body) => {
+      if (about === name) it(title, { timeout }, () => showing(server, body));
+    };
+
+    let marks = 0;
+    /** Waits until all events triggered so far have arrived. */
+    const arrived = async () => {
+      const mark = `mark-${marks++}`;
+      await client.ok('trigger', 'c', mark, '{}');
+      await subscriber.wait(mark);
+    };
+
+    /** Asserts that the server refuses an event with this data, and the client that knows the server does so itself. */
+    const refusesData = async (data, status, delivery, itself) => {
+      const refusal = await client.call('trigger', 'c', 'e', JSON.stringify(data));
+      assert.deepEqual([refusal.status, refusal.delivery], [status, delivery], JSON.stringify(refusal));
+      const unsent = await knowing.call('trigger', 'c', 'e', JSON.stringify(data));
+      assert.deepEqual([unsent.status, unsent.delivery], [itself, 'not_sent'], JSON.stringify(unsent));
+    };
+
+    /** Publishes a batch of a good event and one that is too large, and returns how many of its events arrive. */
+    const arrivalsOfBatch = async (title) => {
+      const parts = [{ ...event('good'), name: title }, event('x'.repeat(110 * 1024))];
+      assert.equal((await client.call('trigger_batch', parts)).delivery, 'unknown');
+      await arrived();
+      return subscriber.of(title).length;
+    };
+
+    fact('soketi', 'answers an error with 200 and a code', async () => {
+      const wrong = new Client({ url: server.url.replace('test-secret', 'wrong') });
+      try {
+        const { status, delivery, document } = await wrong.call('trigger', 'c', 'e', '1');
+        assert.deepEqual([status, delivery, document.error.http_status], ['UNAUTHORIZED', 'rejected', 200]);
+      } finally {
+        await wrong.stop();
+      }
+    });
+
+    fact('soketi', 'refuses data that is empty, with 400', () =>
+      refusesData('', 'BAD_REQUEST', 'rejected', 'INVALID_ARGUMENT'),
+    );
+
+    fact('soketi', 'takes data of 102,400 bytes', async () => {
+      await knowing.ok('trigger', 'c', 'large', JSON.stringify('x'.repeat(102_400)));
+      await subscriber.wait('large');
+      await refusesData('x'.repeat(102_401), 'PAYLOAD_TOO_LARGE', 'rejected', 'PAYLOAD_TOO_LARGE');
+    });
+
+    fact('soketi', 'checks a whole batch before it publishes an event', async () => {
+      assert.equal(await arrivalsOfBatch('whole'), 0);
+    });
+
+    fact('soketi', 'ignores info of an event', async () => {
+      assert.deepEqual(await knowing.ok('trigger', 'c', 'e', '1', '{"info":"subscription_count"}'), { ok: true });
+    });
+
+    fact('sockudo', 'refuses data of more than 10,240 bytes with 413', () =>
+      refusesData('x'.repeat(10_241), 'PAYLOAD_TOO_LARGE', 'rejected', 'PAYLOAD_TOO_LARGE'),
+    );
+
+    fact('sockudo', 'takes data that is empty', async () => {
+      await knowing.ok('trigger', 'c', 'empty', '""');
+      await subscriber.wait('empty');
+    });
+
+    fact('sockudo', 'stops at the first event of a batch that it refuses', async () => {
+      assert.equal(await arrivalsOfBatch('part'), 1);
+    });
+
+    fact('sockudo', 'answers info of an event', async () => {
+      const answer = await knowing.ok('trigger', 'c', 'e', '1', '{"info":"subscription_count"}');
+      assert.deepEqual(answer, { channels: { c: { subscription_count: 1 } } });
+    });
+  });
+}

@@ -1,0 +1,310 @@
+//! What servers other than Pusher's take, answer and lack. Each test holds a row of docs/servers.md and has its name: the server
+//! and the fact. tests/repository/servers.rs compares them.
+
+use serde_json::{Value, json};
+
+use crate::support::publisher::{events_of, publish};
+use crate::support::{Answer, Client, KEY, Outcome, Personality, Publisher, SECRET, Server, trigger};
+
+/// Asserts that a call was refused because the server lacks it, with a message that names the server and has this part.
+#[track_caller]
+fn lacking(outcome: &Outcome, delivery: &str, server: Personality, part: &str) {
+    outcome.is("INVALID_ARGUMENT", delivery).naming("server");
+    let message = outcome.text("message");
+    assert!(message.contains(server.name()) && message.contains(part), "{message}");
+}
+
+/// Asserts that neither calls nor a publisher send events to users of a server, and that it ends no connections of theirs.
+#[track_caller]
+fn has_no_users(personality: Personality) {
+    let server = personality.start();
+    let client = personality.client(&server);
+    lacking(&client.call_with("send_to_user", &["7", "e", "1"]), "not_sent", personality, "private channel");
+    let reason = "authorization endpoint";
+    lacking(&client.call_with("terminate_user_connections", &["7"]), "not_sent", personality, reason);
+    publishes_to_no_user(&client, personality);
+    assert_eq!(server.connections(), 0);
+    trigger(&client).is_ok("{}");
+}
+
+#[track_caller]
+fn publishes_to_no_user(client: &Client, personality: Personality) {
+    let publisher = Publisher::new(client, &json!({}));
+    let texts: [Option<&[u8]>; 4] = [None, Some(b"e"), Some(b"1"), Some(br#"{"user_id":"7"}"#)];
+    let outcome = publish(Some(&publisher), texts).unwrap_err();
+    lacking(&outcome, "not_sent", personality, "private channel");
+    publisher.close();
+}
+
+#[test]
+fn reverb_answers_200_to_an_event_for_a_user_and_delivers_it_to_nobody() {
+    let server = Personality::Reverb.start();
+    let client = Personality::Reverb.client(&server);
+    let outcome = client.call_with("send_to_user", &["7", "e", "1"]);
+    lacking(&outcome, "not_sent", Personality::Reverb, "to nobody");
+    let prepared = crate::support::hooks::prepare(
+        Some(&client),
+        Some(b"send_to_user"),
+        &[Some(b"7"), Some(b"e"), Some(b"1")],
+        Default::default(),
+    );
+    lacking(&prepared.unwrap_err(), "not_sent", Personality::Reverb, "to nobody");
+    publishes_to_no_user(&client, Personality::Reverb);
+    assert_eq!(server.connections(), 0);
+    // It closes the connections of a member of a presence channel.
+    client.call_with("terminate_user_connections", &["7"]).is_ok("{}");
+}
+
+#[test]
+fn reverb_refuses_data_that_is_empty_or_white_space_with_422() {
+    refuses_data(Personality::Reverb.name(), &["", " ", "\t\r\n "], &["0", "x", "null"]);
+    // Without the profile, the server refuses it.
+    let server = Personality::Reverb.start();
+    server.client().trigger("c", "e", r#"" ""#).is("BAD_REQUEST", "rejected");
+}
+
+#[test]
+fn soketi_refuses_data_that_is_empty_with_400() {
+    refuses_data("soketi", &[""], &[" ", "0", "null"]);
+}
+
+/// Asserts that a client of a server refuses these strings as data before it sends anything, and sends the others.
+#[track_caller]
+fn refuses_data(name: &str, refused: &[&str], sent: &[&str]) {
+    let server = Server::start([]);
+    let client = server.client_with(json!({"server": name}));
+    let publisher = Publisher::new(&client, &json!({}));
+    for data in refused {
+        let text = json!(data).to_string();
+        let batch = json!([{"channel": "c", "name": "e", "data": "x"}, {"channel": "c", "name": "e", "data": data}]);
+        for (outcome, argument) in [
+            (client.trigger("c", "e", &text), "data"),
+            (client.call_with("trigger_batch", &[&batch.to_string()]), "events[1].data"),
+            (publisher.try_publish("c", "e", &text, None).unwrap_err(), "data"),
+        ] {
+            outcome.is("INVALID_ARGUMENT", "not_sent").naming(argument);
+            assert!(outcome.text("message").contains(name), "{outcome:?}");
+        }
+    }
+    assert_eq!(server.connections(), 0);
+    for data in sent {
+        client.trigger("c", "e", &json!(data).to_string()).is_ok("{}");
+    }
+    // JSON other than a string is never empty.
+    client.trigger("c", "e", " {} ").is_ok("{}");
+    // Other servers take every string.
+    server.client().trigger("c", "e", r#""""#).is_ok("{}");
+}
+
+#[test]
+fn reverb_checks_a_whole_batch_before_it_publishes_an_event() {
+    applies_batches_as_a_whole("reverb", 422);
+}
+
+#[test]
+fn soketi_checks_a_whole_batch_before_it_publishes_an_event() {
+    applies_batches_as_a_whole("soketi", 400);
+}
+
+/// Asserts that a publisher sends the events of a refused batch one at a time, by default and only for this server.
+#[track_caller]
+fn applies_batches_as_a_whole(name: &str, status: u16) {
+    for (of_client, of_publisher, is_split) in [
+        (json!({"server": name}), json!({}), true),
+        (json!({"server": name}), json!({"batch_is_atomic": false}), false),
+        (json!({}), json!({}), false),
+    ] {
+        let server = Server::start([]);
+        // The publisher retries in mode "safe".
+        let client = server.client_with(of_client);
+        let mut config = json!({"reports": "all", "connections": 1, "retry": {"mode": "safe"}});
+        config.as_object_mut().unwrap().extend(of_publisher.as_object().unwrap().clone());
+        let publisher = Publisher::new(&client, &config);
+        server.next(Answer::ok("{}").when_released());
+        server.next(Answer::new(status, &[], "{}"));
+        publisher.publish("c", "held", "0");
+        server.wait_until("a request", |log| log.ledger.len() == 1);
+        publisher.publish("c", "one", "1");
+        publisher.publish("c", "two", "2");
+        server.release();
+        publisher.flush();
+        let deliveries: Vec<String> = publisher.reports(3).into_iter().map(|report| report.delivery).collect();
+        let sizes: Vec<usize> = server.ledger().iter().map(|request| events_of(request).len()).collect();
+        match is_split {
+            true => assert_eq!((deliveries, sizes), (vec!["delivered".to_owned(); 3], vec![1, 2, 1, 1])),
+            false => assert_eq!((&*deliveries[1], sizes), ("unknown", vec![1, 2])),
+        }
+    }
+}
+
+#[test]
+fn reverb_signs_the_path_without_its_prefix() {
+    let server = Server::builder().behind_prefix("/ws").start();
+    let client = server.client_with(json!({"server": "reverb", "path": "/ws"}));
+    trigger(&client).is_ok("{}");
+    assert!(server.only().target().starts_with("/ws/apps/"), "{}", server.only().target());
+    // Behind a proxy that passes the prefix on, the key says so.
+    let server = Server::start([]);
+    trigger(&server.client_with(json!({"server": "reverb", "path": "/ws", "sign_path_prefix": true}))).is_ok("{}");
+    trigger(&server.client_with(json!({"server": "soketi", "path": "/ws"}))).is_ok("{}");
+}
+
+#[test]
+fn reverb_answers_an_error_as_text_without_a_length() {
+    let server = Personality::Reverb.start();
+    let client = Personality::Reverb.client(&server);
+    for (outcome, status, text) in [
+        (client.call_with("get", &["/nowhere"]), "NOT_FOUND", "Not found."),
+        (client.call_with("post", &["/channels"]), "BAD_REQUEST", "Method now allowed"),
+        (
+            Personality::Reverb.client_with(&server, json!({"app_id": "2"})).trigger("c", "e", "1"),
+            "NOT_FOUND",
+            "No matching application for ID [2].",
+        ),
+    ] {
+        assert_eq!((outcome.name(), outcome.text("response")), (status, text.to_owned()), "{outcome:?}");
+    }
+}
+
+#[test]
+fn reverb_closes_each_connection_after_its_response() {
+    closes_connections(Personality::Reverb);
+}
+
+#[test]
+fn laravel_websockets_answers_without_a_length_and_closes_the_connection() {
+    closes_connections(Personality::LaravelWebsockets);
+}
+
+/// Asserts that a client sends each request on a connection of its own, and that none is lost.
+#[track_caller]
+fn closes_connections(personality: Personality) {
+    let server = personality.start();
+    let client = personality.client(&server);
+    for count in 1..=20 {
+        trigger(&client).is_ok("{}");
+        assert_eq!((server.ledger().len(), server.connections()), (count, count));
+    }
+    let publisher = Publisher::new(&client, &json!({"reports": "all", "max_batch_events": 1}));
+    for _ in 0..20 {
+        publisher.publish("c", "e", "1");
+    }
+    publisher.flush();
+    assert!(publisher.reports(20).iter().all(|report| report.delivery == "delivered"));
+}
+
+#[test]
+fn reverb_answers_a_batch_with_an_object_in_place_of_an_array() {
+    let server = Personality::Reverb.start();
+    let client = Personality::Reverb.client(&server);
+    client.call_with("trigger_batch", &[r#"[{"channel":"c","name":"e","data":1}]"#]).is_ok(r#"{"batch":{}}"#);
+    let publisher = Publisher::new(&client, &json!({"reports": "all", "connections": 1, "linger_ms": 1000}));
+    for _ in 0..10 {
+        publisher.publish_with("c", "e", "1", &json!({"info": "subscription_count"}));
+    }
+    publisher.flush();
+    assert!(publisher.reports(10).iter().all(|report| report.delivery == "delivered"));
+    assert!(server.ledger().iter().any(|request| request.path().ends_with("/batch_events")));
+}
+
+#[test]
+fn reverb_counts_its_connections() {
+    let server = Personality::Reverb.start();
+    Personality::Reverb.client(&server).call_with("get", &["/connections"]).is_ok(r#"{"connections":0}"#);
+}
+
+#[test]
+fn laravel_websockets_has_no_users() {
+    has_no_users(Personality::LaravelWebsockets);
+}
+
+#[test]
+fn poxa_has_no_users() {
+    has_no_users(Personality::Poxa);
+}
+
+#[test]
+fn ably_has_no_users() {
+    has_no_users(Personality::Ably);
+}
+
+#[test]
+fn slanger_has_no_users() {
+    has_no_users(Personality::Slanger);
+}
+
+#[test]
+fn slanger_has_no_queries() {
+    let server = Personality::Slanger.start();
+    let client = Personality::Slanger.client(&server);
+    for (call, arguments) in
+        [("channels_info", &[][..]), ("channel_info", &["c"][..]), ("users_info", &["presence-c"][..])]
+    {
+        lacking(&client.call_with(call, arguments), "", Personality::Slanger, "no queries");
+    }
+    assert_eq!(server.connections(), 0);
+    // The generic calls remain.
+    client.call_with("get", &["/channels"]).is("BAD_REQUEST", "");
+}
+
+#[test]
+fn slanger_answers_202_to_an_event() {
+    let server = Personality::Slanger.start();
+    trigger(&Personality::Slanger.client(&server)).is_ok("{}");
+}
+
+#[test]
+fn slanger_has_an_older_path_for_events() {
+    let server = Personality::Slanger.start();
+    let client = Personality::Slanger.client(&server);
+    client.call_with("post", &["/channels/c/events", r#"{"name":"e"}"#, r#"{"x":1}"#]).is_ok("{}");
+}
+
+#[test]
+fn laravel_websockets_answers_401_for_an_unknown_application() {
+    let server = Personality::LaravelWebsockets.start();
+    let client = Personality::LaravelWebsockets.client_with(&server, json!({"app_id": "2"}));
+    let outcome = trigger(&client);
+    outcome.is("UNAUTHORIZED", "rejected");
+    assert!(outcome.text("response").contains("Unknown app id"), "{outcome:?}");
+}
+
+#[test]
+fn poxa_refuses_data_of_more_than_10_000_bytes_with_413() {
+    takes_data(&Personality::Poxa.start(), "poxa", 10_000);
+}
+
+#[test]
+fn soketi_takes_data_of_102_400_bytes() {
+    takes_data(&Server::start([]), "soketi", 102_400);
+}
+
+/// Asserts that a client of this server sends data of `limit` bytes and no longer data, unless its configuration says so.
+#[track_caller]
+fn takes_data(server: &Server, name: &str, limit: usize) {
+    let data = |size: usize| json!("x".repeat(size)).to_string();
+    let client = server.client_with(json!({"server": name}));
+    client.trigger("c", "e", &data(limit)).is_ok("{}");
+    client.trigger("c", "e", &data(limit + 1)).is("PAYLOAD_TOO_LARGE", "not_sent").naming("data");
+    // A key of the configuration wins.
+    let client = server.client_with(json!({"max_data_bytes": limit + 1, "server": name}));
+    assert_ne!(client.trigger("c", "e", &data(limit + 1)).delivery(), "not_sent");
+    client.trigger("c", "e", &data(limit + 2)).is("PAYLOAD_TOO_LARGE", "not_sent");
+}
+
+#[test]
+fn ably_is_at_a_host_of_its_own() {
+    let url = |config: Value| {
+        let mut all = json!({"app_id": "1", "key": KEY, "secret": SECRET, "server": "ably"});
+        all.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        Client::new(&all.to_string()).prepare("trigger", &[Some("c"), Some("e"), Some("1")]).read().url
+    };
+    for (config, origin) in [
+        (json!({}), "https://rest-pusher.ably.io/apps/"),
+        (json!({"host": "example.org"}), "https://example.org/apps/"),
+        (json!({"cluster": "eu"}), "https://api-eu.pusher.com/apps/"),
+    ] {
+        let url = url(config);
+        assert!(url.replace(":443/", "/").starts_with(origin), "{url}");
+    }
+}
