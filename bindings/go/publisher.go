@@ -23,6 +23,7 @@ type PublisherConfig struct {
 	Linger             time.Duration // how long the first of several events waits for more: 5 ms; negative for no wait
 	EventTTL           time.Duration // events that have waited longer are not sent; 0 for no limit
 	MaxEventsPerSecond int
+	PaceByRateLimit    bool   // wait before the server would answer 429, by the headers of its rate limit
 	Reports            string // which events Poll reports: "failures", "all" or "none"
 	MaxReports         int    // kept until they are fetched: 10,000
 	BatchIsAtomic      bool   // the server refuses a batch as a whole or not at all
@@ -63,6 +64,9 @@ func (p *PublisherConfig) members(logs bool) map[string]any {
 	}
 	if p.BatchIsAtomic {
 		config["batch_is_atomic"] = true
+	}
+	if p.PaceByRateLimit {
+		config["pace_by_rate_limit"] = true
 	}
 	if p.Retry != (Retry{}) {
 		config["retry"] = p.Retry

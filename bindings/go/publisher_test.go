@@ -280,7 +280,7 @@ func TestStatisticsForPrometheus(t *testing.T) {
 func TestEachFieldOfAPublishersConfiguration(t *testing.T) {
 	publisher(t, unreachable.client(t), pusher.PublisherConfig{
 		Connections: 1, MaxQueueEvents: 10, MaxQueueBytes: 1 << 20, Overflow: "drop_oldest", MaxBatchEvents: 5, MaxBatchBytes: 1 << 16, Linger: -1,
-		EventTTL: time.Second, MaxEventsPerSecond: 10, Reports: "none", MaxReports: 5, BatchIsAtomic: true,
+		EventTTL: time.Second, MaxEventsPerSecond: 10, PaceByRateLimit: true, Reports: "none", MaxReports: 5, BatchIsAtomic: true,
 		Retry: pusher.Retry{Mode: "never"}, Timeout: time.Second,
 	})
 	_, err := unreachable.client(t).NewPublisher(pusher.PublisherConfig{Connections: 65})

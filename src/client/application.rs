@@ -1,9 +1,11 @@
 //! A client without its callbacks: its configuration, its connections and its view of the server's clock.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::hooks::Hooks;
+use super::rate_limit::RateLimit;
 use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::{BatchRoute, Config, Profile};
@@ -245,7 +247,14 @@ impl Application {
             return Err(too_long());
         }
         Ok(Prepared {
-            request: Request { origin: &self.origin, method: call.method, target, headers: &HEADERS, body },
+            request: Request {
+                origin: &self.origin,
+                method: call.method,
+                target,
+                headers: &HEADERS,
+                body,
+                reads_rate_limit: false,
+            },
             pending: Pending {
                 endpoint,
                 deadline: deadline.of_attempt(self.attempt_timeout),
@@ -255,8 +264,13 @@ impl Application {
         })
     }
 
-    /// Sends a request once.
-    pub(super) fn send(&self, prepared: &Prepared<'_>, hooks: Option<&Hooks>) -> Result<String, Error> {
+    /// Sends a request once. Sets the rate limit that the response states, if there is a place for it.
+    pub(super) fn send(
+        &self,
+        prepared: &Prepared<'_>,
+        hooks: Option<&Hooks>,
+        rate_limit: Option<&Cell<Option<RateLimit>>>,
+    ) -> Result<String, Error> {
         let Prepared { request, pending } = prepared;
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
@@ -268,6 +282,9 @@ impl Application {
             Some(transport) => transport.send(request, pending.deadline.limit()),
             None => self.http.send(request, pending.deadline.limit()),
         };
+        if let (Some(place), Ok(response)) = (rate_limit, &exchange) {
+            place.set(RateLimit::read(response.rate_limit, response.date.as_deref(), SystemTime::now));
+        }
         self.interpret(pending, exchange, hooks, TimeLimit::until(pending.deadline.at))
     }
 

@@ -1,9 +1,11 @@
 //! The attempts of one call, by the retry policy. The caller waits between them.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::application::{Application, Deadline};
 use super::hooks::Hooks;
+use super::rate_limit::RateLimit;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
 use crate::retry::RetryPolicy;
@@ -30,6 +32,8 @@ pub struct AttemptOptions<'a> {
     pub deadline: Deadline,
     /// The callbacks, if they may run on this thread.
     pub hooks: Option<&'a Hooks>,
+    /// The place for the rate limit of each response, if its headers are to be read.
+    pub rate_limit: Option<&'a Cell<Option<RateLimit>>>,
 }
 
 /// The result of an attempt.
@@ -93,8 +97,9 @@ impl<'a> Attempts<'a> {
     }
 
     fn send(&self) -> Result<String, Error> {
-        let prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
-        self.application.send(&prepared, self.options.hooks)
+        let mut prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
+        prepared.request.reads_rate_limit = self.options.rate_limit.is_some();
+        self.application.send(&prepared, self.options.hooks, self.options.rate_limit)
     }
 }
 

@@ -6,6 +6,7 @@
 mod application;
 mod attempts;
 mod hooks;
+mod rate_limit;
 mod size;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use application::since_1970;
 pub use application::{Application, Deadline, Pending, Prepared};
 pub use attempts::{AttemptOptions, Attempts, Step};
 pub use hooks::Hooks;
+pub use rate_limit::RateLimit;
 pub use size::SizeLimit;
 
 /// A client of one Channels application.
@@ -78,6 +80,7 @@ impl Pusher {
             policy: self.application.retry(),
             deadline: self.application.deadline(&call, started),
             hooks: Some(&self.hooks),
+            rate_limit: None,
         };
         let mut attempts = Attempts::new(&self.application, endpoint, &call, options);
         loop {

@@ -30,6 +30,7 @@ use crate::status::Status;
 /// | `linger_ms`             | 5            | how long to wait to fill a batch                |
 /// | `event_ttl_ms`          | 0            | oldest event to send; 0 for any age             |
 /// | `max_events_per_second` | none         | limit of the rate of sending                    |
+/// | `pace_by_rate_limit`    | `false`      | wait before the server answers 429: see below   |
 /// | `reports`               | `"failures"` | events to report; or `"all"`, `"none"`          |
 /// | `max_reports`           | 10000        | limit of reports kept until they are fetched    |
 /// | `batch_is_atomic`       | `false`      | see below                                       |
@@ -59,6 +60,11 @@ use crate::status::Status;
 /// If it is `"auto"`, the events of a batch that the server answers with 404 or 405, and so has
 /// not published, are sent one by one. Once such an event is delivered, no batch is tried for
 /// ten minutes.
+///
+/// **Rate limits.** With `pace_by_rate_limit` the publisher reads the headers
+/// `X-RateLimit-Remaining`, `-Reset` and `-Limit` of each response. When no request remains, the
+/// next one waits until a second after the reset, at most a minute. A reset of up to 86,400 is
+/// in seconds from now, a larger one in seconds since 1970.
 ///
 /// @param client     the client. It may be freed before the publisher. Its callbacks can no
 ///                   longer be set. Its log gets nothing from the publisher unless

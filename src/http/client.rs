@@ -90,6 +90,7 @@ impl HttpClient {
 impl Transport for HttpClient {
     fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure> {
         let State { pool, connector } = self.process.get_or_try_init(|| self.make_state())?;
+        let reads_rate_limit = request.reads_rate_limit;
         let request = RequestBytes::new(request, connector.forwarding_proxy()).map_err(|why| match why {
             Unsendable::NoMemory => not_sent(Cause::Write, "there is not enough memory for the request".to_owned()),
             Unsendable::InvalidTarget => {
@@ -97,6 +98,9 @@ impl Transport for HttpClient {
             }
         })?;
         let mut exchange = Exchange::new(request, self.config.max_response_bytes, limit);
+        if reads_rate_limit {
+            exchange.read_rate_limit();
+        }
         let connection = match pool.take(limit.at) {
             Some(connection) => connection,
             None => connector.connect(&mut exchange)?,

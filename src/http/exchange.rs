@@ -91,6 +91,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Reads the headers of a rate limit, too.
+    pub(super) fn read_rate_limit(&mut self) {
+        self.reader.read_rate_limit();
+    }
+
     /// Begins to make a connection, which may take until `timeout` has passed. Returns the deadline.
     pub(super) fn begin_connecting(&mut self, now: Instant, timeout: Duration) -> Instant {
         self.deadline = self.limit.at.min(now + timeout);
@@ -288,8 +293,14 @@ mod tests {
     #[test]
     fn a_timeout_names_its_limit() {
         let origin = Origin { tls: false, host: "h".to_owned(), port: 80 };
-        let request =
-            Request { origin: &origin, method: Method::Get, target: "/".to_owned(), headers: &[], body: None };
+        let request = Request {
+            origin: &origin,
+            method: Method::Get,
+            target: "/".to_owned(),
+            headers: &[],
+            body: None,
+            reads_rate_limit: false,
+        };
         let now = Instant::now();
         let request = RequestBytes::new(&request, None).unwrap();
         let limit = Limit { at: now + Duration::from_secs(5), key: "timeout_ms" };

@@ -139,7 +139,14 @@ mod tests {
 
     fn request<'a>(origin: &'a Origin, target: &str, body: Option<&'a [u8]>) -> Request<'a> {
         let method = if body.is_some() { Method::Post } else { Method::Get };
-        Request { origin, method, target: target.to_owned(), headers: &[("user-agent", "x")], body }
+        Request {
+            origin,
+            method,
+            target: target.to_owned(),
+            headers: &[("user-agent", "x")],
+            body,
+            reads_rate_limit: false,
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The exchange that a user's transport or event loop reports, piece by piece.
 
 use super::failure::{Cause, Failure, Progress};
-use super::message::Response;
+use super::message::{RateLimitHeaders, Response};
 
 /// The pieces of an exchange reported so far.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct ResponseBuilder {
     failure: Option<Failure>,
     retry_after: Option<String>,
     date: Option<String>,
+    rate_limit: RateLimitHeaders,
     has_length: bool,
 }
 
@@ -27,7 +28,7 @@ impl ResponseBuilder {
             "retry-after" => self.retry_after = Some(value.to_owned()),
             "date" => self.date = Some(value.to_owned()),
             "content-length" | "transfer-encoding" => self.has_length = true,
-            _ => {}
+            name => self.rate_limit.take(name, value.as_bytes()),
         }
     }
 
@@ -68,6 +69,7 @@ impl ResponseBuilder {
             request_was_sent: true,
             retry_after: self.retry_after.clone(),
             date: self.date.clone(),
+            rate_limit: self.rate_limit,
         })
     }
 

@@ -42,6 +42,7 @@ enum ConfigKey {
     LingerMs,
     EventTtlMs,
     MaxEventsPerSecond,
+    PaceByRateLimit,
     Overflow,
     Reports,
     MaxReports,
@@ -109,6 +110,7 @@ impl PublisherConfig {
                 linger: Duration::from_millis(5),
                 ttl: None,
                 events_per_second: None,
+                is_paced: false,
             },
             overflow: Overflow::Reject,
             keep: Keep::Failures,
@@ -155,6 +157,7 @@ impl PublisherConfig {
                     let rate = value.integer(1, MAX_EVENTS_PER_SECOND)?;
                     self.limits.events_per_second = Some(u32::try_from(rate).unwrap_or(u32::MAX));
                 }
+                ConfigKey::PaceByRateLimit => self.limits.is_paced = value.boolean()?,
                 ConfigKey::Overflow => overflow = value.word()?,
                 ConfigKey::Reports => self.keep = value.word()?,
                 ConfigKey::MaxReports => self.max_reports = value.count(1, MAX_QUEUE_EVENTS)?,

@@ -2,7 +2,7 @@
 //! threads send the events, several in a request.
 //!
 //! ```text
-//! handle → worker → engine → shared (the queue between threads) → queue (its state) → rate_limit
+//! handle → worker → engine → shared (the queue between threads) → queue (its state) → rate_limit, pace
 //!      ╰ config           ╰─ reports (how events ended) → histogram ← stats
 //! ```
 
@@ -10,6 +10,7 @@ mod config;
 mod engine;
 mod handle;
 mod histogram;
+mod pace;
 mod queue;
 mod rate_limit;
 mod reports;

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::pace::Said;
 use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, Queue, QueueLimits, ShardSet};
 use super::sync::{Condvar, Mutex, MutexGuard, Wakes, wait, wait_until};
 
@@ -238,6 +239,20 @@ impl<E, L: Backlog> Shared<E, L> {
     /// Puts each event into a request of its own, until then.
     pub fn send_alone(&self, until: Instant) {
         self.lock().queue.send_alone(until);
+    }
+
+    /// Grants a request besides those of [`Shared::next`], or returns until when it has to wait.
+    pub fn take_turn(&self) -> Result<(), Instant> {
+        self.lock().queue.take_turn(Instant::now())
+    }
+
+    /// Takes note of what the response to a request says about the rate limit.
+    pub fn note_rate_limit(&self, said: Said) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let woken = state.queue.note_rate_limit(said, now);
+        self.wake_senders(&mut state, woken);
+        self.unlock(state);
     }
 
     /// Returns whether a request is in flight: neither complete nor abandoned.
@@ -495,6 +510,7 @@ mod tests {
             linger: Duration::ZERO,
             ttl: None,
             events_per_second: None,
+            is_paced: false,
         };
         Shared::new(limits, Unreported)
     }

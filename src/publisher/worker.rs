@@ -1,16 +1,18 @@
 //! The thread of a shard: takes the next batch, sends it, and records how its events ended.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::pace::Said;
 use super::queue::Batch;
 use super::reports::Outcome;
 use super::shared::Done;
 use super::stats::Traffic;
 use crate::api::{self, Event};
-use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, Step};
+use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, RateLimit, Step};
 use crate::config::BatchRoute;
 use crate::error::{Error, FailedExchange};
 use crate::status::Delivery;
@@ -25,6 +27,9 @@ const MAX_SPENT_EVENT_BYTES: usize = 1024;
 /// How long no batch is sent after the route for batches was found to be missing.
 const MISSING_ROUTE_TIME: Duration = Duration::from_secs(10 * 60);
 
+/// How often a request that waits for its turn asks again. The rate limit may have changed.
+const MAX_TURN_WAIT: Duration = Duration::from_millis(200);
+
 /// The sender of one shard.
 pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
@@ -37,7 +42,25 @@ enum Split<'a> {
     /// The server refused the batch, and may have applied a part of it.
     Refused(&'a FailedExchange),
     /// The server has no such route or no such application, and has applied nothing.
-    NoRoute,
+    NoRoute(&'a FailedExchange),
+}
+
+impl Split<'_> {
+    /// Returns the outcome of the events that were not sent again.
+    fn outcome(self, is_atomic: bool) -> Outcome {
+        Outcome::failed(&match self {
+            Split::Refused(failed) if is_atomic => rejected(failed),
+            Split::Refused(failed) | Split::NoRoute(failed) => Error::Exchange(Box::new(failed.clone())),
+        })
+    }
+
+    /// Returns the name in the statistics of retries.
+    fn name(self) -> &'static str {
+        match self {
+            Split::Refused(_) => "refused",
+            Split::NoRoute(_) => "no_batch_route",
+        }
+    }
 }
 
 /// The publisher has abandoned the request, and its events have ended.
@@ -62,23 +85,21 @@ impl Worker {
 
     /// Sends a batch. Returns the outcome of its events that have not ended.
     fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
-        match self.attempt(request, events).ok()? {
-            Ok(response) => self.delivered(request, events, &response),
-            Err(error) if self.may_lack_route(&error, events) => {
-                self.send_singly(request, events, Split::NoRoute);
+        let error = match self.attempt(request, events, None).ok()? {
+            Ok(response) => return self.delivered(request, events, &response),
+            Err(error) => error,
+        };
+        if let Some(failed) = self.without_route(&error, events) {
+            self.send_singly(request, events, Split::NoRoute(failed));
+            return None;
+        }
+        match refused_as_a_whole(&error, events) {
+            Some(refusal) if self.engine.config.splits_refused_batches() => {
+                self.send_singly(request, events, Split::Refused(refusal));
                 None
             }
-            Err(error) => match refused_as_a_whole(&error, events) {
-                Some(refusal) if self.engine.config.splits_refused_batches() => {
-                    self.send_singly(request, events, Split::Refused(refusal));
-                    None
-                }
-                Some(refusal) if self.engine.config.batch_is_atomic => {
-                    let rejected = FailedExchange { delivery: Some(Delivery::Rejected), ..refusal.clone() };
-                    Some(Outcome::failed(&Error::Exchange(Box::new(rejected))))
-                }
-                _ => Some(Outcome::failed(&error)),
-            },
+            Some(refusal) if self.engine.config.batch_is_atomic => Some(Outcome::failed(&rejected(refusal))),
+            _ => Some(Outcome::failed(&error)),
         }
     }
 
@@ -93,13 +114,13 @@ impl Worker {
         None
     }
 
-    /// Returns whether the server may have no route for batches. The same response may mean that there
-    /// is no such application: only a single event that is delivered tells.
-    fn may_lack_route(&self, error: &Error, events: &[Event]) -> bool {
+    /// Returns the refusal of a batch if the server may have no route for batches. The same response
+    /// may mean that there is no such application: only a single event that is delivered tells.
+    fn without_route<'a>(&self, error: &'a Error, events: &[Event]) -> Option<&'a FailedExchange> {
+        let Error::Exchange(failed) = error else { return None };
         let is_open = self.engine.application.batch_route() == BatchRoute::Auto && events.len() > 1;
-        is_open
-            && matches!(error, Error::Exchange(failed) if matches!(failed.http_status, Some(404 | 405))
-                && failed.delivery == Some(Delivery::Rejected))
+        let is_certain = failed.delivery == Some(Delivery::Rejected);
+        Some(&**failed).filter(|failed| is_open && is_certain && matches!(failed.http_status, Some(404 | 405)))
     }
 
     /// Sends the events of a batch one at a time, so that one invalid event does not affect the others.
@@ -110,26 +131,18 @@ impl Worker {
                 return;
             }
             let event = std::slice::from_ref(event);
-            let why = match split {
-                Split::Refused(_) => "refused",
-                Split::NoRoute => "no_batch_route",
-            };
-            self.count(|traffic| *traffic.retries.entry(why).or_default() += 1);
-            let Ok(result) = self.attempt(request, event) else { return };
-            let outcome = match (result, split) {
-                (Ok(response), Split::Refused(_)) => self.delivered(request, event, &response),
-                (Ok(response), Split::NoRoute) => {
-                    self.engine.shared.send_alone(Instant::now() + MISSING_ROUTE_TIME);
+            self.count(|traffic| *traffic.retries.entry(split.name()).or_default() += 1);
+            let outcome = match self.attempt(request, event, Some(split)) {
+                Err(Abandoned) => return,
+                Ok(Ok(response)) => {
+                    if let Split::NoRoute(_) = split {
+                        self.engine.shared.send_alone(Instant::now() + MISSING_ROUTE_TIME);
+                    }
                     self.delivered(request, event, &response)
                 }
-                // If the batch may have been applied in part, only a refusal of this event proves that
-                // it was not applied.
-                (Err(error), Split::Refused(refusal))
-                    if !self.engine.config.batch_is_atomic && !is_refused(&error) && !is_unknown(&error) =>
-                {
-                    Some(Outcome::failed(&Error::Exchange(Box::new(refusal.clone()))))
-                }
-                (Err(error), _) => Some(Outcome::failed(&error)),
+                // A refusal of this event proves that the batch did not apply it.
+                Ok(Err(error)) if is_refused(&error) => Some(Outcome::failed(&error)),
+                Ok(Err(error)) => Some(self.outcome_in(Some(split), &error)),
             };
             if let Some(outcome) = outcome {
                 self.complete(request, outcome);
@@ -137,18 +150,42 @@ impl Worker {
         }
     }
 
-    /// Makes one request and its retries, unless the publisher abandons it.
-    fn attempt(&self, request: u64, events: &[Event]) -> Result<Result<String, Error>, Abandoned> {
+    /// Returns the outcome of an event whose own request failed, and of those after it in a batch that
+    /// was split. If the batch may have been applied in part, such a failure does not disprove that.
+    fn outcome_in(&self, split: Option<Split<'_>>, error: &Error) -> Outcome {
+        match split {
+            Some(Split::Refused(refusal)) if !self.engine.config.batch_is_atomic && !is_unknown(error) => {
+                Outcome::failed(&Error::Exchange(Box::new(refusal.clone())))
+            }
+            _ => Outcome::failed(error),
+        }
+    }
+
+    /// Makes one request and its retries, unless the publisher abandons it. `split` is set for a single
+    /// event of a batch.
+    fn attempt(
+        &self,
+        request: u64,
+        events: &[Event],
+        split: Option<Split<'_>>,
+    ) -> Result<Result<String, Error>, Abandoned> {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
+        let is_paced = config.limits.is_paced;
+        if let (true, Some(split)) = (is_paced, split) {
+            self.wait_for_turn(request, &split.outcome(config.batch_is_atomic), None)?;
+        }
         let call = match api::request(events) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
+        let rate_limit = Cell::new(None);
+        let deadline = Deadline::new(Instant::now(), config.timeout);
         let attempt = AttemptOptions {
             policy: config.retry,
-            deadline: Deadline::new(Instant::now(), config.timeout),
+            deadline,
             hooks: hooks.as_deref(),
+            rate_limit: is_paced.then_some(&rate_limit),
         };
         let mut attempts = Attempts::new(application, endpoint, &call, attempt);
         self.count(|traffic| {
@@ -156,17 +193,41 @@ impl Worker {
             traffic.requests += 1;
         });
         loop {
-            let wait = match attempts.next() {
+            let step = attempts.next();
+            if is_paced {
+                shared.note_rate_limit(said(rate_limit.take(), &step));
+            }
+            let wait = match step {
                 Step::Ended(result) => return Ok(result),
                 Step::Again(wait) => wait,
             };
             let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
-            if !shared.wait_for_retry(self.shard, request, Outcome::failed(&so_far), wait) {
+            let outcome = self.outcome_in(split, &so_far);
+            if !shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
                 return Err(Abandoned);
+            }
+            if is_paced && !self.wait_for_turn(request, &outcome, Some(deadline.at))? {
+                return Ok(Err(so_far));
             }
             self.count(|traffic| traffic.requests += 1);
         }
+    }
+
+    /// Waits until the rate limit of the server permits another request. Returns false if that is after
+    /// the deadline. If the publisher gives up first, the events in flight end with `outcome`.
+    fn wait_for_turn(&self, request: u64, outcome: &Outcome, deadline: Option<Instant>) -> Result<bool, Abandoned> {
+        let shared = &self.engine.shared;
+        while let Err(until) = shared.take_turn() {
+            if deadline.is_some_and(|deadline| until >= deadline) {
+                return Ok(false);
+            }
+            let wait = until.saturating_duration_since(Instant::now()).min(MAX_TURN_WAIT);
+            if !shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
+                return Err(Abandoned);
+            }
+        }
+        Ok(true)
     }
 
     /// Ends the first event of the request that has not ended.
@@ -176,6 +237,20 @@ impl Worker {
 
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
         count(&mut self.engine.traffic.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Returns the error of a batch that was refused and not applied.
+fn rejected(refusal: &FailedExchange) -> Error {
+    Error::Exchange(Box::new(FailedExchange { delivery: Some(Delivery::Rejected), ..refusal.clone() }))
+}
+
+/// Returns what a response says about the rate limit of the server.
+fn said(rate_limit: Option<RateLimit>, step: &Step) -> Said {
+    match (rate_limit, step) {
+        (Some(RateLimit { limit, remaining, to_reset }), _) => Said::Limited { limit, remaining, to_reset },
+        (None, Step::Ended(Ok(_))) => Said::Unlimited,
+        (None, _) => Said::Nothing,
     }
 }
 

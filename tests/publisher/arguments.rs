@@ -130,6 +130,7 @@ fn keys() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
     add("batch_is_atomic", flag());
     add("timeout_ms", count(600_000));
     add("hooks_on_threads", flag());
+    add("pace_by_rate_limit", flag());
     add("stats_format", word(&["json", "prometheus"]));
     let modes = ["never", "safe", "at_least_once"].map(|mode| json!({"mode": mode, "max_attempts": 2}));
     add("retry", ([modes.to_vec(), vec![json!({})]].concat(), vec![json!("safe"), json!(3), json!(null), json!([])]));

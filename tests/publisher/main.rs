@@ -13,6 +13,7 @@ mod ending;
 mod hooks;
 mod limits;
 mod order;
+mod pace;
 mod reports;
 mod retries;
 mod routes;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::publisher::{Event, Publisher, Report, data_of, events_of};
+use crate::support::publisher::{self, Event, Publisher, Report, data_of, events_of};
 use crate::support::server::Received;
 use crate::support::{Answer, Client, End, Server, config, in_time};
 use crate::{Scene, busy, delivered};
@@ -300,5 +300,31 @@ fn a_retry_of_a_single_event_keeps_the_doubt_of_its_batch() {
         let reports = scene.publisher.reports(3);
         assert_eq!(said(&reports[1..]), [(name, delivery), ("OK", "delivered")]);
         assert_eq!(data_of(&scene.server.ledger()).concat(), ["0", "1", "2", "1", "2"]);
+    }
+}
+
+#[test]
+fn the_events_of_a_refused_batch_keep_its_doubt_if_the_publisher_is_closed() {
+    // The batch may have published any of them. The refusal that the first one waits for does not disprove that.
+    for (first, is_atomic, delivery) in [
+        (Answer::new(429, &[("Retry-After", "30")], "busy"), false, "unknown"),
+        (Answer::new(429, &[("Retry-After", "30")], "busy"), true, "rejected"),
+    ] {
+        let retry = json!({"mode": "at_least_once", "max_attempts": 2});
+        let more = json!({
+            "connections": 1, "retry": retry, "timeout_ms": 60_000, "batch_is_atomic": is_atomic,
+        });
+        let scene = Scene::new([], more);
+        scene.hold("c");
+        scene.server.next(Answer::new(400, &[], "one of them is bad"));
+        scene.server.next(first);
+        for data in ["1", "2", "3"] {
+            scene.publisher.publish("c", "e", data);
+        }
+        scene.server.release();
+        scene.wait_for_requests(3);
+        assert_eq!(publisher::close(Some(&scene.publisher), 500).name(), "TIMED_OUT");
+        let reports = scene.publisher.reports(4);
+        assert_eq!(reports[1..].iter().map(|report| &*report.delivery).collect::<Vec<_>>(), [delivery; 3]);
     }
 }

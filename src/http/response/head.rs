@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use super::super::message::RateLimitHeaders;
 use super::body::{Framing, decimal};
 use super::malformed::{MAX_HEAD_BYTES, MAX_HEADERS, Malformed};
 
@@ -15,6 +16,7 @@ pub(super) struct Head {
     pub(super) reuse: Reuse,
     pub(super) retry_after: Option<String>,
     pub(super) date: Option<String>,
+    pub(super) rate_limit: RateLimitHeaders,
 }
 
 /// What the server says about using the connection again.
@@ -43,7 +45,7 @@ pub(super) enum Parsed {
 }
 
 /// Parses the beginning of `input`.
-pub(super) fn parse(input: &[u8]) -> Parsed {
+pub(super) fn parse(input: &[u8], reads_rate_limit: bool) -> Parsed {
     // httparse skips empty lines before the status line.
     let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let line = &input[empty..];
@@ -71,7 +73,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed {
             if is_interim(status) {
                 return Parsed::Interim(length);
             }
-            match Head::from(status, head.version, head.headers) {
+            match Head::from(status, head.version, head.headers, reads_rate_limit) {
                 Ok(head) => Parsed::Final(status, length, head),
                 Err(why) => Parsed::Malformed(Some(status), why),
             }
@@ -118,13 +120,19 @@ const fn is_interim(status: u16) -> bool {
 
 impl Head {
     /// Reads the headers by which the body and the connection end. (RFC 9112, 6.3 and 9.3)
-    fn from(status: u16, version: Option<u8>, headers: &[httparse::Header<'_>]) -> Result<Head, Malformed> {
+    fn from(
+        status: u16,
+        version: Option<u8>,
+        headers: &[httparse::Header<'_>],
+        reads_rate_limit: bool,
+    ) -> Result<Head, Malformed> {
         let mut length: Option<u64> = None;
         let mut is_chunked = false;
         let mut closes = version != Some(1) || status == 101;
         let mut keeps = false;
         let mut keep_alive = None;
         let (mut retry_after, mut date) = (None, None);
+        let mut rate_limit = RateLimitHeaders::default();
         for httparse::Header { name, value } in headers {
             // Compare by length first: most headers are none of these.
             match name.len() {
@@ -158,6 +166,7 @@ impl Head {
                 4 if name.eq_ignore_ascii_case("date") => {
                     date.get_or_insert_with(|| visible_ascii(value));
                 }
+                17 | 21 if reads_rate_limit => rate_limit.take(name, value),
                 _ => {}
             }
         }
@@ -180,7 +189,7 @@ impl Head {
             (false, true) => Reuse::Stated(keep_alive),
             (false, false) => Reuse::Unstated,
         };
-        Ok(Head { framing, has_length, reuse, retry_after: retry_after.flatten(), date: date.flatten() })
+        Ok(Head { framing, has_length, reuse, retry_after: retry_after.flatten(), date: date.flatten(), rate_limit })
     }
 }
 

@@ -20,6 +20,7 @@ const MAX_FIRST_RESERVE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct ResponseReader {
     max_body_bytes: usize,
+    reads_rate_limit: bool,
     state: State,
     status: Option<u16>,
     interim_responses: u32,
@@ -43,12 +44,18 @@ impl ResponseReader {
     pub(crate) fn new(max_body_bytes: usize) -> ResponseReader {
         ResponseReader {
             max_body_bytes,
+            reads_rate_limit: false,
             state: State::Head,
             status: None,
             interim_responses: 0,
             head: Head::default(),
             body: Vec::new(),
         }
+    }
+
+    /// Reads the headers of a rate limit, too.
+    pub(crate) fn read_rate_limit(&mut self) {
+        self.reads_rate_limit = true;
     }
 
     /// Reads from `input`, the unread bytes of the connection. Returns how many it has used. Pass
@@ -72,7 +79,7 @@ impl ResponseReader {
 
     /// Reads a head. Returns its length, or `None` if it is incomplete.
     fn read_head(&mut self, input: &[u8]) -> Result<Option<usize>, Malformed> {
-        match head::parse(input) {
+        match head::parse(input, self.reads_rate_limit) {
             Parsed::Incomplete(status) => {
                 self.status = status;
                 Ok(None)
@@ -194,6 +201,7 @@ impl ResponseReader {
             request_was_sent,
             retry_after: self.head.retry_after,
             date: self.head.date,
+            rate_limit: self.head.rate_limit,
         })
     }
 }

@@ -18,6 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::shard::{BatchLimits, Entry, InFlight, Shard, Slot, Spanning, Waiting};
+use super::pace::{Pace, Said};
 use super::rate_limit::RateLimit;
 
 pub use self::ledger::{End, Ledger, Reason};
@@ -42,6 +43,8 @@ pub struct QueueLimits {
     pub ttl: Option<Duration>,
     /// The maximum number of events sent per second.
     pub events_per_second: Option<u32>,
+    /// Whether requests wait for the rate limit that the server's responses state.
+    pub is_paced: bool,
 }
 
 /// One in this many of the events and of the bytes must be free for [`Queue::has_spare_space`].
@@ -110,6 +113,7 @@ pub struct Queue<E, L: Ledger> {
     /// The waiting events with a key.
     keys: HashMap<Box<str>, Location>,
     rate_limit: Option<RateLimit>,
+    pace: Option<Pace>,
     /// Until when no request has several events.
     alone_until: Option<Instant>,
     /// The number of events that have not ended.
@@ -133,6 +137,7 @@ impl<E, L: Ledger> Queue<E, L> {
             spanning: HashMap::new(),
             keys: HashMap::new(),
             rate_limit: limits.events_per_second.map(|rate| RateLimit::new(rate, now)),
+            pace: limits.is_paced.then(Pace::new),
             alone_until: None,
             events: 0,
             bytes: 0,
@@ -282,6 +287,24 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
+    /// Grants a request besides those of [`Next::Send`], or returns until when it has to wait.
+    pub fn take_turn(&mut self, now: Instant) -> Result<(), Instant> {
+        check(&mut self.pace, now)?;
+        if let Some(pace) = &mut self.pace {
+            pace.begin_request();
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the response to a request says about the rate limit. Returns the shards to
+    /// wake.
+    pub fn note_rate_limit(&mut self, said: Said, now: Instant) -> ShardSet {
+        match self.pace.as_mut().is_some_and(|pace| pace.end_request(said, now)) {
+            true => (0..self.shards.len()).fold(ShardSet::EMPTY, |shards, shard| shards.with(shard)),
+            false => ShardSet::EMPTY,
+        }
+    }
+
     /// Marks the request as waiting for a retry. If the publisher gives up first, its events end
     /// with `outcome`. Returns false if the request was already abandoned.
     pub fn suspend(&mut self, shard: usize, request: u64, outcome: L::Outcome) -> bool {
@@ -397,6 +420,9 @@ impl<E, L: Ledger> Queue<E, L> {
         if let Some(until) = until.filter(|until| !is_draining && now < *until) {
             return Next::WaitUntil(until);
         }
+        if let Err(until) = check(&mut self.pace, now) {
+            return Next::WaitUntil(until);
+        }
         let mut count = self.shards[shard].batch_size(limits, self.limits.ttl, now);
         if let Some(rate_limit) = &mut self.rate_limit {
             match rate_limit.take(count, now) {
@@ -429,6 +455,9 @@ impl<E, L: Ledger> Queue<E, L> {
             return Some(Next::Wait);
         }
         // The last shard to be ready sends the event.
+        if let Err(until) = check(&mut self.pace, now) {
+            return Some(Next::WaitUntil(until));
+        }
         if let Some(rate_limit) = &mut self.rate_limit {
             if let Err(until) = rate_limit.take(1, now) {
                 return Some(Next::WaitUntil(until));
@@ -440,6 +469,9 @@ impl<E, L: Ledger> Queue<E, L> {
 
     /// Puts a request with these events in flight.
     fn dispatch(&mut self, shard: usize, entries: VecDeque<Entry>, events: Vec<E>, spanning: Option<u64>) -> Next<E> {
+        if let Some(pace) = &mut self.pace {
+            pace.begin_request();
+        }
         self.last_request += 1;
         let request = self.last_request;
         self.shards[shard].in_flight = Some(InFlight { request, entries, suspended: None, spanning });
@@ -508,4 +540,9 @@ impl<E, L: Ledger> Queue<E, L> {
             self.shards[shard].pop_barrier();
         }
     }
+}
+
+/// Returns until when a request has to wait for the rate limit of the server.
+fn check(pace: &mut Option<Pace>, now: Instant) -> Result<(), Instant> {
+    pace.as_mut().map_or(Ok(()), |pace| pace.check(now))
 }

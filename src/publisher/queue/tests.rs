@@ -36,6 +36,7 @@ fn limits() -> QueueLimits {
         linger: Duration::from_millis(5),
         ttl: None,
         events_per_second: None,
+        is_paced: false,
     }
 }
 

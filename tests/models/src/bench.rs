@@ -33,6 +33,7 @@ pub fn limits() -> QueueLimits {
         linger: Duration::ZERO,
         ttl: None,
         events_per_second: None,
+        is_paced: false,
     }
 }
 

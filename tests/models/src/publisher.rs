@@ -1,5 +1,7 @@
 //! The queue and its locking from `src/publisher`, with the model checker's `sync`.
 
+#[path = "../../../src/publisher/pace.rs"]
+pub mod pace;
 #[path = "../../../src/publisher/queue/mod.rs"]
 pub mod queue;
 #[path = "../../../src/publisher/rate_limit.rs"]

@@ -40,6 +40,8 @@ class PublisherConfig(TypedDict, total=False):
     event_ttl_ms: int
     """Events that have waited longer are not sent; 0 for none."""
     max_events_per_second: int
+    pace_by_rate_limit: bool
+    """Whether to wait before the server would answer 429, by the headers of its rate limit: False."""
     reports: str
     """`"failures"`, `"all"` or `"none"`."""
     max_reports: int
