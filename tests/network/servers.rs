@@ -208,6 +208,33 @@ fn reverb_answers_a_batch_with_an_object_in_place_of_an_array() {
 }
 
 #[test]
+fn reverb_refuses_a_request_of_more_than_10_000_bytes_with_413() {
+    let data = json!("x".repeat(9_900)).to_string();
+    let server = Personality::Reverb.start();
+    let client = Personality::Reverb.client(&server);
+    let outcome = client.trigger("c", "e", &data);
+    outcome.is("PAYLOAD_TOO_LARGE", "not_sent").naming("data");
+    assert!(outcome.text("message").contains("the limit is 10000 (max_request_bytes)"), "{outcome:?}");
+    let publisher = Publisher::new(&client, &json!({"reports": "all", "connections": 1}));
+    publisher.try_publish("c", "e", &data, None).unwrap_err().is("PAYLOAD_TOO_LARGE", "not_sent");
+    assert_eq!(server.connections(), 0);
+    // Ten of these events are too large for a batch.
+    for _ in 0..40 {
+        publisher.publish("c", "e", &json!("x".repeat(1_500)).to_string());
+    }
+    publisher.flush();
+    assert!(publisher.reports(40).iter().all(|report| report.delivery == "delivered"));
+    assert!(server.ledger().iter().any(|request| request.path().ends_with("/batch_events")));
+    // Without the profile, and with a larger limit of the configuration, the server refuses it.
+    let larger = Personality::Reverb.client_with(&server, json!({"max_request_bytes": 20_000}));
+    for client in [server.client(), larger] {
+        let outcome = client.trigger("c", "e", &data);
+        outcome.is("PAYLOAD_TOO_LARGE", "rejected");
+        assert_eq!(outcome.number("http_status"), Some(413));
+    }
+}
+
+#[test]
 fn reverb_counts_its_connections() {
     let server = Personality::Reverb.start();
     Personality::Reverb.client(&server).call_with("get", &["/connections"]).is_ok(r#"{"connections":0}"#);
@@ -231,6 +258,60 @@ fn ably_has_no_users() {
 #[test]
 fn slanger_has_no_users() {
     has_no_users(Personality::Slanger);
+}
+
+#[test]
+fn laravel_websockets_has_no_batches() {
+    has_no_batches(Personality::LaravelWebsockets);
+}
+
+#[test]
+fn poxa_has_no_batches() {
+    has_no_batches(Personality::Poxa);
+}
+
+#[test]
+fn slanger_has_no_batches() {
+    has_no_batches(Personality::Slanger);
+}
+
+/// Asserts that a publisher sends each event alone, and that no batch is sent.
+#[track_caller]
+fn has_no_batches(personality: Personality) {
+    let server = personality.start();
+    let client = personality.client(&server);
+    client.call_with("trigger_batch", &[BATCH]).is("INVALID_ARGUMENT", "not_sent").naming("batch_route");
+    delivers_what_is_published(&client);
+    assert!(server.ledger().iter().all(|request| request.path().ends_with("/events")));
+    // Without the profile, the server refuses it.
+    server.client().call_with("trigger_batch", &[BATCH]).is("NOT_FOUND", "rejected");
+}
+
+#[test]
+fn ably_documents_no_batches() {
+    let server = Personality::Ably.start();
+    let client = Personality::Ably.client(&server);
+    client.call_with("trigger_batch", &[BATCH]).is("NOT_FOUND", "rejected");
+    delivers_what_is_published(&client);
+    // Should it have the route, batches are sent.
+    let server = Server::start([]);
+    let client = Personality::Ably.client(&server);
+    client.call_with("trigger_batch", &[BATCH]).is_ok("{}");
+    delivers_what_is_published(&client);
+    assert!(server.ledger().len() < 30);
+}
+
+const BATCH: &str = r#"[{"channel":"c","name":"e","data":1},{"channel":"c","name":"e","data":2}]"#;
+
+/// Asserts that all events of a publisher are delivered.
+#[track_caller]
+fn delivers_what_is_published(client: &Client) {
+    let publisher = Publisher::new(client, &json!({"reports": "all", "connections": 1, "linger_ms": 1000}));
+    for _ in 0..30 {
+        publisher.publish("c", "e", "1");
+    }
+    publisher.flush();
+    assert!(publisher.reports(30).iter().all(|report| report.delivery == "delivered"));
 }
 
 #[test]
