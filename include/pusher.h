@@ -505,6 +505,9 @@ const char *pusher_status_name(int32_t status);
  * | `attempt_timeout_ms`           | none       | limit of one attempt                       |
  * | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
  * | `retry`                        | safe, 3    | retry mode and attempts: see below         |
+ * | `idempotency`                  | by `server` | or `"auto"`: a key for each request       |
+ * | `server_deduplicates`          | `false`    | resend requests with a key: see below      |
+ * | `idempotency_window_ms`        | 120000     | how long the server remembers a key        |
  * | `clock_correction`             | `true`     | sign with the server's time if it differs  |
  * | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
  * | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
@@ -543,6 +546,18 @@ const char *pusher_status_name(int32_t status);
  *
  * If any attempt may have been delivered and no later one succeeds, the call fails with the
  * error of the first such attempt.
+ *
+ * **Idempotency keys.** A server that knows the key of a request answers as it did the first
+ * time, and publishes nothing again. The option `idempotency_key` of a call sets the key, and
+ * `"idempotency":"auto"` makes a random one for each request that publishes (the default with
+ * `"server":"sockudo"`). All attempts of a request have the same key and body. With
+ * `"server_deduplicates":true` you vouch that the server has keys switched on, and that its
+ * cache survives: mode `"safe"` then also retries an `unknown` result of a request with a key,
+ * as long as the attempt ends within `idempotency_window_ms` of the first.
+ *
+ * Never use a key for another body: the server compares keys only, drops the second body, and
+ * answers that all is well. The call then returns ::PUSHER_STATUS_OK for an event that nobody
+ * receives. Use a key again only to repeat the same call within the window.
  *
  * @param config  the configuration, or NULL for the environment.
  * @param client  receives the client, or NULL on failure. The caller frees it with
@@ -612,8 +627,9 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  *                  for byte.
  * @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
  *                  event), `info` (channel attributes to return, such as
- *                  `"user_count,subscription_count"`), `timeout_ms` (in place of the
- *                  client's).
+ *                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
+ *                  ASCII characters; never use a key for another body: see pusher_new()),
+ *                  `timeout_ms` (in place of the client's).
  * @param out       receives the server's response (`{}` if it is empty), or the error document
  *                  on failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -640,7 +656,7 @@ PusherStatus pusher_trigger(const Pusher *client,
  * @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
  *                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
  *                 `data` is any JSON value.
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
  * @param out      receives the server's response, or the error document on failure, whose
  *                 `argument` names the event at fault, such as `events[3].channel`. The caller
  *                 frees it with pusher_string_free(). May be NULL.
@@ -1219,8 +1235,10 @@ PusherStatus pusher_publisher_new(const Pusher *client,
  * @param options    a JSON object, or NULL: `socket_id`; `info` (the report then has the
  *                   attributes); `user_id`, to publish to a user as pusher_send_to_user()
  *                   does; `conflate`, a string: the event replaces one on the same channel
- *                   with the same name and `conflate` that still waits; `timeout_ms`, how long
- *                   to wait for space if `overflow` is `"block"`.
+ *                   with the same name and `conflate` that still waits; `idempotency_key` (the
+ *                   event is then sent alone, and cannot have `conflate`; never use a key for
+ *                   another body: see pusher_new()); `timeout_ms`, how long to wait for space
+ *                   if `overflow` is `"block"`.
  * @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
  * @param out        receives the error document on failure, else NULL. The caller frees it
  *                   with pusher_string_free(). May be NULL.

@@ -456,6 +456,14 @@ public:
     return self();
   }
   /**
+   * Sets the key of the request. A server that knows it answers as before and publishes nothing:
+   * never use a key for another event.
+   */
+  Options &idempotency_key(std::string_view key) {
+    members_.text("idempotency_key", key);
+    return self();
+  }
+  /**
    * Sets the limit of the call, with all its attempts; for a publisher, how long to wait for space.
    */
   Options &timeout(std::chrono::milliseconds time) {

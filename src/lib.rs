@@ -26,6 +26,7 @@ mod document;
 mod encryption;
 mod error;
 mod http;
+mod idempotency;
 mod json;
 mod log;
 mod platform;

@@ -16,7 +16,8 @@ use crate::status::Delivery;
 pub enum Mode {
     /// None.
     Never,
-    /// Those that certainly delivered nothing and may now succeed, and failed queries.
+    /// Those that certainly delivered nothing and may now succeed, failed queries, and those that the server
+    /// recognizes if they are repeated.
     Safe,
     /// These, and those that may have delivered: their events may be delivered twice.
     AtLeastOnce,
@@ -58,6 +59,15 @@ impl Ratio {
 
 const THOUSANDTHS: u32 = 1000;
 
+/// What the next attempt of a call would find.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    /// The time within which it has to begin.
+    pub left: Duration,
+    /// Whether the server recognizes the request, if it has received it before, and does not publish it again.
+    pub is_recognized: bool,
+}
+
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
         RetryPolicy { mode: Mode::Safe, max_attempts: 3, ratio: Ratio::TENTH }
@@ -80,11 +90,10 @@ impl RetryPolicy {
     /// Returns how long to wait before the next attempt, or `None` if there is none. Takes a token
     /// from `budget`.
     ///
-    /// `left` is the time to the deadline, `random` any 64 bits. The wait is spread evenly from
-    /// zero to its maximum (full jitter), so that clients that failed together do not return
-    /// together.
-    pub fn wait(&self, failed: &FailedExchange, left: Duration, random: u64, budget: &RetryBudget) -> Option<Duration> {
-        if !self.allows_another(failed.attempts) || !self.may_resend(failed) {
+    /// `random` is any 64 bits. The wait is spread evenly from zero to its maximum (full jitter), so
+    /// that clients that failed together do not return together.
+    pub fn wait(&self, failed: &FailedExchange, chance: Chance, random: u64, budget: &RetryBudget) -> Option<Duration> {
+        if !self.allows_another(failed.attempts) || !self.may_resend(failed, chance.is_recognized) {
             return None;
         }
         let longest = MAX_FIRST_WAIT.saturating_mul(1 << failed.attempts.saturating_sub(1).min(16)).min(MAX_WAIT);
@@ -92,15 +101,15 @@ impl RetryPolicy {
         let wait = Duration::from_nanos(((u128::from(nanos) * u128::from(random)) >> 64) as u64)
             .max(Duration::from_millis(failed.retry_after_ms.unwrap_or(0)));
         // A wait to the deadline leaves no time to send: report the failure at once.
-        (wait < left && (self.ratio == Ratio::WHOLE || budget.take())).then_some(wait)
+        (wait < chance.left && (self.ratio == Ratio::WHOLE || budget.take())).then_some(wait)
     }
 
-    fn may_resend(&self, failed: &FailedExchange) -> bool {
+    fn may_resend(&self, failed: &FailedExchange, is_recognized: bool) -> bool {
         // The server would refuse again, after repeating what it did before: the first events of a
         // batch, for example.
         let refused = failed.http_status.is_some_and(|status| (400..500).contains(&status));
         let unknown = failed.delivery == Some(Delivery::Unknown) && !refused;
-        failed.retryable || (unknown && self.mode == Mode::AtLeastOnce)
+        failed.retryable || (unknown && (is_recognized || self.mode == Mode::AtLeastOnce))
     }
 }
 
@@ -142,7 +151,12 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Chance = within(Duration::from_secs(3600));
+
+    /// Returns the chance of a request that the server does not recognize.
+    const fn within(left: Duration) -> Chance {
+        Chance { left, is_recognized: false }
+    }
 
     /// Returns the failure of a first attempt that was not sent.
     fn not_sent() -> FailedExchange {
@@ -177,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_the_server_recognizes_is_resent() {
+        let chance = Chance { is_recognized: true, ..HOUR };
+        for (failed, resent) in [
+            (not_sent(), true),
+            (FailedExchange { retryable: false, ..not_sent() }, false),
+            (unknown(None), true),
+            (unknown(Some(503)), true),
+            (unknown(Some(400)), false),
+        ] {
+            for (mode, resent) in [(Mode::Never, false), (Mode::Safe, resent), (Mode::AtLeastOnce, resent)] {
+                let wait = policy(mode, 3).wait(&failed, chance, 0, &RetryBudget::new());
+                assert_eq!(wait.is_some(), resent, "{mode:?} {failed:?}");
+            }
+        }
+        // The server says when.
+        let busy = FailedExchange { retry_after_ms: Some(1000), ..unknown(Some(503)) };
+        let wait = policy(Mode::Safe, 3).wait(&busy, chance, 0, &RetryBudget::new());
+        assert_eq!(wait, Some(Duration::from_secs(1)));
+    }
+
+    #[test]
     fn max_attempts_counts_the_first_attempt() {
         for max_attempts in 1..5 {
             let sent = (1..).find(|&attempts| {
@@ -205,8 +240,9 @@ mod tests {
     #[test]
     fn retry_after_is_obeyed_or_the_call_fails() {
         let failed = FailedExchange { retry_after_ms: Some(2000), ..not_sent() };
-        let wait =
-            |left_ms| policy(Mode::Safe, 3).wait(&failed, Duration::from_millis(left_ms), 0, &RetryBudget::new());
+        let wait = |left_ms| {
+            policy(Mode::Safe, 3).wait(&failed, within(Duration::from_millis(left_ms)), 0, &RetryBudget::new())
+        };
         assert_eq!(wait(2001), Some(Duration::from_secs(2)));
         assert_eq!(wait(2000), None);
         // Retry-After does not shorten the jitter.
@@ -226,7 +262,7 @@ mod tests {
                 attempts += 1;
                 now = (now + attempt).min(deadline);
                 let failed = FailedExchange { attempts, ..not_sent() };
-                match policy(Mode::Safe, 100).wait(&failed, deadline - now, u64::MAX, &budget) {
+                match policy(Mode::Safe, 100).wait(&failed, within(deadline - now), u64::MAX, &budget) {
                     Some(wait) => now += wait,
                     None => break,
                 }
@@ -253,7 +289,7 @@ mod tests {
         (0..10_000).for_each(|_| budget.earn(Ratio::TENTH));
         assert_eq!(budget.thousandths.load(Ordering::Relaxed), MAX_THOUSANDTHS);
         // A retry that is not granted costs nothing.
-        let late = policy(Mode::Safe, 3).wait(&not_sent(), Duration::ZERO, 0, &budget);
+        let late = policy(Mode::Safe, 3).wait(&not_sent(), within(Duration::ZERO), 0, &budget);
         assert_eq!((late, budget.thousandths.load(Ordering::Relaxed)), (None, MAX_THOUSANDTHS));
     }
     #[test]

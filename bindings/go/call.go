@@ -224,17 +224,19 @@ func appendQuoted[T string | []byte](to []byte, text T) []byte {
 
 // options holds the members of the JSON object that is the last argument of most functions.
 type options struct {
-	socketID *string
-	info     *string
-	userID   string // publisher only, like conflate
-	conflate string
-	timeout  time.Duration
-	shorter  bool // timeout takes precedence over extra's
-	extra    map[string]any
+	socketID       *string
+	info           *string
+	userID         string // publisher only, like conflate
+	conflate       string
+	idempotencyKey string
+	timeout        time.Duration
+	shorter        bool // timeout takes precedence over extra's
+	extra          map[string]any
 }
 
 func (f *frame) options(o *options) {
-	if o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.timeout == 0 && len(o.extra) == 0 {
+	isEmpty := o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.idempotencyKey == ""
+	if isEmpty && o.timeout == 0 && len(o.extra) == 0 {
 		f.null()
 		return
 	}
@@ -251,6 +253,9 @@ func (f *frame) options(o *options) {
 	}
 	if o.conflate != "" {
 		f.member("options", "conflate", o.conflate)
+	}
+	if o.idempotencyKey != "" {
+		f.member("options", "idempotency_key", o.idempotencyKey)
 	}
 	if _, given := o.extra["timeout_ms"]; o.timeout != 0 && (o.shorter || !given) {
 		f.member("options", "timeout_ms", milliseconds(o.timeout))

@@ -51,6 +51,10 @@ type Client struct {
 	ConnectTimeout time.Duration // 3 s
 	Retry          Retry
 
+	Idempotency        string        // "auto" gives each request that publishes a key, "off" does not; by the server
+	ServerDeduplicates bool          // the server publishes a request with a key once, so that unknown results are retried (see pusher.h)
+	IdempotencyWindow  time.Duration // how long the server remembers a key: 2 min
+
 	EncryptionMasterKeyBase64   string         // 32 bytes, for private-encrypted- channels
 	WebhookTokens               []WebhookToken // additional keys for webhooks
 	WebhookMaxAge               time.Duration  // the maximum age of a webhook: 10 min; negative accepts any age
@@ -314,6 +318,11 @@ func (c *Client) configuration() (map[string]any, error) {
 	duration("timeout_ms", c.Timeout)
 	duration("attempt_timeout_ms", c.AttemptTimeout)
 	duration("connect_timeout_ms", c.ConnectTimeout)
+	text("idempotency", c.Idempotency)
+	duration("idempotency_window_ms", c.IdempotencyWindow)
+	if c.ServerDeduplicates {
+		config["server_deduplicates"] = true
+	}
 	duration("idle_timeout_ms", c.IdleTimeout)
 	duration("max_connection_age_ms", c.MaxConnectionAge)
 

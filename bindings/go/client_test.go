@@ -125,7 +125,8 @@ func TestAClientLiteralIsReadyToUse(t *testing.T) {
 func TestConfigurationOfEachField(t *testing.T) {
 	full := pusher.Client{
 		AppID: "1", Key: "k", Secret: "s", Cluster: "eu", Host: "[::1]:8443", Path: "/prefix", Secure: true,
-		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1},
+		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1, Ratio: 0.5},
+		AttemptTimeout: time.Second, Idempotency: "auto", ServerDeduplicates: true, IdempotencyWindow: time.Minute,
 		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
 		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, BatchRoute: "auto", Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
 		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", MaxConnectionAge: time.Minute,

@@ -9,14 +9,23 @@ import (
 
 // TriggerParams are the options of an event.
 type TriggerParams struct {
-	SocketID *string        // excludes this connection
-	Info     *string        // attributes of the channels to return, such as "user_count,subscription_count"
-	Timeout  time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
-	Extra    map[string]any // additional options of pusher_trigger (see pusher.h)
+	SocketID *string // excludes this connection
+	Info     *string // attributes of the channels to return, such as "user_count,subscription_count"
+	// IdempotencyKey makes a server that knows it answer as before and publish nothing. Never use a key for another event.
+	IdempotencyKey string
+	Timeout        time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
+	Extra          map[string]any // additional options of pusher_trigger (see pusher.h)
 }
 
 func (p *TriggerParams) options() options {
-	return options{socketID: p.SocketID, info: p.Info, timeout: p.Timeout, extra: p.Extra}
+	return options{socketID: p.SocketID, info: p.Info, idempotencyKey: p.IdempotencyKey, timeout: p.Timeout, extra: p.Extra}
+}
+
+// TriggerBatchParams are the options of a batch.
+type TriggerBatchParams struct {
+	IdempotencyKey string         // of the whole batch, as in TriggerParams
+	Timeout        time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
+	Extra          map[string]any // additional options of pusher_trigger_batch (see pusher.h)
 }
 
 // Event is an event of a batch. Data is as for Trigger.
@@ -103,6 +112,11 @@ func (c *Client) TriggerBatch(batch []Event) (*TriggerBatchChannelsList, error) 
 
 // TriggerBatchContext is TriggerBatch with a context.
 func (c *Client) TriggerBatchContext(ctx context.Context, batch []Event) (*TriggerBatchChannelsList, error) {
+	return c.TriggerBatchWithParams(ctx, batch, TriggerBatchParams{})
+}
+
+// TriggerBatchWithParams is TriggerBatch with a context and options.
+func (c *Client) TriggerBatchWithParams(ctx context.Context, batch []Event, params TriggerBatchParams) (*TriggerBatchChannelsList, error) {
 	f := newFrame(opTriggerBatch)
 	f.begin()
 	f.texts = append(f.texts, '[')
@@ -124,7 +138,8 @@ func (c *Client) TriggerBatchContext(ctx context.Context, batch []Event) (*Trigg
 	}
 	f.texts = append(f.texts, ']')
 	f.end("events")
-	document, err := c.perform(ctx, f, options{})
+	more := options{idempotencyKey: params.IdempotencyKey, timeout: params.Timeout, extra: params.Extra}
+	document, err := c.perform(ctx, f, more)
 	if err != nil {
 		return nil, err
 	}

@@ -83,12 +83,14 @@ func (p *PublisherConfig) members(logs bool) map[string]any {
 
 // PublishParams are the options of an event.
 type PublishParams struct {
-	SocketID *string        // excludes this connection
-	Info     *string        // attributes of the channel to include in the report
-	UserID   string         // the recipient, instead of channels
-	Conflate string         // replaces a waiting event with the same channel, name and Conflate
-	Timeout  time.Duration  // how long to wait for space if Overflow is "block"
-	Extra    map[string]any // additional options of pusher_publisher_publish (see pusher.h)
+	SocketID *string // excludes this connection
+	Info     *string // attributes of the channel to include in the report
+	UserID   string  // the recipient, instead of channels
+	Conflate string  // replaces a waiting event with the same channel, name and Conflate
+	// IdempotencyKey is as in TriggerParams. The event is sent alone, and cannot have Conflate.
+	IdempotencyKey string
+	Timeout        time.Duration  // how long to wait for space if Overflow is "block"
+	Extra          map[string]any // additional options of pusher_publisher_publish (see pusher.h)
 }
 
 // Publisher is a queue that sends events in the background, several in one request, each channel's events in order. Any number of goroutines may
@@ -181,7 +183,8 @@ func (p *Publisher) PublishWithParams(channels []string, eventName string, data 
 	f.text("event", eventName)
 	f.json("data", data)
 	f.options(&options{
-		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate, timeout: params.Timeout, extra: params.Extra,
+		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate,
+		idempotencyKey: params.IdempotencyKey, timeout: params.Timeout, extra: params.Extra,
 	})
 	if f.failed != nil {
 		return 0, f.failed

@@ -7,6 +7,7 @@ use crate::config::{BatchRoute, RefusedData, RequestLimits, Server, Support};
 use crate::encryption::MasterKey;
 use crate::error::Error;
 use crate::http::Method;
+use crate::idempotency::{Idempotency, IdempotencyKey};
 use crate::time_limit::TimeLimit;
 
 /// A call that can be signed and sent.
@@ -22,6 +23,8 @@ pub struct Call {
     pub body: Option<Vec<u8>>,
     /// What the call changes.
     pub effect: Effect,
+    /// The key by which a server recognizes the request when it is repeated.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The option `timeout_ms`.
     pub timeout: Option<Duration>,
 }
@@ -29,7 +32,20 @@ pub struct Call {
 impl Call {
     /// Returns a POST of `body`.
     pub fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, timeout: Option<Duration>) -> Call {
-        Call { method: Method::Post, path: path.into(), parameters: Vec::new(), body: Some(body), effect, timeout }
+        Call {
+            method: Method::Post,
+            path: path.into(),
+            parameters: Vec::new(),
+            body: Some(body),
+            effect,
+            idempotency_key: None,
+            timeout,
+        }
+    }
+
+    /// Returns the call with a key, if there is one.
+    pub fn with_key(self, idempotency_key: Option<IdempotencyKey>) -> Call {
+        Call { idempotency_key, ..self }
     }
 }
 
@@ -55,6 +71,18 @@ pub struct RequestContext {
     pub batch_route: BatchRoute,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
+    /// Which requests that publish have a key.
+    pub idempotency: Idempotency,
+}
+
+impl RequestContext {
+    /// Returns the key of a new request that publishes, for which the caller gave this one.
+    pub fn key(&self, given: Option<IdempotencyKey>) -> Result<Option<IdempotencyKey>, Error> {
+        match (given, self.idempotency) {
+            (None, Idempotency::Auto) => IdempotencyKey::random().map(Some),
+            (given, _) => Ok(given),
+        }
+    }
 }
 
 impl RequestContext {

@@ -6,6 +6,7 @@ use super::call::{Effect, Named, RequestContext};
 use super::options::CallOptions;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
+use crate::idempotency::IdempotencyKey;
 use crate::json::{Json, Writer};
 use crate::time_limit::TimeLimit;
 use crate::validation;
@@ -75,6 +76,8 @@ pub struct Event {
     pub has_several_channels: bool,
     /// Whether the event asks for attributes in the response.
     pub wants_info: bool,
+    /// The caller's key, which belongs to the request that publishes this event alone.
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 const BEFORE_NAME: &str = r#"{"name":"#;
@@ -133,6 +136,7 @@ impl Event {
             channels_end,
             has_several_channels: channels.len() > 1,
             wants_info: options.info.is_some(),
+            idempotency_key: None,
         })
     }
 
@@ -147,12 +151,17 @@ impl Event {
 
     /// Returns how much memory the event takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.body.capacity()
+        self.body.capacity() + self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len())
     }
 
     /// Returns how many bytes the event adds to a batch, at most.
     pub fn length(&self) -> usize {
         self.body.len()
+    }
+
+    /// Returns whether the request that publishes the event must carry no other.
+    pub fn is_alone(&self) -> bool {
+        self.has_several_channels || self.idempotency_key.is_some()
     }
 
     /// Returns what publishing this event changes.
@@ -161,7 +170,7 @@ impl Event {
     }
 
     /// Returns the body of the request that publishes this event alone.
-    pub(super) fn body(&self) -> &[u8] {
+    pub fn body(&self) -> &[u8] {
         &self.body
     }
 

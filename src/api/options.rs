@@ -7,6 +7,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::config::values::Value;
 use crate::error::Problem;
+use crate::idempotency::IdempotencyKey;
 use crate::json::{Json, join};
 use crate::validation;
 
@@ -17,31 +18,42 @@ pub(super) enum Accepts {
     Timeout,
     /// Those of a call that publishes one event.
     Event,
+    /// Those of a call that publishes several events.
+    Batch,
     /// Those of an event that the publisher queues.
     Publisher,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-enum Key {
+enum OptionKey {
     TimeoutMs,
     SocketId,
     Info,
     Conflate,
     UserId,
+    IdempotencyKey,
 }
 
 impl Accepts {
-    const fn keys(self) -> &'static [Key] {
+    const fn keys(self) -> &'static [OptionKey] {
         match self {
-            Accepts::Timeout => &[Key::TimeoutMs],
-            Accepts::Event => &[Key::TimeoutMs, Key::SocketId, Key::Info],
-            Accepts::Publisher => &[Key::TimeoutMs, Key::SocketId, Key::Info, Key::Conflate, Key::UserId],
+            Accepts::Timeout => &[OptionKey::TimeoutMs],
+            Accepts::Event => &[OptionKey::TimeoutMs, OptionKey::SocketId, OptionKey::Info, OptionKey::IdempotencyKey],
+            Accepts::Batch => &[OptionKey::TimeoutMs, OptionKey::IdempotencyKey],
+            Accepts::Publisher => &[
+                OptionKey::TimeoutMs,
+                OptionKey::SocketId,
+                OptionKey::Info,
+                OptionKey::Conflate,
+                OptionKey::UserId,
+                OptionKey::IdempotencyKey,
+            ],
         }
     }
 
     /// Finds an option by its key. `name` is its full name.
-    fn find(self, key: &str, name: &str) -> Result<Key, Problem> {
+    fn find(self, key: &str, name: &str) -> Result<OptionKey, Problem> {
         key.parse().ok().filter(|key| self.keys().contains(key)).ok_or_else(|| {
             let known: Vec<&'static str> = self.keys().iter().map(Into::into).collect();
             let verb = if known.len() == 1 { "is" } else { "are" };
@@ -62,6 +74,8 @@ pub(super) struct CallOptions<'a> {
     pub(super) conflate: Option<Cow<'a, str>>,
     /// The user that the event is for.
     pub(super) user_id: Option<Cow<'a, str>>,
+    /// The key by which a server recognizes the request when it is repeated.
+    pub(super) idempotency_key: Option<IdempotencyKey>,
 }
 
 impl<'a> CallOptions<'a> {
@@ -74,11 +88,14 @@ impl<'a> CallOptions<'a> {
             let name = join(NAME, &key);
             let value = Value::new(&name, json);
             match accepts.find(&key, &name)? {
-                Key::TimeoutMs => options.timeout = Some(value.timeout()?),
-                Key::SocketId => options.socket_id = Some(socket_id(value)?),
-                Key::Info => options.info = Some(info(value)?),
-                Key::Conflate => options.conflate = Some(value.string()?),
-                Key::UserId => options.user_id = Some(value.string()?),
+                OptionKey::TimeoutMs => options.timeout = Some(value.timeout()?),
+                OptionKey::SocketId => options.socket_id = Some(socket_id(value)?),
+                OptionKey::Info => options.info = Some(info(value)?),
+                OptionKey::Conflate => options.conflate = Some(value.string()?),
+                OptionKey::UserId => options.user_id = Some(value.string()?),
+                OptionKey::IdempotencyKey => {
+                    options.idempotency_key = Some(IdempotencyKey::parse(&value.string()?, value.name())?);
+                }
             }
         }
         Ok(options)

@@ -45,7 +45,8 @@ fn publish(context: &RequestContext, recipients: &Recipients<'_>, arguments: Arg
     let options = options?;
     let event = Event::check(context, recipients, name, data, &options, limit)?;
     let effect = event.effect();
-    Ok(Call::post(EVENTS, event.into_body(), effect, options.timeout))
+    let key = context.key(options.idempotency_key)?;
+    Ok(Call::post(EVENTS, event.into_body(), effect, options.timeout).with_key(key))
 }
 
 /// Reads the argument `data`.
@@ -79,7 +80,7 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
     }
     let max = context.limits.batch_events;
     let text = arguments.required(NAME)?;
-    let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Batch);
     let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
     let members = Json::elements_within(text, NAME, max, limit)?;
     if members.is_empty() || members.len() > max {
@@ -90,7 +91,7 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
         batched_event(context, Named { argument: &format!("{NAME}[{index}]"), value: *member }, limit)
     };
     let events = members.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    batch(&events, options.timeout, limit)
+    Ok(batch(&events, options.timeout, limit)?.with_key(context.key(options.idempotency_key)?))
 }
 
 /// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
@@ -173,9 +174,14 @@ pub fn event_to_publish(
         (Some(key), [channel]) => Some(conflation_key(channel, name, key)),
         (Some(_), _) => return Err(Error::argument("options.conflate", "is for events on one channel")),
     };
+    if conflate.is_some() && options.idempotency_key.is_some() {
+        let message = "is not for events with an idempotency_key, which belongs to one body";
+        return Err(Error::argument("options.conflate", message));
+    }
     let data = parse_data(data, TimeLimit::NONE)?;
     let name = Named { argument: "event", value: name };
-    let event = Event::check(context, &recipients, name, data, &options, TimeLimit::NONE)?;
+    let mut event = Event::check(context, &recipients, name, data, &options, TimeLimit::NONE)?;
+    event.idempotency_key = options.idempotency_key;
     Ok((event, PublishOptions { conflate, timeout: options.timeout }))
 }
 
@@ -186,7 +192,7 @@ fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
 }
 
 /// Returns the one request that publishes these events: a trigger for one event, a batch for several, each of which has
-/// one channel.
+/// one channel. It has no key.
 pub fn request(events: &[Event]) -> Result<Call, Error> {
     match events {
         [event] => Ok(Call::post(EVENTS, copied(event.body())?, event.effect(), None)),
@@ -224,11 +230,18 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
 mod tests {
     use super::*;
     use crate::config::{BatchRoute, RequestLimits, Server};
+    use crate::idempotency::Idempotency;
 
     fn context() -> RequestContext {
         let limits =
             RequestLimits { data_bytes: 100, channels: 3, batch_events: 2, request_bytes: None, response_bytes: 1 };
-        RequestContext { server: Server::Pusher, limits, batch_route: BatchRoute::Present, master_key: None }
+        RequestContext {
+            server: Server::Pusher,
+            limits,
+            batch_route: BatchRoute::Present,
+            master_key: None,
+            idempotency: Idempotency::Off,
+        }
     }
 
     fn body(events: &[Event]) -> String {

@@ -18,7 +18,15 @@ type Parameters = Vec<(Cow<'static, str>, String)>;
 /// Builds a GET.
 fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
     let options = CallOptions::parse(options, Accepts::Timeout)?;
-    Ok(Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, timeout: options.timeout })
+    Ok(Call {
+        method: Method::Get,
+        path,
+        parameters,
+        body: None,
+        effect: Effect::Nothing,
+        idempotency_key: None,
+        timeout: options.timeout,
+    })
 }
 
 /// GET `/channels`: the channels that are occupied.
@@ -74,6 +82,7 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
         body: Some(copied_within(body.text().as_bytes(), limit)?),
         // The library does not know what the path does. A server may have done a part of it before it refused.
         effect: Effect::Several,
+        idempotency_key: None,
         timeout: options.timeout,
     })
 }
@@ -91,6 +100,7 @@ pub(super) fn delete(arguments: Arguments<'_>) -> Result<Call, Error> {
         body: None,
         // As for a POST: a server may have deleted a part of it before it refused.
         effect: Effect::Several,
+        idempotency_key: None,
         timeout: options.timeout,
     })
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
 };
+use crate::idempotency::{Idempotency, IdempotencyKey, KEY_HEADER, MAX_GENERATED_KEY_BYTES};
 use crate::log::Level;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::{Signed, Signer, Unsigned, redact_query};
@@ -29,7 +30,10 @@ pub struct Application {
     /// `/apps/{app_id}` as it is signed: without the prefix if a proxy strips that.
     signed_base: String,
     timeout: Duration,
-    attempt_timeout: Option<Duration>,
+    pub(super) attempt_timeout: Option<Duration>,
+    /// How long after its first attempt a request with a key may be repeated without being published again. `None` if the
+    /// user does not vouch for the server.
+    pub(super) resend_window: Option<Duration>,
     retry: RetryPolicy,
     pub(super) budget: RetryBudget,
     /// Seconds to add to the local clock, once it was found to be wrong.
@@ -150,7 +154,9 @@ impl Application {
                 limits: config.limits,
                 batch_route: config.batch_route,
                 master_key: config.master_key,
+                idempotency: config.idempotency,
             },
+            resend_window: config.server_deduplicates.then_some(config.idempotency_window),
         }
     }
 
@@ -168,6 +174,16 @@ impl Application {
     /// Returns what the server takes and lacks.
     pub fn profile(&self) -> &'static Profile {
         self.context.server.profile()
+    }
+
+    /// Returns the key of a new request that publishes these events.
+    pub fn key_for(&self, events: &[Event]) -> Result<Option<IdempotencyKey>, Error> {
+        let given = match events {
+            [event] => event.idempotency_key.clone(),
+            // An event with a key is sent alone.
+            _ => None,
+        };
+        self.context.key(given)
     }
 
     /// Returns the retry policy.
@@ -196,7 +212,11 @@ impl Application {
         let call = Call::post(path, Vec::new(), Effect::One, None);
         let deadline = Deadline::new(Instant::now(), self.timeout);
         let empty = self.sign_at(LONGEST_TIMESTAMP, Endpoint::Post, &call, deadline)?;
-        Ok(Some(SizeLimit { bodiless: request_size(&empty.request) - size::digits(0), max }))
+        let generated_key = match self.context.idempotency {
+            Idempotency::Off => 0,
+            Idempotency::Auto => size::of_header(KEY_HEADER, MAX_GENERATED_KEY_BYTES),
+        };
+        Ok(Some(SizeLimit { bodiless: request_size(&empty.request) - size::digits(0), generated_key, max }))
     }
 
     /// Returns the deadline of a call that started at `started`.
@@ -246,12 +266,14 @@ impl Application {
         if target.len() > MAX_TARGET_BYTES {
             return Err(too_long());
         }
+        let own_header = call.idempotency_key.as_ref().map(|key| (KEY_HEADER, key.as_str()));
         Ok(Prepared {
             request: Request {
                 origin: &self.origin,
                 method: call.method,
                 target,
                 headers: &HEADERS,
+                own_header,
                 body,
                 reads_rate_limit: false,
             },

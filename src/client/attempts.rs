@@ -8,7 +8,7 @@ use super::hooks::Hooks;
 use super::rate_limit::RateLimit;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
-use crate::retry::RetryPolicy;
+use crate::retry::{Chance, Mode, RetryPolicy};
 use crate::status::Delivery;
 
 /// A call in progress.
@@ -18,6 +18,10 @@ pub struct Attempts<'a> {
     call: &'a Call,
     options: AttemptOptions<'a>,
     made: u32,
+    /// When the server forgets the key of the request, if it has one by which the server recognizes it.
+    recognized_until: Option<Instant>,
+    /// The latest moment at which another attempt may begin.
+    last_start: Instant,
     /// The first attempt that may have been delivered.
     first_unknown: Option<Box<FailedExchange>>,
     last: Option<Box<FailedExchange>>,
@@ -53,14 +57,27 @@ impl<'a> Attempts<'a> {
         options: AttemptOptions<'a>,
     ) -> Attempts<'a> {
         application.budget.earn(options.policy.ratio);
-        Attempts { application, endpoint, call, options, made: 0, first_unknown: None, last: None }
+        Attempts {
+            application,
+            endpoint,
+            call,
+            options,
+            made: 0,
+            recognized_until: None,
+            last_start: options.deadline.at,
+            first_unknown: None,
+            last: None,
+        }
     }
 
     /// Makes the next attempt.
     pub fn next(&mut self) -> Step {
         // After a wait that took too long, the last failure says more than a timeout.
-        if self.made > 0 && Instant::now() >= self.options.deadline.at {
+        if self.made > 0 && Instant::now() >= self.last_start {
             return Step::Ended(Err(self.result_so_far()));
+        }
+        if let (0, Some(window), Some(_)) = (self.made, self.application.resend_window, &self.call.idempotency_key) {
+            self.recognized_until = Some(Instant::now() + window);
         }
         self.remember();
         self.made += 1;
@@ -69,8 +86,12 @@ impl<'a> Attempts<'a> {
             ended => return Step::Ended(ended),
         };
         failed.attempts = self.made;
-        let left = self.options.deadline.at.saturating_duration_since(Instant::now());
-        match self.options.policy.wait(&failed, left, random(), &self.application.budget) {
+        self.last_start = self.last_start_after(&failed);
+        let chance = Chance {
+            left: self.last_start.saturating_duration_since(Instant::now()),
+            is_recognized: self.recognized_until.is_some(),
+        };
+        match self.options.policy.wait(&failed, chance, random(), &self.application.budget) {
             Some(wait) => {
                 if let Some(hooks) = self.options.hooks {
                     hooks.log_retry(self.endpoint, &failed, wait);
@@ -79,6 +100,21 @@ impl<'a> Attempts<'a> {
                 Step::Again(wait)
             }
             None => Step::Ended(Err(Error::Exchange(combined(self.first_unknown.take(), failed)))),
+        }
+    }
+
+    /// Returns the latest moment at which another attempt may begin after this failure.
+    fn last_start_after(&self, failed: &FailedExchange) -> Instant {
+        let deadline = self.options.deadline.at;
+        let may_have_arrived = self.first_unknown.is_some() || failed.delivery == Some(Delivery::Unknown);
+        match self.recognized_until {
+            // It has to end before the server forgets the key, or it would be published again. In the other mode that
+            // retries, the user has agreed to that.
+            Some(until) if may_have_arrived && self.options.policy.mode == Mode::Safe && until < deadline => {
+                let longest = self.application.attempt_timeout.unwrap_or(Duration::MAX);
+                until.checked_sub(longest).unwrap_or_else(Instant::now)
+            }
+            _ => deadline,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::encryption::MasterKey;
 use crate::http::{Proxy, Trust};
+use crate::idempotency::Idempotency;
 use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -50,6 +51,12 @@ pub struct Config {
     pub sign_path_prefix: bool,
     /// The time for a whole call, retries included.
     pub timeout: Duration,
+    /// Which requests that publish have an idempotency key.
+    pub idempotency: Idempotency,
+    /// Whether the server publishes a request with a key only once.
+    pub server_deduplicates: bool,
+    /// How long the server remembers a key.
+    pub idempotency_window: Duration,
     /// The time for one attempt of a call.
     pub attempt_timeout: Option<Duration>,
     /// The time to connect: name resolution, TCP, proxy and TLS handshake.

@@ -18,6 +18,7 @@ use super::values::{Value, known_key};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
 use crate::http::{Identity, Roots, Trust};
+use crate::idempotency::Idempotency;
 use crate::json::{Json, join};
 use crate::log::Level;
 use crate::platform::is_socket_path;
@@ -40,6 +41,9 @@ const MAX_RESPONSE_BYTES: u64 = 1 << 30;
 
 /// A day. Longer than any address should be trusted.
 const MAX_CONNECTION_AGE_MS: u64 = 86_400_000;
+
+/// A day. Servers remember keys for minutes.
+const MAX_WINDOW_MS: u64 = 86_400_000;
 
 /// More webhook tokens than any application rotates.
 const MAX_TOKENS: usize = 100;
@@ -66,6 +70,9 @@ enum ConfigKey {
     AttemptTimeoutMs,
     ConnectTimeoutMs,
     Retry,
+    Idempotency,
+    ServerDeduplicates,
+    IdempotencyWindowMs,
     ClockCorrection,
     MaxIdleConnections,
     IdleTimeoutMs,
@@ -138,6 +145,9 @@ impl Draft {
             attempt_timeout: None,
             connect_timeout: Duration::from_millis(3000),
             retry: RetryPolicy::default(),
+            idempotency: Idempotency::Off,
+            server_deduplicates: false,
+            idempotency_window: Duration::from_millis(120_000),
             clock_correction: true,
             max_idle_connections: 8,
             idle_timeout: Duration::from_millis(15_000),
@@ -197,6 +207,7 @@ impl Draft {
         self.config.server = server;
         self.config.limits = profile.limits.clone();
         self.config.batch_route = profile.batch_route;
+        self.config.idempotency = profile.idempotency;
         self.config.sign_path_prefix = profile.sign_path_prefix;
     }
 
@@ -221,6 +232,9 @@ impl Draft {
             ConfigKey::AttemptTimeoutMs => config.attempt_timeout = Some(value.timeout()?),
             ConfigKey::ConnectTimeoutMs => config.connect_timeout = value.timeout()?,
             ConfigKey::Retry => config.retry = value.retry_policy()?,
+            ConfigKey::Idempotency => config.idempotency = value.word()?,
+            ConfigKey::ServerDeduplicates => config.server_deduplicates = value.boolean()?,
+            ConfigKey::IdempotencyWindowMs => config.idempotency_window = value.milliseconds(1, MAX_WINDOW_MS)?,
             ConfigKey::ClockCorrection => config.clock_correction = value.boolean()?,
             ConfigKey::MaxIdleConnections => config.max_idle_connections = value.count(0, 1000)?,
             ConfigKey::IdleTimeoutMs => config.idle_timeout = value.timeout()?,

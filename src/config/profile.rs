@@ -4,6 +4,7 @@
 
 use super::client::RequestLimits;
 use super::server::{BatchRoute, Server};
+use crate::idempotency::Idempotency;
 
 /// What differs between servers. A key that the configuration has itself wins over a default here.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Profile {
     pub sign_path_prefix: bool,
     /// Whether the server has the route for batches.
     pub batch_route: BatchRoute,
+    /// Which requests that publish have an idempotency key.
+    pub idempotency: Idempotency,
     /// Whether the server checks a whole batch before it publishes any event of it.
     pub batch_is_atomic: bool,
     /// The strings that the server refuses as `data`.
@@ -77,6 +80,7 @@ const PUSHER: Profile = Profile {
     },
     sign_path_prefix: true,
     batch_route: BatchRoute::Present,
+    idempotency: Idempotency::Off,
     batch_is_atomic: false,
     refused_data: RefusedData::None,
     send_to_user: Support::Yes,
@@ -87,7 +91,8 @@ const PUSHER: Profile = Profile {
 /// A server that its user hosts: the configuration has its address.
 const SELF_HOSTED: Profile = Profile { host: DefaultHost::Required, ..PUSHER };
 
-const SOCKUDO: Profile = SELF_HOSTED;
+/// It ignores keys while they are switched off.
+const SOCKUDO: Profile = Profile { idempotency: Idempotency::Auto, ..SELF_HOSTED };
 
 const SOKETI: Profile = Profile {
     limits: RequestLimits { data_bytes: 100 << 10, ..PUSHER.limits },

@@ -23,8 +23,9 @@ use crate::status::Status;
 ///                  for byte.
 /// @param options   a JSON object, or NULL: `socket_id` (the connection that does not get the
 ///                  event), `info` (channel attributes to return, such as
-///                  `"user_count,subscription_count"`), `timeout_ms` (in place of the
-///                  client's).
+///                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
+///                  ASCII characters; never use a key for another body: see pusher_new()),
+///                  `timeout_ms` (in place of the client's).
 /// @param out       receives the server's response (`{}` if it is empty), or the error document
 ///                  on failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -55,7 +56,7 @@ pub unsafe extern "C" fn pusher_trigger(
 /// @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
 ///                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
 ///                 `data` is any JSON value.
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
 /// @param out      receives the server's response, or the error document on failure, whose
 ///                 `argument` names the event at fault, such as `events[3].channel`. The caller
 ///                 frees it with pusher_string_free(). May be NULL.

@@ -42,6 +42,9 @@ use crate::status::Status;
 /// | `attempt_timeout_ms`           | none       | limit of one attempt                       |
 /// | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
 /// | `retry`                        | safe, 3    | retry mode and attempts: see below         |
+/// | `idempotency`                  | by `server` | or `"auto"`: a key for each request       |
+/// | `server_deduplicates`          | `false`    | resend requests with a key: see below      |
+/// | `idempotency_window_ms`        | 120000     | how long the server remembers a key        |
 /// | `clock_correction`             | `true`     | sign with the server's time if it differs  |
 /// | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
 /// | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
@@ -80,6 +83,18 @@ use crate::status::Status;
 ///
 /// If any attempt may have been delivered and no later one succeeds, the call fails with the
 /// error of the first such attempt.
+///
+/// **Idempotency keys.** A server that knows the key of a request answers as it did the first
+/// time, and publishes nothing again. The option `idempotency_key` of a call sets the key, and
+/// `"idempotency":"auto"` makes a random one for each request that publishes (the default with
+/// `"server":"sockudo"`). All attempts of a request have the same key and body. With
+/// `"server_deduplicates":true` you vouch that the server has keys switched on, and that its
+/// cache survives: mode `"safe"` then also retries an `unknown` result of a request with a key,
+/// as long as the attempt ends within `idempotency_window_ms` of the first.
+///
+/// Never use a key for another body: the server compares keys only, drops the second body, and
+/// answers that all is well. The call then returns ::PUSHER_STATUS_OK for an event that nobody
+/// receives. Use a key again only to repeat the same call within the window.
 ///
 /// @param config  the configuration, or NULL for the environment.
 /// @param client  receives the client, or NULL on failure. The caller frees it with

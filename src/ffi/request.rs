@@ -38,7 +38,7 @@ impl PusherRequest {
         Ok(PusherRequest {
             method: c_text(request.method.name()),
             url: c_text(url),
-            headers: request.headers.iter().map(|(name, value)| (c_text(*name), c_text(*value))).collect(),
+            headers: request.all_headers().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             body,
             deadline,
             pending,

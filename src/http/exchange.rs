@@ -298,6 +298,7 @@ mod tests {
             method: Method::Get,
             target: "/".to_owned(),
             headers: &[],
+            own_header: None,
             body: None,
             reads_rate_limit: false,
         };

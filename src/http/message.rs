@@ -108,10 +108,19 @@ pub struct Request<'a> {
     pub target: String,
     /// Header names, in lower case, and their values.
     pub headers: &'static [(&'static str, &'static str)],
+    /// A header that only this request has, in the same form.
+    pub own_header: Option<(&'static str, &'a str)>,
     /// The body, if the method has one.
     pub body: Option<&'a [u8]>,
     /// Whether the headers of a rate limit are read from the response.
     pub reads_rate_limit: bool,
+}
+
+impl Request<'_> {
+    /// Returns all headers.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().copied().chain(self.own_header)
+    }
 }
 
 /// A complete response.

@@ -43,7 +43,7 @@ impl<'a> RequestBytes<'a> {
         }
         let authority = request.origin.authority();
         let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
-        let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + LINE_BYTES).sum();
+        let headers: usize = request.all_headers().map(|(name, value)| name.len() + value.len() + LINE_BYTES).sum();
         let credentials = authorization.map_or(0, |authorization| authorization.len() + LINE_BYTES);
         // Allocate once: a vector that grows leaves copies of the credentials in freed memory.
         let mut head = Vec::new();
@@ -110,7 +110,7 @@ fn write_head(head: &mut impl Write, request: &Request<'_>, authority: &str, pro
         add(&[request.origin.scheme(), "://", authority])?;
     }
     add(&[&request.target, " HTTP/1.1\r\nhost: ", authority, "\r\n"])?;
-    for (name, value) in request.headers {
+    for (name, value) in request.all_headers() {
         add(&[name, ": ", value, "\r\n"])?;
     }
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
@@ -144,6 +144,7 @@ mod tests {
             method,
             target: target.to_owned(),
             headers: &[("user-agent", "x")],
+            own_header: None,
             body,
             reads_rate_limit: false,
         }
@@ -174,6 +175,15 @@ mod tests {
             let request = request(&origin, "/a?b=c", body);
             assert_eq!(request_size(&request), bytes(&RequestBytes::new(&request, None).unwrap()).len());
         }
+    }
+
+    #[test]
+    fn a_request_may_have_a_header_of_its_own() {
+        let origin = Origin { tls: false, host: "h".to_owned(), port: 80 };
+        let post = Request { own_header: Some(("x-key", "k")), ..request(&origin, "/a", Some(b"{}")) };
+        let whole = bytes(&RequestBytes::new(&post, None).unwrap());
+        assert_eq!(whole, "POST /a HTTP/1.1\r\nhost: h\r\nuser-agent: x\r\nx-key: k\r\ncontent-length: 2\r\n\r\n{}");
+        assert_eq!(request_size(&post), whole.len());
     }
 
     #[test]

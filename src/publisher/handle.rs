@@ -76,7 +76,7 @@ impl PusherPublisher {
         let engine = self.own()?;
         let (event, publish_options) = engine.application.event(channels, event, data, options)?;
         if let Some(limit) = engine.config.event_size {
-            limit.check("data", event.length())?;
+            limit.check("data", event.length(), event.idempotency_key.as_ref())?;
         }
         let count = engine.config.limits.shards;
         let shards = event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count)));
@@ -86,7 +86,7 @@ impl PusherPublisher {
             memory_bytes: event.memory() + key + EVENT_OVERHEAD_BYTES,
             request_bytes: event.length(),
             shards,
-            is_alone: event.has_several_channels,
+            is_alone: event.is_alone(),
             key: publish_options.conflate,
             event,
         };

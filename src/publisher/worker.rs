@@ -15,6 +15,7 @@ use crate::api::{self, Event};
 use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, RateLimit, Step};
 use crate::config::BatchRoute;
 use crate::error::{Error, FailedExchange};
+use crate::idempotency::IdempotencyKey;
 use crate::status::Delivery;
 
 /// Enough for a complete call, including the TLS handshake.
@@ -85,17 +86,21 @@ impl Worker {
 
     /// Sends a batch. Returns the outcome of its events that have not ended.
     fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
-        let error = match self.attempt(request, events, None).ok()? {
+        let key = match self.engine.application.key_for(events) {
+            Ok(key) => key,
+            Err(error) => return Some(Outcome::failed(&error)),
+        };
+        let error = match self.attempt(request, events, key.clone(), None).ok()? {
             Ok(response) => return self.delivered(request, events, &response),
             Err(error) => error,
         };
         if let Some(failed) = self.without_route(&error, events) {
-            self.send_singly(request, events, Split::NoRoute(failed));
+            self.send_singly(request, events, Split::NoRoute(failed), key.as_ref());
             return None;
         }
         match refused_as_a_whole(&error, events) {
             Some(refusal) if self.engine.config.splits_refused_batches() => {
-                self.send_singly(request, events, Split::Refused(refusal));
+                self.send_singly(request, events, Split::Refused(refusal), key.as_ref());
                 None
             }
             Some(refusal) if self.engine.config.batch_is_atomic => Some(Outcome::failed(&rejected(refusal))),
@@ -124,15 +129,17 @@ impl Worker {
     }
 
     /// Sends the events of a batch one at a time, so that one invalid event does not affect the others.
-    fn send_singly(&self, request: u64, events: &[Event], split: Split<'_>) {
-        for event in events {
+    /// `key` is that of the batch.
+    fn send_singly(&self, request: u64, events: &[Event], split: Split<'_>, key: Option<&IdempotencyKey>) {
+        for (number, event) in events.iter().enumerate() {
             // The publisher may have been closed during the last one.
             if !self.engine.shared.is_in_flight(self.shard, request) {
                 return;
             }
+            let key = key.map(|key| key.of_part(number, event.body()));
             let event = std::slice::from_ref(event);
             self.count(|traffic| *traffic.retries.entry(split.name()).or_default() += 1);
-            let outcome = match self.attempt(request, event, Some(split)) {
+            let outcome = match self.attempt(request, event, key, Some(split)) {
                 Err(Abandoned) => return,
                 Ok(Ok(response)) => {
                     if let Split::NoRoute(_) = split {
@@ -161,12 +168,13 @@ impl Worker {
         }
     }
 
-    /// Makes one request and its retries, unless the publisher abandons it. `split` is set for a single
-    /// event of a batch.
+    /// Makes one request and its retries, unless the publisher abandons it. Each of them has the same
+    /// body, and this key. `split` is set for a single event of a batch.
     fn attempt(
         &self,
         request: u64,
         events: &[Event],
+        key: Option<IdempotencyKey>,
         split: Option<Split<'_>>,
     ) -> Result<Result<String, Error>, Abandoned> {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
@@ -175,7 +183,7 @@ impl Worker {
             self.wait_for_turn(request, &split.outcome(config.batch_is_atomic), None)?;
         }
         let call = match api::request(events) {
-            Ok(call) => call,
+            Ok(call) => call.with_key(key),
             Err(error) => return Ok(Err(error)),
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };

@@ -8,6 +8,7 @@ mod authorization;
 mod configuration;
 mod documents;
 mod encryption;
+mod idempotency;
 mod logs;
 mod requests;
 mod responses;

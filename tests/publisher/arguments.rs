@@ -257,7 +257,7 @@ fn publish_and_trigger_refuse_with_the_same_error_document() {
         (json!({"user_id": "a b"}), "options.user_id"),
         (json!({"user_id": "7"}), "options.user_id"),
         (json!({"retry": {}}), "options.retry"),
-        (json!({"idempotency_key": "x"}), "options.idempotency_key"),
+        (json!({"idempotency_key": "a b"}), "options.idempotency_key"),
         (json!({"headers": {}}), "options.headers"),
         (json!({"colour": 1}), "options.colour"),
     ] {

@@ -11,6 +11,7 @@ mod batches;
 mod crowd;
 mod ending;
 mod hooks;
+mod idempotency;
 mod limits;
 mod order;
 mod pace;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate, each with those it may use. Between the files of one module there must
 /// be no circle.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("log", &[]),
     ("platform", &[]),
     ("secret", &[]),
     ("status", &[]),
     ("time_limit", &[]),
     ("error", &["status", "time_limit"]),
+    ("idempotency", &["error"]),
     ("bytes", &["error", "time_limit"]),
     ("json", &["error", "time_limit"]),
     ("document", &["error", "json", "status"]),
@@ -21,9 +22,26 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("encryption", &["error", "json"]),
     ("http", &["platform"]),
     ("retry", &["error", "status"]),
-    ("config", &["encryption", "error", "http", "json", "log", "platform", "retry", "secret", "validation"]),
+    (
+        "config",
+        &["encryption", "error", "http", "idempotency", "json", "log", "platform", "retry", "secret", "validation"],
+    ),
     ("signing", &["secret", "time_limit"]),
-    ("api", &["bytes", "config", "encryption", "error", "http", "json", "status", "time_limit", "validation"]),
+    (
+        "api",
+        &[
+            "bytes",
+            "config",
+            "encryption",
+            "error",
+            "http",
+            "idempotency",
+            "json",
+            "status",
+            "time_limit",
+            "validation",
+        ],
+    ),
     ("authorization", &["document", "encryption", "error", "json", "signing", "validation"]),
     ("webhook", &["encryption", "error", "json", "secret", "signing"]),
     (
@@ -34,6 +52,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "config",
             "error",
             "http",
+            "idempotency",
             "json",
             "log",
             "retry",
@@ -43,7 +62,10 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "webhook",
         ],
     ),
-    ("publisher", &["api", "client", "config", "document", "error", "json", "platform", "retry", "status"]),
+    (
+        "publisher",
+        &["api", "client", "config", "document", "error", "idempotency", "json", "platform", "retry", "status"],
+    ),
     ("ffi", &["bytes", "client", "document", "error", "http", "log", "publisher", "status"]),
 ];
 

@@ -12,6 +12,7 @@ pub mod functions;
 pub mod hooks;
 #[cfg(unix)]
 pub mod host;
+pub mod memory;
 pub mod personalities;
 pub mod publisher;
 pub mod random;

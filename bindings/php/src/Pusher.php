@@ -88,7 +88,7 @@ class Pusher
      * @param string|list<string> $channels 1 to 100
      * @param mixed $data any JSON value. A string sends its content.
      * @param array<string, mixed> $params `socket_id` (excludes this connection), `info` (attributes to return, a string or a
-     *     list), `timeout_ms`
+     *     list), `idempotency_key` (never use a key for another event: see pusher.h), `timeout_ms`
      * @param bool $already_encoded requires that `$data` is a string; it has no other effect
      * @return object the server's response: empty, or with `channels` if `info` is set
      * @throws PusherException
@@ -110,7 +110,7 @@ class Pusher
      *
      * @param list<array<string, mixed>> $batch each with `channel`, `name` and `data`, optionally `socket_id` and `info`
      * @param bool $already_encoded requires that each `data` is a string
-     * @param array<string, mixed> $params `timeout_ms`
+     * @param array<string, mixed> $params `idempotency_key` (of the whole batch), `timeout_ms`
      * @throws PusherException
      */
     public function triggerBatch(array $batch = [], bool $already_encoded = false, array $params = []): object

@@ -43,6 +43,7 @@ class Calls(Generic[T]):
         socket_id: str | None = None,
         *,
         info: str | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event on one or more channels.
@@ -53,6 +54,8 @@ class Calls(Generic[T]):
         :param data: the payload, any JSON value; a str is sent as its content. At most 10,240 bytes.
         :param socket_id: excludes this connection.
         :param info: attributes of the channels to return, such as `"user_count,subscription_count"`.
+        :param idempotency_key: makes a server that knows it answer as before and publish nothing. Never use a key for
+            another event.
         :returns: the server's response: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
         """
         return self._send(
@@ -60,19 +63,31 @@ class Calls(Generic[T]):
             _texts.channels(channels),
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
-            _texts.options(timeout, socket_id=socket_id, info=info),
+            _texts.options(timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key),
         )
 
-    def trigger_batch(self, batch: Iterable[Event], already_encoded: bool = False, *, timeout: float | None = None) -> T:
+    def trigger_batch(
+        self,
+        batch: Iterable[Event],
+        already_encoded: bool = False,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> T:
         """Publishes several events in one request.
 
         A batch is not atomic: a server that refuses one of its events may have delivered those before it.
 
         :param batch: 1 to 10 of `{"channel", "name", "data"}`, with optional `socket_id` and `info`.
         :param already_encoded: promises that each `data` is a str. A str is sent as its content in any case.
+        :param idempotency_key: that of the whole batch, as for `trigger`.
         """
         events = [_event(event, already_encoded) for event in batch]
-        return self._send("trigger_batch", _texts.value(events, "events", self._encode), _texts.options(timeout))
+        return self._send(
+            "trigger_batch",
+            _texts.value(events, "events", self._encode),
+            _texts.options(timeout, idempotency_key=idempotency_key),
+        )
 
     def send_to_user(
         self,
@@ -82,6 +97,7 @@ class Calls(Generic[T]):
         *,
         socket_id: str | None = None,
         info: str | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event to all connections of a user who has signed in (`authenticate_user`)."""
@@ -90,7 +106,7 @@ class Calls(Generic[T]):
             _texts.text(user_id, "user_id"),
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
-            _texts.options(timeout, socket_id=socket_id, info=info),
+            _texts.options(timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key),
         )
 
     def terminate_user_connections(self, user_id: str, *, timeout: float | None = None) -> T:

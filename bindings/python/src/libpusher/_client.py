@@ -55,6 +55,12 @@ class Config(TypedDict, total=False):
     """To connect: 3000."""
     retry: Retry
     """`{"mode": "safe", "max_attempts": 3}`."""
+    idempotency: str
+    """`"auto"` gives each request that publishes a key; `"off"` does not."""
+    server_deduplicates: bool
+    """The server publishes a request with a key only once, so that results that are `unknown` are retried."""
+    idempotency_window_ms: int
+    """How long the server remembers a key: 120,000."""
     clock_correction: bool
     max_idle_connections: int
     idle_timeout_ms: int

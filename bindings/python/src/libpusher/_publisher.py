@@ -84,6 +84,7 @@ class Publisher:
         info: str | None = None,
         user_id: str | None = None,
         conflate: str | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> int:
         """Queues an event without waiting for the network. Raises errors in the arguments at once.
@@ -91,6 +92,7 @@ class Publisher:
         :param channels: as for `Pusher.trigger`; None with `user_id`.
         :param user_id: sends to a user instead, as `Pusher.send_to_user` does.
         :param conflate: replaces a waiting event with the same channel, name and `conflate`.
+        :param idempotency_key: as for `Pusher.trigger`. The event is sent alone, and cannot have `conflate`.
         :param timeout: how long to wait for space if `overflow` is `"block"`, in seconds.
         :returns: the event's id, which its report repeats.
         :raises QueueFull: the queue is full, and the event was not queued.
@@ -101,7 +103,14 @@ class Publisher:
             ffi.NULL if channels is None else _texts.channels(channels),
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
-            _texts.options(timeout, socket_id=socket_id, info=info, user_id=user_id, conflate=conflate),
+            _texts.options(
+                timeout,
+                socket_id=socket_id,
+                info=info,
+                user_id=user_id,
+                conflate=conflate,
+                idempotency_key=idempotency_key,
+            ),
             number,
             out,
         )

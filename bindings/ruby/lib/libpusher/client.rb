@@ -47,7 +47,8 @@ module LibPusher
     # @param channels [String, Array<String>] 1 to 100
     # @param event_name [String]
     # @param data [Object] any JSON value. A string sends its content.
-    # @param params [Hash] `socket_id` (excludes this connection), `info` (attributes to return), `timeout_ms`
+    # @param params [Hash] `socket_id` (excludes this connection), `info` (attributes to return), `idempotency_key` (never
+    #   use a key for another event: see pusher.h), `timeout_ms`
     # @return [Hash] the server's response, `{}` or the attributes in `info`
     def trigger(channels, event_name, data, params = {})
       perform(:trigger, channels, event_name, data, params)
@@ -58,7 +59,7 @@ module LibPusher
     #   pusher.trigger_batch({ channel: 'a', name: 'e', data: 1 }, { channel: 'b', name: 'e', data: 2 })
     #
     # @param events [Array<Hash>] each with `channel`, `name` and `data`, optionally `socket_id` and `info`
-    # @param options `timeout_ms`
+    # @param options `idempotency_key` (of the whole batch), `timeout_ms`
     # @return [Hash]
     def trigger_batch(*events, **options)
       perform(:trigger_batch, *events, **options)
