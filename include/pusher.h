@@ -527,6 +527,7 @@ const char *pusher_status_name(int32_t status);
  * | `max_request_bytes`            | none       | limit of a request, head and body          |
  * | `max_response_bytes`           | 16777216   | limit of a response                        |
  * | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
+ * | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
  * | `log_level`                    | `"warn"`   | least severe level to log                  |
  *
  * **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
@@ -832,7 +833,9 @@ PusherStatus pusher_delete(const Pusher *client,
  * @param socket_id     the connection's id, such as `"1234.5678"`.
  * @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
  *                      integer, and optionally `user_info`, an object. For a private channel
- *                      any JSON, or NULL. It is signed and returned exactly as given.
+ *                      any JSON, or NULL; only an object, or NULL, if names of channels may
+ *                      contain `:` (`channel_characters`). It is signed and returned exactly as
+ *                      given.
  * @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it
  *                      and `shared_secret` on a `private-encrypted-` channel: return it
  *                      unchanged. On failure, receives the error document. The caller frees it

@@ -11,21 +11,23 @@ use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem, Purpose};
 use crate::json::{Json, Writer, join};
 use crate::signing::{SIGNATURE_DIGITS, Signer};
-use crate::validation;
+use crate::validation::{self, ChannelNames};
 
-/// The keys that sign and complete authorizations.
+/// What signs and completes authorizations, and the names that it signs.
 #[derive(Clone, Copy)]
 pub struct SigningKeys<'a> {
     /// The application's key.
     pub signer: &'a Signer,
     /// The master key of end-to-end encrypted channels.
     pub master_key: Option<&'a MasterKey>,
+    /// The rule for the names of channels.
+    pub channel_names: ChannelNames,
 }
 
 /// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` or
 /// `shared_secret` if they apply.
 pub fn channel(keys: SigningKeys<'_>, channel: &str, socket_id: &str, data: Option<&str>) -> Result<Vec<u8>, Error> {
-    validation::channel(channel, "channel")?;
+    keys.channel_names.check(channel, "channel")?;
     validation::socket_id(socket_id, "socket_id")?;
     checked_channel(keys, channel, socket_id, data)
 }
@@ -49,9 +51,7 @@ fn checked_channel(
             let message = r#"is missing: a presence channel needs {"user_id":"…"}, optionally with "user_info""#;
             return Err(Error::argument("channel_data", message));
         }
-        Some(data) => {
-            Json::parse(data, "channel_data")?;
-        }
+        Some(data) => private_data(keys.channel_names, data)?,
         None => {}
     }
     let secret = match is_encrypted(channel) {
@@ -80,7 +80,9 @@ pub fn channels(keys: SigningKeys<'_>, socket_id: &str, channels: &str) -> Resul
     let mut json = Writer::new();
     json.begin_object();
     for Subscription { channel, data } in &subscriptions {
-        let result = validation::channel(channel, "channel")
+        let result = keys
+            .channel_names
+            .check(channel, "channel")
             .map_err(Error::from)
             .and_then(|()| checked_channel(keys, channel, socket_id, data.as_deref()));
         // The name may be invalid, and need escapes.
@@ -189,6 +191,19 @@ fn presence_data(data: &str) -> Result<(), Problem> {
     }
 }
 
+/// Checks the data of a private channel: any JSON, or an object where names may contain a colon.
+///
+/// Otherwise the name `private-a:1` and the data `1` of `private-a` would have the same signature. No name contains a
+/// brace.
+fn private_data(names: ChannelNames, data: &str) -> Result<(), Problem> {
+    const NAME: &str = "channel_data";
+    let is_object = Json::parse(data, NAME)?.is_object();
+    if is_object || !names.take_colon() {
+        return Ok(());
+    }
+    Err(Problem::new(NAME, "must be an object, because names of channels may contain : (channel_characters)"))
+}
+
 /// Returns `{"auth":"KEY:SIGNATURE",…}` with the signature of the string that `parts` make up, and
 /// with these members.
 #[inline]
@@ -215,4 +230,125 @@ fn signed<const PARTS: usize, const MEMBERS: usize>(
 /// characters are white space.
 fn string_size(text: &str) -> usize {
     2 + text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Server;
+    use crate::secret::Secret;
+
+    /// The names that servers take, and those of every other `channel_characters`.
+    fn all_names() -> Vec<ChannelNames> {
+        let servers = [
+            Server::Pusher,
+            Server::Sockudo,
+            Server::Soketi,
+            Server::Reverb,
+            Server::LaravelWebsockets,
+            Server::Poxa,
+            Server::Slanger,
+            Server::Ably,
+        ];
+        let characters = ["", ":", "#", ":#"].map(|characters| ChannelNames::with(characters).unwrap());
+        servers.map(|server| server.profile().channel_names).into_iter().chain(characters).collect()
+    }
+
+    /// A request for a signature.
+    #[derive(Debug, PartialEq)]
+    enum Subject<'a> {
+        Channel { socket_id: &'a str, channel: &'a str, data: Option<&'a str> },
+        User { socket_id: &'a str, data: &'a str },
+    }
+
+    /// Returns every subject whose signed string could be `text`, whether or not it is valid.
+    fn subjects(text: &str) -> Vec<Subject<'_>> {
+        let splits = |text| -> Vec<(&str, &str)> {
+            let colons = str::match_indices(text, ':');
+            colons.map(|(at, _)| (&text[..at], &text[at + 1..])).collect()
+        };
+        let mut all = Vec::new();
+        for (socket_id, rest) in splits(text) {
+            all.push(Subject::Channel { socket_id, channel: rest, data: None });
+            let parts = splits(rest).into_iter();
+            all.extend(parts.map(|(channel, data)| Subject::Channel { socket_id, channel, data: Some(data) }));
+            all.extend(rest.strip_prefix(":user::").map(|data| Subject::User { socket_id, data }));
+        }
+        all
+    }
+
+    /// Returns the subjects of `text` that are signed.
+    fn signed_subjects<'a>(text: &'a str, names: ChannelNames, signer: &Signer) -> Vec<Subject<'a>> {
+        let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        let keys = SigningKeys { signer, master_key: Some(&master_key), channel_names: names };
+        let is_signed = |subject: &Subject<'_>| {
+            let result = match *subject {
+                Subject::Channel { socket_id, channel, data } => super::channel(keys, channel, socket_id, data),
+                Subject::User { socket_id, data } => user(keys, socket_id, data),
+            };
+            // Only the signature of this string is given out.
+            let signature = signer.sign(text.as_bytes());
+            result.is_ok_and(|json| String::from_utf8(json).unwrap().contains(&signature))
+        };
+        subjects(text).into_iter().filter(is_signed).collect()
+    }
+
+    /// Strings that are, or almost are, signed strings.
+    fn almost_signed() -> impl Strategy<Value = String> {
+        let piece = proptest::sample::select(vec![
+            ":",
+            ":",
+            "::user::",
+            "1",
+            "1.2",
+            "a",
+            "#",
+            "private-",
+            "presence-",
+            "private-encrypted-",
+            "#server-to-user-",
+            " ",
+            "\"",
+            "\"a:b\"",
+            "[1]",
+            "{}",
+            "{\"a\":{\"b\":1}}",
+            "{\"id\":\"1\"}",
+            "{\"user_id\":\"1:2\"}",
+            "\n{\"user_id\":1,\"id\":\":\"}",
+        ]);
+        let kind = proptest::sample::select(vec!["private-", "presence-", ":user::", "private-:", ""]);
+        (kind, proptest::collection::vec(piece, 0..6))
+            .prop_map(|(kind, pieces)| format!("1.2:{kind}{}", pieces.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_signature_is_for_one_kind_one_socket_one_channel_and_one_data(text in almost_signed()) {
+            let signer = Signer::new("k", &Secret::new("s".to_owned()));
+            for names in all_names() {
+                let signed = signed_subjects(&text, names, &signer);
+                prop_assert!(signed.len() <= 1, "{names:?}: {signed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_that_could_be_signed_twice_is_found() {
+        let signer = Signer::new("k", &Secret::new("s".to_owned()));
+        let text = "1.2:private-a:1";
+        let channel = |channel, data| Subject::Channel { socket_id: "1.2", channel, data };
+        assert!(subjects(text).contains(&channel("private-a:1", None)));
+        assert!(subjects(text).contains(&channel("private-a", Some("1"))));
+        // Which of the two is signed depends on the names that the server takes.
+        let signed = |names| signed_subjects(text, ChannelNames::with(names).unwrap(), &signer);
+        assert_eq!(signed(""), [channel("private-a", Some("1"))]);
+        assert_eq!(signed(":"), [channel("private-a:1", None)]);
+        let user = "1.2::user::{\"id\":\"1\"}";
+        let subject = Subject::User { socket_id: "1.2", data: "{\"id\":\"1\"}" };
+        assert_eq!(signed_subjects(user, ChannelNames::WITH_COLON_AND_HASH, &signer), [subject]);
+    }
 }

@@ -29,13 +29,17 @@ pub struct AsciiSet([bool; 256]);
 impl AsciiSet {
     /// Returns the set of these characters.
     pub const fn new(characters: &[u8]) -> AsciiSet {
-        let mut table = [false; 256];
+        AsciiSet([false; 256]).with(characters)
+    }
+
+    /// Returns the set with more characters.
+    pub const fn with(mut self, characters: &[u8]) -> AsciiSet {
         let mut index = 0;
         while index < characters.len() {
-            table[characters[index] as usize] = true;
+            self.0[characters[index] as usize] = true;
             index += 1;
         }
-        AsciiSet(table)
+        self
     }
 
     /// Returns whether the set contains `c`.

@@ -3,15 +3,25 @@
 //! Only checked strings become part of a signed string. This keeps a crafted socket id from signing
 //! something else (the 2015 advisory for Pusher's server libraries).
 
+use std::borrow::Cow;
+
 use crate::bytes::AsciiSet;
 use crate::error::Problem;
 
 /// The maximum length of channel names, event names and user ids, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// The characters of channel names and user ids.
-static CHANNEL_CHARACTERS: AsciiSet =
-    AsciiSet::new(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=@,.;");
+/// The characters of user ids, and of channel names on every server.
+const CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=@,.;";
+
+static PLAIN: AsciiSet = AsciiSet::new(CHARACTERS);
+static WITH_COLON: AsciiSet = AsciiSet::new(CHARACTERS).with(b":");
+static WITH_HASH: AsciiSet = AsciiSet::new(CHARACTERS).with(b"#");
+static WITH_BOTH: AsciiSet = AsciiSet::new(CHARACTERS).with(b":#");
+
+/// The beginning of the channels that users are subscribed to. Only a call that has checked the user's id
+/// publishes on such a channel.
+pub const USER_CHANNEL: &str = "#server-to-user-";
 
 /// Returns whether a string is one or more ASCII digits.
 ///
@@ -38,38 +48,121 @@ fn are_digits(bytes: &[u8; 8]) -> bool {
     word & HIGH == THREE && word.wrapping_add(SIX) & HIGH == THREE
 }
 
-/// Checks a channel name: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;`. (Channels documentation,
-/// "Channel naming conventions")
-#[inline]
-pub fn channel(name: &str, argument: &str) -> Result<(), Problem> {
-    of_channel_characters(name, argument, "a channel name")
+/// The rule for channel names: 1 to 200 of `A–Z a–z 0–9 _ - = @ , . ;` (Channels documentation, "Channel
+/// naming conventions"), and of the characters that a server takes beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelNames {
+    takes_colon: bool,
+    takes_hash: bool,
 }
 
-/// Checks a channel name that becomes a path segment, where `.` and `..` would name another path.
-pub fn channel_in_path(name: &str, argument: &str) -> Result<(), Problem> {
-    not_a_step(name, argument)?;
-    channel(name, argument)
+impl ChannelNames {
+    /// The rule of Pusher's own servers.
+    pub const PLAIN: ChannelNames = ChannelNames { takes_colon: false, takes_hash: false };
+
+    /// The rule that also takes `:` and `#`.
+    pub const WITH_COLON_AND_HASH: ChannelNames = ChannelNames { takes_colon: true, takes_hash: true };
+
+    /// Returns the rule that also takes these characters, of `:` and `#`, each given once at most.
+    pub fn with(characters: &str) -> Option<ChannelNames> {
+        match characters {
+            "" => Some(ChannelNames::PLAIN),
+            ":" => Some(ChannelNames { takes_colon: true, takes_hash: false }),
+            "#" => Some(ChannelNames { takes_colon: false, takes_hash: true }),
+            ":#" | "#:" => Some(ChannelNames::WITH_COLON_AND_HASH),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a name may contain the character that separates the parts of a signed string.
+    pub fn take_colon(self) -> bool {
+        self.takes_colon
+    }
+
+    fn characters(self) -> &'static AsciiSet {
+        match (self.takes_colon, self.takes_hash) {
+            (false, false) => &PLAIN,
+            (true, false) => &WITH_COLON,
+            (false, true) => &WITH_HASH,
+            (true, true) => &WITH_BOTH,
+        }
+    }
+
+    /// Checks a channel name.
+    #[inline]
+    pub fn check(self, name: &str, argument: &str) -> Result<(), Problem> {
+        let is_special = matches!(name.as_bytes().first(), Some(b':' | b'#'));
+        if is_valid(name, self.characters()) && !is_special {
+            return Ok(());
+        }
+        self.check_special(name, argument)
+    }
+
+    /// Checks a name that begins with `:` or `#`, or that has a character which is not permitted.
+    #[cold]
+    fn check_special(self, name: &str, argument: &str) -> Result<(), Problem> {
+        explain(name, argument, "a channel name", self.characters()).map_err(|problem| match self.adding(name) {
+            true => Problem { message: format!("{} (see channel_characters)", problem.message), ..problem },
+            false => problem,
+        })?;
+        if name.starts_with(':') {
+            return Err(Problem::new(argument, "must not begin with :"));
+        }
+        if name.starts_with(USER_CHANNEL) {
+            return Err(Problem::new(argument, "is the channel of a user: publish to the user instead"));
+        }
+        Ok(())
+    }
+
+    /// Returns whether a name would be valid with more of the characters that some servers take.
+    fn adding(self, name: &str) -> bool {
+        self != ChannelNames::WITH_COLON_AND_HASH && is_valid(name, &WITH_BOTH)
+    }
+
+    /// Checks a channel name and returns it as a path segment, where `.` and `..` would name another path.
+    pub fn segment<'a>(self, name: &'a str, argument: &str) -> Result<Cow<'a, str>, Problem> {
+        not_a_step(name, argument)?;
+        self.check(name, argument)?;
+        Ok(self.encoded(name))
+    }
+
+    /// Checks a path below `/apps/{app_id}`, with channel names as segments, and returns it as it is sent.
+    pub fn path<'a>(self, text: &'a str, argument: &str) -> Result<Cow<'a, str>, Problem> {
+        match self.takes_hash {
+            true => check_path(text, argument, &WITH_BOTH, "_ - = @ , . ; : #")?,
+            false => path(text, argument)?,
+        }
+        Ok(self.encoded(text))
+    }
+
+    /// Encodes `#`, where the path of a URL would end. Servers verify the path as it is sent.
+    fn encoded(self, text: &str) -> Cow<'_, str> {
+        match self.takes_hash && text.contains('#') {
+            true => text.replace('#', "%23").into(),
+            false => text.into(),
+        }
+    }
 }
 
-/// Checks a user id: the characters of a channel name, because it becomes part of one, and a path
-/// segment.
+/// Checks a user id: Pusher's characters of channel names, because it becomes part of one, and a path segment.
 pub fn user_id(id: &str, argument: &str) -> Result<(), Problem> {
     not_a_step(id, argument)?;
-    of_channel_characters(id, argument, "a user id")
+    if is_valid(id, &PLAIN) { Ok(()) } else { explain(id, argument, "a user id", &PLAIN) }
 }
 
-/// Checks a path below `/apps/{app_id}`: segments of the characters of channel names, none of them
-/// `.` or `..`.
+/// Checks a path: segments of the characters of channel names and `:`, none of them `.` or `..`.
 pub fn path(path: &str, argument: &str) -> Result<(), Problem> {
+    check_path(path, argument, &WITH_COLON, "_ - = @ , . ; :")
+}
+
+fn check_path(path: &str, argument: &str, characters: &AsciiSet, named: &str) -> Result<(), Problem> {
     fits_in_url(path, argument)?;
     let rest = path.strip_prefix('/').ok_or_else(|| Problem::new(argument, "must begin with /"))?;
     for segment in rest.split('/') {
         not_a_step(segment, argument)?;
-        if segment.is_empty() || !CHANNEL_CHARACTERS.contains_all(segment.as_bytes()) {
-            return Err(Problem::new(
-                argument,
-                "must be segments of A-Z a-z 0-9 _ - = @ , . ; separated by single slashes",
-            ));
+        if segment.is_empty() || !characters.contains_all(segment.as_bytes()) {
+            let message = format!("must be segments of A-Z a-z 0-9 {named} separated by single slashes");
+            return Err(Problem::new(argument, message));
         }
     }
     Ok(())
@@ -126,31 +219,42 @@ pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
     }
 }
 
-/// Checks an application's id or key: `[A-Za-z0-9_-]+`. Both become part of signed strings.
-pub fn credential(text: &str, key: &str) -> Result<(), Problem> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+/// Checks an application's id: `[A-Za-z0-9_-]+`. It becomes part of signed strings, and a path segment.
+pub fn app_id(text: &str, key: &str) -> Result<(), Problem> {
+    credential(text, key, b"", "_ -")
+}
+
+/// Checks an application's key: `[A-Za-z0-9_.-]+`. It becomes part of signed strings. A colon would end it
+/// in `auth`. (Only Ably's keys have a dot.)
+pub fn key(text: &str, key: &str) -> Result<(), Problem> {
+    credential(text, key, b".", "_ - .")
+}
+
+fn credential(text: &str, key: &str, more: &[u8], named: &str) -> Result<(), Problem> {
+    let is_permitted = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || more.contains(&b);
+    if !text.is_empty() && text.bytes().all(is_permitted) {
         Ok(())
     } else {
-        Err(Problem::new(key, "must be one or more of A-Z a-z 0-9 _ -"))
+        Err(Problem::new(key, format!("must be one or more of A-Z a-z 0-9 {named}")))
     }
 }
 
 #[inline]
-fn of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
-    if (1..=MAX_NAME_CHARS).contains(&name.len()) && CHANNEL_CHARACTERS.contains_all(name.as_bytes()) {
-        return Ok(());
-    }
-    not_of_channel_characters(name, argument, what)
+fn is_valid(name: &str, characters: &AsciiSet) -> bool {
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && characters.contains_all(name.as_bytes())
 }
 
+/// Returns the problem of a name that is not valid.
 #[cold]
-fn not_of_channel_characters(name: &str, argument: &str, what: &str) -> Result<(), Problem> {
+fn explain(name: &str, argument: &str, what: &str, characters: &AsciiSet) -> Result<(), Problem> {
     length(name, argument, what)?;
-    match name.chars().find(|c| !CHANNEL_CHARACTERS.contains(*c)) {
-        Some(c) => Err(Problem::new(
-            argument,
-            format!("contains {c:?}, but {what} may only contain A-Z a-z 0-9 _ - = @ , . ;"),
-        )),
+    match name.chars().find(|c| !characters.contains(*c)) {
+        Some(c) => {
+            let more = [':', '#'].into_iter().filter(|more| characters.contains(*more));
+            let more: String = more.flat_map(|more| [' ', more]).collect();
+            let message = format!("contains {c:?}, but {what} may only contain A-Z a-z 0-9 _ - = @ , . ;{more}");
+            Err(Problem::new(argument, message))
+        }
         None => Ok(()),
     }
 }
@@ -171,13 +275,77 @@ mod tests {
     fn channel_names_have_1_to_200_allowed_characters() {
         let longest = "a".repeat(200);
         for name in ["a", "private-x", "presence-A_1-=@,.;", ".", "..", &longest] {
-            assert_eq!(channel(name, "channel"), Ok(()), "{name}");
+            assert_eq!(ChannelNames::PLAIN.check(name, "channel"), Ok(()), "{name}");
         }
         let too_long = "a".repeat(201);
         for name in
             ["", " ", "a b", "a:b", "a/b", "a\n", "\n", "a?", "a#", "#server-to-user-1", "ä", "[", "a\"", &too_long]
         {
-            assert!(channel(name, "channel").is_err(), "{name:?}");
+            assert!(ChannelNames::PLAIN.check(name, "channel").is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_may_have_the_characters_that_a_server_takes() {
+        let longest = format!("a:{}", "#".repeat(198));
+        for (name, colon, hash) in [
+            ("tenant-42:orders", true, false),
+            ("dialog:a#42,43", true, true),
+            ("a#", false, true),
+            ("#a", false, true),
+            ("private-:a::b:", true, false),
+            ("#server-to-user", false, true),
+            (&longest, true, true),
+        ] {
+            for characters in ["", ":", "#", ":#", "#:"] {
+                let names = ChannelNames::with(characters).unwrap();
+                let is_valid = (!colon || characters.contains(':')) && (!hash || characters.contains('#'));
+                let result = names.check(name, "channel");
+                assert_eq!(result.is_ok(), is_valid, "{name} with {characters:?}: {result:?}");
+                if let Err(problem) = result {
+                    assert!(problem.message.ends_with("(see channel_characters)"), "{problem:?}");
+                }
+            }
+        }
+        for names in [ChannelNames::PLAIN, ChannelNames::WITH_COLON_AND_HASH] {
+            for name in [
+                "",
+                ":",
+                ":a",
+                "#server-to-user-",
+                "#server-to-user-1",
+                "a b",
+                "a/b",
+                "a%23",
+                "a?b",
+                &format!("{longest}#"),
+            ] {
+                let problem = names.check(name, "channel").unwrap_err();
+                assert!(names == ChannelNames::PLAIN || !problem.message.contains("channel_characters"), "{problem:?}");
+            }
+        }
+        assert!(["::", "a", ":# ", "##"].iter().all(|characters| ChannelNames::with(characters).is_none()));
+    }
+
+    #[test]
+    fn a_hash_is_encoded_in_paths_and_a_colon_is_not() {
+        let names = ChannelNames::WITH_COLON_AND_HASH;
+        assert_eq!(names.segment("dialog:a#42,43", "channel").unwrap(), "dialog:a%2342,43");
+        assert_eq!(names.path("/channels/a:b#c/x#", "path").unwrap(), "/channels/a:b%23c/x%23");
+        assert!(matches!(names.path("/a:b", "path"), Ok(Cow::Borrowed("/a:b"))));
+        assert!(names.path("/a%23", "path").is_err() && names.path("/a?", "path").is_err());
+        assert!(ChannelNames::PLAIN.path("/a#b", "path").is_err());
+        assert!(matches!(ChannelNames::PLAIN.path("/a:b", "path"), Ok(Cow::Borrowed("/a:b"))));
+    }
+
+    #[test]
+    fn keys_may_have_a_dot_and_application_ids_may_not() {
+        for text in ["278d425bdf160c739803", "_-9Z"] {
+            assert_eq!((app_id(text, "app_id"), key(text, "key")), (Ok(()), Ok(())));
+        }
+        assert!(key("appid.keyid", "key").is_ok() && app_id("appid.keyid", "app_id").is_err());
+        for text in ["", "a:b", "a b", "a/b", "é", "a\n", "a#"] {
+            assert!(key(text, "key").is_err() && app_id(text, "app_id").is_err(), "{text:?}");
         }
     }
 
@@ -218,11 +386,12 @@ mod tests {
     #[test]
     fn paths_contain_no_dot_segments_and_no_separators() {
         for step in [".", "..", "", "a/b", "a?b", "a#b", "a%2fb"] {
-            assert!(channel_in_path(step, "channel").is_err(), "{step:?}");
+            assert!(ChannelNames::PLAIN.segment(step, "channel").is_err(), "{step:?}");
             assert!(user_id(step, "user_id").is_err(), "{step:?}");
         }
         for right in ["...", "a.b", "@=,;_-"] {
-            assert_eq!((channel_in_path(right, "channel"), user_id(right, "user_id")), (Ok(()), Ok(())), "{right}");
+            assert_eq!(ChannelNames::PLAIN.segment(right, "channel"), Ok(right.into()), "{right}");
+            assert_eq!(user_id(right, "user_id"), Ok(()), "{right}");
         }
         for wrong in ["", "channels", "/", "//", "/a/", "/./a", "/a/..", "/a b", "/a?b", "/ä"] {
             assert!(path(wrong, "path").is_err(), "{wrong:?}");

@@ -26,6 +26,7 @@ type Client struct {
 	AppID   string // required, as are Key and Secret, or a URL instead
 	Key     string
 	Secret  string
+	Server  string // the kind of server, "pusher" unless given: sets defaults, see docs/servers.md
 	Cluster string // "mt1" unless given; the host is api-{cluster}.pusher.com
 	Host    string // instead of a cluster; may end with a colon and a port
 	Port    int    // 443, or 80 without TLS
@@ -61,6 +62,7 @@ type Client struct {
 	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
 	MaxRequestBytes             int            // the limit of a request, head and body: none
 	BatchRoute                  string         // whether the server has the route for batches: "true", "false" or "auto"; by the server
+	ChannelCharacters           string         // characters that channel names may have beside Pusher's, of ":#"; by the server
 
 	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
 	UnixSocket         string        // the path of a Unix domain socket to connect to; without TLS unless Secure is set
@@ -304,11 +306,13 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("app_id", c.AppID)
 	text("key", c.Key)
 	text("secret", c.Secret)
+	text("server", c.Server)
 	text("cluster", c.Cluster)
 	text("url", c.URL)
 	text("path", c.Path)
 	text("proxy", c.Proxy)
 	text("unix_socket", c.UnixSocket)
+	text("channel_characters", c.ChannelCharacters)
 	text("ca_file", c.CAFile)
 	text("extra_ca_file", c.ExtraCAFile)
 	text("tls_roots", c.TLSRoots)

@@ -128,7 +128,7 @@ func TestConfigurationOfEachField(t *testing.T) {
 		MaxConcurrentCalls: 3, Timeout: time.Second, ConnectTimeout: time.Second, Retry: pusher.Retry{Mode: "never", MaxAttempts: 1, Ratio: 0.5},
 		AttemptTimeout: time.Second, Idempotency: "auto", ServerDeduplicates: true, IdempotencyWindow: time.Minute,
 		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
-		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, BatchRoute: "auto", Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
+		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, BatchRoute: "auto", Server: "soketi", ChannelCharacters: ":#", Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
 		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", MaxConnectionAge: time.Minute,
 		IdleTimeout: time.Minute, LogLevel: pusher.LogDebug, Extra: map[string]any{"sign_path_prefix": false},
 	}
@@ -145,6 +145,9 @@ func TestConfigurationOfEachField(t *testing.T) {
 	}{
 		{&pusher.Client{AppID: "1", Key: "k"}, "secret"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", BatchRoute: "maybe"}, "batch_route"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Server: "sokudo"}, "server"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Server: "reverb"}, "host"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", ChannelCharacters: "/"}, "channel_characters"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Secure: true, Insecure: true}, "ssl"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:1", Port: 2}, "port"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", UnixSocket: "relative"}, "unix_socket"},

@@ -414,7 +414,7 @@ def _(d):
     "channels-of-users", ("python",), "stricter", "call",
     "accepts `#server-to-user-…` as a channel in every call",
     "only `pusher_send_to_user` uses such a channel",
-    "`#` is not a character of a channel name, and ends the path of a URL.",
+    "Only a user id that was checked becomes part of such a name, also where a server takes `#` in names (`channel_characters`).",
 )  # fmt: skip
 def _(d):
     return any(isinstance(name, str) and name.startswith("#server-to-user-") for name in channels(d.case))
@@ -454,14 +454,14 @@ def _(d):
 @difference(
     "unchecked-paths", ("node",), "stricter", "call",
     "puts user ids into names and paths, and paths into requests, without checking them",
-    "user ids and the parts of a path consist of the characters of channel names, user ids at "
-    "most 200",
+    "user ids consist of the characters of channel names, at most 200, and the parts of a path of "
+    "these and `:`",
     "A `/`, `?` or `#` leads to another path than the intended one.",
 )  # fmt: skip
 def _(d):
     call, text = d.case["call"], d.case["arguments"][0]
     if call in ("get", "post"):
-        return not re.fullmatch(r"(/[A-Za-z0-9_\-=@,.;]+)+", text)
+        return not re.fullmatch(r"(/[A-Za-z0-9_\-=@,.;:]+)+", text)
     return call in ("send_to_user", "terminate_user_connections", "channel_info", "users_info") and not is_name(text)
 
 

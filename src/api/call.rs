@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::http::Method;
 use crate::idempotency::{Idempotency, IdempotencyKey};
 use crate::time_limit::TimeLimit;
+use crate::validation::ChannelNames;
 
 /// A call that can be signed and sent.
 #[derive(Debug)]
 pub struct Call {
     /// GET, POST or DELETE.
     pub method: Method,
-    /// The path below `/apps/{app_id}`. None of its characters needs encoding.
+    /// The path below `/apps/{app_id}`. Characters that need encoding are encoded.
     pub path: Cow<'static, str>,
     /// The call's own query parameters, not encoded. Their names are lower case, and none begins with `auth_`.
     pub parameters: Vec<(Cow<'static, str>, String)>,
@@ -69,6 +70,8 @@ pub struct RequestContext {
     pub limits: RequestLimits,
     /// Whether the server has the route for batches.
     pub batch_route: BatchRoute,
+    /// The rule for the names of channels.
+    pub channel_names: ChannelNames,
     /// The key of end-to-end encrypted channels.
     pub master_key: Option<MasterKey>,
     /// Which requests that publish have a key.

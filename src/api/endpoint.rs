@@ -131,7 +131,7 @@ impl Endpoint {
             Endpoint::SendToUser => profile.send_to_user,
             Endpoint::TerminateUserConnections => profile.terminate_user_connections,
             Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo => profile.queries,
-            // Any server may have any path, and one that has no batches can take its events one at a time.
+            // Any server may have any path, and `batch_route` decides on batches.
             Endpoint::Trigger | Endpoint::TriggerBatch | Endpoint::Get | Endpoint::Post | Endpoint::Delete => {
                 Support::Yes
             }
@@ -153,12 +153,12 @@ impl Endpoint {
             Endpoint::TriggerBatch => publish::trigger_batch(context, arguments),
             Endpoint::SendToUser => publish::send_to_user(context, arguments),
             Endpoint::TerminateUserConnections => publish::terminate_user_connections(arguments),
-            Endpoint::ChannelsInfo => queries::channels_info(arguments),
-            Endpoint::ChannelInfo => queries::channel_info(arguments),
-            Endpoint::UsersInfo => queries::users_info(arguments),
-            Endpoint::Get => queries::get(arguments),
-            Endpoint::Post => queries::post(arguments),
-            Endpoint::Delete => queries::delete(arguments),
+            Endpoint::ChannelsInfo => queries::channels_info(context, arguments),
+            Endpoint::ChannelInfo => queries::channel_info(context, arguments),
+            Endpoint::UsersInfo => queries::users_info(context, arguments),
+            Endpoint::Get => queries::get(context, arguments),
+            Endpoint::Post => queries::post(context, arguments),
+            Endpoint::Delete => queries::delete(context, arguments),
         }
     }
 }

@@ -9,17 +9,18 @@ use crate::error::{Error, Problem};
 use crate::idempotency::IdempotencyKey;
 use crate::json::{Json, Writer};
 use crate::time_limit::TimeLimit;
-use crate::validation;
+use crate::validation::{self, USER_CHANNEL};
 
 /// The channels of an event, each checked. There is at least one.
 pub(super) struct Recipients<'a>(Vec<Cow<'a, str>>);
 
 impl<'a> Recipients<'a> {
-    /// Reads `channels`: one name, or a JSON array of 1 to `max` names. (No name begins with `[`.)
-    pub(super) fn parse(text: &'a str, max: usize) -> Result<Recipients<'a>, Problem> {
+    /// Reads `channels`: one name, or a JSON array of names. (No name begins with `[`.)
+    pub(super) fn parse(context: &RequestContext, text: &'a str) -> Result<Recipients<'a>, Problem> {
         const NAME: &str = "channels";
+        let max = context.limits.channels;
         if !text.trim_start().starts_with('[') {
-            return Recipients::channel(Named { argument: NAME, value: Cow::Borrowed(text) });
+            return Recipients::channel(context, Named { argument: NAME, value: Cow::Borrowed(text) });
         }
         let elements = Json::parse(text, NAME)?.elements(NAME, max)?;
         if elements.is_empty() || elements.len() > max {
@@ -29,7 +30,7 @@ impl<'a> Recipients<'a> {
         for (index, element) in elements.into_iter().enumerate() {
             let argument = format!("{NAME}[{index}]");
             let channel = element.string(&argument)?;
-            validation::channel(&channel, &argument)?;
+            context.channel_names.check(&channel, &argument)?;
             channels.push(channel);
         }
         match channels.iter().position(|channel| is_encrypted(channel)) {
@@ -42,15 +43,15 @@ impl<'a> Recipients<'a> {
     }
 
     /// Returns one channel.
-    pub(super) fn channel(name: Named<'_, Cow<'a, str>>) -> Result<Recipients<'a>, Problem> {
-        validation::channel(&name.value, name.argument)?;
+    pub(super) fn channel(context: &RequestContext, name: Named<'_, Cow<'a, str>>) -> Result<Recipients<'a>, Problem> {
+        context.channel_names.check(&name.value, name.argument)?;
         Ok(Recipients(vec![name.value]))
     }
 
     /// Returns the channel that a signed-in user's connections are subscribed to.
     pub(super) fn user(id: Named<'_, &str>) -> Result<Recipients<'a>, Problem> {
         validation::user_id(id.value, id.argument)?;
-        Ok(Recipients(vec![Cow::Owned(format!("#server-to-user-{}", id.value))]))
+        Ok(Recipients(vec![Cow::Owned(format!("{USER_CHANNEL}{}", id.value))]))
     }
 
     /// Returns the channels' names.

@@ -24,7 +24,7 @@ pub const BATCH_FRAME_BYTES: usize = r#"{"batch":[]}"#.len();
 
 /// POST `/events`: one event on one or more channels.
 pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let recipients = Recipients::parse(arguments.required("channels")?, context.limits.channels)?;
+    let recipients = Recipients::parse(context, arguments.required("channels")?)?;
     publish(context, &recipients, arguments)
 }
 
@@ -118,7 +118,7 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
     let channel = channel.ok_or_else(missing("channel"))?;
     let name = name.ok_or_else(missing("name"))?;
     let data = data.ok_or_else(missing("data"))?;
-    let recipients = Recipients::channel(Named { argument: &member("channel"), value: channel })?;
+    let recipients = Recipients::channel(context, Named { argument: &member("channel"), value: channel })?;
     let name = Named { argument: &member("name"), value: &*name };
     let data = Named { argument: &member("data"), value: data };
     Event::check(context, &recipients, name, data, &options, limit)
@@ -157,7 +157,7 @@ pub fn event_to_publish(
     let options = CallOptions::parse(options, Accepts::Publisher)?;
     const USER_ID: &str = "options.user_id";
     let recipients = match (channels, &options.user_id) {
-        (Some(text), None) => Recipients::parse(text, context.limits.channels)?,
+        (Some(text), None) => Recipients::parse(context, text)?,
         (None, Some(user_id)) => {
             context.supports(context.server.profile().send_to_user)?;
             Recipients::user(Named { argument: USER_ID, value: user_id })?
@@ -239,6 +239,7 @@ mod tests {
             server: Server::Pusher,
             limits,
             batch_route: BatchRoute::Present,
+            channel_names: Default::default(),
             master_key: None,
             idempotency: Idempotency::Off,
         }

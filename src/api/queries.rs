@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::call::{Arguments, Call, Effect};
+use super::call::{Arguments, Call, Effect, RequestContext};
 use super::options::{Accepts, CallOptions};
 use crate::bytes::copied_within;
 use crate::error::{Error, Problem};
@@ -30,10 +30,10 @@ fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>)
 }
 
 /// GET `/channels`: the channels that are occupied.
-pub(super) fn channels_info(arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn channels_info(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let mut parameters = Parameters::new();
     if let Some(prefix) = arguments.optional("prefix_filter") {
-        validation::channel(prefix, "prefix_filter")?;
+        context.channel_names.check(prefix, "prefix_filter")?;
         parameters.push(("filter_by_prefix".into(), prefix.to_owned()));
     }
     attributes(&mut parameters, arguments.optional("attributes"))?;
@@ -41,18 +41,16 @@ pub(super) fn channels_info(arguments: Arguments<'_>) -> Result<Call, Error> {
 }
 
 /// GET `/channels/{channel}`.
-pub(super) fn channel_info(arguments: Arguments<'_>) -> Result<Call, Error> {
-    let channel = arguments.required("channel")?;
-    validation::channel_in_path(channel, "channel")?;
+pub(super) fn channel_info(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let channel = context.channel_names.segment(arguments.required("channel")?, "channel")?;
     let mut parameters = Parameters::new();
     attributes(&mut parameters, arguments.optional("attributes"))?;
     query(format!("/channels/{channel}").into(), parameters, arguments.optional("options"))
 }
 
 /// GET `/channels/{channel}/users`.
-pub(super) fn users_info(arguments: Arguments<'_>) -> Result<Call, Error> {
-    let channel = arguments.required("channel")?;
-    validation::channel_in_path(channel, "channel")?;
+pub(super) fn users_info(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let channel = context.channel_names.segment(arguments.required("channel")?, "channel")?;
     if !channel.starts_with("presence-") {
         return Err(Error::argument("channel", "is not a presence channel, and only those have users"));
     }
@@ -60,16 +58,14 @@ pub(super) fn users_info(arguments: Arguments<'_>) -> Result<Call, Error> {
 }
 
 /// GET of any path.
-pub(super) fn get(arguments: Arguments<'_>) -> Result<Call, Error> {
-    let path = arguments.required("path")?;
-    validation::path(path, "path")?;
-    query(path.to_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
+pub(super) fn get(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = context.channel_names.path(arguments.required("path")?, "path")?;
+    query(path.into_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
 }
 
 /// POST of any path.
-pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
-    let path = arguments.required("path")?;
-    validation::path(path, "path")?;
+pub(super) fn post(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = context.channel_names.path(arguments.required("path")?, "path")?;
     let parameters = parse_parameters(arguments.optional("params"))?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
     let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
@@ -77,7 +73,7 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
     let options = options?;
     Ok(Call {
         method: Method::Post,
-        path: path.to_owned().into(),
+        path: path.into_owned().into(),
         parameters,
         body: Some(copied_within(body.text().as_bytes(), limit)?),
         // The library does not know what the path does. A server may have done a part of it before it refused.
@@ -88,14 +84,13 @@ pub(super) fn post(arguments: Arguments<'_>) -> Result<Call, Error> {
 }
 
 /// DELETE of any path.
-pub(super) fn delete(arguments: Arguments<'_>) -> Result<Call, Error> {
-    let path = arguments.required("path")?;
-    validation::path(path, "path")?;
+pub(super) fn delete(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+    let path = context.channel_names.path(arguments.required("path")?, "path")?;
     let parameters = parse_parameters(arguments.optional("params"))?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
     Ok(Call {
         method: Method::Delete,
-        path: path.to_owned().into(),
+        path: path.into_owned().into(),
         parameters,
         body: None,
         // As for a POST: a server may have deleted a part of it before it refused.

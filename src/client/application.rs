@@ -153,6 +153,7 @@ impl Application {
                 server: config.server,
                 limits: config.limits,
                 batch_route: config.batch_route,
+                channel_names: config.channel_names,
                 master_key: config.master_key,
                 idempotency: config.idempotency,
             },

@@ -131,7 +131,12 @@ impl Pusher {
     }
 
     fn keys(&self) -> SigningKeys<'_> {
-        SigningKeys { signer: &self.application.signer, master_key: self.application.context.master_key.as_ref() }
+        let context = &self.application.context;
+        SigningKeys {
+            signer: &self.application.signer,
+            master_key: context.master_key.as_ref(),
+            channel_names: context.channel_names,
+        }
     }
 
     /// Checks a webhook. See pusher_validate_webhook().

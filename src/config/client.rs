@@ -9,6 +9,7 @@ use crate::idempotency::Idempotency;
 use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
+use crate::validation::ChannelNames;
 
 use super::server::{BatchRoute, Server};
 
@@ -77,6 +78,8 @@ pub struct Config {
     pub unix_socket: Option<PathBuf>,
     /// The proxy to connect through.
     pub proxy: Option<Proxy>,
+    /// The rule for the names of channels.
+    pub channel_names: ChannelNames,
     /// Limits on what is sent and received.
     pub limits: RequestLimits,
     /// Whether the server has the route for batches.

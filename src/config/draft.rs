@@ -24,7 +24,7 @@ use crate::log::Level;
 use crate::platform::is_socket_path;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
-use crate::validation;
+use crate::validation::{self, ChannelNames};
 
 /// The form of a configuration URL, for messages.
 pub(super) const URL_FORM: &str = "https://KEY:SECRET@api-CLUSTER.pusher.com/apps/APP_ID";
@@ -94,6 +94,7 @@ enum ConfigKey {
     MaxRequestBytes,
     MaxResponseBytes,
     BatchRoute,
+    ChannelCharacters,
 }
 
 /// The words of `tls_roots`.
@@ -157,6 +158,7 @@ impl Draft {
             proxy: None,
             limits: profile.limits.clone(),
             batch_route: profile.batch_route,
+            channel_names: profile.channel_names,
             master_key: None,
             webhook_tokens: Vec::new(),
             webhook_max_age: Duration::from_millis(600_000),
@@ -208,6 +210,7 @@ impl Draft {
         self.config.limits = profile.limits.clone();
         self.config.batch_route = profile.batch_route;
         self.config.idempotency = profile.idempotency;
+        self.config.channel_names = profile.channel_names;
         self.config.sign_path_prefix = profile.sign_path_prefix;
     }
 
@@ -261,6 +264,10 @@ impl Draft {
             ConfigKey::MaxRequestBytes => config.limits.request_bytes = Some(value.count(1, MAX_REQUEST_BYTES)?),
             ConfigKey::MaxResponseBytes => config.limits.response_bytes = value.count(1, MAX_RESPONSE_BYTES)?,
             ConfigKey::BatchRoute => config.batch_route = batch_route(value)?,
+            ConfigKey::ChannelCharacters => {
+                let names = ChannelNames::with(&value.string()?);
+                config.channel_names = names.ok_or_else(|| value.problem("must be \"\", \":\", \"#\" or \":#\""))?;
+            }
         }
         Ok(())
     }
@@ -326,9 +333,9 @@ impl Draft {
         let required =
             [("app_id", self.app_id.is_none()), ("key", self.key.is_none()), ("secret", self.secret.is_none())];
         let app_id = self.app_id.ok_or_else(|| missing("app_id", required))?;
-        validation::credential(&app_id, "app_id")?;
+        validation::app_id(&app_id, "app_id")?;
         let key = self.key.ok_or_else(|| missing("key", required))?;
-        validation::credential(&key, "key")?;
+        validation::key(&key, "key")?;
         let secret = self.secret.ok_or_else(|| missing("secret", required))?;
         if secret.expose().is_empty() {
             return Err(Problem::new("secret", "must not be empty"));
@@ -434,7 +441,7 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
         }
         let missing = |what: &str| Problem::new(join(&argument, what), "is missing");
         let token_key = token_key.ok_or_else(|| missing("key"))?;
-        validation::credential(&token_key, &join(&argument, "key"))?;
+        validation::key(&token_key, &join(&argument, "key"))?;
         let secret = secret.ok_or_else(|| missing("secret"))?;
         if secret.expose().is_empty() {
             return Err(Problem::new(join(&argument, "secret"), "must not be empty"));

@@ -5,12 +5,15 @@
 use super::client::RequestLimits;
 use super::server::{BatchRoute, Server};
 use crate::idempotency::Idempotency;
+use crate::validation::ChannelNames;
 
 /// What differs between servers. A key that the configuration has itself wins over a default here.
 #[derive(Debug)]
 pub struct Profile {
     /// The host of a client that sets none.
     pub host: DefaultHost,
+    /// The rule for the names of channels.
+    pub channel_names: ChannelNames,
     /// The limits of the server's own default configuration.
     pub limits: RequestLimits,
     /// Whether the server signs the path prefix, too.
@@ -71,6 +74,7 @@ const NO_TERMINATION: Support =
 /// Pusher Channels. The other servers follow it except where their profile says otherwise.
 const PUSHER: Profile = Profile {
     host: DefaultHost::Cluster,
+    channel_names: ChannelNames::PLAIN,
     limits: RequestLimits {
         data_bytes: 10_240,
         channels: 100,
@@ -91,8 +95,12 @@ const PUSHER: Profile = Profile {
 /// A server that its user hosts: the configuration has its address.
 const SELF_HOSTED: Profile = Profile { host: DefaultHost::Required, ..PUSHER };
 
-/// It ignores keys while they are switched off.
-const SOCKUDO: Profile = Profile { idempotency: Idempotency::Auto, ..SELF_HOSTED };
+const SOCKUDO: Profile = Profile {
+    channel_names: ChannelNames::WITH_COLON_AND_HASH,
+    // It ignores keys while they are switched off.
+    idempotency: Idempotency::Auto,
+    ..SELF_HOSTED
+};
 
 const SOKETI: Profile = Profile {
     limits: RequestLimits { data_bytes: 100 << 10, ..PUSHER.limits },

@@ -64,6 +64,7 @@ use crate::status::Status;
 /// | `max_request_bytes`            | none       | limit of a request, head and body          |
 /// | `max_response_bytes`           | 16777216   | limit of a response                        |
 /// | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
+/// | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
 /// | `log_level`                    | `"warn"`   | least severe level to log                  |
 ///
 /// **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may

@@ -420,13 +420,18 @@ fn every_configuration_value_is_checked() {
         (
             "key",
             vec![json!(""), json!("k:l"), json!("k/"), json!("k\n"), json!("k&x=1"), json!(1), json!(null)],
-            vec![json!("a_B-9")],
+            vec![json!("a_B-9"), json!("appid.keyid")],
         ),
         ("secret", vec![json!(""), json!(1), json!(null), json!(["s"])], vec![json!("any: thing\n")]),
         (
             "batch_route",
             vec![json!("true"), json!("AUTO"), json!(""), json!(0), json!(null)],
             vec![json!(true), json!(false), json!("auto")],
+        ),
+        (
+            "channel_characters",
+            vec![json!("::"), json!("a"), json!(" "), json!(":#:"), json!([":"]), json!(null)],
+            vec![json!(""), json!(":"), json!("#"), json!(":#"), json!("#:")],
         ),
         (
             "cluster",

@@ -389,3 +389,107 @@ fn ably_is_at_a_host_of_its_own() {
         assert!(url.replace(":443/", "/").starts_with(origin), "{url}");
     }
 }
+
+/// Names that sockudo takes and Pusher does not.
+const SOCKUDO_NAMES: [&str; 4] = ["tenant-42:orders", "dialog:a#42,43", "presence-tenant-42:a::b", "private-a#"];
+
+#[test]
+fn sockudo_takes_colons_and_hashes_in_the_names_of_channels() {
+    let server = Server::start([]);
+    for (config, takes) in [
+        (json!({"server": "sockudo"}), true),
+        (json!({"channel_characters": ":#"}), true),
+        (json!({"server": "sockudo", "channel_characters": ""}), false),
+        (json!({"server": "soketi"}), false),
+        (json!({}), false),
+    ] {
+        let client = server.client_with(config);
+        let publisher = Publisher::new(&client, &json!({}));
+        for name in SOCKUDO_NAMES {
+            let batch = json!([{"channel": name, "name": "e", "data": 1}]).to_string();
+            let data = name.starts_with("presence-").then_some(r#"{"user_id":"1"}"#);
+            let mut outcomes = vec![
+                (client.trigger(name, "e", "1"), "channels"),
+                (client.trigger(&json!(["a", name]).to_string(), "e", "1"), "channels[1]"),
+                (client.call_with("trigger_batch", &[&batch]), "events[0].channel"),
+                (client.call_with("channels_info", &[name]), "prefix_filter"),
+                (client.call_with("channel_info", &[name]), "channel"),
+            ];
+            if name.starts_with("private-") || name.starts_with("presence-") {
+                outcomes.push((client.call("authenticate", &[Some(name), Some("1.2"), data]), "channel"));
+            }
+            if name.starts_with("presence-") {
+                outcomes.push((client.call_with("users_info", &[name]), "channel"));
+            }
+            for (outcome, argument) in outcomes {
+                match takes {
+                    true => assert_eq!(outcome.name(), "OK", "{name}: {outcome:?}"),
+                    false => assert_eq!(outcome.naming(argument).name(), "INVALID_ARGUMENT"),
+                }
+            }
+            match publisher.try_publish(name, "e", "1", None) {
+                Ok(_) => assert!(takes, "{name}"),
+                Err(outcome) => assert_eq!((takes, &*outcome.text("argument")), (false, "channels")),
+            }
+        }
+        publisher.close();
+        for name in [":a", "#server-to-user-7"] {
+            client.trigger(name, "e", "1").is("INVALID_ARGUMENT", "not_sent").naming("channels");
+            client.call_with("channels_info", &[name]).is("INVALID_ARGUMENT", "").naming("prefix_filter");
+        }
+    }
+    let sent: Vec<String> =
+        server.ledger().iter().filter(|r| r.method() == "POST").map(|r| r.text().to_owned()).collect();
+    assert!(sent.iter().any(|body| body.contains(r#""channels":["dialog:a#42,43"]"#)), "{sent:?}");
+}
+
+#[test]
+fn sockudo_verifies_a_path_as_it_is_sent() {
+    // The server of the tests verifies the path as it is sent, too.
+    let server = Server::start([]);
+    let client = server.client_with(json!({"server": "sockudo"}));
+    client.call_with("channel_info", &["dialog:a#42,43", "subscription_count"]).is_ok("{}");
+    assert_eq!(server.last().path(), "/apps/4711/channels/dialog:a%2342,43");
+    client.call_with("get", &["/channels/dialog:a#42,43/history", r#"{"limit":1}"#]).is_ok("{}");
+    assert_eq!(server.last().path(), "/apps/4711/channels/dialog:a%2342,43/history");
+    client.call_with("post", &["/channels/a#/history/reset"]).is_ok("{}");
+    assert_eq!(server.last().path(), "/apps/4711/channels/a%23/history/reset");
+    // In a query, every character is encoded.
+    client.call_with("channels_info", &["dialog:a#"]).is_ok("{}");
+    assert!(server.last().query().contains("filter_by_prefix=dialog%3Aa%23"), "{}", server.last().query());
+    for path in ["/channels/a%23", "/channels/a?b", "/channels/#/.."] {
+        client.call_with("get", &[path]).is("INVALID_ARGUMENT", "").naming("path");
+    }
+    server.client().call_with("get", &["/channels/a#"]).is("INVALID_ARGUMENT", "").naming("path");
+}
+
+#[test]
+fn sockudo_has_serials_with_colons_in_its_paths() {
+    const SERIAL: &str = "00000000000000000001:test:00000000000000000001";
+    let server = Server::start([]);
+    let path = format!("/channels/c/messages/{SERIAL}");
+    for config in [json!({"server": "sockudo"}), json!({})] {
+        let client = server.client_with(config);
+        client.call_with("get", &[&format!("{path}/versions")]).is_ok("{}");
+        client.call_with("post", &[&format!("{path}/update"), "{}", r#"{"data":"x"}"#]).is_ok("{}");
+        client.call_with("delete", &[&format!("{path}/annotations/{SERIAL}")]).is_ok("{}");
+        assert_eq!(server.last().path(), format!("/apps/4711{path}/annotations/{SERIAL}"));
+    }
+}
+
+#[test]
+fn ably_has_keys_with_a_dot() {
+    let server = Server::builder()
+        .application("appid.keyid", SECRET)
+        .answering(|request| Personality::Ably.answer(request))
+        .start();
+    for config in [json!({"server": "ably", "key": "appid.keyid"}), json!({"key": "appid.keyid"})] {
+        let client = server.client_with(config);
+        trigger(&client).is_ok("{}");
+        client.call_with("channels_info", &[]).is_ok(r#"{"channels":{}}"#);
+        let outcome = client.call_with("authenticate", &["private-a", "1.2"]);
+        assert!(outcome.document.as_deref().unwrap().starts_with(r#"{"auth":"appid.keyid:"#), "{outcome:?}");
+    }
+    let config = |key: &str| crate::support::config(1, json!({"server": "ably", "key": key}));
+    Client::try_new(Some(config("appid.keyid:secret").as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("key");
+}

@@ -876,6 +876,7 @@ CASES = [
     ("docs/servers.md", ["run.mjs"], real_server),
     ("docs/servers.md", ["# socket.conf", '"unix_socket"'], unix_socket),
     ("docs/servers.md", ['"path"'], configuration),
+    ("docs/servers.md", ['"channel_characters"'], configuration),
     ("docs/servers.md", ['"max_data_bytes"'], configuration),
     ("docs/webhooks.md", ["pusher_validate_webhook"], webhook),
     ("docs/webhooks.md", ['"webhook_tokens"'], configuration),

@@ -43,6 +43,8 @@ class WebhookToken(TypedDict):
 class Config(TypedDict, total=False):
     """Configuration keys without their own argument; pusher.h describes each."""
 
+    server: str
+    """The kind of server: `"pusher"`, or another of docs/servers.md. Sets the defaults of other keys."""
     path: str
     """A prefix of the API's path, where a self-hosted server has one."""
     sign_path_prefix: bool
@@ -91,6 +93,8 @@ class Config(TypedDict, total=False):
     max_response_bytes: int
     batch_route: bool | str
     """Whether the server has the route for batches: `True`, `False` or `"auto"`. By `server`."""
+    channel_characters: str
+    """Characters that channel names may have beside Pusher's: `":"`, `"#"` or `":#"`. By `server`."""
     log_level: str
     """For `log`: `"error"`, `"warn"`, `"info"` or `"debug"`."""
 
