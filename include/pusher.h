@@ -164,7 +164,9 @@
  * | `attempts`       | integer | a request was attempted        | none                    |
  * | `http_status`    | integer | the server responded           | none                    |
  * | `response`       | string  | the response is not a success  | none                    |
+ * | `server_code`    | string  | the body is JSON with a `code` | none                    |
  * | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
+ * | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
  *
  * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
  * - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
@@ -175,6 +177,9 @@
  * - `attempts` is the number of requests made.
  * - `response` is the start of the response's body, up to 1,024 bytes; absent if the body is
  *   empty. The request's signature is redacted in it and in `message`.
+ * - `server_code` is a word or a number of up to 64 of the characters `A-Z a-z 0-9 _ . -`.
+ * - `rate_limit` has the integers `limit`, `remaining` and `reset`, as far as the server sent
+ *   them. `reset` is in seconds from now or since 1970: servers differ.
  */
 enum PusherStatus
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -1073,8 +1078,8 @@ void pusher_response_set(PusherResponse *response,
 
 /**
  * Adds a header to a response. Pass all headers; the library uses `Retry-After`, `Date` (to
- * notice a wrong clock), and `Content-Length` or `Transfer-Encoding`: without one of these, an
- * empty body counts as truncated.
+ * notice a wrong clock), the `X-RateLimit-` headers, and `Content-Length` or
+ * `Transfer-Encoding`: without one of these, an empty body counts as truncated.
  *
  * @param response  the response. NULL is ignored.
  * @param name      the header's name, in any case. The header is ignored if this is NULL or

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, Purpose};
 use crate::json::{Json, Writer};
+use crate::rate_limit::RateLimitHeaders;
 use crate::status::Delivery;
 
 /// Returns the error document of a call with this purpose.
@@ -30,6 +31,7 @@ pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
     let Error::Exchange(failed) = error else { return };
     optional("cause", failed.cause);
     optional("response", failed.response.as_deref());
+    optional("server_code", failed.server_code.as_deref());
     json.key("retryable").boolean(failed.retryable);
     json.key("attempts").number(failed.attempts);
     if let Some(http_status) = failed.http_status {
@@ -38,6 +40,22 @@ pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
     if let Some(wait) = failed.retry_after_ms {
         json.key("retry_after_ms").number(wait);
     }
+    write_rate_limit(json, &failed.rate_limit);
+}
+
+/// Writes the figures that the server sent.
+fn write_rate_limit(json: &mut Writer, rate_limit: &RateLimitHeaders) {
+    if rate_limit.is_empty() {
+        return;
+    }
+    json.key("rate_limit").begin_object();
+    let figures = [("limit", rate_limit.limit), ("remaining", rate_limit.remaining), ("reset", rate_limit.reset)];
+    for (name, figure) in figures {
+        if let Some(figure) = figure {
+            json.key(name).number(figure);
+        }
+    }
+    json.end_object();
 }
 
 /// Returns the delivery that an error document reports.

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::rate_limit::RateLimitHeaders;
 use crate::status::{Delivery, Status};
 use crate::time_limit::TimeIsUp;
 
@@ -67,8 +68,12 @@ pub struct FailedExchange {
     pub http_status: Option<u16>,
     /// The beginning of the response's body, if one came.
     pub response: Option<String>,
+    /// The member `code` of the response's body.
+    pub server_code: Option<String>,
     /// The wait that the server asked for.
     pub retry_after_ms: Option<u64>,
+    /// What the server said about its limit of requests.
+    pub rate_limit: RateLimitHeaders,
     /// The response's `Date`, in seconds since 1970. It is not part of the document.
     pub server_time: Option<u64>,
 }
@@ -86,7 +91,9 @@ impl FailedExchange {
             attempts: 1,
             http_status: None,
             response: None,
+            server_code: None,
             retry_after_ms: None,
+            rate_limit: RateLimitHeaders::default(),
             server_time: None,
         }
     }

@@ -7,7 +7,7 @@
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config, signing
 //!     → encryption, validation, retry → json → error → status
-//! http, platform, log, secret: independent of Pusher, used by several layers above
+//! http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -31,6 +31,7 @@ mod json;
 mod log;
 mod platform;
 mod publisher;
+mod rate_limit;
 mod retry;
 mod secret;
 mod signing;

@@ -38,7 +38,9 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// | `attempts`       | integer | a request was attempted        | none                    |
 /// | `http_status`    | integer | the server responded           | none                    |
 /// | `response`       | string  | the response is not a success  | none                    |
+/// | `server_code`    | string  | the body is JSON with a `code` | none                    |
 /// | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
+/// | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
 ///
 /// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
 /// - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
@@ -49,6 +51,9 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// - `attempts` is the number of requests made.
 /// - `response` is the start of the response's body, up to 1,024 bytes; absent if the body is
 ///   empty. The request's signature is redacted in it and in `message`.
+/// - `server_code` is a word or a number of up to 64 of the characters `A-Z a-z 0-9 _ . -`.
+/// - `rate_limit` has the integers `limit`, `remaining` and `reset`, as far as the server sent
+///   them. `reset` is in seconds from now or since 1970: servers differ.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
 pub enum Status {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"reflect"
@@ -261,7 +262,7 @@ func TestAnErrorReportsTheDelivery(t *testing.T) {
 	}
 	wanted := pusher.Error{
 		Status: pusher.StatusRateLimited, Message: failed.Message, Delivery: pusher.DeliveryRejected, Retryable: true, Attempts: 1,
-		HTTPStatus: 429, Response: failed.Response, RetryAfter: time.Second, Document: failed.Document,
+		HTTPStatus: 429, Response: failed.Response, ServerCode: "429", RetryAfter: time.Second, Document: failed.Document,
 	}
 	if !reflect.DeepEqual(*failed, wanted) {
 		t.Errorf("%#v", failed)
@@ -270,6 +271,29 @@ func TestAnErrorReportsTheDelivery(t *testing.T) {
 		if strings.Contains(text, faults.Secret) {
 			t.Errorf("holds the secret: %s", text)
 		}
+	}
+}
+
+func TestAnErrorHasTheServersCodeAndRateLimit(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-RateLimit-Limit", "100")
+		w.Header().Set("X-RateLimit-Remaining", "0")
+		w.WriteHeader(http.StatusTooManyRequests)
+		fmt.Fprint(w, `{"code":"rate_limited"}`)
+	}))
+	defer server.Close()
+	client, err := pusher.ClientFromURL(strings.Replace(server.URL, "://", "://k:s@", 1) + "/apps/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Retry.Mode = "never"
+	var failed *pusher.Error
+	if err := client.Trigger("c", "e", "x"); !errors.As(err, &failed) || failed.ServerCode != "rate_limited" {
+		t.Fatalf("%#v", err)
+	}
+	limit := failed.RateLimit
+	if limit == nil || limit.Limit == nil || *limit.Limit != 100 || *limit.Remaining != 0 || limit.Reset != nil {
+		t.Errorf("%#v", limit)
 	}
 }
 

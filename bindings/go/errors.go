@@ -108,12 +108,21 @@ type Error struct {
 	HTTPStatus int           // of the server's response, or 0
 	Response   string        // the beginning of the response's body
 	Argument   string        // which argument is wrong, such as "channels[3]"
+	ServerCode string        // the member "code" of the response, such as sockudo's "feature_disabled"
 	RetryAfter time.Duration // the server's Retry-After
+	RateLimit  *RateLimit    // the server's X-RateLimit headers, or nil
 	Reason     string        // why the publisher did not send the event: expired dropped superseded closed
 
 	Document json.RawMessage // the library's error document
 
 	wrapped error
+}
+
+// RateLimit has the figures of a server's X-RateLimit headers; nil for one that it did not send.
+type RateLimit struct {
+	Limit     *int64 `json:"limit"`     // the requests that are allowed in a period
+	Remaining *int64 `json:"remaining"` // the requests that are left in this period
+	Reset     *int64 `json:"reset"`     // when the next period begins: in seconds from now or since 1970, depending on the server
 }
 
 func (e *Error) Error() string { return "pusher: " + e.Message }
@@ -139,7 +148,9 @@ type failure struct {
 	HTTPStatus   int             `json:"http_status,omitempty"`
 	Response     string          `json:"response,omitempty"`
 	Argument     string          `json:"argument,omitempty"`
+	ServerCode   string          `json:"server_code,omitempty"`
 	RetryAfterMs int64           `json:"retry_after_ms,omitempty"`
+	RateLimit    *RateLimit      `json:"rate_limit,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Answer       json.RawMessage `json:"answer,omitempty"`
 }
@@ -155,7 +166,9 @@ func (f *failure) error(status Status, document []byte) *Error {
 		HTTPStatus: f.HTTPStatus,
 		Response:   f.Response,
 		Argument:   f.Argument,
+		ServerCode: f.ServerCode,
 		RetryAfter: time.Duration(f.RetryAfterMs) * time.Millisecond,
+		RateLimit:  f.RateLimit,
 		Reason:     f.Reason,
 		Document:   document,
 	}

@@ -10,6 +10,7 @@ use super::call::Effect;
 use crate::error::{Error, FailedExchange};
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
+use crate::rate_limit::RateLimitHeaders;
 use crate::status::{Delivery, Status};
 use crate::time_limit::TimeLimit;
 
@@ -97,7 +98,9 @@ impl Interpreter<'_> {
             attempts: 1,
             http_status: Some(response.status),
             response: self.excerpt(&response.body),
+            server_code: server_code(&response.body).filter(|code| !code.contains(self.signature)),
             retry_after_ms: response.retry_after.as_deref().and_then(|value| retry_after_ms(value, date, self.now)),
+            rate_limit: response.rate_limit,
             server_time: date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
         }
     }
@@ -126,7 +129,9 @@ impl Interpreter<'_> {
                 Progress::NotSent | Progress::Sent => None,
             },
             response: None,
+            server_code: None,
             retry_after_ms: None,
+            rate_limit: RateLimitHeaders::default(),
             server_time: None,
         }
     }
@@ -218,6 +223,23 @@ fn error_code_in(json: Json<'_>) -> Option<u16> {
         code.filter(|code| (400..600).contains(code))
     };
     members.iter().find_map(code)
+}
+
+/// Returns the member `code` of a JSON error body, such as sockudo's `{"error":…,"code":"feature_disabled","status":422}`. Left
+/// out if it is not a word or a number.
+fn server_code(body: &[u8]) -> Option<String> {
+    /// Errors are short. The members of a longer body would take memory that the server decides.
+    const MAX_BODY_BYTES: usize = 64 << 10;
+    const MAX_CODE_BYTES: usize = 64;
+    if body.len() > MAX_BODY_BYTES || !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let json = Json::parse(std::str::from_utf8(body).ok()?, "").ok()?;
+    let (_, code) = json.members_lenient("").ok()?.into_iter().find(|(key, _)| key == "code")?;
+    let code = if code.is_string() { code.string("").ok()? } else { Cow::Borrowed(code.text()) };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let is_code = (1..=MAX_CODE_BYTES).contains(&code.len()) && code.bytes().all(is_plain);
+    (is_code && !matches!(&*code, "null" | "true" | "false")).then(|| code.into_owned())
 }
 
 /// Returns whether a retry may help after a request that was not sent.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::http::RateLimitHeaders;
+use crate::rate_limit::RateLimitHeaders;
 
 /// The largest `X-RateLimit-Reset` that counts as a time from now: a day. A larger one is a time of day.
 const MAX_SECONDS_TO_RESET: u64 = 24 * 60 * 60;

@@ -53,8 +53,8 @@ pub unsafe extern "C" fn pusher_response_set(
 }
 
 /// Adds a header to a response. Pass all headers; the library uses `Retry-After`, `Date` (to
-/// notice a wrong clock), and `Content-Length` or `Transfer-Encoding`: without one of these, an
-/// empty body counts as truncated.
+/// notice a wrong clock), the `X-RateLimit-` headers, and `Content-Length` or
+/// `Transfer-Encoding`: without one of these, an empty body counts as truncated.
 ///
 /// @param response  the response. NULL is ignored.
 /// @param name      the header's name, in any case. The header is ignored if this is NULL or

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
+use crate::rate_limit::RateLimitHeaders;
+
 /// The server that requests go to.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -112,7 +114,7 @@ pub struct Request<'a> {
     pub own_header: Option<(&'static str, &'a str)>,
     /// The body, if the method has one.
     pub body: Option<&'a [u8]>,
-    /// Whether the headers of a rate limit are read from the response.
+    /// Whether the headers of a rate limit are read from a response with success, too.
     pub reads_rate_limit: bool,
 }
 
@@ -140,57 +142,13 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// The `Date` header.
     pub date: Option<String>,
-    /// The rate limit, if the request reads it.
+    /// The `X-RateLimit-` headers, if the request reads them or is refused.
     pub rate_limit: RateLimitHeaders,
-}
-
-/// The rate limit that a response states: its `X-RateLimit-` headers, as far as they are whole numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateLimitHeaders {
-    /// `X-RateLimit-Limit`
-    pub limit: Option<u64>,
-    /// `X-RateLimit-Remaining`
-    pub remaining: Option<u64>,
-    /// `X-RateLimit-Reset`
-    pub reset: Option<u64>,
-}
-
-impl RateLimitHeaders {
-    /// Takes a header, if it is one of these. Of several with the same name, the first counts.
-    pub(super) fn take(&mut self, name: &str, value: &[u8]) {
-        let place = match name.len() {
-            17 if name.eq_ignore_ascii_case("x-ratelimit-limit") => &mut self.limit,
-            21 if name.eq_ignore_ascii_case("x-ratelimit-remaining") => &mut self.remaining,
-            17 if name.eq_ignore_ascii_case("x-ratelimit-reset") => &mut self.reset,
-            _ => return,
-        };
-        let value = std::str::from_utf8(value.trim_ascii()).ok();
-        let number = value.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        *place = place.or(number.and_then(|digits| digits.parse().ok()));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_limit_is_whole_numbers() {
-        let mut headers = RateLimitHeaders::default();
-        for (name, value) in [
-            ("X-RateLimit-Limit", "+1"),
-            ("X-RateLimit-Limit", " 60 "),
-            ("x-ratelimit-limit", "70"),
-            ("X-RATELIMIT-REMAINING", "0"),
-            ("x-ratelimit-reset", "1.5"),
-            ("x-ratelimit-reset", ""),
-            ("x-ratelimit-reset", "99999999999999999999"),
-            ("x-ratelimit-other", "1"),
-        ] {
-            headers.take(name, value.as_bytes());
-        }
-        assert_eq!(headers, RateLimitHeaders { limit: Some(60), remaining: Some(0), reset: None });
-    }
 
     #[test]
     fn an_ipv6_address_is_bracketed_in_urls_only() {

@@ -24,7 +24,7 @@ mod trust;
 
 pub use client::{HttpClient, HttpConfig, Transport};
 pub use failure::{Cause, Failure, Progress};
-pub use message::{Limit, Method, Origin, Proxy, RateLimitHeaders, Request, Response};
+pub use message::{Limit, Method, Origin, Proxy, Request, Response};
 pub use request::request_size;
 pub use response_builder::ResponseBuilder;
 pub use trust::{Identity, Roots, Trust};

@@ -1,7 +1,8 @@
 //! The exchange that a user's transport or event loop reports, piece by piece.
 
 use super::failure::{Cause, Failure, Progress};
-use super::message::{RateLimitHeaders, Response};
+use super::message::Response;
+use crate::rate_limit::RateLimitHeaders;
 
 /// The pieces of an exchange reported so far.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl ResponseBuilder {
             "retry-after" => self.retry_after = Some(value.to_owned()),
             "date" => self.date = Some(value.to_owned()),
             "content-length" | "transfer-encoding" => self.has_length = true,
-            name => self.rate_limit.take(name, value.as_bytes()),
+            name => self.rate_limit.take_header(name, value.as_bytes()),
         }
     }
 

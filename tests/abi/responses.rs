@@ -608,6 +608,13 @@ fn an_echoed_signature_is_redacted() {
         let outcome = server.client().trigger("c", "e", "{}");
         assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
     }
+    // Nor as the code of an error.
+    let server = Server::builder()
+        .answering(move |request| Answer::new(422, &[], &format!(r#"{{"error":1,"code":"{}"}}"#, request.signature())))
+        .start();
+    let outcome = server.client().trigger("c", "e", "{}");
+    assert_eq!(outcome.text("server_code"), "");
+    assert!(!outcome.document.unwrap().contains(&server.only().signature()[..12]));
     // Nor in an invalid status line or header.
     for head in ["HTTP/1.1 200 OK\r\n", "", "HTTP/1.1 "] {
         let server = Server::builder()
@@ -680,4 +687,58 @@ fn retry_after_is_reported_in_milliseconds() {
         }
         assert_eq!(answered(Answer::new(http_status, &[], "slower")).number("retry_after_ms"), None);
     }
+}
+
+#[test]
+fn the_code_of_a_json_error_is_reported() {
+    let long = "a".repeat(64);
+    let (longest, too_long) = (format!(r#"{{"code":"{long}"}}"#), format!(r#"{{"code":"{long}a"}}"#));
+    let padded = format!(r#"{{"code":"x","pad":"{}"}}"#, "p".repeat(64 << 10));
+    for (body, expected) in [
+        (r#"{"error":"off","code":"feature_disabled","status":422}"#, "feature_disabled"),
+        (r#" {"c\u006fde":"a\u005fb","error":1}"#, "a_b"),
+        (r#"{"code":4001}"#, "4001"),
+        (r#"{"code":"x.Y-9","code":"other"}"#, "x.Y-9"),
+        (&longest, &long),
+        // Neither a word nor a number, or no member of the body.
+        (&too_long, ""),
+        (&padded, ""),
+        (r#"{"code":""}"#, ""),
+        (r#"{"code":"a b"}"#, ""),
+        (r#"{"code":"a\nb"}"#, ""),
+        (r#"{"code":"\u00e9"}"#, ""),
+        (r#"{"code":null}"#, ""),
+        (r#"{"code":true}"#, ""),
+        (r#"{"code":{"a":1}}"#, ""),
+        (r#"{"error":{"code":"inner"}}"#, ""),
+        (r#"[{"code":"x"}]"#, ""),
+        (r#"{"code":"x""#, ""),
+        ("code: x", ""),
+        ("", ""),
+    ] {
+        for http_status in [400, 429, 500] {
+            let outcome = answered(Answer::new(http_status, &[], body));
+            assert_eq!(outcome.text("server_code"), expected, "{body}: {outcome:?}");
+            assert_eq!(outcome.error().contains_key("server_code"), !expected.is_empty(), "{body}");
+        }
+    }
+    assert_eq!(answered(Answer::new(200, &[], r#"{"error":"x","code":403}"#)).text("server_code"), "403");
+    answered(Answer::new(200, &[], r#"{"code":"fine"}"#)).is_ok(r#"{"code":"fine"}"#);
+}
+
+#[test]
+fn the_figures_of_a_rate_limit_are_reported() {
+    let limits =
+        |headers: &[(&str, &str)]| answered(Answer::new(429, headers, "slower")).error().get("rate_limit").cloned();
+    assert_eq!(limits(&[]), None);
+    let all = [("X-RateLimit-Limit", "100"), ("x-ratelimit-remaining", "0"), ("X-RATELIMIT-RESET", " 12 ")];
+    assert_eq!(limits(&all), Some(json!({"limit": 100, "remaining": 0, "reset": 12})));
+    assert_eq!(limits(&all[1..2]), Some(json!({"remaining": 0})));
+    // Of several, the first number counts. Anything else is left out.
+    let twice = [("X-RateLimit-Limit", "many"), ("X-RateLimit-Limit", "7"), ("X-RateLimit-Limit", "8")];
+    assert_eq!(limits(&twice), Some(json!({"limit": 7})));
+    for value in ["", "-1", "1.5", "0x10", "9007199254740992", "99999999999999999999999"] {
+        assert_eq!(limits(&[("X-RateLimit-Reset", value)]), None, "{value}");
+    }
+    answered(Answer::new(200, &all, "{}")).is_ok("{}");
 }

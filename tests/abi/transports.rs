@@ -651,3 +651,17 @@ fn callbacks_must_be_set_before_the_first_call() {
     assert_eq!(hooks::set_without_drop(&client), [0, 0]);
     client.trigger("c", "e", "{}").is("DELIVERY_UNKNOWN", "unknown").because("transport");
 }
+
+#[test]
+fn the_headers_of_a_rate_limit_count_in_a_transports_response() {
+    let client = Client::new(&config(1, json!({})));
+    client.send_by(|_, reply| {
+        reply.set(429, br#"{"error":"slower","code":"rate_limited"}"#);
+        reply.header(Some(b"X-RateLimit-LIMIT"), Some(b"100")).header(Some(b"x-ratelimit-reset"), Some(b"5"));
+        reply.header(Some(b"x-ratelimit-remaining"), Some(b"none"));
+    });
+    let outcome = client.trigger("c", "e", "1");
+    outcome.is("RATE_LIMITED", "rejected");
+    assert_eq!(outcome.error()["rate_limit"], json!({"limit": 100, "reset": 5}));
+    assert_eq!(outcome.text("server_code"), "rate_limited");
+}

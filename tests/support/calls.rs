@@ -332,7 +332,7 @@ impl Outcome {
             assert_eq!(leaked, None, "{self:?}");
             return;
         }
-        const FIELDS: [&str; 10] = [
+        const FIELDS: [&str; 12] = [
             "status",
             "message",
             "delivery",
@@ -342,7 +342,9 @@ impl Outcome {
             "http_status",
             "response",
             "argument",
+            "server_code",
             "retry_after_ms",
+            "rate_limit",
         ];
         const CAUSES: [&str; 11] =
             ["", "dns", "connect", "tls", "proxy", "write", "timeout", "reset", "closed", "malformed", "transport"];

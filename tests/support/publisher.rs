@@ -69,7 +69,7 @@ impl Report {
     /// Reads a report, and checks what must be true of every report.
     #[track_caller]
     fn new(value: Value) -> Report {
-        const MEMBERS: [&str; 13] = [
+        const MEMBERS: [&str; 15] = [
             "id",
             "status",
             "message",
@@ -82,7 +82,9 @@ impl Report {
             "http_status",
             "response",
             "argument",
+            "server_code",
             "retry_after_ms",
+            "rate_limit",
         ];
         let Value::Object(members) = value else { panic!("a report is {value}") };
         let text = |name: &str| members[name].as_str().unwrap_or_else(|| panic!("no {name}: {members:?}")).to_owned();

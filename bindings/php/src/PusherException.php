@@ -103,6 +103,24 @@ class PusherException extends \Exception
     }
 
     /**
+     * Returns the member `code` of the response, such as sockudo's `feature_disabled`.
+     */
+    public function getServerCode(): ?string
+    {
+        return $this->document['server_code'] ?? null;
+    }
+
+    /**
+     * Returns the figures of the server's X-RateLimit headers. `reset` is in seconds from now or since 1970: servers differ.
+     *
+     * @return array{limit?: int, remaining?: int, reset?: int}
+     */
+    public function getRateLimit(): array
+    {
+        return (array) ($this->document['rate_limit'] ?? []);
+    }
+
+    /**
      * Returns the whole error document, which the methods above read.
      *
      * @return array<string, mixed>

@@ -75,6 +75,18 @@ final class RequestTest extends TestCase
         }
     }
 
+    public function testAnErrorHasTheServersCodeAndRateLimit(): void
+    {
+        try {
+            FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)
+                ->finish(429, '{"code":"rate_limited"}', ['X-RateLimit-Limit' => '100', 'X-RateLimit-Remaining' => '0']);
+            self::fail('it was taken');
+        } catch (ApiErrorException $e) {
+            self::assertSame('rate_limited', $e->getServerCode());
+            self::assertSame(['limit' => 100, 'remaining' => 0], $e->getRateLimit());
+        }
+    }
+
     public function testAFailureThrowsLikeTheCall(): void
     {
         foreach (['not_sent' => 'NOT_SENT', 'unknown' => 'DELIVERY_UNKNOWN'] as $delivery => $status) {

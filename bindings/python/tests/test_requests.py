@@ -179,3 +179,14 @@ def test_a_request_does_not_show_its_signature(client: Pusher) -> None:
     request: PreparedRequest = client.prepare.trigger("c", "e", {})
     assert "auth_signature" in request.url
     assert "auth_signature" not in repr(request)
+
+
+def test_an_error_has_the_servers_code_and_rate_limit() -> None:
+    client = Pusher("1", "k", "s")
+    headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0"}
+    with pytest.raises(errors.RateLimited) as raised:
+        client.prepare.trigger("c", "e", {}).finish(429, b'{"code":"rate_limited"}', headers)
+    assert (raised.value.server_code, raised.value.rate_limit) == ("rate_limited", {"limit": 100, "remaining": 0})
+    with pytest.raises(errors.RateLimited) as silent:
+        client.prepare.trigger("c", "e", {}).finish(429, b"no")
+    assert (silent.value.server_code, silent.value.rate_limit) == (None, {})

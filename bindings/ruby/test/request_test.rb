@@ -32,6 +32,15 @@ class RequestTest < Minitest::Test
     assert_equal ['RATE_LIMITED', 'rejected', 3000, 'slow down'], [error.status, error.delivery, error.retry_after_ms, error.response]
   end
 
+  def test_an_error_has_the_servers_code_and_rate_limit
+    request = nowhere.prepare(:trigger, 'c', 'e', 1)
+    headers = { 'X-RateLimit-Limit' => '100', 'X-RateLimit-Remaining' => '0' }
+    error = assert_raises(LibPusher::APIError) { request.finish(status: 429, body: '{"code":"rate_limited"}', headers: headers) }
+    assert_equal ['rate_limited', { 'limit' => 100, 'remaining' => 0 }], [error.server_code, error.rate_limit]
+    other = nowhere.prepare(:trigger, 'c', 'e', 1)
+    assert_equal [nil, nil], assert_raises(LibPusher::APIError) { other.finish(status: 429, body: 'no') }.then { |e| [e.server_code, e.rate_limit] }
+  end
+
   def test_a_failure_raises_like_the_call
     { not_sent: 'NOT_SENT', unknown: 'DELIVERY_UNKNOWN' }.each do |delivery, status|
       request = nowhere.prepare(:trigger, 'c', 'e', 1)

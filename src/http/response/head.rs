@@ -3,9 +3,9 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::super::message::RateLimitHeaders;
 use super::body::{Framing, decimal};
 use super::malformed::{MAX_HEAD_BYTES, MAX_HEADERS, Malformed};
+use crate::rate_limit::RateLimitHeaders;
 
 /// The part of a head that matters to this library.
 #[derive(Debug, Default)]
@@ -166,7 +166,7 @@ impl Head {
                 4 if name.eq_ignore_ascii_case("date") => {
                     date.get_or_insert_with(|| visible_ascii(value));
                 }
-                17 | 21 if reads_rate_limit => rate_limit.take(name, value),
+                17 | 21 if reads_rate_limit || status >= 300 => rate_limit.take_header(name, value),
                 _ => {}
             }
         }
@@ -189,7 +189,8 @@ impl Head {
             (false, true) => Reuse::Stated(keep_alive),
             (false, false) => Reuse::Unstated,
         };
-        Ok(Head { framing, has_length, reuse, retry_after: retry_after.flatten(), date: date.flatten(), rate_limit })
+        let (retry_after, date) = (retry_after.flatten(), date.flatten());
+        Ok(Head { framing, has_length, reuse, retry_after, date, rate_limit })
     }
 }
 

@@ -159,6 +159,19 @@ class PusherError(Exception):
         milliseconds = self.document.get("retry_after_ms")
         return None if milliseconds is None else milliseconds / 1000
 
+    @property
+    def server_code(self) -> str | None:
+        """The member `code` of the response, such as sockudo's `feature_disabled`."""
+        return self.document.get("server_code")
+
+    @property
+    def rate_limit(self) -> Mapping[str, int]:
+        """The figures of the server's X-RateLimit headers: limit, remaining and reset.
+
+        `reset` is in seconds from now or since 1970: servers differ.
+        """
+        return self.document.get("rate_limit", {})
+
 
 class UsageError(PusherError):
     """The call was wrong; nothing was sent."""

@@ -63,6 +63,15 @@ module LibPusher
     # Returns the server's Retry-After in milliseconds.
     # @return [Integer, nil]
     def retry_after_ms = document['retry_after_ms']
+
+    # Returns the member `code` of the response, such as sockudo's `"feature_disabled"`.
+    # @return [String, nil]
+    def server_code = document['server_code']
+
+    # Returns the figures of the server's X-RateLimit headers: `"limit"`, `"remaining"` and `"reset"`, which is in seconds from now
+    # or since 1970 (servers differ).
+    # @return [Hash, nil]
+    def rate_limit = document['rate_limit']
   end
 
   # The call was wrong: nothing was sent.
