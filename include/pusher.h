@@ -489,6 +489,8 @@ const char *pusher_status_name(int32_t status);
  *
  * The environment variables are `PUSHER_URL`, or else `PUSHER_APP_ID`, `PUSHER_KEY`,
  * `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. An
+ * object with `"server":"reverb"` takes each key that it leaves out from `REVERB_APP_ID`,
+ * `REVERB_APP_KEY`, `REVERB_APP_SECRET`, `REVERB_HOST`, `REVERB_PORT` and `REVERB_SCHEME`. An
  * unknown key is an error. `docs/configuration.md` has the types, ranges and examples of these
  * keys:
  *

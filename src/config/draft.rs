@@ -307,20 +307,40 @@ impl Draft {
         self.secret = either("PUSHER_SECRET", "PUSHER_APP_SECRET")?.map(Secret::new);
         self.cluster = either("PUSHER_CLUSTER", "PUSHER_APP_CLUSTER")?;
         self.host = variable("PUSHER_HOST")?;
-        if let Some(text) = variable("PUSHER_PORT")? {
-            self.port = Some(address::port(&text, "PUSHER_PORT")?);
-        }
-        match variable("PUSHER_SCHEME")?.as_deref() {
-            None => {}
-            Some("https") => self.ssl = Some(true),
-            Some("http") => self.ssl = Some(false),
-            Some(_) => return Err(Problem::new("PUSHER_SCHEME", "must be https or http")),
-        }
+        self.port = port(variable, "PUSHER_PORT")?;
+        self.ssl = is_https(variable, "PUSHER_SCHEME")?;
         if self.app_id.is_none() && self.key.is_none() && self.secret.is_none() {
             return Err(Problem::new(
                 "config",
                 "is NULL, and the environment has neither PUSHER_URL nor PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET",
             ));
+        }
+        Ok(())
+    }
+
+    /// Takes what the keys leave out from the variables of the server: Reverb's, which Laravel sets. A URL and a
+    /// Unix domain socket leave out no part of the address.
+    pub(super) fn take_environment_of_server(&mut self, variable: Variables<'_>) -> Result<(), Problem> {
+        if self.config.server != Server::Reverb || self.url_host.is_some() {
+            return Ok(());
+        }
+        let left_out = |value: Option<String>, name| if value.is_some() { Ok(value) } else { variable(name) };
+        self.app_id = left_out(self.app_id.take(), "REVERB_APP_ID")?;
+        self.key = left_out(self.key.take(), "REVERB_APP_KEY")?;
+        if self.secret.is_none() {
+            self.secret = variable("REVERB_APP_SECRET")?.map(Secret::new);
+        }
+        if self.unix_socket.is_some() {
+            return Ok(());
+        }
+        if self.cluster.is_none() {
+            self.host = left_out(self.host.take(), "REVERB_HOST")?;
+        }
+        if self.port.is_none() {
+            self.port = port(variable, "REVERB_PORT")?;
+        }
+        if self.ssl.is_none() {
+            self.ssl = is_https(variable, "REVERB_SCHEME")?;
         }
         Ok(())
     }
@@ -383,12 +403,30 @@ impl Draft {
     }
 }
 
+/// Reads a variable with a port.
+fn port(variable: Variables<'_>, name: &str) -> Result<Option<u16>, Problem> {
+    variable(name)?.map(|text| address::port(&text, name)).transpose()
+}
+
+/// Reads a variable with a scheme.
+fn is_https(variable: Variables<'_>, name: &str) -> Result<Option<bool>, Problem> {
+    match variable(name)?.as_deref() {
+        None => Ok(None),
+        Some("https") => Ok(Some(true)),
+        Some("http") => Ok(Some(false)),
+        Some(_) => Err(Problem::new(name, "must be https or http")),
+    }
+}
+
 /// Returns the host of a client that sets neither a host nor a cluster.
 fn default_host(server: Server) -> Result<String, Problem> {
     match server.profile().host {
         DefaultHost::Cluster => Ok(host_of_cluster(DEFAULT_CLUSTER)),
         DefaultHost::Named(host) => Ok(host.to_owned()),
-        DefaultHost::Required => Err(Problem::new("host", format!("is missing: {} has no default", server.name()))),
+        DefaultHost::Required => {
+            let variable = if server == Server::Reverb { ", and REVERB_HOST is not set" } else { "" };
+            Err(Problem::new("host", format!("is missing: {} has no default{variable}", server.name())))
+        }
     }
 }
 

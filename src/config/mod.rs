@@ -30,7 +30,9 @@ impl Config {
         let mut draft = Draft::new();
         match text {
             None => draft.take_environment(&variable),
-            Some(text) if text.trim_start().starts_with('{') => draft.take_json(text),
+            Some(text) if text.trim_start().starts_with('{') => {
+                draft.take_json(text).and_then(|()| draft.take_environment_of_server(&variable))
+            }
             Some(text) if text.contains("://") => draft.take_url(text, "url"),
             Some(_) => Err(Problem::new("config", format!("must be a JSON object or a URL of the form {URL_FORM}"))),
         }

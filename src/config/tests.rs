@@ -22,6 +22,13 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Error> {
     draft.take_environment(&find).and_then(|()| draft.finish(&find)).map_err(Error::Config)
 }
 
+fn of_server(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let mut draft = Draft::new();
+    let find = |name: &str| Ok(variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()));
+    let taken = draft.take_json(text).and_then(|()| draft.take_environment_of_server(&find));
+    taken.and_then(|()| draft.finish(&find)).map_err(Error::Config)
+}
+
 #[test]
 fn absent_keys_have_the_documented_defaults() {
     let config = with("").unwrap();
@@ -216,4 +223,77 @@ fn all_missing_keys_are_named_at_once() {
     assert_eq!(message("{}"), "app_id: is missing, and so are key and secret");
     assert_eq!(message(r#"{"key":"k"}"#), "app_id: is missing, and so is secret");
     assert_eq!(message(r#"{"app_id":"1","key":"k"}"#), "secret: is missing");
+}
+
+const REVERB: [(&str, &str); 6] = [
+    ("REVERB_APP_ID", "7"),
+    ("REVERB_APP_KEY", "key"),
+    ("REVERB_APP_SECRET", "s3cr3t"),
+    ("REVERB_HOST", "ws.example.org"),
+    ("REVERB_PORT", "8080"),
+    ("REVERB_SCHEME", "http"),
+];
+
+#[test]
+fn what_a_client_of_reverb_leaves_out_is_in_the_environment() {
+    let read = |text: &str| {
+        let config = of_server(text, &REVERB).unwrap();
+        let secret = String::from_utf8(config.secret.expose().to_vec()).unwrap();
+        (config.app_id, config.key, secret, format!("{}:{}", config.host, config.port), config.ssl)
+    };
+    let of = |id: &str, key: &str, secret: &str, address: &str, ssl: bool| {
+        (id.to_owned(), key.to_owned(), secret.to_owned(), address.to_owned(), ssl)
+    };
+    for (text, expected) in [
+        (r#"{"server":"reverb"}"#, of("7", "key", "s3cr3t", "ws.example.org:8080", false)),
+        (r#"{"app_id":1,"server":"reverb","key":"k"}"#, of("1", "k", "s3cr3t", "ws.example.org:8080", false)),
+        (r#"{"server":"reverb","secret":"s","host":"h"}"#, of("7", "key", "s", "h:8080", false)),
+        (r#"{"server":"reverb","ssl":true,"port":443}"#, of("7", "key", "s3cr3t", "ws.example.org:443", true)),
+        (r#"{"server":"reverb","cluster":"eu"}"#, of("7", "key", "s3cr3t", "api-eu.pusher.com:8080", false)),
+        // These have the whole address.
+        (r#"{"server":"reverb","url":"https://k:s@h/apps/1"}"#, of("1", "k", "s", "h:443", true)),
+        (r#"{"server":"reverb","unix_socket":"/a"}"#, of("7", "key", "s3cr3t", "localhost:80", false)),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_variables_of_reverb_are_for_reverb_only() {
+    for text in ["{}", r#"{"server":"pusher"}"#, r#"{"server":"soketi"}"#] {
+        assert_eq!(named(of_server(text, &REVERB)), "app_id", "{text}");
+    }
+    assert_eq!(named(from_environment(&REVERB)), "config");
+    let pusher = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s"), ("PUSHER_HOST", "h")];
+    assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &pusher)), "app_id");
+    assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &[&REVERB[..3], &pusher[..]].concat())), "host");
+}
+
+#[test]
+fn errors_name_the_wrong_variable_of_reverb() {
+    for (name, value, named_key) in [
+        ("REVERB_PORT", "http", "REVERB_PORT"),
+        ("REVERB_SCHEME", "ws", "REVERB_SCHEME"),
+        ("REVERB_HOST", "http://h", "host"),
+        ("REVERB_APP_KEY", "k:l", "key"),
+    ] {
+        let variables = REVERB.map(|(other, kept)| (other, if other == name { value } else { kept }));
+        assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &variables)), named_key);
+    }
+    // A variable that a key overrides is not read.
+    let variables = REVERB.map(|(name, value)| (name, if name == "REVERB_PORT" { "http" } else { value }));
+    assert!(of_server(r#"{"server":"reverb","port":1}"#, &variables).is_ok());
+}
+
+#[test]
+fn a_host_is_required_for_a_server_that_its_user_hosts() {
+    for server in ["sockudo", "soketi", "reverb", "laravel-websockets", "poxa", "slanger"] {
+        let config = |more: &str| of_server(&format!(r#"{{"server":"{server}",{REQUIRED}{more}}}"#), &[]);
+        assert_eq!(named(config("")), "host", "{server}");
+        for more in
+            [r#","host":"h""#, r#","unix_socket":"/a""#, r#","cluster":"eu""#, r#","url":"https://k:s@h/apps/1""#]
+        {
+            assert!(config(more).is_ok(), "{server}: {more}");
+        }
+    }
 }

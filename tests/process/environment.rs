@@ -8,10 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::{APP_ID, Client, KEY, SECRET, Server, child};
 use serde_json::{Value, json};
 
-/// Makes a client without a configuration, in the child, triggers if that succeeded, and reports
+/// Makes a client with or without a configuration, in the child, triggers if that succeeded, and reports
 /// the result.
 fn in_the_child() {
-    let outcome = match Client::try_new(None) {
+    in_the_child_with(None);
+}
+
+fn in_the_child_with(config: Option<&str>) {
+    let outcome = match Client::try_new(config.map(str::as_bytes)) {
         Ok(client) => client.trigger("c", "e", "{}"),
         Err(outcome) => outcome,
     };
@@ -167,4 +171,42 @@ fn an_explicit_configuration_ignores_the_environment() {
     }
     let (status, argument) = with(TEST, &[("PUSHER_SECRET", "s"), ("PUSHER_URL", "http://k:s@h/apps/1")]);
     assert_eq!((&*status, &*argument), ("INVALID_CONFIG", "secret"));
+}
+
+#[test]
+fn a_client_of_reverb_reads_the_variables_of_reverb_and_no_others() {
+    const TEST: &str = "a_client_of_reverb_reads_the_variables_of_reverb_and_no_others";
+    if child::is_child() {
+        return in_the_child_with(Some(r#"{"server":"reverb","retry":{"mode":"never"}}"#));
+    }
+    let server = Server::start([]);
+    let port = server.port().to_string();
+    let reverb = [
+        ("REVERB_APP_ID", APP_ID),
+        ("REVERB_APP_KEY", KEY),
+        ("REVERB_APP_SECRET", SECRET),
+        ("REVERB_HOST", "127.0.0.1"),
+        ("REVERB_PORT", &*port),
+        ("REVERB_SCHEME", "http"),
+    ];
+    assert_eq!(with(TEST, &reverb).0, "OK");
+    assert_eq!(server.only().path(), "/apps/4711/events");
+    let pusher = reverb.map(|(name, value)| (name.replace("REVERB_", "PUSHER_"), value));
+    let pusher: Vec<(&str, &str)> = pusher.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    for missing in 0..4 {
+        let mut variables = reverb.to_vec();
+        variables.remove(missing);
+        let key = ["app_id", "key", "secret", "host"][missing];
+        assert_eq!(with(TEST, &[&pusher[..], &variables].concat()), ("INVALID_CONFIG".to_owned(), key.to_owned()));
+    }
+}
+
+#[test]
+fn the_variables_of_reverb_are_ignored_without_a_configuration() {
+    const TEST: &str = "the_variables_of_reverb_are_ignored_without_a_configuration";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let variables = [("REVERB_APP_ID", "1"), ("REVERB_APP_KEY", "k"), ("REVERB_APP_SECRET", "s"), ("REVERB_HOST", "h")];
+    assert_eq!(with(TEST, &variables), ("INVALID_CONFIG".to_owned(), "config".to_owned()));
 }

@@ -30,7 +30,7 @@ pub fn run<T: AsRef<OsStr>>(module: &str, test: &str, variables: &[(&str, T)]) -
     let mut command = Command::new(env::current_exe().unwrap());
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("PUSHER_") || name.to_uppercase().ends_with("_PROXY") {
+        if name.starts_with("PUSHER_") || name.starts_with("REVERB_") || name.to_uppercase().ends_with("_PROXY") {
             command.env_remove(&*name);
         }
     }
