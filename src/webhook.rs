@@ -14,6 +14,9 @@ use crate::signing::Signer;
 /// How far the sender's clock may be ahead of ours.
 const MAX_CLOCK_LEAD_MS: u64 = 60_000;
 
+/// Times below this one, a year, are seconds: no webhook is from 1970, nor from 1,000 years later.
+const MIN_TIME_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
 /// The parts of a client's configuration that verify webhooks.
 pub struct WebhookKeys<'a> {
     /// The application's key.
@@ -22,6 +25,8 @@ pub struct WebhookKeys<'a> {
     pub others: &'a [Signer],
     /// The maximum age of a webhook; zero for any age.
     pub max_age: Duration,
+    /// Whether the server writes `time_ms` as a string.
+    pub time_is_string: bool,
     /// The master key of end-to-end encrypted channels.
     pub master_key: Option<&'a MasterKey>,
 }
@@ -54,7 +59,7 @@ pub fn validate(
         }
         let text = std::str::from_utf8(body).map_err(|_| Problem::new("body", "is authentic, but is not UTF-8"))?;
         let [time, events] = Json::pick(text, "body", ["time_ms", "events"])?;
-        check_time(time, webhooks.max_age, now_ms)?;
+        check_time(time, webhooks, now_ms)?;
         Ok((text, events))
     };
     let (text, events) = check().map_err(Error::Webhook)?;
@@ -72,14 +77,22 @@ pub fn validate(
 
 /// Refuses a webhook that was captured and is replayed later. Pusher itself retries for five
 /// minutes.
-fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<(), Problem> {
-    let max_age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+fn check_time(time: Option<Json<'_>>, webhooks: &WebhookKeys<'_>, now_ms: u64) -> Result<(), Problem> {
+    let max_age_ms = u64::try_from(webhooks.max_age.as_millis()).unwrap_or(u64::MAX);
     if max_age_ms == 0 {
         return Ok(());
     }
     let wrong = |what: &str| Err(Problem::new("body.time_ms", what));
-    match time.and_then(Json::integer) {
+    let is_string = time.is_some_and(Json::is_string);
+    if is_string && !webhooks.time_is_string {
+        return wrong("is a string and not a number, as Slanger writes it: set server to slanger");
+    }
+    match time.and_then(|time| if is_string { digits(time) } else { time.integer() }) {
         None => wrong("is missing or is not a time, so that the age of the webhook is unknown"),
+        Some(time) if time < MIN_TIME_MS => wrong(
+            "is in seconds and not in milliseconds, as pusher-fake writes it: set webhook_max_age_ms to 0 for such a \
+             server, so that the age is not checked",
+        ),
         Some(time) if time.saturating_add(max_age_ms) < now_ms => {
             wrong("is too old (webhook_max_age_ms): the webhook is a replay, or this machine's clock is wrong")
         }
@@ -88,6 +101,12 @@ fn check_time(time: Option<Json<'_>>, max_age: Duration, now_ms: u64) -> Result<
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Returns the number that a string consists of.
+fn digits(time: Json<'_>) -> Option<u64> {
+    let text = time.string("").ok()?;
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Returns `text` with the data of client events on encrypted channels decrypted in place.
@@ -144,10 +163,13 @@ mod tests {
         Signer::new(key, &Secret::new(format!("secret of {key}")))
     }
 
+    fn webhooks(own: &Signer) -> WebhookKeys<'_> {
+        WebhookKeys { own, others: &[], max_age: Duration::from_secs(1), time_is_string: false, master_key: None }
+    }
+
     fn check(body: &str, max_age_ms: u64, now_ms: u64) -> Result<String, Error> {
         let token = signer("k");
-        let webhooks =
-            WebhookKeys { own: &token, others: &[], max_age: Duration::from_millis(max_age_ms), master_key: None };
+        let webhooks = WebhookKeys { max_age: Duration::from_millis(max_age_ms), ..webhooks(&token) };
         validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), now_ms)
     }
 
@@ -176,8 +198,7 @@ mod tests {
         let body =
             format!(r#"{{"time_ms":{NOW}, "events":[{},{other}, {},{}]}}"#, event(&one), event(wrong), event(&two));
         let token = signer("k");
-        let webhooks =
-            WebhookKeys { own: &token, others: &[], max_age: Duration::from_secs(1), master_key: Some(&master_key) };
+        let webhooks = WebhookKeys { master_key: Some(&master_key), ..webhooks(&token) };
         let payload = validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), NOW).unwrap();
         let failed =
             event(wrong).replace("\"x\":1}", r#""x":1,"decryption_error":"the nonce is not 24 bytes in base64"}"#);

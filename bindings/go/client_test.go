@@ -2,6 +2,9 @@ package pusher_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,6 +123,22 @@ func TestAClientLiteralIsReadyToUse(t *testing.T) {
 	users, err := client.GetChannelUsers("presence-c")
 	if err != nil || users.List == nil {
 		t.Fatalf("%v, %v", users, err)
+	}
+}
+
+func TestWebhooksOfOtherServersAreRead(t *testing.T) {
+	client := &pusher.Client{AppID: "1", Key: "k", Secret: "s", WebhookMaxAge: -1}
+	// An event without a channel, data that is an object, and a time that is a string.
+	body := `{"time_ms":"1700000000123","events":[{"name":"other"},{"name":"client_event","channel":"c","data":{"a":1},"event":"e"}]}`
+	code := hmac.New(sha256.New, []byte("s"))
+	code.Write([]byte(body))
+	header := http.Header{"X-Pusher-Key": {"k"}, "X-Pusher-Signature": {hex.EncodeToString(code.Sum(nil))}}
+	webhook, err := client.Webhook(header, []byte(body))
+	if err != nil || webhook.TimeMs != 1_700_000_000_123 || len(webhook.Events) != 2 {
+		t.Fatalf("%+v, %v", webhook, err)
+	}
+	if webhook.Events[0].Name != "other" || webhook.Events[0].Channel != "" || webhook.Events[1].Event != "e" {
+		t.Fatalf("%+v", webhook.Events)
 	}
 }
 

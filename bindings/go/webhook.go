@@ -14,8 +14,8 @@ type Webhook struct {
 
 // WebhookEvent is one event of a webhook.
 type WebhookEvent struct {
-	Name              string `json:"name"` // such as "channel_occupied", "member_added" or "client_event"
-	Channel           string `json:"channel"`
+	Name              string `json:"name"`                // such as "channel_occupied", "member_added" or "client_event"
+	Channel           string `json:"channel"`             // empty for an event that has none
 	Event             string `json:"event,omitempty"`     // the name of a client event
 	Data              string `json:"data,omitempty"`      // its payload, decrypted on a private-encrypted- channel
 	SocketID          string `json:"socket_id,omitempty"` // the sender's connection
@@ -38,6 +38,15 @@ func (c *Client) Webhook(header http.Header, body []byte) (*Webhook, error) {
 	webhook := &Webhook{Document: document}
 	// The webhook is authentic. A member of an unexpected type is missing here, but is in Document.
 	_ = json.Unmarshal(document, webhook)
+	if webhook.TimeMs == 0 {
+		// Slanger writes a string.
+		var other struct {
+			TimeMs int `json:"time_ms,string"`
+		}
+		if json.Unmarshal(document, &other) == nil {
+			webhook.TimeMs = other.TimeMs
+		}
+	}
 	return webhook, nil
 }
 

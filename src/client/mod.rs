@@ -145,6 +145,7 @@ impl Pusher {
             own: &self.application.signer,
             others: &self.webhook_tokens,
             max_age: self.webhook_max_age,
+            time_is_string: self.application.profile().webhook_time_is_string,
             master_key: self.application.context.master_key.as_ref(),
         };
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);

@@ -24,6 +24,8 @@ pub struct Profile {
     pub idempotency: Idempotency,
     /// Whether the server checks a whole batch before it publishes any event of it.
     pub batch_is_atomic: bool,
+    /// Whether the server writes `time_ms` of webhooks as a string.
+    pub webhook_time_is_string: bool,
     /// The strings that the server refuses as `data`.
     pub refused_data: RefusedData,
     /// pusher_send_to_user(), and events of a publisher for a user.
@@ -86,6 +88,7 @@ const PUSHER: Profile = Profile {
     batch_route: BatchRoute::Present,
     idempotency: Idempotency::Off,
     batch_is_atomic: false,
+    webhook_time_is_string: false,
     refused_data: RefusedData::None,
     send_to_user: Support::Yes,
     terminate_user_connections: Support::Yes,
@@ -137,6 +140,7 @@ const POXA: Profile = Profile {
 };
 
 const SLANGER: Profile = Profile {
+    webhook_time_is_string: true,
     batch_route: BatchRoute::Missing,
     send_to_user: NO_USERS,
     terminate_user_connections: NO_TERMINATION,

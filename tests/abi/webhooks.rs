@@ -54,6 +54,56 @@ fn an_authentic_webhook_is_returned_unchanged() {
 }
 
 #[test]
+fn events_of_sockudo_pass_unchanged() {
+    const SERIAL: &str = "00000000000000000001:test:00000000000000000001";
+    let events = json!([
+        {"name": "member_updated", "channel": "presence-a", "user_id": "1", "user_info": {"name": "é"}},
+        {"name": "ai_run_started", "channel": "ai:a", "run_id": null, "client_id": "c"},
+        {"name": "ai_run_ended", "channel": "ai:a", "run_id": "r", "reason": "done", "error_code": null},
+        {"name": "ai_turn_started", "channel": "ai:a", "turn_id": "t", "client_id": "c"},
+        {"name": "ai_turn_ended", "channel": "ai:a", "turn_id": "t", "reason": "done", "error_code": 5},
+        {"name": "ai_cancel_requested", "channel": "ai:a", "run_id": "t", "turn_id": "t", "client_id": null},
+        {"name": "ai_stream_cancelled", "channel": "ai:a", "message_serial": SERIAL, "reason": "r"},
+        {"name": "ai_stream_orphaned", "channel": "ai:a", "message_serial": SERIAL, "reason": "r"},
+        {"name": "message_version_created", "channel": "a#1", "message_serial": SERIAL, "version_serial": SERIAL, "action": "update"},
+        {"name": "annotation_created", "channel": "a", "message_serial": SERIAL, "annotation_serial": SERIAL, "annotation_type": "t"},
+        {"name": "annotation_deleted", "channel": "a", "message_serial": SERIAL, "annotation_serial": SERIAL,
+            "deleted_annotation_serial": SERIAL, "annotation_type": "t"},
+        {"name": "no_channel", "data": {"channel": 1}},
+        {"name": "client_event", "data": "no channel"},
+        {"name": "client_event", "channel": null, "data": 1},
+        {},
+        "no object",
+    ]);
+    let body = body(&events.to_string());
+    for more in [
+        json!({}),
+        json!({"server": "sockudo"}),
+        json!({"encryption_master_key_base64": calls::base64(MASTER_KEY.as_bytes())}),
+    ] {
+        signed(&client_with(more), body.as_bytes()).is_ok(&body);
+    }
+}
+
+#[test]
+fn a_time_in_another_form_is_named_with_its_remedy() {
+    let webhook =
+        |more: Value, time: &str| signed(&client_with(more), format!(r#"{{"time_ms":{time},"events":[]}}"#).as_bytes());
+    let seconds = (now_ms() / 1000).to_string();
+    for (time, remedy) in [
+        (&*seconds, "set webhook_max_age_ms to 0"),
+        ("0", "set webhook_max_age_ms to 0"),
+        (&*format!("\"{}\"", now_ms()), "set server to slanger"),
+    ] {
+        let outcome = webhook(json!({}), time);
+        invalid(&outcome, "body.time_ms");
+        assert!(outcome.text("message").contains(remedy), "{time}: {outcome:?}");
+        // Without the check, every form is accepted.
+        assert_eq!(webhook(json!({"webhook_max_age_ms": 0}), time).name(), "OK");
+    }
+}
+
+#[test]
 fn the_time_window_is_ten_minutes_back_and_one_minute_ahead() {
     let client = client();
     let at = |time: u64| signed(&client, format!(r#"{{"time_ms":{time},"events":[]}}"#).as_bytes());

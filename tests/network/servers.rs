@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::support::publisher::{events_of, publish};
-use crate::support::{Answer, Client, KEY, Outcome, Personality, Publisher, SECRET, Server, trigger};
+use crate::support::{
+    Answer, Client, KEY, Outcome, Personality, Publisher, SECRET, Server, now_ms, signature, trigger,
+};
 
 /// Asserts that a call was refused because the server lacks it, with a message that names the server and has this part.
 #[track_caller]
@@ -492,4 +494,34 @@ fn ably_has_keys_with_a_dot() {
     }
     let config = |key: &str| crate::support::config(1, json!({"server": "ably", "key": key}));
     Client::try_new(Some(config("appid.keyid:secret").as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("key");
+}
+
+#[test]
+fn slanger_writes_time_ms_of_a_webhook_as_a_string() {
+    let webhook = |name: &str, time: &str| {
+        let client = Client::new(&crate::support::config(1, json!({"server": name})));
+        let body = format!(r#"{{"time_ms":{time},"events":[{{"name":"channel_vacated","channel":"c"}}]}}"#);
+        let signature = signature::hmac_hex(SECRET.as_bytes(), body.as_bytes());
+        let outcome = client.webhook(Some(KEY.as_bytes()), Some(signature.as_bytes()), body.as_bytes());
+        if outcome.status == 0 { outcome.is_ok(&body).name().to_owned() } else { outcome.text("message") }
+    };
+    let now = now_ms();
+    let string = format!("\"{now}\"");
+    assert_eq!(webhook("slanger", &string), "OK");
+    assert_eq!(webhook("slanger", &now.to_string()), "OK");
+    let refused = webhook("pusher", &string);
+    assert!(refused.contains("is a string and not a number") && refused.contains("slanger"), "{refused}");
+    for (time, part) in [
+        (format!("\"{}\"", now - 600_001), "too old"),
+        (format!("\"{}\"", now + 120_000), "in the future"),
+        (format!("\"{}\"", now / 1000), "in seconds"),
+        ("\"\"".to_owned(), "not a time"),
+        ("\"+1\"".to_owned(), "not a time"),
+        ("\" 1700000000000\"".to_owned(), "not a time"),
+        ("\"soon\"".to_owned(), "not a time"),
+        ("null".to_owned(), "not a time"),
+    ] {
+        let refused = webhook("slanger", &time);
+        assert!(refused.contains(part), "{time}: {refused}");
+    }
 }

@@ -15,7 +15,7 @@ final class Webhook
     }
 
     /**
-     * @return list<object> each with `name`, `channel` and further members
+     * @return list<object> each with `name` and further members, mostly `channel`
      */
     public function get_events(): array
     {
@@ -28,6 +28,8 @@ final class Webhook
      */
     public function get_time_ms(): int
     {
-        return is_int($this->said->time_ms ?? null) ? $this->said->time_ms : 0;
+        $time = $this->said->time_ms ?? null;
+        // Slanger writes a string.
+        return is_int($time) || (is_string($time) && ctype_digit($time)) ? (int) $time : 0;
     }
 }

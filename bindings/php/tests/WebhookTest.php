@@ -41,6 +41,14 @@ final class WebhookTest extends TestCase
         self::assertSame(1_700_000_000_123, $webhook->get_time_ms());
     }
 
+    public function testEventsWithoutAChannelAndATimeThatIsAStringAreRead(): void
+    {
+        $body = '{"time_ms":"1700000000123","events":[{"name":"other"}]}';
+        $webhook = FaultServer::nowhere(['webhook_max_age_ms' => 0])->webhook($this->headers($body), $body);
+        self::assertEquals([(object) ['name' => 'other']], $webhook->get_events());
+        self::assertSame(1_700_000_000_123, $webhook->get_time_ms());
+    }
+
     public function testHeadersMayBeThoseOfAnyFramework(): void
     {
         $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);

@@ -26,6 +26,13 @@ class WebhookTest < Minitest::Test
     assert_equal Time.at(1_700_000_000, 123, :millisecond), webhook.time
   end
 
+  def test_events_without_a_channel_and_a_time_that_is_a_string_are_read
+    body = '{"time_ms":"1700000000123","events":[{"name":"other"}]}'
+    webhook = @pusher.webhook({ key: @key, signature: sign(body), body: body })
+    assert_equal [{ 'name' => 'other' }], webhook.events
+    assert_equal Time.at(1_700_000_000, 123, :millisecond), webhook.time
+  end
+
   def test_an_invalid_webhook_has_no_content
     [{ key: @key, signature: sign("#{BODY} "), body: BODY }, { key: 'other', signature: sign(BODY), body: BODY },
      { key: nil, signature: sign(BODY), body: BODY }, { key: @key, signature: nil, body: BODY }, {},

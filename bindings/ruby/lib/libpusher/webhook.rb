@@ -35,13 +35,17 @@ module LibPusher
       @data ||= @client.validate_webhook(key, signature, @body)
     end
 
-    # @return [Array<Hash>] each with `"name"`, `"channel"` and further members
+    # @return [Array<Hash>] each with `"name"` and further members, mostly `"channel"`
     # @raise [SignatureError]
     def events = data[:events]
 
     # @return [Time] the time when it was first sent
     # @raise [SignatureError]
-    def time = Time.at(data[:time_ms] / 1000, data[:time_ms] % 1000, :millisecond)
+    def time
+      # Slanger writes a string.
+      milliseconds = data[:time_ms].to_i
+      Time.at(milliseconds / 1000, milliseconds % 1000, :millisecond)
+    end
 
     def inspect = "#<#{self.class}>"
 
