@@ -45,7 +45,7 @@ ERRORS = {
     "pusher_new": "INVALID_CONFIG",
     "pusher_set_transport": "INVALID_STATE",
     "pusher_set_log": "INVALID_STATE",
-    "pusher_trigger": f"{NETWORK} ENCRYPTION",
+    "pusher_trigger": f"{NETWORK} PARTIAL ENCRYPTION",
     "pusher_trigger_batch": f"{NETWORK} ENCRYPTION",
     "pusher_send_to_user": NETWORK,
     "pusher_terminate_user_connections": NETWORK,

@@ -167,6 +167,7 @@
  * | `server_code`    | string  | the body is JSON with a `code` | none                    |
  * | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
  * | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
+ * | `parts`          | array   | the status is `PARTIAL`        | none                    |
  *
  * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
  * - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
@@ -180,6 +181,8 @@
  * - `server_code` is a word or a number of up to 64 of the characters `A-Z a-z 0-9 _ . -`.
  * - `rate_limit` has the integers `limit`, `remaining` and `reset`, as far as the server sent
  *   them. `reset` is in seconds from now or since 1970: servers differ.
+ * - `parts` has the result of each request of a fan-out: see pusher_trigger(). It is absent if
+ *   memory runs out.
  */
 enum PusherStatus
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -249,6 +252,11 @@ enum PusherStatus
    * 3xx: not delivered. Redirects are never followed.
    */
   PUSHER_STATUS_REDIRECTED = 47,
+  /**
+   * The requests of a fan-out (option `fan_out`) ended differently. `parts` in the error document
+   * has the result of each.
+   */
+  PUSHER_STATUS_PARTIAL = 48,
   /**
    * The webhook is not authentic.
    */
@@ -623,11 +631,24 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  * A server that refuses an event for several channels (with 400, 413 or 422, say) may have
  * delivered it to some of them: delivery is then ::PUSHER_DELIVERY_UNKNOWN.
  *
+ * **Fan-out.** With the option `fan_out`, `true`, an event may have up to 10,000 channels,
+ * encrypted ones among them, and none of them twice. It takes as many requests as needed, one
+ * after another in the order of the channels, within one `timeout_ms`: each encrypted channel
+ * has its own, and `max_channels` others share one. Each request has its own signature and
+ * retries. If they all end alike, so does the call, and `info` returns the attributes of all
+ * channels. Otherwise it returns ::PUSHER_STATUS_PARTIAL, and `parts` in the error document is an
+ * array with the `channels`, `status` and `delivery` of each request, and its `cause` and
+ * `http_status` if it has any. A failed request does not stop those after it, with two
+ * exceptions: none begins after the deadline, and none after a failure that all would share
+ * (`UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `REDIRECTED`, or `NOT_SENT` that is not
+ * `retryable`). A request that was not begun is `NOT_SENT`; if none before it was or may have
+ * been delivered, the call has the result of the failure.
+ *
  * @param client    the client.
  * @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
  *                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
  *                  `private-encrypted-` channel is encrypted first, and cannot be combined
- *                  with other channels.
+ *                  with other channels, except with the option `fan_out`.
  * @param event     the event's name, 1 to 200 characters.
  * @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
  *                  plain string needs quotes, such as `"hello"`. If the payload is a JSON
@@ -637,7 +658,7 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  *                  event), `info` (channel attributes to return, such as
  *                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
  *                  ASCII characters; never use a key for another body: see pusher_new()),
- *                  `timeout_ms` (in place of the client's).
+ *                  `timeout_ms` (in place of the client's), `fan_out` (see above).
  * @param out       receives the server's response (`{}` if it is empty), or the error document
  *                  on failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -964,7 +985,8 @@ PusherStatus pusher_validate_webhook(const Pusher *client,
  * @param out        receives the error document on failure, else NULL. The caller frees it
  *                   with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or the status that the function itself would return before it
- *         sends anything.
+ *         sends anything; ::PUSHER_STATUS_INVALID_ARGUMENT for a fan-out that needs more than one
+ *         request.
  */
 PusherStatus pusher_prepare(const Pusher *client,
                             const char *call,
@@ -1247,8 +1269,9 @@ PusherStatus pusher_publisher_new(const Pusher *client,
  *                   does; `conflate`, a string: the event replaces one on the same channel
  *                   with the same name and `conflate` that still waits; `idempotency_key` (the
  *                   event is then sent alone, and cannot have `conflate`; never use a key for
- *                   another body: see pusher_new()); `timeout_ms`, how long to wait for space
- *                   if `overflow` is `"block"`.
+ *                   another body: see pusher_new()); `fan_out`, as for pusher_trigger(), within
+ *                   the publisher's `timeout_ms` and with one report; `timeout_ms`, how long to
+ *                   wait for space if `overflow` is `"block"`.
  * @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
  * @param out        receives the error document on failure, else NULL. The caller frees it
  *                   with pusher_string_free(). May be NULL.
@@ -1276,7 +1299,8 @@ PusherStatus pusher_publisher_publish(PusherPublisher *publisher,
  * - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
  *
  * Next to `reports`, `lost` is the number of reports discarded since the last call because
- * more than `max_reports` waited.
+ * more than `max_reports` waited, or large ones (more than 8 KiB, such as `parts` of thousands of
+ * channels) took more memory than `max_queue_bytes`.
  *
  * @param publisher   the publisher.
  * @param timeout_ms  how long to wait for a report, in milliseconds; 0 to return at once,

@@ -470,6 +470,14 @@ public:
     members_.number("timeout_ms", time.count());
     return self();
   }
+  /**
+   * Allows as many requests as more channels, or encrypted ones among others, need: for an event on
+   * channels.
+   */
+  Options &fan_out(bool allowed = true) {
+    members_.boolean("fan_out", allowed);
+    return self();
+  }
   /** Sets another option; `value` is JSON. */
   Options &json(std::string_view key, std::string_view value) {
     members_.json(key, value);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Purpose};
+use crate::error::{Error, PartialFailure, Purpose};
 use crate::json::{Json, Writer};
 use crate::rate_limit::RateLimitHeaders;
 use crate::status::Delivery;
@@ -14,7 +14,15 @@ pub fn of(error: &Error, purpose: Purpose) -> String {
     json.begin_object().key("error").begin_object();
     write_members(&mut json, error, purpose);
     json.end_object().end_object();
-    json.finish_string().unwrap_or_default()
+    match (json.finish_string(), error) {
+        (Ok(document), _) => document,
+        // The parts may be large.
+        (Err(_), Error::Partial(partial)) if !partial.parts.is_empty() => {
+            let partial = PartialFailure { parts: String::new(), ..**partial };
+            of(&Error::Partial(Box::new(partial)), purpose)
+        }
+        (Err(_), _) => String::new(),
+    }
 }
 
 /// Writes the members of the object inside `{"error":{…}}`. Members that do not apply are left out.
@@ -28,19 +36,38 @@ pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
     };
     optional("delivery", error.delivery(purpose).map(Delivery::name));
     optional("argument", error.argument_name());
-    let Error::Exchange(failed) = error else { return };
-    optional("cause", failed.cause);
-    optional("response", failed.response.as_deref());
-    optional("server_code", failed.server_code.as_deref());
-    json.key("retryable").boolean(failed.retryable);
-    json.key("attempts").number(failed.attempts);
-    if let Some(http_status) = failed.http_status {
-        json.key("http_status").number(http_status);
+    match error {
+        Error::Exchange(failed) => {
+            optional("cause", failed.cause);
+            optional("response", failed.response.as_deref());
+            optional("server_code", failed.server_code.as_deref());
+            json.key("retryable").boolean(failed.retryable);
+            json.key("attempts").number(failed.attempts);
+            if let Some(http_status) = failed.http_status {
+                json.key("http_status").number(http_status);
+            }
+            if let Some(wait) = failed.retry_after_ms {
+                json.key("retry_after_ms").number(wait);
+            }
+            write_rate_limit(json, &failed.rate_limit);
+        }
+        Error::Partial(partial) => {
+            // Repeating the call would deliver the delivered parts twice.
+            json.key("retryable").boolean(false).key("attempts").number(partial.attempts);
+            if !partial.parts.is_empty() {
+                json.key("parts").raw(&partial.parts);
+            }
+        }
+        Error::Argument(_)
+        | Error::Config(_)
+        | Error::DataTooLarge(_)
+        | Error::Encryption(_)
+        | Error::Webhook(_)
+        | Error::State(_)
+        | Error::Unavailable(_)
+        | Error::Publisher(_)
+        | Error::Internal(_) => {}
     }
-    if let Some(wait) = failed.retry_after_ms {
-        json.key("retry_after_ms").number(wait);
-    }
-    write_rate_limit(json, &failed.rate_limit);
 }
 
 /// Writes the figures that the server sent.

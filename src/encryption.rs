@@ -25,6 +25,13 @@ pub fn is_encrypted(channel: &str) -> bool {
     channel.starts_with("private-encrypted-")
 }
 
+/// Returns the size of encrypted data: that of `{"nonce":"…","ciphertext":"…"}`.
+pub fn sealed_bytes(data: usize) -> usize {
+    let base64 = |bytes: usize| base64::encoded_len(bytes, true).unwrap_or(usize::MAX);
+    let frame = r#"{"nonce":"","ciphertext":""}"#.len() + base64(NONCE_BYTES);
+    frame.saturating_add(base64(data.saturating_add(TAG_BYTES)))
+}
+
 /// The key from which the channels' keys are derived. It never leaves this process.
 ///
 /// It is created in its place on the heap, so that moving it leaves no copies.

@@ -99,6 +99,19 @@ impl FailedExchange {
     }
 }
 
+/// A fan-out whose requests ended differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialFailure {
+    /// The number of requests that delivered the event.
+    pub delivered: usize,
+    /// The number of requests of the whole fan-out.
+    pub requests: usize,
+    /// The number of requests sent, retries included.
+    pub attempts: u32,
+    /// The result of each request, a JSON array; empty if there is no memory for it.
+    pub parts: String,
+}
+
 /// The message of a call whose time was over before it sent its request, after the key of that time.
 pub const NO_TIME_TO_SEND: &str = "passed before anything was sent";
 
@@ -119,6 +132,8 @@ pub enum Error {
     State(Problem),
     /// The network failed, or the server refused.
     Exchange(Box<FailedExchange>),
+    /// The requests of a fan-out ended differently.
+    Partial(Box<PartialFailure>),
     /// The system has no memory, no randomness or no thread for the call.
     Unavailable(&'static str),
     /// A publisher refused.
@@ -189,6 +204,7 @@ impl Error {
             Error::Webhook(_) => Status::WebhookInvalid,
             Error::State(_) => Status::InvalidState,
             Error::Exchange(failed) => failed.status,
+            Error::Partial(_) => Status::Partial,
             Error::Publisher(refusal) => refusal.status(),
             Error::Unavailable(_) | Error::Internal(_) => Status::Internal,
         }
@@ -198,6 +214,7 @@ impl Error {
     pub fn delivery(&self, purpose: Purpose) -> Option<Delivery> {
         match (self, purpose) {
             (Error::Exchange(failed), _) => failed.delivery,
+            (Error::Partial(_), _) => Some(Delivery::Unknown),
             (_, Purpose::Other) => None,
             // The bug may be in code that runs after the request was sent.
             (Error::Internal(_), Purpose::Publish | Purpose::Finish) => Some(Delivery::Unknown),
@@ -227,7 +244,11 @@ impl Error {
             | Error::Encryption(problem)
             | Error::Webhook(problem)
             | Error::State(problem) => problem.named_argument(),
-            Error::Exchange(_) | Error::Publisher(_) | Error::Unavailable(_) | Error::Internal(_) => None,
+            Error::Exchange(_)
+            | Error::Partial(_)
+            | Error::Publisher(_)
+            | Error::Unavailable(_)
+            | Error::Internal(_) => None,
         }
     }
 }
@@ -245,6 +266,10 @@ impl fmt::Display for Error {
             | Error::Webhook(problem)
             | Error::State(problem) => f.write_str(&problem.message),
             Error::Exchange(failed) => f.write_str(&failed.message),
+            Error::Partial(partial) => {
+                let PartialFailure { delivered, requests, .. } = &**partial;
+                write!(f, "{delivered} of {requests} requests delivered the event; parts has the result of each")
+            }
             Error::Publisher(refusal) => f.write_str(refusal.message()),
             Error::Unavailable(what) => write!(f, "the system has no {what} for this call"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),

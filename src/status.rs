@@ -41,6 +41,7 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// | `server_code`    | string  | the body is JSON with a `code` | none                    |
 /// | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
 /// | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
+/// | `parts`          | array   | the status is `PARTIAL`        | none                    |
 ///
 /// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
 /// - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
@@ -54,6 +55,8 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// - `server_code` is a word or a number of up to 64 of the characters `A-Z a-z 0-9 _ . -`.
 /// - `rate_limit` has the integers `limit`, `remaining` and `reset`, as far as the server sent
 ///   them. `reset` is in seconds from now or since 1970: servers differ.
+/// - `parts` has the result of each request of a fan-out: see pusher_trigger(). It is absent if
+///   memory runs out.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRepr)]
 pub enum Status {
@@ -90,6 +93,9 @@ pub enum Status {
     ServerError = 46,
     /// 3xx: not delivered. Redirects are never followed.
     Redirected = 47,
+    /// The requests of a fan-out (option `fan_out`) ended differently. `parts` in the error document
+    /// has the result of each.
+    Partial = 48,
     /// The webhook is not authentic.
     WebhookInvalid = 60,
     /// An encrypted channel needs `encryption_master_key_base64` in the configuration.
@@ -128,6 +134,7 @@ impl Status {
             Status::RateLimited => c"RATE_LIMITED",
             Status::ServerError => c"SERVER_ERROR",
             Status::Redirected => c"REDIRECTED",
+            Status::Partial => c"PARTIAL",
             Status::WebhookInvalid => c"WEBHOOK_INVALID",
             Status::Encryption => c"ENCRYPTION",
             Status::QueueFull => c"QUEUE_FULL",
@@ -178,7 +185,7 @@ mod tests {
     #[test]
     fn every_status_is_found_by_its_code_and_has_a_name_of_its_own() {
         let statuses: Vec<Status> = (-1..=300).filter_map(Status::from_repr).collect();
-        assert_eq!(statuses.len(), 22);
+        assert_eq!(statuses.len(), 23);
         for (index, status) in statuses.iter().enumerate() {
             assert_eq!(Status::from_repr(*status as i32), Some(*status));
             assert!(statuses[index + 1..].iter().all(|other| other.name() != status.name()));

@@ -228,6 +228,7 @@ type options struct {
 	info           *string
 	userID         string // publisher only, like conflate
 	conflate       string
+	fanOut         bool
 	idempotencyKey string
 	timeout        time.Duration
 	shorter        bool // timeout takes precedence over extra's
@@ -236,7 +237,7 @@ type options struct {
 
 func (f *frame) options(o *options) {
 	isEmpty := o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.idempotencyKey == ""
-	if isEmpty && o.timeout == 0 && len(o.extra) == 0 {
+	if isEmpty && !o.fanOut && o.timeout == 0 && len(o.extra) == 0 {
 		f.null()
 		return
 	}
@@ -253,6 +254,9 @@ func (f *frame) options(o *options) {
 	}
 	if o.conflate != "" {
 		f.member("options", "conflate", o.conflate)
+	}
+	if o.fanOut {
+		f.member("options", "fan_out", true)
 	}
 	if o.idempotencyKey != "" {
 		f.member("options", "idempotency_key", o.idempotencyKey)

@@ -31,6 +31,7 @@ const (
 	StatusRateLimited     Status = C.PUSHER_STATUS_RATE_LIMITED // 429: retry later
 	StatusServerError     Status = C.PUSHER_STATUS_SERVER_ERROR // any 5xx: it may have been delivered
 	StatusRedirected      Status = C.PUSHER_STATUS_REDIRECTED   // any 3xx: never followed
+	StatusPartial         Status = C.PUSHER_STATUS_PARTIAL      // the requests of a fan-out ended differently: see Error.Parts
 	StatusWebhookInvalid  Status = C.PUSHER_STATUS_WEBHOOK_INVALID
 	StatusEncryption      Status = C.PUSHER_STATUS_ENCRYPTION // no master key, or a payload that cannot be decrypted
 	StatusQueueFull       Status = C.PUSHER_STATUS_QUEUE_FULL
@@ -113,9 +114,20 @@ type Error struct {
 	RateLimit  *RateLimit    // the server's X-RateLimit headers, or nil
 	Reason     string        // why the publisher did not send the event: expired dropped superseded closed
 
+	Parts      []Part        // after StatusPartial: how each request of the fan-out ended
+
 	Document json.RawMessage // the library's error document
 
 	wrapped error
+}
+
+// Part is the result of one request of a fan-out.
+type Part struct {
+	Channels   []string
+	Status     Status
+	Delivery   Delivery
+	Cause      string // as in Error
+	HTTPStatus int    // of the server's response, or 0
 }
 
 // RateLimit has the figures of a server's X-RateLimit headers; nil for one that it did not send.
@@ -153,6 +165,28 @@ type failure struct {
 	RateLimit    *RateLimit      `json:"rate_limit,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Answer       json.RawMessage `json:"answer,omitempty"`
+	Parts        []part          `json:"parts,omitempty"`
+}
+
+// part has the members of one of the parts.
+type part struct {
+	Channels   []string `json:"channels"`
+	Status     string   `json:"status"`
+	Delivery   string   `json:"delivery"`
+	Cause      string   `json:"cause,omitempty"`
+	HTTPStatus int      `json:"http_status,omitempty"`
+}
+
+func (f *failure) parts() []Part {
+	if len(f.Parts) == 0 {
+		return nil
+	}
+	parts := make([]Part, 0, len(f.Parts))
+	for _, p := range f.Parts {
+		status, delivery := statusByName(p.Status), deliveryByName(p.Delivery)
+		parts = append(parts, Part{Channels: p.Channels, Status: status, Delivery: delivery, Cause: p.Cause, HTTPStatus: p.HTTPStatus})
+	}
+	return parts
 }
 
 func (f *failure) error(status Status, document []byte) *Error {
@@ -170,6 +204,7 @@ func (f *failure) error(status Status, document []byte) *Error {
 		RetryAfter: time.Duration(f.RetryAfterMs) * time.Millisecond,
 		RateLimit:  f.RateLimit,
 		Reason:     f.Reason,
+		Parts:      f.parts(),
 		Document:   document,
 	}
 }

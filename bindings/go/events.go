@@ -13,12 +13,15 @@ type TriggerParams struct {
 	Info     *string // attributes of the channels to return, such as "user_count,subscription_count"
 	// IdempotencyKey makes a server that knows it answer as before and publish nothing. Never use a key for another event.
 	IdempotencyKey string
+	FanOut         bool           // sends as many requests as more channels, or encrypted ones among others, need; not with HTTPClient
 	Timeout        time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
 	Extra          map[string]any // additional options of pusher_trigger (see pusher.h)
 }
 
 func (p *TriggerParams) options() options {
-	return options{socketID: p.SocketID, info: p.Info, idempotencyKey: p.IdempotencyKey, timeout: p.Timeout, extra: p.Extra}
+	return options{
+		socketID: p.SocketID, info: p.Info, fanOut: p.FanOut, idempotencyKey: p.IdempotencyKey, timeout: p.Timeout, extra: p.Extra,
+	}
 }
 
 // TriggerBatchParams are the options of a batch.
@@ -70,7 +73,7 @@ func (c *Client) TriggerWithParams(channel string, eventName string, data any, p
 	return c.TriggerContext(context.Background(), []string{channel}, eventName, data, params)
 }
 
-// TriggerMulti publishes an event on up to 100 channels.
+// TriggerMulti publishes an event on up to 100 channels; TriggerMultiWithParams on more, with FanOut.
 func (c *Client) TriggerMulti(channels []string, eventName string, data any) error {
 	_, err := c.TriggerContext(context.Background(), channels, eventName, data, TriggerParams{})
 	return err

@@ -89,6 +89,7 @@ type PublishParams struct {
 	Conflate string  // replaces a waiting event with the same channel, name and Conflate
 	// IdempotencyKey is as in TriggerParams. The event is sent alone, and cannot have Conflate.
 	IdempotencyKey string
+	FanOut         bool           // sends as many requests as more channels, or encrypted ones among others, need
 	Timeout        time.Duration  // how long to wait for space if Overflow is "block"
 	Extra          map[string]any // additional options of pusher_publisher_publish (see pusher.h)
 }
@@ -183,7 +184,7 @@ func (p *Publisher) PublishWithParams(channels []string, eventName string, data 
 	f.text("event", eventName)
 	f.json("data", data)
 	f.options(&options{
-		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate,
+		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate, fanOut: params.FanOut,
 		idempotencyKey: params.IdempotencyKey, timeout: params.Timeout, extra: params.Extra,
 	})
 	if f.failed != nil {

@@ -1,7 +1,8 @@
 //! The calls by name: their parameters, and the function that builds each.
 
-use super::call::{Arguments, Call, CallTime, RequestContext};
-use super::{publish, queries};
+use super::call::{Arguments, CallTime, RequestContext};
+use super::publish::{self, Plan};
+use super::queries;
 use crate::config::{Profile, Support};
 use crate::error::{Error, Purpose};
 use crate::json::join;
@@ -138,9 +139,9 @@ impl Endpoint {
         }
     }
 
-    /// Checks the arguments, in the order of [`Endpoint::parameters`], and builds the call. Arguments that are missing
+    /// Checks the arguments, in the order of [`Endpoint::parameters`], and builds the requests. Arguments that are missing
     /// at the end count as NULL. Stops at the call's deadline.
-    pub fn build(self, context: &RequestContext, values: &[Option<&str>], time: CallTime) -> Result<Call, Error> {
+    pub fn build(self, context: &RequestContext, values: &[Option<&str>], time: CallTime) -> Result<Plan, Error> {
         let parameters = self.parameters();
         if values.len() > parameters.len() {
             let message = format!("is {}, but {} has {} arguments", values.len(), self.name(), parameters.len());
@@ -148,17 +149,17 @@ impl Endpoint {
         }
         context.supports(self.support(context.server.profile()))?;
         let arguments = Arguments { parameters, values, time };
-        match self {
-            Endpoint::Trigger => publish::trigger(context, arguments),
-            Endpoint::TriggerBatch => publish::trigger_batch(context, arguments),
-            Endpoint::SendToUser => publish::send_to_user(context, arguments),
-            Endpoint::TerminateUserConnections => publish::terminate_user_connections(arguments),
-            Endpoint::ChannelsInfo => queries::channels_info(context, arguments),
-            Endpoint::ChannelInfo => queries::channel_info(context, arguments),
-            Endpoint::UsersInfo => queries::users_info(context, arguments),
-            Endpoint::Get => queries::get(context, arguments),
-            Endpoint::Post => queries::post(context, arguments),
-            Endpoint::Delete => queries::delete(context, arguments),
-        }
+        Ok(Plan::Request(match self {
+            Endpoint::Trigger => return publish::trigger(context, arguments),
+            Endpoint::SendToUser => return publish::send_to_user(context, arguments),
+            Endpoint::TriggerBatch => publish::trigger_batch(context, arguments)?,
+            Endpoint::TerminateUserConnections => publish::terminate_user_connections(arguments)?,
+            Endpoint::ChannelsInfo => queries::channels_info(context, arguments)?,
+            Endpoint::ChannelInfo => queries::channel_info(context, arguments)?,
+            Endpoint::UsersInfo => queries::users_info(context, arguments)?,
+            Endpoint::Get => queries::get(context, arguments)?,
+            Endpoint::Post => queries::post(context, arguments)?,
+            Endpoint::Delete => queries::delete(context, arguments)?,
+        }))
     }
 }

@@ -12,56 +12,101 @@ use crate::time_limit::TimeLimit;
 use crate::validation::{self, USER_CHANNEL};
 
 /// The channels of an event, each checked. There is at least one.
-pub(super) struct Recipients<'a>(Vec<Cow<'a, str>>);
+pub(super) struct Recipients<'a> {
+    names: Vec<Cow<'a, str>>,
+    /// Whether the event takes several requests.
+    is_fan_out: bool,
+}
+
+/// The maximum number of channels of an event that may take several requests.
+const MAX_FAN_OUT_CHANNELS: usize = 10_000;
 
 impl<'a> Recipients<'a> {
-    /// Reads `channels`: one name, or a JSON array of names. (No name begins with `[`.)
-    pub(super) fn parse(context: &RequestContext, text: &'a str) -> Result<Recipients<'a>, Problem> {
+    /// Reads `channels`: one name, or a JSON array of names. (No name begins with `[`.) There are more than one request takes
+    /// only if the event may take several.
+    pub(super) fn parse(context: &RequestContext, text: &'a str, may_fan_out: bool) -> Result<Recipients<'a>, Error> {
         const NAME: &str = "channels";
         let max = context.limits.channels;
         if !text.trim_start().starts_with('[') {
-            return Recipients::channel(context, Named { argument: NAME, value: Cow::Borrowed(text) });
+            return Ok(Recipients::channel(context, Named { argument: NAME, value: Cow::Borrowed(text) })?);
         }
-        let elements = Json::parse(text, NAME)?.elements(NAME, max)?;
-        if elements.is_empty() || elements.len() > max {
-            return Err(Problem::new(NAME, format!("must hold 1 to {max} channel names (max_channels)")));
+        let max_names = if may_fan_out { max.max(MAX_FAN_OUT_CHANNELS) } else { max };
+        let elements = Json::parse(text, NAME)?.elements(NAME, max_names)?;
+        if elements.is_empty() || elements.len() > max_names {
+            return Err(Error::argument(NAME, wrong_number(max_names, may_fan_out)));
         }
-        let mut channels = Vec::with_capacity(elements.len());
+        let mut channels = Vec::new();
+        channels.try_reserve_exact(elements.len()).map_err(|_| Error::Unavailable("memory"))?;
         for (index, element) in elements.into_iter().enumerate() {
             let argument = format!("{NAME}[{index}]");
             let channel = element.string(&argument)?;
             context.channel_names.check(&channel, &argument)?;
             channels.push(channel);
         }
-        match channels.iter().position(|channel| is_encrypted(channel)) {
-            Some(index) if channels.len() > 1 => Err(Problem::new(
+        let is_encrypted = |channel: &Cow<'_, str>| is_encrypted(channel);
+        match channels.iter().position(is_encrypted).filter(|_| channels.len() > 1) {
+            Some(index) if !may_fan_out => Err(Error::argument(
                 format!("{NAME}[{index}]"),
-                "is end-to-end encrypted: each such channel has its own key, so trigger its events separately",
+                "is end-to-end encrypted: each such channel has its own key, so trigger its events separately, or set \
+                 the option fan_out",
             )),
-            _ => Ok(Recipients(channels)),
+            encrypted => {
+                let is_fan_out = encrypted.is_some() || channels.len() > max;
+                if is_fan_out {
+                    once_each(&channels, NAME)?;
+                }
+                Ok(Recipients { names: channels, is_fan_out })
+            }
         }
     }
 
     /// Returns one channel.
     pub(super) fn channel(context: &RequestContext, name: Named<'_, Cow<'a, str>>) -> Result<Recipients<'a>, Problem> {
         context.channel_names.check(&name.value, name.argument)?;
-        Ok(Recipients(vec![name.value]))
+        Ok(Recipients { names: vec![name.value], is_fan_out: false })
     }
 
     /// Returns the channel that a signed-in user's connections are subscribed to.
     pub(super) fn user(id: Named<'_, &str>) -> Result<Recipients<'a>, Problem> {
         validation::user_id(id.value, id.argument)?;
-        Ok(Recipients(vec![Cow::Owned(format!("{USER_CHANNEL}{}", id.value))]))
+        Ok(Recipients { names: vec![Cow::Owned(format!("{USER_CHANNEL}{}", id.value))], is_fan_out: false })
     }
 
     /// Returns the channels' names.
     pub(super) fn names(&self) -> &[Cow<'a, str>] {
-        &self.0
+        &self.names
     }
 
-    /// Returns the channel that the event is encrypted for.
+    /// Returns the first channel that the event is encrypted for.
     fn encrypted(&self) -> Option<&str> {
-        self.0.first().map(Cow::as_ref).filter(|channel| is_encrypted(channel))
+        let names = if self.is_fan_out { &self.names } else { self.names.get(..1).unwrap_or_default() };
+        names.iter().map(Cow::as_ref).find(|channel| is_encrypted(channel))
+    }
+}
+
+/// Checks that no channel is in a fan-out twice: its event would be delivered twice.
+fn once_each(channels: &[Cow<'_, str>], argument: &str) -> Result<(), Error> {
+    let mut order = Vec::new();
+    order.try_reserve_exact(channels.len()).map_err(|_| Error::Unavailable("memory"))?;
+    order.extend(channels.iter().enumerate().map(|(index, channel)| (channel, index)));
+    order.sort_unstable();
+    let mut pairs = order.iter().zip(order.iter().skip(1));
+    match pairs.find(|((one, _), (other, _))| one == other) {
+        Some((_, (_, index))) => {
+            Err(Error::argument(format!("{argument}[{index}]"), "is a channel that is given twice"))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cold]
+fn wrong_number(max: usize, may_fan_out: bool) -> String {
+    match may_fan_out {
+        true => format!("must hold 1 to {max} channel names"),
+        false => format!(
+            "must hold 1 to {max} channel names (max_channels); with the option fan_out, 1 to {}",
+            max.max(MAX_FAN_OUT_CHANNELS)
+        ),
     }
 }
 
@@ -79,12 +124,15 @@ pub struct Event {
     pub wants_info: bool,
     /// The caller's key, which belongs to the request that publishes this event alone.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Whether the event takes several requests. Its data is not encrypted yet, so its body must never be sent.
+    pub is_fan_out: bool,
 }
 
 const BEFORE_NAME: &str = r#"{"name":"#;
 const BEFORE_CHANNELS: &str = r#","channels":[""#;
-const BETWEEN_CHANNELS: &str = r#"",""#;
+pub(super) const BETWEEN_CHANNELS: &str = r#"",""#;
 const AFTER_CHANNELS: &str = r#""]"#;
+const BEFORE_DATA: &str = r#","data":"#;
 
 impl Event {
     /// Checks the parts of an event together, encrypts its data where the channel asks for it, and encodes the event.
@@ -98,7 +146,13 @@ impl Event {
     ) -> Result<Event, Error> {
         validation::event(name.value, name.argument)?;
         let payload = Payload::new(context, recipients.encrypted(), data)?;
-        Event::encode(recipients.names(), name.value, &payload, options, limit)
+        if !recipients.is_fan_out {
+            return Event::encode(recipients.names(), name.value, &payload, options, limit);
+        }
+        // That has checked the size of the encrypted data, and the key. Each part is encrypted when it is sent.
+        let payload = Payload::new(context, None, data)?;
+        let event = Event::encode(recipients.names(), name.value, &payload, options, limit)?;
+        Ok(Event { is_fan_out: true, ..event })
     }
 
     fn encode(
@@ -138,7 +192,65 @@ impl Event {
             has_several_channels: channels.len() > 1,
             wants_info: options.info.is_some(),
             idempotency_key: None,
+            is_fan_out: false,
         })
+    }
+
+    /// Returns this event for some of its channels, with other data if there is any.
+    pub(super) fn for_channels<'c>(
+        &self,
+        channels: impl Iterator<Item = &'c str> + Clone,
+        data: Option<&str>,
+        limit: TimeLimit,
+    ) -> Result<Event, Error> {
+        let before = self.body.get(..self.name_end).unwrap_or_default();
+        let after = self.body.get(self.channels_end + AFTER_CHANNELS.len()..).unwrap_or_default();
+        let names = channels.clone().map(|channel| channel.len() + BETWEEN_CHANNELS.len()).sum::<usize>();
+        let size = before.len() + BEFORE_CHANNELS.len() + names + AFTER_CHANNELS.len() + after.len();
+        let mut json = Writer::with_capacity(size + data.map_or(0, string_size))?;
+        json.stop_at(limit);
+        json.append([before]).key("channels").begin_array();
+        let mut count = 0;
+        for channel in channels {
+            json.plain([channel.as_bytes()]);
+            count += 1;
+        }
+        let channels_end = json.end_array().len() - AFTER_CHANNELS.len();
+        match data {
+            Some(data) => {
+                let rest = after.get(BEFORE_DATA.len() + self.data().len()..).unwrap_or_default();
+                json.key("data").string(data).append([rest])
+            }
+            None => json.append([after]),
+        };
+        Ok(Event {
+            body: json.finish()?,
+            name_end: self.name_end,
+            channels_end,
+            has_several_channels: count > 1,
+            wants_info: self.wants_info,
+            idempotency_key: None,
+            is_fan_out: false,
+        })
+    }
+
+    /// Returns the data, a JSON string.
+    pub(super) fn data(&self) -> &str {
+        let start = self.channels_end + AFTER_CHANNELS.len() + BEFORE_DATA.len();
+        let rest = self.body.get(start..).unwrap_or_default();
+        let mut is_escaped = false;
+        let is_end = |byte: &u8| {
+            let is_end = *byte == b'"' && !is_escaped;
+            is_escaped = *byte == b'\\' && !is_escaped;
+            is_end
+        };
+        let length = rest.iter().skip(1).position(is_end).map_or(0, |length| length + 2);
+        rest.get(..length).and_then(|data| std::str::from_utf8(data).ok()).unwrap_or_default()
+    }
+
+    /// Returns the size of the body without the names of the channels.
+    pub(super) fn length_without_channels(&self) -> usize {
+        self.body.len() - self.joined_channel_bytes().len()
     }
 
     /// Returns the channels' names.

@@ -6,6 +6,7 @@
 mod call;
 mod endpoint;
 mod event;
+mod fan_out;
 mod interpret;
 mod options;
 mod publish;
@@ -14,5 +15,6 @@ mod queries;
 pub use call::{Call, CallTime, Effect, RequestContext};
 pub use endpoint::Endpoint;
 pub use event::Event;
+pub use fan_out::{Parts, attributes_in, largest_part_bytes, part_request, parts};
 pub use interpret::Interpreter;
-pub use publish::{BATCH_EVENTS, BATCH_FRAME_BYTES, EVENTS, PublishOptions, answers, event_to_publish, request};
+pub use publish::{BATCH_EVENTS, BATCH_FRAME_BYTES, EVENTS, Plan, PublishOptions, answers, event_to_publish, request};

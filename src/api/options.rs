@@ -16,10 +16,12 @@ use crate::validation;
 pub(super) enum Accepts {
     /// Those of every call.
     Timeout,
-    /// Those of a call that publishes one event.
+    /// Those of a call that publishes one event to a user.
     Event,
     /// Those of a call that publishes several events.
     Batch,
+    /// Those of a call that publishes one event on channels.
+    Trigger,
     /// Those of an event that the publisher queues.
     Publisher,
 }
@@ -33,6 +35,7 @@ enum OptionKey {
     Conflate,
     UserId,
     IdempotencyKey,
+    FanOut,
 }
 
 impl Accepts {
@@ -41,6 +44,13 @@ impl Accepts {
             Accepts::Timeout => &[OptionKey::TimeoutMs],
             Accepts::Event => &[OptionKey::TimeoutMs, OptionKey::SocketId, OptionKey::Info, OptionKey::IdempotencyKey],
             Accepts::Batch => &[OptionKey::TimeoutMs, OptionKey::IdempotencyKey],
+            Accepts::Trigger => &[
+                OptionKey::TimeoutMs,
+                OptionKey::SocketId,
+                OptionKey::Info,
+                OptionKey::IdempotencyKey,
+                OptionKey::FanOut,
+            ],
             Accepts::Publisher => &[
                 OptionKey::TimeoutMs,
                 OptionKey::SocketId,
@@ -48,6 +58,7 @@ impl Accepts {
                 OptionKey::Conflate,
                 OptionKey::UserId,
                 OptionKey::IdempotencyKey,
+                OptionKey::FanOut,
             ],
         }
     }
@@ -76,6 +87,8 @@ pub(super) struct CallOptions<'a> {
     pub(super) user_id: Option<Cow<'a, str>>,
     /// The key by which a server recognizes the request when it is repeated.
     pub(super) idempotency_key: Option<IdempotencyKey>,
+    /// Whether the event may take several requests.
+    pub(super) fan_out: bool,
 }
 
 impl<'a> CallOptions<'a> {
@@ -96,6 +109,7 @@ impl<'a> CallOptions<'a> {
                 OptionKey::IdempotencyKey => {
                     options.idempotency_key = Some(IdempotencyKey::parse(&value.string()?, value.name())?);
                 }
+                OptionKey::FanOut => options.fan_out = value.boolean()?,
             }
         }
         Ok(options)

@@ -22,31 +22,56 @@ pub const BATCH_EVENTS: &str = "/batch_events";
 /// The size of the body of a batch besides its events, each of which has the size of [`Event::length`] at most.
 pub const BATCH_FRAME_BYTES: usize = r#"{"batch":[]}"#.len();
 
+/// The requests of a call.
+#[derive(Debug)]
+pub enum Plan {
+    /// One request.
+    Request(Call),
+    /// Several requests, for the parts of this event.
+    FanOut {
+        /// The event.
+        event: Event,
+        /// The option `timeout_ms`.
+        timeout: Option<Duration>,
+    },
+}
+
 /// POST `/events`: one event on one or more channels.
-pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
-    let recipients = Recipients::parse(context, arguments.required("channels")?)?;
-    publish(context, &recipients, arguments)
+pub(super) fn trigger(context: &RequestContext, arguments: Arguments<'_>) -> Result<Plan, Error> {
+    let channels = arguments.required("channels")?;
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Trigger);
+    let may_fan_out = options.as_ref().is_ok_and(|options| options.fan_out);
+    let recipients = Recipients::parse(context, channels, may_fan_out)?;
+    publish(context, &recipients, arguments, options)
 }
 
 /// POST `/events`: one event for all connections of a signed-in user.
-pub(super) fn send_to_user(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
+pub(super) fn send_to_user(context: &RequestContext, arguments: Arguments<'_>) -> Result<Plan, Error> {
     let recipients = Recipients::user(Named { argument: "user_id", value: arguments.required("user_id")? })?;
-    publish(context, &recipients, arguments)
+    publish(context, &recipients, arguments, CallOptions::parse(arguments.optional("options"), Accepts::Event))
 }
 
-/// POST `/events` for these recipients. The other arguments are those of every event.
-fn publish(context: &RequestContext, recipients: &Recipients<'_>, arguments: Arguments<'_>) -> Result<Call, Error> {
+/// POST `/events` for these recipients. The other arguments are those of every event. The options set the time limit of
+/// everything else, but come last in the order of errors.
+fn publish(
+    context: &RequestContext,
+    recipients: &Recipients<'_>,
+    arguments: Arguments<'_>,
+    options: Result<CallOptions<'_>, Problem>,
+) -> Result<Plan, Error> {
     let name = Named { argument: "event", value: arguments.required("event")? };
     let data = arguments.required("data")?;
-    // The options set the time limit of everything else, but come last in the order of errors.
-    let options = CallOptions::parse(arguments.optional("options"), Accepts::Event);
     let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
     let data = parse_data(data, limit)?;
     let options = options?;
-    let event = Event::check(context, recipients, name, data, &options, limit)?;
+    let mut event = Event::check(context, recipients, name, data, &options, limit)?;
+    if event.is_fan_out {
+        event.idempotency_key = options.idempotency_key;
+        return Ok(Plan::FanOut { event, timeout: options.timeout });
+    }
     let effect = event.effect();
     let key = context.key(options.idempotency_key)?;
-    Ok(Call::post(EVENTS, event.into_body(), effect, options.timeout).with_key(key))
+    Ok(Plan::Request(Call::post(EVENTS, event.into_body(), effect, options.timeout).with_key(key)))
 }
 
 /// Reads the argument `data`.
@@ -157,7 +182,7 @@ pub fn event_to_publish(
     let options = CallOptions::parse(options, Accepts::Publisher)?;
     const USER_ID: &str = "options.user_id";
     let recipients = match (channels, &options.user_id) {
-        (Some(text), None) => Recipients::parse(context, text)?,
+        (Some(text), None) => Recipients::parse(context, text, options.fan_out)?,
         (None, Some(user_id)) => {
             context.supports(context.server.profile().send_to_user)?;
             Recipients::user(Named { argument: USER_ID, value: user_id })?
@@ -195,6 +220,8 @@ fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
 /// one channel. It has no key.
 pub fn request(events: &[Event]) -> Result<Call, Error> {
     match events {
+        // Its data may have to be encrypted.
+        [event] if event.is_fan_out => Err(Error::Internal("a fan-out is not one request".to_owned())),
         [event] => Ok(Call::post(EVENTS, copied(event.body())?, event.effect(), None)),
         events => batch(events, None, TimeLimit::NONE),
     }

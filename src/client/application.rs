@@ -78,7 +78,7 @@ impl Deadline {
     }
 
     /// Returns whether the time is up.
-    fn has_passed(self) -> bool {
+    pub(super) fn has_passed(self) -> bool {
         Instant::now() >= self.at
     }
 }
@@ -220,9 +220,28 @@ impl Application {
         Ok(Some(SizeLimit { bodiless: request_size(&empty.request) - size::digits(0), generated_key, max }))
     }
 
-    /// Returns the deadline of a call that started at `started`.
-    pub(super) fn deadline(&self, call: &Call, started: Instant) -> Deadline {
-        Deadline::new(started, call.timeout.unwrap_or(self.timeout))
+    /// Checks the size of the largest request that carries this event.
+    pub fn check_size(&self, event: &Event, limit: SizeLimit) -> Result<(), Error> {
+        let (argument, key) = (Endpoint::Trigger.largest_parameter(), event.idempotency_key.as_ref());
+        if !event.is_fan_out {
+            return limit.check(argument, event.length(), key);
+        }
+        // The keys of parts have the same size.
+        let key = key.map(|key| key.of_part(0, b""));
+        limit.check(argument, api::largest_part_bytes(&self.context, event)?, key.as_ref())
+    }
+
+    /// Returns the error of preparing one request for a fan-out.
+    pub(super) fn several_requests(&self, event: &Event) -> Error {
+        let count = api::parts(&self.context, event).count();
+        let message =
+            format!("takes {count} requests for these channels, but pusher_prepare() signs one: prepare each part");
+        Error::argument("options.fan_out", message)
+    }
+
+    /// Returns the deadline of a call that started at `started`, with its own timeout if it has one.
+    pub(super) fn deadline(&self, timeout: Option<Duration>, started: Instant) -> Deadline {
+        Deadline::new(started, timeout.unwrap_or(self.timeout))
     }
 
     /// Signs a request for a call, which has to end by `deadline`, and checks its size. The time of the attempt begins when it is

@@ -126,6 +126,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Returns the number of attempts so far.
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
     fn remember(&mut self) {
         if let Some(last) = self.last.take().filter(|last| last.delivery == Some(Delivery::Unknown)) {
             self.first_unknown.get_or_insert(last);

@@ -5,6 +5,7 @@
 
 mod application;
 mod attempts;
+mod fan_out;
 mod hooks;
 mod rate_limit;
 mod size;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::api::CallTime;
+use crate::api::{self, Call, CallTime, Event, Plan};
 use crate::authorization::{self, SigningKeys};
 use crate::config::Config;
 use crate::error::Error;
@@ -28,6 +29,7 @@ use application::since_1970;
 
 pub use application::{Application, Deadline, Pending, Prepared};
 pub use attempts::{AttemptOptions, Attempts, Step};
+pub use fan_out::FanOut;
 pub use hooks::Hooks;
 pub use rate_limit::RateLimit;
 pub use size::SizeLimit;
@@ -74,21 +76,46 @@ impl Pusher {
     }
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
-        let call = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
+        let plan = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
         self.hooks.mark_used();
-        let options = AttemptOptions {
-            policy: self.application.retry(),
-            deadline: self.application.deadline(&call, started),
-            hooks: Some(&self.hooks),
-            rate_limit: None,
-        };
-        let mut attempts = Attempts::new(&self.application, endpoint, &call, options);
+        match plan {
+            Plan::Request(call) => {
+                let deadline = self.application.deadline(call.timeout, started);
+                self.request(endpoint, &call, deadline).0
+            }
+            Plan::FanOut { event, timeout } => {
+                self.fan_out(endpoint, &event, self.application.deadline(timeout, started))
+            }
+        }
+    }
+
+    /// Makes one request and its retries. Returns its result and the number of attempts.
+    fn request(&self, endpoint: Endpoint, call: &Call, deadline: Deadline) -> (Result<String, Error>, u32) {
+        let options =
+            AttemptOptions { policy: self.application.retry(), deadline, hooks: Some(&self.hooks), rate_limit: None };
+        let mut attempts = Attempts::new(&self.application, endpoint, call, options);
         loop {
             match attempts.next() {
-                Step::Ended(result) => return result,
+                Step::Ended(result) => return (result, attempts.made()),
                 Step::Again(wait) => thread::sleep(wait),
             }
         }
+    }
+
+    /// Makes the requests of a fan-out.
+    fn fan_out(&self, endpoint: Endpoint, event: &Event, deadline: Deadline) -> Result<String, Error> {
+        if let Some(limit) = self.application.size_limit(api::EVENTS)? {
+            self.application.check_size(event, limit)?;
+        }
+        let mut fan_out = FanOut::new(&self.application, event, deadline)?;
+        while let Some(call) = fan_out.next() {
+            let (result, attempts) = match call {
+                Ok(call) => self.request(endpoint, &call, deadline),
+                Err(error) => (Err(error), 0),
+            };
+            fan_out.add(result, attempts);
+        }
+        fan_out.finish()
     }
 
     fn time_of_call(&self, started: Instant) -> CallTime {
@@ -103,8 +130,12 @@ impl Pusher {
         take: impl FnOnce(Prepared<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let call = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
-        take(self.application.sign(endpoint, &call, self.application.deadline(&call, started))?)
+        match endpoint.build(&self.application.context, arguments, self.time_of_call(started))? {
+            Plan::Request(call) => {
+                take(self.application.sign(endpoint, &call, self.application.deadline(call.timeout, started))?)
+            }
+            Plan::FanOut { event, .. } => Err(self.application.several_requests(&event)),
+        }
     }
 
     /// Returns the result of a prepared request whose exchange has ended.

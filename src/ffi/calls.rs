@@ -11,11 +11,24 @@ use crate::status::Status;
 /// A server that refuses an event for several channels (with 400, 413 or 422, say) may have
 /// delivered it to some of them: delivery is then ::PUSHER_DELIVERY_UNKNOWN.
 ///
+/// **Fan-out.** With the option `fan_out`, `true`, an event may have up to 10,000 channels,
+/// encrypted ones among them, and none of them twice. It takes as many requests as needed, one
+/// after another in the order of the channels, within one `timeout_ms`: each encrypted channel
+/// has its own, and `max_channels` others share one. Each request has its own signature and
+/// retries. If they all end alike, so does the call, and `info` returns the attributes of all
+/// channels. Otherwise it returns ::PUSHER_STATUS_PARTIAL, and `parts` in the error document is an
+/// array with the `channels`, `status` and `delivery` of each request, and its `cause` and
+/// `http_status` if it has any. A failed request does not stop those after it, with two
+/// exceptions: none begins after the deadline, and none after a failure that all would share
+/// (`UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `REDIRECTED`, or `NOT_SENT` that is not
+/// `retryable`). A request that was not begun is `NOT_SENT`; if none before it was or may have
+/// been delivered, the call has the result of the failure.
+///
 /// @param client    the client.
 /// @param channels  one channel name, or a JSON array of 1 to 100 of them. A name has 1 to 200
 ///                  of the characters `A-Z a-z 0-9 _ - = @ , . ;`. An event on a
 ///                  `private-encrypted-` channel is encrypted first, and cannot be combined
-///                  with other channels.
+///                  with other channels, except with the option `fan_out`.
 /// @param event     the event's name, 1 to 200 characters.
 /// @param data      the payload: JSON, at most 10,240 bytes (7,619 on an encrypted channel). A
 ///                  plain string needs quotes, such as `"hello"`. If the payload is a JSON
@@ -25,7 +38,7 @@ use crate::status::Status;
 ///                  event), `info` (channel attributes to return, such as
 ///                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
 ///                  ASCII characters; never use a key for another body: see pusher_new()),
-///                  `timeout_ms` (in place of the client's).
+///                  `timeout_ms` (in place of the client's), `fan_out` (see above).
 /// @param out       receives the server's response (`{}` if it is empty), or the error document
 ///                  on failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,

@@ -28,7 +28,8 @@ use crate::status::Status;
 /// @param out        receives the error document on failure, else NULL. The caller frees it
 ///                   with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or the status that the function itself would return before it
-///         sends anything.
+///         sends anything; ::PUSHER_STATUS_INVALID_ARGUMENT for a fan-out that needs more than one
+///         request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_prepare(
     client: *const Pusher,

@@ -108,8 +108,9 @@ pub unsafe extern "C" fn pusher_publisher_new(
 ///                   does; `conflate`, a string: the event replaces one on the same channel
 ///                   with the same name and `conflate` that still waits; `idempotency_key` (the
 ///                   event is then sent alone, and cannot have `conflate`; never use a key for
-///                   another body: see pusher_new()); `timeout_ms`, how long to wait for space
-///                   if `overflow` is `"block"`.
+///                   another body: see pusher_new()); `fan_out`, as for pusher_trigger(), within
+///                   the publisher's `timeout_ms` and with one report; `timeout_ms`, how long to
+///                   wait for space if `overflow` is `"block"`.
 /// @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
 /// @param out        receives the error document on failure, else NULL. The caller frees it
 ///                   with pusher_string_free(). May be NULL.
@@ -151,7 +152,8 @@ pub unsafe extern "C" fn pusher_publisher_publish(
 /// - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
 ///
 /// Next to `reports`, `lost` is the number of reports discarded since the last call because
-/// more than `max_reports` waited.
+/// more than `max_reports` waited, or large ones (more than 8 KiB, such as `parts` of thousands of
+/// channels) took more memory than `max_queue_bytes`.
 ///
 /// @param publisher   the publisher.
 /// @param timeout_ms  how long to wait for a report, in milliseconds; 0 to return at once,

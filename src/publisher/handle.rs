@@ -51,7 +51,7 @@ impl PusherPublisher {
             return Err(Error::State(Problem::new("", message)));
         }
         client.hooks().mark_used();
-        let reports = Reports::new(config.keep, config.max_reports);
+        let reports = Reports::new(config.keep, config.max_reports, config.limits.bytes);
         let engine = Engine {
             shared: Shared::new(config.limits.clone(), reports),
             application: Arc::clone(client.application()),
@@ -76,7 +76,7 @@ impl PusherPublisher {
         let engine = self.own()?;
         let (event, publish_options) = engine.application.event(channels, event, data, options)?;
         if let Some(limit) = engine.config.event_size {
-            limit.check("data", event.length(), event.idempotency_key.as_ref())?;
+            engine.application.check_size(&event, limit)?;
         }
         let count = engine.config.limits.shards;
         let shards = event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count)));

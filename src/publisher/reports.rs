@@ -32,8 +32,11 @@ pub struct Outcome {
     delivery: Delivery,
     /// The members of a report except its id, as JSON without braces. `None` for an event that was
     /// delivered and has no `answer`: most are, and their reports are rarely kept.
-    members: Option<Arc<str>>,
+    members: Option<Arc<String>>,
 }
+
+/// The size from which a report counts towards the limit of large ones: the parts of a fan-out may name thousands of channels.
+const LARGE_REPORT_BYTES: usize = 8 * 1024;
 
 impl Outcome {
     /// The event was delivered. `info` is the server's response about this event, JSON, if the
@@ -65,7 +68,14 @@ impl Outcome {
     fn write(delivery: Delivery, members: impl FnOnce(&mut Writer)) -> Outcome {
         let mut json = Writer::new();
         members(&mut json);
-        Outcome { delivery, members: Some(json.finish_string().unwrap_or_default().into()) }
+        let mut members = json.finish_string().unwrap_or_default();
+        members.shrink_to_fit();
+        Outcome { delivery, members: Some(Arc::new(members)) }
+    }
+
+    /// Returns how many bytes count towards the limit of large reports.
+    fn large_bytes(&self) -> usize {
+        self.members.as_ref().map_or(0, |members| members.len()).saturating_sub(LARGE_REPORT_BYTES)
     }
 
     /// Writes the members of a report except its id.
@@ -109,6 +119,9 @@ pub struct Reports {
     keep: Keep,
     max_reports: usize,
     kept: VecDeque<(u64, End<Outcome>)>,
+    /// The bytes of large reports that are kept, and their limit.
+    large_bytes: usize,
+    max_large_bytes: usize,
     /// The number of reports that newer ones replaced.
     pub lost: u64,
     /// The same since the last fetch.
@@ -120,11 +133,19 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Returns an empty backlog of at most `max_reports`.
-    pub fn new(keep: Keep, max_reports: usize) -> Reports {
-        let latency = Histogram::of_milliseconds();
-        let kept = VecDeque::new();
-        Reports { keep, max_reports, kept, lost: 0, newly_lost: 0, counts: Counts::default(), latency }
+    /// Returns an empty backlog of at most `max_reports`, and at most `max_large_bytes` of large ones.
+    pub fn new(keep: Keep, max_reports: usize, max_large_bytes: usize) -> Reports {
+        Reports {
+            keep,
+            max_reports,
+            kept: VecDeque::new(),
+            large_bytes: 0,
+            max_large_bytes,
+            lost: 0,
+            newly_lost: 0,
+            counts: Counts::default(),
+            latency: Histogram::of_milliseconds(),
+        }
     }
 
     /// Returns the number of reports that wait to be fetched.
@@ -135,7 +156,27 @@ impl Reports {
     /// Takes the oldest reports, at most `max`.
     pub fn take(&mut self, max: usize) -> Taken {
         let count = self.kept.len().min(max);
-        Taken { reports: self.kept.drain(..count).collect(), lost: std::mem::take(&mut self.newly_lost) }
+        let reports: Vec<_> = self.kept.drain(..count).collect();
+        self.large_bytes -= reports.iter().map(|(_, end)| large_bytes(end)).sum::<usize>();
+        Taken { reports, lost: std::mem::take(&mut self.newly_lost) }
+    }
+
+    /// Discards the oldest reports until there is room for one more.
+    fn make_room(&mut self, large_bytes: usize) {
+        while self.kept.len() >= self.max_reports || self.large_bytes + large_bytes > self.max_large_bytes {
+            let Some((_, end)) = self.kept.pop_front() else { break };
+            self.large_bytes -= self::large_bytes(&end);
+            self.lost += 1;
+            self.newly_lost += 1;
+        }
+    }
+}
+
+/// Returns how many bytes of a report count towards the limit of large ones.
+fn large_bytes(end: &End<Outcome>) -> usize {
+    match end {
+        End::Sent(outcome) => outcome.large_bytes(),
+        End::Unsent(_) => 0,
     }
 }
 
@@ -196,11 +237,9 @@ impl Ledger for Reports {
             Keep::None => false,
         };
         if is_kept {
-            if self.kept.len() >= self.max_reports {
-                self.kept.pop_front();
-                self.lost += 1;
-                self.newly_lost += 1;
-            }
+            let large_bytes = large_bytes(&end);
+            self.make_room(large_bytes);
+            self.large_bytes += large_bytes;
             self.kept.push_back((id, end));
         }
     }

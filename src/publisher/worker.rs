@@ -11,8 +11,8 @@ use super::queue::Batch;
 use super::reports::Outcome;
 use super::shared::Done;
 use super::stats::Traffic;
-use crate::api::{self, Event};
-use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, RateLimit, Step};
+use crate::api::{self, Call, Event};
+use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, FanOut, RateLimit, Step};
 use crate::config::BatchRoute;
 use crate::error::{Error, FailedExchange};
 use crate::idempotency::IdempotencyKey;
@@ -86,6 +86,9 @@ impl Worker {
 
     /// Sends a batch. Returns the outcome of its events that have not ended.
     fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
+        if let Some(event) = events.first().filter(|event| event.is_fan_out) {
+            return self.fan_out(request, event).ok()?;
+        }
         let key = match self.engine.application.key_for(events) {
             Ok(key) => key,
             Err(error) => return Some(Outcome::failed(&error)),
@@ -106,6 +109,42 @@ impl Worker {
             Some(refusal) if self.engine.config.batch_is_atomic => Some(Outcome::failed(&rejected(refusal))),
             _ => Some(Outcome::failed(&error)),
         }
+    }
+
+    /// Makes the requests of a fan-out, unless the publisher abandons it. Returns the outcome of its event, unless that has
+    /// ended.
+    fn fan_out(&self, request: u64, event: &Event) -> Result<Option<Outcome>, Abandoned> {
+        let Engine { application, config, shared, .. } = &*self.engine;
+        let deadline = Deadline::new(Instant::now(), config.timeout);
+        let mut fan_out = match FanOut::new(application, event, deadline) {
+            Ok(fan_out) => fan_out,
+            Err(error) => return Ok(Some(Outcome::failed(&error))),
+        };
+        while let Some(call) = fan_out.next() {
+            if fan_out.has_begun() {
+                // The publisher may have been closed during the last request.
+                if !shared.is_in_flight(self.shard, request) {
+                    return Err(Abandoned);
+                }
+                let so_far = || Outcome::failed(&fan_out.failure_so_far(None));
+                if config.limits.is_paced && !self.wait_for_turn(request, &so_far(), Some(deadline.at))? {
+                    break;
+                }
+            }
+            let (result, attempts) = match call {
+                Ok(call) => {
+                    let so_far =
+                        |error: &Error, attempts| Outcome::failed(&fan_out.failure_so_far(Some((error, attempts))));
+                    self.exchange(request, (Endpoint::Trigger, &call), 1, deadline, so_far)?
+                }
+                Err(error) => (Err(error), 0),
+            };
+            fan_out.add(result, attempts);
+        }
+        Ok(match fan_out.finish() {
+            Ok(response) => self.delivered(request, std::slice::from_ref(event), &response),
+            Err(error) => Some(Outcome::failed(&error)),
+        })
     }
 
     /// Returns the outcome of events that were delivered, or ends them one by one.
@@ -168,7 +207,7 @@ impl Worker {
         }
     }
 
-    /// Makes one request and its retries, unless the publisher abandons it. Each of them has the same
+    /// Sends events in one request, unless the publisher abandons it. Each of its attempts has the same
     /// body, and this key. `split` is set for a single event of a batch.
     fn attempt(
         &self,
@@ -177,9 +216,8 @@ impl Worker {
         key: Option<IdempotencyKey>,
         split: Option<Split<'_>>,
     ) -> Result<Result<String, Error>, Abandoned> {
-        let Engine { application, hooks, config, shared, .. } = &*self.engine;
-        let is_paced = config.limits.is_paced;
-        if let (true, Some(split)) = (is_paced, split) {
+        let config = &self.engine.config;
+        if let (true, Some(split)) = (config.limits.is_paced, split) {
             self.wait_for_turn(request, &split.outcome(config.batch_is_atomic), None)?;
         }
         let call = match api::request(events) {
@@ -187,17 +225,34 @@ impl Worker {
             Err(error) => return Ok(Err(error)),
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
-        let rate_limit = Cell::new(None);
         let deadline = Deadline::new(Instant::now(), config.timeout);
-        let attempt = AttemptOptions {
+        let outcome = |error: &Error, _| self.outcome_in(split, error);
+        self.exchange(request, (endpoint, &call), events.len(), deadline, outcome).map(|(result, _)| result)
+    }
+
+    /// Makes one request and its retries, unless the publisher abandons it. Returns its result and the
+    /// number of attempts. `outcome` is that of the events if the publisher ends them after a failure
+    /// and this many attempts.
+    fn exchange(
+        &self,
+        request: u64,
+        (endpoint, call): (Endpoint, &Call),
+        events: usize,
+        deadline: Deadline,
+        outcome: impl Fn(&Error, u32) -> Outcome,
+    ) -> Result<(Result<String, Error>, u32), Abandoned> {
+        let Engine { application, hooks, config, shared, .. } = &*self.engine;
+        let is_paced = config.limits.is_paced;
+        let rate_limit = Cell::new(None);
+        let options = AttemptOptions {
             policy: config.retry,
             deadline,
             hooks: hooks.as_deref(),
             rate_limit: is_paced.then_some(&rate_limit),
         };
-        let mut attempts = Attempts::new(application, endpoint, &call, attempt);
+        let mut attempts = Attempts::new(application, endpoint, call, options);
         self.count(|traffic| {
-            traffic.batches.add(events.len() as u64);
+            traffic.batches.add(events as u64);
             traffic.requests += 1;
         });
         loop {
@@ -206,17 +261,17 @@ impl Worker {
                 shared.note_rate_limit(said(rate_limit.take(), &step));
             }
             let wait = match step {
-                Step::Ended(result) => return Ok(result),
+                Step::Ended(result) => return Ok((result, attempts.made())),
                 Step::Again(wait) => wait,
             };
             let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
-            let outcome = self.outcome_in(split, &so_far);
+            let outcome = outcome(&so_far, attempts.made());
             if !shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
                 return Err(Abandoned);
             }
             if is_paced && !self.wait_for_turn(request, &outcome, Some(deadline.at))? {
-                return Ok(Err(so_far));
+                return Ok((Err(so_far), attempts.made()));
             }
             self.count(|traffic| traffic.requests += 1);
         }

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use crate::support::calls::{error_delivery, error_message, error_message_length, status_name};
 use pusher::ffi;
 
-const STATUSES: [(i32, &str); 22] = [
+const STATUSES: [(i32, &str); 23] = [
     (0, "OK"),
     (1, "INVALID_ARGUMENT"),
     (2, "INVALID_CONFIG"),
@@ -21,6 +21,7 @@ const STATUSES: [(i32, &str); 22] = [
     (45, "RATE_LIMITED"),
     (46, "SERVER_ERROR"),
     (47, "REDIRECTED"),
+    (48, "PARTIAL"),
     (60, "WEBHOOK_INVALID"),
     (61, "ENCRYPTION"),
     (80, "QUEUE_FULL"),

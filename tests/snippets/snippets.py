@@ -811,6 +811,11 @@ CASES = [
     ),
     (
         "docs/errors.md",
+        ["up to 10,000 names"],
+        pieces("^OK\n$", applied=[("orders", "created"), ("stock", "created")]),
+    ),
+    (
+        "docs/errors.md",
         ["/* log.c */"],
         whole("^$", EVENT, [("status-401", r'^WARN [^{]+ \{"call":"trigger","duration_us":\d+,"status":"UNAUTHORIZED",', 1, [])]),
     ),

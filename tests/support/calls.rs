@@ -332,7 +332,7 @@ impl Outcome {
             assert_eq!(leaked, None, "{self:?}");
             return;
         }
-        const FIELDS: [&str; 12] = [
+        const FIELDS: [&str; 13] = [
             "status",
             "message",
             "delivery",
@@ -345,6 +345,7 @@ impl Outcome {
             "server_code",
             "retry_after_ms",
             "rate_limit",
+            "parts",
         ];
         const CAUSES: [&str; 11] =
             ["", "dns", "connect", "tls", "proxy", "write", "timeout", "reset", "closed", "malformed", "transport"];

@@ -8,6 +8,7 @@
 pub mod calls;
 pub mod child;
 pub mod ending;
+pub mod fan_out;
 pub mod functions;
 pub mod hooks;
 #[cfg(unix)]

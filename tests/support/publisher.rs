@@ -69,7 +69,7 @@ impl Report {
     /// Reads a report, and checks what must be true of every report.
     #[track_caller]
     fn new(value: Value) -> Report {
-        const MEMBERS: [&str; 15] = [
+        const MEMBERS: [&str; 16] = [
             "id",
             "status",
             "message",
@@ -85,6 +85,7 @@ impl Report {
             "server_code",
             "retry_after_ms",
             "rate_limit",
+            "parts",
         ];
         let Value::Object(members) = value else { panic!("a report is {value}") };
         let text = |name: &str| members[name].as_str().unwrap_or_else(|| panic!("no {name}: {members:?}")).to_owned();

@@ -224,6 +224,7 @@ pub struct Server {
 }
 
 struct Shared {
+    listener: TcpListener,
     log: Mutex<Log>,
     changed: Condvar,
     responder: Option<Box<Responder>>,
@@ -239,6 +240,7 @@ struct Options {
     tolerant: bool,
     clock_ahead: i64,
     receive_buffer: Option<usize>,
+    refusing_after: Option<usize>,
 }
 
 /// The record of a server.
@@ -314,6 +316,12 @@ impl Builder {
         self
     }
 
+    /// Refuses connections once it has accepted so many requests.
+    pub fn refusing_after(mut self, requests: usize) -> Builder {
+        self.options.refusing_after = Some(requests);
+        self
+    }
+
     /// Computes the response to each request.
     pub fn answering(mut self, responder: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Builder {
         self.responder = Some(Box::new(responder));
@@ -336,6 +344,7 @@ impl Builder {
         let listener = TcpListener::from(socket);
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
+            listener: listener.try_clone()?,
             log: Mutex::default(),
             changed: Condvar::new(),
             responder: self.responder,
@@ -609,7 +618,13 @@ impl Shared {
             Some(responder) => Some(responder(&request)),
             None => self.lock().answers.pop_front(),
         };
-        self.change(|log| log.ledger.push(request));
+        let accepted = self.change(|log| {
+            log.ledger.push(request);
+            log.ledger.len()
+        });
+        if options.refusing_after == Some(accepted) {
+            SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
+        }
         Ok(answer.unwrap_or_else(|| Answer::ok("{}")))
     }
 

@@ -88,7 +88,9 @@ class Pusher
      * @param string|list<string> $channels 1 to 100
      * @param mixed $data any JSON value. A string sends its content.
      * @param array<string, mixed> $params `socket_id` (excludes this connection), `info` (attributes to return, a string or a
-     *     list), `idempotency_key` (never use a key for another event: see pusher.h), `timeout_ms`
+     *     list), `idempotency_key` (never use a key for another event: see pusher.h), `timeout_ms`, `fan_out` (true: up to 10,000
+     *     channels, encrypted ones among them, in as many requests as they need; {@see PusherException::getParts()} says if these ended
+     *     differently)
      * @param bool $already_encoded requires that `$data` is a string; it has no other effect
      * @return object the server's response: empty, or with `channels` if `info` is set
      * @throws PusherException

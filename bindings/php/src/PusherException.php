@@ -95,6 +95,16 @@ class PusherException extends \Exception
     }
 
     /**
+     * Returns how each request of a fan-out ended, if they ended differently (status `PARTIAL`).
+     *
+     * @return list<array<string, mixed>>|null `channels`, `status`, `delivery`, and possibly `cause` and `http_status`
+     */
+    public function getParts(): ?array
+    {
+        return $this->document['parts'] ?? null;
+    }
+
+    /**
      * Returns the server's Retry-After in milliseconds.
      */
     public function getRetryAfterMs(): ?int

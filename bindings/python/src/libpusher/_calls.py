@@ -44,18 +44,20 @@ class Calls(Generic[T]):
         *,
         info: str | None = None,
         idempotency_key: str | None = None,
+        fan_out: bool = False,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event on one or more channels.
 
         :param channels: one name, or a list of 1 to 100 of them. An event on a `private-encrypted-` channel is encrypted
-            first, and can only be triggered on that one.
+            first, and can only be triggered on that one. With `fan_out`, up to 10,000 of any kind.
         :param event_name: 1 to 200 characters.
         :param data: the payload, any JSON value; a str is sent as its content. At most 10,240 bytes.
         :param socket_id: excludes this connection.
         :param info: attributes of the channels to return, such as `"user_count,subscription_count"`.
         :param idempotency_key: makes a server that knows it answer as before and publish nothing. Never use a key for
             another event.
+        :param fan_out: sends as many requests as the channels need. `PartiallyDelivered` says if they ended differently.
         :returns: the server's response: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
         """
         return self._send(
@@ -63,7 +65,9 @@ class Calls(Generic[T]):
             _texts.channels(channels),
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
-            _texts.options(timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key),
+            _texts.options(
+                timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key, fan_out=fan_out or None
+            ),
         )
 
     def trigger_batch(

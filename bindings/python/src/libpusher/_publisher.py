@@ -85,6 +85,7 @@ class Publisher:
         user_id: str | None = None,
         conflate: str | None = None,
         idempotency_key: str | None = None,
+        fan_out: bool = False,
         timeout: float | None = None,
     ) -> int:
         """Queues an event without waiting for the network. Raises errors in the arguments at once.
@@ -93,6 +94,7 @@ class Publisher:
         :param user_id: sends to a user instead, as `Pusher.send_to_user` does.
         :param conflate: replaces a waiting event with the same channel, name and `conflate`.
         :param idempotency_key: as for `Pusher.trigger`. The event is sent alone, and cannot have `conflate`.
+        :param fan_out: as for `Pusher.trigger`. The event has one report.
         :param timeout: how long to wait for space if `overflow` is `"block"`, in seconds.
         :returns: the event's id, which its report repeats.
         :raises QueueFull: the queue is full, and the event was not queued.
@@ -110,6 +112,7 @@ class Publisher:
                 user_id=user_id,
                 conflate=conflate,
                 idempotency_key=idempotency_key,
+                fan_out=fan_out or None,
             ),
             number,
             out,

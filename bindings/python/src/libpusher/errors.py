@@ -24,6 +24,7 @@ __all__ = [
     "NetworkError",
     "NotFound",
     "NotSent",
+    "PartiallyDelivered",
     "PayloadTooLarge",
     "PusherBadAuth",
     "PusherBadRequest",
@@ -64,6 +65,7 @@ class Status(IntEnum):
     RATE_LIMITED = 45
     SERVER_ERROR = 46
     REDIRECTED = 47
+    PARTIAL = 48
     WEBHOOK_INVALID = 60
     ENCRYPTION = 61
     QUEUE_FULL = 80
@@ -241,6 +243,15 @@ class Redirected(PusherBadStatus):
     """Any 3xx: never followed, not delivered."""
 
 
+class PartiallyDelivered(PusherBadStatus):
+    """The requests of a fan-out ended differently. `parts` says how each did."""
+
+    @property
+    def parts(self) -> list[Mapping[str, Any]]:
+        """The requests in their order: `{"channels", "status", "delivery"}`, possibly with `cause` and `http_status`."""
+        return list(self.document.get("parts", ()))
+
+
 class WebhookInvalid(PusherError):
     """The webhook is not authentic: respond with 401."""
 
@@ -296,6 +307,7 @@ _CLASSES: dict[int, type[PusherError]] = {
     Status.RATE_LIMITED: RateLimited,
     Status.SERVER_ERROR: ServerError,
     Status.REDIRECTED: Redirected,
+    Status.PARTIAL: PartiallyDelivered,
     Status.WEBHOOK_INVALID: WebhookInvalid,
     Status.ENCRYPTION: EncryptionFailed,
     Status.QUEUE_FULL: QueueFull,

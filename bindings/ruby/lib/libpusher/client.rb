@@ -48,7 +48,8 @@ module LibPusher
     # @param event_name [String]
     # @param data [Object] any JSON value. A string sends its content.
     # @param params [Hash] `socket_id` (excludes this connection), `info` (attributes to return), `idempotency_key` (never
-    #   use a key for another event: see pusher.h), `timeout_ms`
+    #   use a key for another event: see pusher.h), `timeout_ms`, `fan_out` (true: up to 10,000 channels, encrypted ones among them, in
+    #   as many requests as they need; {Error#parts} says if these ended differently)
     # @return [Hash] the server's response, `{}` or the attributes in `info`
     def trigger(channels, event_name, data, params = {})
       perform(:trigger, channels, event_name, data, params)

@@ -60,6 +60,10 @@ module LibPusher
     # @return [String, nil]
     def response = document['response']
 
+    # Returns how each request of a fan-out ended, if they ended differently (status `"PARTIAL"`).
+    # @return [Array<Hash>, nil] `channels`, `status`, `delivery`, and possibly `cause` and `http_status`
+    def parts = document['parts']
+
     # Returns the server's Retry-After in milliseconds.
     # @return [Integer, nil]
     def retry_after_ms = document['retry_after_ms']
