@@ -75,6 +75,11 @@ fn events_of_sockudo_pass_unchanged() {
         {},
         "no object",
     ]);
+    let page = include_str!("../../docs/webhooks.md");
+    let names = events.as_array().unwrap().iter().filter_map(|event| event["name"].as_str());
+    for name in names.filter(|name| *name != "no_channel") {
+        assert!(page.contains(&format!("`{name}`")), "docs/webhooks.md does not name {name}");
+    }
     let body = body(&events.to_string());
     for more in [
         json!({}),
