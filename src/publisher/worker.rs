@@ -91,7 +91,10 @@ impl Worker {
         }
         let key = match self.engine.application.key_for(events) {
             Ok(key) => key,
-            Err(error) => return Some(Outcome::failed(&error)),
+            Err(error) => {
+                self.note_rate_limit(Said::Nothing);
+                return Some(Outcome::failed(&error));
+            }
         };
         let error = match self.attempt(request, events, key.clone(), None).ok()? {
             Ok(response) => return self.delivered(request, events, &response),
@@ -222,7 +225,10 @@ impl Worker {
         }
         let call = match api::request(events) {
             Ok(call) => call.with_key(key),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                self.note_rate_limit(Said::Nothing);
+                return Ok(Err(error));
+            }
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
         let deadline = Deadline::new(Instant::now(), config.timeout);
@@ -257,9 +263,7 @@ impl Worker {
         });
         loop {
             let step = attempts.next();
-            if is_paced {
-                shared.note_rate_limit(said(rate_limit.take(), &step));
-            }
+            self.note_rate_limit(said(rate_limit.take(), &step));
             let wait = match step {
                 Step::Ended(result) => return Ok((result, attempts.made())),
                 Step::Again(wait) => wait,
@@ -291,6 +295,13 @@ impl Worker {
             }
         }
         Ok(true)
+    }
+
+    /// Takes note of the end of a request, and of what its response says.
+    fn note_rate_limit(&self, said: Said) {
+        if self.engine.config.limits.is_paced {
+            self.engine.shared.note_rate_limit(said);
+        }
     }
 
     /// Ends the first event of the request that has not ended.

@@ -12,7 +12,7 @@ use crate::{Scene, delivered, reporting_all};
 /// How many requests the server takes in a [`WINDOW`].
 const LIMIT: usize = 5;
 
-const WINDOW: Duration = Duration::from_millis(1500);
+const WINDOW: Duration = Duration::from_millis(900);
 
 /// The unit of `X-RateLimit-Reset`.
 #[derive(Clone, Copy, Debug)]
@@ -51,18 +51,18 @@ fn counting(reset: Reset) -> Server {
     Server::builder().answering(answer).start()
 }
 
-/// Publishes thirteen events on different channels, each in a request of its own. Returns how many were refused.
+/// Publishes eleven events on different channels, each in a request of its own. Returns how many were refused.
 fn refusals(server: Server, more: &serde_json::Value) -> usize {
     let mut config = json!({"max_batch_events": 1});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let scene = Scene::on(server, json!({}), config);
-    for number in 0..13 {
+    for number in 0..11 {
         scene.publisher.publish(&format!("c{number}"), "e", "1");
     }
     scene.publisher.flush();
-    let reports = scene.publisher.reports(13);
+    let reports = scene.publisher.reports(11);
     let refused = reports.iter().filter(|report| report.status == "RATE_LIMITED").count();
-    assert_eq!(reports.iter().filter(|report| report.delivery == "delivered").count(), 13 - refused);
+    assert_eq!(reports.iter().filter(|report| report.delivery == "delivered").count(), 11 - refused);
     refused
 }
 
