@@ -5,7 +5,8 @@
  * Each line of standard input is a JSON array of strings and nulls: the name of a function without `pusher_`, then its
  * arguments in order: ["trigger","my-channel","my-event","{}",null]. For each, the program writes a line
  * {"code":…,"status":"OK","delivery":…,"document":…} to standard output; `delivery` is a PusherDelivery, 0 if there is
- * none. */
+ * none. The functions of publishers use the one that `publisher_new` creates. The document of `publisher_publish` is the
+ * event's id. */
 #define _POSIX_C_SOURCE 200809L
 #include <pusher.h>
 
@@ -85,8 +86,22 @@ static size_t split(char *line, const char *arguments[MAX_ARGUMENTS]) {
   return count;
 }
 
+static PusherPublisher *publisher;
+static char published[24]; /* the id of the event that was published last, in digits */
+
+static PusherStatus publish(const char **a, char **out) {
+  uint64_t id;
+  PusherStatus status = pusher_publisher_publish(publisher, a[0], a[1], a[2], a[3], &id, out);
+  if (status == PUSHER_STATUS_OK) snprintf(published, sizeof published, "%llu", (unsigned long long)id);
+  return status;
+}
+
 static PusherStatus call(const Pusher *client, const char *name, const char **a, char **out) {
 #define IS(text) (strcmp(name, text) == 0)
+  if (IS("publisher_new")) return pusher_publisher_new(client, a[0], &publisher, out);
+  if (IS("publisher_publish")) return publish(a, out);
+  if (IS("publisher_poll")) return pusher_publisher_poll(publisher, 0, out);
+  if (IS("publisher_flush")) return pusher_publisher_flush(publisher, UINT32_MAX, out);
   if (IS("trigger")) return pusher_trigger(client, a[0], a[1], a[2], a[3], out);
   if (IS("trigger_batch")) return pusher_trigger_batch(client, a[0], a[1], out);
   if (IS("send_to_user")) return pusher_send_to_user(client, a[0], a[1], a[2], a[3], out);
@@ -109,6 +124,7 @@ static PusherStatus call(const Pusher *client, const char *name, const char **a,
 
 int main(int argc, char **argv) {
   char *line = NULL, *document;
+  const char *shown;
   size_t size = 0;
   Pusher *client;
   if (argc != 2) die("usage: call CONFIG");
@@ -117,16 +133,19 @@ int main(int argc, char **argv) {
     const char *arguments[MAX_ARGUMENTS] = {0};
     PusherStatus status;
     if (split(line, arguments) == 0 || arguments[0] == NULL) die("no function name");
+    published[0] = '\0';
     status = call(client, arguments[0], arguments + 1, &document);
+    shown = document == NULL && published[0] != '\0' ? published : document;
     printf("{\"code\":%d,\"status\":\"%s\",\"delivery\":%d,\"document\":", (int)status, pusher_status_name(status),
            (int)pusher_error_delivery(document));
     /* A raw control character in JSON can only be white space, so a space can replace it. */
-    for (char *c = document; c != NULL && *c != '\0'; c++) putchar((unsigned char)*c < ' ' ? ' ' : *c);
-    puts(document == NULL ? "null}" : "}");
+    for (const char *c = shown; c != NULL && *c != '\0'; c++) putchar((unsigned char)*c < ' ' ? ' ' : *c);
+    puts(shown == NULL ? "null}" : "}");
     fflush(stdout);
     pusher_string_free(document);
   }
   free(line);
+  pusher_publisher_free(publisher);
   pusher_free(client);
   return 0;
 }

@@ -107,6 +107,44 @@ for (const name of names) {
       assert.equal(await arrivalsOfBatch('part'), 1);
     });
 
+    fact('sockudo', 'publishes a request with a key only once', async () => {
+      const batch = [
+        { ...event(1), name: 'once' },
+        { ...event(2), name: 'once' },
+      ];
+      for (let time = 0; time < 2; time++) {
+        await knowing.ok('trigger', 'c', 'once', '0', { idempotency_key: 'once' });
+        await knowing.ok('trigger_batch', batch, { idempotency_key: 'once' });
+      }
+      await arrived();
+      assert.deepEqual(
+        subscriber.of('once').map(({ raw }) => raw),
+        ['0', '1', '2'],
+      );
+      // A client that knows the server makes a key for each request.
+      await knowing.ok('trigger', 'c', 'twice', '0');
+      await knowing.ok('trigger', 'c', 'twice', '0');
+      await subscriber.wait('twice', 2);
+    });
+
+    fact('sockudo', 'drops another body with a key that it knows, and answers 200', async () => {
+      for (const data of ['1', '2']) await client.ok('trigger', 'c', 'dropped', data, { idempotency_key: 'dropped' });
+      await arrived();
+      assert.deepEqual(
+        subscriber.of('dropped').map(({ raw }) => raw),
+        ['1'],
+      );
+    });
+
+    fact('sockudo', 'answers 503 for the key of a request that failed', async () => {
+      const parts = [event('good'), event('x'.repeat(11 * 1024))];
+      const options = { idempotency_key: 'failed' };
+      assert.equal((await client.call('trigger_batch', parts, options)).status, 'PAYLOAD_TOO_LARGE');
+      const { status, delivery, document } = await client.call('trigger_batch', parts, options);
+      assert.deepEqual([status, delivery], ['SERVER_ERROR', 'unknown']);
+      assert.deepEqual([document.error.http_status, document.error.retry_after_ms], [503, 1000]);
+    });
+
     fact('sockudo', 'answers info of an event', async () => {
       const answer = await knowing.ok('trigger', 'c', 'e', '1', '{"info":"subscription_count"}');
       assert.equal(answer.channels.c.subscription_count, 1);

@@ -46,6 +46,7 @@ say 'wait for the real servers'
 wait "$servers" || fail "A real server or cargo-deny is not available: $(tail -n 20 build/servers.log)"
 step 'dependencies: licences, sources, duplicates' scripts/deny.sh
 step 'real servers and real subscribers' scripts/e2e.sh
+step 'idempotency keys with a real server' scripts/idempotency.sh --short
 step 'real servers behind nginx' scripts/nginx.sh
 step 'every binding with a real server' scripts/e2e-bindings.sh
 step 'the chat, with two users in real browsers' scripts/chat.sh

@@ -202,6 +202,8 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
             }
         }
     }
+    text.push_str(KEYS);
+    text.push_str(KEYS_TABLE);
     text.push_str(FOOT);
     text
 }
@@ -225,6 +227,20 @@ fn mode_totals(rows: &[Row], said: &Said) -> String {
     }
     text
 }
+
+const KEYS: &str = "
+## Idempotency keys
+
+`scripts/idempotency.sh` publishes events to sockudo, by calls, batches and a publisher, through a proxy that breaks half of the
+attempts: the response cut after each of its bytes, the connection cut after the request, no response, 5xx before and after
+forwarding, a lost request. A request is broken at most three times. One event in a hundred is too large, so that sockudo refuses it
+after it has claimed the key of its request, and never releases that claim. A subscriber notes what arrives. Mode is `safe`, with
+`\"max_attempts\":8,\"ratio\":1`; with keys, `\"server_deduplicates\":true`. The numbers of another run differ; the zeros do not.
+
+";
+
+/// Written by `scripts/idempotency.sh --write`.
+const KEYS_TABLE: &str = include_str!("../../e2e/idempotency/table.md");
 
 const FOOT: &str = "
 ## What else is tested
