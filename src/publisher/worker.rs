@@ -121,7 +121,10 @@ impl Worker {
         let deadline = Deadline::new(Instant::now(), config.timeout);
         let mut fan_out = match FanOut::new(application, event, deadline) {
             Ok(fan_out) => fan_out,
-            Err(error) => return Ok(Some(Outcome::failed(&error))),
+            Err(error) => {
+                self.note_rate_limit(Said::Nothing);
+                return Ok(Some(Outcome::failed(&error)));
+            }
         };
         while let Some(call) = fan_out.next() {
             if fan_out.has_begun() {
@@ -140,7 +143,10 @@ impl Worker {
                         |error: &Error, attempts| Outcome::failed(&fan_out.failure_so_far(Some((error, attempts))));
                     self.exchange(request, (Endpoint::Trigger, &call), 1, deadline, so_far)?
                 }
-                Err(error) => (Err(error), 0),
+                Err(error) => {
+                    self.note_rate_limit(Said::Nothing);
+                    (Err(error), 0)
+                }
             };
             fan_out.add(result, attempts);
         }

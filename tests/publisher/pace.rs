@@ -160,3 +160,16 @@ fn the_single_events_of_a_batch_are_paced() {
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     delivered(&scene.publisher.reports(4), 1..=4);
 }
+
+#[test]
+fn the_requests_of_a_fan_out_are_paced() {
+    let more = json!({"connections": 1, "pace_by_rate_limit": true});
+    let server = Server::start([limited(200, "1", "0"), limited(200, "0", "0")]);
+    let scene = Scene::on(server, json!({"max_channels": 1}), more);
+    scene.publisher.publish_with(r#"["a","b","c"]"#, "e", "1", &json!({"fan_out": true}));
+    scene.wait_for_requests(2);
+    let start = Instant::now();
+    scene.wait_for_requests(3);
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    delivered(&[scene.publisher.report()], [1]);
+}
