@@ -658,7 +658,10 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  *                  event), `info` (channel attributes to return, such as
  *                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
  *                  ASCII characters; never use a key for another body: see pusher_new()),
- *                  `timeout_ms` (in place of the client's), `fan_out` (see above).
+ *                  `extra` (an object: more members of the event, which only some servers
+ *                  know), `extra_in_clear` (`true` sends these to an encrypted channel, too,
+ *                  where they are not encrypted), `timeout_ms` (in place of the client's),
+ *                  `fan_out` (see above).
  * @param out       receives the server's response (`{}` if it is empty), or the error document
  *                  on failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -683,8 +686,8 @@ PusherStatus pusher_trigger(const Pusher *client,
  *
  * @param client   the client.
  * @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
- *                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
- *                 `data` is any JSON value.
+ *                 `data`, and optionally `socket_id`, `info`, `extra` and
+ *                 `extra_in_clear`, as for pusher_trigger(). `data` is any JSON value.
  * @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
  * @param out      receives the server's response, or the error document on failure, whose
  *                 `argument` names the event at fault, such as `events[3].channel`. The caller
@@ -777,7 +780,8 @@ PusherStatus pusher_channel_info(const Pusher *client,
  *
  * @param client   the client.
  * @param channel  the channel's name, which begins with `presence-`.
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `params` (the query, as for pusher_get(), such as
+ *                 `{"with_user_info":1}` for soketi), `timeout_ms`.
  * @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
  *                 failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -1264,14 +1268,15 @@ PusherStatus pusher_publisher_new(const Pusher *client,
  * @param channels   as for pusher_trigger(); NULL with the option `user_id`.
  * @param event      the event's name, 1 to 200 characters.
  * @param data       the payload, as for pusher_trigger().
- * @param options    a JSON object, or NULL: `socket_id`; `info` (the report then has the
- *                   attributes); `user_id`, to publish to a user as pusher_send_to_user()
- *                   does; `conflate`, a string: the event replaces one on the same channel
- *                   with the same name and `conflate` that still waits; `idempotency_key` (the
- *                   event is then sent alone, and cannot have `conflate`; never use a key for
- *                   another body: see pusher_new()); `fan_out`, as for pusher_trigger(), within
- *                   the publisher's `timeout_ms` and with one report; `timeout_ms`, how long to
- *                   wait for space if `overflow` is `"block"`.
+ * @param options    a JSON object, or NULL: `socket_id`, `extra` and `extra_in_clear`, as for
+ *                   pusher_trigger(); `info` (the report then has the attributes); `user_id`,
+ *                   to publish to a user as pusher_send_to_user() does; `conflate`, a string:
+ *                   the event replaces one on the same channel with the same name and
+ *                   `conflate` that still waits; `idempotency_key` (the event is then sent
+ *                   alone, and cannot have `conflate`; never use a key for another body: see
+ *                   pusher_new()); `fan_out`, as for pusher_trigger(), within the publisher's
+ *                   `timeout_ms` and with one report; `timeout_ms`, how long to wait for space
+ *                   if `overflow` is `"block"`.
  * @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
  * @param out        receives the error document on failure, else NULL. The caller frees it
  *                   with pusher_string_free(). May be NULL.

@@ -464,6 +464,15 @@ public:
     return self();
   }
   /**
+   * Adds members that only some servers know to the event; `members` is a JSON object. They are not
+   * encrypted: an event on an encrypted channel needs `in_clear`.
+   */
+  Options &extra(std::string_view members, bool in_clear = false) {
+    members_.json("extra", members);
+    if (in_clear) members_.json("extra_in_clear", "true");
+    return self();
+  }
+  /**
    * Sets the limit of the call, with all its attempts; for a publisher, how long to wait for space.
    */
   Options &timeout(std::chrono::milliseconds time) {
@@ -561,6 +570,12 @@ public:
   /** Sets the channel attributes to return. */
   event &info(std::string_view attributes) {
     members_.text("info", attributes);
+    return *this;
+  }
+  /** Adds members that only some servers know: see basic_options::extra(). */
+  event &extra(std::string_view members, bool in_clear = false) {
+    members_.json("extra", members);
+    if (in_clear) members_.json("extra_in_clear", "true");
     return *this;
   }
 

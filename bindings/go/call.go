@@ -230,6 +230,8 @@ type options struct {
 	conflate       string
 	fanOut         bool
 	idempotencyKey string
+	members        map[string]any
+	membersInClear bool
 	timeout        time.Duration
 	shorter        bool // timeout takes precedence over extra's
 	extra          map[string]any
@@ -237,6 +239,7 @@ type options struct {
 
 func (f *frame) options(o *options) {
 	isEmpty := o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.idempotencyKey == ""
+	isEmpty = isEmpty && o.members == nil && !o.membersInClear
 	if isEmpty && !o.fanOut && o.timeout == 0 && len(o.extra) == 0 {
 		f.null()
 		return
@@ -260,6 +263,12 @@ func (f *frame) options(o *options) {
 	}
 	if o.idempotencyKey != "" {
 		f.member("options", "idempotency_key", o.idempotencyKey)
+	}
+	if o.members != nil {
+		f.member("options", "extra", o.members)
+	}
+	if o.membersInClear {
+		f.member("options", "extra_in_clear", true)
 	}
 	if _, given := o.extra["timeout_ms"]; o.timeout != 0 && (o.shorter || !given) {
 		f.member("options", "timeout_ms", milliseconds(o.timeout))

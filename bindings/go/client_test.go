@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -313,6 +314,32 @@ func TestAnErrorHasTheServersCodeAndRateLimit(t *testing.T) {
 	limit := failed.RateLimit
 	if limit == nil || limit.Limit == nil || *limit.Limit != 100 || *limit.Remaining != 0 || limit.Reset != nil {
 		t.Errorf("%#v", limit)
+	}
+}
+
+func TestAnEventHasMembersThatOnlySomeServersKnow(t *testing.T) {
+	bodies := make(chan string, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- string(body)
+		fmt.Fprint(w, "{}")
+	}))
+	defer server.Close()
+	client, err := pusher.ClientFromURL(strings.Replace(server.URL, "://", "://k:s@", 1) + "/apps/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := map[string]any{"tags": map[string]string{"a": "b"}}
+	if _, err := client.TriggerWithParams("c", "e", "x", pusher.TriggerParams{Members: members}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.TriggerBatch([]pusher.Event{{Channel: "c", Name: "e", Data: "x", Members: members}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 2; i++ {
+		if body := <-bodies; !strings.Contains(body, `"data":"x","tags":{"a":"b"}}`) {
+			t.Error(body)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ type Error struct {
 	RateLimit  *RateLimit    // the server's X-RateLimit headers, or nil
 	Reason     string        // why the publisher did not send the event: expired dropped superseded closed
 
-	Parts      []Part        // after StatusPartial: how each request of the fan-out ended
+	Parts []Part // after StatusPartial: how each request of the fan-out ended
 
 	Document json.RawMessage // the library's error document
 

@@ -14,13 +14,16 @@ type TriggerParams struct {
 	// IdempotencyKey makes a server that knows it answer as before and publish nothing. Never use a key for another event.
 	IdempotencyKey string
 	FanOut         bool           // sends as many requests as more channels, or encrypted ones among others, need; not with HTTPClient
+	Members        map[string]any // more members of the event, which only some servers know: pusher_trigger's "extra"
+	MembersInClear bool           // sends Members to an encrypted channel, too, where they are not encrypted
 	Timeout        time.Duration  // of this call, instead of the client's; a context's deadline applies if it is sooner
 	Extra          map[string]any // additional options of pusher_trigger (see pusher.h)
 }
 
 func (p *TriggerParams) options() options {
 	return options{
-		socketID: p.SocketID, info: p.Info, fanOut: p.FanOut, idempotencyKey: p.IdempotencyKey, timeout: p.Timeout, extra: p.Extra,
+		socketID: p.SocketID, info: p.Info, fanOut: p.FanOut, idempotencyKey: p.IdempotencyKey,
+		members: p.Members, membersInClear: p.MembersInClear, timeout: p.Timeout, extra: p.Extra,
 	}
 }
 
@@ -38,6 +41,9 @@ type Event struct {
 	Data     any
 	SocketID *string
 	Info     *string
+
+	Members        map[string]any // as in TriggerParams
+	MembersInClear bool           // as in TriggerParams
 }
 
 // TriggerChannelsList has the attributes that Info asked for.
@@ -133,6 +139,12 @@ func (c *Client) TriggerBatchWithParams(ctx context.Context, batch []Event, para
 		f.member("events["+strconv.Itoa(index)+"].data", "data", event.Data)
 		if event.SocketID != nil {
 			f.member("", "socket_id", *event.SocketID)
+		}
+		if event.Members != nil {
+			f.member("", "extra", event.Members)
+		}
+		if event.MembersInClear {
+			f.member("", "extra_in_clear", true)
 		}
 		if event.Info != nil {
 			f.member("", "info", *event.Info)

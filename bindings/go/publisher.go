@@ -90,6 +90,8 @@ type PublishParams struct {
 	// IdempotencyKey is as in TriggerParams. The event is sent alone, and cannot have Conflate.
 	IdempotencyKey string
 	FanOut         bool           // sends as many requests as more channels, or encrypted ones among others, need
+	Members        map[string]any // as in TriggerParams
+	MembersInClear bool           // as in TriggerParams
 	Timeout        time.Duration  // how long to wait for space if Overflow is "block"
 	Extra          map[string]any // additional options of pusher_publisher_publish (see pusher.h)
 }
@@ -185,7 +187,8 @@ func (p *Publisher) PublishWithParams(channels []string, eventName string, data 
 	f.json("data", data)
 	f.options(&options{
 		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate, fanOut: params.FanOut,
-		idempotencyKey: params.IdempotencyKey, timeout: params.Timeout, extra: params.Extra,
+		idempotencyKey: params.IdempotencyKey, members: params.Members, membersInClear: params.MembersInClear,
+		timeout: params.Timeout, extra: params.Extra,
 	})
 	if f.failed != nil {
 		return 0, f.failed

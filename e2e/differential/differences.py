@@ -514,7 +514,7 @@ def _(d):
     "unknown-members", BOTH, "stricter", "call",
     "pass on unknown members of a batch's events; Node.js also passes on unknown options of a "
     "trigger",
-    "an error that names the member",
+    "an error that names the member; members in `extra` are passed on",
     "It usually is a mistake in a name.",
 )  # fmt: skip
 def _(d):

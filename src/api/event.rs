@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::call::{Effect, Named, RequestContext};
+use super::extra::Extra;
 use super::options::CallOptions;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
 use crate::idempotency::IdempotencyKey;
-use crate::json::{Json, Writer};
+use crate::json::{Json, Writer, join};
 use crate::time_limit::TimeLimit;
 use crate::validation::{self, USER_CHANNEL};
 
@@ -114,7 +115,7 @@ fn wrong_number(max: usize, may_fan_out: bool) -> String {
 #[derive(Debug)]
 pub struct Event {
     /// The body of the request that publishes this event alone, whose members are always in this order:
-    /// `{"name":…,"channels":["…","…"],"data":…,"socket_id":…,"info":…}`. A batch is made of its parts.
+    /// `{"name":…,"channels":["…","…"],"data":…,"socket_id":…,"info":…,EXTRA}`. A batch is made of its parts.
     body: Vec<u8>,
     name_end: usize,
     channels_end: usize,
@@ -145,6 +146,12 @@ impl Event {
         limit: TimeLimit,
     ) -> Result<Event, Error> {
         validation::event(name.value, name.argument)?;
+        if recipients.encrypted().is_some() && options.extra.is_some() && !options.extra_in_clear {
+            return Err(Error::argument(
+                extra_argument(name.argument),
+                "is not encrypted, unlike the data of this channel; set extra_in_clear to send it all the same",
+            ));
+        }
         let payload = Payload::new(context, recipients.encrypted(), data)?;
         if !recipients.is_fan_out {
             return Event::encode(recipients.names(), name.value, &payload, options, limit);
@@ -183,6 +190,9 @@ impl Event {
         }
         if let Some(info) = &options.info {
             json.key("info").string(info);
+        }
+        if let Some(members) = options.extra.map(Extra::members).filter(|members| !members.is_empty()) {
+            json.raw(members);
         }
         json.end_object();
         Ok(Event {
@@ -292,7 +302,7 @@ impl Event {
         self.body
     }
 
-    /// Writes the event as a member of a batch: `{"channel":…,"name":…,"data":…,"socket_id":…,"info":…}`.
+    /// Writes the event as a member of a batch: `{"channel":…,"name":…,"data":…,"socket_id":…,"info":…,EXTRA}`.
     pub(super) fn write_to_batch(&self, batch: &mut Writer) {
         let part = |range| self.body.get(range).unwrap_or_default();
         let name = part(BEFORE_NAME.len()..self.name_end);
@@ -312,6 +322,11 @@ impl Event {
     }
 }
 
+/// Returns the full name of `extra` from that of the event's name: a member of the same event, or an option.
+fn extra_argument(name: &str) -> String {
+    name.strip_suffix(".name").map_or_else(|| "options.extra".to_owned(), |event| join(event, "extra"))
+}
+
 /// Returns the size of an encoded event, so that its buffer is allocated once. A queue of events keeps these buffers.
 fn encoded_size(channels: &[Cow<'_, str>], name: &str, payload: &Payload<'_>, options: &CallOptions<'_>) -> usize {
     /// All member names and punctuation.
@@ -322,7 +337,8 @@ fn encoded_size(channels: &[Cow<'_, str>], name: &str, payload: &Payload<'_>, op
     };
     let channels: usize = channels.iter().map(|channel| channel.len() + BETWEEN_CHANNELS.len()).sum();
     let optional = |value: &Option<Cow<'_, str>>| value.as_deref().map_or(0, string_size);
-    FRAME + string_size(name) + channels + data + optional(&options.socket_id) + optional(&options.info)
+    let extra = options.extra.map_or(0, |extra| extra.members().len() + ",".len());
+    FRAME + string_size(name) + channels + data + optional(&options.socket_id) + optional(&options.info) + extra
 }
 
 /// Returns the size of a string as JSON.

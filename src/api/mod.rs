@@ -6,9 +6,11 @@
 mod call;
 mod endpoint;
 mod event;
+mod extra;
 mod fan_out;
 mod interpret;
 mod options;
+mod parameters;
 mod publish;
 mod queries;
 

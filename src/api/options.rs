@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use strum::{EnumString, IntoStaticStr};
 
+use super::extra::Extra;
+use super::parameters::{self, Parameters};
 use crate::config::values::Value;
 use crate::error::Problem;
 use crate::idempotency::IdempotencyKey;
@@ -22,6 +24,8 @@ pub(super) enum Accepts {
     Batch,
     /// Those of a call that publishes one event on channels.
     Trigger,
+    /// Those of a query with parameters of the caller's.
+    Query,
     /// Those of an event that the publisher queues.
     Publisher,
 }
@@ -36,19 +40,32 @@ enum OptionKey {
     UserId,
     IdempotencyKey,
     FanOut,
+    Extra,
+    ExtraInClear,
+    Params,
 }
 
 impl Accepts {
     const fn keys(self) -> &'static [OptionKey] {
         match self {
             Accepts::Timeout => &[OptionKey::TimeoutMs],
-            Accepts::Event => &[OptionKey::TimeoutMs, OptionKey::SocketId, OptionKey::Info, OptionKey::IdempotencyKey],
+            Accepts::Event => &[
+                OptionKey::TimeoutMs,
+                OptionKey::SocketId,
+                OptionKey::Info,
+                OptionKey::IdempotencyKey,
+                OptionKey::Extra,
+                OptionKey::ExtraInClear,
+            ],
+            Accepts::Query => &[OptionKey::TimeoutMs, OptionKey::Params],
             Accepts::Batch => &[OptionKey::TimeoutMs, OptionKey::IdempotencyKey],
             Accepts::Trigger => &[
                 OptionKey::TimeoutMs,
                 OptionKey::SocketId,
                 OptionKey::Info,
                 OptionKey::IdempotencyKey,
+                OptionKey::Extra,
+                OptionKey::ExtraInClear,
                 OptionKey::FanOut,
             ],
             Accepts::Publisher => &[
@@ -59,6 +76,8 @@ impl Accepts {
                 OptionKey::UserId,
                 OptionKey::IdempotencyKey,
                 OptionKey::FanOut,
+                OptionKey::Extra,
+                OptionKey::ExtraInClear,
             ],
         }
     }
@@ -89,6 +108,12 @@ pub(super) struct CallOptions<'a> {
     pub(super) idempotency_key: Option<IdempotencyKey>,
     /// Whether the event may take several requests.
     pub(super) fan_out: bool,
+    /// More members of the event.
+    pub(super) extra: Option<Extra<'a>>,
+    /// Whether these may go to an encrypted channel, as they are.
+    pub(super) extra_in_clear: bool,
+    /// The parameters of a query.
+    pub(super) parameters: Parameters,
 }
 
 impl<'a> CallOptions<'a> {
@@ -110,6 +135,9 @@ impl<'a> CallOptions<'a> {
                     options.idempotency_key = Some(IdempotencyKey::parse(&value.string()?, value.name())?);
                 }
                 OptionKey::FanOut => options.fan_out = value.boolean()?,
+                OptionKey::Extra => options.extra = Some(Extra::parse(value.json(), value.name())?),
+                OptionKey::ExtraInClear => options.extra_in_clear = value.boolean()?,
+                OptionKey::Params => options.parameters = parameters::parse(value.json().text(), value.name())?,
             }
         }
         Ok(options)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::call::{Arguments, Call, Effect, Named, RequestContext};
 use super::event::{Event, Recipients};
+use super::extra::Extra;
 use super::options::{self, Accepts, CallOptions};
 use crate::bytes::copied;
 use crate::config::BatchRoute;
@@ -119,7 +120,7 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
     Ok(batch(&events, options.timeout, limit)?.with_key(context.key(options.idempotency_key)?))
 }
 
-/// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?}`.
+/// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?,"extra"?,"extra_in_clear"?}`.
 fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: TimeLimit) -> Result<Event, Error> {
     let Named { argument, value: event } = event;
     let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
@@ -132,8 +133,11 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
             "data" => data = Some(value.json()),
             "socket_id" => options.socket_id = Some(options::socket_id(value)?),
             "info" => options.info = Some(options::info(value)?),
+            "extra" => options.extra = Some(Extra::parse(value.json(), value.name())?),
+            "extra_in_clear" => options.extra_in_clear = value.boolean()?,
             _ => {
-                let message = "is not a member of an event; there are channel, name, data, socket_id and info";
+                let message = "is not a member of an event; there are channel, name, data, socket_id, info, extra and \
+                               extra_in_clear. Members that only your server knows belong into extra";
                 return Err(value.problem(message).into());
             }
         }

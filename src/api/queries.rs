@@ -1,32 +1,25 @@
 //! The queries of channels and users, and GET, POST and DELETE of any path.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::call::{Arguments, Call, Effect, RequestContext};
 use super::options::{Accepts, CallOptions};
+use super::parameters::{self, Parameters};
 use crate::bytes::copied_within;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::http::Method;
-use crate::json::{Json, join};
+use crate::json::Json;
 use crate::validation;
-
-/// The beginnings of the parameter names that belong to the signature.
-const SIGNED: [&str; 2] = ["auth_", "body_md5"];
-
-type Parameters = Vec<(Cow<'static, str>, String)>;
 
 /// Builds a GET.
 fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
     let options = CallOptions::parse(options, Accepts::Timeout)?;
-    Ok(Call {
-        method: Method::Get,
-        path,
-        parameters,
-        body: None,
-        effect: Effect::Nothing,
-        idempotency_key: None,
-        timeout: options.timeout,
-    })
+    Ok(get_request(path, parameters, options.timeout))
+}
+
+fn get_request(path: Cow<'static, str>, parameters: Parameters, timeout: Option<Duration>) -> Call {
+    Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, idempotency_key: None, timeout }
 }
 
 /// GET `/channels`: the channels that are occupied.
@@ -54,19 +47,20 @@ pub(super) fn users_info(context: &RequestContext, arguments: Arguments<'_>) -> 
     if !channel.starts_with("presence-") {
         return Err(Error::argument("channel", "is not a presence channel, and only those have users"));
     }
-    query(format!("/channels/{channel}/users").into(), Parameters::new(), arguments.optional("options"))
+    let options = CallOptions::parse(arguments.optional("options"), Accepts::Query)?;
+    Ok(get_request(format!("/channels/{channel}/users").into(), options.parameters, options.timeout))
 }
 
 /// GET of any path.
 pub(super) fn get(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = context.channel_names.path(arguments.required("path")?, "path")?;
-    query(path.into_owned().into(), parse_parameters(arguments.optional("params"))?, arguments.optional("options"))
+    query(path.into_owned().into(), parameters::optional(arguments.optional("params"))?, arguments.optional("options"))
 }
 
 /// POST of any path.
 pub(super) fn post(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = context.channel_names.path(arguments.required("path")?, "path")?;
-    let parameters = parse_parameters(arguments.optional("params"))?;
+    let parameters = parameters::optional(arguments.optional("params"))?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout);
     let limit = arguments.time.limit(options.as_ref().ok().and_then(|options| options.timeout));
     let body = Json::parse_within(arguments.optional("body").unwrap_or("{}"), "body", limit)?;
@@ -86,7 +80,7 @@ pub(super) fn post(context: &RequestContext, arguments: Arguments<'_>) -> Result
 /// DELETE of any path.
 pub(super) fn delete(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let path = context.channel_names.path(arguments.required("path")?, "path")?;
-    let parameters = parse_parameters(arguments.optional("params"))?;
+    let parameters = parameters::optional(arguments.optional("params"))?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
     Ok(Call {
         method: Method::Delete,
@@ -106,32 +100,4 @@ fn attributes(parameters: &mut Parameters, list: Option<&str>) -> Result<(), Err
         parameters.push(("info".into(), list.to_owned()));
     }
     Ok(())
-}
-
-/// Reads an object of strings, integers and booleans.
-fn parse_parameters(text: Option<&str>) -> Result<Parameters, Problem> {
-    const NAME: &str = "params";
-    let mut parameters = Parameters::new();
-    let Some(text) = text else { return Ok(parameters) };
-    for (key, value) in Json::parse(text, NAME)?.members(NAME)? {
-        let name = join(NAME, &key);
-        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
-            return Err(Problem::new(name, "must have a name of a-z 0-9 _"));
-        }
-        if SIGNED.iter().any(|signed| key.starts_with(signed)) {
-            return Err(Problem::new(name, "belongs to the signature, which the library adds"));
-        }
-        let value = if value.is_string() {
-            value.string(&name)?.into_owned()
-        } else if value.boolean().is_some() || value.is_integer() {
-            value.text().to_owned()
-        } else {
-            return Err(Problem::new(name, "must be a string, an integer or a boolean"));
-        };
-        if value.contains(char::is_control) {
-            return Err(Problem::new(name, "has a control character"));
-        }
-        parameters.push((key.into_owned().into(), value));
-    }
-    Ok(parameters)
 }

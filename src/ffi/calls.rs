@@ -38,7 +38,10 @@ use crate::status::Status;
 ///                  event), `info` (channel attributes to return, such as
 ///                  `"user_count,subscription_count"`), `idempotency_key` (1 to 128 visible
 ///                  ASCII characters; never use a key for another body: see pusher_new()),
-///                  `timeout_ms` (in place of the client's), `fan_out` (see above).
+///                  `extra` (an object: more members of the event, which only some servers
+///                  know), `extra_in_clear` (`true` sends these to an encrypted channel, too,
+///                  where they are not encrypted), `timeout_ms` (in place of the client's),
+///                  `fan_out` (see above).
 /// @param out       receives the server's response (`{}` if it is empty), or the error document
 ///                  on failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -67,8 +70,8 @@ pub unsafe extern "C" fn pusher_trigger(
 ///
 /// @param client   the client.
 /// @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
-///                 `data`, and optionally `socket_id` and `info`, as for pusher_trigger().
-///                 `data` is any JSON value.
+///                 `data`, and optionally `socket_id`, `info`, `extra` and
+///                 `extra_in_clear`, as for pusher_trigger(). `data` is any JSON value.
 /// @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
 /// @param out      receives the server's response, or the error document on failure, whose
 ///                 `argument` names the event at fault, such as `events[3].channel`. The caller
@@ -181,7 +184,8 @@ pub unsafe extern "C" fn pusher_channel_info(
 ///
 /// @param client   the client.
 /// @param channel  the channel's name, which begins with `presence-`.
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `params` (the query, as for pusher_get(), such as
+///                 `{"with_user_info":1}` for soketi), `timeout_ms`.
 /// @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
 ///                 failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or the status of the failure.

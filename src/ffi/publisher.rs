@@ -103,14 +103,15 @@ pub unsafe extern "C" fn pusher_publisher_new(
 /// @param channels   as for pusher_trigger(); NULL with the option `user_id`.
 /// @param event      the event's name, 1 to 200 characters.
 /// @param data       the payload, as for pusher_trigger().
-/// @param options    a JSON object, or NULL: `socket_id`; `info` (the report then has the
-///                   attributes); `user_id`, to publish to a user as pusher_send_to_user()
-///                   does; `conflate`, a string: the event replaces one on the same channel
-///                   with the same name and `conflate` that still waits; `idempotency_key` (the
-///                   event is then sent alone, and cannot have `conflate`; never use a key for
-///                   another body: see pusher_new()); `fan_out`, as for pusher_trigger(), within
-///                   the publisher's `timeout_ms` and with one report; `timeout_ms`, how long to
-///                   wait for space if `overflow` is `"block"`.
+/// @param options    a JSON object, or NULL: `socket_id`, `extra` and `extra_in_clear`, as for
+///                   pusher_trigger(); `info` (the report then has the attributes); `user_id`,
+///                   to publish to a user as pusher_send_to_user() does; `conflate`, a string:
+///                   the event replaces one on the same channel with the same name and
+///                   `conflate` that still waits; `idempotency_key` (the event is then sent
+///                   alone, and cannot have `conflate`; never use a key for another body: see
+///                   pusher_new()); `fan_out`, as for pusher_trigger(), within the publisher's
+///                   `timeout_ms` and with one report; `timeout_ms`, how long to wait for space
+///                   if `overflow` is `"block"`.
 /// @param id         receives the event's id in reports: 1 or more; 0 on failure. May be NULL.
 /// @param out        receives the error document on failure, else NULL. The caller frees it
 ///                   with pusher_string_free(). May be NULL.

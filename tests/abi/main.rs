@@ -8,6 +8,7 @@ mod authorization;
 mod configuration;
 mod documents;
 mod encryption;
+mod extra;
 mod fan_out;
 mod idempotency;
 mod logs;

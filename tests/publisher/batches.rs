@@ -38,7 +38,7 @@ fn events_published_while_a_request_is_in_flight_share_a_batch() {
     let scene = Scene::new([], json!({"connections": 1}));
     scene.hold("a");
     scene.publisher.publish("a", "one", "1");
-    scene.publisher.publish_with("b", "two", r#""text""#, &json!({"socket_id": "1.2"}));
+    scene.publisher.publish_with("b", "two", r#""text""#, &json!({"socket_id": "1.2", "extra": {"tags": {}}}));
     scene.publisher.publish("a", "three", "[ 3 ]");
     scene.server.release();
     delivered(&scene.publisher.reports(4), 1..=4);
@@ -48,7 +48,7 @@ fn events_published_while_a_request_is_in_flight_share_a_batch() {
         batch.text(),
         concat!(
             r#"{"batch":[{"channel":"a","name":"one","data":"1"},"#,
-            r#"{"channel":"b","name":"two","data":"text","socket_id":"1.2"},"#,
+            r#"{"channel":"b","name":"two","data":"text","socket_id":"1.2","tags":{}},"#,
             r#"{"channel":"a","name":"three","data":"[ 3 ]"}]}"#
         )
     );

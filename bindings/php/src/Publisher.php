@@ -43,7 +43,8 @@ final class Publisher
      *
      * @param string|list<string>|null $channels null with the parameter `user_id`
      * @param mixed $data as for {@see Pusher::trigger()}
-     * @param array<string, mixed> $params `socket_id`, `info`, `user_id`, `conflate`, `idempotency_key`, `fan_out`, `timeout_ms`
+     * @param array<string, mixed> $params `socket_id`, `info`, `user_id`, `conflate`, `idempotency_key`, `extra`, `extra_in_clear`,
+     *     `fan_out`, `timeout_ms`
      * @return int the event's id, which its report repeats
      * @throws PublisherException it was not queued: `QUEUE_FULL`, `CLOSED` or `FORKED`.
      * @throws PusherException

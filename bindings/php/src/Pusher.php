@@ -88,7 +88,8 @@ class Pusher
      * @param string|list<string> $channels 1 to 100
      * @param mixed $data any JSON value. A string sends its content.
      * @param array<string, mixed> $params `socket_id` (excludes this connection), `info` (attributes to return, a string or a
-     *     list), `idempotency_key` (never use a key for another event: see pusher.h), `timeout_ms`, `fan_out` (true: up to 10,000
+     *     list), `idempotency_key` (never use a key for another event: see pusher.h), `extra` (an object: more members of the event,
+     *     which only some servers know), `extra_in_clear`, `timeout_ms`, `fan_out` (true: up to 10,000
      *     channels, encrypted ones among them, in as many requests as they need; {@see PusherException::getParts()} says if these ended
      *     differently)
      * @param bool $already_encoded requires that `$data` is a string; it has no other effect
@@ -174,7 +175,7 @@ class Pusher
     /**
      * Returns the users on a presence channel.
      *
-     * @param array<string, mixed> $params `timeout_ms`
+     * @param array<string, mixed> $params `params` (the query, such as soketi's `['with_user_info' => 1]`), `timeout_ms`
      * @return object with `users`, a list of objects with `id`
      * @throws PusherException
      */

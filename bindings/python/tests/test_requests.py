@@ -190,3 +190,13 @@ def test_an_error_has_the_servers_code_and_rate_limit() -> None:
     with pytest.raises(errors.RateLimited) as silent:
         client.prepare.trigger("c", "e", {}).finish(429, b"no")
     assert (silent.value.server_code, silent.value.rate_limit) == (None, {})
+
+
+def test_an_event_has_members_that_only_some_servers_know() -> None:
+    client = Pusher("1", "k", "s")
+    extra = {"tags": {"a": "b"}}
+    for request in (client.prepare.trigger("c", "e", 1, extra=extra), client.prepare.send_to_user("u", "e", 1, extra=extra)):
+        assert json.loads(request.body or b"")["tags"] == {"a": "b"}
+    batch = client.prepare.trigger_batch([{"channel": "c", "name": "e", "data": 1, "extra": extra, "extra_in_clear": False}])
+    assert json.loads(batch.body or b"")["batch"][0]["tags"] == {"a": "b"}
+    assert "with_user_info=1" in client.prepare.users_info("presence-c", params={"with_user_info": 1}).url

@@ -22,6 +22,8 @@ class Event(_Event, total=False):
 
     socket_id: str | None
     info: str | None
+    extra: Mapping[str, Any] | None
+    extra_in_clear: bool | None
 
 
 class Calls(Generic[T]):
@@ -45,6 +47,8 @@ class Calls(Generic[T]):
         info: str | None = None,
         idempotency_key: str | None = None,
         fan_out: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        extra_in_clear: bool | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event on one or more channels.
@@ -58,6 +62,8 @@ class Calls(Generic[T]):
         :param idempotency_key: makes a server that knows it answer as before and publish nothing. Never use a key for
             another event.
         :param fan_out: sends as many requests as the channels need. `PartiallyDelivered` says if they ended differently.
+        :param extra: more members of the event, which only some servers know, such as `{"tags": {…}}`.
+        :param extra_in_clear: sends `extra` to an encrypted channel, too, where it is not encrypted.
         :returns: the server's response: `{}`, or with `info` `{"channels": {…}}`. The event was delivered.
         """
         return self._send(
@@ -66,7 +72,13 @@ class Calls(Generic[T]):
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
             _texts.options(
-                timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key, fan_out=fan_out or None
+                timeout,
+                socket_id=socket_id,
+                info=info,
+                idempotency_key=idempotency_key,
+                extra=_object(extra),
+                extra_in_clear=extra_in_clear,
+                fan_out=fan_out or None,
             ),
         )
 
@@ -102,6 +114,7 @@ class Calls(Generic[T]):
         socket_id: str | None = None,
         info: str | None = None,
         idempotency_key: str | None = None,
+        extra: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event to all connections of a user who has signed in (`authenticate_user`)."""
@@ -110,7 +123,13 @@ class Calls(Generic[T]):
             _texts.text(user_id, "user_id"),
             _texts.text(event_name, "event"),
             _texts.value(data, "data", self._encode),
-            _texts.options(timeout, socket_id=socket_id, info=info, idempotency_key=idempotency_key),
+            _texts.options(
+                timeout,
+                socket_id=socket_id,
+                info=info,
+                idempotency_key=idempotency_key,
+                extra=_object(extra),
+            ),
         )
 
     def terminate_user_connections(self, user_id: str, *, timeout: float | None = None) -> T:
@@ -143,9 +162,14 @@ class Calls(Generic[T]):
         """
         return self._send("channel_info", _texts.text(channel, "channel"), _texts.attributes(attributes), _texts.options(timeout))
 
-    def users_info(self, channel: str, *, timeout: float | None = None) -> T:
-        """Returns the users on a presence channel: `{"users": [{"id": …}]}`."""
-        return self._send("users_info", _texts.text(channel, "channel"), _texts.options(timeout))
+    def users_info(
+        self, channel: str, *, params: Mapping[str, str | int | bool] | None = None, timeout: float | None = None
+    ) -> T:
+        """Returns the users on a presence channel: `{"users": [{"id": …}]}`.
+
+        :param params: the query, such as soketi's `{"with_user_info": 1}`.
+        """
+        return self._send("users_info", _texts.text(channel, "channel"), _texts.options(timeout, params=_object(params)))
 
     def get(self, path: str, params: Mapping[str, str | int | bool] | None = None, *, timeout: float | None = None) -> T:
         """Sends a GET request to any path below `/apps/APP_ID`, such as `"/channels"`."""
@@ -166,6 +190,10 @@ class Calls(Generic[T]):
     def delete(self, path: str, params: Mapping[str, str | int | bool] | None = None, *, timeout: float | None = None) -> T:
         """Sends a DELETE request without a body to any path below `/apps/APP_ID`."""
         return self._send("delete", _texts.text(path, "path"), _params(params), _texts.options(timeout))
+
+
+def _object(members: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if members is None else dict(members)
 
 
 def _params(params: Mapping[str, Any] | None) -> Any:

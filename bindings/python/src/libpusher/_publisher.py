@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -86,6 +86,8 @@ class Publisher:
         conflate: str | None = None,
         idempotency_key: str | None = None,
         fan_out: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        extra_in_clear: bool | None = None,
         timeout: float | None = None,
     ) -> int:
         """Queues an event without waiting for the network. Raises errors in the arguments at once.
@@ -95,6 +97,7 @@ class Publisher:
         :param conflate: replaces a waiting event with the same channel, name and `conflate`.
         :param idempotency_key: as for `Pusher.trigger`. The event is sent alone, and cannot have `conflate`.
         :param fan_out: as for `Pusher.trigger`. The event has one report.
+        :param extra: as for `Pusher.trigger`, like `extra_in_clear`.
         :param timeout: how long to wait for space if `overflow` is `"block"`, in seconds.
         :returns: the event's id, which its report repeats.
         :raises QueueFull: the queue is full, and the event was not queued.
@@ -113,6 +116,8 @@ class Publisher:
                 conflate=conflate,
                 idempotency_key=idempotency_key,
                 fan_out=fan_out or None,
+                extra=None if extra is None else dict(extra),
+                extra_in_clear=extra_in_clear,
             ),
             number,
             out,

@@ -172,7 +172,8 @@ class PusherError(Exception):
 
         `reset` is in seconds from now or since 1970: servers differ.
         """
-        return self.document.get("rate_limit", {})
+        figures: Mapping[str, int] = self.document.get("rate_limit", {})
+        return figures
 
 
 class UsageError(PusherError):

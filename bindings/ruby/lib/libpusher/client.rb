@@ -48,7 +48,8 @@ module LibPusher
     # @param event_name [String]
     # @param data [Object] any JSON value. A string sends its content.
     # @param params [Hash] `socket_id` (excludes this connection), `info` (attributes to return), `idempotency_key` (never
-    #   use a key for another event: see pusher.h), `timeout_ms`, `fan_out` (true: up to 10,000 channels, encrypted ones among them, in
+    #   use a key for another event: see pusher.h), `extra` (a hash: more members of the event, which only some servers know),
+    #   `extra_in_clear`, `timeout_ms`, `fan_out` (true: up to 10,000 channels, encrypted ones among them, in
     #   as many requests as they need; {Error#parts} says if these ended differently)
     # @return [Hash] the server's response, `{}` or the attributes in `info`
     def trigger(channels, event_name, data, params = {})
@@ -59,7 +60,7 @@ module LibPusher
     #
     #   pusher.trigger_batch({ channel: 'a', name: 'e', data: 1 }, { channel: 'b', name: 'e', data: 2 })
     #
-    # @param events [Array<Hash>] each with `channel`, `name` and `data`, optionally `socket_id` and `info`
+    # @param events [Array<Hash>] each with `channel`, `name` and `data`, optionally `socket_id`, `info` and `extra`
     # @param options `idempotency_key` (of the whole batch), `timeout_ms`
     # @return [Hash]
     def trigger_batch(*events, **options)
@@ -95,7 +96,7 @@ module LibPusher
     end
 
     # Returns the users on a presence channel.
-    # @param params [Hash] `timeout_ms`
+    # @param params [Hash] `params` (the query, such as soketi's `{ with_user_info: 1 }`), `timeout_ms`
     # @return [Hash] `{ users: [{ "id" => "7" }] }`
     def channel_users(channel_name, params = {})
       perform(:channel_users, channel_name, params)

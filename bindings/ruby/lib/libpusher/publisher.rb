@@ -38,7 +38,8 @@ module LibPusher
     # @param channels [String, Array<String>, nil] nil with the parameter `user_id`
     # @param event_name [String]
     # @param data [Object] as for {Client#trigger}
-    # @param params [Hash] `socket_id`, `info`, `user_id`, `conflate`, `idempotency_key`, `fan_out`, `timeout_ms`
+    # @param params [Hash] `socket_id`, `info`, `user_id`, `conflate`, `idempotency_key`, `extra`, `extra_in_clear`,
+    #   `fan_out`, `timeout_ms`
     # @return [Integer] the event's id, which its report repeats
     # @raise [PublisherError] it was not queued: `QUEUE_FULL`, `CLOSED` or `FORKED`.
     def publish(channels, event_name, data, params = {})

@@ -1,0 +1,71 @@
+//! The option `extra`: members that an event has on some servers, such as sockudo's `tags`, and that this library does not know.
+
+use crate::error::Problem;
+use crate::json::{Json, join};
+
+/// The largest object. Its check collects its members.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The members of an event that have an argument or an option of their own. Servers may differ in how they compare names, so
+/// none may have even another case.
+const OWN_MEMBERS: [&str; 6] = ["name", "channel", "channels", "data", "socket_id", "info"];
+
+/// The name of a member that servers look for in several places.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
+/// Members for the JSON of an event, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra<'a>(&'a str);
+
+impl<'a> Extra<'a> {
+    /// Reads a JSON object, the value of `argument`.
+    pub(super) fn parse(object: Json<'a>, argument: &str) -> Result<Extra<'a>, Problem> {
+        let text = object.text();
+        if text.len() > MAX_BYTES {
+            return Err(Problem::new(argument, format!("is longer than {MAX_BYTES} bytes")));
+        }
+        for (key, value) in object.members(argument)? {
+            let name = join(argument, &key);
+            refuse_key(&key, &name)?;
+            if OWN_MEMBERS.iter().any(|own| key.eq_ignore_ascii_case(own)) {
+                return Err(Problem::new(name, "is a member that the library writes"));
+            }
+            if key.eq_ignore_ascii_case("extras") {
+                refuse_keys_in(value, &name)?;
+            }
+        }
+        // Between the braces.
+        Ok(Extra(text.get(1..text.len().saturating_sub(1)).unwrap_or_default().trim_ascii()))
+    }
+
+    /// Returns the members as they are written, without braces; empty if there are none.
+    pub(super) fn members(self) -> &'a str {
+        self.0
+    }
+}
+
+/// Refuses a key that sockudo reads in the object `extras` and in the object `headers` of that.
+fn refuse_keys_in(extras: Json<'_>, argument: &str) -> Result<(), Problem> {
+    if !extras.is_object() {
+        return Ok(());
+    }
+    for (key, value) in extras.members_lenient(argument)? {
+        let name = join(argument, &key);
+        refuse_key(&key, &name)?;
+        if key.eq_ignore_ascii_case("headers") && value.is_object() {
+            for (key, _) in value.members_lenient(&name)? {
+                refuse_key(&key, &join(&name, &key))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an idempotency key. The library would not know that the event has one, and might send it in a batch, where sockudo
+/// answers 200 for an event whose key it knows from a batch that failed.
+fn refuse_key(key: &str, argument: &str) -> Result<(), Problem> {
+    match key.eq_ignore_ascii_case(IDEMPOTENCY_KEY) {
+        true => Err(Problem::new(argument, "belongs into the option idempotency_key")),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,43 @@
+//! The query parameters that callers give.
+
+use std::borrow::Cow;
+
+use crate::error::Problem;
+use crate::json::{Json, join};
+
+/// Names and values, not encoded.
+pub(super) type Parameters = Vec<(Cow<'static, str>, String)>;
+
+/// The beginnings of the names that belong to the signature.
+const SIGNED: [&str; 2] = ["auth_", "body_md5"];
+
+/// Reads the argument `params`.
+pub(super) fn optional(text: Option<&str>) -> Result<Parameters, Problem> {
+    text.map_or_else(|| Ok(Parameters::new()), |text| parse(text, "params"))
+}
+
+/// Reads an object of strings, integers and booleans.
+pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
+    let mut parameters = Parameters::new();
+    for (key, value) in Json::parse(text, argument)?.members(argument)? {
+        let name = join(argument, &key);
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            return Err(Problem::new(name, "must have a name of a-z 0-9 _"));
+        }
+        if SIGNED.iter().any(|signed| key.starts_with(signed)) {
+            return Err(Problem::new(name, "belongs to the signature, which the library adds"));
+        }
+        let value = if value.is_string() {
+            value.string(&name)?.into_owned()
+        } else if value.boolean().is_some() || value.is_integer() {
+            value.text().to_owned()
+        } else {
+            return Err(Problem::new(name, "must be a string, an integer or a boolean"));
+        };
+        if value.contains(char::is_control) {
+            return Err(Problem::new(name, "has a control character"));
+        }
+        parameters.push((key.into_owned().into(), value));
+    }
+    Ok(parameters)
+}
