@@ -182,5 +182,12 @@ for (const name of names) {
       assert.equal(info.subscription_count, 0);
       assert.equal((await knowing.call('get', '/channels/dialog:a#42,43')).status, 'OK');
     });
+
+    fact('sockudo', 'has serials with colons in its paths', async () => {
+      const serial = '00000000000000000001:test:00000000000000000001';
+      const { status, document } = await knowing.call('get', `/channels/c/messages/${serial}/versions`);
+      // There is no such message, or the feature is off. The signature was right.
+      assert.ok([404, 422].includes(document.error.http_status), `${status}: ${JSON.stringify(document)}`);
+    });
   });
 }

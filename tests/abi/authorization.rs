@@ -47,6 +47,42 @@ fn data_on_a_private_channel_is_any_json() {
     }
 }
 
+#[test]
+fn data_on_a_private_channel_is_an_object_where_names_may_contain_a_colon() {
+    for (more, needs_object) in [
+        (json!({"server": "sockudo"}), true),
+        (json!({"channel_characters": ":"}), true),
+        (json!({"channel_characters": "#"}), false),
+        (json!({"server": "sockudo", "channel_characters": ""}), false),
+        (json!({"server": "reverb"}), false),
+    ] {
+        let client = Client::new(&config(1, more));
+        for data in [" {}", r#"{"a":":"}"#] {
+            let outcome = client.call_with("authenticate", &["private-a", ID, data]);
+            assert_eq!(result(&outcome)["auth"], auth(&format!("{ID}:private-a:{data}")));
+        }
+        for data in ["1", "null", "\"a\"", "[{}]"] {
+            let outcome = client.call_with("authenticate", &["private-a", ID, data]);
+            let several = json!([{"channel": "private-a", "channel_data": data}]).to_string();
+            let several = result(&client.call_with("authenticate_channels", &[ID, &several]));
+            if needs_object {
+                outcome.is("INVALID_ARGUMENT", "").naming("channel_data");
+                assert!(outcome.text("message").contains("channel_characters"), "{outcome:?}");
+                assert_eq!(several["private-a"]["error"]["argument"], "channel_data");
+            } else {
+                assert_eq!(result(&outcome)["auth"], auth(&format!("{ID}:private-a:{data}")));
+                assert_eq!(several["private-a"]["status"], 200);
+            }
+        }
+        // The same string, signed as the name of a channel.
+        let outcome = client.call_with("authenticate", &["private-a:1", ID]);
+        match outcome.name() {
+            "OK" => assert!(needs_object && outcome.document.unwrap().contains(&auth(&format!("{ID}:private-a:1")))),
+            _ => assert!(!needs_object),
+        }
+    }
+}
+
 /// Spellings of one object that must all be returned unchanged.
 const KEPT: [&str; 10] = [
     r#"{"user_id":"7"}"#,
