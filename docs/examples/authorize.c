@@ -24,9 +24,8 @@ void authorize(const Pusher *client, const char *channel,
 /* EXAMPLE pusher_authenticate_channels */
 /* Leave out the channels to which this user may not subscribe. */
 void authorize_all(const Pusher *client, const char *socket_id) {
-  const char *channels =
-      "[\"private-news\",{\"channel\":\"presence-room\","
-      "\"channel_data\":{\"user_id\":\"7\"}}]";
+  const char *channels = "[\"private-news\",{\"channel\":\"presence-room\","
+                         "\"channel_data\":{\"user_id\":\"7\"}}]";
   char *out;
   PusherStatus status =
       pusher_authenticate_channels(client, socket_id, channels, &out);

@@ -21,8 +21,12 @@ struct silent_log {
 int without_exceptions(pusher::client &client) {
   int succeeded = 0;
   const auto count = [&succeeded](const auto &result) { succeeded += result ? 1 : 0; };
-  const auto more =
-      pusher::options().socket_id("1.2").info("subscription_count").timeout(std::chrono::seconds(1)).fan_out(false).json("info2", "1");
+  const auto more = pusher::options()
+                        .socket_id("1.2")
+                        .info("subscription_count")
+                        .timeout(std::chrono::seconds(1))
+                        .fan_out(false)
+                        .json("info2", "1");
   count(client.try_set_log(silent_log()));
   count(client.try_set_transport(silent_transport()));
   count(client.try_trigger("c", "e", "1"));
