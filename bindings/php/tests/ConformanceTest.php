@@ -155,6 +155,8 @@ final class ConformanceTest extends TestCase
     {
         $document = $e->getDocument();
         foreach ((array) $expected as $name => $value) {
+            // The document has arrays where the file has objects.
+            $value = json_decode(json_encode($value), true);
             self::assertSame($value, $document[$name] ?? null, $name);
         }
         // The methods return the document's values.

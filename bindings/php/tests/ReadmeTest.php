@@ -37,12 +37,13 @@ final class ReadmeTest extends TestCase
             'HTTP_X_PUSHER_SIGNATURE' => hash_hmac('sha256', $body, $secret),
         ]);
 
-        [$private, $presence, $user, $webhook] = explode("\n", $said) + ['', '', '', ''];
+        [$private, $presence, $batch, $user, $webhook] = explode("\n", $said) + ['', '', '', '', ''];
         self::assertSame(['auth'], array_keys(json_decode($private, true)));
         self::assertSame(['auth', 'channel_data'], array_keys(json_decode($presence, true)));
+        self::assertSame(['private-orders', 'private-news'], array_keys(json_decode($batch, true)));
         self::assertSame(['auth', 'user_data'], array_keys(json_decode($user, true)));
         self::assertSame('channel_occupied on c', $webhook);
-        self::assertCount(5, explode("\n", $said), $said);
+        self::assertCount(6, explode("\n", $said), $said);
         $name = static fn (array $event): string => ($event['channel'] ?? '') . ' ' . ($event['name'] ?? '');
         $events = array_map($name, $listener->applied());
         foreach (['channel-1 my-event', 'channel-2 my-event', '#server-to-user-user-7 my-event', 'orders paid'] as $event) {
