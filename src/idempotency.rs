@@ -61,12 +61,17 @@ impl IdempotencyKey {
         Ok(IdempotencyKey(hex(bytes).into()))
     }
 
-    /// Returns the key of a request with this body that takes the place of a part of the request with this key. Parts are
-    /// numbered, because a batch may have the same event twice.
-    pub fn of_part(&self, number: usize, body: &[u8]) -> IdempotencyKey {
-        // Neither has a line feed, so that no other key, number and body have the same hash.
-        let before = format!("{}\n{number}\n", self.0);
-        let hash: [u8; 32] = Sha256::new().chain_update(before).chain_update(body).finalize().into();
+    /// Returns the key of a request that takes the place of a part of the request with this key. `content` decides what is in
+    /// its body, except for the nonce of encrypted data: the same part of a repeated call has the same key. Parts are numbered,
+    /// because a batch may have the same event twice.
+    pub fn of_part<'a>(&self, number: usize, content: impl IntoIterator<Item = &'a [u8]>) -> IdempotencyKey {
+        // No piece has a line feed, so that no other key, number and content have the same hash.
+        let mut hasher = Sha256::new().chain_update(format!("{}\n{number}\n", self.0));
+        for piece in content {
+            hasher.update(piece);
+            hasher.update("\n");
+        }
+        let hash: [u8; 32] = hasher.finalize().into();
         let mut half = [0; HEX_DIGITS / 2];
         half.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         let prefix = self.0.get(..MAX_PREFIX_BYTES).unwrap_or(&self.0);
@@ -125,26 +130,28 @@ mod tests {
     fn each_part_has_a_key_of_its_own() {
         let long = ["x".repeat(128), format!("{}y", "x".repeat(127)), "x".repeat(64)];
         let keys = [key("a"), key("a-"), key(&long[0]), key(&long[1]), key(&long[2])];
-        let bodies: [&[u8]; 4] = [b"", b"{}", b"\n{}", b"{\"a\":1}"];
+        let bodies: [&[u8]; 4] = [b"", b"{}", b"{}{}", b"{\"a\":1}"];
         let mut made: Vec<String> = Vec::new();
         for key in &keys {
             for body in bodies {
                 for number in [0, 1, 10] {
-                    assert_eq!(key.of_part(number, body), key.of_part(number, body));
-                    made.push(key.of_part(number, body).as_str().to_owned());
+                    assert_eq!(key.of_part(number, [body]), key.of_part(number, [body]));
+                    made.push(key.of_part(number, [body]).as_str().to_owned());
                 }
             }
         }
+        // Pieces are not the same as one piece.
+        made.push(keys[0].of_part(0, [&b"{}"[..], b"{}"]).as_str().to_owned());
         // A part of a part.
-        made.push(keys[0].of_part(0, b"{}").of_part(0, b"{}").as_str().to_owned());
+        made.push(keys[0].of_part(0, [&b"{}"[..]]).of_part(0, [&b"{}"[..]]).as_str().to_owned());
         for (index, one) in made.iter().enumerate() {
             assert!(!made[index + 1..].contains(one), "{one}");
             assert!(IdempotencyKey::parse(one, "key").is_ok() && one.len() <= 97, "{one}");
         }
         assert!(made[0].starts_with("a-"), "{}", made[0]);
         let random = IdempotencyKey::random().unwrap();
-        assert_eq!(random.of_part(0, b"{}").as_str().len(), MAX_GENERATED_KEY_BYTES);
-        // Half of `printf 'a\n0\n{}' | sha256sum`.
-        assert_eq!(made[3], "a-d3555f42974a6e77dfa58d460a7a91a0");
+        assert_eq!(random.of_part(0, [&b"{}"[..]]).as_str().len(), MAX_GENERATED_KEY_BYTES);
+        // Half of `printf 'a\n0\n{}\n' | sha256sum`.
+        assert_eq!(made[3], "a-4eb36b333adaebca666dc3526eeef40a");
     }
 }

@@ -227,7 +227,7 @@ impl Application {
             return limit.check(argument, event.length(), key);
         }
         // The keys of parts have the same size.
-        let key = key.map(|key| key.of_part(0, b""));
+        let key = key.map(|key| key.of_part(0, []));
         limit.check(argument, api::largest_part_bytes(&self.context, event)?, key.as_ref())
     }
 

@@ -117,9 +117,10 @@ impl<'a> FanOut<'a> {
         let limit = TimeLimit::until(self.deadline.at);
         let request = api::part_request(&self.application.context, self.event, &part, limit);
         Some(request.map(|call| {
-            // Each request has another body, and so another key.
-            let key =
-                self.key.as_ref().map(|key| key.of_part(self.ends.len(), call.body.as_deref().unwrap_or_default()));
+            // Each request has another body, and so another key. It is not made from the ciphertext, which would be another if
+            // the caller repeated the call.
+            let content = || part.channels().map(str::as_bytes).chain([self.event.body()]);
+            let key = self.key.as_ref().map(|key| key.of_part(self.ends.len(), content()));
             call.with_key(key)
         }))
     }

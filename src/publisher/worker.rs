@@ -184,7 +184,7 @@ impl Worker {
             if !self.engine.shared.is_in_flight(self.shard, request) {
                 return;
             }
-            let key = key.map(|key| key.of_part(number, event.body()));
+            let key = key.map(|key| key.of_part(number, [event.body()]));
             let event = std::slice::from_ref(event);
             self.count(|traffic| *traffic.retries.entry(split.name()).or_default() += 1);
             let outcome = match self.attempt(request, event, key, Some(split)) {

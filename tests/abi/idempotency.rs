@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::calls::base64;
 use crate::support::functions::{Form, Function, Purpose};
 use crate::support::memory::{Fate, KEY_HEADER, Memory, key_of};
 use crate::support::server::Received;
-use crate::support::{Answer, Client, Outcome, Server, config, in_time, trigger};
+use crate::support::{Answer, Client, MASTER_KEY, Outcome, Server, config, in_time, trigger};
 
 /// The calls that take a key.
 const KEYED: [&str; 3] = ["trigger", "trigger_batch", "send_to_user"];
@@ -322,6 +323,31 @@ fn a_server_that_lost_its_keys_publishes_twice() {
     let (memory, server) = Memory::start([Fate::Restarted]);
     trigger(&vouched(&server, json!({}))).is_ok("{}");
     assert_eq!(memory.published().len(), 2);
+}
+
+#[test]
+fn the_requests_of_a_fan_out_have_keys_of_their_own() {
+    let master_key = base64(MASTER_KEY.as_bytes());
+    let fan_out = |data: &str, max_channels: usize| -> Vec<String> {
+        let server = Server::start([]);
+        let more = json!({"max_channels": max_channels, "encryption_master_key_base64": master_key});
+        let channels = r#"["a","b","c","private-encrypted-d","private-encrypted-e"]"#;
+        let options = r#"{"fan_out":true,"idempotency_key":"k"}"#;
+        server.client_with(more).trigger_with(channels, "e", data, options).is_ok("{}");
+        keys(&server).into_iter().flatten().collect()
+    };
+    let first = fan_out("1", 2);
+    assert_eq!(first.len(), 4);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 4, "{first:?}");
+    // The same call has the same keys, although its ciphertext differs.
+    assert_eq!(fan_out("1", 2), first);
+    for (data, max_channels) in [("2", 2), ("1", 1)] {
+        let other = fan_out(data, max_channels);
+        assert!(other.iter().all(|key| key.starts_with("k-")), "{other:?}");
+        let differs = |number: &usize| first.get(*number) != other.get(*number);
+        assert!((0..3).filter(differs).count() >= 2, "{other:?}");
+    }
+    assert!(fan_out("2", 2).iter().all(|key| !first.contains(key)));
 }
 
 #[test]
