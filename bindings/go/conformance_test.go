@@ -295,13 +295,21 @@ func take(object map[string]any, name string) *string {
 
 func (c *conformanceCase) params() pusher.TriggerParams {
 	rest := c.object("options")
-	return pusher.TriggerParams{SocketID: take(rest, "socket_id"), Info: take(rest, "info"), Extra: rest}
+	return pusher.TriggerParams{SocketID: take(rest, "socket_id"), Info: take(rest, "info"), IdempotencyKey: key(rest), Extra: rest}
+}
+
+// key takes an idempotency key from options.
+func key(options map[string]any) string {
+	if key := take(options, "idempotency_key"); key != nil {
+		return *key
+	}
+	return ""
 }
 
 // call makes the call with native values.
 func (c *conformanceCase) call(t *testing.T, client *pusher.Client) (result any, reports []pusher.Report, err error) {
 	ctx := context.Background()
-	if _, events := map[string]bool{"trigger": true, "send_to_user": true}[c.Call]; !events {
+	if _, events := map[string]bool{"trigger": true, "trigger_batch": true, "send_to_user": true}[c.Call]; !events {
 		for option, value := range c.object("options") {
 			ms, isNumber := value.(json.Number)
 			if option != "timeout_ms" || !isNumber {
@@ -335,7 +343,8 @@ func (c *conformanceCase) call(t *testing.T, client *pusher.Client) (result any,
 			last.Channel, _ = event["channel"].(string)
 			last.Name, _ = event["name"].(string)
 		}
-		list, err := client.TriggerBatchContext(ctx, batch)
+		rest := c.object("options")
+		list, err := client.TriggerBatchWithParams(ctx, batch, pusher.TriggerBatchParams{IdempotencyKey: key(rest), Extra: rest})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -434,7 +443,7 @@ func (c *conformanceCase) publish(t *testing.T, client *pusher.Client) (result a
 	for _, given := range c.Arguments["events"].([]any) {
 		event := given.(map[string]any)
 		rest, _ := event["options"].(map[string]any)
-		params := pusher.PublishParams{SocketID: take(rest, "socket_id"), Info: take(rest, "info"), Extra: rest}
+		params := pusher.PublishParams{SocketID: take(rest, "socket_id"), Info: take(rest, "info"), IdempotencyKey: key(rest), Extra: rest}
 		if user := take(rest, "user_id"); user != nil {
 			params.UserID = *user
 		}

@@ -2,6 +2,9 @@
 //!
 //! Written from the protocol, without the library's code.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use super::http::{self, Request};
@@ -44,9 +47,16 @@ pub struct Channels {
     pub verifies: bool,
     /// The seconds by which the server's clock is ahead. A client may sign by either clock.
     pub clock: i64,
+    /// The paths and idempotency keys of requests that were applied.
+    keys: Arc<Mutex<HashSet<(String, String)>>>,
 }
 
 impl Channels {
+    /// Returns a server that knows no keys yet.
+    pub fn new(verifies: bool, clock: i64) -> Channels {
+        Channels { verifies, clock, keys: Arc::default() }
+    }
+
     /// Processes a request, and applies the part of it that `applies` allows.
     pub fn handle(&self, request: &Request, applies: Applies) -> Handled {
         if let (true, Err(why)) = (self.verifies, self.verify(request)) {
@@ -61,10 +71,21 @@ impl Channels {
                     Applies::First(count) => count.min(events.len().saturating_sub(1)),
                 };
                 let all = applies == Applies::All;
+                // Like sockudo: a request whose key the server knows is not applied again, whatever its body.
+                let count = if self.knows(request, all) { 0 } else { count };
                 let applied = events.into_iter().take(count).collect();
                 Handled { answer: http::json_answer(200, &body), applied, all, refused: None }
             }
         }
+    }
+
+    /// Returns whether the server knows the key of a request. From now on it does, if the request is applied.
+    fn knows(&self, request: &Request, is_applied: bool) -> bool {
+        let key = request.head.headers.iter().find(|(name, _)| name == "x-idempotency-key");
+        let Some((_, key)) = key else { return false };
+        let key = (request.head.path().to_owned(), key.clone());
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_applied { !keys.insert(key) } else { keys.contains(&key) }
     }
 
     /// Checks whether the request is authentic; the error says why not.

@@ -120,7 +120,7 @@ impl World {
         let is_proxy = order.faults.iter().any(|(fault, _)| fault.proxy);
         let redirects = order.faults.iter().any(|(_, script)| script.redirects());
         let clock = order.faults.iter().map(|(_, script)| script.clock).find(|clock| *clock != 0).unwrap_or(0);
-        let channels = Channels { verifies: order.verifies, clock };
+        let channels = Channels::new(order.verifies, clock);
         let healthy = Order { faults: Vec::new(), draw: None, warm: 0, ..order.clone() };
         let mut answer = json!({});
         let mut beside = None;
