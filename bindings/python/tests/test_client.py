@@ -239,6 +239,25 @@ def test_a_client_by_the_environment(listen: Listen, monkeypatch: pytest.MonkeyP
     assert [event["data"] for event in listener.published()] == ["1", "2", "3"]
 
 
+def test_a_client_of_reverb_by_the_environment(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = listen()
+    monkeypatch.setenv("PUSHER_URL", "http://k:s@h.invalid/apps/1")
+    parts = {"APP_ID": "4711", "APP_KEY": listener.config["key"], "APP_SECRET": listener.config["secret"], "SCHEME": "http"}
+    for name, value in parts.items():
+        monkeypatch.setenv(f"REVERB_{name}", value)
+    with pytest.raises(errors.InvalidConfig) as raised:
+        Pusher.from_env(server="reverb")
+    assert raised.value.argument == "host"
+    monkeypatch.setenv("REVERB_HOST", "127.0.0.1")
+    monkeypatch.setenv("REVERB_PORT", "1")
+    client = Pusher.from_env(server="reverb", port=listener.port)
+    client.trigger("c", "e", 1)
+    assert [event["data"] for event in listener.published()] == ["1"]
+    with pytest.raises(errors.InvalidArgument) as refused:
+        client.send_to_user("7", "e", 1)
+    assert refused.value.argument == "server"
+
+
 def test_a_key_that_the_library_does_not_have_is_named() -> None:
     with pytest.raises(errors.InvalidConfig) as raised:
         Pusher(**{**CONFIG, "colour": "red"})

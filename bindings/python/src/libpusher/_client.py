@@ -182,7 +182,12 @@ class Pusher(Calls[dict[str, Any]]):
 
         Without `PUSHER_URL` it reads `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`,
         `PUSHER_PORT` and `PUSHER_SCHEME`, and then accepts no configuration options.
+
+        `from_env(server="reverb")` reads `REVERB_APP_ID`, `REVERB_APP_KEY`, `REVERB_APP_SECRET`, `REVERB_HOST`, `REVERB_PORT`
+        and `REVERB_SCHEME` instead. The options override them.
         """
+        if env == "PUSHER_URL" and options.get("server") == "reverb":
+            return cls._from({}, timeout, dict(options))
         url = os.environ.get(env)
         if url:
             return cls.from_url(url, timeout=timeout, **options)
