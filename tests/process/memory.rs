@@ -340,3 +340,64 @@ fn a_lookup_without_memory_does_not_say_that_there_is_no_host() {
         assert!(is_true, "{report:?}");
     }
 }
+
+/// Makes a fan-out over 10,000 long names with each of these amounts of memory, in the child.
+fn fan_out_with_little_memory(configs: &[String], left: &[usize]) {
+    let names: Vec<String> = (0..10_000).map(|number| format!("{number:0>200}")).collect();
+    let texts = [json!(names).to_string(), "e".to_owned(), "{}".to_owned(), r#"{"fan_out":true}"#.to_owned()];
+    let texts = texts.map(|text| CString::new(text).unwrap());
+    for (config, left) in configs.iter().zip(left) {
+        host::fork(|| {
+            let client = Client::new(config);
+            let mut out = std::ptr::null_mut();
+            let [channels, event, data, options] = texts.each_ref().map(|text| text.as_ptr());
+            let client = client.0.as_ptr().cast_const().cast();
+            // SAFETY: the client is alive, and each string is a C string.
+            let status = with_memory_left(*left, || unsafe {
+                pusher::ffi::pusher_trigger(client, channels, event, data, options, &raw mut out) as i32
+            });
+            // SAFETY: the library wrote a string.
+            let document = unsafe { std::ffi::CStr::from_ptr(out) }.to_str().unwrap();
+            let has_parts = document.contains(r#""parts":["#);
+            let delivery = crate::support::calls::error_delivery(Some(document.as_bytes()));
+            child::tell(&json!([status, delivery, has_parts]).to_string());
+            host::exit(0);
+        })
+        .join();
+    }
+}
+
+#[test]
+fn a_fan_out_without_memory_for_its_result_tells_the_truth() {
+    const TEST: &str = "a_fan_out_without_memory_for_its_result_tells_the_truth";
+    const LEFT: [usize; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 32];
+    if child::is_child() {
+        return fan_out_with_little_memory(&configs(), &LEFT.map(|mib| mib * MIB));
+    }
+    let is_second = |channels: &Value| channels[0].as_str().is_some_and(|name| name.ends_with("00100"));
+    let servers = LEFT.map(|_| {
+        let respond = move |received: &crate::support::server::Received| match is_second(&received.json()["channels"]) {
+            true => Answer::new(503, &[], "no"),
+            false => Answer::ok("{}"),
+        };
+        Server::builder().answering(respond).start()
+    });
+    let all: Vec<Value> = servers
+        .iter()
+        .map(|server| serde_json::from_str(&config(server.port(), json!({"timeout_ms": 30_000}))).unwrap())
+        .collect();
+    let lines = run(TEST, &[("TEST_CONFIGS", json!(all).to_string())]);
+    let mut seen = Vec::new();
+    for ((line, server), mib) in lines.iter().zip(&servers).zip(LEFT) {
+        let (status, delivery, has_parts): (i32, i32, bool) = serde_json::from_str(line).unwrap();
+        // INTERNAL and not sent, or PARTIAL and unknown.
+        assert!([(255, 1), (48, 3)].contains(&(status, delivery)), "{mib} MiB: {line}");
+        assert_eq!(server.ledger().len(), if status == 48 { 100 } else { 0 }, "{mib} MiB: {line}");
+        seen.push((status, has_parts));
+    }
+    assert_eq!(seen.len(), LEFT.len());
+    assert!(
+        seen.contains(&(255, false)) && seen.contains(&(48, false)) && seen.last() == Some(&(48, true)),
+        "{seen:?}"
+    );
+}

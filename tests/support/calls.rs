@@ -37,7 +37,7 @@ pub struct Outcome {
 
 /// A client made by `pusher_new`, freed when it is dropped.
 #[derive(Debug)]
-pub struct Client(pub(super) NonNull<c_void>);
+pub struct Client(pub NonNull<c_void>);
 
 // SAFETY: the library promises that clients may be used by any thread.
 unsafe impl Send for Client {}
