@@ -256,9 +256,13 @@ describe('every binding with a real server', () => {
         const [{ raw, value }] = await subscriber.wait('encrypted');
         assert.deepEqual([value, Object.keys(JSON.parse(raw)).sort()], [data, ['ciphertext', 'nonce']]);
         // A binding that derived another key would decrypt its own events, but not those of other bindings.
-        const { shared_secret } = await program.ok('authenticate', { channel, socket_id: subscriber.socketId });
+        const authorization = await program.ok('authenticate', { channel, socket_id: subscriber.socketId });
+        const { shared_secret } = authorization;
         const expected = createHash('sha256').update(channel).update(Buffer.from(masterKey, 'base64')).digest('base64');
         assert.equal(shared_secret, expected);
+        // Together with another channel, it has the same authorization.
+        const all = await program.ok('authenticate_channels', { channels: ['public', channel], socket_id: subscriber.socketId });
+        assert.deepEqual([all[channel], all.public.status], [{ status: 200, data: authorization }, 400]);
       });
 
       test('accepts a webhook, and refuses it after a change', async () => {

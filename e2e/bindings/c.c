@@ -60,6 +60,8 @@ static PusherStatus perform(const Pusher *client, const cJSON *job, char **out) 
     status = pusher_users_info(client, channel, NULL, out);
   } else if (strcmp(call, "authenticate") == 0) {
     status = pusher_authenticate(client, channel, socket_id, data, out);
+  } else if (strcmp(call, "authenticate_channels") == 0) {
+    status = pusher_authenticate_channels(client, socket_id, channels, out);
   } else if (strcmp(call, "authenticate_user") == 0) {
     status = pusher_authenticate_user(client, socket_id, data, out);
   } else if (strcmp(call, "validate_webhook") == 0) {

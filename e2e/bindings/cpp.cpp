@@ -44,6 +44,9 @@ static std::string perform(const pusher::client &client, const json &job) {
     if (job.contains("data")) return client.authenticate(text("channel"), text("socket_id"), job.at("data").dump());
     return client.authenticate(text("channel"), text("socket_id"));
   }
+  if (call == "authenticate_channels") {
+    return client.authenticate_channels(text("socket_id"), job.at("channels").dump());
+  }
   if (call == "authenticate_user") return client.authenticate_user(text("socket_id"), job.at("data").dump());
   if (call == "validate_webhook") return client.validate_webhook(text("key"), text("signature"), text("body"));
   throw std::runtime_error("no such call: " + call);

@@ -39,6 +39,7 @@ function perform(Pusher $pusher, object $job): mixed
                 ? $pusher->authorizePresenceChannel($job->channel, $job->socket_id, $job->data->user_id, $job->data->user_info)
                 : $pusher->authorizeChannel($job->channel, $job->socket_id),
         ),
+        'authenticate_channels' => json_decode($pusher->authorizeChannels($job->socket_id, $job->channels)),
         'authenticate_user' => json_decode($pusher->authenticateUser($job->socket_id, $job->data)),
         'validate_webhook' => $pusher->validateWebhook($job->key, $job->signature, $job->body),
     };

@@ -26,6 +26,7 @@ CALLS = {
     "channels_info": lambda client, job: client.channels_info(job["prefix"]),
     "users_info": lambda client, job: client.users_info(job["channel"]),
     "authenticate": lambda client, job: client.authenticate(job["channel"], job["socket_id"], job.get("data")),
+    "authenticate_channels": lambda client, job: client.authenticate_channels(job["socket_id"], job["channels"]),
     "authenticate_user": lambda client, job: client.authenticate_user(job["socket_id"], job["data"]),
     "validate_webhook": lambda client, job: client.validate_webhook(job["key"], job["signature"], job["body"].encode()),
 }

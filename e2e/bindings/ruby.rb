@@ -24,6 +24,7 @@ def perform(client, job)
   when 'channels_info' then client.channels(filter_by_prefix: job['prefix'])
   when 'users_info' then client.channel_users(job['channel'])
   when 'authenticate' then client.authenticate(job['channel'], job['socket_id'], job['data'])
+  when 'authenticate_channels' then client.authenticate_channels(job['socket_id'], job['channels'])
   when 'authenticate_user' then client.authenticate_user(job['socket_id'], job['data'])
   when 'validate_webhook' then client.validate_webhook(job['key'], job['signature'], job['body'])
   else raise "no such call: #{job['call']}"

@@ -79,6 +79,13 @@ func perform(client *pusher.Client, j job) (any, error) {
 		}
 		response, err := client.AuthorizeChannel(j.Channel, j.SocketID, data)
 		return json.RawMessage(response), err
+	case "authenticate_channels":
+		var subscriptions []pusher.Subscription
+		for _, channel := range j.Channels {
+			subscriptions = append(subscriptions, pusher.Subscription{Channel: channel})
+		}
+		response, err := client.AuthorizeChannels(j.SocketID, subscriptions)
+		return json.RawMessage(response), err
 	case "authenticate_user":
 		response, err := client.AuthenticateUserSocket(j.SocketID, j.Data)
 		return json.RawMessage(response), err
