@@ -1,5 +1,6 @@
 /*
- * A library to preload: system calls of sockets that fail with an errno that a test chooses, from their nth call on.
+ * A library to preload: system calls of sockets, and getrandom(), that fail with an errno that a test chooses, from their nth call
+ * on.
  *
  * FAILING_CALLS lists the functions, separated by spaces, each with the number of its first call that fails, counted from 1, and
  * the errno. A fourth number is how many calls fail; without it all that follow do.
@@ -7,7 +8,7 @@
  *   recv=1:4             every recv() fails with EINTR, as in a storm of signals
  *   sendmsg=2:105:1      the second sendmsg() fails with ENOBUFS, and no other
  *
- * Calls are counted, and fail, while `failing_calls` is set. They fail for sockets only: poll() fails if one of its descriptors is a
+ * Calls are counted, and fail, while `failing_calls` is set. Except for getrandom(), they fail for sockets only: poll() fails if one of its descriptors is a
  * socket. `send` means send(), sendto() and sendmsg(); `recv` means recv(), recvfrom() and recvmsg(); `poll` means poll() and ppoll().
  */
 
@@ -26,8 +27,8 @@ atomic_int failing_calls;
 /* How often one of the functions failed. */
 atomic_int failed_calls;
 
-enum { SOCKET, CONNECT, SEND, RECV, POLL, FUNCTIONS };
-static const char *const names[FUNCTIONS] = {"socket", "connect", "send", "recv", "poll"};
+enum { SOCKET, CONNECT, SEND, RECV, POLL, GETRANDOM, FUNCTIONS };
+static const char *const names[FUNCTIONS] = {"socket", "connect", "send", "recv", "poll", "getrandom"};
 
 static struct {
   int first, error, times;
@@ -45,6 +46,7 @@ static struct {
   ssize_t (*recvmsg)(int, struct msghdr *, int);
   int (*poll)(struct pollfd *, nfds_t, int);
   int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+  ssize_t (*getrandom)(void *, size_t, unsigned);
 } real;
 
 /* dlsym() returns functions as data pointers (POSIX), which ISO C does not allow. */
@@ -65,6 +67,7 @@ __attribute__((constructor)) static void when_loaded(void) {
   FIND(recvmsg);
   FIND(poll);
   FIND(ppoll);
+  FIND(getrandom);
   const char *text = getenv("FAILING_CALLS");
   while (text != NULL && *text != '\0') {
     int function = 0;
@@ -149,6 +152,11 @@ int poll(struct pollfd *descriptors, nfds_t count, int timeout) {
     break;
   }
   return real.poll(descriptors, count, timeout);
+}
+
+ssize_t getrandom(void *bytes, size_t length, unsigned flags) {
+  if (fails(GETRANDOM)) return -1;
+  return real.getrandom(bytes, length, flags);
 }
 
 int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {

@@ -62,7 +62,7 @@ fn in_the_child() {
         failing.store(0, Ordering::Relaxed);
         let is_ok = outcome.status == 0;
         let text = |field| if is_ok { String::new() } else { outcome.text(field) };
-        let retryable = !is_ok && outcome.error()["retryable"] == json!(true);
+        let retryable = !is_ok && outcome.error().get("retryable") == Some(&json!(true));
         let failed = variable(c"failed_calls").load(Ordering::Relaxed);
         let elapsed = outcome.elapsed.as_millis() as u64;
         let delivery = if is_ok { "delivered" } else { outcome.delivery() };
@@ -90,8 +90,11 @@ impl Scene {
     fn run(&self, test: &str, case: &Case) -> Report {
         let server = Server::builder().answering(|_| Answer::ok("{}"));
         let server = if case.tls { server.tls(self.authority.server(&["127.0.0.1"])) } else { server }.start();
-        let more = json!({"ssl": case.tls, "ca_file": self.authority.file(), "timeout_ms": 5000});
         let (function, first, errno, times) = case.fails;
+        let idempotency = if function == "getrandom" { "auto" } else { "off" };
+        let more = json!({
+            "ssl": case.tls, "ca_file": self.authority.file(), "timeout_ms": 5000, "idempotency": idempotency,
+        });
         let variables = [
             ("LD_PRELOAD", self.preload.file().to_owned()),
             ("FAILING_CALLS", format!("{function}={first}:{errno}:{times}")),
@@ -196,6 +199,18 @@ fn a_call_whose_system_calls_are_always_interrupted_ends_by_its_deadline() {
         // The message does not pretend that another phase failed.
         let in_another = warm && (report.message.contains("looking up") || report.message.contains("connecting"));
         require(!in_another, case, report)
+    });
+}
+
+#[test]
+fn without_randomness_for_a_key_nothing_is_sent() {
+    const TEST: &str = "without_randomness_for_a_key_nothing_is_sent";
+    if child::is_child() {
+        return in_the_child();
+    }
+    let cases = [false, true].map(|warm| Case { tls: false, warm, fails: ("getrandom", 1, libc::EIO, 0) });
+    check(TEST, &cases, |case, report| {
+        require(report.delivery == "not_sent" && report.message.contains("has no randomness"), case, report)
     });
 }
 
