@@ -11,7 +11,7 @@ use crate::error::{Error, FailedExchange, Problem};
 use crate::http::Transport;
 use crate::json::Writer;
 use crate::log::{Level, Log};
-use crate::status::Status;
+use crate::status::{Delivery, Status};
 
 /// The callbacks of a client. They are released with the last handle that may call them.
 pub struct Hooks {
@@ -91,8 +91,14 @@ impl Hooks {
                 Ok(_) => "done".to_owned(),
                 Err(error) => {
                     fields.key("status").string(error.status().name());
-                    if let Error::Exchange(failed) = error {
-                        add(fields, failed);
+                    match error {
+                        Error::Exchange(failed) => add(fields, failed),
+                        // Without the parts, which may be thousands.
+                        Error::Partial(partial) => {
+                            fields.key("attempts").number(partial.attempts);
+                            fields.key("delivery").string(Delivery::Unknown.name());
+                        }
+                        _ => {}
                     }
                     error.to_string()
                 }

@@ -209,6 +209,19 @@ fn each_part_has_the_retries_of_a_call() {
 }
 
 #[test]
+fn a_partial_fan_out_is_logged_without_its_parts() {
+    let server = Server::start([Answer::ok("{}"), Answer::new(503, &[], "no")]);
+    let client = server.client();
+    let (messages, _drops) = client.log();
+    fan_out(&client, &names(), json!({})).is("PARTIAL", "unknown");
+    let [logged] = &messages.take()[..] else { panic!("one message") };
+    assert!(logged.message.starts_with("9 of 10 requests"), "{logged:?}");
+    let fields: Value = serde_json::from_str(&logged.fields).unwrap();
+    assert_eq!((&fields["status"], &fields["attempts"]), (&json!("PARTIAL"), &json!(10)));
+    assert_eq!((&fields["delivery"], fields.get("parts")), (&json!("unknown"), None));
+}
+
+#[test]
 fn a_fan_out_ends_at_its_deadline() {
     let server = Server::start([Answer::ok("{}"), Answer::ok("{}"), Answer::nothing()]);
     let outcome = fan_out(&server.client(), &names(), json!({"timeout_ms": 300}));
