@@ -527,6 +527,7 @@ const char *pusher_status_name(int32_t status);
  * | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
  * | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
  * | `max_connection_age_ms`        | 300000     | how long to reuse a connection             |
+ * | `headers`                      | none       | headers to add to each request             |
  * | `proxy`                        | none       | URL of an HTTP proxy, or `"env"`           |
  * | `ca_file`                      | none       | PEM file of the only certificates to trust |
  * | `tls_roots`                    | `"system"` | or `"bundled"` or `"both"`                 |
@@ -660,8 +661,9 @@ size_t pusher_error_message(const char *document, char *buffer, size_t size);
  *                  ASCII characters; never use a key for another body: see pusher_new()),
  *                  `extra` (an object: more members of the event, which only some servers
  *                  know), `extra_in_clear` (`true` sends these to an encrypted channel, too,
- *                  where they are not encrypted), `timeout_ms` (in place of the client's),
- *                  `fan_out` (see above).
+ *                  where they are not encrypted), `headers` (an object of strings, to add to
+ *                  those of the client), `timeout_ms` (in place of the client's), `fan_out`
+ *                  (see above).
  * @param out       receives the server's response (`{}` if it is empty), or the error document
  *                  on failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -688,7 +690,8 @@ PusherStatus pusher_trigger(const Pusher *client,
  * @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
  *                 `data`, and optionally `socket_id`, `info`, `extra` and
  *                 `extra_in_clear`, as for pusher_trigger(). `data` is any JSON value.
- * @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
+ * @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`,
+ *                 `headers`.
  * @param out      receives the server's response, or the error document on failure, whose
  *                 `argument` names the event at fault, such as `events[3].channel`. The caller
  *                 frees it with pusher_string_free(). May be NULL.
@@ -726,7 +729,7 @@ PusherStatus pusher_send_to_user(const Pusher *client,
  *
  * @param client   the client.
  * @param user_id  the user's id, as for pusher_send_to_user().
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out      receives the server's response, or the error document on failure. The caller
  *                 frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
@@ -745,7 +748,7 @@ PusherStatus pusher_terminate_user_connections(const Pusher *client,
  *                       for all.
  * @param attributes     comma-separated attributes to return for each channel, such as
  *                       `"user_count"` (which needs a `presence-` filter); or NULL.
- * @param options        a JSON object, or NULL: `timeout_ms`.
+ * @param options        a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out            receives the response, `{"channels":{NAME:{...}}}`, or the error
  *                       document on failure. The caller frees it with pusher_string_free().
  *                       May be NULL.
@@ -764,7 +767,7 @@ PusherStatus pusher_channels_info(const Pusher *client,
  * @param channel     the channel's name.
  * @param attributes  comma-separated attributes to return, such as
  *                    `"user_count,subscription_count,cache"`; or NULL.
- * @param options     a JSON object, or NULL: `timeout_ms`.
+ * @param options     a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out         receives the response, `{"occupied":true,...}`, or the error document on
  *                    failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -781,7 +784,7 @@ PusherStatus pusher_channel_info(const Pusher *client,
  * @param client   the client.
  * @param channel  the channel's name, which begins with `presence-`.
  * @param options  a JSON object, or NULL: `params` (the query, as for pusher_get(), such as
- *                 `{"with_user_info":1}` for soketi), `timeout_ms`.
+ *                 `{"with_user_info":1}` for soketi), `timeout_ms`, `headers`.
  * @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
  *                 failure. The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -798,7 +801,7 @@ PusherStatus pusher_users_info(const Pusher *client,
  * @param path     a path below `/apps/APP_ID`, such as `"/channels"`.
  * @param params   the query: a JSON object of strings, integers and booleans, with names of
  *                 `a-z 0-9 _`; or NULL.
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out      receives the response, or the error document on failure. The caller frees it
  *                 with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -819,7 +822,7 @@ PusherStatus pusher_get(const Pusher *client,
  * @param path     a path below `/apps/APP_ID`, such as `"/events"`.
  * @param params   the query, as for pusher_get(); or NULL.
  * @param body     the body: JSON, sent as it is; NULL for `{}`.
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out      receives the response, or the error document on failure. The caller frees it
  *                 with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
@@ -841,7 +844,7 @@ PusherStatus pusher_post(const Pusher *client,
  * @param client   the client.
  * @param path     a path below `/apps/APP_ID`, of resources that your server can delete.
  * @param params   the query, as for pusher_get(); or NULL.
- * @param options  a JSON object, or NULL: `timeout_ms`.
+ * @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
  * @param out      receives the response (`{}` if it is empty), or the error document on failure.
  *                 The caller frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask

@@ -7,7 +7,7 @@
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config, signing
 //!     → encryption, validation, retry → json → error → status
-//! http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
+//! headers, http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -25,6 +25,7 @@ mod config;
 mod document;
 mod encryption;
 mod error;
+mod headers;
 mod http;
 mod idempotency;
 mod json;

@@ -64,16 +64,17 @@ type Client struct {
 	BatchRoute                  string         // whether the server has the route for batches: "true", "false" or "auto"; by the server
 	ChannelCharacters           string         // characters that channel names may have beside Pusher's, of ":#"; by the server
 
-	Proxy              string        // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
-	UnixSocket         string        // the path of a Unix domain socket to connect to; without TLS unless Secure is set
-	CAFile             string        // PEM certificates to trust instead of the system's
-	ExtraCAFile        string        // PEM certificates to trust besides the others
-	TLSRoots           string        // "system", "bundled" or "both"
-	CertificateFile    string        // PEM file of the client's own certificate, for servers that require one
-	KeyFile            string        // PEM file of the private key of that certificate
-	MaxIdleConnections int           // MaxConcurrentCalls by default
-	IdleTimeout        time.Duration // 15 s
-	MaxConnectionAge   time.Duration // how long a connection is reused: 5 min
+	Proxy              string            // http://USER:PASSWORD@HOST:PORT, or "env" for the environment's
+	Headers            map[string]string // to add to each request, such as those of a gateway before the server
+	UnixSocket         string            // the path of a Unix domain socket to connect to; without TLS unless Secure is set
+	CAFile             string            // PEM certificates to trust instead of the system's
+	ExtraCAFile        string            // PEM certificates to trust besides the others
+	TLSRoots           string            // "system", "bundled" or "both"
+	CertificateFile    string            // PEM file of the client's own certificate, for servers that require one
+	KeyFile            string            // PEM file of the private key of that certificate
+	MaxIdleConnections int               // MaxConcurrentCalls by default
+	IdleTimeout        time.Duration     // 15 s
+	MaxConnectionAge   time.Duration     // how long a connection is reused: 5 min
 
 	// Log receives log records down to LogLevel, LogWarn by default. It is called during a call, possibly by several at the same time, and
 	// must not use the client. A panic in it is dropped.
@@ -312,6 +313,9 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("path", c.Path)
 	text("proxy", c.Proxy)
 	text("unix_socket", c.UnixSocket)
+	if len(c.Headers) > 0 {
+		config["headers"] = c.Headers
+	}
 	text("channel_characters", c.ChannelCharacters)
 	text("ca_file", c.CAFile)
 	text("extra_ca_file", c.ExtraCAFile)

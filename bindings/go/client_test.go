@@ -150,7 +150,7 @@ func TestConfigurationOfEachField(t *testing.T) {
 		AttemptTimeout: time.Second, Idempotency: "auto", ServerDeduplicates: true, IdempotencyWindow: time.Minute,
 		EncryptionMasterKeyBase64: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", WebhookTokens: []pusher.WebhookToken{{Key: "k2", Secret: "s2"}},
 		WebhookMaxAge: -1, OverrideMaxMessagePayloadKB: 20, MaxRequestBytes: 10_000, BatchRoute: "auto", Server: "soketi", ChannelCharacters: ":#", Proxy: "env", CAFile: "/none.pem", MaxIdleConnections: 4,
-		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", MaxConnectionAge: time.Minute,
+		ExtraCAFile: "/none.pem", UnixSocket: "/none.sock", Headers: map[string]string{"X-A": "b"}, MaxConnectionAge: time.Minute,
 		IdleTimeout: time.Minute, LogLevel: pusher.LogDebug, Extra: map[string]any{"sign_path_prefix": false},
 	}
 	if err := full.Check(); err != nil {

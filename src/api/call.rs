@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::{BatchRoute, RefusedData, RequestLimits, Server, Support};
 use crate::encryption::MasterKey;
 use crate::error::Error;
+use crate::headers::Headers;
 use crate::http::Method;
 use crate::idempotency::{Idempotency, IdempotencyKey};
 use crate::time_limit::TimeLimit;
@@ -28,6 +29,8 @@ pub struct Call {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The option `timeout_ms`.
     pub timeout: Option<Duration>,
+    /// The option `headers`.
+    pub headers: Headers,
 }
 
 impl Call {
@@ -41,7 +44,13 @@ impl Call {
             effect,
             idempotency_key: None,
             timeout,
+            headers: Headers::default(),
         }
+    }
+
+    /// Returns the call with these headers.
+    pub fn with_headers(self, headers: Headers) -> Call {
+        Call { headers, ..self }
     }
 
     /// Returns the call with a key, if there is one.

@@ -9,6 +9,7 @@ use super::extra::Extra;
 use super::parameters::{self, Parameters};
 use crate::config::values::Value;
 use crate::error::Problem;
+use crate::headers::Headers;
 use crate::idempotency::IdempotencyKey;
 use crate::json::{Json, join};
 use crate::validation;
@@ -43,12 +44,13 @@ enum OptionKey {
     Extra,
     ExtraInClear,
     Params,
+    Headers,
 }
 
 impl Accepts {
     const fn keys(self) -> &'static [OptionKey] {
         match self {
-            Accepts::Timeout => &[OptionKey::TimeoutMs],
+            Accepts::Timeout => &[OptionKey::TimeoutMs, OptionKey::Headers],
             Accepts::Event => &[
                 OptionKey::TimeoutMs,
                 OptionKey::SocketId,
@@ -56,9 +58,10 @@ impl Accepts {
                 OptionKey::IdempotencyKey,
                 OptionKey::Extra,
                 OptionKey::ExtraInClear,
+                OptionKey::Headers,
             ],
-            Accepts::Query => &[OptionKey::TimeoutMs, OptionKey::Params],
-            Accepts::Batch => &[OptionKey::TimeoutMs, OptionKey::IdempotencyKey],
+            Accepts::Query => &[OptionKey::TimeoutMs, OptionKey::Params, OptionKey::Headers],
+            Accepts::Batch => &[OptionKey::TimeoutMs, OptionKey::IdempotencyKey, OptionKey::Headers],
             Accepts::Trigger => &[
                 OptionKey::TimeoutMs,
                 OptionKey::SocketId,
@@ -67,6 +70,7 @@ impl Accepts {
                 OptionKey::Extra,
                 OptionKey::ExtraInClear,
                 OptionKey::FanOut,
+                OptionKey::Headers,
             ],
             Accepts::Publisher => &[
                 OptionKey::TimeoutMs,
@@ -114,6 +118,8 @@ pub(super) struct CallOptions<'a> {
     pub(super) extra_in_clear: bool,
     /// The parameters of a query.
     pub(super) parameters: Parameters,
+    /// Headers to add to the request.
+    pub(super) headers: Headers,
 }
 
 impl<'a> CallOptions<'a> {
@@ -136,6 +142,7 @@ impl<'a> CallOptions<'a> {
                 }
                 OptionKey::FanOut => options.fan_out = value.boolean()?,
                 OptionKey::Extra => options.extra = Some(Extra::parse(value.json(), value.name())?),
+                OptionKey::Headers => options.headers = value.headers()?,
                 OptionKey::ExtraInClear => options.extra_in_clear = value.boolean()?,
                 OptionKey::Params => options.parameters = parameters::parse(value.json().text(), value.name())?,
             }

@@ -10,6 +10,7 @@ use crate::bytes::copied;
 use crate::config::BatchRoute;
 use crate::config::values::Value;
 use crate::error::{Error, Problem};
+use crate::headers::Headers;
 use crate::json::{Json, Writer, join};
 use crate::time_limit::TimeLimit;
 use crate::validation;
@@ -34,6 +35,8 @@ pub enum Plan {
         event: Event,
         /// The option `timeout_ms`.
         timeout: Option<Duration>,
+        /// The option `headers`.
+        headers: Headers,
     },
 }
 
@@ -68,11 +71,13 @@ fn publish(
     let mut event = Event::check(context, recipients, name, data, &options, limit)?;
     if event.is_fan_out {
         event.idempotency_key = options.idempotency_key;
-        return Ok(Plan::FanOut { event, timeout: options.timeout });
+        return Ok(Plan::FanOut { event, timeout: options.timeout, headers: options.headers });
     }
     let effect = event.effect();
     let key = context.key(options.idempotency_key)?;
-    Ok(Plan::Request(Call::post(EVENTS, event.into_body(), effect, options.timeout).with_key(key)))
+    Ok(Plan::Request(
+        Call::post(EVENTS, event.into_body(), effect, options.timeout).with_key(key).with_headers(options.headers),
+    ))
 }
 
 /// Reads the argument `data`.
@@ -94,7 +99,7 @@ pub(super) fn terminate_user_connections(arguments: Arguments<'_>) -> Result<Cal
     validation::user_id(user_id, "user_id")?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
     let path = format!("/users/{user_id}/terminate_connections");
-    Ok(Call::post(path, b"{}".to_vec(), Effect::One, options.timeout))
+    Ok(Call::post(path, b"{}".to_vec(), Effect::One, options.timeout).with_headers(options.headers))
 }
 
 /// POST `/batch_events`: several events in one request.
@@ -117,7 +122,8 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
         batched_event(context, Named { argument: &format!("{NAME}[{index}]"), value: *member }, limit)
     };
     let events = members.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    Ok(batch(&events, options.timeout, limit)?.with_key(context.key(options.idempotency_key)?))
+    let key = context.key(options.idempotency_key)?;
+    Ok(batch(&events, options.timeout, limit)?.with_key(key).with_headers(options.headers))
 }
 
 /// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?,"extra"?,"extra_in_clear"?}`.

@@ -8,6 +8,7 @@ use super::options::{Accepts, CallOptions};
 use super::parameters::{self, Parameters};
 use crate::bytes::copied_within;
 use crate::error::Error;
+use crate::headers::Headers;
 use crate::http::Method;
 use crate::json::Json;
 use crate::validation;
@@ -15,11 +16,20 @@ use crate::validation;
 /// Builds a GET.
 fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>) -> Result<Call, Error> {
     let options = CallOptions::parse(options, Accepts::Timeout)?;
-    Ok(get_request(path, parameters, options.timeout))
+    Ok(get_request(path, parameters, options.timeout, options.headers))
 }
 
-fn get_request(path: Cow<'static, str>, parameters: Parameters, timeout: Option<Duration>) -> Call {
-    Call { method: Method::Get, path, parameters, body: None, effect: Effect::Nothing, idempotency_key: None, timeout }
+fn get_request(path: Cow<'static, str>, parameters: Parameters, timeout: Option<Duration>, headers: Headers) -> Call {
+    Call {
+        method: Method::Get,
+        path,
+        parameters,
+        body: None,
+        effect: Effect::Nothing,
+        idempotency_key: None,
+        timeout,
+        headers,
+    }
 }
 
 /// GET `/channels`: the channels that are occupied.
@@ -48,7 +58,7 @@ pub(super) fn users_info(context: &RequestContext, arguments: Arguments<'_>) -> 
         return Err(Error::argument("channel", "is not a presence channel, and only those have users"));
     }
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Query)?;
-    Ok(get_request(format!("/channels/{channel}/users").into(), options.parameters, options.timeout))
+    Ok(get_request(format!("/channels/{channel}/users").into(), options.parameters, options.timeout, options.headers))
 }
 
 /// GET of any path.
@@ -74,6 +84,7 @@ pub(super) fn post(context: &RequestContext, arguments: Arguments<'_>) -> Result
         effect: Effect::Several,
         idempotency_key: None,
         timeout: options.timeout,
+        headers: options.headers,
     })
 }
 
@@ -91,6 +102,7 @@ pub(super) fn delete(context: &RequestContext, arguments: Arguments<'_>) -> Resu
         effect: Effect::Several,
         idempotency_key: None,
         timeout: options.timeout,
+        headers: options.headers,
     })
 }
 

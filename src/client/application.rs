@@ -10,6 +10,7 @@ use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::{BatchRoute, Config, Profile};
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
+use crate::headers::{CallerHeaders, Headers};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
 };
@@ -39,6 +40,8 @@ pub struct Application {
     /// Seconds to add to the local clock, once it was found to be wrong.
     clock_offset: AtomicI64,
     clock_correction: bool,
+    /// Headers to add to each request.
+    headers: Headers,
     http: HttpClient,
 }
 
@@ -137,6 +140,7 @@ impl Application {
             budget: RetryBudget::new(),
             clock_offset: AtomicI64::new(0),
             clock_correction: config.clock_correction,
+            headers: config.headers,
             http: HttpClient::new(HttpConfig {
                 origin: origin.clone(),
                 unix_socket: config.unix_socket,
@@ -294,6 +298,7 @@ impl Application {
                 target,
                 headers: &HEADERS,
                 own_header,
+                caller_headers: CallerHeaders { of_client: Some(&self.headers), of_call: Some(&call.headers) },
                 body,
                 reads_rate_limit: false,
             },

@@ -18,6 +18,7 @@ use crate::api::{self, Call, CallTime, Event, Plan};
 use crate::authorization::{self, SigningKeys};
 use crate::config::Config;
 use crate::error::Error;
+use crate::headers::Headers;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
 use crate::signing::Signer;
@@ -83,8 +84,8 @@ impl Pusher {
                 let deadline = self.application.deadline(call.timeout, started);
                 self.request(endpoint, &call, deadline).0
             }
-            Plan::FanOut { event, timeout } => {
-                self.fan_out(endpoint, &event, self.application.deadline(timeout, started))
+            Plan::FanOut { event, timeout, headers } => {
+                self.fan_out(endpoint, &event, &headers, self.application.deadline(timeout, started))
             }
         }
     }
@@ -103,14 +104,20 @@ impl Pusher {
     }
 
     /// Makes the requests of a fan-out.
-    fn fan_out(&self, endpoint: Endpoint, event: &Event, deadline: Deadline) -> Result<String, Error> {
+    fn fan_out(
+        &self,
+        endpoint: Endpoint,
+        event: &Event,
+        headers: &Headers,
+        deadline: Deadline,
+    ) -> Result<String, Error> {
         if let Some(limit) = self.application.size_limit(api::EVENTS)? {
             self.application.check_size(event, limit)?;
         }
         let mut fan_out = FanOut::new(&self.application, event, deadline)?;
         while let Some(call) = fan_out.next() {
             let (result, attempts) = match call {
-                Ok(call) => self.request(endpoint, &call, deadline),
+                Ok(call) => self.request(endpoint, &call.with_headers(headers.clone()), deadline),
                 Err(error) => (Err(error), 0),
             };
             fan_out.add(result, attempts);

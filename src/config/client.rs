@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::encryption::MasterKey;
+use crate::headers::Headers;
 use crate::http::{Proxy, Trust};
 use crate::idempotency::Idempotency;
 use crate::log::Level;
@@ -76,6 +77,8 @@ pub struct Config {
     pub trust: Trust,
     /// The Unix domain socket to connect to.
     pub unix_socket: Option<PathBuf>,
+    /// Headers to add to each request.
+    pub headers: Headers,
     /// The proxy to connect through.
     pub proxy: Option<Proxy>,
     /// The rule for the names of channels.

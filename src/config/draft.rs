@@ -17,6 +17,7 @@ use super::server::{BatchRoute, Server};
 use super::values::{Value, known_key};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
+use crate::headers::Headers;
 use crate::http::{Identity, Roots, Trust};
 use crate::idempotency::Idempotency;
 use crate::json::{Json, join};
@@ -82,6 +83,7 @@ enum ConfigKey {
     TlsRoots,
     ClientCertificateFile,
     ClientKeyFile,
+    Headers,
     Proxy,
     UnixSocket,
     EncryptionMasterKeyBase64,
@@ -155,6 +157,7 @@ impl Draft {
             max_connection_age: Duration::from_millis(300_000),
             trust: Trust { roots: Roots::System, extra_file: None, identity: None },
             unix_socket: None,
+            headers: Headers::default(),
             proxy: None,
             limits: profile.limits.clone(),
             batch_route: profile.batch_route,
@@ -249,6 +252,7 @@ impl Draft {
             ConfigKey::TlsRoots => self.tls_roots = Some(value.word()?),
             ConfigKey::ClientCertificateFile => self.client_certificate_file = Some(string()?),
             ConfigKey::ClientKeyFile => self.client_key_file = Some(string()?),
+            ConfigKey::Headers => config.headers = value.headers()?,
             ConfigKey::Proxy => self.proxy = Some(Secret::new(string()?)),
             ConfigKey::UnixSocket => self.unix_socket = Some(string()?),
             ConfigKey::EncryptionMasterKeyBase64 => {

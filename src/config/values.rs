@@ -12,8 +12,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use strum::{EnumString, VariantNames};
+use zeroize::Zeroizing;
 
 use crate::error::Problem;
+use crate::headers::{Headers, is_token};
 use crate::json::{Json, join};
 use crate::retry::{Ratio, RetryPolicy};
 
@@ -141,6 +143,17 @@ impl<'a, 'n> Value<'a, 'n> {
     pub fn word<T: FromStr + VariantNames>(self) -> Result<T, Problem> {
         let word = self.string()?;
         word.parse().map_err(|_| self.problem(format!("must be {}", alternatives(T::VARIANTS))))
+    }
+
+    /// Returns headers: an object of strings. No problem shows a value, nor a name that is none: it may be a value.
+    pub fn headers(self) -> Result<Headers, Problem> {
+        let mut headers = Headers::default();
+        for (key, json) in self.json.members(self.name)? {
+            let name = if is_token(&key) { join(self.name, &key) } else { self.name.to_owned() };
+            let value = Zeroizing::new(json.string(&name)?.into_owned());
+            headers.add(&key, value).map_err(|message| Problem::new(name, message))?;
+        }
+        Ok(headers)
     }
 
     /// Returns the retry policy `{"mode","max_attempts","ratio"}`. A member that is absent has its default.

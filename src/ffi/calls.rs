@@ -40,8 +40,9 @@ use crate::status::Status;
 ///                  ASCII characters; never use a key for another body: see pusher_new()),
 ///                  `extra` (an object: more members of the event, which only some servers
 ///                  know), `extra_in_clear` (`true` sends these to an encrypted channel, too,
-///                  where they are not encrypted), `timeout_ms` (in place of the client's),
-///                  `fan_out` (see above).
+///                  where they are not encrypted), `headers` (an object of strings, to add to
+///                  those of the client), `timeout_ms` (in place of the client's), `fan_out`
+///                  (see above).
 /// @param out       receives the server's response (`{}` if it is empty), or the error document
 ///                  on failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the event was delivered to the API. After any other status,
@@ -72,7 +73,8 @@ pub unsafe extern "C" fn pusher_trigger(
 /// @param events   a JSON array of 1 to 10 objects with the members `channel`, `name` and
 ///                 `data`, and optionally `socket_id`, `info`, `extra` and
 ///                 `extra_in_clear`, as for pusher_trigger(). `data` is any JSON value.
-/// @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`.
+/// @param options  a JSON object, or NULL: `idempotency_key` (of the whole batch), `timeout_ms`,
+///                 `headers`.
 /// @param out      receives the server's response, or the error document on failure, whose
 ///                 `argument` names the event at fault, such as `events[3].channel`. The caller
 ///                 frees it with pusher_string_free(). May be NULL.
@@ -118,7 +120,7 @@ pub unsafe extern "C" fn pusher_send_to_user(
 ///
 /// @param client   the client.
 /// @param user_id  the user's id, as for pusher_send_to_user().
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out      receives the server's response, or the error document on failure. The caller
 ///                 frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
@@ -141,7 +143,7 @@ pub unsafe extern "C" fn pusher_terminate_user_connections(
 ///                       for all.
 /// @param attributes     comma-separated attributes to return for each channel, such as
 ///                       `"user_count"` (which needs a `presence-` filter); or NULL.
-/// @param options        a JSON object, or NULL: `timeout_ms`.
+/// @param options        a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out            receives the response, `{"channels":{NAME:{...}}}`, or the error
 ///                       document on failure. The caller frees it with pusher_string_free().
 ///                       May be NULL.
@@ -164,7 +166,7 @@ pub unsafe extern "C" fn pusher_channels_info(
 /// @param channel     the channel's name.
 /// @param attributes  comma-separated attributes to return, such as
 ///                    `"user_count,subscription_count,cache"`; or NULL.
-/// @param options     a JSON object, or NULL: `timeout_ms`.
+/// @param options     a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out         receives the response, `{"occupied":true,...}`, or the error document on
 ///                    failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -185,7 +187,7 @@ pub unsafe extern "C" fn pusher_channel_info(
 /// @param client   the client.
 /// @param channel  the channel's name, which begins with `presence-`.
 /// @param options  a JSON object, or NULL: `params` (the query, as for pusher_get(), such as
-///                 `{"with_user_info":1}` for soketi), `timeout_ms`.
+///                 `{"with_user_info":1}` for soketi), `timeout_ms`, `headers`.
 /// @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on
 ///                 failure. The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -206,7 +208,7 @@ pub unsafe extern "C" fn pusher_users_info(
 /// @param path     a path below `/apps/APP_ID`, such as `"/channels"`.
 /// @param params   the query: a JSON object of strings, integers and booleans, with names of
 ///                 `a-z 0-9 _`; or NULL.
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out      receives the response, or the error document on failure. The caller frees it
 ///                 with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK, or the status of the failure.
@@ -231,7 +233,7 @@ pub unsafe extern "C" fn pusher_get(
 /// @param path     a path below `/apps/APP_ID`, such as `"/events"`.
 /// @param params   the query, as for pusher_get(); or NULL.
 /// @param body     the body: JSON, sent as it is; NULL for `{}`.
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out      receives the response, or the error document on failure. The caller frees it
 ///                 with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask
@@ -257,7 +259,7 @@ pub unsafe extern "C" fn pusher_post(
 /// @param client   the client.
 /// @param path     a path below `/apps/APP_ID`, of resources that your server can delete.
 /// @param params   the query, as for pusher_get(); or NULL.
-/// @param options  a JSON object, or NULL: `timeout_ms`.
+/// @param options  a JSON object, or NULL: `timeout_ms`, `headers`.
 /// @param out      receives the response (`{}` if it is empty), or the error document on failure.
 ///                 The caller frees it with pusher_string_free(). May be NULL.
 /// @return ::PUSHER_STATUS_OK if the server accepted the request. After any other status, ask

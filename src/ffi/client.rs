@@ -51,6 +51,7 @@ use crate::status::Status;
 /// | `max_idle_connections`         | 8          | idle connections to keep for reuse         |
 /// | `idle_timeout_ms`              | 15000      | how long to keep an idle connection        |
 /// | `max_connection_age_ms`        | 300000     | how long to reuse a connection             |
+/// | `headers`                      | none       | headers to add to each request             |
 /// | `proxy`                        | none       | URL of an HTTP proxy, or `"env"`           |
 /// | `ca_file`                      | none       | PEM file of the only certificates to trust |
 /// | `tls_roots`                    | `"system"` | or `"bundled"` or `"both"`                 |

@@ -4,6 +4,8 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Instant;
 
+use zeroize::Zeroize;
+
 use super::boundary::{c_text, guarded, write};
 use crate::bytes::copied;
 use crate::client::Pending;
@@ -43,6 +45,13 @@ impl PusherRequest {
             deadline,
             pending,
         })
+    }
+}
+
+impl Drop for PusherRequest {
+    fn drop(&mut self) {
+        // A header of the caller's may be a secret.
+        self.headers.drain(..).for_each(|(_, value)| value.into_bytes().zeroize());
     }
 }
 

@@ -299,6 +299,7 @@ mod tests {
             target: "/".to_owned(),
             headers: &[],
             own_header: None,
+            caller_headers: Default::default(),
             body: None,
             reads_rate_limit: false,
         };

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
+use crate::headers::CallerHeaders;
 use crate::rate_limit::RateLimitHeaders;
 
 /// The server that requests go to.
@@ -112,6 +113,8 @@ pub struct Request<'a> {
     pub headers: &'static [(&'static str, &'static str)],
     /// A header that only this request has, in the same form.
     pub own_header: Option<(&'static str, &'a str)>,
+    /// The headers that the caller added. Never show their values.
+    pub caller_headers: CallerHeaders<'a>,
     /// The body, if the method has one.
     pub body: Option<&'a [u8]>,
     /// Whether the headers of a rate limit are read from a response with success, too.
@@ -121,7 +124,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Returns all headers.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().copied().chain(self.own_header)
+        self.headers.iter().copied().chain(self.own_header).chain(self.caller_headers.iter())
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) struct RequestBytes<'a> {
     head: Vec<u8>,
     body: &'a [u8],
     sent: usize,
-    /// Whether the head holds the credentials for a proxy.
+    /// Whether the head holds the credentials for a proxy, or headers of the caller.
     holds_credentials: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'a> RequestBytes<'a> {
         head.try_reserve_exact(request.target.len() + 2 * authority.len() + headers + credentials + FIXED_BYTES)?;
         // The space is reserved, so writing cannot fail.
         let _ = write_head(&mut head, request, &authority, proxy);
-        let holds_credentials = authorization.is_some();
+        let holds_credentials = authorization.is_some() || !request.caller_headers.is_empty();
         Ok(RequestBytes { head, body: request.body.unwrap_or_default(), sent: 0, holds_credentials })
     }
 
@@ -145,6 +145,7 @@ mod tests {
             target: target.to_owned(),
             headers: &[("user-agent", "x")],
             own_header: None,
+            caller_headers: Default::default(),
             body,
             reads_rate_limit: false,
         }

@@ -395,7 +395,7 @@ fn nesting_costs_no_stack_in_other_strings() {
 #[test]
 fn an_unknown_option_is_named() {
     let (server, client) = client();
-    for key in ["colour", "Socket_id", "socketId", "socket_id ", "", "timeout", "retry", "headers", "idempotency", "ü"]
+    for key in ["colour", "Socket_id", "socketId", "socket_id ", "", "timeout", "retry", "Headers", "idempotency", "ü"]
     {
         refused(&client.trigger_with("c", "e", "{}", &options(key, 1)), &format!("options.{key}"));
     }
@@ -557,7 +557,7 @@ fn wrong(form: Form) -> Vec<(String, &'static str)> {
         (r#"{"timeout_ms":1,"timeout\u005fms":1}"#, ".timeout_ms"),
         (r#"{"retry":{}}"#, ".retry"),
         (r#"{"idempotency_key":"a b"}"#, ".idempotency_key"),
-        (r#"{"headers":{}}"#, ".headers"),
+        (r#"{"headers":[]}"#, ".headers"),
     ]);
     match form {
         Form::Channels => [

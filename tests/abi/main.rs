@@ -10,6 +10,7 @@ mod documents;
 mod encryption;
 mod extra;
 mod fan_out;
+mod headers;
 mod idempotency;
 mod logs;
 mod requests;

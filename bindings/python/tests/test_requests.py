@@ -200,3 +200,11 @@ def test_an_event_has_members_that_only_some_servers_know() -> None:
     batch = client.prepare.trigger_batch([{"channel": "c", "name": "e", "data": 1, "extra": extra, "extra_in_clear": False}])
     assert json.loads(batch.body or b"")["batch"][0]["tags"] == {"a": "b"}
     assert "with_user_info=1" in client.prepare.users_info("presence-c", params={"with_user_info": 1}).url
+
+
+def test_a_client_has_headers_for_a_gateway() -> None:
+    request = Pusher("1", "k", "s", headers={"X-Tenant": "a"}).prepare.trigger("c", "e", 1)
+    assert ("x-tenant", "a") in [(name.lower(), value) for name, value in dict(request.headers).items()]
+    with pytest.raises(errors.InvalidConfig) as raised:
+        Pusher("1", "k", "s", headers={"Host": "a"})
+    assert raised.value.argument == "headers.Host"

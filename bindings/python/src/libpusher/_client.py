@@ -69,6 +69,7 @@ class Config(TypedDict, total=False):
     max_connection_age_ms: int
     """How long to reuse a connection: 300,000."""
     unix_socket: str
+    headers: Mapping[str, str]
     """The path of a Unix domain socket to connect to."""
     proxy: str
     """`http://USER:PASSWORD@HOST:PORT`; `"env"` takes the environment's."""
