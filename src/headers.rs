@@ -118,6 +118,11 @@ impl<'a> CallerHeaders<'a> {
         of_client.filter(move |(name, _)| !is_replaced(name)).chain(of_call)
     }
 
+    /// Returns a copy of them. Allocates nothing if there is none.
+    pub fn to_headers(self) -> Headers {
+        Headers(self.iter().map(|(name, value)| (name.into(), Zeroizing::new(value.to_owned()))).collect())
+    }
+
     /// Returns whether there is none.
     pub fn is_empty(self) -> bool {
         [self.of_client, self.of_call].into_iter().flatten().all(|headers| headers.0.is_empty())

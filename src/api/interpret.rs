@@ -4,10 +4,12 @@
 //! time they answer.
 
 use std::borrow::Cow;
+use std::iter;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::call::Effect;
 use crate::error::{Error, FailedExchange};
+use crate::headers::Headers;
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
 use crate::rate_limit::RateLimitHeaders;
@@ -20,6 +22,8 @@ pub struct Interpreter<'a> {
     pub effect: Effect,
     /// The request's signature. It is redacted wherever the server or a transport repeats it.
     pub signature: &'a str,
+    /// The headers that the caller added. Their values are redacted in the same way.
+    pub caller_headers: &'a Headers,
     /// The limit of the exchange and its key in the configuration, if that time has passed.
     pub elapsed: Option<(&'static str, Duration)>,
     /// The limit of the time for checking a response.
@@ -98,7 +102,8 @@ impl Interpreter<'_> {
             attempts: 1,
             http_status: Some(response.status),
             response: self.excerpt(&response.body),
-            server_code: server_code(&response.body).filter(|code| !code.contains(self.signature)),
+            server_code: server_code(&response.body)
+                .filter(|code| self.redacted().all(|(secret, _)| !code.contains(secret))),
             retry_after_ms: response.retry_after.as_deref().and_then(|value| retry_after_ms(value, date, self.now)),
             rate_limit: response.rate_limit,
             server_time: date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
@@ -175,23 +180,43 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Returns the beginning of a server's or a transport's string, at most 1 KiB, with the signature redacted.
+    /// Returns the beginning of a server's or a transport's string, at most 1 KiB, with the signature and the values of the
+    /// caller's headers redacted.
     fn excerpt(&self, text: &[u8]) -> Option<String> {
         const MAX_EXCERPT_BYTES: usize = 1024;
-        const REDACTED: &str = "[signature]";
         if text.is_empty() {
             return None;
         }
-        // Read enough that any signature partly visible in the excerpt lies entirely inside the window. (Redaction
-        // shortens the text and pulls later bytes forward.)
-        let window = MAX_EXCERPT_BYTES + self.signature.len() * (MAX_EXCERPT_BYTES / REDACTED.len() + 1);
+        // Read enough that any secret partly visible in the excerpt lies entirely inside the window. (Redaction shortens the
+        // text and pulls later bytes forward.)
+        let longest = self.redacted().map(|(secret, _)| secret.len()).max().unwrap_or(0);
+        let window = MAX_EXCERPT_BYTES + longest * (MAX_EXCERPT_BYTES / REDACTED_HEADER.len() + 1);
         let text = String::from_utf8_lossy(&text[..text.len().min(window)]);
-        let mut text = text.replace(self.signature, REDACTED);
+        let mut text = self.redacted().fold(text, |text, (secret, shown)| match text.contains(secret) {
+            true => Cow::Owned(text.replace(secret, shown)),
+            false => text,
+        });
         let end = (0..=MAX_EXCERPT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let text = text.to_mut();
         text.truncate(end.unwrap_or(0));
-        Some(text)
+        Some(std::mem::take(text))
+    }
+
+    /// Returns what must not be shown, and what is shown instead. A server may repeat the last word of `Bearer TOKEN` alone.
+    fn redacted(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let values = self.caller_headers.iter().flat_map(|(_, value)| [Some(value), value.rsplit(' ').next()]);
+        // Short values, such as `1`, are no secrets, and would be found everywhere.
+        let secrets = values.flatten().filter(|value| value.len() >= MIN_SECRET_BYTES);
+        iter::once((self.signature, REDACTED_SIGNATURE)).chain(secrets.map(|value| (value, REDACTED_HEADER)))
     }
 }
+
+const REDACTED_SIGNATURE: &str = "[signature]";
+
+const REDACTED_HEADER: &str = "[header]";
+
+/// The length of the shortest value of a header that is redacted.
+const MIN_SECRET_BYTES: usize = 8;
 
 /// Makes room for the NUL that the boundary to C appends to the body, which may be large. Returns a
 /// refusal if there is no memory.

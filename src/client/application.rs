@@ -103,6 +103,8 @@ pub struct Pending {
     effect: Effect,
     /// Must never be shown.
     signature: String,
+    /// Their values must never be shown.
+    caller_headers: Headers,
 }
 
 impl Pending {
@@ -291,6 +293,7 @@ impl Application {
             return Err(too_long());
         }
         let own_header = call.idempotency_key.as_ref().map(|key| (KEY_HEADER, key.as_str()));
+        let caller_headers = CallerHeaders { of_client: Some(&self.headers), of_call: Some(&call.headers) };
         Ok(Prepared {
             request: Request {
                 origin: &self.origin,
@@ -298,7 +301,7 @@ impl Application {
                 target,
                 headers: &HEADERS,
                 own_header,
-                caller_headers: CallerHeaders { of_client: Some(&self.headers), of_call: Some(&call.headers) },
+                caller_headers,
                 body,
                 reads_rate_limit: false,
             },
@@ -307,6 +310,7 @@ impl Application {
                 deadline: deadline.of_attempt(self.attempt_timeout),
                 effect: call.effect,
                 signature,
+                caller_headers: caller_headers.to_headers(),
             },
         })
     }
@@ -346,6 +350,7 @@ impl Application {
         let interpreter = Interpreter {
             effect: pending.effect,
             signature: &pending.signature,
+            caller_headers: &pending.caller_headers,
             elapsed: pending.deadline.has_passed().then_some((pending.deadline.key, pending.deadline.timeout)),
             limit,
             now: SystemTime::now,

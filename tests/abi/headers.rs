@@ -194,6 +194,25 @@ fn no_document_and_no_log_shows_a_value() {
 }
 
 #[test]
+fn a_value_that_the_server_repeats_is_redacted() {
+    let token = CANARY.split(' ').next_back().unwrap();
+    for repeated in [CANARY, token] {
+        for padding in [0, 990, 1000, 1010, 1020, 1030] {
+            let body = format!("{}{repeated}{repeated}", "x".repeat(padding));
+            let server = Server::start([Answer::new(403, &[], &body)]);
+            let client = server.client_with(json!({"headers": {"Authorization": CANARY}}));
+            let outcome = client.call_with("trigger", &["c", "e", "1", &options(&json!({"X-Short": "x"}))]);
+            assert!(!outcome.document.as_deref().unwrap().contains("c4n4r"), "{padding}: {outcome:?}");
+            assert_eq!(outcome.text("response").contains("[header]"), padding <= 1016, "{padding}: {outcome:?}");
+        }
+    }
+    let body = format!(r#"{{"code":"{token}"}}"#);
+    let server = Server::start([Answer::new(403, &[], &body)]);
+    let outcome = server.client_with(json!({"headers": {"Authorization": CANARY}})).trigger("c", "e", "1");
+    assert_eq!(outcome.text("server_code"), "");
+}
+
+#[test]
 fn a_tunnel_through_a_proxy_is_asked_for_without_the_headers() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = proxy.local_addr().unwrap().port();
