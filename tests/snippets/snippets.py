@@ -790,7 +790,7 @@ CASES = [
     ),
     ("docs/authorization.md", ["cc c_examples/authorize.c", "curl -sS", "// member.mjs", "npm install"], endpoint),
     ("docs/authorization.md", ["// cookies.mjs"], custom_handlers),
-    ("docs/errors.md", ['"retryable": false'], error_document),
+    ("docs/errors.md", ['"server_code": "401"'], error_document),
     (
         "docs/errors.md",
         ["/* publish.c */"],
