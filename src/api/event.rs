@@ -124,7 +124,8 @@ pub struct Event {
     /// Whether the event asks for attributes in the response.
     pub wants_info: bool,
     /// The caller's key, which belongs to the request that publishes this event alone.
-    pub idempotency_key: Option<IdempotencyKey>,
+    /// Boxed, because few events have one, and queues hold many events.
+    pub idempotency_key: Option<Box<IdempotencyKey>>,
     /// Whether the event takes several requests. Its data is not encrypted yet, so its body must never be sent.
     pub is_fan_out: bool,
 }

@@ -70,7 +70,7 @@ fn publish(
     let options = options?;
     let mut event = Event::check(context, recipients, name, data, &options, limit)?;
     if event.is_fan_out {
-        event.idempotency_key = options.idempotency_key;
+        event.idempotency_key = options.idempotency_key.map(Box::new);
         return Ok(Plan::FanOut { event, timeout: options.timeout, headers: options.headers });
     }
     let effect = event.effect();
@@ -118,10 +118,12 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
         return Err(Error::argument(NAME, format!("must hold 1 to {max} events (max_batch_events)")));
     }
     let options = options?;
-    let parse = |(index, member): (usize, &Json<'_>)| {
-        batched_event(context, Named { argument: &format!("{NAME}[{index}]"), value: *member }, limit)
-    };
-    let events = members.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let mut events = Vec::new();
+    events.try_reserve_exact(members.len()).map_err(|_| Error::Unavailable("memory"))?;
+    for (index, member) in members.into_iter().enumerate() {
+        let named = Named { argument: &format!("{NAME}[{index}]"), value: member };
+        events.push(batched_event(context, named, limit)?);
+    }
     let key = context.key(options.idempotency_key)?;
     Ok(batch(&events, options.timeout, limit)?.with_key(key).with_headers(options.headers))
 }
@@ -216,7 +218,7 @@ pub fn event_to_publish(
     let data = parse_data(data, TimeLimit::NONE)?;
     let name = Named { argument: "event", value: name };
     let mut event = Event::check(context, &recipients, name, data, &options, TimeLimit::NONE)?;
-    event.idempotency_key = options.idempotency_key;
+    event.idempotency_key = options.idempotency_key.map(Box::new);
     Ok((event, PublishOptions { conflate, timeout: options.timeout }))
 }
 

@@ -186,7 +186,7 @@ impl Application {
     /// Returns the key of a new request that publishes these events.
     pub fn key_for(&self, events: &[Event]) -> Result<Option<IdempotencyKey>, Error> {
         let given = match events {
-            [event] => event.idempotency_key.clone(),
+            [event] => event.idempotency_key.as_deref().cloned(),
             // An event with a key is sent alone.
             _ => None,
         };
@@ -228,7 +228,7 @@ impl Application {
 
     /// Checks the size of the largest request that carries this event.
     pub fn check_size(&self, event: &Event, limit: SizeLimit) -> Result<(), Error> {
-        let (argument, key) = (Endpoint::Trigger.largest_parameter(), event.idempotency_key.as_ref());
+        let (argument, key) = (Endpoint::Trigger.largest_parameter(), event.idempotency_key.as_deref());
         if !event.is_fan_out {
             return limit.check(argument, event.length(), key);
         }

@@ -134,6 +134,8 @@ public:
         options.socket_id(member.get_ref<const std::string &>());
       } else if (key == "info") {
         options.info(member.get_ref<const std::string &>());
+      } else if (key == "idempotency_key") {
+        options.idempotency_key(member.get_ref<const std::string &>());
       } else if (key == "timeout_ms" && member.is_number_integer()) {
         options.timeout(std::chrono::milliseconds(member.get<std::int64_t>()));
       } else {

@@ -311,6 +311,8 @@ TEST("options are sent, with additional ones, and cannot inject members") {
   CHECK(third["batch"][0]["socket_id"] == "3.4" && third["batch"][0]["info"] == "subscription_count");
 
   CHECK(argument_of(client.try_trigger("c", "e", "1", pusher::options().socket_id(""))) == "options.socket_id");
+  CHECK(argument_of(client.try_trigger("c", "e", "1", pusher::options().idempotency_key(""))) ==
+        "options.idempotency_key");
   CHECK(argument_of(client.try_trigger("c", "e", "1", pusher::options().json("nope", "1"))) == "options.nope");
   const auto reaching = pusher::options().json("info", R"("a","timeout_ms":1)");
   CHECK(argument_of(client.try_trigger("c", "e", "1", reaching)) == "options.info");
