@@ -120,6 +120,9 @@ impl<'a> CallerHeaders<'a> {
 
     /// Returns a copy of them. Allocates nothing if there is none.
     pub fn to_headers(self) -> Headers {
+        if self.is_empty() {
+            return Headers::default();
+        }
         Headers(self.iter().map(|(name, value)| (name.into(), Zeroizing::new(value.to_owned()))).collect())
     }
 

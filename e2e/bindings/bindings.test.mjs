@@ -261,7 +261,10 @@ describe('every binding with a real server', () => {
         const expected = createHash('sha256').update(channel).update(Buffer.from(masterKey, 'base64')).digest('base64');
         assert.equal(shared_secret, expected);
         // Together with another channel, it has the same authorization.
-        const all = await program.ok('authenticate_channels', { channels: ['public', channel], socket_id: subscriber.socketId });
+        const all = await program.ok('authenticate_channels', {
+          channels: ['public', channel],
+          socket_id: subscriber.socketId,
+        });
         assert.deepEqual([all[channel], all.public.status], [{ status: 200, data: authorization }, 400]);
       });
 

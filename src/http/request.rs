@@ -110,9 +110,8 @@ fn write_head(head: &mut impl Write, request: &Request<'_>, authority: &str, pro
         add(&[request.origin.scheme(), "://", authority])?;
     }
     add(&[&request.target, " HTTP/1.1\r\nhost: ", authority, "\r\n"])?;
-    for (name, value) in request.all_headers() {
-        add(&[name, ": ", value, "\r\n"])?;
-    }
+    // Faster than a loop over the chain of three sources.
+    request.all_headers().try_for_each(|(name, value)| add(&[name, ": ", value, "\r\n"]))?;
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
         add(&["proxy-authorization: ", authorization, "\r\n"])?;
     }
