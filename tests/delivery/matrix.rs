@@ -231,6 +231,9 @@ fn lies(fault: &str) -> bool {
 pub fn is_race(row: &Row, column: Column) -> bool {
     match row.name.as_str() {
         "rst-at-accept" | "proxy-rst-at-accept" => !column.tls,
+        // A server of TLS 1.3 resets when it has the end of the client's handshake. The client sends
+        // that first, and then its request.
+        "tls-rst-before-request" => true,
         "silent-close-soon" => column.reused,
         "fin-mid-request" | "early-200" | "early-200-rst" => row.call == Call::Large,
         _ => false,
