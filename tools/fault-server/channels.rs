@@ -2,7 +2,7 @@
 //!
 //! Written from the protocol, without the library's code.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -47,8 +47,15 @@ pub struct Channels {
     pub verifies: bool,
     /// The seconds by which the server's clock is ahead. A client may sign by either clock.
     pub clock: i64,
-    /// The paths and idempotency keys of requests that were applied.
-    keys: Arc<Mutex<HashSet<(String, String)>>>,
+    /// The paths and idempotency keys of requests that were applied, and how far.
+    keys: Arc<Mutex<HashMap<(String, String), Known>>>,
+}
+
+/// How far a request was applied whose key the server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Whole,
+    Part,
 }
 
 impl Channels {
@@ -71,21 +78,30 @@ impl Channels {
                     Applies::First(count) => count.min(events.len().saturating_sub(1)),
                 };
                 let all = applies == Applies::All;
-                // Like sockudo: a request whose key the server knows is not applied again, whatever its body.
-                let count = if self.knows(request, all) { 0 } else { count };
-                let applied = events.into_iter().take(count).collect();
-                Handled { answer: http::json_answer(200, &body), applied, all, refused: None }
+                // Like sockudo: a request whose key the server knows is not applied again, whatever its body. After a
+                // failure in its middle, sockudo takes it for one that is still being processed.
+                let known = self.known(request, all, count);
+                let applied = events.into_iter().take(if known.is_some() { 0 } else { count }).collect();
+                let answer = match known {
+                    Some(Known::Part) => in_progress(),
+                    Some(Known::Whole) | None => http::json_answer(200, &body),
+                };
+                Handled { answer, applied, all: all && known != Some(Known::Part), refused: None }
             }
         }
     }
 
-    /// Returns whether the server knows the key of a request. From now on it does, if the request is applied.
-    fn knows(&self, request: &Request, is_applied: bool) -> bool {
-        let key = request.head.headers.iter().find(|(name, _)| name == "x-idempotency-key");
-        let Some((_, key)) = key else { return false };
+    /// Returns what the server knows of the key of a request. From now on it knows the key, if `count` events, which may
+    /// be `all`, are applied.
+    fn known(&self, request: &Request, all: bool, count: usize) -> Option<Known> {
+        let (_, key) = request.head.headers.iter().find(|(name, _)| name == "x-idempotency-key")?;
         let key = (request.head.path().to_owned(), key.clone());
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_applied { !keys.insert(key) } else { keys.contains(&key) }
+        let known = keys.get(&key).copied();
+        if known.is_none() && (all || count > 0) {
+            keys.insert(key, if all { Known::Whole } else { Known::Part });
+        }
+        known
     }
 
     /// Checks whether the request is authentic; the error says why not.
@@ -123,6 +139,12 @@ impl Channels {
             Err("the signature is wrong".to_owned())
         }
     }
+}
+
+/// Returns the response to a request that is still being processed.
+fn in_progress() -> Vec<u8> {
+    let body = json!({"error": "a request with this key is in progress", "code": 503}).to_string();
+    http::answer(503, &[("Content-Type", "application/json"), ("Retry-After", "1")], &body)
 }
 
 /// Returns the events of a request, and the body of the response.

@@ -985,6 +985,34 @@ fn an_early_response_arrives_during_a_large_upload() {
 }
 
 #[test]
+fn a_request_whose_key_is_known_is_not_applied_again() {
+    let server = server();
+    let keyed = |key: &str| {
+        let request = String::from_utf8(server.request(&["a", "b"], "x")).unwrap();
+        request.replacen("Host:", &format!("X-Idempotency-Key: {key}\r\nHost:"), 1).into_bytes()
+    };
+    for (fault, first, again) in
+        [("status-503-applied", 2, 200), ("partly-500", 1, 503), ("status-503", 0, 200), ("status-429", 0, 200)]
+    {
+        let listener = server.listen(json!({"fault": fault}));
+        for (key, status, applied) in
+            [("k", None, first), ("k", Some(again), if first == 0 { 2 } else { 0 }), ("l", Some(200), 2)]
+        {
+            let before = listener.attempts().len();
+            let mut wire = listener.connect();
+            wire.send(&keyed(key)).unwrap();
+            let status =
+                status.unwrap_or_else(|| if fault == "partly-500" { 500 } else { fault[7..10].parse().unwrap() });
+            let (bytes, _) = wire.receive(|bytes| Bytes::Status(status).are_there(bytes));
+            Bytes::Status(status).check(&bytes, fault);
+            let attempts = listener.attempts();
+            assert_eq!(attempts.len(), before + 1);
+            assert_eq!(attempts[before]["applied"].as_array().unwrap().len(), applied, "{fault}, key {key}");
+        }
+    }
+}
+
+#[test]
 fn a_batch_is_applied_in_part() {
     let server = server();
     let event = |channel: &str| json!({"channel": channel, "name": "e", "data": "{}", "socket_id": "1.2"});
