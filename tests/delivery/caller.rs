@@ -91,20 +91,37 @@ pub fn is_of(data: &str, id: &str) -> bool {
 pub enum Mode {
     Never,
     Safe,
+    /// `safe` with idempotency keys, and a server that knows them.
+    Keys,
     AtLeastOnce,
 }
 
 impl Mode {
     /// All values.
-    pub const ALL: [Mode; 3] = [Mode::Never, Mode::Safe, Mode::AtLeastOnce];
+    pub const ALL: [Mode; 4] = [Mode::Never, Mode::Safe, Mode::Keys, Mode::AtLeastOnce];
 
     /// Returns the name in a configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Mode::Never => "never",
-            Mode::Safe => "safe",
+            Mode::Safe | Mode::Keys => "safe",
             Mode::AtLeastOnce => "at_least_once",
         }
+    }
+
+    /// Returns the name in documents, where it is code.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Mode::Keys => "`safe`, with keys",
+            Mode::Never => "`never`",
+            Mode::Safe => "`safe`",
+            Mode::AtLeastOnce => "`at_least_once`",
+        }
+    }
+
+    /// Returns whether requests have idempotency keys.
+    pub const fn has_keys(self) -> bool {
+        matches!(self, Mode::Keys)
     }
 }
 
@@ -193,6 +210,10 @@ impl Step {
             "retry": {"mode": mode.name()}, "max_response_bytes": MAX_RESPONSE,
             "connect_timeout_ms": self.connect_timeout_ms,
         });
+        if self.mode.has_keys() {
+            config["idempotency"] = json!("auto");
+            config["server_deduplicates"] = json!(true);
+        }
         if let Some(ca) = &self.ca {
             config["ca_file"] = json!(ca);
         }

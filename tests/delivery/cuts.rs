@@ -111,7 +111,7 @@ fn run_chunk<'a>(server: &FaultServer, bench: &Bench<'_>, cuts: &'a [Cut]) -> Ve
             timeout: Duration::from_millis(steps[index].timeout_ms),
             is_temporary: true,
             server_lies: false,
-            lengths: bench.lengths(Call::One),
+            lengths: bench.lengths(Call::One, Mode::Never),
             first_connection: log.connections_before(index),
         };
         let found = gates::evidence(&case, &log.step(index), &listeners[index].ledger(), None);

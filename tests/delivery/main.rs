@@ -51,7 +51,11 @@ fn the_report_is_right_under_every_fault_and_as_documented() {
     let mut results = bench.run_all(&cells);
     let pages = |results: &Results| {
         let said = matrix::said(results);
-        [("delivery.md", picture::markdown(&rows, &said)), ("delivery.svg", picture::svg(&rows, &said))]
+        [
+            ("delivery.md", picture::markdown(&rows, &said)),
+            ("delivery.svg", picture::svg(&rows, &said)),
+            ("idempotency.svg", picture::keys_svg(&rows, &said)),
+        ]
     };
     if only.is_none() && env::var_os(WRITE).is_none() {
         for _ in 0..2 {
@@ -130,6 +134,8 @@ fn a_client_that_retries_unknown_is_caught() {
             ("rst-after-request-applied", plain(false, Mode::Safe), false, Gate::Duplicate),
             ("fin-after-request-applied", tls(true, Mode::Never), false, Gate::Duplicate),
             ("fin-after-request", plain(true, Mode::Safe), false, Gate::UnexpectedRetry),
+            // Another call has another key.
+            ("rst-after-request-applied", plain(false, Mode::Keys), true, Gate::Duplicate),
         ],
     );
 }
@@ -177,6 +183,7 @@ fn a_client_that_never_retries_is_caught() {
             ("kernel-reset-last", plain(true, Mode::Safe), false, Gate::MissingRetry),
             ("tls-rst-after-hello", tls(false, Mode::Safe), false, Gate::MissingRetry),
             ("fin-after-request", plain(false, Mode::AtLeastOnce), false, Gate::MissingRetry),
+            ("fin-after-request-applied", tls(true, Mode::Keys), false, Gate::MissingRetry),
         ],
     );
 }
@@ -219,14 +226,14 @@ fn a_response_truncated_at_any_byte_is_unknown_and_a_complete_one_delivered() {
 #[test]
 fn a_request_that_the_server_cuts_at_any_byte_was_sent() {
     is_right_at_every_byte(&[By::Server("fin-mid-request"), By::Server("rst-mid-request")], |bench, _, _| {
-        bench.lengths(Call::One).request - 1
+        bench.lengths(Call::One, Mode::Never).request - 1
     });
 }
 
 #[test]
 fn a_request_whose_last_byte_the_kernel_does_not_take_is_not_sent() {
     is_right_at_every_byte(&[By::Kernel(libc::ECONNRESET), By::Kernel(libc::EPIPE)], |bench, tls, reused| {
-        bench.bytes(tls, reused).0
+        bench.bytes(Column { tls, reused, mode: Mode::Never }).0
     });
 }
 

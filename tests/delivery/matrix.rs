@@ -241,36 +241,41 @@ pub fn is_race(row: &Row, column: Column) -> bool {
 }
 
 /// Returns whether a call mostly waits.
-fn waits(row: &Row) -> bool {
-    lasts(row) || row.name.contains("retry-after")
+fn waits(row: &Row, column: Column) -> bool {
+    // The server asks for a second each time if it knows the key of a request that it applied in part.
+    let is_in_progress = column.mode.has_keys() && row.name.starts_with("partly-") && row.call != Call::One;
+    lasts(row) || row.name.contains("retry-after") || is_in_progress
 }
 
 /// The data that the cells share.
 pub struct Bench<'a> {
     server: &'a FaultServer,
     rows: &'a [Row],
-    lengths: BTreeMap<Call, usize>,
-    /// The bytes of a healthy call over TLS: all on a new connection, and those of the request
-    /// alone.
-    tls_bytes: (usize, usize),
+    /// Those of calls without and with keys.
+    lengths: BTreeMap<(Call, bool), usize>,
+    /// The bytes of a healthy call over TLS, without and with keys: all on a new connection, and
+    /// those of the request alone.
+    tls_bytes: BTreeMap<bool, (usize, usize)>,
 }
 
 impl<'a> Bench<'a> {
     /// Measures healthy calls.
     pub fn new(server: &'a FaultServer, rows: &'a [Row]) -> Bench<'a> {
-        let mut bench = Bench { server, rows, lengths: BTreeMap::new(), tls_bytes: (0, 0) };
-        for call in [Call::One, Call::Several, Call::Batch, Call::Large] {
-            let listener = server.listen(&Listen::healthy(false));
-            let (said, _) = caller::run(&[Step { call, ..bench.step(listener.port, false, Mode::Never) }]);
-            assert_eq!(said[0].status, "OK", "{:?}", said[0]);
-            let length = listener.ledger().attempts[0].request_length.unwrap();
-            bench.lengths.insert(call, usize::try_from(length).unwrap());
+        let mut bench = Bench { server, rows, lengths: BTreeMap::new(), tls_bytes: BTreeMap::new() };
+        for mode in [Mode::Never, Mode::Keys] {
+            for call in [Call::One, Call::Several, Call::Batch, Call::Large] {
+                let listener = server.listen(&Listen::healthy(false));
+                let (said, _) = caller::run(&[Step { call, ..bench.step(listener.port, false, mode) }]);
+                assert_eq!(said[0].status, "OK", "{:?}", said[0]);
+                let length = listener.ledger().attempts[0].request_length.unwrap();
+                bench.lengths.insert((call, mode.has_keys()), usize::try_from(length).unwrap());
+            }
+            let listener = server.listen(&Listen::healthy(true));
+            let step = bench.step(listener.port, true, mode);
+            let (said, log) = caller::run(&[step.clone(), Step { warm: 1, ..step }]);
+            assert!(said.iter().all(|said| said.status == "OK"), "{said:?}");
+            bench.tls_bytes.insert(mode.has_keys(), (log.step(0)[0].taken.len(), log.step(1)[0].taken.len()));
         }
-        let listener = server.listen(&Listen::healthy(true));
-        let step = bench.step(listener.port, true, Mode::Never);
-        let (said, log) = caller::run(&[step.clone(), Step { warm: 1, ..step }]);
-        assert!(said.iter().all(|said| said.status == "OK"), "{said:?}");
-        bench.tls_bytes = (log.step(0)[0].taken.len(), log.step(1)[0].taken.len());
         bench
     }
 
@@ -294,18 +299,20 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns the lengths of this call's request and of the requests before it.
-    pub fn lengths(&self, call: Call) -> Lengths {
-        Lengths { request: self.lengths[&call], warm: self.lengths[&Call::One] }
+    pub fn lengths(&self, call: Call, mode: Mode) -> Lengths {
+        let of = |call: Call| self.lengths[&(call, mode.has_keys())];
+        Lengths { request: of(call), warm: of(Call::One) }
     }
 
     /// Returns how many bytes the kernel takes of a healthy call: in all, and for the request
     /// alone.
-    pub fn bytes(&self, tls: bool, reused: bool) -> (usize, usize) {
-        let plain = self.lengths[&Call::One];
+    pub fn bytes(&self, Column { tls, reused, mode }: Column) -> (usize, usize) {
+        let plain = self.lengths[&(Call::One, mode.has_keys())];
+        let (all, request) = self.tls_bytes[&mode.has_keys()];
         match (tls, reused) {
             (false, _) => (plain, plain),
-            (true, false) => self.tls_bytes,
-            (true, true) => (self.tls_bytes.1, self.tls_bytes.1),
+            (true, false) => (all, request),
+            (true, true) => (request, request),
         }
     }
 
@@ -347,7 +354,7 @@ impl<'a> Bench<'a> {
         }
         match row.cause {
             Cause::Kernel { at, errno } => {
-                let (whole, request) = self.bytes(tls, reused);
+                let (whole, request) = self.bytes(cell.column);
                 let byte = match at {
                     Place::First => whole - request,
                     Place::Half => whole - request / 2,
@@ -370,7 +377,7 @@ impl<'a> Bench<'a> {
             timeout: Duration::from_millis(step.timeout_ms),
             is_temporary: is_temporary(fault),
             server_lies: lies(fault),
-            lengths: self.lengths(row.call),
+            lengths: self.lengths(row.call, mode),
             first_connection: 0,
         };
         let found = gates::evidence(&case, &connections, &ledger, origin.as_ref());
@@ -390,7 +397,7 @@ impl<'a> Bench<'a> {
             row.call.name(),
             if tls { "TLS" } else { "plain" },
             if reused { "reused" } else { "new" },
-            mode.name(),
+            mode.label().replace('`', ""),
             if cell.forever { "every time" } else { "once" }
         )
     }
@@ -398,7 +405,8 @@ impl<'a> Bench<'a> {
     /// Runs these cells, several at a time.
     pub fn run_all(&self, cells: &[Cell]) -> Results {
         let numbered = cells.iter().copied().enumerate();
-        let (waiting, busy): (Vec<_>, Vec<_>) = numbered.partition(|(_, cell)| waits(&self.rows[cell.row]));
+        let (waiting, busy): (Vec<_>, Vec<_>) =
+            numbered.partition(|(_, cell)| waits(&self.rows[cell.row], cell.column));
         let (next_waiting, next_busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let results = Mutex::new(BTreeMap::new());
         let work = |cells: &[(usize, Cell)], next: &AtomicUsize| {

@@ -411,7 +411,7 @@ pub fn retries(verdicts: &[Verdict], mode: Mode, tls: bool, is_temporary: bool) 
         Mode::Safe => safe,
         // The server would refuse it with a 4xx again, after applying the events before the bad one
         // again.
-        Mode::AtLeastOnce => safe || (last.delivery == Delivery::Unknown && !last.is_refused),
+        Mode::Keys | Mode::AtLeastOnce => safe || (last.delivery == Delivery::Unknown && !last.is_refused),
     }
 }
 

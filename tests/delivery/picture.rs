@@ -1,11 +1,11 @@
-//! Writes `docs/delivery.md` and `docs/delivery.svg` from the matrix. Their content does not depend
+//! Writes `docs/delivery.md`, `docs/delivery.svg` and `docs/idempotency.svg` from the matrix. Their content does not depend
 //! on time, ports or chance.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::caller::{Call, Mode};
-use crate::matrix::{Cell, Column, PHASES, Row, columns, is_race};
+use crate::matrix::{Cell, Column, Forever, PHASES, Row, columns, is_race};
 use crate::oracle::Delivery;
 
 /// The report in each cell.
@@ -15,7 +15,7 @@ pub type Said = BTreeMap<Cell, Delivery>;
 /// occur.
 type Shown = Option<(Option<char>, char)>;
 
-/// Rows of a phase with the same results in every column.
+/// Rows with the same results in every column.
 struct Group<'a> {
     rows: Vec<&'a Row>,
     cells: Vec<Shown>,
@@ -33,9 +33,14 @@ const fn letter(delivery: Delivery) -> char {
     }
 }
 
-fn groups<'a>(rows: &'a [Row], said: &Said, phase: &str) -> Vec<Group<'a>> {
+/// Groups the rows of a phase by their results in these columns.
+fn groups<'a>(rows: &'a [Row], said: &Said, phase: &str, columns: &[Column]) -> Vec<Group<'a>> {
+    grouped(rows.iter().enumerate().filter(|(_, row)| row.phase == phase), said, columns)
+}
+
+fn grouped<'a>(rows: impl Iterator<Item = (usize, &'a Row)>, said: &Said, columns: &[Column]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.phase == phase) {
+    for (number, row) in rows {
         let shown = |column: Column| -> Shown {
             let at = |forever| {
                 let delivery = said.get(&Cell { row: number, column, forever })?;
@@ -43,7 +48,7 @@ fn groups<'a>(rows: &'a [Row], said: &Said, phase: &str) -> Vec<Group<'a>> {
             };
             Some((at(false), at(true)?))
         };
-        let cells: Vec<Shown> = columns().into_iter().map(shown).collect();
+        let cells: Vec<Shown> = columns.iter().copied().map(shown).collect();
         match groups.iter_mut().find(|group| group.cells == cells) {
             Some(group) => group.rows.push(row),
             None => groups.push(Group { rows: vec![row], cells }),
@@ -84,6 +89,22 @@ impl Totals {
     fn races(&self) -> usize {
         self.cells - self.by_delivery.iter().map(|(_, count)| count).sum::<usize>()
     }
+}
+
+/// Returns the columns of these modes.
+fn columns_of(modes: &[Mode]) -> Vec<Column> {
+    columns().into_iter().filter(|column| modes.contains(&column.mode)).collect()
+}
+
+/// Returns how often this report occurs in a mode, without races.
+fn count(rows: &[Row], said: &Said, mode: Mode, forever: Forever, wanted: Delivery) -> usize {
+    let counts = |(cell, delivery): &(&Cell, &Delivery)| {
+        cell.column.mode == mode
+            && cell.forever == forever
+            && **delivery == wanted
+            && !is_race(&rows[cell.row], cell.column)
+    };
+    said.iter().filter(counts).count()
 }
 
 /// Formats a number with commas between the thousands.
@@ -142,7 +163,8 @@ the request, or a reset arrives first); the report is compared with what happene
 
 One letter: the result is the same whether the fault occurs once or every time. Two letters: once, and every time. Empty: the
 combination cannot occur (a certificate without TLS, a handshake on a reused connection). Each kind of connection has three
-columns: `never`, `safe` and `at_least_once` (alo).
+columns: `never`, `safe` and `at_least_once` (alo). The results of `safe` with idempotency keys are [below](#idempotency-keys), and
+in the picture.
 
 Faults with the same results in every column share a row. The call is one event on one channel unless the row says otherwise. A
 large event does not fit into the kernel's buffers, so the fault occurs while it is being sent. After the response, on a reused
@@ -173,7 +195,7 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
     writeln!(text, "| decided by a race (~) | {} |\n", number(totals.races())).unwrap();
     text.push_str(&mode_totals(rows, said));
     for (phase, title) in PHASES {
-        let groups = groups(rows, said, phase);
+        let groups = groups(rows, said, phase, &columns_of(&[Mode::Never, Mode::Safe, Mode::AtLeastOnce]));
         if groups.is_empty() {
             continue;
         }
@@ -181,20 +203,7 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
         text.push_str("| | plain, new | | | plain, reused | | | TLS, new | | | TLS, reused | | |\n");
         text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
         text.push_str("| | never | safe | alo | never | safe | alo | never | safe | alo | never | safe | alo |\n");
-        for group in &groups {
-            let names: Vec<String> = group.rows.iter().map(|row| format!("`{}`", name(row))).collect();
-            write!(text, "| {} |", names.join(", ")).unwrap();
-            for cell in &group.cells {
-                let cell = match cell {
-                    None => String::new(),
-                    Some((None, ever)) => ever.to_string(),
-                    Some((Some(once), ever)) if once == ever => ever.to_string(),
-                    Some((Some(once), ever)) => format!("{once} {ever}"),
-                };
-                write!(text, " {cell} |").unwrap();
-            }
-            text.push('\n');
-        }
+        table(&mut text, &groups);
         if phase == "sending" {
             text.push('\n');
             for row in groups.iter().flat_map(|group| &group.rows) {
@@ -203,9 +212,30 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
         }
     }
     text.push_str(KEYS);
-    text.push_str(KEYS_TABLE);
+    text.push_str(&keys_totals(rows, said));
+    text.push_str(&keys_rows(rows, said));
+    text.push_str(SOCKUDO);
+    text.push_str(SOCKUDO_TABLE);
     text.push_str(FOOT);
     text
+}
+
+/// Writes the rows of a table.
+fn table(text: &mut String, groups: &[Group<'_>]) {
+    for group in groups {
+        let names: Vec<String> = group.rows.iter().map(|row| format!("`{}`", name(row))).collect();
+        write!(text, "| {} |", names.join(", ")).unwrap();
+        for cell in &group.cells {
+            let cell = match cell {
+                None => String::new(),
+                Some((None, ever)) => ever.to_string(),
+                Some((Some(once), ever)) if once == ever => ever.to_string(),
+                Some((Some(once), ever)) => format!("{once} {ever}"),
+            };
+            write!(text, " {cell} |").unwrap();
+        }
+        text.push('\n');
+    }
 }
 
 /// Returns the table of the modes.
@@ -213,15 +243,9 @@ fn mode_totals(rows: &[Row], said: &Said) -> String {
     let mut text = "The reports for the faults that occur once (without ~):\n\n".to_owned();
     text.push_str("| mode | `not_sent` | `rejected` | `unknown` | `delivered` |\n|---|---:|---:|---:|---:|\n");
     for mode in Mode::ALL {
-        write!(text, "| `{}` |", mode.name()).unwrap();
+        write!(text, "| {} |", mode.label()).unwrap();
         for wanted in Delivery::ALL {
-            let counts = |(cell, delivery): &(&Cell, &Delivery)| {
-                cell.column.mode == mode
-                    && !cell.forever
-                    && **delivery == wanted
-                    && !is_race(&rows[cell.row], cell.column)
-            };
-            write!(text, " {} |", number(said.iter().filter(counts).count())).unwrap();
+            write!(text, " {} |", number(count(rows, said, mode, false, wanted))).unwrap();
         }
         text.push('\n');
     }
@@ -230,6 +254,50 @@ fn mode_totals(rows: &[Row], said: &Said) -> String {
 
 const KEYS: &str = "
 ## Idempotency keys
+
+Here the calls of mode `safe` are made with `\"idempotency\":\"auto\",\"server_deduplicates\":true`. The server knows keys: it does
+not publish a request again whose key it knows, and answers as it did the first time. If only a part of the first request was
+published, it answers 503 with `Retry-After: 1`, like sockudo. The test requires that a call is `unknown` only if none of its
+attempts is `delivered` by the rule above, that each event of a `delivered` call was published once, and that none is published
+twice.
+
+![The reports of mode safe without and with idempotency keys](idempotency.svg)
+
+";
+
+/// Returns the totals of the mode with keys.
+fn keys_totals(rows: &[Row], said: &Said) -> String {
+    let of = |mode, forever| number(count(rows, said, mode, forever, Delivery::Unknown));
+    format!(
+        "Of the calls under faults that occur once, {} are `unknown` in mode `safe`, and {} with keys: under faults without any\n\
+         response up to the deadline, with a 4xx, or after a part of several events. If a fault occurs every time, a retry\n\
+         cannot help: {} and {}.",
+        of(Mode::Safe, false),
+        of(Mode::Keys, false),
+        of(Mode::Safe, true),
+        of(Mode::Keys, true),
+    )
+}
+
+/// Returns the table of the faults under which keys change a report.
+fn keys_rows(rows: &[Row], said: &Said) -> String {
+    let at = |row: usize, column: Column, forever: Forever| said.get(&Cell { row, column, forever });
+    let differs = |(number, row): &(usize, &Row)| {
+        columns_of(&[Mode::Keys]).into_iter().any(|keys| {
+            let safe = Column { mode: Mode::Safe, ..keys };
+            !is_race(row, keys) && [false, true].iter().any(|ever| at(*number, keys, *ever) != at(*number, safe, *ever))
+        })
+    };
+    let mut text = " Keys change the reports under these faults, and no others:\n\n".to_owned();
+    text.push_str("| | plain, new | | plain, reused | | TLS, new | | TLS, reused | |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    text.push_str("| | safe | keys | safe | keys | safe | keys | safe | keys |\n");
+    table(&mut text, &grouped(rows.iter().enumerate().filter(differs), said, &columns_of(&[Mode::Safe, Mode::Keys])));
+    text
+}
+
+const SOCKUDO: &str = "
+### With sockudo
 
 `scripts/idempotency.sh` publishes events to sockudo, by calls, batches and a publisher, through a proxy that breaks half of the
 attempts: the response cut after each of its bytes, the connection cut after the request, no response, 5xx before and after
@@ -240,7 +308,7 @@ after it has claimed the key of its request, and never releases that claim. A su
 ";
 
 /// Written by `scripts/idempotency.sh --write`.
-const KEYS_TABLE: &str = include_str!("../../e2e/idempotency/table.md");
+const SOCKUDO_TABLE: &str = include_str!("../../e2e/idempotency/table.md");
 
 const FOOT: &str = "
 ## What else is tested
@@ -261,13 +329,14 @@ const CELL: usize = 2 * HALF;
 const GAP: usize = 8;
 const HEIGHT: usize = 18;
 const TOP: usize = 122;
+const MODES: usize = Mode::ALL.len();
 
 /// The explanation of "+ 3".
 const MORE: &str = "+ 3: three more faults have the same results in every column. docs/delivery.md lists them all.";
 
 /// Returns the left edge of a column.
 fn x_of(column: usize) -> usize {
-    LABEL + column * (CELL + 2) + column / 3 * GAP
+    LABEL + column * (CELL + 2) + column / MODES * GAP
 }
 
 const STYLE: &str = "\
@@ -295,7 +364,7 @@ pub fn svg(rows: &[Row], said: &Said) -> String {
     let mut body = String::new();
     let mut y = TOP;
     for (phase, title) in PHASES {
-        let groups = groups(rows, said, phase);
+        let groups = groups(rows, said, phase, &columns());
         if groups.is_empty() {
             continue;
         }
@@ -361,18 +430,20 @@ fn heads(text: &mut String) {
     writeln!(text, r#"<text class="quiet" x="12" y="82">{MORE}</text>"#).unwrap();
     for (index, column) in columns().iter().enumerate() {
         let x = x_of(index);
-        if index % 3 == 0 {
+        if index % MODES == 0 {
             let kind = match (column.tls, column.reused) {
                 (false, false) => "plain, new",
                 (false, true) => "plain, reused",
                 (true, false) => "TLS, new",
                 (true, true) => "TLS, reused",
             };
-            writeln!(text, r#"<text class="middle" x="{}" y="100">{kind}</text>"#, x + (3 * CELL + 4) / 2).unwrap();
+            writeln!(text, r#"<text class="middle" x="{}" y="100">{kind}</text>"#, x + (MODES * (CELL + 2) - 2) / 2)
+                .unwrap();
         }
         let mode = match column.mode {
             Mode::Never => "never",
             Mode::Safe => "safe",
+            Mode::Keys => "keys",
             Mode::AtLeastOnce => "at least",
         };
         writeln!(text, r#"<text class="quiet middle" x="{}" y="117">{mode}</text>"#, x + CELL / 2).unwrap();
@@ -391,6 +462,62 @@ fn rectangle(text: &mut String, x: usize, y: usize, width: usize, letter: char) 
     )
     .unwrap();
 }
+
+/// Returns `docs/idempotency.svg`: a bar for each mode, in proportion to its reports.
+pub fn keys_svg(rows: &[Row], said: &Said) -> String {
+    const WIDTH: usize = 760;
+    const LEFT: usize = 120;
+    const BAR: usize = WIDTH - LEFT - 12;
+    const BARS: [(Mode, &str); 2] = [(Mode::Safe, "without keys"), (Mode::Keys, "with keys")];
+    const BAR_HEIGHT: usize = 26;
+    const STEP: usize = BAR_HEIGHT + 8;
+    const FIRST: usize = 74;
+    let height = FIRST + BARS.len() * STEP + 6;
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
+         <title>What mode safe reports without and with idempotency keys</title>\n<desc>Two bars of the same calls, by report.</desc>\n\
+         <style>\n{STYLE}</style>\n<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
+    );
+    let title = "Mode safe: the reports under faults that occur once";
+    writeln!(text, r#"<text class="title" x="12" y="28">{title}</text>"#).unwrap();
+    let mut x = 12;
+    for wanted in SHOWN {
+        rectangle(&mut text, x, 42, HALF, letter(wanted));
+        writeln!(text, r#"<text x="{}" y="55">{}</text>"#, x + HALF + 6, wanted.name()).unwrap();
+        x += HALF + 26 + 7 * wanted.name().len();
+    }
+    for (index, (mode, words)) in BARS.into_iter().enumerate() {
+        let y = FIRST + index * STEP;
+        let counts = SHOWN.map(|wanted| count(rows, said, mode, false, wanted));
+        let total: usize = counts.iter().sum();
+        writeln!(text, r#"<text x="12" y="{}">{words}</text>"#, y + 17).unwrap();
+        let mut before = 0;
+        for (wanted, count) in SHOWN.into_iter().zip(counts) {
+            let edge = |calls: usize| LEFT + BAR * calls / total.max(1);
+            let (left, right) = (edge(before), edge(before + count));
+            before += count;
+            if right > left {
+                let (class, width) = (letter(wanted), right - left);
+                writeln!(
+                    text,
+                    r#"<rect class="{class}" x="{left}" y="{y}" width="{}" height="{BAR_HEIGHT}"/>"#,
+                    width.saturating_sub(1).max(1)
+                )
+                .unwrap();
+                // A narrow part has no room for its number.
+                if width >= HALF {
+                    let (middle, base) = (left + width / 2, y + 17);
+                    writeln!(text, r#"<text class="letter" x="{middle}" y="{base}">{count}</text>"#).unwrap();
+                }
+            }
+        }
+    }
+    text.push_str("</svg>\n");
+    text
+}
+
+/// The reports in the order of the bars.
+const SHOWN: [Delivery; 4] = [Delivery::Delivered, Delivery::Unknown, Delivery::Rejected, Delivery::NotSent];
 
 /// Returns as many names as fit, and the number of the others.
 fn label(names: &[String]) -> String {
