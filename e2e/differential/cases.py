@@ -74,7 +74,7 @@ def authorize(rng):
         data = writer.around(writer.value())
     if chance(rng, 30):
         data = texts.broken(rng, data or presence_data(rng))
-    if chance(rng, 700):
+    if chance(rng, 250):
         data = '{"user_id":"1","user_info":{"deep":' + deep(rng) + "}}"
     return {"channel": channel, "socket_id": texts.socket_id(rng), "data": data}
 
@@ -97,7 +97,7 @@ def authenticate_user(rng):
         data = writer.around(writer.value())
     if chance(rng, 30):
         data = texts.broken(rng, data)
-    if chance(rng, 700):
+    if chance(rng, 250):
         data = '{"id":"1","deep":' + deep(rng) + "}"
     return {"socket_id": texts.socket_id(rng), "data": data}
 
@@ -187,7 +187,8 @@ def options(rng):
     writer = Writer(rng)
     members = []
     if chance(rng, 2):
-        members.append(("socket_id", writer.string(texts.socket_id(rng)) if not chance(rng, 15) else writer.value(1)))
+        usual, other = writer.string(texts.socket_id(rng)), rng.choice([writer.value(1), '""', "null", "0", "false"])
+        members.append(("socket_id", other if chance(rng, 10) else usual))
     if chance(rng, 4):
         members.append(("info", writer.string(info(rng))))
     if chance(rng, 30):

@@ -46,7 +46,7 @@ def channel(rng, prefixes, spoiled_in=8):
         return prefix + name(rng)
     kind = rng.randrange(6)
     if kind == 0:
-        return rng.choice(["", prefix, ".", "..", "[", "[]", '["a"]', " a", "-", "private", "presence"])
+        return rng.choice(["", prefix, ".", "..", "[", "[]", '["a"]', '["a","b"]', " a", "-", "private", "presence"])
     if kind == 1:
         # Around the limit of the length.
         length = rng.choice([199, 200, 201, 202, 400])
