@@ -22,6 +22,7 @@ mod authorization;
 mod bytes;
 mod client;
 mod config;
+mod decimal;
 mod document;
 mod encryption;
 mod error;

@@ -1,4 +1,6 @@
-//! What a server says about its limit of requests. This module uses no other.
+//! What a server says about its limit of requests.
+
+use crate::decimal::decimal;
 
 /// The figures of the headers `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, as the server wrote them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,10 +43,7 @@ impl RateLimitHeaders {
 
 /// Reads a number. Anything else is ignored, and so is one too large to be a figure.
 fn number(value: &[u8]) -> Option<u64> {
-    let value = value.trim_ascii();
-    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let number: u64 = std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()?;
-    Some(number).filter(|number| *number <= MAX_FIGURE)
+    decimal(value.trim_ascii()).filter(|number| *number <= MAX_FIGURE)
 }
 
 #[cfg(test)]

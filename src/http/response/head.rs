@@ -3,8 +3,9 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::body::{Framing, decimal};
+use super::body::Framing;
 use super::malformed::{MAX_HEAD_BYTES, MAX_HEADERS, Malformed};
+use crate::decimal::decimal;
 use crate::rate_limit::RateLimitHeaders;
 
 /// The part of a head that matters to this library.
