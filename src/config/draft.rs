@@ -19,7 +19,6 @@ use crate::encryption::MasterKey;
 use crate::error::Problem;
 use crate::headers::Headers;
 use crate::http::{Identity, Roots, Trust};
-use crate::idempotency::Idempotency;
 use crate::json::{Json, join};
 use crate::log::Level;
 use crate::platform::is_socket_path;
@@ -132,7 +131,11 @@ pub(super) struct Draft {
 impl Draft {
     /// Starts from the defaults.
     pub(super) fn new() -> Draft {
-        let server = Server::default();
+        Draft::of(Server::default())
+    }
+
+    /// Starts from the defaults for a server.
+    fn of(server: Server) -> Draft {
         let profile = server.profile();
         let config = Config {
             server,
@@ -148,7 +151,7 @@ impl Draft {
             attempt_timeout: None,
             connect_timeout: Duration::from_millis(3000),
             retry: RetryPolicy::default(),
-            idempotency: Idempotency::Off,
+            idempotency: profile.idempotency,
             server_deduplicates: false,
             idempotency_window: Duration::from_millis(120_000),
             clock_correction: true,
@@ -191,7 +194,7 @@ impl Draft {
         let members = Json::parse(text, "config")?.members("")?;
         // The server is taken before everything else, which overrides its defaults.
         if let Some((key, value)) = members.iter().find(|(key, _)| key == "server") {
-            self.take_server(Value::new(key, *value).word()?);
+            *self = Draft::of(Value::new(key, *value).word()?);
         }
         // The URL is taken next, wherever it is in the object, so that the other keys override its
         // parts.
@@ -204,17 +207,6 @@ impl Draft {
             self.take_member(known_key(key, key, "a configuration key")?, Value::new(key, *json))?;
         }
         Ok(())
-    }
-
-    /// Takes the server, whose profile replaces the defaults.
-    fn take_server(&mut self, server: Server) {
-        let profile = server.profile();
-        self.config.server = server;
-        self.config.limits = profile.limits.clone();
-        self.config.batch_route = profile.batch_route;
-        self.config.idempotency = profile.idempotency;
-        self.config.channel_names = profile.channel_names;
-        self.config.sign_path_prefix = profile.sign_path_prefix;
     }
 
     fn take_member(&mut self, key: ConfigKey, value: Value<'_, '_>) -> Result<(), Problem> {
