@@ -34,18 +34,23 @@ pub struct Call {
 }
 
 impl Call {
-    /// Returns a POST of `body`.
-    pub fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, timeout: Option<Duration>) -> Call {
+    /// Returns a call without parameters, body, key, timeout and headers.
+    pub(super) fn new(method: Method, path: impl Into<Cow<'static, str>>, effect: Effect) -> Call {
         Call {
-            method: Method::Post,
+            method,
             path: path.into(),
             parameters: Vec::new(),
-            body: Some(body),
+            body: None,
             effect,
             idempotency_key: None,
-            timeout,
+            timeout: None,
             headers: Headers::default(),
         }
+    }
+
+    /// Returns a POST of `body`.
+    pub fn post(path: impl Into<Cow<'static, str>>, body: Vec<u8>, effect: Effect, timeout: Option<Duration>) -> Call {
+        Call { body: Some(body), timeout, ..Call::new(Method::Post, path, effect) }
     }
 
     /// Returns the call with these headers.
@@ -95,9 +100,7 @@ impl RequestContext {
             (given, _) => Ok(given),
         }
     }
-}
 
-impl RequestContext {
     /// Returns an error if the server lacks what a call needs.
     pub(super) fn supports(&self, support: Support) -> Result<(), Error> {
         match support {

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use super::call::{Effect, Named, RequestContext};
-use super::extra::Extra;
 use super::options::CallOptions;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, Problem};
 use crate::idempotency::IdempotencyKey;
-use crate::json::{Json, Writer, join};
+use crate::json::{Json, Writer};
 use crate::time_limit::TimeLimit;
 use crate::validation::{self, USER_CHANNEL};
 
@@ -147,9 +146,9 @@ impl Event {
         limit: TimeLimit,
     ) -> Result<Event, Error> {
         validation::event(name.value, name.argument)?;
-        if recipients.encrypted().is_some() && options.extra.is_some() && !options.extra_in_clear {
+        if let (Some(_), Some(extra), false) = (recipients.encrypted(), &options.extra, options.extra_in_clear) {
             return Err(Error::argument(
-                extra_argument(name.argument),
+                &*extra.argument,
                 "is not encrypted, unlike the data of this channel; set extra_in_clear to send it all the same",
             ));
         }
@@ -192,8 +191,8 @@ impl Event {
         if let Some(info) = &options.info {
             json.key("info").string(info);
         }
-        if let Some(members) = options.extra.map(Extra::members).filter(|members| !members.is_empty()) {
-            json.raw(members);
+        if let Some(extra) = options.extra.as_ref().filter(|extra| !extra.members.is_empty()) {
+            json.raw(extra.members);
         }
         json.end_object();
         Ok(Event {
@@ -323,11 +322,6 @@ impl Event {
     }
 }
 
-/// Returns the full name of `extra` from that of the event's name: a member of the same event, or an option.
-fn extra_argument(name: &str) -> String {
-    name.strip_suffix(".name").map_or_else(|| "options.extra".to_owned(), |event| join(event, "extra"))
-}
-
 /// Returns the size of an encoded event, so that its buffer is allocated once. A queue of events keeps these buffers.
 fn encoded_size(channels: &[Cow<'_, str>], name: &str, payload: &Payload<'_>, options: &CallOptions<'_>) -> usize {
     /// All member names and punctuation.
@@ -338,7 +332,7 @@ fn encoded_size(channels: &[Cow<'_, str>], name: &str, payload: &Payload<'_>, op
     };
     let channels: usize = channels.iter().map(|channel| channel.len() + BETWEEN_CHANNELS.len()).sum();
     let optional = |value: &Option<Cow<'_, str>>| value.as_deref().map_or(0, string_size);
-    let extra = options.extra.map_or(0, |extra| extra.members().len() + ",".len());
+    let extra = options.extra.as_ref().map_or(0, |extra| extra.members.len() + ",".len());
     FRAME + string_size(name) + channels + data + optional(&options.socket_id) + optional(&options.info) + extra
 }
 

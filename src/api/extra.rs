@@ -14,8 +14,13 @@ const OWN_MEMBERS: [&str; 6] = ["name", "channel", "channels", "data", "socket_i
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// Members for the JSON of an event, checked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extra<'a>(&'a str);
+#[derive(Debug)]
+pub(super) struct Extra<'a> {
+    /// The full name of the argument, for messages.
+    pub(super) argument: String,
+    /// The members as they are written, without braces; empty if there are none.
+    pub(super) members: &'a str,
+}
 
 impl<'a> Extra<'a> {
     /// Reads a JSON object, the value of `argument`.
@@ -35,12 +40,8 @@ impl<'a> Extra<'a> {
             }
         }
         // Between the braces.
-        Ok(Extra(text.get(1..text.len().saturating_sub(1)).unwrap_or_default().trim_ascii()))
-    }
-
-    /// Returns the members as they are written, without braces; empty if there are none.
-    pub(super) fn members(self) -> &'a str {
-        self.0
+        let members = text.get(1..text.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
+        Ok(Extra { argument: argument.to_owned(), members })
     }
 }
 
