@@ -49,6 +49,7 @@ step 'real servers and real subscribers' scripts/e2e.sh
 step 'idempotency keys with a real server' scripts/idempotency.sh --short
 step 'real servers behind nginx' scripts/nginx.sh
 step 'every binding with a real server' scripts/e2e-bindings.sh
+step 'frameworks with a real server' scripts/frameworks.sh
 step 'the chat, with two users in real browsers' scripts/chat.sh
 step "the manual's code" scripts/snippets.sh
 

@@ -38,6 +38,9 @@ MASTER_KEY = "ZUhQVldIZzduRkdZVkJzS2pPRkRYV1JyaWJJUjJiMGI="
 OUTPUT = {"text"}
 # The tests that run the blocks of a file instead, by language. Each must name the file.
 ELSEWHERE = {
+    "docs/frameworks.md": {
+        language: "e2e/frameworks/frameworks.test.mjs" for language in ("python", "ruby", "php", "go", "yaml", "ini")
+    },
     "docs/migrating.md": {
         "cpp": "scripts/bindings/cpp.sh",
         "go": "bindings/go/readme_test.go",

@@ -275,7 +275,8 @@ function linkOf(path) {
   }
 }
 
-async function freePorts(count) {
+/** Returns ports on which nothing listens at the moment. */
+export async function freePorts(count) {
   const held = await Promise.all(
     Array.from(
       { length: count },

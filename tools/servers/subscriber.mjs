@@ -34,11 +34,12 @@ export class Subscriber {
   #value;
 
   /** Connects to a server of servers.mjs, and returns once all channels are subscribed. Channels that need
-   * authorization need `authorizer`, the address of the program `authorize`, and a `token` for it. */
-  static async connect(server, channels, { authorizer, token } = {}) {
+   * authorization need `authorizer`, the address of the program `authorize`, and a `token` for it; `paths` names its paths
+   * if they are others. */
+  static async connect(server, channels, { authorizer, token, paths } = {}) {
     const subscriber = new Subscriber();
     try {
-      await within(10_000, () => 'no connection', subscriber.#connect(server, authorizer, token));
+      await within(10_000, () => 'no connection', subscriber.#connect(server, authorizer, token, paths));
       await subscriber.subscribe(channels);
     } catch (error) {
       await subscriber.close();
@@ -47,7 +48,7 @@ export class Subscriber {
     return subscriber;
   }
 
-  async #connect({ host, port }, authorizer, token) {
+  async #connect({ host, port }, authorizer, token, { auth = '/pusher/auth', userAuth = '/pusher/user-auth' } = {}) {
     const Pusher = pusherJs();
     const headers = { Authorization: `Bearer ${token}` };
     this.#pusher = new Pusher(app.key, {
@@ -58,8 +59,8 @@ export class Subscriber {
       enabledTransports: ['ws'],
       disableStats: true,
       ...(authorizer && {
-        channelAuthorization: { endpoint: `${authorizer}/pusher/auth`, headers },
-        userAuthentication: { endpoint: `${authorizer}/pusher/user-auth`, headers },
+        channelAuthorization: { endpoint: `${authorizer}${auth}`, headers },
+        userAuthentication: { endpoint: `${authorizer}${userAuth}`, headers },
       }),
     });
     await new Promise((resolve) => this.#pusher.connection.bind('connected', resolve));
