@@ -169,7 +169,8 @@
  * | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
  * | `parts`          | array   | the status is `PARTIAL`        | none                    |
  *
- * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
+ * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change. That
+ *   of a 4xx other than 401 ends with the first line of the response.
  * - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
  * - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
  * - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.
@@ -500,11 +501,12 @@ const char *pusher_status_name(int32_t status);
  * object with `"server":"reverb"` takes each key that it leaves out from `REVERB_APP_ID`,
  * `REVERB_APP_KEY`, `REVERB_APP_SECRET`, `REVERB_HOST`, `REVERB_PORT` and `REVERB_SCHEME`. An
  * unknown key is an error. `docs/configuration.md` has the types, ranges and examples of these
- * keys:
+ * keys. A member that is null counts as not given, and so does an empty string, except for
+ * `channel_characters`:
  *
  * | key                            | default    | meaning                                    |
  * |--------------------------------|------------|--------------------------------------------|
- * | `app_id`                       | required   | id of the application                      |
+ * | `app_id`                       | none       | id of the application, for each request    |
  * | `key`                          | required   | key of the application                     |
  * | `secret`                       | required   | secret of the application                  |
  * | `url`                          | none       | a URL as above; other keys override it     |
@@ -513,6 +515,7 @@ const char *pusher_status_name(int32_t status);
  * | `host`                         | by cluster | host name or IP address of the server      |
  * | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
  * | `ssl`                          | `true`     | use TLS; `false` with `unix_socket`        |
+ * | `scheme`                       | by `ssl`   | `"https"` or `"http"`, in place of `ssl`   |
  * | `path`                         | none       | prefix of all paths                        |
  * | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
  * | `unix_socket`                  | none       | path of a Unix domain socket to connect to |
@@ -545,6 +548,9 @@ const char *pusher_status_name(int32_t status);
  * | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
  * | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
  * | `log_level`                    | `"warn"`   | least severe level to log                  |
+ *
+ * Without `app_id` a client signs authorizations and checks webhooks. Every function that makes a
+ * request then returns ::PUSHER_STATUS_INVALID_CONFIG.
  *
  * **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
  * succeed next time: a request that was not sent (unless the host does not exist, or TLS or a
@@ -745,7 +751,7 @@ PusherStatus pusher_terminate_user_connections(const Pusher *client,
  *
  * @param client         the client.
  * @param prefix_filter  only channels whose names begin with this, such as `"presence-"`; NULL
- *                       for all.
+ *                       or an empty string for all.
  * @param attributes     comma-separated attributes to return for each channel, such as
  *                       `"user_count"` (which needs a `presence-` filter); or NULL.
  * @param options        a JSON object, or NULL: `timeout_ms`, `headers`.
@@ -867,8 +873,8 @@ PusherStatus pusher_delete(const Pusher *client,
  *                      channels need no authorization: their names are an error.
  * @param socket_id     the connection's id, such as `"1234.5678"`.
  * @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
- *                      integer, and optionally `user_info`, an object. For a private channel
- *                      any JSON, or NULL; only an object, or NULL, if names of channels may
+ *                      integer, and optionally `user_info`, an object or null. For a private
+ *                      channel any JSON, or NULL; only an object, or NULL, if names of channels may
  *                      contain `:` (`channel_characters`). It is signed and returned exactly as
  *                      given.
  * @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it

@@ -411,6 +411,7 @@ public:
   config &host(std::string_view value) { return text("host", value); }
   config &port(std::uint16_t value) { return number("port", value); }
   config &ssl(bool value) { return boolean("ssl", value); }
+  config &scheme(std::string_view value) { return text("scheme", value); }
   config &timeout(std::chrono::milliseconds value) { return number("timeout_ms", value.count()); }
   config &encryption_master_key_base64(std::string_view value) { return text("encryption_master_key_base64", value); }
 

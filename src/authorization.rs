@@ -143,6 +143,7 @@ impl<'a> Subscription<'a> {
         for (key, value) in json.members(argument)? {
             let member = join(argument, &key);
             match key.as_ref() {
+                "channel" | "channel_data" if value.is_null() => {}
                 "channel" => channel = Some(value.string(&member)?),
                 "channel_data" if value.is_string() => data = Some(value.string(&member)?),
                 "channel_data" if value.is_object() => data = Some(Cow::Borrowed(value.text())),
@@ -174,7 +175,7 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
 }
 
 /// Checks the data of a presence channel: an object with `user_id`, a string or an integer, and
-/// optionally `user_info`, an object.
+/// optionally `user_info`, an object or null.
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
     let [id, info] = Json::pick(data, NAME, ["user_id", "user_info"])?;
@@ -186,7 +187,10 @@ fn presence_data(data: &str) -> Result<(), Problem> {
         Some(_) => return Err(Problem::new(name, "must be a non-empty string or an integer")),
     }
     match info {
-        Some(info) if !info.is_object() => Err(Problem::new(join(NAME, "user_info"), "must be an object")),
+        // Null is what languages write for no information.
+        Some(info) if !info.is_object() && !info.is_null() => {
+            Err(Problem::new(join(NAME, "user_info"), "must be an object"))
+        }
         _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::error::{Error, PartialFailure, Purpose};
 use crate::json::{Json, Writer};
 use crate::rate_limit::RateLimitHeaders;
-use crate::status::Delivery;
+use crate::status::{Delivery, Status};
 
 /// Returns the error document of a call with this purpose.
 pub fn of(error: &Error, purpose: Purpose) -> String {
@@ -28,7 +28,7 @@ pub fn of(error: &Error, purpose: Purpose) -> String {
 /// Writes the members of the object inside `{"error":{…}}`. Members that do not apply are left out.
 pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
     json.key("status").string(error.status().name());
-    json.key("message").string(&error.to_string());
+    json.key("message").string(&message(error));
     let mut optional = |name: &'static str, value: Option<&str>| {
         if let Some(value) = value {
             json.key(name).string(value);
@@ -68,6 +68,35 @@ pub fn write_members(json: &mut Writer, error: &Error, purpose: Purpose) {
         | Error::Publisher(_)
         | Error::Internal(_) => {}
     }
+}
+
+/// Returns the message for the caller. That of a refusal ends with the server's own words. A log has none of them: they may
+/// repeat a payload.
+fn message(error: &Error) -> String {
+    let mut message = error.to_string();
+    if let Error::Exchange(failed) = error {
+        let is_refusal = matches!(failed.http_status, Some(400..500)) && failed.status != Status::Unauthorized;
+        if let Some(line) = failed.response.as_deref().filter(|_| is_refusal).and_then(first_line) {
+            message.extend([": ", &line]);
+        }
+    }
+    message
+}
+
+/// Returns the first line that is not blank, or its beginning if it is long. No character in it breaks or reorders a line of
+/// a terminal.
+fn first_line(text: &str) -> Option<String> {
+    const MAX_LINE_CHARS: usize = 200;
+    let is_shown = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let line = text.split(['\n', '\r']).map(str::trim).find(|line| !line.is_empty())?;
+    let mut shown: String = line.chars().take(MAX_LINE_CHARS).map(|c| if is_shown(c) { c } else { ' ' }).collect();
+    if line.chars().nth(MAX_LINE_CHARS).is_some() {
+        shown.push('…');
+    }
+    Some(shown)
 }
 
 /// Writes the figures that the server sent.

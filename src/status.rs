@@ -43,7 +43,8 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
 /// | `parts`          | array   | the status is `PARTIAL`        | none                    |
 ///
-/// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change.
+/// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change. That
+///   of a 4xx other than 401 ends with the first line of the response.
 /// - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
 /// - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
 /// - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.

@@ -208,7 +208,9 @@ fn not_a_socket_id(argument: &str) -> Problem {
 /// Checks a comma-separated list of channel attributes: `user_count,subscription_count`.
 pub fn attributes(list: &str, argument: &str) -> Result<(), Problem> {
     fits_in_url(list, argument)?;
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
     if list.split(',').all(is_name) {
         Ok(())
     } else {
@@ -401,10 +403,10 @@ mod tests {
 
     #[test]
     fn attributes_are_comma_separated() {
-        for list in ["user_count", "user_count,subscription_count", "cache"] {
+        for list in ["user_count", "user_count,subscription_count", "cache", "attr1,2"] {
             assert_eq!(attributes(list, "info"), Ok(()), "{list}");
         }
-        for list in ["", ",", "a,", ",a", "a,,b", "a b", "A", "a&b", "a=b", "a1"] {
+        for list in ["", ",", "a,", ",a", "a,,b", "a b", "A", "a&b", "a=b", "ä", "٣"] {
             assert!(attributes(list, "info").is_err(), "{list:?}");
         }
     }

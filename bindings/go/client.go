@@ -33,6 +33,8 @@ type Client struct {
 	URL     string // https://KEY:SECRET@HOST/apps/APP_ID; other fields override its parts
 	Path    string // a prefix of the path, for servers behind a proxy
 
+	// Scheme is "https" or "http", in any case of its letters, in place of Secure or Insecure; an error if it contradicts them.
+	Scheme string
 	// Secure exists for compatibility with Pusher's SDK: TLS is on unless Insecure or UnixSocket is set.
 	Secure bool
 	// Insecure uses plain HTTP.
@@ -311,6 +313,7 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("cluster", c.Cluster)
 	text("url", c.URL)
 	text("path", c.Path)
+	text("scheme", c.Scheme)
 	text("proxy", c.Proxy)
 	text("unix_socket", c.UnixSocket)
 	if len(c.Headers) > 0 {

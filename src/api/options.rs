@@ -132,6 +132,7 @@ impl<'a> CallOptions<'a> {
             let name = join(NAME, &key);
             let value = Value::new(&name, json);
             match accepts.find(&key, &name)? {
+                _ if !value.is_given() => {}
                 OptionKey::TimeoutMs => options.timeout = Some(value.timeout()?),
                 OptionKey::SocketId => options.socket_id = Some(socket_id(value)?),
                 OptionKey::Info => options.info = Some(info(value)?),

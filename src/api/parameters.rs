@@ -16,7 +16,7 @@ pub(super) fn optional(text: Option<&str>) -> Result<Parameters, Problem> {
     text.map_or_else(|| Ok(Parameters::new()), |text| parse(text, "params"))
 }
 
-/// Reads an object of strings, integers and booleans.
+/// Reads an object of strings, integers and booleans. A member that is null counts as not given.
 pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::new();
     for (key, value) in Json::parse(text, argument)?.members(argument)? {
@@ -26,6 +26,9 @@ pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
         }
         if SIGNED.iter().any(|signed| key.starts_with(signed)) {
             return Err(Problem::new(name, "belongs to the signature, which the library adds"));
+        }
+        if value.is_null() {
+            continue;
         }
         let value = if value.is_string() {
             value.string(&name)?.into_owned()

@@ -136,6 +136,7 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
         let member = join(argument, &key);
         let value = Value::new(&member, value);
         match key.as_ref() {
+            "channel" | "name" | "socket_id" | "info" | "extra" | "extra_in_clear" if !value.is_given() => {}
             "channel" => channel = Some(value.string()?),
             "name" => name = Some(value.string()?),
             "data" => data = Some(value.json()),

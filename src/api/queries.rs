@@ -20,7 +20,8 @@ fn query(path: Cow<'static, str>, parameters: Parameters, options: Option<&str>)
 /// GET `/channels`: the channels that are occupied.
 pub(super) fn channels_info(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let mut parameters = Parameters::new();
-    if let Some(prefix) = arguments.optional("prefix_filter") {
+    // An empty prefix is that of every channel.
+    if let Some(prefix) = arguments.optional("prefix_filter").filter(|prefix| !prefix.is_empty()) {
         context.channel_names.check(prefix, "prefix_filter")?;
         parameters.push(("filter_by_prefix".into(), prefix.to_owned()));
     }

@@ -9,7 +9,7 @@ use super::rate_limit::RateLimit;
 use super::size::{self, SizeLimit};
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::{BatchRoute, Config, Profile};
-use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Purpose};
+use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Problem, Purpose};
 use crate::headers::{CallerHeaders, Headers};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
@@ -26,6 +26,8 @@ pub struct Application {
     pub(super) signer: Signer,
     pub(super) context: RequestContext,
     origin: Origin,
+    /// Whether the configuration has `app_id`, without which no request can be signed.
+    has_app_id: bool,
     /// `/apps/{app_id}` with the path prefix, as it is sent.
     base: String,
     /// `/apps/{app_id}` as it is signed: without the prefix if a proxy strips that.
@@ -129,11 +131,13 @@ const MAX_TARGET_BYTES: usize = 6 * 1024;
 impl Application {
     /// Creates an application. Connects and starts nothing, and reads no file.
     pub(super) fn new(config: Config) -> Application {
-        let signed_base = format!("/apps/{}", config.app_id);
+        let has_app_id = config.app_id.is_some();
+        let signed_base = format!("/apps/{}", config.app_id.unwrap_or_default());
         let base = format!("{}{signed_base}", config.path);
         let origin = Origin { tls: config.ssl, host: config.host, port: config.port };
         Application {
             signer: Signer::new(&config.key, &config.secret),
+            has_app_id,
             signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
             base,
             timeout: config.timeout,
@@ -165,6 +169,15 @@ impl Application {
             },
             resend_window: config.server_deduplicates.then_some(config.idempotency_window),
         }
+    }
+
+    /// Checks that the configuration has the id of the application, which is part of the path of every request.
+    pub fn require_app_id(&self) -> Result<(), Error> {
+        if self.has_app_id {
+            return Ok(());
+        }
+        let message = "is missing, and this call needs it: only signatures and webhooks do without";
+        Err(Error::Config(Problem::new("app_id", message)))
     }
 
     /// Checks and encodes an event that is sent later. See pusher_publisher_publish().

@@ -77,6 +77,7 @@ impl Pusher {
     }
 
     fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
+        self.application.require_app_id()?;
         let plan = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
         self.hooks.mark_used();
         match plan {
@@ -137,6 +138,7 @@ impl Pusher {
         take: impl FnOnce(Prepared<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let started = Instant::now();
+        self.application.require_app_id()?;
         match endpoint.build(&self.application.context, arguments, self.time_of_call(started))? {
             Plan::Request(call) => {
                 take(self.application.sign(endpoint, &call, self.application.deadline(call.timeout, started))?)

@@ -34,8 +34,8 @@ pub struct RequestLimits {
 pub struct Config {
     /// The kind of server.
     pub server: Server,
-    /// The application's id, which is part of every path.
-    pub app_id: String,
+    /// The application's id, which is part of every path. Signatures and webhooks do without.
+    pub app_id: Option<String>,
     /// The application's key, which is public.
     pub key: String,
     /// The application's secret, which signs requests.

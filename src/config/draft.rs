@@ -64,6 +64,7 @@ enum ConfigKey {
     Host,
     Port,
     Ssl,
+    Scheme,
     Path,
     SignPathPrefix,
     TimeoutMs,
@@ -98,6 +99,63 @@ enum ConfigKey {
     ChannelCharacters,
 }
 
+impl ConfigKey {
+    /// Returns whether the empty string counts as not given.
+    const fn may_be_empty(&self) -> bool {
+        match self {
+            ConfigKey::Server
+            | ConfigKey::Url
+            | ConfigKey::AppId
+            | ConfigKey::Key
+            | ConfigKey::Secret
+            | ConfigKey::Cluster
+            | ConfigKey::Host
+            | ConfigKey::Scheme
+            | ConfigKey::Path
+            | ConfigKey::Idempotency
+            | ConfigKey::CaFile
+            | ConfigKey::ExtraCaFile
+            | ConfigKey::TlsRoots
+            | ConfigKey::ClientCertificateFile
+            | ConfigKey::ClientKeyFile
+            | ConfigKey::Proxy
+            | ConfigKey::UnixSocket
+            | ConfigKey::EncryptionMasterKeyBase64
+            | ConfigKey::LogLevel
+            | ConfigKey::BatchRoute => true,
+            // These are no strings.
+            ConfigKey::Port
+            | ConfigKey::Ssl
+            | ConfigKey::SignPathPrefix
+            | ConfigKey::TimeoutMs
+            | ConfigKey::AttemptTimeoutMs
+            | ConfigKey::ConnectTimeoutMs
+            | ConfigKey::Retry
+            | ConfigKey::ServerDeduplicates
+            | ConfigKey::IdempotencyWindowMs
+            | ConfigKey::ClockCorrection
+            | ConfigKey::MaxIdleConnections
+            | ConfigKey::IdleTimeoutMs
+            | ConfigKey::MaxConnectionAgeMs
+            | ConfigKey::Headers
+            | ConfigKey::WebhookTokens
+            | ConfigKey::WebhookMaxAgeMs
+            | ConfigKey::MaxDataBytes
+            | ConfigKey::MaxChannels
+            | ConfigKey::MaxBatchEvents
+            | ConfigKey::MaxRequestBytes
+            | ConfigKey::MaxResponseBytes => false,
+            // It means that names have no more characters.
+            ConfigKey::ChannelCharacters => false,
+        }
+    }
+
+    /// Returns whether a value counts as given.
+    fn is_given(&self, value: Value<'_, '_>) -> bool {
+        if self.may_be_empty() { value.is_given_string() } else { value.is_given() }
+    }
+}
+
 /// The words of `tls_roots`.
 #[derive(EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
@@ -118,8 +176,11 @@ pub(super) struct Draft {
     host: Option<String>,
     /// The host of a URL, which `host` and `cluster` override.
     url_host: Option<String>,
+    /// Whether the scheme of a URL is https, which `ssl` and `scheme` override.
+    url_ssl: Option<bool>,
     port: Option<u16>,
     ssl: Option<bool>,
+    scheme: Option<bool>,
     ca_file: Option<String>,
     tls_roots: Option<TlsRoots>,
     client_certificate_file: Option<String>,
@@ -139,7 +200,7 @@ impl Draft {
         let profile = server.profile();
         let config = Config {
             server,
-            app_id: String::new(),
+            app_id: None,
             key: String::new(),
             secret: Secret::new(String::new()),
             ssl: true,
@@ -178,8 +239,10 @@ impl Draft {
             cluster: None,
             host: None,
             url_host: None,
+            url_ssl: None,
             port: None,
             ssl: None,
+            scheme: None,
             ca_file: None,
             tls_roots: None,
             client_certificate_file: None,
@@ -193,18 +256,26 @@ impl Draft {
     pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
         let members = Json::parse(text, "config")?.members("")?;
         // The server is taken before everything else, which overrides its defaults.
-        if let Some((key, value)) = members.iter().find(|(key, _)| key == "server") {
-            *self = Draft::of(Value::new(key, *value).word()?);
+        let given = |wanted: &str| {
+            let member = members.iter().find(|(key, _)| key == wanted);
+            member.map(|(key, json)| Value::new(key, *json)).filter(|value| value.is_given_string())
+        };
+        if let Some(server) = given("server") {
+            *self = Draft::of(server.word()?);
         }
         // The URL is taken next, wherever it is in the object, so that the other keys override its
         // parts.
-        if let Some((key, value)) = members.iter().find(|(key, _)| key == "url") {
+        if let Some(url) = given("url") {
             // A copy, if there is one, holds the secret.
-            let url = Zeroizing::new(value.string(key)?.into_owned());
-            self.take_url(&url, key)?;
+            let text = Zeroizing::new(url.string()?.into_owned());
+            self.take_url(&text, url.name())?;
         }
         for (key, json) in &members {
-            self.take_member(known_key(key, key, "a configuration key")?, Value::new(key, *json))?;
+            let value = Value::new(key, *json);
+            let known: ConfigKey = known_key(key, key, "a configuration key")?;
+            if known.is_given(value) {
+                self.take_member(known, value)?;
+            }
         }
         Ok(())
     }
@@ -224,6 +295,7 @@ impl Draft {
             ConfigKey::Host => self.host = Some(string()?),
             ConfigKey::Port => self.port = Some(address::port(value.json().text(), value.name())?),
             ConfigKey::Ssl => self.ssl = Some(value.boolean()?),
+            ConfigKey::Scheme => self.scheme = Some(is_https(&value.string()?, value.name())?),
             ConfigKey::Path => config.path = string()?,
             ConfigKey::SignPathPrefix => config.sign_path_prefix = value.boolean()?,
             ConfigKey::TimeoutMs => config.timeout = value.timeout()?,
@@ -272,11 +344,8 @@ impl Draft {
     pub(super) fn take_url(&mut self, url: &str, key: &str) -> Result<(), Problem> {
         let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {URL_FORM}"));
         let address = Address::parse(url, key, URL_FORM)?;
-        self.ssl = match address.scheme {
-            "https" => Some(true),
-            "http" => Some(false),
-            _ => return Err(malformed("its scheme is neither https nor http")),
-        };
+        self.url_ssl =
+            Some(is_https(address.scheme, key).map_err(|_| malformed("its scheme is neither https nor http"))?);
         let (app_key, mut secret) = address.credentials.ok_or_else(|| malformed("has no key and secret"))?;
         self.key = Some(app_key);
         self.secret = Some(Secret::new(std::mem::take(&mut secret)));
@@ -304,7 +373,7 @@ impl Draft {
         self.cluster = either("PUSHER_CLUSTER", "PUSHER_APP_CLUSTER")?;
         self.host = variable("PUSHER_HOST")?;
         self.port = port(variable, "PUSHER_PORT")?;
-        self.ssl = is_https(variable, "PUSHER_SCHEME")?;
+        self.scheme = scheme(variable, "PUSHER_SCHEME")?;
         if self.app_id.is_none() && self.key.is_none() && self.secret.is_none() {
             return Err(Problem::new(
                 "config",
@@ -335,8 +404,8 @@ impl Draft {
         if self.port.is_none() {
             self.port = port(variable, "REVERB_PORT")?;
         }
-        if self.ssl.is_none() {
-            self.ssl = is_https(variable, "REVERB_SCHEME")?;
+        if self.ssl.is_none() && self.scheme.is_none() {
+            self.scheme = scheme(variable, "REVERB_SCHEME")?;
         }
         Ok(())
     }
@@ -345,14 +414,14 @@ impl Draft {
     pub(super) fn finish(self, variable: Variables<'_>) -> Result<Config, Problem> {
         let Draft { config, .. } = self;
         // A Unix domain socket does not leave the machine.
-        let ssl = self.ssl.unwrap_or(self.unix_socket.is_none());
-        let required =
-            [("app_id", self.app_id.is_none()), ("key", self.key.is_none()), ("secret", self.secret.is_none())];
-        let app_id = self.app_id.ok_or_else(|| missing("app_id", required))?;
-        validation::app_id(&app_id, "app_id")?;
-        let key = self.key.ok_or_else(|| missing("key", required))?;
+        let ssl = uses_tls(self.ssl, self.scheme)?.or(self.url_ssl).unwrap_or(self.unix_socket.is_none());
+        let missing = (self.app_id.is_none(), self.secret.is_none());
+        let key = self.key.ok_or_else(|| missing_key(missing))?;
         validation::key(&key, "key")?;
-        let secret = self.secret.ok_or_else(|| missing("secret", required))?;
+        let secret = self.secret.ok_or_else(|| Problem::new("secret", "is missing"))?;
+        if let Some(app_id) = &self.app_id {
+            validation::app_id(app_id, "app_id")?;
+        }
         if secret.expose().is_empty() {
             return Err(Problem::new("secret", "must not be empty"));
         }
@@ -395,7 +464,7 @@ impl Draft {
         // The files are read last, once all the rest is right.
         let identity = identity(self.client_certificate_file.as_deref(), self.client_key_file.as_deref())?;
         let trust = Trust { roots, identity, ..config.trust };
-        Ok(Config { app_id, key, secret, ssl, host, port, path, trust, proxy, unix_socket, ..config })
+        Ok(Config { app_id: self.app_id, key, secret, ssl, host, port, path, trust, proxy, unix_socket, ..config })
     }
 }
 
@@ -404,13 +473,26 @@ fn port(variable: Variables<'_>, name: &str) -> Result<Option<u16>, Problem> {
     variable(name)?.map(|text| address::port(&text, name)).transpose()
 }
 
-/// Reads a variable with a scheme.
-fn is_https(variable: Variables<'_>, name: &str) -> Result<Option<bool>, Problem> {
-    match variable(name)?.as_deref() {
-        None => Ok(None),
-        Some("https") => Ok(Some(true)),
-        Some("http") => Ok(Some(false)),
-        Some(_) => Err(Problem::new(name, "must be https or http")),
+/// Reads a variable with a scheme, and returns whether it is https.
+fn scheme(variable: Variables<'_>, name: &str) -> Result<Option<bool>, Problem> {
+    variable(name)?.map(|text| is_https(&text, name)).transpose()
+}
+
+/// Returns whether a scheme, the value of `key`, is https. The case of its letters does not count (RFC 3986, 3.1).
+fn is_https(scheme: &str, key: &str) -> Result<bool, Problem> {
+    match scheme {
+        _ if scheme.eq_ignore_ascii_case("https") => Ok(true),
+        _ if scheme.eq_ignore_ascii_case("http") => Ok(false),
+        _ => Err(Problem::new(key, "must be \"https\" or \"http\"")),
+    }
+}
+
+/// Returns whether to use TLS, if `ssl` or `scheme` says so.
+fn uses_tls(ssl: Option<bool>, scheme: Option<bool>) -> Result<Option<bool>, Problem> {
+    match (ssl, scheme) {
+        (Some(true), Some(false)) => Err(Problem::new("scheme", "is http, but ssl is true: leave out one of them")),
+        (Some(false), Some(true)) => Err(Problem::new("scheme", "is https, but ssl is false: leave out one of them")),
+        _ => Ok(ssl.or(scheme)),
     }
 }
 
@@ -430,17 +512,14 @@ fn host_of_cluster(cluster: &str) -> String {
     format!("api-{cluster}.pusher.com")
 }
 
-/// Returns the problem that the required key `key` is missing. The message names the others that
-/// are missing, too.
-fn missing(key: &'static str, required: [(&'static str, bool); 3]) -> Problem {
-    let others = required.into_iter().filter(|(name, is_missing)| *is_missing && *name != key);
-    let others: Vec<&str> = others.map(|(name, _)| name).collect();
-    let message = match others.as_slice() {
-        [] => "is missing".to_owned(),
-        [other] => format!("is missing, and so is {other}"),
-        others => format!("is missing, and so are {}", others.join(" and ")),
+/// Returns the problem that the key is missing. The message says whether the id and the secret of the application are, too.
+fn missing_key((app_id, secret): (bool, bool)) -> Problem {
+    let message = match (app_id, secret) {
+        (_, false) => "is missing",
+        (false, true) => "is missing, and so is secret",
+        (true, true) => "is missing, and so are secret and app_id; only signatures and webhooks need no app_id",
     };
-    Problem::new(key, message)
+    Problem::new("key", message)
 }
 
 /// Reads true, false or `"auto"`.
@@ -469,6 +548,7 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
             let name = join(&argument, &member);
             let value = Value::new(&name, json);
             match known_key(&member, &name, "part of a token; there are key and secret")? {
+                _ if !value.is_given_string() => {}
                 TokenKey::Key => token_key = Some(value.string()?.into_owned()),
                 TokenKey::Secret => secret = Some(Secret::new(value.string()?.into_owned())),
             }

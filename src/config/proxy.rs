@@ -19,7 +19,7 @@ const FORM: &str = "http://USER:PASSWORD@HOST:PORT";
 /// Parses a proxy's URL, the value of `key`.
 pub(super) fn parse(url: &str, key: &str) -> Result<Proxy, Problem> {
     let address = Address::parse(url, key, FORM)?;
-    if address.scheme != "http" {
+    if !address.scheme.eq_ignore_ascii_case("http") {
         return Err(Problem::new(key, format!("its scheme must be http; its form is {FORM}")));
     }
     if !matches!(address.path, "" | "/") {

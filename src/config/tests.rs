@@ -61,14 +61,54 @@ fn a_part_of_the_retry_policy_leaves_the_rest_as_it_is() {
 }
 
 #[test]
+fn a_scheme_is_http_or_https_in_any_case_and_does_not_contradict_ssl() {
+    for (more, ssl) in [
+        (r#","scheme":"https""#, true),
+        (r#","scheme":"HTTPS""#, true),
+        (r#","scheme":"http""#, false),
+        (r#","scheme":"Http","ssl":false"#, false),
+        (r#","scheme":"HttpS","ssl":true"#, true),
+        (r#","scheme":"""#, true),
+        (r#","scheme":"","ssl":false"#, false),
+        (r#","scheme":null,"unix_socket":"/a""#, false),
+        (r#","scheme":"https","unix_socket":"/a""#, true),
+        (r#","scheme":"https","url":"http://k:s@h/apps/1""#, true),
+        (r#","url":"HTTP://k:s@h/apps/1","ssl":true"#, true),
+    ] {
+        let more = if more.contains("url") { format!("{{{}}}", &more[1..]) } else { format!("{{{REQUIRED}{more}}}") };
+        let config = Config::parse(Some(&more)).unwrap();
+        assert_eq!((config.ssl, config.port), (ssl, if ssl { 443 } else { 80 }), "{more}");
+    }
+    for scheme in ["wss", "https://", "ftp", "https ", "s", "true", "http/1.1", "ＨＴＴＰ"] {
+        let error = with(&format!(r#","scheme":"{scheme}""#)).unwrap_err().to_string();
+        assert_eq!(error, r#"scheme: must be "https" or "http""#, "{scheme}");
+        let environment = [("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s"), ("PUSHER_SCHEME", scheme)];
+        assert_eq!(named(from_environment(&environment)), "PUSHER_SCHEME", "{scheme}");
+    }
+    for (ssl, scheme) in [(true, "HTTP"), (false, "https")] {
+        let error = with(&format!(r#","ssl":{ssl},"scheme":"{scheme}""#)).unwrap_err().to_string();
+        assert!(error.starts_with("scheme: ") && error.contains(&format!("ssl is {ssl}")), "{error}");
+    }
+    for (scheme, ssl) in [("HTTP", false), ("Https", true)] {
+        let variables = REVERB.map(|(name, value)| (name, if name == "REVERB_SCHEME" { scheme } else { value }));
+        assert_eq!(of_server(r#"{"server":"reverb"}"#, &variables).unwrap().ssl, ssl);
+        let pusher = [("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s"), ("PUSHER_SCHEME", scheme)];
+        assert_eq!(from_environment(&pusher).unwrap().ssl, ssl);
+    }
+}
+
+#[test]
 fn an_app_id_may_be_an_integer() {
-    assert_eq!(Config::parse(Some(r#"{"app_id":42,"key":"k","secret":"s"}"#)).unwrap().app_id, "42");
+    assert_eq!(Config::parse(Some(r#"{"app_id":42,"key":"k","secret":"s"}"#)).unwrap().app_id.as_deref(), Some("42"));
 }
 
 #[test]
 fn a_url_sets_key_secret_host_port_path_and_app_id() {
     let config = Config::parse(Some("http://my-key:a%3Ab%2F@127.0.0.1:6001/apps/7")).unwrap();
-    assert_eq!((config.app_id.as_str(), config.key.as_str(), config.secret.expose()), ("7", "my-key", &b"a:b/"[..]));
+    assert_eq!(
+        (config.app_id.as_deref(), config.key.as_str(), config.secret.expose()),
+        (Some("7"), "my-key", &b"a:b/"[..])
+    );
     assert_eq!((config.host.as_str(), config.port, config.ssl), ("127.0.0.1", 6001, false));
     let config = Config::parse(Some("https://k:s@[::1]/pre/fix/apps/7/")).unwrap();
     assert_eq!((config.host.as_str(), config.port, config.path.as_str()), ("::1", 443, "/pre/fix"));
@@ -77,7 +117,7 @@ fn a_url_sets_key_secret_host_port_path_and_app_id() {
 #[test]
 fn other_keys_override_the_parts_of_a_url() {
     let config = Config::parse(Some(r#"{"port":81,"url":"http://k:s@h/apps/7","app_id":8,"secret":"t"}"#)).unwrap();
-    assert_eq!((config.app_id.as_str(), config.port, config.secret.expose()), ("8", 81, &b"t"[..]));
+    assert_eq!((config.app_id.as_deref(), config.port, config.secret.expose()), (Some("8"), 81, &b"t"[..]));
 }
 
 #[test]
@@ -93,7 +133,7 @@ fn the_environment_is_read_under_both_spellings() {
     .unwrap();
     assert_eq!((config.host.as_str(), config.port, config.ssl), ("api-ap1.pusher.com", 8080, false));
     let config = from_environment(&[("PUSHER_URL", "https://k:s@h/apps/1"), ("PUSHER_APP_ID", "2")]).unwrap();
-    assert_eq!(config.app_id, "1");
+    assert_eq!(config.app_id.as_deref(), Some("1"));
 }
 
 #[test]
@@ -102,7 +142,7 @@ fn errors_name_the_wrong_environment_variable() {
     assert_eq!(named(from_environment(&[("PUSHER_URL", "x")])), "PUSHER_URL");
     let three = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s")];
     for (name, value) in
-        [("PUSHER_PORT", "http"), ("PUSHER_PORT", "+80"), ("PUSHER_PORT", "0"), ("PUSHER_SCHEME", "HTTPS")]
+        [("PUSHER_PORT", "http"), ("PUSHER_PORT", "+80"), ("PUSHER_PORT", "0"), ("PUSHER_SCHEME", "https://")]
     {
         assert_eq!(named(from_environment(&[&three[..], &[(name, value)]].concat())), name);
     }
@@ -116,7 +156,8 @@ fn errors_name_the_key_of_a_wrong_value() {
         (r#","app_id":"2""#, "app_id"),
         (r#","\u0061pp_id":"2""#, "app_id"),
         (r#","ssl":"yes""#, "ssl"),
-        (r#","ssl":null"#, "ssl"),
+        (r#","scheme":"wss""#, "scheme"),
+        (r#","ssl":true,"scheme":"http""#, "scheme"),
         (r#","port":0"#, "port"),
         (r#","port":65536"#, "port"),
         (r#","port":"80""#, "port"),
@@ -138,7 +179,6 @@ fn errors_name_the_key_of_a_wrong_value() {
         (r#","path":"//""#, "path"),
         (r#","retry":"never""#, "retry"),
         (r#","retry":{"mode":"always"}"#, "retry.mode"),
-        (r#","retry":{"mode":null}"#, "retry.mode"),
         (r#","retry":{"max_attempts":0}"#, "retry.max_attempts"),
         (r#","retry":{"max_attempts":101}"#, "retry.max_attempts"),
         (r#","retry":{"attempts":3}"#, "retry.attempts"),
@@ -166,7 +206,7 @@ fn errors_name_the_key_of_a_wrong_value() {
         ("[]", "config"),
         ("null", "config"),
         ("api.pusher.com", "config"),
-        (r#"{"key":"k","secret":"s"}"#, "app_id"),
+        (r#"{}"#, "key"),
         (r#"{"app_id":"1","secret":"s"}"#, "key"),
         (r#"{"app_id":"1","key":"k"}"#, "secret"),
         (r#"{"app_id":"1","key":"k","secret":""}"#, "secret"),
@@ -186,6 +226,7 @@ fn errors_name_the_key_of_a_wrong_value() {
         ("https://k:s@h\r\n/apps/1", "url"),
         ("https://k:s@/apps/1", "url"),
         ("https://k:s@h/apps/", "app_id"),
+        ("wss://k:s@h/apps/1", "url"),
     ] {
         assert_eq!(named(Config::parse(Some(config))), key, "{config:?}");
     }
@@ -220,8 +261,11 @@ fn every_listed_key_is_known_and_an_unknown_one_names_the_nearest() {
 #[test]
 fn all_missing_keys_are_named_at_once() {
     let message = |config| Config::parse(Some(config)).unwrap_err().to_string();
-    assert_eq!(message("{}"), "app_id: is missing, and so are key and secret");
-    assert_eq!(message(r#"{"key":"k"}"#), "app_id: is missing, and so is secret");
+    let rest = "; only signatures and webhooks need no app_id";
+    assert_eq!(message("{}"), format!("key: is missing, and so are secret and app_id{rest}"));
+    assert_eq!(message(r#"{"app_id":"1"}"#), "key: is missing, and so is secret");
+    assert_eq!(message(r#"{"key":"","secret":"s"}"#), "key: is missing");
+    assert_eq!(message(r#"{"key":"k","secret":null}"#), "secret: is missing");
     assert_eq!(message(r#"{"app_id":"1","key":"k"}"#), "secret: is missing");
 }
 
@@ -239,7 +283,7 @@ fn what_a_client_of_reverb_leaves_out_is_in_the_environment() {
     let read = |text: &str| {
         let config = of_server(text, &REVERB).unwrap();
         let secret = String::from_utf8(config.secret.expose().to_vec()).unwrap();
-        (config.app_id, config.key, secret, format!("{}:{}", config.host, config.port), config.ssl)
+        (config.app_id.unwrap_or_default(), config.key, secret, format!("{}:{}", config.host, config.port), config.ssl)
     };
     let of = |id: &str, key: &str, secret: &str, address: &str, ssl: bool| {
         (id.to_owned(), key.to_owned(), secret.to_owned(), address.to_owned(), ssl)
@@ -261,11 +305,11 @@ fn what_a_client_of_reverb_leaves_out_is_in_the_environment() {
 #[test]
 fn the_variables_of_reverb_are_for_reverb_only() {
     for text in ["{}", r#"{"server":"pusher"}"#, r#"{"server":"soketi"}"#] {
-        assert_eq!(named(of_server(text, &REVERB)), "app_id", "{text}");
+        assert_eq!(named(of_server(text, &REVERB)), "key", "{text}");
     }
     assert_eq!(named(from_environment(&REVERB)), "config");
     let pusher = [("PUSHER_APP_ID", "1"), ("PUSHER_KEY", "k"), ("PUSHER_SECRET", "s"), ("PUSHER_HOST", "h")];
-    assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &pusher)), "app_id");
+    assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &pusher)), "key");
     assert_eq!(named(of_server(r#"{"server":"reverb"}"#, &[&REVERB[..3], &pusher[..]].concat())), "host");
 }
 

@@ -103,6 +103,16 @@ impl<'a, 'n> Value<'a, 'n> {
         self.json
     }
 
+    /// Returns whether the key counts as given. Null is what languages write for a value that is not there.
+    pub fn is_given(self) -> bool {
+        !self.json.is_null()
+    }
+
+    /// Returns whether a key whose value is a string counts as given: neither null nor empty.
+    pub fn is_given_string(self) -> bool {
+        self.is_given() && self.json.text() != r#""""#
+    }
+
     /// Returns a problem with this value.
     pub fn problem(self, message: impl Into<String>) -> Problem {
         Problem::new(self.name, message)
@@ -145,10 +155,11 @@ impl<'a, 'n> Value<'a, 'n> {
         word.parse().map_err(|_| self.problem(format!("must be {}", alternatives(T::VARIANTS))))
     }
 
-    /// Returns headers: an object of strings. No problem shows a value, nor a name that is none: it may be a value.
+    /// Returns headers: an object of strings, except those that are null. No problem shows a value, nor a name that is none: it
+    /// may be a value.
     pub fn headers(self) -> Result<Headers, Problem> {
         let mut headers = Headers::default();
-        for (key, json) in self.json.members(self.name)? {
+        for (key, json) in self.json.members(self.name)?.into_iter().filter(|(_, json)| !json.is_null()) {
             let name = if is_token(&key) { join(self.name, &key) } else { self.name.to_owned() };
             let value = Zeroizing::new(json.string(&name)?.into_owned());
             headers.add(&key, value).map_err(|message| Problem::new(name, message))?;
@@ -163,6 +174,8 @@ impl<'a, 'n> Value<'a, 'n> {
             let name = join(self.name, &key);
             let value = Value::new(&name, json);
             match known_key(&key, &name, "a configuration key")? {
+                RetryKey::Mode if !value.is_given_string() => {}
+                _ if !value.is_given() => {}
                 RetryKey::Mode => policy.mode = value.word()?,
                 RetryKey::MaxAttempts => {
                     policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);

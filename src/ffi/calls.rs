@@ -140,7 +140,7 @@ pub unsafe extern "C" fn pusher_terminate_user_connections(
 ///
 /// @param client         the client.
 /// @param prefix_filter  only channels whose names begin with this, such as `"presence-"`; NULL
-///                       for all.
+///                       or an empty string for all.
 /// @param attributes     comma-separated attributes to return for each channel, such as
 ///                       `"user_count"` (which needs a `presence-` filter); or NULL.
 /// @param options        a JSON object, or NULL: `timeout_ms`, `headers`.

@@ -24,11 +24,12 @@ use crate::status::Status;
 /// object with `"server":"reverb"` takes each key that it leaves out from `REVERB_APP_ID`,
 /// `REVERB_APP_KEY`, `REVERB_APP_SECRET`, `REVERB_HOST`, `REVERB_PORT` and `REVERB_SCHEME`. An
 /// unknown key is an error. `docs/configuration.md` has the types, ranges and examples of these
-/// keys:
+/// keys. A member that is null counts as not given, and so does an empty string, except for
+/// `channel_characters`:
 ///
 /// | key                            | default    | meaning                                    |
 /// |--------------------------------|------------|--------------------------------------------|
-/// | `app_id`                       | required   | id of the application                      |
+/// | `app_id`                       | none       | id of the application, for each request    |
 /// | `key`                          | required   | key of the application                     |
 /// | `secret`                       | required   | secret of the application                  |
 /// | `url`                          | none       | a URL as above; other keys override it     |
@@ -37,6 +38,7 @@ use crate::status::Status;
 /// | `host`                         | by cluster | host name or IP address of the server      |
 /// | `port`                         | by `ssl`   | port of the server: 443, or 80 without TLS |
 /// | `ssl`                          | `true`     | use TLS; `false` with `unix_socket`        |
+/// | `scheme`                       | by `ssl`   | `"https"` or `"http"`, in place of `ssl`   |
 /// | `path`                         | none       | prefix of all paths                        |
 /// | `sign_path_prefix`             | `true`     | `false` if a proxy strips `path`           |
 /// | `unix_socket`                  | none       | path of a Unix domain socket to connect to |
@@ -69,6 +71,9 @@ use crate::status::Status;
 /// | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
 /// | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
 /// | `log_level`                    | `"warn"`   | least severe level to log                  |
+///
+/// Without `app_id` a client signs authorizations and checks webhooks. Every function that makes a
+/// request then returns ::PUSHER_STATUS_INVALID_CONFIG.
 ///
 /// **Retries.** In mode `"safe"` a call is retried if it was certainly not delivered and may
 /// succeed next time: a request that was not sent (unless the host does not exist, or TLS or a

@@ -17,8 +17,8 @@ use crate::status::Status;
 ///                      channels need no authorization: their names are an error.
 /// @param socket_id     the connection's id, such as `"1234.5678"`.
 /// @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
-///                      integer, and optionally `user_info`, an object. For a private channel
-///                      any JSON, or NULL; only an object, or NULL, if names of channels may
+///                      integer, and optionally `user_info`, an object or null. For a private
+///                      channel any JSON, or NULL; only an object, or NULL, if names of channels may
 ///                      contain `:` (`channel_characters`). It is signed and returned exactly as
 ///                      given.
 /// @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it

@@ -115,6 +115,11 @@ impl<'a> Json<'a> {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     }
 
+    /// Returns whether this is null.
+    pub fn is_null(self) -> bool {
+        self.text() == "null"
+    }
+
     /// Returns whether this is an object.
     pub fn is_object(self) -> bool {
         self.text().starts_with('{')

@@ -100,6 +100,7 @@ pub enum StatsFormat {
 impl PublisherConfig {
     /// Reads a JSON object; `None` is `{}`. Some of the defaults are the client's.
     pub fn parse(text: Option<&str>, client: &Application) -> Result<PublisherConfig, Error> {
+        client.require_app_id()?;
         let mut config = PublisherConfig {
             limits: QueueLimits {
                 shards: 2,
@@ -142,6 +143,8 @@ impl PublisherConfig {
         for (key, json) in json.members("")? {
             let value = Value::new(&key, json);
             match known_key(&key, &key, "a configuration key of a publisher")? {
+                ConfigKey::Overflow | ConfigKey::Reports | ConfigKey::StatsFormat if !value.is_given_string() => {}
+                _ if !value.is_given() => {}
                 ConfigKey::Connections => self.limits.shards = value.count(1, MAX_SHARDS as u64)?,
                 ConfigKey::MaxQueueEvents => self.limits.events = value.count(1, MAX_QUEUE_EVENTS)?,
                 ConfigKey::MaxQueueBytes => self.limits.bytes = value.count(1, MAX_QUEUE_BYTES)?,

@@ -84,7 +84,7 @@ fn data_on_a_private_channel_is_an_object_where_names_may_contain_a_colon() {
 }
 
 /// Spellings of one object that must all be returned unchanged.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     r#"{"user_id":"7"}"#,
     r#"{"user_id":7}"#,
     r#"{"user_id":-123456789012345678901234567890}"#,
@@ -93,6 +93,7 @@ const KEPT: [&str; 10] = [
     r#"{"\u0075ser_id":"\u00e9\/\"\\"}"#,
     r#"{"user_id":"é😀\ud83d\ude00","user_info":{}}"#,
     "{\"user_id\":\"\u{2028}\u{7f}\u{feff}\"}",
+    r#"{"user_id":"7","user_info" : null}"#,
     r#"{"user_id":"7","user_info":{"a":1,"a":2,"n":1.0e+10,"deep":[[[]]]},"other":null}"#,
     r#"{"user_id":"7","x":"</script>&'+%2B"}"#,
 ];

@@ -8,10 +8,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::support::calls;
-use super::support::functions::{Form, Function};
+use super::support::functions::{FUNCTIONS, Form, Function, Purpose};
 use super::support::hooks::{self, Without};
 use super::support::tls::{Authority, KEY_KINDS, PemFile, pem};
-use super::support::{APP_ID, Client, KEY, Outcome, SECRET, config, publisher};
+use super::support::{APP_ID, Client, KEY, Outcome, SECRET, Server, config, publisher};
 
 /// A row of a table of keys.
 struct Row {
@@ -47,7 +47,7 @@ impl Row {
             let number = |text: &str| text.parse::<f64>().unwrap();
             let (first, last) = (number(first), number(last));
             let inside = vec![json!(first), json!(last), json!((first + last) / 2.0), json!(0.001), json!(last as u64)];
-            return (inside, vec![json!(last + 0.001), json!(first - 0.001), json!(0.0001), json!("0.1"), json!(null)]);
+            return (inside, vec![json!(last + 0.001), json!(first - 0.001), json!(0.0001), json!("0.1")]);
         }
         let words: Option<Vec<Value>> = range.split(", ").map(json_in).collect();
         if let Some(words) = words {
@@ -355,7 +355,7 @@ fn a_configuration_is_json_or_a_url() {
         ("{}}", "config"),
         ("[]", "config"),
         ("null", "config"),
-        ("{}", "app_id"),
+        ("{}", "key"),
         ("ftp://k:s@h/apps/1", "url"),
         ("https://h/apps/1", "url"),
         ("https://k:s@h", "url"),
@@ -404,44 +404,29 @@ fn every_configuration_value_is_checked() {
     for (key, bad, good) in [
         (
             "app_id",
-            vec![
-                json!(""),
-                json!("1/2"),
-                json!("1 "),
-                json!("1\n"),
-                json!("ä"),
-                json!(1.5),
-                json!(-1),
-                json!(null),
-                json!([1]),
-            ],
+            vec![json!("1/2"), json!("1 "), json!("1\n"), json!("ä"), json!(1.5), json!(-1), json!([1])],
             vec![json!("1"), json!(1), json!("a_B-9")],
         ),
         (
             "key",
-            vec![json!(""), json!("k:l"), json!("k/"), json!("k\n"), json!("k&x=1"), json!(1), json!(null)],
+            vec![json!("k:l"), json!("k/"), json!("k\n"), json!("k&x=1"), json!(1)],
             vec![json!("a_B-9"), json!("appid.keyid")],
         ),
-        ("secret", vec![json!(""), json!(1), json!(null), json!(["s"])], vec![json!("any: thing\n")]),
-        (
-            "batch_route",
-            vec![json!("true"), json!("AUTO"), json!(""), json!(0), json!(null)],
-            vec![json!(true), json!(false), json!("auto")],
-        ),
+        ("secret", vec![json!(1), json!(["s"])], vec![json!("any: thing\n")]),
+        ("batch_route", vec![json!("true"), json!("AUTO"), json!(0)], vec![json!(true), json!(false), json!("auto")]),
         (
             "channel_characters",
-            vec![json!("::"), json!("a"), json!(" "), json!(":#:"), json!([":"]), json!(null)],
+            vec![json!("::"), json!("a"), json!(" "), json!(":#:"), json!([":"])],
             vec![json!(""), json!(":"), json!("#"), json!(":#"), json!("#:")],
         ),
         (
             "cluster",
-            vec![json!(""), json!("EU"), json!("a.b"), json!("a/b"), json!("a\n"), json!(1)],
+            vec![json!("EU"), json!("a.b"), json!("a/b"), json!("a\n"), json!(1)],
             vec![json!("eu"), json!("us-east-1")],
         ),
         (
             "host",
             vec![
-                json!(""),
                 json!("a b"),
                 json!("a\r\nX: y"),
                 json!("a@b"),
@@ -458,17 +443,17 @@ fn every_configuration_value_is_checked() {
                 json!("a\\b"),
                 json!("a%b"),
                 json!(1),
-                json!(null),
                 json!("a".repeat(254)),
             ],
             vec![json!("localhost"), json!("::1"), json!("[::1]"), json!("a-b.example")],
         ),
+        ("port", vec![json!(0), json!(65_536), json!(-1), json!("80"), json!(80.5)], vec![json!(1), json!(65_535)]),
         (
-            "port",
-            vec![json!(0), json!(65_536), json!(-1), json!("80"), json!(80.5), json!(null)],
-            vec![json!(1), json!(65_535)],
+            "scheme",
+            vec![json!("wss"), json!("https://"), json!(" http"), json!(true), json!(["http"])],
+            vec![json!("http"), json!("HTTP")],
         ),
-        ("ssl", vec![json!("true"), json!(1), json!(null)], vec![json!(true), json!(false)]),
+        ("ssl", vec![json!("true"), json!(1)], vec![json!(true), json!(false)]),
         (
             "path",
             vec![
@@ -485,39 +470,33 @@ fn every_configuration_value_is_checked() {
             ],
             vec![json!("/a"), json!("/a/b-c.d")],
         ),
-        ("sign_path_prefix", vec![json!("no"), json!(0), json!(null)], vec![json!(true), json!(false)]),
+        ("sign_path_prefix", vec![json!("no"), json!(0)], vec![json!(true), json!(false)]),
         (
             "timeout_ms",
-            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1"), json!(null)],
+            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1")],
             vec![json!(1), json!(600_000)],
         ),
-        (
-            "connect_timeout_ms",
-            vec![json!(0), json!(600_001), json!(-1), json!("1"), json!(null)],
-            vec![json!(1), json!(600_000)],
-        ),
+        ("connect_timeout_ms", vec![json!(0), json!(600_001), json!(-1), json!("1")], vec![json!(1), json!(600_000)]),
         (
             "attempt_timeout_ms",
-            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1"), json!(null)],
+            vec![json!(0), json!(600_001), json!(-1), json!(1.5), json!("1")],
             vec![json!(1), json!(600_000)],
         ),
-        ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5), json!(null)], vec![json!(0), json!(8)]),
-        ("idle_timeout_ms", vec![json!(-1), json!("1"), json!(null)], vec![json!(1), json!(15_000)]),
+        ("max_idle_connections", vec![json!(-1), json!("8"), json!(1.5)], vec![json!(0), json!(8)]),
+        ("idle_timeout_ms", vec![json!(-1), json!("1")], vec![json!(1), json!(15_000)]),
         (
             "max_connection_age_ms",
-            vec![json!(0), json!(86_400_001), json!(-1), json!(1.5), json!("1"), json!(null)],
+            vec![json!(0), json!(86_400_001), json!(-1), json!(1.5), json!("1")],
             vec![json!(1), json!(86_400_000)],
         ),
-        ("ca_file", vec![json!(1), json!(null), json!(["a"])], vec![json!("/nowhere.pem")]),
-        ("extra_ca_file", vec![json!(1), json!(null), json!(["a"])], vec![json!("/nowhere.pem")]),
-        ("client_certificate_file", vec![json!(1), json!(null), json!(["a"])], vec![]),
-        ("client_key_file", vec![json!(1), json!(null), json!(["a"])], vec![]),
+        ("ca_file", vec![json!(1), json!(["a"])], vec![json!("/nowhere.pem")]),
+        ("extra_ca_file", vec![json!(1), json!(["a"])], vec![json!("/nowhere.pem")]),
+        ("client_certificate_file", vec![json!(1), json!(["a"])], vec![]),
+        ("client_key_file", vec![json!(1), json!(["a"])], vec![]),
         (
             "unix_socket",
             vec![
                 json!(1),
-                json!(null),
-                json!(""),
                 json!("a.sock"),
                 json!("./a.sock"),
                 json!("\0abstract"),
@@ -528,13 +507,12 @@ fn every_configuration_value_is_checked() {
         ),
         (
             "tls_roots",
-            vec![json!(""), json!("System"), json!("all"), json!(true), json!(null), json!(["system"])],
+            vec![json!("System"), json!("all"), json!(true), json!(["system"])],
             vec![json!("system"), json!("bundled"), json!("both")],
         ),
         (
             "proxy",
             vec![
-                json!(""),
                 json!("h:1"),
                 json!("https://h:1"),
                 json!("socks5://h:1"),
@@ -544,24 +522,15 @@ fn every_configuration_value_is_checked() {
                 json!("http://a b"),
                 json!("http://user@h"),
                 json!(1),
-                json!(null),
             ],
             vec![json!("env"), json!("http://h"), json!("http://h:3128/"), json!("http://user:pass%20word@[::1]:3128")],
         ),
-        ("max_batch_events", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
-        ("max_data_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(10_000_000)]),
-        ("max_channels", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1000)]),
-        ("max_response_bytes", vec![json!(0), json!(-1), json!("1"), json!(null)], vec![json!(1), json!(1 << 24)]),
-        (
-            "retry",
-            vec![json!("never"), json!(null), json!([])],
-            vec![json!({"mode": "never"}), json!({"ratio": 0.05}), json!({})],
-        ),
-        (
-            "url",
-            vec![json!("x"), json!(1), json!(null), json!("https://h/apps/1")],
-            vec![json!("https://k:s@h/apps/1")],
-        ),
+        ("max_batch_events", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(1000)]),
+        ("max_data_bytes", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(10_000_000)]),
+        ("max_channels", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(1000)]),
+        ("max_response_bytes", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(1 << 24)]),
+        ("retry", vec![json!("never"), json!([])], vec![json!({"mode": "never"}), json!({"ratio": 0.05}), json!({})]),
+        ("url", vec![json!("x"), json!(1), json!("https://h/apps/1")], vec![json!("https://k:s@h/apps/1")]),
     ] {
         for value in bad {
             no_client(&crate::support::config(1, json!({ key: value })), key);
@@ -615,7 +584,7 @@ fn a_client_certificate_and_its_key_are_checked_when_the_client_is_created() {
         }
         // A path may be a secret in the wrong place.
         for path in [certificate, key] {
-            assert!(path.is_empty() || !message.contains(path), "{message}");
+            assert!(!message.contains(path), "{message}");
         }
     };
     for (text, part) in [
@@ -648,7 +617,7 @@ fn a_client_certificate_and_its_key_are_checked_when_the_client_is_created() {
         refused(certificate.path(), file.path(), "client_key_file", parts);
     }
     let folder = std::env::temp_dir();
-    for path in ["/nonexistent/file.pem", folder.to_str().unwrap(), "/dev/null", "", "/a\0b"] {
+    for path in ["/nonexistent/file.pem", folder.to_str().unwrap(), "/dev/null", "/a\0b"] {
         refused(path, key.path(), "client_certificate_file", &["cannot be read"]);
         refused(certificate.path(), path, "client_key_file", &["cannot be read"]);
     }
@@ -746,7 +715,10 @@ fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
         (json!({"cluster": "eu"}), "https://api-eu.pusher.com:444/pre"),
         (json!({"host": "other.example"}), "https://other.example:444/pre"),
         (json!({"host": "other.example", "cluster": "eu", "port": 443}), "https://other.example/pre"),
-        (json!({"cluster": "mt1", "port": 443, "path": ""}), "https://api-mt1.pusher.com"),
+        (json!({"cluster": "mt1", "port": 443, "path": "/other"}), "https://api-mt1.pusher.com/other"),
+        (json!({"cluster": "", "host": "", "path": "", "url": url}), "https://h.example:444/pre"),
+        (json!({"scheme": "HTTP"}), "http://h.example:444/pre"),
+        (json!({"scheme": ""}), "https://h.example:444/pre"),
     ] {
         let mut config = json!({"url": url});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -757,9 +729,112 @@ fn a_cluster_wins_over_the_host_of_a_url_and_a_host_over_both() {
 
 #[test]
 fn a_missing_required_key_is_named() {
-    for key in ["app_id", "key", "secret"] {
+    for key in ["key", "secret"] {
         let mut config: Value = serde_json::from_str(&crate::support::config(1, json!({}))).unwrap();
         config.as_object_mut().unwrap().remove(key);
         no_client(&config.to_string(), key);
+        for nothing in [json!(null), json!("")] {
+            config[key] = nothing;
+            no_client(&config.to_string(), key);
+        }
+    }
+}
+
+#[test]
+fn a_client_without_an_app_id_signs_and_checks_and_makes_no_request() {
+    let server = Server::start([]);
+    for app_id in [None, Some(json!(null)), Some(json!(""))] {
+        let mut config: Value = serde_json::from_str(&crate::support::config(server.port(), json!({}))).unwrap();
+        config.as_object_mut().unwrap().remove("app_id");
+        if let Some(app_id) = app_id {
+            config["app_id"] = app_id;
+        }
+        let client = Client::new(&config.to_string());
+        for function in FUNCTIONS {
+            let outcome = function.call(Some(&client), &function.good());
+            match function.purpose {
+                Purpose::Sign => outcome.is("OK", ""),
+                _ => outcome.is("INVALID_CONFIG", function.delivery_unsent()).naming("app_id"),
+            };
+        }
+        let outcome = publisher::try_new(Some(&client), None).unwrap_err();
+        outcome.is("INVALID_CONFIG", "").naming("app_id");
+    }
+    assert!(server.ledger().is_empty());
+}
+
+/// Whether the value of a key may be a string, and an empty one has no meaning.
+fn is_string(row: &Row) -> bool {
+    row.cell("type").contains("string") && row.key != "channel_characters"
+}
+
+#[test]
+fn a_member_that_is_null_or_an_empty_string_counts_as_not_given() {
+    for place in PLACES {
+        for row in documented(place.heading, place.title) {
+            let is_required = place.title == "key" && matches!(&*row.key, "key" | "secret");
+            let mut nothing = vec![json!(null)];
+            nothing.extend(is_string(&row).then(|| json!("")));
+            for nothing in nothing {
+                match (place.set)(&row.key, &nothing) {
+                    Ok(()) => assert!(!is_required, "{}", row.key),
+                    Err(outcome) => {
+                        assert!(is_required && says(&outcome, "is missing"), "{}: {nothing}: {outcome:?}", row.key);
+                    }
+                }
+            }
+            if !is_string(&row) && row.key != "channel_characters" {
+                let Err(outcome) = (place.set)(&row.key, &json!("")) else { panic!("{}: an empty string", row.key) };
+                assert_eq!(outcome.name(), "INVALID_CONFIG", "{}: {outcome:?}", row.key);
+            }
+        }
+        let unknown = (place.set)("no_such_key", &json!(null)).expect_err("an unknown key is an error");
+        assert!(says(&unknown, place.unknown), "{unknown:?}");
+    }
+    // With all of them at once, the defaults are the same.
+    let mut config = json!({});
+    for row in documented("Client", "key") {
+        config[&row.key] = if is_string(&row) { json!("") } else { json!(null) };
+    }
+    for (key, value) in [("app_id", APP_ID), ("key", KEY), ("secret", SECRET)] {
+        config[key] = json!(value);
+    }
+    let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
+    assert!(
+        request.url.replace(":443/", "/").starts_with("https://api-mt1.pusher.com/apps/4711/channels?"),
+        "{}",
+        request.url
+    );
+    // A key that is given twice is an error all the same.
+    no_client(r#"{"app_id":"1","key":"k","secret":"s","host":null,"host":"h"}"#, "host");
+}
+
+#[test]
+fn an_option_that_is_null_counts_as_not_given() {
+    let client = Client::new(&config(1, json!({})));
+    let queue = publisher::try_new(Some(&client), Some(br#"{"reports":"none"}"#)).unwrap();
+    for row in documented("Options of a call", "key") {
+        let options = object(&row.key, &json!(null)).to_string();
+        for call in row.cell("calls").split(", ").map(|call| call.trim_matches('`')) {
+            if call == "publish" {
+                let texts = [Some(&b"c"[..]), Some(b"e"), Some(b"1"), Some(options.as_bytes())];
+                publisher::publish(Some(&queue), texts).unwrap_or_else(|outcome| panic!("{}: {outcome:?}", row.key));
+            }
+        }
+        for function in Function::network() {
+            let calls = row.cell("calls");
+            if calls != "all" && !calls.split(", ").any(|one| one.trim_matches('`') == function.name) {
+                continue;
+            }
+            let is_options = |form| matches!(form, Form::EventOptions | Form::Options);
+            let index = function.arguments.iter().position(|argument| is_options(argument.form)).unwrap();
+            let prepare = |options: &[u8]| {
+                let texts = function.with(index, Some(options));
+                let request = hooks::prepare(Some(&client), Some(function.name.as_bytes()), &texts, Without::default());
+                let request = request.unwrap_or_else(|outcome| panic!("{}: {outcome:?}", row.key)).read();
+                (request.method, request.body, request.headers.len())
+            };
+            assert_eq!(prepare(options.as_bytes()), prepare(b"{}"), "{}: {}", function.name, row.key);
+        }
     }
 }

@@ -224,7 +224,6 @@ fn a_master_key_is_strict_base64_of_32_bytes() {
     };
     let good = calls::base64(&[0xfb; 32]);
     for wrong in [
-        "",
         "AAAA",
         good.trim_end_matches('='),
         &good.replace('+', "-").replace('/', "_"),
@@ -240,7 +239,7 @@ fn a_master_key_is_strict_base64_of_32_bytes() {
     ] {
         refused(wrong);
     }
-    for other in [json!(1), json!(null), json!([1, 2]), json!({})] {
+    for other in [json!(1), json!([1, 2]), json!({})] {
         let config = config(1, json!({"encryption_master_key_base64": other}));
         let outcome = Client::try_new(Some(config.as_bytes())).unwrap_err();
         outcome.is("INVALID_CONFIG", "").naming("encryption_master_key_base64");

@@ -67,7 +67,7 @@ fn each_log_level_includes_the_documented_messages() {
 
 #[test]
 fn an_unknown_level_is_refused() {
-    for level in [json!(""), json!("Warn"), json!("all"), json!("none"), json!(2), json!(null), json!(["warn"])] {
+    for level in [json!("Warn"), json!("all"), json!("none"), json!(2), json!(["warn"])] {
         let config = config(1, json!({"log_level": level}));
         Client::try_new(Some(config.as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("log_level");
     }

@@ -583,9 +583,38 @@ fn the_response_member_has_at_most_1_kib() {
 }
 
 #[test]
+fn the_message_of_a_refusal_ends_with_the_first_line_of_the_response() {
+    let long = "x".repeat(201);
+    for (body, end) in [
+        ("no quota", "no quota"),
+        ("\r\n \n  Invalid event: name \r\nsecond line", "Invalid event: name"),
+        (r#"{"error":"no","code":413}"#, r#"{"error":"no","code":413}"#),
+        ("a\u{1b}[31mb\tc\u{202e}d\u{0}e", "a [31mb c d e"),
+        ("żółw 🐢", "żółw 🐢"),
+        (&*long, &*format!("{}…", &long[..200])),
+        (&long[..200], &long[..200]),
+    ] {
+        for http_status in [400, 402, 403, 404, 405, 407, 413, 415, 422, 429] {
+            let outcome = answered(Answer::new(http_status, &[], body));
+            let message = outcome.text("message");
+            assert!(message.starts_with(&format!("the server answered {http_status}: ")), "{message}");
+            assert!(message.ends_with(&format!(": {end}")), "{message}");
+        }
+        for http_status in [302, 401, 500, 503] {
+            let outcome = answered(Answer::new(http_status, &[], body));
+            assert!(!outcome.text("message").contains(end), "{outcome:?}");
+        }
+    }
+    for body in ["", "\n\n", " \r\n "] {
+        let outcome = answered(Answer::new(403, &[], body));
+        assert!(outcome.text("message").ends_with("over its quota"), "{outcome:?}");
+    }
+}
+
+#[test]
 fn an_echoed_signature_is_redacted() {
     for padding in [0, 900, 950, 959, 960, 961, 1000, 1023, 1024] {
-        for http_status in [401, 500] {
+        for http_status in [401, 403, 500] {
             let server = Server::builder()
                 .answering(move |request| {
                     let body = format!("{}{} for {}", "x".repeat(padding), request.signature(), request.target());

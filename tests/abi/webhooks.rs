@@ -280,10 +280,12 @@ fn webhook_tokens_are_checked_by_new() {
     for (tokens, key) in [
         (json!({}), "webhook_tokens"),
         (json!("x"), "webhook_tokens"),
-        (json!(null), "webhook_tokens"),
         (json!(["x"]), "webhook_tokens[0]"),
         (json!([{"key": "k"}]), "webhook_tokens[0].secret"),
         (json!([{"secret": "s"}]), "webhook_tokens[0].key"),
+        (json!([{"key": "", "secret": "s"}]), "webhook_tokens[0].key"),
+        (json!([{"key": "k", "secret": null}]), "webhook_tokens[0].secret"),
+        (json!([null]), "webhook_tokens[0]"),
         (json!([{"key": "k", "secret": "s"}, {"key": "k l", "secret": "s"}]), "webhook_tokens[1].key"),
         (json!([{"key": "k", "secret": ""}]), "webhook_tokens[0].secret"),
         (json!([{"key": 1, "secret": "s"}]), "webhook_tokens[0].key"),
@@ -298,7 +300,7 @@ fn webhook_tokens_are_checked_by_new() {
     for more in [json!({"webhook_tokens": []}), json!({"webhook_max_age_ms": 0}), json!({"webhook_max_age_ms": 1})] {
         client_with(more);
     }
-    for age in [json!(-1), json!("1"), json!(1.5), json!(null)] {
+    for age in [json!(-1), json!("1"), json!(1.5)] {
         let config = config(1, json!({"webhook_max_age_ms": age}));
         Client::try_new(Some(config.as_bytes())).unwrap_err().is("INVALID_CONFIG", "").naming("webhook_max_age_ms");
     }

@@ -130,7 +130,9 @@ public:
     for (auto one = value->begin(); one != value->end(); ++one) {
       const std::string &key = one.key();
       const ordered &member = one.value();
-      if (key == "socket_id") {
+      if (member.is_null()) {
+        options.json(key, "null");
+      } else if (key == "socket_id") {
         options.socket_id(member.get_ref<const std::string &>());
       } else if (key == "info") {
         options.info(member.get_ref<const std::string &>());

@@ -132,6 +132,7 @@ fn a_missing_or_wrong_variable_is_named() {
         ("PUSHER_PORT", " 80"),
         ("PUSHER_PORT", "80 "),
         ("PUSHER_SCHEME", "ftp"),
+        ("PUSHER_SCHEME", "https://"),
     ] {
         assert_eq!(refused(&[&three[..], &[(name, value)]].concat()), name);
     }

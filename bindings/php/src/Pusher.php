@@ -400,7 +400,6 @@ class Pusher
         }
         // The last one takes precedence.
         $ssl = ['encrypted' => $options['encrypted'] ?? null, 'useTLS' => $options['useTLS'] ?? null];
-        $ssl['scheme'] = isset($options['scheme']) ? $options['scheme'] === 'https' : null;
         foreach (array_filter($ssl, static fn (mixed $value): bool => $value !== null) as $value) {
             $options['ssl'] = $value;
         }
@@ -410,7 +409,7 @@ class Pusher
                 $options[$key] = is_int($seconds) || is_float($seconds) ? (int) round($seconds * 1000) : $seconds;
             }
         }
-        unset($options['scheme'], $options['encrypted'], $options['useTLS'], $options['timeout'], $options['connect_timeout']);
+        unset($options['encrypted'], $options['useTLS'], $options['timeout'], $options['connect_timeout']);
 
         return $options;
     }

@@ -113,7 +113,7 @@ final class ClientTest extends TestCase
             [['scheme' => 'https'], 'https://127.0.0.1:1'],
             [['useTLS' => false], 'http://127.0.0.1:1'],
             [['encrypted' => true], 'https://127.0.0.1:1'],
-            [['scheme' => 'http', 'encrypted' => true, 'useTLS' => true], 'http://127.0.0.1:1'],
+            [['scheme' => 'HTTP', 'encrypted' => false], 'http://127.0.0.1:1'],
             [[], 'https://127.0.0.1:1'],
             // As in Laravel, whose environment has strings only.
             [['port' => '6001', 'cluster' => null, 'useTLS' => false], 'http://127.0.0.1:6001'],

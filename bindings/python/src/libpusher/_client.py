@@ -45,6 +45,8 @@ class Config(TypedDict, total=False):
 
     server: str
     """The kind of server: `"pusher"`, or another of docs/servers.md. Sets the defaults of other keys."""
+    scheme: str
+    """`"https"` or `"http"`, in place of `ssl`, in any case of its letters. An error if `ssl` says otherwise."""
     path: str
     """A prefix of the API's path, where a self-hosted server has one."""
     sign_path_prefix: bool

@@ -238,9 +238,6 @@ module LibPusher
     def self.translate(config)
       # As in the official gem, nil means not set: `cluster: ENV['PUSHER_CLUSTER']`.
       config = config.compact
-      if (scheme = config.delete(:scheme))
-        config[:ssl] = scheme.to_s == 'https'
-      end
       %i[use_tls encrypted].each { |name| config[:ssl] = config.delete(name) if config.key?(name) }
       { timeout: :timeout_ms, connect_timeout: :connect_timeout_ms }.each do |name, key|
         seconds = config.delete(name)
