@@ -14,17 +14,26 @@ final class Answer
     /** No server's response is nested more deeply. */
     private const DEPTH = 1000;
 
-    /** The methods that only query: their errors have no delivery. */
+    /** The methods that only query. */
     private const QUESTIONS = ['getChannels', 'getChannelInfo', 'getPresenceUsers', 'get'];
 
     /** The methods for any path of the API, whose responses are returned as they are. */
     private const ANY_PATH = ['get', 'post', 'delete'];
 
-    /** Returns the result of the method `$call`. */
-    public static function of(string $call, string $document, bool $associative = false): mixed
+    /**
+     * Returns the result of the method `$call`. A call that publishes succeeded, and its event may not be sent again: if PHP cannot
+     * represent the response, the result is an empty object.
+     */
+    public static function of(string $call, ?string $document, bool $associative = false): mixed
     {
-        $delivery = in_array($call, self::QUESTIONS, true) ? [] : ['delivery' => 'unknown'];
-        $answer = self::read($document, $associative, more: $delivery);
+        try {
+            $answer = self::read($document ?? 'null', $associative);
+        } catch (PusherException $e) {
+            if (in_array($call, self::QUESTIONS, true)) {
+                throw $e;
+            }
+            $answer = null;
+        }
         // An array by channel, as in the official SDK.
         if (is_object($answer) && ($answer->channels ?? null) instanceof \stdClass && !in_array($call, self::ANY_PATH, true)) {
             $answer->channels = (array) $answer->channels;

@@ -34,7 +34,7 @@ final class Arguments
 
     /** @return list<string|null> */
     public static function trigger(
-        string|array|null $channels,
+        mixed $channels,
         string $event,
         mixed $data,
         array $params = [],
@@ -54,10 +54,15 @@ final class Arguments
         $events = [];
         foreach (array_values($batch) as $index => $event) {
             if (is_array($event)) {
+                if (is_array($event[0] ?? null)) {
+                    // The official README gives the parameters of an event as a list's element.
+                    $event += $event[0];
+                    unset($event[0]);
+                }
                 if ($already_encoded && !is_string($event['data'] ?? null)) {
                     self::refuse("events[$index].data", 'must be a string, because already_encoded is set', self::NOT_SENT);
                 }
-                $event = self::withInfo($event);
+                $event = self::withInfo($event, self::NOT_SENT);
             }
             $events[] = $event;
         }
@@ -115,7 +120,7 @@ final class Arguments
     /** @return list<string|null> */
     public static function get(string $path, array $params = [], bool $associative = false, array $options = []): array
     {
-        return [self::text($path, 'path'), self::object($params, 'params'), self::options($options)];
+        return [self::text($path, 'path'), self::query($params), self::options($options)];
     }
 
     /** @return list<string|null> */
@@ -123,7 +128,7 @@ final class Arguments
     {
         return [
             self::text($path, 'path', self::NOT_SENT),
-            self::object($params, 'params', self::NOT_SENT),
+            self::query($params, self::NOT_SENT),
             self::body($body),
             self::options($options, self::NOT_SENT),
         ];
@@ -134,7 +139,7 @@ final class Arguments
     {
         return [
             self::text($path, 'path', self::NOT_SENT),
-            self::object($params, 'params', self::NOT_SENT),
+            self::query($params, self::NOT_SENT),
             self::options($options, self::NOT_SENT),
         ];
     }
@@ -194,13 +199,16 @@ final class Arguments
      * Returns one name as it is, several as a JSON array. A single name that looks like an array stays one name: a name from outside
      * must not become several.
      */
-    private static function channels(string|array|null $channels): ?string
+    private static function channels(mixed $channels): ?string
     {
         if ($channels === null) {
             return null;
         }
         if (is_array($channels)) {
             return self::json(array_values($channels), 'channels', self::NOT_SENT);
+        }
+        if (!is_string($channels)) {
+            self::refuse('channels', 'must be a string or a list of strings', self::NOT_SENT);
         }
         self::text($channels, 'channels', self::NOT_SENT);
 
@@ -226,22 +234,49 @@ final class Arguments
             : self::json($body, 'body', self::NOT_SENT);
     }
 
+    /**
+     * Encodes the parameters of a query. A list is joined, and null is not given.
+     *
+     * @param array<string, mixed> $document
+     */
+    private static function query(array $params, array $document = []): ?string
+    {
+        $given = array_filter($params, static fn (mixed $value): bool => $value !== null);
+        $join = static fn (mixed $value): mixed => is_array($value) ? self::joined($value, 'params', $document) : $value;
+
+        return self::object(array_map($join, $given), 'params', $document);
+    }
+
+    /**
+     * Joins the strings of a list.
+     *
+     * @param array<string, mixed> $document
+     */
+    private static function joined(array $values, string $argument, array $document = []): string
+    {
+        return implode(',', array_map(static fn (mixed $value): ?string => self::optional($value, $argument, $document), $values));
+    }
+
     private static function attributes(mixed $value): ?string
     {
-        return self::optional(is_array($value) ? implode(',', $value) : $value, 'attributes');
+        return self::optional(is_array($value) ? self::joined($value, 'attributes') : $value, 'attributes');
     }
 
     /** @param array<string, mixed> $document */
     private static function options(array $params, array $document = []): ?string
     {
-        return self::object(self::withInfo($params), 'options', $document);
+        return self::object(self::withInfo($params, $document), 'options', $document);
     }
 
-    /** Joins `info`, which may be a list. */
-    private static function withInfo(array $params): array
+    /**
+     * Joins `info`, which may be a list.
+     *
+     * @param array<string, mixed> $document
+     */
+    private static function withInfo(array $params, array $document): array
     {
         if (is_array($params['info'] ?? null)) {
-            $params['info'] = implode(',', $params['info']);
+            $params['info'] = self::joined($params['info'], 'info', $document);
         }
 
         return $params;

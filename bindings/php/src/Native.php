@@ -23,6 +23,7 @@ final class Native
     public const INVALID_CONFIG = 2;
     public const BAD_RESPONSE = 22;
     public const UNAUTHORIZED = 41;
+    public const PAYLOAD_TOO_LARGE = 44;
     public const WEBHOOK_INVALID = 60;
     public const TIMED_OUT = 82;
 

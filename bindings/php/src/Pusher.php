@@ -4,15 +4,38 @@ declare(strict_types=1);
 
 namespace LibPusher;
 
+use GuzzleHttp\ClientInterface;
+use GuzzleHttp\Promise\PromiseInterface;
+
 /**
  * A client of one Channels application. Forked children may use it: each makes its own connections.
  *
  * A call that fails throws a {@see PusherException}. Results are objects, as in the official SDK.
  */
-class Pusher
+class Pusher implements LoggerAware, PusherInterface
 {
+    /** The version of the official SDK whose methods this class has. {@see libraryVersion()} returns that of the C library. */
+    public static string $VERSION = '7.2.6';
+
+    /** Options of the official SDK, of any version, that have no effect in its newest one, or none that this client could have. */
+    private const IGNORED = ['curl_options', 'debug', 'notification_host', 'notification_scheme'];
+
+    /** Options about connections, which a Guzzle client would not follow. */
+    private const CONNECTION = [
+        'ca_file', 'client_certificate_file', 'client_key_file', 'extra_ca_file', 'proxy', 'tls_roots', 'unix_socket',
+    ];
+
     private Handle $handle;
     private ?object $logger = null;
+
+    /** The Guzzle client that sends all requests, if the program gave one. */
+    private ?Guzzle $guzzle = null;
+
+    /** The Guzzle client of asynchronous calls without it. */
+    private ?Guzzle $promises = null;
+
+    /** @var list<string> the options among {@see CONNECTION} that are set */
+    private array $connection = [];
 
     /**
      * Makes a client. No connection is made before the first call.
@@ -20,8 +43,9 @@ class Pusher
      *     new LibPusher\Pusher('key', 'secret', 'app_id', ['cluster' => 'eu']);
      *
      * @param array<string, mixed> $options the other keys of `pusher_new` (cluster, host, port, ssl, path, timeout_ms, retry,
-     *     encryption_master_key_base64, …), and some names of the official SDK: scheme, useTLS, encrypted, timeout and
-     *     connect_timeout (seconds). A null value means not set.
+     *     encryption_master_key_base64, …), and the names of the official SDK: scheme, useTLS, encrypted, timeout and
+     *     connect_timeout (seconds). Null and an empty string mean not set.
+     * @param ClientInterface|null $client a Guzzle client that sends each request, once, instead of the library: see README, Guzzle
      * @throws ConfigurationException
      */
     public function __construct(
@@ -29,8 +53,12 @@ class Pusher
         #[\SensitiveParameter] string $secret,
         string $app_id,
         #[\SensitiveParameter] array $options = [],
+        ?ClientInterface $client = null,
     ) {
-        $config = ['app_id' => $app_id, 'key' => $auth_key, 'secret' => $secret] + self::translate($options);
+        $options = self::translate($options);
+        $this->connection = array_values(array_intersect(self::CONNECTION, array_keys($options)));
+        $this->guzzle = $client === null ? null : $this->guzzle($client);
+        $config = ['app_id' => $app_id, 'key' => $auth_key, 'secret' => $secret] + $options;
         try {
             $this->start(Arguments::json($config, 'config'));
         } catch (UsageException $e) {
@@ -55,11 +83,40 @@ class Pusher
      * Makes a client from the process's environment: `PUSHER_URL`, or `PUSHER_APP_ID`, `PUSHER_KEY`, `PUSHER_SECRET`, `PUSHER_CLUSTER`,
      * `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. (It does not read `$_ENV`.)
      *
+     * @param string|null $server `reverb` takes the variables of Laravel Reverb instead: `REVERB_APP_ID` and so on
      * @throws ConfigurationException
      */
-    public static function fromEnv(): static
+    public static function fromEnv(?string $server = null): static
     {
-        return self::started(null);
+        return self::started($server === null ? null : Arguments::json(['server' => $server], 'config'));
+    }
+
+    /**
+     * Returns the settings that are no secret, by the official SDK's names.
+     *
+     * @return array{scheme: string, host: string, port: int, path: string, timeout: int, auth_key: string, app_id: string,
+     *     base_path: string} `timeout` is in whole seconds
+     * @throws UsageException
+     */
+    public function getSettings(): array
+    {
+        // The library decides; a signed request has all of them.
+        $request = $this->prepare('get', '/channels');
+        $url = parse_url($request->getUrl());
+        parse_str($url['query'], $query);
+        $path = substr($url['path'], 0, -strlen('/channels'));
+        $apps = (int) strrpos($path, '/apps/');
+
+        return [
+            'scheme' => $url['scheme'],
+            'host' => $url['host'],
+            'port' => $url['port'] ?? ($url['scheme'] === 'https' ? 443 : 80),
+            'path' => substr($path, 0, $apps),
+            'timeout' => (int) ceil($request->getTimeoutMs() / 1000),
+            'auth_key' => $query['auth_key'],
+            'app_id' => substr($path, $apps + strlen('/apps/')),
+            'base_path' => substr($path, $apps),
+        ];
     }
 
     /** Returns the version of the loaded C library, such as `0.1.0`. */
@@ -97,13 +154,30 @@ class Pusher
      * @throws PusherException
      */
     public function trigger(
-        string|array $channels,
+        $channels,
         string $event,
-        mixed $data,
+        $data,
         array $params = [],
         bool $already_encoded = false,
     ): object {
         return $this->perform('trigger', [$channels, $event, $data, $params, $already_encoded]);
+    }
+
+    /**
+     * Publishes an event as {@see trigger()} does, with Guzzle.
+     *
+     * @param string|list<string> $channels
+     * @return PromiseInterface what `trigger` returns, or the exception that it throws
+     * @throws UsageException for wrong arguments, at once
+     */
+    public function triggerAsync(
+        $channels,
+        string $event,
+        $data,
+        array $params = [],
+        bool $already_encoded = false,
+    ): PromiseInterface {
+        return $this->performAsync('trigger', [$channels, $event, $data, $params, $already_encoded]);
     }
 
     /**
@@ -119,6 +193,16 @@ class Pusher
     public function triggerBatch(array $batch = [], bool $already_encoded = false, array $params = []): object
     {
         return $this->perform('triggerBatch', [$batch, $already_encoded, $params]);
+    }
+
+    /**
+     * Publishes events as {@see triggerBatch()} does, with Guzzle.
+     *
+     * @throws UsageException for wrong arguments, at once
+     */
+    public function triggerBatchAsync(array $batch = [], bool $already_encoded = false, array $params = []): PromiseInterface
+    {
+        return $this->performAsync('triggerBatch', [$batch, $already_encoded, $params]);
     }
 
     /**
@@ -138,6 +222,21 @@ class Pusher
     }
 
     /**
+     * Publishes an event as {@see sendToUser()} does, with Guzzle.
+     *
+     * @throws UsageException for wrong arguments, at once
+     */
+    public function sendToUserAsync(
+        string $user_id,
+        string $event,
+        $data,
+        bool $already_encoded = false,
+        array $params = [],
+    ): PromiseInterface {
+        return $this->performAsync('sendToUser', [$user_id, $event, $data, $already_encoded, $params]);
+    }
+
+    /**
      * Closes all connections of a user who has signed in.
      *
      * @param array<string, mixed> $params `timeout_ms`
@@ -146,6 +245,16 @@ class Pusher
     public function terminateUserConnections(string $user_id, array $params = []): object
     {
         return $this->perform('terminateUserConnections', [$user_id, $params]);
+    }
+
+    /**
+     * Closes connections as {@see terminateUserConnections()} does, with Guzzle.
+     *
+     * @throws UsageException for wrong arguments, at once
+     */
+    public function terminateUserConnectionsAsync(string $user_id, array $params = []): PromiseInterface
+    {
+        return $this->performAsync('terminateUserConnections', [$user_id, $params]);
     }
 
     /**
@@ -188,7 +297,7 @@ class Pusher
      * Sends a GET request to any path of the API.
      *
      * @param string $path below `/apps/APP_ID`, such as `/channels`
-     * @param array<string, string|int|bool> $params for the query
+     * @param array<string, string|int|bool|list<string>> $params for the query; a list is joined with commas
      * @param bool $associative whether to return arrays instead of objects
      * @param array<string, mixed> $options `timeout_ms`
      * @throws PusherException
@@ -213,6 +322,16 @@ class Pusher
     }
 
     /**
+     * Sends a POST request as {@see post()} does, with Guzzle.
+     *
+     * @throws UsageException for wrong arguments, at once
+     */
+    public function postAsync(string $path, mixed $body = null, array $params = [], array $options = []): PromiseInterface
+    {
+        return $this->performAsync('post', [$path, $body, $params, $options]);
+    }
+
+    /**
      * Sends a DELETE request without a body to any path of the API.
      *
      * @param string $path below `/apps/APP_ID`
@@ -229,36 +348,35 @@ class Pusher
      * Authorizes a subscription: returns the JSON that an authorization endpoint sends, unchanged. No network. Authorize only after
      * you checked that the user may see the channel.
      *
-     * @param mixed $custom_data for a presence channel `['user_id' => '7', 'user_info' => […]]`; a string is JSON already
+     * @param mixed $custom_data for a presence channel `['user_id' => '7', 'user_info' => […]]`; a string is JSON already. Null, an
+     *     empty array and an empty string are none.
      * @throws UsageException|SignatureException
      */
     public function authorizeChannel(string $channel, string $socket_id, mixed $custom_data = null): string
     {
-        if ($custom_data !== null) {
-            $custom_data = is_string($custom_data)
-                ? Arguments::text($custom_data, 'channel_data')
-                : Arguments::json($custom_data, 'channel_data');
-        }
-
         return $this->call('pusher_authenticate', [
             $this->handle->pointer,
             Arguments::text($channel, 'channel'),
             Arguments::text($socket_id, 'socket_id'),
-            $custom_data,
+            match (true) {
+                // What is false is none, as in the official SDK.
+                !$custom_data => null,
+                is_string($custom_data) => Arguments::text($custom_data, 'channel_data'),
+                default => Arguments::json($custom_data, 'channel_data'),
+            },
         ]);
     }
 
     /**
      * Authorizes a subscription to a presence channel: returns the JSON that an authorization endpoint sends, unchanged. No network.
      *
-     * @param array<string, mixed>|object|null $user_info the information about the user that the other members get
+     * @param array<string, mixed>|object|null $user_info the information about the user that the other members get; what is false is none
      * @throws UsageException
      */
     public function authorizePresenceChannel(string $channel, string $socket_id, string $user_id, mixed $user_info = null): string
     {
         $user = ['user_id' => $user_id];
-        // An empty array would be a list in JSON, but only an object is allowed: omit it.
-        if ($user_info !== null && $user_info !== []) {
+        if ($user_info) {
             $user['user_info'] = $user_info;
         }
 
@@ -303,7 +421,7 @@ class Pusher
      *
      * @param array<string, string|list<string>> $headers the request's headers, in upper or lower case, or `$_SERVER`
      * @param string $body the body's bytes, as `file_get_contents('php://input')` gives them
-     * @throws SignatureException it is not authentic: respond with 401.
+     * @throws SignatureException it is not authentic, or its `events` are no list: respond with 401.
      * @throws UsageException a header contains a NUL byte: respond with 401.
      */
     public function webhook(array $headers, string $body): Webhook
@@ -372,6 +490,76 @@ class Pusher
         return new Request($this->handle, $call, Arguments::$call(...$arguments));
     }
 
+    /** @deprecated in favour of {@see authorizeChannel()} */
+    public function socketAuth(string $channel, string $socket_id, ?string $custom_data = null): string
+    {
+        return $this->authorizeChannel($channel, $socket_id, $custom_data);
+    }
+
+    /** @deprecated in favour of {@see authorizeChannel()} */
+    public function socket_auth(string $channel, string $socket_id, ?string $custom_data = null): string
+    {
+        return $this->authorizeChannel($channel, $socket_id, $custom_data);
+    }
+
+    /** @deprecated in favour of {@see authorizePresenceChannel()} */
+    public function presenceAuth(string $channel, string $socket_id, string $user_id, $user_info = null): string
+    {
+        return $this->authorizePresenceChannel($channel, $socket_id, $user_id, $user_info);
+    }
+
+    /** @deprecated in favour of {@see authorizePresenceChannel()} */
+    public function presence_auth(string $channel, string $socket_id, string $user_id, $user_info = null): string
+    {
+        return $this->authorizePresenceChannel($channel, $socket_id, $user_id, $user_info);
+    }
+
+    /** @deprecated in favour of {@see getChannelInfo()} */
+    public function get_channel_info(string $channel, array $params = []): object
+    {
+        return $this->getChannelInfo($channel, $params);
+    }
+
+    /** @deprecated in favour of {@see getChannels()} */
+    public function get_channels(array $params = []): object
+    {
+        return $this->getChannels($params);
+    }
+
+    /** @deprecated in favour of {@see getPresenceUsers()} */
+    public function get_users_info(string $channel): object
+    {
+        return $this->getPresenceUsers($channel);
+    }
+
+    /** @deprecated in favour of {@see verifySignature()} */
+    public function ensure_valid_signature(array $headers, string $body): void
+    {
+        $this->verifySignature($headers, $body);
+    }
+
+    /** @deprecated in favour of {@see prepare()} */
+    public function make_request(
+        $channels,
+        string $event,
+        $data,
+        array $params = [],
+        bool $already_encoded = false,
+    ): \GuzzleHttp\Psr7\Request {
+        return self::message($this->prepare('trigger', $channels, $event, $data, $params, $already_encoded));
+    }
+
+    /** @deprecated in favour of {@see prepare()} */
+    public function make_batch_request(array $batch = [], bool $already_encoded = false): \GuzzleHttp\Psr7\Request
+    {
+        return self::message($this->prepare('triggerBatch', $batch, $already_encoded));
+    }
+
+    private static function message(Request $request): \GuzzleHttp\Psr7\Request
+    {
+        return new \GuzzleHttp\Psr7\Request($request->getMethod(), $request->getUrl(), $request->getHeaders(), $request->getBody());
+    }
+
     private static function started(#[\SensitiveParameter] ?string $config): static
     {
         $client = (new \ReflectionClass(static::class))->newInstanceWithoutConstructor();
@@ -393,25 +581,41 @@ class Pusher
      */
     private static function translate(#[\SensitiveParameter] array $options): array
     {
-        // Laravel's configuration has keys for unset environment variables, and a port that is a string.
-        $options = array_filter($options, static fn (mixed $value): bool => $value !== null);
+        // Environments have empty strings for what is not set, and numbers that are strings.
+        $options = array_filter($options, static fn (mixed $value): bool => $value !== null && $value !== '');
         if (is_string($options['port'] ?? null) && ctype_digit($options['port'])) {
             $options['port'] = (int) $options['port'];
-        }
-        // The last one takes precedence.
-        $ssl = ['encrypted' => $options['encrypted'] ?? null, 'useTLS' => $options['useTLS'] ?? null];
-        foreach (array_filter($ssl, static fn (mixed $value): bool => $value !== null) as $value) {
-            $options['ssl'] = $value;
         }
         foreach (['timeout' => 'timeout_ms', 'connect_timeout' => 'connect_timeout_ms'] as $name => $key) {
             if (isset($options[$name])) {
                 $seconds = $options[$name];
-                $options[$key] = is_int($seconds) || is_float($seconds) ? (int) round($seconds * 1000) : $seconds;
+                $options[$key] = is_numeric($seconds) ? (int) round($seconds * 1000) : $seconds;
             }
         }
-        unset($options['encrypted'], $options['useTLS'], $options['timeout'], $options['connect_timeout']);
+        // The official SDK ignores `encrypted`, which is the older name, beside useTLS: Laravel sets both. The library decides what the
+        // value means, and whether it contradicts `scheme`.
+        foreach (['useTLS', 'encrypted'] as $name) {
+            if (isset($options[$name])) {
+                $tls = in_array($options[$name], [1, '1', 'true'], true) ? true : $options[$name];
+                if (($options['ssl'] ?? $tls) !== $tls) {
+                    self::refuse($name, 'contradicts ssl');
+                }
+                $options['ssl'] = $tls;
+                break;
+            }
+        }
+        if (is_string($options['encryption_master_key'] ?? null)) {
+            $options['encryption_master_key_base64'] ??= base64_encode($options['encryption_master_key']);
+        }
+        $translated = ['timeout', 'connect_timeout', 'useTLS', 'encrypted', 'encryption_master_key'];
 
-        return $options;
+        return array_diff_key($options, array_flip([...$translated, ...self::IGNORED]));
+    }
+
+    private static function refuse(string $option, string $problem): never
+    {
+        $document = ['status' => 'INVALID_CONFIG', 'message' => "$option: $problem", 'argument' => $option];
+        throw new ConfigurationException($document, Native::INVALID_CONFIG);
     }
 
     /** @param array<string, mixed> $headers */
@@ -433,24 +637,66 @@ class Pusher
     private function perform(string $call, array $arguments, bool $associative = false): mixed
     {
         $texts = Arguments::$call(...$arguments);
+        if ($this->guzzle !== null) {
+            $send = fn (): mixed => $this->guzzle->send(new Request($this->handle, $call, $texts, $associative));
+
+            return $this->logged(Arguments::FUNCTIONS[$call], $send);
+        }
 
         return Answer::of($call, $this->call(Arguments::FUNCTIONS[$call], [$this->handle->pointer, ...$texts]), $associative);
+    }
+
+    /** @param list<mixed> $arguments of the method `$call` */
+    private function performAsync(string $call, array $arguments): PromiseInterface
+    {
+        if ($this->guzzle === null && $this->promises === null) {
+            if (!class_exists(\GuzzleHttp\Client::class)) {
+                self::refuse("{$call}Async", 'needs Guzzle (guzzlehttp/guzzle), which is not installed; prepare() and publisher() do not');
+            }
+            $this->promises = $this->guzzle(new \GuzzleHttp\Client());
+        }
+        $request = new Request($this->handle, $call, Arguments::$call(...$arguments));
+        $promise = ($this->guzzle ?? $this->promises)->sendAsync($request);
+        if ($this->logger === null) {
+            return $promise;
+        }
+        $function = Arguments::FUNCTIONS[$call];
+
+        return $promise->then(
+            fn (mixed $answer): mixed => $this->logged($function, static fn (): mixed => $answer),
+            fn (mixed $reason): mixed => $this->logged($function, static fn (): mixed => throw $reason),
+        );
+    }
+
+    /** Returns Guzzle, unless it would not follow an option. */
+    private function guzzle(ClientInterface $client): Guzzle
+    {
+        if ($this->connection !== []) {
+            self::refuse($this->connection[0], 'cannot be combined with Guzzle: set it as an option of the Guzzle client');
+        }
+
+        return new Guzzle($client);
     }
 
     /** @param list<mixed> $arguments */
     private function call(string $function, #[\SensitiveParameter] array $arguments): ?string
     {
-        return $this->logger === null ? Native::call($function, $arguments) : $this->logged($function, $arguments);
+        return $this->logger === null
+            ? Native::call($function, $arguments)
+            : $this->logged($function, static fn (): ?string => Native::call($function, $arguments));
     }
 
-    /** @param list<mixed> $arguments */
-    private function logged(string $function, #[\SensitiveParameter] array $arguments): ?string
+    /** Calls the function and logs how it ended. */
+    private function logged(string $function, callable $work): mixed
     {
+        if ($this->logger === null) {
+            return $work();
+        }
         try {
-            $document = Native::call($function, $arguments);
+            $result = $work();
             $this->log('debug', "$function: done", []);
 
-            return $document;
+            return $result;
         } catch (PusherException $e) {
             // The server's response may contain the request's data.
             $context = array_diff_key($e->getDocument(), ['response' => true, 'message' => true]);

@@ -19,22 +19,28 @@ namespace LibPusher;
  */
 class PusherException extends \Exception
 {
+    private const HTTP_TOO_LARGE = 413;
+
+    /** @var array<string, mixed> the members of `error` in an error document */
+    private readonly array $document;
+
     /**
-     * @internal
-     * @param array<string, mixed> $document the members of `error` in an error document
-     * @param int $code the number of the status
+     * Makes an exception; your tests may throw one with a message and a code, as with the official SDK.
+     *
+     * @param string|array<string, mixed> $document the message, or the members of `error` in an error document
      */
-    final public function __construct(private readonly array $document, int $code)
+    public function __construct(string|array $document = '', int $code = 0, ?\Throwable $previous = null)
     {
-        parent::__construct((string) ($document['message'] ?? ''), $code);
+        $this->document = is_string($document) ? ['message' => $document] : $document;
+        parent::__construct((string) ($this->document['message'] ?? ''), $code, $previous);
     }
 
     /**
-     * Returns the status, such as `NOT_SENT`; getCode() is its number, such as 20.
+     * Returns the status, such as `NOT_SENT`. getCode() is its number, such as 20, and the HTTP status in an {@see ApiErrorException}.
      */
     public function getStatus(): string
     {
-        return $this->document['status'];
+        return $this->document['status'] ?? '';
     }
 
     /**
@@ -162,6 +168,10 @@ class PusherException extends \Exception
             $code >= 80 && $code <= 99 => PublisherException::class,
             default => InternalException::class,
         };
+
+        if (is_a($class, ApiErrorException::class, true)) {
+            $code = $document['http_status'] ?? ($code === Native::PAYLOAD_TOO_LARGE ? self::HTTP_TOO_LARGE : 0);
+        }
 
         return new $class($document, $code);
     }

@@ -22,9 +22,14 @@ final class Request
     /**
      * @internal
      * @param list<string|null> $texts
+     * @param bool $associative whether {@see finish()} returns arrays instead of objects
      */
-    public function __construct(private readonly Handle $client, private readonly string $call, array $texts)
-    {
+    public function __construct(
+        private readonly Handle $client,
+        private readonly string $call,
+        array $texts,
+        private readonly bool $associative = false,
+    ) {
         $ffi = Native::ffi();
         $copies = array_map(static fn (?string $text): ?CData => $text === null ? null : Native::text($text), $texts);
         $list = $ffi->new('const char *[' . count($texts) . ']');
@@ -138,6 +143,6 @@ final class Request
     {
         $document = Native::call('pusher_finish', [$this->client->pointer, $this->handle->pointer, $response->pointer]);
 
-        return Answer::of($this->call, $document);
+        return Answer::of($this->call, $document, $this->associative);
     }
 }

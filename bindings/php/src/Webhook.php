@@ -9,9 +9,16 @@ namespace LibPusher;
  */
 final class Webhook
 {
-    /** @internal */
+    /**
+     * @internal
+     * @throws SignatureException
+     */
     public function __construct(private readonly object $said)
     {
+        if (!is_array($said->events ?? [])) {
+            $problem = ['argument' => 'body.events', 'message' => 'body.events: is not a list'];
+            throw PusherException::of(Native::WEBHOOK_INVALID, ['status' => 'WEBHOOK_INVALID'] + $problem);
+        }
     }
 
     /**
@@ -19,7 +26,7 @@ final class Webhook
      */
     public function get_events(): array
     {
-        return is_array($this->said->events ?? null) ? $this->said->events : [];
+        return $this->said->events ?? [];
     }
 
     /**

@@ -76,9 +76,12 @@ final class ClientTest extends TestCase
         self::assertSame($answer, $pusher->authorizeChannel('presence-c', '1.2', $json));
         $member = ['user_id' => '7', 'user_info' => ['name' => 'Zoë']];
         self::assertSame($answer, $pusher->authorizeChannel('presence-c', '1.2', $member));
-        foreach ([null, []] as $none) {
+        foreach ([null, [], false, ''] as $none) {
             $answer = $pusher->authorizePresenceChannel('presence-c', '1.2', '7', $none);
             self::assertSame('{"user_id":"7"}', json_decode($answer)->channel_data);
+            $plain = $pusher->authorizeChannel('private-c', '1.2');
+            self::assertSame($plain, $pusher->authorizeChannel('private-c', '1.2', $none), 'an empty array is not signed');
+            self::refused('channel_data', fn () => $pusher->authorizeChannel('presence-c', '1.2', $none));
         }
         self::refused('channel_data', fn () => $pusher->authorizeChannel('private-c', '1.2', "\"a\0\""));
     }
@@ -113,10 +116,14 @@ final class ClientTest extends TestCase
             [['scheme' => 'https'], 'https://127.0.0.1:1'],
             [['useTLS' => false], 'http://127.0.0.1:1'],
             [['encrypted' => true], 'https://127.0.0.1:1'],
-            [['scheme' => 'HTTP', 'encrypted' => false], 'http://127.0.0.1:1'],
+            [['useTLS' => 1], 'https://127.0.0.1:1'],
+            [['scheme' => ''], 'https://127.0.0.1:1'],
             [[], 'https://127.0.0.1:1'],
             // As in Laravel, whose environment has strings only.
             [['port' => '6001', 'cluster' => null, 'useTLS' => false], 'http://127.0.0.1:6001'],
+            [['port' => '6001', 'cluster' => '', 'scheme' => 'http', 'encrypted' => true, 'useTLS' => false], 'http://127.0.0.1:6001'],
+            // As in older versions.
+            [['debug' => false, 'curl_options' => [], 'encrypted' => true], 'https://127.0.0.1:1'],
         ];
         foreach ($cases as [$options, $url]) {
             $pusher = new Pusher('k', 's', '7', $options + ['host' => '127.0.0.1', 'port' => 1]);
@@ -124,8 +131,55 @@ final class ClientTest extends TestCase
         }
         self::assertLessThanOrEqual(1500, FaultServer::nowhere(['timeout' => 1.5])->prepare('get', '/channels')->getTimeoutMs());
         self::refused('timeout_ms', fn () => FaultServer::nowhere(['timeout' => 'soon']), null, ConfigurationException::class);
-        self::refused('curl_options', fn () => FaultServer::nowhere(['curl_options' => []]), null, ConfigurationException::class);
+        self::assertLessThanOrEqual(1500, FaultServer::nowhere(['timeout' => '1.5'])->prepare('get', '/channels')->getTimeoutMs());
+        self::refused('clutser', fn () => FaultServer::nowhere(['clutser' => 'eu']), null, ConfigurationException::class);
         self::refused('config', fn () => new Pusher("k\xff", 's', '7'), null, ConfigurationException::class);
+    }
+
+    /** No spelling turns TLS off but the library's own. */
+    public function testNothingButTheLibraryDecidesAboutTls(): void
+    {
+        $wrong = [
+            ['scheme' => 'wss'], ['scheme' => 'https://'], ['scheme' => 7], ['scheme' => false], ['scheme' => 'http', 'useTLS' => true],
+            ['scheme' => 'https', 'useTLS' => false], ['scheme' => 'http', 'encrypted' => true], ['useTLS' => 0], ['useTLS' => '0'],
+            ['useTLS' => 'no'], ['useTLS' => []], ['encrypted' => 0], ['ssl' => true, 'useTLS' => false], ['ssl' => 0],
+            ['host' => 'http://127.0.0.1'], ['host' => 'wss://127.0.0.1'], ['host' => 'http://127.0.0.1', 'useTLS' => true],
+        ];
+        foreach ($wrong as $options) {
+            try {
+                $url = self::url($options);
+            } catch (ConfigurationException) {
+                continue;
+            }
+            self::fail(json_encode($options) . " was taken: $url");
+        }
+        $right = [
+            ['scheme' => 'HTTPS'], ['scheme' => 'HTTPS', 'useTLS' => true], ['scheme' => ''], ['scheme' => null], ['useTLS' => null],
+            ['useTLS' => ''], ['useTLS' => true], ['useTLS' => '1'], ['encrypted' => 1], ['ssl' => true, 'useTLS' => true],
+            ['host' => 'https://127.0.0.1'],
+        ];
+        foreach ($right as $options) {
+            self::assertStringStartsWith('https://127.0.0.1:1/', self::url($options), json_encode($options));
+        }
+        foreach ([['scheme' => 'HTTP'], ['host' => 'http://127.0.0.1', 'scheme' => 'http']] as $options) {
+            self::assertStringStartsWith('http://127.0.0.1:1/', self::url($options), json_encode($options));
+        }
+    }
+
+    public function testTheSettingsHaveNoSecret(): void
+    {
+        $pusher = new Pusher('k', 'a secret', '7', ['cluster' => 'eu', 'path' => '/a/apps/b', 'timeout' => 2]);
+        self::assertSame([
+            'scheme' => 'https', 'host' => 'api-eu.pusher.com', 'port' => 443, 'path' => '/a/apps/b', 'timeout' => 2,
+            'auth_key' => 'k', 'app_id' => '7', 'base_path' => '/apps/7',
+        ], $pusher->getSettings());
+    }
+
+    public function testAnExceptionCanBeMadeWithAMessage(): void
+    {
+        $e = new ApiErrorException('over quota', 403);
+        self::assertSame(['over quota', 403, '(Status 403) over quota'], [$e->getMessage(), $e->getCode(), (string) $e]);
+        self::assertSame(['', null, null], [$e->getStatus(), $e->getDelivery(), $e->getHttpStatus()]);
     }
 
     public function testAUrlAndTheEnvironmentConfigureIt(): void
@@ -138,6 +192,12 @@ final class ClientTest extends TestCase
         $single = ['PUSHER_APP_ID' => '7', 'PUSHER_KEY' => 'key', 'PUSHER_SECRET' => 'secret', 'PUSHER_CLUSTER' => 'eu'];
         self::assertStringStartsWith($expected, Wait::program($show, environment: $single));
         self::refused('config', fn () => Pusher::fromUrl("$url\0"));
+        $reverb = [
+            'REVERB_APP_ID' => '7', 'REVERB_APP_KEY' => 'key', 'REVERB_APP_SECRET' => 'secret', 'REVERB_HOST' => '127.0.0.1',
+            'REVERB_PORT' => '8080', 'REVERB_SCHEME' => 'http',
+        ];
+        $show = 'echo Pusher::fromEnv("reverb")->prepare("get", "/channels")->getUrl();';
+        self::assertStringStartsWith('http://127.0.0.1:8080/apps/7/', Wait::program($show, environment: $reverb));
     }
 
     public function testNoOutputContainsASecret(): void
@@ -195,10 +255,14 @@ final class ClientTest extends TestCase
             19 => UsageException::class, 39 => NetworkException::class, 59 => ApiErrorException::class,
             79 => SignatureException::class, 99 => PublisherException::class, 100 => InternalException::class,
         ];
-        foreach ($kinds as $code => $class) {
-            $e = PusherException::of($code, null);
+        foreach ($kinds as $status => $class) {
+            $e = PusherException::of($status, null);
+            // The code of a server's refusal is its HTTP status, as in the official SDK.
+            $code = is_a($class, ApiErrorException::class, true) ? 0 : $status;
             self::assertSame([$class, $code], [$e::class, $e->getCode()]);
         }
+        self::assertSame(413, PusherException::of(44, null)->getCode());
+        self::assertSame(503, PusherException::of(46, ['status' => 'SERVER_ERROR', 'message' => 'm', 'http_status' => 503])->getCode());
         self::assertSame('FORKED', PusherException::of(83, null)->getStatus());
     }
 
@@ -270,6 +334,14 @@ final class ClientTest extends TestCase
         }
         $pusher->trigger('c', 'e', 'second');
         self::assertSame(['first', 'second'], array_column($listener->applied(), 'data'));
+    }
+
+    /** @param array<string, mixed> $options */
+    private static function url(array $options): string
+    {
+        $pusher = new Pusher('k', 's', '7', $options + ['host' => '127.0.0.1', 'port' => 1]);
+
+        return $pusher->prepare('get', '/channels')->getUrl();
     }
 
     private static function refused(

@@ -125,19 +125,52 @@ final class RequestTest extends TestCase
         $request->finish(200, '{}');
     }
 
-    public function testADeeplyNestedResponseIsRefused(): void
+    /** The event was delivered: an exception would make the program send it again. */
+    public function testNoResponseOfADeliveredEventThrows(): void
     {
         $pusher = FaultServer::nowhere();
         $nested = static fn (int $depth): string => '{"a":' . str_repeat('[', $depth) . str_repeat(']', $depth) . '}';
         self::assertIsArray($pusher->prepare('trigger', 'c', 'e', 1)->finish(200, $nested(500))->a);
-        foreach ([['unknown', 'trigger', ['c', 'e', 1]], [null, 'getChannels', []]] as [$delivery, $call, $arguments]) {
-            try {
-                $pusher->prepare($call, ...$arguments)->finish(200, $nested(100_000));
-                self::fail('it was read');
-            } catch (NetworkException $e) {
-                self::assertSame(['BAD_RESPONSE', $delivery], [$e->getStatus(), $e->getDelivery()]);
+        $values = [
+            '', 'null', 'true', '7', '1e999', '12345678901234567890', '"x"', '[]', '[1,"a",{}]', '{}', '{"channels":7}', '{"channels":[1]}',
+            '{"channels":{"":{}}}', '{"batch":{}}', '{"error":{"status":"NOT_SENT"}}', '{"\u0000a":1}', '{"channels":{"\u0000a":{}}}',
+            $nested(100_000), "\xff", 'no JSON', '{"a":1,"a":2}',
+        ];
+        $calls = [
+            'trigger' => ['c', 'e', 1], 'triggerBatch' => [[['channel' => 'c', 'name' => 'e', 'data' => 1]]], 'sendToUser' => ['u', 'e', 1],
+            'terminateUserConnections' => ['u'], 'post' => ['/events', []], 'delete' => ['/channels/c'],
+        ];
+        foreach ($values as $body) {
+            foreach ($calls as $call => $arguments) {
+                try {
+                    $answer = $pusher->prepare($call, ...$arguments)->finish(200, $body);
+                    self::assertTrue(is_object($answer) || in_array($call, ['post', 'delete'], true), "$call: $body");
+                } catch (NetworkException $e) {
+                    // The library itself cannot read it.
+                    self::assertSame('BAD_RESPONSE', $e->getStatus(), "$call: $body");
+                    self::assertNull(json_decode($body), "$call: $body");
+                }
             }
         }
+    }
+
+    public function testAQueryIsAnsweredWithAnyJson(): void
+    {
+        $pusher = FaultServer::nowhere();
+        $calls = ['getChannels' => [], 'getChannelInfo' => ['c'], 'getPresenceUsers' => ['presence-c'], 'get' => ['/channels']];
+        foreach (['null', 'true', '7', '1.5', '"x"', '[]', '[1]', '{}', '{"channels":7}', '{"users":{}}', '{"\u0000a":1}'] as $body) {
+            foreach ($calls as $call => $arguments) {
+                try {
+                    $answer = $pusher->prepare($call, ...$arguments)->finish(200, $body);
+                    self::assertTrue($call === 'get' || is_object($answer), "$call: $body");
+                } catch (NetworkException $e) {
+                    self::assertSame(['BAD_RESPONSE', null], [$e->getStatus(), $e->getDelivery()]);
+                    self::assertStringContainsString('\u0000', $body);
+                }
+            }
+        }
+        $this->expectException(NetworkException::class);
+        $pusher->prepare('getChannels')->finish(200, '{"a":' . str_repeat('[', 100_000) . str_repeat(']', 100_000) . '}');
     }
 
     public function testItHasWhatAnHttpClientNeeds(): void

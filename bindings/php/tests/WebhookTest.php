@@ -95,11 +95,28 @@ final class WebhookTest extends TestCase
         self::assertTrue(self::valid($pusher, $this->headers($body), $body));
     }
 
-    public function testAMalformedWebhookHasNoEvents(): void
+    public function testEveryMemberMayHaveEveryType(): void
     {
         $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);
-        foreach (['{}', '{"events":7,"time_ms":1}'] as $body) {
+        $values = ['null', 'true', '7', '1.5', '12345678901234567890', '"x"', '[]', '[[1]]', '{}', '{"a":{"b":[null]}}'];
+        foreach ($values as $value) {
+            $body = "{\"time_ms\":$value,\"events\":[$value,{\"name\":$value,\"user_id\":$value,\"data\":$value}]}";
+            $webhook = $pusher->webhook($this->headers($body), $body);
+            $value = json_decode($value, flags: JSON_BIGINT_AS_STRING);
+            self::assertIsInt($webhook->get_time_ms());
+            self::assertEquals([$value, (object) ['name' => $value, 'user_id' => $value, 'data' => $value]], $webhook->get_events());
+        }
+    }
+
+    public function testAWebhookWhoseEventsAreNoListIsRefused(): void
+    {
+        $pusher = FaultServer::nowhere(['webhook_max_age_ms' => 0]);
+        foreach (['{}', '{"events":null}', '{"events":[]}'] as $body) {
             self::assertSame([], $pusher->webhook($this->headers($body), $body)->get_events());
+        }
+        foreach (['7', '"x"', '{"0":{}}', 'true'] as $events) {
+            $body = "{\"events\":$events,\"time_ms\":1}";
+            self::assertFalse(self::valid($pusher, $this->headers($body), $body), $events);
         }
         $body = str_repeat('[', 5000) . str_repeat(']', 5000);
         $body = "{\"time_ms\":1,\"events\":$body}";

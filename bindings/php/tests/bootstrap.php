@@ -9,3 +9,6 @@ spl_autoload_register(static function (string $class): void {
         require __DIR__ . '/' . substr($class, strlen('LibPusher\\Tests\\')) . '.php';
     }
 });
+
+// Debian's packages, with psr/log.
+require_once 'GuzzleHttp/autoload.php';
