@@ -4,10 +4,11 @@
 #   scripts/bindings/php.sh                                                    builds the library and the fault server
 #   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/php.sh
 #   scripts/bindings/php.sh bench                                              measures it against hash_hmac and curl instead
+#   scripts/bindings/php.sh migration FILE                                     writes how the tests of tests/migration end into FILE instead
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
-need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin
+need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle
 version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')
 need "php-fpm$version=php$version-fpm"
 php -r 'exit((int) !extension_loaded("curl"));' || need curl-for-php="php$version-curl"
@@ -59,6 +60,17 @@ JSON
   case $said in *"cannot be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac
 }
 
+# Runs the tests of tests/migration and writes how each ended.
+migration() {
+  local report=$out/migration.xml
+  (cd bindings/php && phpunit --log-junit "$report" tests/MigrationTest.php) || true
+  php -r '
+    foreach ((new SimpleXMLElement($argv[1], 0, true))->xpath("//testcase") as $case) {
+      $failed = isset($case->error) || isset($case->failure) || isset($case->skipped) || isset($case->warning);
+      echo $failed ? "fail " : "pass ", strtok($case["name"], " "), "\n";
+    }' "$report" >"$1"
+}
+
 bench() {
   need cc=gcc
   cc -std=c11 -D_GNU_SOURCE -O2 -pthread -Ibenches -o "$out/sink" benches/sink.c
@@ -68,6 +80,8 @@ bench() {
 step 'library and fault server' build
 if [ "${1:-}" = bench ]; then
   step 'beside hash_hmac and curl' bench
+elif [ "${1:-}" = migration ]; then
+  step 'the tests of the migration' migration "$2"
 else
   step 'the header is a copy' header
   step 'syntax' syntax

@@ -377,7 +377,9 @@ impl<'a> Payload<'a> {
         let limit = context.limits.data_bytes;
         if size > limit {
             let encrypted = if encrypted.is_some() { " once encrypted" } else { "" };
-            let message = format!("is too large: {size} bytes{encrypted}, and the limit is {limit} (max_data_bytes)");
+            let message = format!(
+                "is too large: the content of this event has {size} bytes{encrypted}, and the limit is {limit} (max_data_bytes)"
+            );
             return Err(Error::DataTooLarge(Problem::new(argument, message)));
         }
         Ok(payload)
