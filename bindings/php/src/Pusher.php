@@ -56,7 +56,10 @@ class Pusher implements LoggerAware, PusherInterface
         ?ClientInterface $client = null,
     ) {
         $options = self::translate($options);
-        $this->connection = array_values(array_intersect(self::CONNECTION, array_keys($options)));
+        $this->connection = array_values(array_filter(
+            self::CONNECTION,
+            static fn (string $name): bool => !in_array($options[$name] ?? null, [null, ''], true),
+        ));
         $this->guzzle = $client === null ? null : $this->guzzle($client);
         $config = ['app_id' => $app_id, 'key' => $auth_key, 'secret' => $secret] + $options;
         try {
@@ -581,8 +584,13 @@ class Pusher implements LoggerAware, PusherInterface
      */
     private static function translate(#[\SensitiveParameter] array $options): array
     {
-        // Environments have empty strings for what is not set, and numbers that are strings.
-        $options = array_filter($options, static fn (mixed $value): bool => $value !== null && $value !== '');
+        // Environments have only strings, and empty ones for what is not set. The library takes null and empty strings where it takes
+        // strings.
+        foreach (['port', 'ssl', 'useTLS', 'encrypted', 'timeout', 'connect_timeout', 'timeout_ms'] as $name) {
+            if (($options[$name] ?? null) === '') {
+                unset($options[$name]);
+            }
+        }
         if (is_string($options['port'] ?? null) && ctype_digit($options['port'])) {
             $options['port'] = (int) $options['port'];
         }
@@ -604,7 +612,7 @@ class Pusher implements LoggerAware, PusherInterface
                 break;
             }
         }
-        if (is_string($options['encryption_master_key'] ?? null)) {
+        if (is_string($options['encryption_master_key'] ?? null) && $options['encryption_master_key'] !== '') {
             $options['encryption_master_key_base64'] ??= base64_encode($options['encryption_master_key']);
         }
         $translated = ['timeout', 'connect_timeout', 'useTLS', 'encrypted', 'encryption_master_key'];
@@ -698,9 +706,10 @@ class Pusher implements LoggerAware, PusherInterface
 
             return $result;
         } catch (PusherException $e) {
-            // The server's response may contain the request's data.
+            // The server's response, with whose words the message may end, may contain the request's data.
             $context = array_diff_key($e->getDocument(), ['response' => true, 'message' => true]);
-            $this->log($e instanceof InternalException ? 'error' : 'warning', "$function: {$e->getMessage()}", $context);
+            $message = $e->getResponse() === null ? $e->getMessage() : "the server answered {$e->getHttpStatus()}";
+            $this->log($e instanceof InternalException ? 'error' : 'warning', "$function: $message", $context);
             throw $e;
         }
     }

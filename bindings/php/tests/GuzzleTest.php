@@ -228,7 +228,12 @@ final class GuzzleTest extends TestCase
         $pusher = FaultServer::nowhere();
         $pusher->setLogger($logger);
         $pusher->triggerAsync('c', 'e', 'a payload')->then(null, static fn () => null)->wait();
-        self::assertSame(['debug', 'warning'], array_column($logger->records, 0));
+        $handler = new MockHandler([new Response(403, [], 'no: a payload')]);
+        $pusher = self::pusher(null, new Client(['handler' => HandlerStack::create($handler)]));
+        $pusher->setLogger($logger);
+        $message = $pusher->triggerAsync('c', 'e', 'a payload')->then(null, static fn (ApiErrorException $e) => $e->getMessage())->wait();
+        self::assertStringContainsString('a payload', $message, 'for the program, but not for the log');
+        self::assertSame(['debug', 'warning', 'warning'], array_column($logger->records, 0));
         self::assertStringNotContainsString('a payload', print_r($logger->records, true));
     }
 
