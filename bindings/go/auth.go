@@ -2,13 +2,12 @@ package pusher
 
 import (
 	"net/url"
-	"reflect"
 )
 
 // MemberData describes the user who joins a presence channel.
 type MemberData struct {
-	UserID   string `json:"user_id"`
-	UserInfo any    `json:"user_info,omitempty"` // an object: a map or a struct
+	UserID   string            `json:"user_id"`
+	UserInfo map[string]string `json:"user_info,omitempty"` // for other objects: AuthorizeChannel
 }
 
 // AuthorizePrivateChannel returns the response to a client's request to subscribe to a private channel. params is the request's body, a form with
@@ -27,18 +26,25 @@ func (c *Client) AuthorizePresenceChannel(params []byte, member MemberData) (res
 	if failed != nil {
 		return nil, failed
 	}
-	// A nil map or pointer would be written as null: omit it.
-	switch info := reflect.ValueOf(member.UserInfo); info.Kind() {
-	case reflect.Map, reflect.Pointer:
-		if info.IsNil() {
-			member.UserInfo = nil
-		}
-	}
 	return c.AuthorizeChannel(form[0], form[1], member)
 }
 
+// AuthenticatePrivateChannel is AuthorizePrivateChannel.
+//
+// Deprecated: use AuthorizePrivateChannel.
+func (c *Client) AuthenticatePrivateChannel(params []byte) (response []byte, err error) {
+	return c.AuthorizePrivateChannel(params)
+}
+
+// AuthenticatePresenceChannel is AuthorizePresenceChannel.
+//
+// Deprecated: use AuthorizePresenceChannel.
+func (c *Client) AuthenticatePresenceChannel(params []byte, member MemberData) (response []byte, err error) {
+	return c.AuthorizePresenceChannel(params, member)
+}
+
 // AuthorizeChannel authorizes a subscription from values instead of a form. channelData is written as JSON; a string becomes a JSON string. For a
-// presence channel it is an object with user_id and optionally user_info, such as a MemberData; for other channels any value, or nil.
+// presence channel it is an object with user_id and optionally user_info, such as a MemberData or a map; for other channels any value, or nil.
 func (c *Client) AuthorizeChannel(channel, socketID string, channelData any) (response []byte, err error) {
 	f := newFrame(opAuthorize)
 	f.text("channel", channel)
@@ -75,7 +81,11 @@ func (c *Client) AuthenticateUser(params []byte, userData map[string]any) (respo
 	if failed != nil {
 		return nil, failed
 	}
-	return c.AuthenticateUserSocket(form[0], userData)
+	if userData == nil {
+		userData = map[string]any{}
+	}
+	response, err = c.AuthenticateUserSocket(form[0], userData)
+	return response, saidOfUserData(err, userData["id"])
 }
 
 // AuthenticateUserSocket signs a user in from values instead of a form. userData is an object: a map, a struct or a json.RawMessage.
@@ -96,13 +106,17 @@ func parseForm(body []byte, names ...string) ([2]string, error) {
 	for index, name := range names {
 		values := form[name]
 		if len(values) != 1 {
-			return found, badForm(name, "must occur exactly once in the form", nil)
+			failed := badForm(name, "must occur exactly once in the form", nil)
+			if len(values) == 0 {
+				failed.say(name + " not found")
+			}
+			return found, failed
 		}
 		found[index] = values[0]
 	}
 	return found, nil
 }
 
-func badForm(argument, message string, wrapped error) error {
+func badForm(argument, message string, wrapped error) *Error {
 	return refusal(StatusInvalidArgument, failure{Message: argument + ": " + message, Argument: argument}, wrapped)
 }

@@ -109,6 +109,14 @@ static void on_log(void *log, int32_t level, const char *message, const char *fi
 
 static void on_drop(void *log) { libpusherGoDrop((uintptr_t)log); }
 
+static void on_send(void *sender, const PusherRequest *request, PusherResponse *response) {
+  libpusherGoSend((uintptr_t)sender, (PusherRequest *)request, response);
+}
+
+int32_t bridge_set_transport(Pusher *client, uintptr_t sender) {
+  return pusher_set_transport(client, on_send, (void *)sender, on_drop, NULL);
+}
+
 int32_t bridge_set_log(Pusher *client, uintptr_t log) {
   return pusher_set_log(client, on_log, (void *)log, on_drop, NULL);
 }

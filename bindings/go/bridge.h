@@ -67,6 +67,9 @@ BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, Bri
                                size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 
+/* Sets a transport that calls Go's libpusherGoSend with `sender`, a cgo.Handle. */
+int32_t bridge_set_transport(Pusher *client, uintptr_t sender);
+
 /* Sets a log callback that calls Go's libpusherGoLog with `log`, a cgo.Handle. */
 int32_t bridge_set_log(Pusher *client, uintptr_t log);
 

@@ -74,12 +74,14 @@ func (f *frame) free() {
 }
 
 // delivery returns the delivery of an error found before the call.
-func (f *frame) delivery() Delivery {
-	if f.op.effects {
+func (o operation) delivery() Delivery {
+	if o.effects {
 		return DeliveryNotSent
 	}
 	return DeliveryNone
 }
+
+func (f *frame) delivery() Delivery { return f.op.delivery() }
 
 func (f *frame) refuse(argument, message string, wrapped error) {
 	if f.failed == nil {
@@ -166,6 +168,7 @@ func (f *frame) encode(argument string, value any) {
 		f.texts = append(f.texts, value...)
 	default:
 		// json.Marshal would escape < > & as six bytes each, which count towards the payload's limit.
+		start := len(f.texts)
 		encoder := json.NewEncoder(f)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(value); err != nil {
@@ -173,6 +176,9 @@ func (f *frame) encode(argument string, value any) {
 			return
 		}
 		f.texts = bytes.TrimSuffix(f.texts, []byte("\n"))
+		if replaced(value, f.texts[start:]) {
+			f.refuse(argument, "has text that is not UTF-8", nil)
+		}
 	}
 }
 
@@ -236,6 +242,9 @@ type options struct {
 	shorter        bool // timeout takes precedence over extra's
 	extra          map[string]any
 }
+
+// fansOut reports whether the call may take several requests.
+func (o *options) fansOut() bool { return o.fanOut || o.extra["fan_out"] == true }
 
 func (f *frame) options(o *options) {
 	isEmpty := o.socketID == nil && o.info == nil && o.userID == "" && o.conflate == "" && o.idempotencyKey == ""
@@ -395,11 +404,23 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	} else if o.timeout != 0 {
 		limit = o.timeout
 	}
-	waited, err := c.slot(ctx, f, limit)
-	if err != nil {
-		return nil, err
+	client, holdsThread := c.client, c.sender == nil
+	if c.sender != nil && o.fansOut() {
+		var err error
+		if client, err = c.fan.open(c.sender); err != nil {
+			return nil, err
+		}
+		holdsThread = true
 	}
-	if c.http == nil {
+	var waited time.Duration
+	if err := ctx.Err(); err != nil {
+		return nil, late(f, err)
+	}
+	if holdsThread {
+		var err error
+		if waited, err = c.slot(ctx, f, limit); err != nil {
+			return nil, err
+		}
 		defer func() { <-c.slots }()
 	}
 	byContext := false
@@ -422,8 +443,9 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 		return nil, f.failed
 	}
 	var document []byte
-	if c.http == nil {
-		document, err = f.take(C.bridge_call(f.op.code, c.client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
+	var err error
+	if holdsThread {
+		document, err = f.take(C.bridge_call(f.op.code, client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
 	} else {
 		document, err = c.send(ctx, f)
 	}
@@ -432,21 +454,28 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 		if failed.Cause == "timeout" && byContext {
 			failed.wrapped = context.DeadlineExceeded
 		}
-		if cancelled := ctx.Err(); cancelled != nil && c.http != nil {
+		if cancelled := ctx.Err(); cancelled != nil && !holdsThread {
 			failed.wrapped = cancelled
+		}
+		if failed.Cause == "tls" && speaksPlainly(failed.Message) {
+			failed.Message += " (if the server speaks plain HTTP, set Insecure: true)"
 		}
 	}
 	return document, err
 }
 
+// speaksPlainly reports whether a handshake failed because the server's first bytes were not TLS.
+func speaksPlainly(message string) bool {
+	for _, sign := range []string{"InvalidContentType", "plain HTTP", "gave HTTP response"} {
+		if strings.Contains(message, sign) {
+			return true
+		}
+	}
+	return false
+}
+
 // slot waits until the call may use a thread, and returns the time that it waited.
 func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, late(f, err)
-	}
-	if c.http != nil {
-		return 0, nil // net/http needs none
-	}
 	select {
 	case c.slots <- struct{}{}:
 		return 0, nil

@@ -5,10 +5,12 @@ import "C"
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"runtime/cgo"
@@ -18,12 +20,16 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Client is a client of one Channels application. Set its fields before the first call; later changes have no effect. Any number of goroutines may
-// use a client. Do not copy it after the first call. A field that is zero has the library's default.
+// use a client. A field that is zero has the library's default.
+//
+// Copies that are made after the first call has returned share its connections, and Close closes them all. A copy from before is a client of its
+// own. Do not copy a client during its first call.
 type Client struct {
-	AppID   string // required, as are Key and Secret, or a URL instead
+	AppID   string // required by calls whose path contains it; Key and Secret are always, or a URL instead
 	Key     string
 	Secret  string
 	Server  string // the kind of server, "pusher" unless given: sets defaults, see docs/servers.md
@@ -59,6 +65,7 @@ type Client struct {
 	IdempotencyWindow  time.Duration // how long the server remembers a key: 2 min
 
 	EncryptionMasterKeyBase64   string         // 32 bytes, for private-encrypted- channels
+	EncryptionMasterKey         string         // Deprecated: the same bytes without base64. Use EncryptionMasterKeyBase64.
 	WebhookTokens               []WebhookToken // additional keys for webhooks
 	WebhookMaxAge               time.Duration  // the maximum age of a webhook: 10 min; negative accepts any age
 	OverrideMaxMessagePayloadKB int            // the maximum size of data, in KiB: 10
@@ -86,10 +93,25 @@ type Client struct {
 	// Extra has additional configuration keys of pusher_new (see pusher.h). They override fields.
 	Extra map[string]any
 
-	environment bool // ClientFromEnv("")
-	opened      atomic.Pointer[core]
-	mutex       sync.Mutex // guards closed, and making the core
-	closed      bool
+	environment bool   // ClientFromEnv("")
+	state       *state // made by the first call; read and written atomically
+}
+
+// state is what the copies of a client share. It is a pointer, so that a client may be copied: see Client.shared.
+type state struct {
+	opened atomic.Pointer[core]
+	mutex  sync.Mutex // guards closed, and making the core
+	closed bool
+}
+
+// shared returns the state, which the first call makes. (An atomic.Pointer instead of a plain one could not be copied.)
+func (c *Client) shared() *state {
+	at := (*unsafe.Pointer)(unsafe.Pointer(&c.state))
+	if made := atomic.LoadPointer(at); made != nil {
+		return (*state)(made)
+	}
+	atomic.CompareAndSwapPointer(at, nil, unsafe.Pointer(new(state)))
+	return (*state)(atomic.LoadPointer(at))
 }
 
 // Retry configures retries. Mode "safe", the default, retries requests that were certainly not delivered and may now succeed; "at_least_once"
@@ -115,20 +137,58 @@ const (
 	defaultMaxResponse = 16 << 20
 )
 
-// ClientFromURL returns a client for a URL such as https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID.
+// ClientFromURL returns a client for a URL such as https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID, with the parts of the URL in its fields.
+//
+// http:// sets Insecure, except for Pusher's own hosts without a port: as with Secure: false, HTTPS is used there.
 func ClientFromURL(serverURL string) (*Client, error) {
-	client := &Client{URL: serverURL}
-	return client, client.Check()
+	// The library checks the URL, and the client that is made of its parts: net/url only takes it apart.
+	if err := (&Client{URL: serverURL}).Check(); err != nil {
+		return nil, err
+	}
+	client := &Client{}
+	if !client.take(serverURL) {
+		client = &Client{URL: serverURL}
+	}
+	if err := client.Check(); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
-// ClientFromEnv returns a client for the URL in an environment variable. With "" it reads PUSHER_URL, or PUSHER_APP_ID, PUSHER_KEY,
-// PUSHER_SECRET, PUSHER_CLUSTER, PUSHER_HOST, PUSHER_PORT and PUSHER_SCHEME.
-func ClientFromEnv(key string) (*Client, error) {
-	if key == "" {
-		client := &Client{environment: true}
-		return client, client.Check()
+// take sets the fields to the parts of a URL that the library accepts.
+func (c *Client) take(serverURL string) bool {
+	parts, err := url.Parse(serverURL)
+	if err != nil || parts.User == nil {
+		return false
 	}
-	return ClientFromURL(os.Getenv(key))
+	at := strings.LastIndex(parts.Path, "/apps/")
+	if at < 0 {
+		return false
+	}
+	c.Path, c.AppID = parts.Path[:at], strings.TrimSuffix(parts.Path[at+len("/apps/"):], "/")
+	c.Key, c.Host = parts.User.Username(), parts.Host
+	c.Secret, _ = parts.User.Password()
+	c.Secure = parts.Scheme == "https"
+	c.Insecure = !c.Secure && !isPushers(parts.Host)
+	return true
+}
+
+// isPushers reports whether the host is one of Pusher's, which all have HTTPS at its usual port.
+func isPushers(host string) bool {
+	return strings.HasSuffix(host, ".pusher.com") || strings.HasSuffix(host, ".pusherapp.com")
+}
+
+// ClientFromEnv returns a client for the URL in an environment variable, as ClientFromURL does. With "" it reads PUSHER_URL, or PUSHER_APP_ID,
+// PUSHER_KEY, PUSHER_SECRET, PUSHER_CLUSTER, PUSHER_HOST, PUSHER_PORT and PUSHER_SCHEME.
+func ClientFromEnv(key string) (*Client, error) {
+	if key != "" {
+		return ClientFromURL(os.Getenv(key))
+	}
+	client := &Client{environment: true}
+	if err := client.Check(); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // Check returns the error that the first call would return for wrong fields. It uses no network, and you may still change fields.
@@ -141,10 +201,11 @@ func (c *Client) Check() error {
 // Close frees the client after its running calls have ended; later calls fail. The garbage collector closes a client that you did not close. The
 // client's publishers continue.
 func (c *Client) Close() {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.closed = true
-	if opened := c.opened.Load(); opened != nil {
+	shared := c.shared()
+	shared.mutex.Lock()
+	defer shared.mutex.Unlock()
+	shared.closed = true
+	if opened := shared.opened.Load(); opened != nil {
 		opened.life.close()
 	}
 }
@@ -155,37 +216,59 @@ type core struct {
 	client  *C.Pusher
 	slots   chan struct{} // one for each call that may wait for the network
 	timeout time.Duration
-	http    *http.Client
+	sender  *sender // by HTTPClient, or nil
 	logs    bool
-
-	maxResponse int64
+	fan     *fan
 }
 
 // open returns the core, which the first call makes.
 func (c *Client) open(op operation) (*core, error) {
-	if opened := c.opened.Load(); opened != nil {
+	shared := c.shared()
+	if opened := shared.opened.Load(); opened != nil {
 		return opened, nil
 	}
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if opened := c.opened.Load(); opened != nil {
+	shared.mutex.Lock()
+	defer shared.mutex.Unlock()
+	if opened := shared.opened.Load(); opened != nil {
 		return opened, nil
+	}
+	if shared.closed {
+		return nil, refusal(StatusInvalidState, failure{Message: "the client is closed", Delivery: op.delivery().String()}, nil)
 	}
 	opened, err := c.build()
 	if err != nil {
-		if op.effects && err.Delivery == DeliveryNone {
-			err.Delivery = DeliveryNotSent
+		if err.Delivery == DeliveryNone {
+			err.Delivery = op.delivery()
 		}
 		return nil, err
 	}
-	c.opened.Store(opened)
+	shared.opened.Store(opened)
 	return opened, nil
 }
 
 func (c *Client) build() (*core, *Error) {
-	if c.closed {
-		return nil, refusal(StatusInvalidState, failure{Message: "the client is closed"}, nil)
+	handle, err := c.makeWithLog()
+	if err != nil {
+		return nil, err
 	}
+	opened := &core{
+		client:  handle,
+		slots:   make(chan struct{}, c.concurrency()),
+		timeout: c.callTimeout(),
+		sender:  newSender(c.HTTPClient, c.maxResponse()),
+		logs:    c.Log != nil,
+	}
+	fan := newFan(*c)
+	opened.fan = fan
+	opened.life.free = func() { // without opened, which would refer to itself
+		C.pusher_free(handle)
+		C.pusher_free(fan.client)
+	}
+	runtime.SetFinalizer(opened, func(unused *core) { unused.life.close() })
+	return opened, nil
+}
+
+func (c *Client) makeWithLog() (*C.Pusher, *Error) {
 	handle, err := c.make()
 	if err != nil {
 		return nil, err.(*Error)
@@ -197,18 +280,7 @@ func (c *Client) build() (*core, *Error) {
 			return nil, refusal(Status(status), failure{Message: "the log could not be set"}, nil)
 		}
 	}
-	opened := &core{
-		client:  handle,
-		slots:   make(chan struct{}, c.concurrency()),
-		timeout: c.callTimeout(),
-		http:    sender(c.HTTPClient),
-		logs:    c.Log != nil,
-
-		maxResponse: c.maxResponse(),
-	}
-	opened.life.free = func() { C.pusher_free(handle) }
-	runtime.SetFinalizer(opened, func(unused *core) { unused.life.close() })
-	return opened, nil
+	return handle, nil
 }
 
 // make creates the library's client. The error is nil or an *Error.
@@ -240,7 +312,7 @@ func (c *Client) make() (*C.Pusher, error) {
 	}
 	made := C.bridge_new(config, f.buffer(), C.size_t(len(f.answer)))
 	_, err := f.take(made.answer)
-	return (*C.Pusher)(made.handle), err
+	return (*C.Pusher)(made.handle), c.saidOfKey(err)
 }
 
 func badConfig(argument, message string) *Error {
@@ -325,7 +397,14 @@ func (c *Client) configuration() (map[string]any, error) {
 	text("tls_roots", c.TLSRoots)
 	text("client_certificate_file", c.CertificateFile)
 	text("client_key_file", c.KeyFile)
-	text("encryption_master_key_base64", c.EncryptionMasterKeyBase64)
+	switch {
+	case c.EncryptionMasterKey == "":
+		text(masterKey, c.EncryptionMasterKeyBase64)
+	case c.EncryptionMasterKeyBase64 == "":
+		text(masterKey, base64.StdEncoding.EncodeToString([]byte(c.EncryptionMasterKey)))
+	default:
+		return nil, badConfig(masterKey, "is given twice: set EncryptionMasterKeyBase64 and not EncryptionMasterKey, or the other way round, not both")
+	}
 	duration("timeout_ms", c.Timeout)
 	duration("attempt_timeout_ms", c.AttemptTimeout)
 	duration("connect_timeout_ms", c.ConnectTimeout)
@@ -437,14 +516,27 @@ func (c *Client) sign(f *frame, bodyLength int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return opened.local(f, bodyLength)
+	document, err := opened.local(f, bodyLength)
+	if failed := wrong(err); failed != nil {
+		failed.saidOfAll()
+	}
+	return document, err
 }
 
 // Version returns the version of the loaded library, such as "0.1.0".
 func Version() string { return C.GoString(C.pusher_version()) }
 
 // String describes the client without its secret.
-func (c *Client) String() string { return fmt.Sprintf("pusher.Client(%s)", c.AppID) }
+func (c Client) String() string { return fmt.Sprintf("pusher.Client(%s)", c.AppID) }
 
 // GoString is String for %#v.
-func (c *Client) GoString() string { return c.String() }
+func (c Client) GoString() string { return c.String() }
+
+// MarshalJSON writes the fields that say which application and server the client is for, and none that may hold a secret.
+func (c Client) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		AppID, Key, Server, Cluster, Host string
+		Port                              int
+		Secure, Insecure                  bool
+	}{c.AppID, c.Key, c.Server, c.Cluster, c.Host, c.Port, c.Secure, c.Insecure})
+}

@@ -234,24 +234,28 @@ func TestClientsOfAURLAndOfTheEnvironment(t *testing.T) {
 func TestAuthorizationOfForms(t *testing.T) {
 	client := unreachable.client(t)
 	form := []byte("socket_id=1234.5678&channel_name=presence-c&more=1")
-	for _, info := range []any{map[string]string{"name": "Ann"}, struct {
-		Name string `json:"name"`
-	}{"Ann"}} {
-		response, err := client.AuthorizePresenceChannel(form, pusher.MemberData{UserID: "7", UserInfo: info})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var answer map[string]string
-		if err := json.Unmarshal(response, &answer); err != nil {
-			t.Fatal(err)
-		}
-		same(t, "channel_data", answer["channel_data"], `{"user_id":"7","user_info":{"name":"Ann"}}`)
+	response, err := client.AuthorizePresenceChannel(form, pusher.MemberData{UserID: "7", UserInfo: map[string]string{"name": "Ann"}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, none := range []any{nil, map[string]string(nil), (*pusher.User)(nil)} {
+	var answer map[string]string
+	if err := json.Unmarshal(response, &answer); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "channel_data", answer["channel_data"], `{"user_id":"7","user_info":{"name":"Ann"}}`)
+	for _, none := range []map[string]string{nil, {}} {
 		response, err := client.AuthorizePresenceChannel(form, pusher.MemberData{UserID: "7", UserInfo: none})
 		if err != nil || !strings.Contains(string(response), `"{\"user_id\":\"7\"}"`) {
 			t.Errorf("%#v: %s, %v", none, response, err)
 		}
+	}
+	// Other objects.
+	struct7 := map[string]any{"user_id": "7", "user_info": struct {
+		Level int `json:"level"`
+	}{3}}
+	response, err = client.AuthorizeChannel("presence-c", "1234.5678", struct7)
+	if err != nil || !strings.Contains(string(response), `"{\"user_id\":\"7\",\"user_info\":{\"level\":3}}"`) {
+		t.Errorf("%s, %v", response, err)
 	}
 	for body, argument := range map[string]string{
 		"channel_name=private-c": "socket_id",
@@ -330,10 +334,11 @@ func TestAnEventHasMembersThatOnlySomeServersKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	members := map[string]any{"tags": map[string]string{"a": "b"}}
-	if _, err := client.TriggerWithParams("c", "e", "x", pusher.TriggerParams{Members: members}); err != nil {
+	batch := []pusher.BatchEvent{{Event: pusher.Event{Channel: "c", Name: "e", Data: "x"}, Members: members}}
+	if _, err := client.TriggerContext(context.Background(), []string{"c"}, "e", "x", pusher.TriggerOptions{Members: members}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.TriggerBatch([]pusher.Event{{Channel: "c", Name: "e", Data: "x", Members: members}}); err != nil {
+	if _, err := client.TriggerBatchWithParams(context.Background(), batch, pusher.TriggerBatchParams{}); err != nil {
 		t.Fatal(err)
 	}
 	for i := 0; i < 2; i++ {
@@ -352,7 +357,7 @@ func TestADeadlineLimitsTheCall(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+			_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
 			if took := time.Since(start); took < 150*time.Millisecond || took > 3*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -361,7 +366,7 @@ func TestADeadlineLimitsTheCall(t *testing.T) {
 				t.Errorf("%#v", failed)
 			}
 			// The context's deadline also limits a call with a longer explicit timeout.
-			longer := pusher.TriggerParams{Extra: map[string]any{"timeout_ms": 60000}}
+			longer := pusher.TriggerOptions{Extra: map[string]any{"timeout_ms": 60000}}
 			ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			start = time.Now()
@@ -372,7 +377,7 @@ func TestADeadlineLimitsTheCall(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 			// The client's timeout is not a context's deadline.
-			_, err = client.TriggerContext(context.Background(), []string{"c"}, "e", "x", pusher.TriggerParams{Timeout: 100 * time.Millisecond})
+			_, err = client.TriggerContext(context.Background(), []string{"c"}, "e", "x", pusher.TriggerOptions{Timeout: 100 * time.Millisecond})
 			if refused(t, err, pusher.StatusDeliveryUnknown, ""); errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%#v", err)
 			}
@@ -388,7 +393,7 @@ func TestADoneContextSendsNothing(t *testing.T) {
 	late, cancel := context.WithTimeout(context.Background(), -time.Second)
 	defer cancel()
 	for ctx, why := range map[context.Context]error{cancelled: context.Canceled, late: context.DeadlineExceeded} {
-		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
 		failed := refused(t, err, pusher.StatusNotSent, "")
 		if failed.Delivery != pusher.DeliveryNotSent || !errors.Is(err, why) {
 			t.Errorf("%#v", failed)
@@ -408,7 +413,7 @@ func TestCancellingEndsACallOverNetHTTP(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerParams{})
+		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
 		ended <- err
 	}()
 	for len(server.applied(t)) == 0 {
@@ -437,11 +442,11 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	_, err := client.TriggerContext(ctx, []string{"c"}, "second", "x", pusher.TriggerParams{})
+	_, err := client.TriggerContext(ctx, []string{"c"}, "second", "x", pusher.TriggerOptions{})
 	if refused(t, err, pusher.StatusNotSent, ""); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%#v", err)
 	}
-	_, err = client.TriggerContext(context.Background(), []string{"c"}, "third", "x", pusher.TriggerParams{Timeout: 50 * time.Millisecond})
+	_, err = client.TriggerContext(context.Background(), []string{"c"}, "third", "x", pusher.TriggerOptions{Timeout: 50 * time.Millisecond})
 	refused(t, err, pusher.StatusNotSent, "")
 	if err := <-first; !errors.Is(err, pusher.StatusDeliveryUnknown) {
 		t.Errorf("%#v", err)
@@ -657,6 +662,44 @@ func TestFailureOfATransportThatHidesConnectionsIsUnknown(t *testing.T) {
 		wanted := map[string]pusher.Delivery{"hidden": pusher.DeliveryUnknown, "visible": pusher.DeliveryNotSent}[name]
 		same(t, name, failed.Delivery, wanted)
 	}
+}
+
+// A fan-out takes several requests, each sent by HTTPClient.
+func TestAFanOutOverNetHTTP(t *testing.T) {
+	server := healthy(t)
+	var requests atomic.Int64
+	next := &http.Transport{}
+	defer next.CloseIdleConnections()
+	client := server.client(t)
+	client.HTTPClient = &http.Client{Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+		switch requests.Add(1) {
+		case 5:
+			return nil, errors.New("out of order")
+		case 7:
+			panic("in the transport")
+		}
+		return next.RoundTrip(request)
+	})}
+	channels := make([]string, 250)
+	for index := range channels {
+		channels[index] = fmt.Sprint("c", index)
+	}
+	fan := func() error {
+		_, err := client.TriggerContext(context.Background(), channels, "e", "x", pusher.TriggerOptions{FanOut: true})
+		return err
+	}
+	if err := fan(); err != nil || requests.Load() != 3 || len(server.applied(t)) != 250 {
+		t.Fatalf("%d requests, %v", requests.Load(), err)
+	}
+	failed := refused(t, fan(), pusher.StatusPartial, "") // the second of its requests fails
+	if failed.Delivery != pusher.DeliveryUnknown || len(failed.Parts) != 3 || failed.Parts[1].Delivery != pusher.DeliveryUnknown {
+		t.Errorf("%#v", failed)
+	}
+	if failed := refused(t, fan(), pusher.StatusPartial, ""); len(failed.Parts) != 3 || failed.Parts[0].Delivery != pusher.DeliveryUnknown {
+		t.Errorf("%#v", failed)
+	}
+	client.Close()
+	refused(t, fan(), pusher.StatusInvalidState, "")
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -118,7 +118,9 @@ type Error struct {
 
 	Document json.RawMessage // the library's error document
 
-	wrapped error
+	sentence string // what pusher-http-go says of the same mistake
+	whole    bool   // and nothing more, because programs compare it
+	wrapped  error
 }
 
 // Part is the result of one request of a fan-out.
@@ -137,7 +139,26 @@ type RateLimit struct {
 	Reset     *int64 `json:"reset"`     // when the next period begins: in seconds from now or since 1970, depending on the server
 }
 
-func (e *Error) Error() string { return "pusher: " + e.Message }
+// Error returns the sentence of pusher-http-go where it has one, and else the message.
+func (e *Error) Error() string {
+	sentence, whole := e.sentence, e.whole
+	if sentence == "" && e.HTTPStatus >= 300 {
+		sentence, whole = e.saidOfStatus()
+	}
+	switch {
+	case sentence == "":
+		return "pusher: " + e.Message
+	case whole:
+		return sentence
+	}
+	return sentence + ": " + e.Message
+}
+
+// Timeout reports whether the time was up, as net.Error does.
+func (e *Error) Timeout() bool { return e.Cause == "timeout" || e.Status == StatusTimedOut }
+
+// Temporary reports Retryable, as net.Error does.
+func (e *Error) Temporary() bool { return e.Retryable }
 
 // Unwrap returns the underlying error: a context's, or encoding/json's.
 func (e *Error) Unwrap() error { return e.wrapped }

@@ -16,22 +16,88 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"runtime/cgo"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
-// sender returns an HTTP client that follows no redirect: the POST would become a GET, which succeeds and publishes nothing.
-func sender(given *http.Client) *http.Client {
+// sender sends signed requests by HTTPClient.
+type sender struct {
+	http        http.Client
+	maxResponse int64
+}
+
+// newSender returns a sender that follows no redirect: the POST would become a GET, which succeeds and publishes nothing.
+func newSender(given *http.Client, maxResponse int64) *sender {
 	if given == nil {
 		return nil
 	}
 	own := *given
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &own
+	return &sender{own, maxResponse}
+}
+
+// newFan keeps the settings of a client. They must not refer to its state: a cycle would keep the core from being collected.
+func newFan(settings Client) *fan {
+	settings.state = nil
+	return &fan{settings: settings}
+}
+
+// fan is a second client of the library, for calls that may take several requests: it sends each by a callback, as pusher_prepare makes only one.
+type fan struct {
+	settings Client
+	once     sync.Once
+	client   *C.Pusher
+	failed   *Error
+}
+
+func (f *fan) open(with *sender) (*C.Pusher, error) {
+	f.once.Do(func() {
+		f.settings.Retry.Mode, f.settings.Extra = "never", without(f.settings.Extra, "retry")
+		var made *C.Pusher
+		if made, f.failed = f.settings.makeWithLog(); f.failed != nil {
+			return
+		}
+		// The library owns the handle from here on, even if it fails.
+		if status := C.bridge_set_transport(made, C.uintptr_t(cgo.NewHandle(with))); status != C.PUSHER_STATUS_OK {
+			C.pusher_free(made)
+			f.failed = refusal(Status(status), failure{Message: "HTTPClient cannot be used for a fan-out"}, nil)
+			return
+		}
+		f.client = made
+	})
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	return f.client, nil
+}
+
+func without(members map[string]any, name string) map[string]any {
+	rest := make(map[string]any, len(members))
+	for key, value := range members {
+		if key != name {
+			rest[key] = value
+		}
+	}
+	return rest
+}
+
+//export libpusherGoSend
+func libpusherGoSend(handle C.uintptr_t, request *C.PusherRequest, response *C.PusherResponse) {
+	with := cgo.Handle(handle).Value().(*sender)
+	// On another goroutine, as for libpusherGoLog. A transport that panics may have sent the request.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }()
+		with.exchange(context.Background(), request, response)
+	}()
+	<-done
 }
 
 // send makes a call through the HTTP client: the library signs the request and interprets the response.
@@ -44,12 +110,12 @@ func (c *core) send(ctx context.Context, f *frame) ([]byte, error) {
 	defer C.pusher_request_free(signed)
 	response := C.pusher_response_new()
 	defer C.pusher_response_free(response)
-	c.exchange(ctx, signed, response)
+	c.sender.exchange(ctx, signed, response)
 	return f.take(C.bridge_finish(c.client, signed, response, f.buffer(), C.size_t(len(f.answer))))
 }
 
 // exchange sends a request and fills in the library's response.
-func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *C.PusherResponse) {
+func (s *sender) exchange(ctx context.Context, signed *C.PusherRequest, response *C.PusherResponse) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(C.pusher_request_timeout_ms(signed))*time.Millisecond)
 	defer cancel()
 	// Without a connection nothing was sent. Trust that only if the transport reports connections at all.
@@ -86,13 +152,13 @@ func (c *core) exchange(ctx context.Context, signed *C.PusherRequest, response *
 	}
 	request.Header.Set("Accept-Encoding", "identity")
 
-	answer, err := c.http.Do(request)
+	answer, err := s.http.Do(request)
 	if err != nil {
 		fail(err)
 		return
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, c.maxResponse+1))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, s.maxResponse+1))
 	var at *C.uint8_t
 	if len(text) > 0 {
 		at = (*C.uint8_t)(unsafe.Pointer(&text[0]))
@@ -146,7 +212,8 @@ func cause(err error) string {
 		return "dns"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
 		return "timeout"
-	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &name):
+	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &name),
+		strings.Contains(err.Error(), "gave HTTP response"): // net/http has no type for it
 		return "tls"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "reset"

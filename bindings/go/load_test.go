@@ -42,7 +42,7 @@ func TestTwoThousandGoroutines(t *testing.T) {
 						return
 					}
 					if _, mine := list.Channels[own]; !mine {
-						t.Errorf("%d: has the answer of another: %s", g, list.Document)
+						t.Errorf("%d: has the answer of another: %v", g, list.Channels)
 					}
 					wrong := make([]string, g%90+1)
 					for index := range wrong {

@@ -3,11 +3,13 @@ package pusher
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 )
 
 // ChannelsParams select channels and their attributes.
 type ChannelsParams struct {
-	FilterByPrefix *string // only channels whose names begin with this
+	FilterByPrefix *string // only channels whose names begin with this; "" for all
 	Info           *string // attributes of each channel, such as "user_count" (with a "presence-" filter)
 }
 
@@ -19,23 +21,42 @@ type ChannelParams struct {
 // ChannelsList has the occupied channels.
 type ChannelsList struct {
 	Channels map[string]ChannelListItem `json:"channels"`
-	Document json.RawMessage            `json:"-"` // the server's response
 }
 
 // ChannelListItem has the attributes of a channel; a missing attribute is 0.
 type ChannelListItem struct {
-	UserCount         int `json:"user_count"`
-	SubscriptionCount int `json:"subscription_count"`
+	UserCount int `json:"user_count"`
 }
 
 // Channel is the state of a channel.
 type Channel struct {
-	Name              string          `json:"-"`
-	Occupied          bool            `json:"occupied"`
-	UserCount         int             `json:"user_count,omitempty"`
-	SubscriptionCount int             `json:"subscription_count,omitempty"`
-	Cache             *CachedEvent    `json:"cache,omitempty"`
-	Document          json.RawMessage `json:"-"` // the server's response
+	Name              string
+	Occupied          bool `json:"occupied,omitempty"`
+	UserCount         int  `json:"user_count,omitempty"`
+	SubscriptionCount int  `json:"subscription_count,omitempty"`
+}
+
+// Users has the users on a presence channel.
+type Users struct {
+	List []User `json:"users"`
+}
+
+// User is a user on a presence channel.
+type User struct {
+	ID string `json:"id"`
+}
+
+// ChannelsState is the response of ChannelsContext.
+type ChannelsState struct {
+	ChannelsList
+	Response json.RawMessage `json:"-"` // of the server, which may have more attributes
+}
+
+// ChannelState is the response of ChannelContext.
+type ChannelState struct {
+	Channel
+	Cache    *CachedEvent    `json:"cache,omitempty"`
+	Response json.RawMessage `json:"-"` // of the server, which may have more attributes
 }
 
 // CachedEvent is the latest event of a cache channel.
@@ -44,94 +65,138 @@ type CachedEvent struct {
 	TTL  int    `json:"ttl"` // in seconds
 }
 
-// Users has the users on a presence channel.
-type Users struct {
-	List     []User          `json:"users"`
-	Document json.RawMessage `json:"-"` // the server's response
-}
-
-// User is a user on a presence channel.
-type User struct {
-	ID string `json:"id"`
+// UsersState is the response of GetChannelUsersContext.
+type UsersState struct {
+	Users
+	Response json.RawMessage `json:"-"` // of the server, which may have more attributes
 }
 
 // UnmarshalJSON also accepts ids that are numbers: some servers return ids as they received them.
-func (u *User) UnmarshalJSON(text []byte) error {
+func (u *User) UnmarshalJSON(encoded []byte) error {
 	var user struct {
-		ID json.RawMessage `json:"id"`
+		ID lenient `json:"id"`
 	}
-	if err := json.Unmarshal(text, &user); err != nil {
-		return err
+	err := json.Unmarshal(encoded, &user)
+	u.ID = string(user.ID)
+	return err
+}
+
+// lenient is a string that may be written as a number.
+type lenient string
+
+func (l *lenient) UnmarshalJSON(encoded []byte) error {
+	var number json.Number
+	if encoded[0] != '"' && json.Unmarshal(encoded, &number) == nil {
+		*l = lenient(number)
+		return nil
 	}
-	if err := json.Unmarshal(user.ID, &u.ID); err != nil {
-		u.ID = string(user.ID)
-	}
-	return nil
+	return readText(encoded, (*string)(l))
 }
 
 // Channels returns the occupied channels.
 func (c *Client) Channels(params ChannelsParams) (*ChannelsList, error) {
-	return c.ChannelsContext(context.Background(), params)
-}
-
-// ChannelsContext is Channels with a context.
-func (c *Client) ChannelsContext(ctx context.Context, params ChannelsParams) (*ChannelsList, error) {
-	f := newFrame(opChannels)
-	f.optional("prefix_filter", params.FilterByPrefix)
-	f.optional("attributes", params.Info)
-	list := &ChannelsList{}
-	var err error
-	list.Document, err = c.ask(ctx, f, list)
+	state, err := c.ChannelsContext(context.Background(), params)
 	if err != nil {
 		return nil, err
 	}
-	return list, nil
+	return &state.ChannelsList, nil
+}
+
+// ChannelsContext is Channels with a context.
+func (c *Client) ChannelsContext(ctx context.Context, params ChannelsParams) (*ChannelsState, error) {
+	f := newFrame(opChannels)
+	if params.FilterByPrefix != nil && *params.FilterByPrefix == "" {
+		params.FilterByPrefix = nil // the library takes no empty prefix, which all channels have
+	}
+	f.optional("prefix_filter", params.FilterByPrefix)
+	f.optional("attributes", params.Info)
+	// PHP servers write a map without members as an array without elements.
+	var list struct {
+		Channels json.RawMessage `json:"channels"`
+	}
+	document, err := c.ask(ctx, f, &list)
+	if err != nil {
+		return nil, err
+	}
+	state := &ChannelsState{Response: document}
+	if string(list.Channels) == "[]" {
+		state.Channels = map[string]ChannelListItem{}
+	} else if err := c.read(document, &state.ChannelsList); err != nil {
+		return nil, err
+	}
+	return state, nil
 }
 
 // Channel returns the state of a channel.
 func (c *Client) Channel(name string, params ChannelParams) (*Channel, error) {
-	return c.ChannelContext(context.Background(), name, params)
-}
-
-// ChannelContext is Channel with a context.
-func (c *Client) ChannelContext(ctx context.Context, name string, params ChannelParams) (*Channel, error) {
-	f := newFrame(opChannel)
-	f.text("channel", name)
-	f.optional("attributes", params.Info)
-	channel := &Channel{Name: name}
-	var err error
-	channel.Document, err = c.ask(ctx, f, channel)
+	state, err := c.ChannelContext(context.Background(), name, params)
 	if err != nil {
 		return nil, err
 	}
-	return channel, nil
+	return &state.Channel, nil
+}
+
+// ChannelContext is Channel with a context.
+func (c *Client) ChannelContext(ctx context.Context, name string, params ChannelParams) (*ChannelState, error) {
+	f := newFrame(opChannel)
+	f.text("channel", name)
+	f.optional("attributes", params.Info)
+	state := &ChannelState{}
+	document, err := c.ask(ctx, f, state)
+	if err != nil {
+		return nil, err
+	}
+	// Only now, because encoding/json would also set it to a member "name".
+	state.Name, state.Response = name, document
+	return state, nil
 }
 
 // GetChannelUsers returns the users on a presence channel.
 func (c *Client) GetChannelUsers(name string) (*Users, error) {
-	return c.GetChannelUsersContext(context.Background(), name)
-}
-
-// GetChannelUsersContext is GetChannelUsers with a context.
-func (c *Client) GetChannelUsersContext(ctx context.Context, name string) (*Users, error) {
-	f := newFrame(opUsers)
-	f.text("channel", name)
-	users := &Users{}
-	var err error
-	users.Document, err = c.ask(ctx, f, users)
+	state, err := c.GetChannelUsersContext(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}
-	return users, nil
+	return &state.Users, nil
 }
 
-// ask makes a call and parses the response. It skips members of unexpected types: Document has the whole response.
+// GetChannelUsersContext is GetChannelUsers with a context.
+func (c *Client) GetChannelUsersContext(ctx context.Context, name string) (*UsersState, error) {
+	f := newFrame(opUsers)
+	f.text("channel", name)
+	state := &UsersState{}
+	document, err := c.ask(ctx, f, state)
+	if err != nil {
+		return nil, err
+	}
+	state.Response = document
+	return state, nil
+}
+
+// ask makes a call and parses the response.
 func (c *Client) ask(ctx context.Context, f *frame, into any) ([]byte, error) {
 	document, err := c.perform(ctx, f, options{})
-	if err == nil {
-		_ = json.Unmarshal(document, into)
+	if err != nil {
+		return nil, err
 	}
-	return document, err
+	return document, c.read(document, into)
+}
+
+// read parses the response to a query, whose members may have other types than expected: then the values could not be told from missing ones.
+func (c *Client) read(document []byte, into any) error {
+	err := json.Unmarshal(document, into)
+	if err == nil && document[0] != '{' {
+		err = errors.New("it is no object")
+	}
+	if err != nil {
+		most := len(document)
+		if most > 1024 { // as much as the library shows
+			most = 1024
+		}
+		message := "the response has another form: " + strings.TrimPrefix(err.Error(), "json: ") + " (Get returns any response)"
+		return refusal(StatusBadResponse, failure{Message: message, Response: strings.ToValidUTF8(string(document[:most]), "")}, err)
+	}
+	return nil
 }
 
 // Get sends a GET request to any path below /apps/{app_id}, such as "/channels". The values of params are strings, integers and booleans.

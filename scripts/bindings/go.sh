@@ -4,6 +4,8 @@
 #   scripts/bindings/go.sh                                          builds the library and the fault server
 #   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/go.sh    uses these
 #   scripts/bindings/go.sh bench                                    measures it against the same work in Go instead
+#   scripts/bindings/go.sh migration FILE                           runs only the tests of tests/migration, and writes their results
+[ "${1:-}" != migration ] || results=$(realpath "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -64,6 +66,17 @@ benchmarks_work() { go test -run '^$' -bench . -benchtime 1x . >"$out/once" 2>&1
 
 if [ "${1:-}" = bench ]; then
   step "Go: benchmarks" ratios
+  exit
+fi
+
+# Writes "pass NAME" or "fail NAME" for each test.
+migration() {
+  go test -count=1 -v -run '^TestMigration' . >"$out/migration" || cat "$out/migration" >&2
+  sed -n 's/^--- PASS: \([^ ]*\).*/pass \1/p; s/^--- FAIL: \([^ ]*\).*/fail \1/p' "$out/migration" >"$results"
+}
+
+if [ "${1:-}" = migration ]; then
+  step "Go: tests of the migration" migration
   exit
 fi
 

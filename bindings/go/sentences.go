@@ -1,0 +1,174 @@
+package pusher
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Programs log and compare the texts of pusher-http-go's errors, which have no types. This file says the same sentences of the same mistakes. Status,
+// Argument and Message say more.
+
+const masterKey = "encryption_master_key_base64"
+
+func (e *Error) say(sentence string) { e.sentence, e.whole = sentence, true }
+
+// begin puts the sentence before the message.
+func (e *Error) begin(sentence string) { e.sentence, e.whole = sentence, false }
+
+// wrong returns the error if an argument of the call is wrong.
+func wrong(err error) *Error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.HTTPStatus == 0 && failed.Argument != "" {
+		return failed
+	}
+	return nil
+}
+
+// saidOfTrigger adds what pusher-http-go says of a call's error.
+func saidOfTrigger(err error, channels []string) error {
+	failed := wrong(err)
+	if failed == nil {
+		return err
+	}
+	failed.saidOfAll()
+	var number int
+	count := func(format string) bool {
+		found, _ := fmt.Sscanf(failed.Message, format, &number)
+		return found == 1
+	}
+	switch argument := failed.Argument; {
+	case argument == "data" && count("data: is too large: %d bytes"):
+		failed.say(fmt.Sprintf("Event payload exceeded maximum size (%d bytes is too much)", number))
+	case !strings.HasPrefix(argument, "channels"):
+	case count("channels: must hold 1 to %d channel names"):
+		if len(channels) > number {
+			failed.say(fmt.Sprintf("You cannot trigger on more than %d channels at once", number))
+		}
+	case strings.Contains(failed.Message, "is end-to-end encrypted"):
+		failed.begin("You cannot trigger to multiple channels when using encrypted channels")
+	case isName(failed.Message):
+		failed.say("At least one of your channels' names are invalid")
+	}
+	return err
+}
+
+// isName reports whether a message is about the characters or the length of a name.
+func isName(message string) bool {
+	for _, problem := range []string{": contains ", ": is too long: ", ": must not be empty", ": has a NUL byte", "UTF-8"} {
+		if strings.Contains(message, problem) {
+			return true
+		}
+	}
+	return false
+}
+
+func saidOfBatch(err error, name func(index int) string) error {
+	failed := wrong(err)
+	if failed == nil {
+		return err
+	}
+	failed.saidOfAll()
+	var index, size int
+	if found, _ := fmt.Sscanf(failed.Message, "events[%d].data: is too large: %d bytes", &index, &size); found == 2 {
+		failed.say(fmt.Sprintf("Data of the event #%d in batch, exceeded maximum size (%d bytes is too much)", index, size))
+	} else if found, _ := fmt.Sscanf(failed.Argument, "events[%d].channel", &index); found == 1 && strings.HasSuffix(failed.Argument, ".channel") {
+		failed.begin(fmt.Sprintf("The channel named %s has a non-valid name", printable(name(index))))
+	}
+	return err
+}
+
+func saidOfUser(err error, userID string) error {
+	if failed := wrong(err); failed != nil {
+		failed.saidOfAll()
+		if failed.Argument == "user_id" {
+			failed.begin(fmt.Sprintf("User id '%s' is invalid", printable(userID)))
+		}
+	}
+	return err
+}
+
+func saidOfUserData(err error, id any) error {
+	failed := wrong(err)
+	if failed == nil {
+		return err
+	}
+	failed.saidOfAll()
+	if failed.Argument == "user_data.id" {
+		switch id := id.(type) {
+		case nil:
+			failed.say("Missing id in user data")
+		case string:
+			failed.begin(fmt.Sprintf("Invalid id in user data: '%s'", printable(id)))
+		default:
+			failed.say("id field in user data is not a string")
+		}
+	}
+	return err
+}
+
+// saidOfAll is for arguments that several calls have.
+func (e *Error) saidOfAll() {
+	switch {
+	case e.Argument == masterKey && e.Status == StatusEncryption:
+		e.begin("No master encryption key supplied")
+	case e.Argument == "socket_id" || strings.HasSuffix(e.Argument, ".socket_id"):
+		e.begin("socket_id invalid")
+	}
+}
+
+// saidOfKey adds what is wrong with the master key.
+func (c *Client) saidOfKey(err error) error {
+	failed := wrong(err)
+	if failed == nil || failed.Argument != masterKey {
+		return err
+	}
+	if c.EncryptionMasterKey != "" {
+		failed.begin("EncryptionMasterKey must be 32 bytes")
+	} else if _, wrong := base64.StdEncoding.DecodeString(c.EncryptionMasterKeyBase64); wrong != nil {
+		failed.begin("EncryptionMasterKeyBase64 must be valid base64")
+	} else {
+		failed.begin("EncryptionMasterKeyBase64 must encode 32 bytes")
+	}
+	return err
+}
+
+// saidOfWebhook is for each reason to refuse a webhook.
+func saidOfWebhook(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Status == StatusWebhookInvalid {
+		failed.begin("Invalid webhook")
+	}
+	return err
+}
+
+// saidOfStatus quotes the response. Only of a 400 it is the whole sentence: of other statuses the message says what to check, and of a 5xx that the
+// event may have been delivered. A 401 repeats the signature, so it is not quoted.
+func (e *Error) saidOfStatus() (sentence string, whole bool) {
+	sentence = "Status Code: " + strconv.Itoa(e.HTTPStatus)
+	line, _, _ := strings.Cut(strings.TrimSpace(e.Response), "\n")
+	if line == "" || e.HTTPStatus == http.StatusUnauthorized {
+		return sentence, false
+	}
+	return sentence + " - " + printable(line), e.HTTPStatus == http.StatusBadRequest
+}
+
+// printable returns the beginning of a text in a form that cannot change a log.
+func printable(text string) string {
+	const most = 200
+	if utf8.ValidString(text) && utf8.RuneCountInString(text) > most {
+		text = string([]rune(text)[:most]) + "…"
+	}
+	for _, char := range text {
+		if char == utf8.RuneError || !unicode.IsPrint(char) {
+			quoted := strconv.Quote(text)
+			return quoted[1 : len(quoted)-1]
+		}
+	}
+	return text
+}
