@@ -535,8 +535,8 @@ func (c Client) GoString() string { return c.String() }
 // MarshalJSON writes the fields that say which application and server the client is for, and none that may hold a secret.
 func (c Client) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		AppID, Key, Server, Cluster, Host string
-		Port                              int
-		Secure, Insecure                  bool
-	}{c.AppID, c.Key, c.Server, c.Cluster, c.Host, c.Port, c.Secure, c.Insecure})
+		AppID, Key, Server, Cluster, Host, Scheme string
+		Port                                      int
+		Secure, Insecure                          bool
+	}{c.AppID, c.Key, c.Server, c.Cluster, c.Host, c.Scheme, c.Port, c.Secure, c.Insecure})
 }

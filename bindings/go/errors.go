@@ -141,17 +141,15 @@ type RateLimit struct {
 
 // Error returns the sentence of pusher-http-go where it has one, and else the message.
 func (e *Error) Error() string {
-	sentence, whole := e.sentence, e.whole
-	if sentence == "" && e.HTTPStatus >= 300 {
-		sentence, whole = e.saidOfStatus()
-	}
 	switch {
-	case sentence == "":
-		return "pusher: " + e.Message
-	case whole:
-		return sentence
+	case e.whole:
+		return e.sentence
+	case e.sentence != "":
+		return e.sentence + ": " + e.Message
+	case e.HTTPStatus >= 300:
+		return e.saidOfStatus()
 	}
-	return sentence + ": " + e.Message
+	return "pusher: " + e.Message
 }
 
 // Timeout reports whether the time was up, as net.Error does.

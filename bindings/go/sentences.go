@@ -147,15 +147,21 @@ func saidOfWebhook(err error) error {
 	return err
 }
 
-// saidOfStatus quotes the response. Only of a 400 it is the whole sentence: of other statuses the message says what to check, and of a 5xx that the
-// event may have been delivered. A 401 repeats the signature, so it is not quoted.
-func (e *Error) saidOfStatus() (sentence string, whole bool) {
-	sentence = "Status Code: " + strconv.Itoa(e.HTTPStatus)
+// saidOfStatus quotes the response. Of a 400 that is all: of other statuses the message says what to check, and perhaps that the event may have been
+// delivered. The response to a wrong signature repeats it, so a 401 is not quoted.
+func (e *Error) saidOfStatus() string {
+	code := strconv.Itoa(e.HTTPStatus)
+	advice := strings.TrimPrefix(e.Message, "the server answered "+code+": ")
 	line, _, _ := strings.Cut(strings.TrimSpace(e.Response), "\n")
 	if line == "" || e.HTTPStatus == http.StatusUnauthorized {
-		return sentence, false
+		return "Status Code: " + code + " (" + advice + ")"
 	}
-	return sentence + " - " + printable(line), e.HTTPStatus == http.StatusBadRequest
+	quoted := "Status Code: " + code + " - " + printable(strings.TrimSpace(line))
+	if e.HTTPStatus == http.StatusBadRequest && e.Delivery != DeliveryUnknown {
+		return quoted
+	}
+	// The message of a 4xx ends with the response.
+	return quoted + " (" + strings.TrimSuffix(advice, ": "+line) + ")"
 }
 
 // printable returns the beginning of a text in a form that cannot change a log.

@@ -105,9 +105,6 @@ func (c *Client) Channels(params ChannelsParams) (*ChannelsList, error) {
 // ChannelsContext is Channels with a context.
 func (c *Client) ChannelsContext(ctx context.Context, params ChannelsParams) (*ChannelsState, error) {
 	f := newFrame(opChannels)
-	if params.FilterByPrefix != nil && *params.FilterByPrefix == "" {
-		params.FilterByPrefix = nil // the library takes no empty prefix, which all channels have
-	}
 	f.optional("prefix_filter", params.FilterByPrefix)
 	f.optional("attributes", params.Info)
 	// PHP servers write a map without members as an array without elements.
