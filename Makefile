@@ -33,6 +33,7 @@ check:
 
 format:
 	@cargo fmt --all
+	@cargo fmt --manifest-path fuzz/Cargo.toml
 	@scripts/lint.sh --fix
 
 lint:

@@ -15,6 +15,7 @@ if [ "${1:-}" != --tests ]; then
   step 'waiting for apt' scripts/lib.test.sh
   # Both tools are components of the toolchain, from Debian and from rustup.
   step 'Rust: layout' cargo fmt --all --check
+  step 'Rust: layout of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
   step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
   step 'Rust: documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 fi

@@ -49,3 +49,7 @@ pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS, p
 
 #[doc(hidden)]
 pub mod ffi;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use http::fuzzing;

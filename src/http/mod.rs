@@ -10,6 +10,8 @@ mod connection;
 mod connector;
 mod exchange;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod message;
 mod pem;
 mod pool;

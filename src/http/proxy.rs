@@ -40,7 +40,7 @@ pub(super) fn open_tunnel(stream: &mut Stream, proxy: &Proxy, authority: &str, d
 }
 
 /// Returns whether the proxy's response is complete and opens the tunnel.
-fn is_open(response: &mut [u8], filled: &mut usize) -> Result<bool, Fault> {
+pub(super) fn is_open(response: &mut [u8], filled: &mut usize) -> Result<bool, Fault> {
     loop {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut headers);

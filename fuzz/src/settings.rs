@@ -1,0 +1,75 @@
+//! Configurations.
+
+use std::env;
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use crate::support::{APP_ID, Client, KEY, SECRET, config, publisher as publishers};
+use crate::{knows_a_secret, text, texts};
+
+/// Any configuration is refused with a document, or makes a client that signs.
+pub fn configuration(bytes: &[u8]) {
+    let text = text(bytes);
+    if knows_a_secret(text) {
+        return;
+    }
+    if let Ok(client) = Client::try_new(Some(text)) {
+        client.call_with("authenticate", &["private-c", "1.2"]).name();
+    }
+}
+
+/// A URL's parts are signed as they are sent, and the host is what stands there.
+pub fn url(bytes: &[u8]) {
+    let [host, prefix] = texts(bytes);
+    let (Ok(host), Ok(prefix)) = (std::str::from_utf8(host), std::str::from_utf8(prefix)) else { return };
+    // The last @ ends the secret, so another one belongs to it.
+    if host.contains('@') || prefix.contains('@') || knows_a_secret(bytes) {
+        return;
+    }
+    let secret = SECRET.replace('%', "%25").replace('/', "%2F");
+    let url = format!("http://{KEY}:{secret}@{host}{prefix}/apps/{APP_ID}");
+    let Ok(client) = Client::try_new(Some(url.as_bytes())) else { return };
+    let request = client.prepare("trigger", &[Some("c"), Some("e"), Some("{}"), None]).read();
+    request.verify(KEY, SECRET).unwrap_or_else(|why| panic!("{url:?}: {why}"));
+    let rest = request.url.strip_prefix("http://").expect("the scheme stays");
+    let (authority, _) = rest.split_once('/').expect("a path");
+    assert!(!authority.contains(['@', '?', '#', '\\', ' ', '\r', '\n']), "{url:?} leads to {authority:?}");
+    assert!(request.path().ends_with(&format!("/apps/{APP_ID}/events")), "{url:?} leads to {}", request.path());
+}
+
+/// The addresses of proxies, and the names that need none.
+pub fn proxy(bytes: &[u8]) {
+    let [proxy, none, host] = texts(bytes);
+    let (Ok(proxy), Ok(none), Ok(host)) =
+        (std::str::from_utf8(proxy), std::str::from_utf8(none), std::str::from_utf8(host))
+    else {
+        return;
+    };
+    if knows_a_secret(bytes) {
+        return;
+    }
+    let _ = Client::try_new(Some(config(1, json!({"proxy": proxy})).as_bytes()));
+    // SAFETY: a fuzz target has one thread.
+    unsafe {
+        env::set_var("http_proxy", proxy);
+        env::set_var("no_proxy", none);
+    }
+    let _ = Client::try_new(Some(config(1, json!({"proxy": "env", "host": host})).as_bytes()));
+}
+
+/// The configuration of a publisher, and the options of an event that it takes.
+pub fn publisher(bytes: &[u8]) {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| crate::answering(0));
+    let [settings, options] = texts(bytes);
+    if knows_a_secret(bytes) {
+        return;
+    }
+    let settings = (!settings.is_empty()).then_some(settings);
+    if let Ok(publisher) = publishers::try_new(Some(client), settings) {
+        let options = (!options.is_empty()).then_some(options);
+        let _ = publishers::publish(Some(&publisher), [Some(b"c"), Some(b"e"), Some(b"{}"), options]);
+        publishers::stats(Some(&publisher));
+    }
+}
