@@ -58,7 +58,7 @@ if(fault_server STREQUAL "")
     COMMENT "Building the fault server"
     USES_TERMINAL VERBATIM)
 endif()
-set(cases "${PROJECT_SOURCE_DIR}/tests/conformance.json")
+set(cases "${PROJECT_SOURCE_DIR}/tests/conformance.json" "${PROJECT_SOURCE_DIR}/tests/answers.json")
 set(with_fault_server)
 
 find_path(CJSON_INCLUDE_DIR cjson/cJSON.h)
@@ -67,7 +67,7 @@ mark_as_advanced(CJSON_INCLUDE_DIR CJSON_LIBRARY)
 if(CJSON_INCLUDE_DIR AND CJSON_LIBRARY)
   # The cases that the bindings of all languages share.
   pusher_test(conformance.c c STANDARD c_std_11 SOURCES tests/c/conformance.c
-    LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS "${cases}")
+    LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS ${cases})
   target_include_directories(test-conformance-c PRIVATE "${CJSON_INCLUDE_DIR}")
   list(APPEND with_fault_server conformance.c)
 else()
@@ -77,7 +77,7 @@ endif()
 find_package(nlohmann_json QUIET)
 if(nlohmann_json_FOUND)
   pusher_test(conformance.cpp c++ STANDARD cxx_std_17 SOURCES tests/cpp/conformance.cpp
-    LIBRARIES Pusher::pusher nlohmann_json::nlohmann_json ARGUMENTS "${cases}")
+    LIBRARIES Pusher::pusher nlohmann_json::nlohmann_json ARGUMENTS ${cases})
   # pusher.hpp, with a part that is compiled without exceptions.
   pusher_test(wrapper c++ STANDARD cxx_std_17
     SOURCES tests/cpp/wrapper.cpp tests/cpp/allocations.cpp tests/cpp/not_throwing.cpp

@@ -146,7 +146,7 @@ conformance() {
   clang++-19 -std=c++20 -D_GNU_SOURCE "${FLAGS[@]}" "${QUIET[@]}" -o "$out/conformance-quiet" tests/cpp/conformance.cpp "${LIBRARY[@]}"
   gcc -std=c11 "${SANITIZED[@]}" -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/conformance-c" tests/c/conformance.c "${LIBRARY[@]}" -lcjson
   all_of "$sanitized"
-  for program in conformance conformance-quiet conformance-c; do bounded "$out/$program" tests/conformance.json; done
+  for program in conformance conformance-quiet conformance-c; do bounded "$out/$program" tests/conformance.json tests/answers.json; done
 }
 
 # Each wrong case must fail.

@@ -241,7 +241,7 @@ pub fn request(events: &[Event]) -> Result<Call, Error> {
 }
 
 /// Returns, for each of these events, what the response says about it if the event asked for that: the attributes of its
-/// channel, or an object of attributes by channel.
+/// channel, or an object of attributes by channel. Null says nothing.
 pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> {
     let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
     let found = match events {
@@ -261,7 +261,7 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
         }
     };
     let of = |(index, event): (usize, &Event)| {
-        found.get(index).copied().flatten().filter(|_| event.wants_info).map(Json::text)
+        found.get(index).copied().flatten().filter(|said| event.wants_info && !said.is_null()).map(Json::text)
     };
     events.iter().enumerate().map(of).collect()
 }

@@ -386,26 +386,28 @@ static char *read_marked(const char *path) {
   return contents;
 }
 
-int main(int count, char **words) {
-  cJSON *all;
-  const cJSON *one, *credentials;
-  char *contents;
-  int cases;
-  if (count != 2) stop("usage", "conformance FILE");
-  contents = read_marked(words[1]);
-  all = parsed(contents);
+/* Runs the cases of a file, and returns their number. */
+static int run_file(const char *file) {
+  char *contents = read_marked(file);
+  cJSON *all = parsed(contents);
+  const cJSON *one, *credentials = member(all, "credentials");
+  int cases = cJSON_GetArraySize(member(all, "cases"));
   free(contents);
+  if (cases == 0) stop("without cases", file);
   expand(all);
-  cases = cJSON_GetArraySize(member(all, "cases"));
-  if (cases == 0) stop("without cases", words[1]);
+  cJSON_ArrayForEach(one, member(all, "cases")) run(one, credentials);
+  cJSON_Delete(all);
+  return cases;
+}
 
+int main(int count, char **words) {
+  int cases = 0, i;
+  if (count < 2) stop("usage", "conformance FILE...");
   server = fault_server_start();
   ready = parsed(server.ready);
-  credentials = member(all, "credentials");
-  cJSON_ArrayForEach(one, member(all, "cases")) run(one, credentials);
+  for (i = 1; i < count; i++) cases += run_file(words[i]);
   fault_server_stop(&server);
   cJSON_Delete(ready);
-  cJSON_Delete(all);
   printf("%d cases in C: %d failed; %d skipped, because a C string cannot contain a NUL\n", cases, failures, left_out);
   return failures == 0 && left_out < cases / 2 ? 0 : 1;
 }

@@ -307,8 +307,8 @@ impl Params {
             let default = defaults.get(name).ok_or_else(|| format!("there is no parameter {name:?} here"))?;
             let fits = match name.as_str() {
                 "at" => At::parse(value).is_some(),
-                // A Retry-After may be any string.
-                "retry_after" => value.is_string(),
+                // These may be any string.
+                "retry_after" | "body" => value.is_string(),
                 _ if default.is_boolean() => value.is_boolean(),
                 "seconds" => value.is_i64(),
                 _ => value.is_u64(),

@@ -574,6 +574,7 @@ fn looks(fault: &str) -> (Bytes, Seen) {
         "body-html" => body("<!DOCTYPE html><title>Welcome</title><h1>Please sign in</h1>"),
         "body-cut-json" => body(r#"{"channels":{"#),
         "body-two-documents" => body("{}{}"),
+        "body" => body("{}"),
         "body-not-utf-8" => Bytes::Exactly([json.as_bytes(), b"Content-Length: 4\r\n\r\n\"\xff\xfe\""].concat()),
         "body-error-500" => body(r#"{"error":"internal","code":500}"#),
         "body-error-400" | "body-error-401" | "body-error-403" | "body-error-413" => {

@@ -95,8 +95,8 @@ def publish(client: Pusher, arguments: dict[str, Any], reports: list[dict[str, A
 def spread(options: dict[str, Any]) -> dict[str, Any]:
     """Options are arguments in Python, and times are in seconds."""
     given = dict(options)
-    if "timeout_ms" in given:
-        given["timeout"] = given.pop("timeout_ms") / 1000
+    if (ms := given.pop("timeout_ms", None)) is not None:
+        given["timeout"] = ms / 1000
     return given
 
 

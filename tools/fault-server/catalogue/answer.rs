@@ -421,6 +421,10 @@ fn bodies(all: &mut Vec<Fault>) {
         let answer = http::json_answer(200, body);
         all.extend(lost_and_applied(Phase::Answer, name, what, UNKNOWN, move |_| Script::says(answer.clone())));
     }
+    let given = Fault::new(Phase::Answer, "body", "200 with the body `body`.", DELIVERED, |params| {
+        Script::says(http::json_answer(200, &params.text("body")))
+    });
+    all.push(given.with(json!({"body": "{}"})));
     all.push(Fault::new(Phase::Answer, "body-not-utf-8", "200 with bytes that are not UTF-8.", UNKNOWN, |_| {
         Script::says([OK.as_bytes(), b"Content-Length: 4\r\n\r\n\"\xff\xfe\""].concat())
     }));
