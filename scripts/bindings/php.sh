@@ -8,7 +8,9 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
-need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle
+need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle \
+  /usr/share/php/Illuminate/Broadcasting/autoload.php=php-illuminate-broadcasting /usr/share/php/Illuminate/Config/autoload.php=php-illuminate-config \
+  /usr/share/php/Illuminate/Http/autoload.php=php-illuminate-http
 version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')
 need "php-fpm$version=php$version-fpm"
 php -r 'exit((int) !extension_loaded("curl"));' || need curl-for-php="php$version-curl"

@@ -60,4 +60,19 @@ final class Answer
             throw PusherException::of($unreadable, ['status' => $name, 'message' => $e->getMessage()] + $more);
         }
     }
+
+    /**
+     * Returns the reports of a publisher. A response with a name that PHP's objects cannot have must not cost the other reports: then
+     * the responses consist of arrays.
+     *
+     * @return list<object>
+     */
+    public static function reports(string $document): array
+    {
+        try {
+            return self::read($document)->reports;
+        } catch (PusherException) {
+            return array_map(static fn (array $report): object => (object) $report, self::read($document, true)['reports']);
+        }
+    }
 }

@@ -77,7 +77,7 @@ final class Publisher
             return $document !== null || $closed;
         });
 
-        return $document === null ? [] : Answer::read($document)->reports;
+        return $document === null ? [] : Answer::reports($document);
     }
 
     /**

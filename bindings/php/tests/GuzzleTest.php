@@ -164,7 +164,8 @@ final class GuzzleTest extends TestCase
         $refused = static fn (int $status): Client => new Client(['handler' => HandlerStack::create(new MockHandler([
             new Response($status, ['Retry-After' => '3', 'X-Odd' => "a\xff"], 'slow down'),
         ]))]);
-        foreach ([302 => 'REDIRECTED', 400 => 'BAD_REQUEST', 401 => 'UNAUTHORIZED', 429 => 'RATE_LIMITED', 500 => 'SERVER_ERROR'] as $http => $status) {
+        $statuses = [302 => 'REDIRECTED', 400 => 'BAD_REQUEST', 401 => 'UNAUTHORIZED', 429 => 'RATE_LIMITED', 500 => 'SERVER_ERROR'];
+        foreach ($statuses as $http => $status) {
             $calls = [
                 fn () => self::pusher(null, $refused($http))->trigger('c', 'e', 1),
                 fn () => self::pusher(null, $refused($http))->triggerAsync('c', 'e', 1)->wait(),

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace LibPusher\Tests;
 
+use LibPusher\Answer;
 use LibPusher\PublisherException;
 use LibPusher\UsageException;
 use PHPUnit\Framework\TestCase;
@@ -23,6 +24,15 @@ final class PublisherTest extends TestCase
         self::assertSame(array_map('strval', range(0, 24)), array_column($listener->applied(), 'data'));
         self::assertLessThan(25, count($listener->attempts()));
         self::assertSame([25, 25], [$publisher->stats()->events->published, $publisher->stats()->events->delivered]);
+    }
+
+    public function testAResponseThatPhpCannotRepresentCostsNoReport(): void
+    {
+        foreach (['{"\u0000a":1}', '[7]', 'null', '"x"'] as $answer) {
+            $reports = Answer::reports("{\"reports\":[{\"id\":1,\"answer\":$answer},{\"id\":2,\"delivery\":\"delivered\"}]}");
+            self::assertSame([1, 2], array_column($reports, 'id'));
+            self::assertSame('delivered', $reports[1]->delivery);
+        }
     }
 
     public function testAWaitEndsAtItsTimeout(): void

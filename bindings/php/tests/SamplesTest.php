@@ -47,11 +47,12 @@ final class SamplesTest extends TestCase
         $said = self::said('endpoints', $changed, FaultServer::listen());
         ['key' => $key, 'secret' => $secret] = FaultServer::credentials();
         $auth = static fn (string $signed): string => "$key:" . hash_hmac('sha256', $signed, $secret);
+        $shared = base64_encode(hash('sha256', 'private-encrypted-safe' . str_repeat('k', 32), true));
         $member = '{"user_id":"7","user_info":{"name":"Zoe","desk":4}}';
         $expected = [
             ['auth' => $auth('1234.5678:private-orders')],
             ['auth' => $auth('1234.5678:private-orders')],
-            ['auth' => $auth('1234.5678:private-encrypted-safe'), 'shared_secret' => base64_encode(hash('sha256', 'private-encrypted-safe' . str_repeat('k', 32), true))],
+            ['auth' => $auth('1234.5678:private-encrypted-safe'), 'shared_secret' => $shared],
             ['auth' => $auth("1234.5678:presence-staff:$member"), 'channel_data' => $member],
             ['auth' => $auth('1234.5678:presence-staff:{"user_id":"7"}'), 'channel_data' => '{"user_id":"7"}'],
             ['auth' => $auth("1234.5678:presence-staff:$member"), 'channel_data' => $member],
