@@ -122,7 +122,7 @@ class ClientTest < Minitest::Test
               'PUSHER_CLUSTER' => 'eu') { LibPusher::Client.from_env }].each do |pusher|
       assert_operator pusher.prepare(:get, '/channels').url, :start_with?, 'https://api-eu.pusher.com/apps/7/channels?auth_key=key&'
     end
-    assert_raises(KeyError) { LibPusher::Client.from_env('A_VARIABLE_THAT_IS_NOT_SET') }
+    assert_raises(LibPusher::ConfigurationError) { LibPusher::Client.from_env('A_VARIABLE_THAT_IS_NOT_SET') }
     assert_raises(LibPusher::ConfigurationError) { LibPusher::Client.from_url(nil) }
   end
 
@@ -167,13 +167,24 @@ class ClientTest < Minitest::Test
     kinds = { 1 => LibPusher::UsageError, 2 => LibPusher::ConfigurationError, 3 => LibPusher::UsageError,
               20 => LibPusher::HTTPError, 22 => LibPusher::HTTPError, 40 => LibPusher::APIError,
               41 => LibPusher::AuthenticationError, 47 => LibPusher::APIError, 60 => LibPusher::SignatureError,
-              61 => LibPusher::SignatureError, 80 => LibPusher::PublisherError, 83 => LibPusher::PublisherError,
+              61 => LibPusher::ConfigurationError, 80 => LibPusher::PublisherError, 83 => LibPusher::PublisherError,
               255 => LibPusher::InternalError,
               # Unknown statuses, treated by range.
               19 => LibPusher::UsageError, 39 => LibPusher::HTTPError, 59 => LibPusher::APIError,
               79 => LibPusher::SignatureError, 99 => LibPusher::PublisherError, 100 => LibPusher::InternalError }
     kinds.each { |code, type| assert_equal type, LibPusher::Error.class_of(code), code.to_s }
     kinds.each_value { |type| assert_operator type, :<, LibPusher::Error }
+  end
+
+  def test_the_guide_has_the_class_of_every_status
+    guide = File.read(File.expand_path('../../../docs/errors.md', __dir__), encoding: 'UTF-8')
+    rows = guide[/^## Classes in Ruby$.*?(?=^## |\z)/m].scan(/^\| `(\w+)`[^|]* \| ([^|]*) \|/)
+    found = rows.flat_map { |type, cell| cell.scan(/`([A-Z_]+)` \((\d+)/).map { |status, code| [status, code.to_i, type] } }
+    header = File.read(File.expand_path('../../../include/pusher.h', __dir__), encoding: 'UTF-8')
+    codes = header.scan(/PUSHER_STATUS_([A-Z_]+) = (\d+)/).to_h { |status, code| [status, code.to_i] }.except('OK')
+    assert_equal codes.map { |status, code| [status, code, LibPusher::Error.class_of(code).name.delete_prefix('LibPusher::')] }.sort, found.sort
+    types = LibPusher.constants.map { |name| LibPusher.const_get(name) }.grep(Class).select { |type| type < LibPusher::Error }
+    assert_equal types.map { |type| type.name.delete_prefix('LibPusher::') }.sort, rows.map(&:first).uniq.sort
   end
 
   def test_an_error_has_all_members_of_the_document

@@ -15,7 +15,12 @@ class WebhookTest < Minitest::Test
 
   def setup
     @pusher = nowhere(webhook_max_age_ms: 0)
+    LibPusher.logger = Logger.new(File::NULL)
     @key = FaultServer.credentials[:key]
+  end
+
+  def teardown
+    LibPusher.logger = nil
   end
 
   def test_an_authentic_webhook_has_events

@@ -35,7 +35,7 @@ module LibPusher
     def trigger_batch(*events, **options)
       # A single event without braces arrives as keywords.
       events, options = [options], {} if events.empty? && options.key?(:channel)
-      events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(event) : event }
+      events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(with_names(event)) : event }
       [json(events, 'events', NOT_SENT), options(options, NOT_SENT)]
     end
 
@@ -76,6 +76,14 @@ module LibPusher
       [text(path, 'path', NOT_SENT), object(params, 'params', NOT_SENT), options(options, NOT_SENT)]
     end
 
+    # Returns the C function of a method.
+    def function(call)
+      name = FUNCTIONS.keys.find { |method| call == method || call == method.to_s }
+      FUNCTIONS.fetch(name) do
+        refuse('call', 'is not the name of a method that makes a network call', {})
+      end
+    end
+
     # Returns the string arguments of the method `call`, a key of {FUNCTIONS}.
     def of(call, *arguments, **keywords)
       name = call == :channels ? :channels_info : call
@@ -87,12 +95,22 @@ module LibPusher
     def channels(channels)
       case channels
       when nil then nil
-      when Array then json(channels, 'channels', NOT_SENT)
+      when Array then json(names(channels), 'channels', NOT_SENT)
       else
         name = text(channels, 'channels', NOT_SENT)
         # C parses a string that begins with white space or a bracket as an array. No name begins so.
         array_like?(name) ? json([name], 'channels', NOT_SENT) : name
       end
+    end
+
+    # Returns a list with its names as strings, by the rule of {text}. The library refuses other elements.
+    def names(list)
+      list.is_a?(Array) ? list.map { |name| name.is_a?(Integer) ? name.to_s : name } : list
+    end
+
+    # Returns the name of a channel, which is not checked yet.
+    def channel_name(name)
+      text(name, 'channel') || refuse('channel', 'must be a string', NO_EVENT)
     end
 
     # Checks a byte, because the string may not be UTF-8.
@@ -129,6 +147,18 @@ module LibPusher
       value
     end
 
+    # Returns a string as it is, which may be any bytes.
+    def bytes(value, argument)
+      value.is_a?(String) ? value.b : refuse(argument, 'must be a string', NO_EVENT)
+    end
+
+    # Returns a whole number of milliseconds, as C takes it.
+    def milliseconds(value, argument)
+      return value if value.is_a?(Integer) && value.between?(0, 0xFFFF_FFFF)
+
+      refuse(argument, 'must be an integer from 0 to 4294967295', NO_EVENT)
+    end
+
     # Encodes `data`. A string becomes a JSON string, whose content is sent.
     def json(value, argument, document = NO_EVENT)
       text = JSON.generate(value)
@@ -161,14 +191,20 @@ module LibPusher
       hash[key].is_a?(Array) ? hash.merge(key => hash[key].join(',')) : hash
     end
 
-    # Returns a member, and the other members.
-    def taken(params, key)
-      params ||= {}
-      return [nil, params] unless params.key?(key) || params.key?(key.to_s)
-
-      [params.fetch(key) { params[key.to_s] }, params.reject { |name, _| name.to_sym == key }]
+    # Returns an event whose names are strings, by the rule of {text}.
+    def with_names(event)
+      event.to_h { |key, value| [key, value.is_a?(Integer) && %w[channel name].include?(key.to_s) ? value.to_s : value] }
     end
 
-    private_class_method :array_like?, :utf8, :with_info, :taken
+    # Returns a member, and the other members.
+    def taken(params, key)
+      params = {} if params.nil?
+      refuse('params', 'must be a hash', NO_EVENT) unless params.is_a?(Hash)
+      return [nil, params] unless params.key?(key) || params.key?(key.to_s)
+
+      [params.fetch(key) { params[key.to_s] }, params.reject { |name, _| name.to_s == key.to_s }]
+    end
+
+    private_class_method :array_like?, :utf8, :with_info, :with_names, :taken
   end
 end

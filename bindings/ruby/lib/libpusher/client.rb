@@ -1,46 +1,188 @@
 # frozen_string_literal: true
 
 require 'json'
+require 'uri'
 
 module LibPusher
   # A client of one Channels application. Any number of threads may use it at the same time, and so may forked children, each of
   # which makes its own connections.
   #
   # A call that fails raises an {Error}. Responses are hashes with symbols at their first level.
+  #
+  # The writers are for the start of a program, such as a Rails initializer. One of them takes effect for the calls after it, which
+  # use new connections.
   class Client
     # Makes a client. No connection is made before the first call.
     #
     #   LibPusher::Client.new(app_id: '7', key: 'key', secret: 'secret', cluster: 'eu')
     #
+    # A wrong configuration is refused at once. Without a key and a secret it is refused by the first call that needs them, since
+    # writers may set them later.
+    #
+    # @param options [Hash, nil] the configuration as a hash, in place of keywords
     # @param app_id [String, Integer]
     # @param key [String]
     # @param secret [String]
     # @param logger [#error, #warn, #info, #debug] receives messages down to `log_level` (`"warn"`) after
     #   each call. They never contain a secret, a signature or a payload.
-    # @param config the other keys of `pusher_new` (cluster, host, port, ssl, timeout_ms, retry, encryption_master_key_base64, …),
-    #   and the names that the official gem has for some: scheme, use_tls, encrypted, timeout and connect_timeout (seconds),
-    #   http_proxy.
+    # @param config the other keys of `pusher_new` (cluster, host, port, scheme, ssl, timeout_ms, retry,
+    #   encryption_master_key_base64, …), and the names that the official gem has for some: use_tls, encrypted, timeout and
+    #   connect_timeout (seconds), http_proxy. nil and empty strings count as not given.
     # @raise [ConfigurationError]
-    def initialize(logger: nil, **config)
-      start(JSON.generate(Client.translate(config)), logger)
-    rescue JSON::GeneratorError, EncodingError => e
-      raise ConfigurationError.new({ 'status' => 'INVALID_CONFIG', 'message' => e.message.scrub }, Native::INVALID_CONFIG)
+    def initialize(options = nil, logger: nil, **config)
+      options = {} if options.nil?
+      Settings.refuse('config', 'must be a hash, or keywords') unless options.is_a?(Hash)
+      logger ||= options[:logger]
+      start(Settings.new(options.except(:logger).merge(config)), logger)
     end
 
     # @param url [String] `https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID`
     # @return [Client]
     def self.from_url(url, logger: nil)
-      allocate.tap { |client| client.send(:start, Arguments.text(url, 'config') || '', logger) }
+      url = Arguments.text(url, 'config')
+      Settings.refuse('config', 'must be a URL, https://KEY:SECRET@HOST/apps/APP_ID') if url.nil? || url.empty?
+      made(Settings.new({ url: url }), logger)
     end
 
     # Makes a client from a URL in a variable, by default `PUSHER_URL`; if that is not set, from `PUSHER_APP_ID`, `PUSHER_KEY`,
-    # `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`.
+    # `PUSHER_SECRET`, `PUSHER_CLUSTER`, `PUSHER_HOST`, `PUSHER_PORT` and `PUSHER_SCHEME`. With `server: 'reverb'` it reads the
+    # variables of Laravel Reverb.
+    # @param config as for {#initialize}
     # @return [Client]
-    def self.from_env(variable = 'PUSHER_URL', logger: nil)
-      return from_url(ENV.fetch(variable), logger: logger) unless variable == 'PUSHER_URL'
+    # @raise [ConfigurationError] the variable is not set.
+    def self.from_env(variable = 'PUSHER_URL', logger: nil, **config)
+      return made(Settings.new(config), logger) if config[:server].to_s == 'reverb'
+      return made(Settings.new(config, environment: true), logger) if variable == 'PUSHER_URL'
 
-      allocate.tap { |client| client.send(:start, nil, logger) }
+      name = Arguments.text(variable, 'variable').to_s
+      url = ENV.fetch(name, '')
+      Settings.refuse(name.scrub, 'is not set in the environment') if url.empty?
+      made(Settings.new(config.merge(url: url)), logger)
     end
+
+    # Makes a client without a configuration, which writers add. What they do not set comes from the environment.
+    # @api private
+    def self.blank(logger)
+      allocate.tap { |client| client.send(:prime, Settings.new(nil, environment: true), logger) }
+    end
+
+    # @api private
+    def self.made(settings, logger)
+      allocate.tap { |client| client.send(:start, settings, logger) }
+    end
+
+    # @!group Configuration
+
+    # @!method app_id=(value)
+    # @!method key=(value)
+    # @!method secret=(value)
+    # @!method host=(value)
+    # @!method port=(value)
+    # @!method timeout=(seconds)
+    #   Limits each call, with all its attempts.
+    # @!method connect_timeout=(seconds)
+    # @!method keep_alive_timeout=(seconds)
+    # @!method http_proxy=(url)
+    # @!method encryption_master_key_base64=(value)
+    %i[app_id key secret host port timeout connect_timeout keep_alive_timeout http_proxy encryption_master_key_base64].each do |name|
+      define_method(:"#{name}=") { |value| change(name => value) }
+    end
+
+    # The official gem limits sending and receiving alone. Here it is the whole call.
+    alias send_timeout= timeout=
+    alias receive_timeout= timeout=
+
+    # @param url [String] `https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID`, in place of all that it names
+    # @raise [ConfigurationError]
+    def url=(url)
+      url = Arguments.text(url, 'url')
+      Settings.refuse('url', 'must be a URL, https://KEY:SECRET@HOST/apps/APP_ID') if url.nil? || url.empty?
+      replace { |settings| settings.with_url(url).tap { |changed| Client.handle_of(changed, nil) } }
+    end
+
+    # Uses the host of a cluster, in place of another host. nil: the default one.
+    def cluster=(cluster)
+      change(cluster: cluster, host: nil)
+    end
+
+    # @param scheme [String] `"https"` or `"http"`
+    def scheme=(scheme)
+      change(scheme: scheme, ssl: nil, use_tls: nil, encrypted: nil)
+    end
+
+    # Uses TLS or not, on the port 443 or 80.
+    def encrypted=(encrypted)
+      change(ssl: encrypted, port: encrypted ? 443 : 80, scheme: nil, use_tls: nil, encrypted: nil)
+    end
+    alias use_tls= encrypted=
+
+    # @param key [String, nil] the bytes of the master key
+    def encryption_master_key=(key)
+      change(encryption_master_key_base64: key && [Arguments.bytes(key, 'encryption_master_key')].pack('m0'))
+    end
+
+    # @param logger [#error, #warn, #info, #debug, nil]
+    def logger=(logger)
+      LOCK.synchronize { @logger, @handle = logger, nil }
+    end
+
+    # @return [String] where requests go
+    def host = server.hostname
+
+    # @return [Integer]
+    def port = server.port
+
+    # @return [String] `"https"` or `"http"`
+    def scheme = server.scheme
+
+    # @return [Boolean] whether TLS is used
+    def encrypted? = scheme == 'https'
+
+    # @return [String, nil]
+    def cluster = @settings.value(:cluster)
+
+    # @return [String, nil]
+    def app_id = (@settings.value(:app_id) || from_url { |uri| uri.path[%r{/apps/([^/]*)/channels\z}, 1] })&.to_s
+
+    # @return [String, nil] the key, which is public
+    def key = @settings.value(:key) || from_url { |uri| uri.query[/\bauth_key=([^&]*)/, 1] }
+
+    # @return [String, nil]
+    def secret = @settings.secret
+
+    # @return [String, nil]
+    def http_proxy = @settings[:http_proxy]
+
+    # @return [Hash, nil] the parts of {#http_proxy}
+    def proxy
+      return unless http_proxy
+
+      uri = URI(http_proxy)
+      { scheme: uri.scheme, host: uri.host, port: uri.port, user: uri.user, password: uri.password }
+    rescue URI::InvalidURIError, ArgumentError
+      Settings.refuse('http_proxy', 'is not a URL')
+    end
+
+    # @return [String, nil] the bytes of the master key
+    def encryption_master_key
+      key = @settings[:encryption_master_key_base64]
+      key && String(key).unpack1('m0')
+    rescue ArgumentError, TypeError
+      Settings.refuse('encryption_master_key_base64', 'is not base64')
+    end
+
+    # @param path [String]
+    # @return [URI] `https://HOST/apps/APP_ID`, without credentials
+    # @raise [ConfigurationError] there is no app_id.
+    def url(path = nil)
+      Settings.refuse('app_id', 'is missing') unless app_id
+      server.tap do |uri|
+        uri.path = "#{uri.path.delete_suffix('/channels')}#{path}"
+        uri.query = nil
+      end
+    end
+
+    # @!endgroup
 
     # Publishes an event on one or more channels, and waits for the server's response.
     #
@@ -65,6 +207,32 @@ module LibPusher
     # @return [Hash]
     def trigger_batch(*events, **options)
       perform(:trigger_batch, *events, **options)
+    end
+
+    # Publishes an event on a thread of its own. The thread ends with the program: a {#publisher} is the better choice for many
+    # events, or for events that must not be lost.
+    # @return [Future]
+    # @see #trigger
+    def trigger_async(channels, event_name, data, params = {})
+      perform_async(:trigger, channels, event_name, data, params)
+    end
+
+    # @return [Future]
+    # @see #trigger_batch
+    def trigger_batch_async(*events, **options)
+      perform_async(:trigger_batch, *events, **options)
+    end
+
+    # @return [Future]
+    # @see #get
+    def get_async(path, params = {}, options = {})
+      perform_async(:get, path, params, options)
+    end
+
+    # @return [Future]
+    # @see #post
+    def post_async(path, body = {}, params = {}, options = {})
+      perform_async(:post, path, body, params, options)
     end
 
     # Publishes an event to all connections of a user who has signed in ({#authenticate_user}).
@@ -138,10 +306,15 @@ module LibPusher
     # @param custom_data [Hash, nil] for a presence channel `{ user_id: '7', user_info: { … } }`
     # @return [Hash] `auth`, optionally `channel_data` and `shared_secret`
     def authenticate(channel_name, socket_id, custom_data = nil)
+      authorize(channel_name, socket_id, custom_data.nil? ? nil : Arguments.json(custom_data, 'channel_data'))
+    end
+
+    # Authorizes with channel data that is JSON already.
+    # @api private
+    def authorize(channel_name, socket_id, data)
       channel = Arguments.text(channel_name, 'channel')
       socket_id = Arguments.text(socket_id, 'socket_id')
-      data = custom_data.nil? ? nil : Arguments.json(custom_data, 'channel_data')
-      signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate(@handle, channel, socket_id, data, out) })
+      signed(native(:pusher_authenticate, channel, socket_id, data))
     end
 
     # Authorizes several subscriptions of one connection: an authorization endpoint returns the result to a batch authorizer, such as
@@ -154,8 +327,8 @@ module LibPusher
     # @return [Hash] for each channel `{ "status" => 200, "data" => { "auth" => … } }` or `{ "status" => 400, "error" => { … } }`
     def authenticate_channels(socket_id, channels)
       socket_id = Arguments.text(socket_id, 'socket_id')
-      list = channels.nil? ? nil : Arguments.json(channels, 'channels')
-      JSON.parse(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate_channels(@handle, socket_id, list, out) })
+      list = channels.nil? ? nil : Arguments.json(Arguments.names(channels), 'channels')
+      JSON.parse(native(:pusher_authenticate_channels, socket_id, list))
     end
 
     # Signs a user in: a user authentication endpoint returns the result. No network.
@@ -165,7 +338,7 @@ module LibPusher
     def authenticate_user(socket_id, user_data)
       socket_id = Arguments.text(socket_id, 'socket_id')
       data = user_data.nil? ? nil : Arguments.json(user_data, 'user_data')
-      signed(Native.call(Native::OK, @logger) { |out| Native.pusher_authenticate_user(@handle, socket_id, data, out) })
+      signed(native(:pusher_authenticate_user, socket_id, data))
     end
 
     # Reads a webhook from a request.
@@ -184,16 +357,33 @@ module LibPusher
     def validate_webhook(key, signature, body)
       key = Arguments.text(key, 'key')
       signature = Arguments.text(signature, 'signature')
-      body = body.to_s
-      document = Native.call(Native::OK, @logger) do |out|
-        Native.pusher_validate_webhook(@handle, key, signature, body, body.bytesize, out)
-      end
-      answer(document, Native::WEBHOOK_INVALID)
+      body = Arguments.bytes(body || '', 'body')
+      document = native(:pusher_validate_webhook, key, signature, body, body.bytesize)
+      JSON.parse(document, max_nesting: MAX_NESTING).transform_keys!(&:to_sym)
+    rescue JSON::ParserError
+      # It nests too deeply, or half a surrogate pair is in it.
+      message = 'body: cannot be represented in Ruby'
+      raise Error.of(Native::WEBHOOK_INVALID, { 'status' => 'WEBHOOK_INVALID', 'message' => message, 'argument' => 'body' })
+    end
+
+    # Returns whether a webhook may have this key.
+    # @api private
+    def webhook_key?(key)
+      tokens = @settings[:webhook_tokens]
+      [self.key, *(tokens.is_a?(Array) ? tokens.grep(Hash).map { |token| token[:key] || token['key'] } : nil)].include?(key)
+    end
+
+    # Returns a client that accepts the webhooks of other keys too.
+    # @api private
+    def with_webhook_tokens(tokens)
+      known = @settings[:webhook_tokens]
+      Client.made(@settings.with(webhook_tokens: [*(known if known.is_a?(Array)), *tokens]), @logger)
     end
 
     # @return [Channel] a channel by its name, without a request.
+    # @raise [UsageError] the name is none of a channel.
     def channel(channel_name)
-      Channel.new(channel_name, self)
+      Channel.new(nil, channel_name, self)
     end
 
     alias [] channel
@@ -213,9 +403,7 @@ module LibPusher
     # @param arguments its arguments
     # @return [Request]
     def prepare(call, *arguments, **keywords)
-      function = Arguments::FUNCTIONS.fetch(call.to_sym) do
-        Arguments.refuse('call', 'is not the name of a method that makes a network call', {})
-      end
+      function = Arguments.function(call)
       Request.new(self, function.to_s.delete_prefix('pusher_'), Arguments.of(call.to_sym, *arguments, **keywords))
     end
 
@@ -223,45 +411,122 @@ module LibPusher
     def inspect = "#<#{self.class}>"
 
     # @api private
-    attr_reader :handle, :logger
+    attr_reader :logger
 
-    # Parses a response as a hash. It refuses deep nesting, which no server sends and which would exhaust the stack.
+    # Returns the handle of the C client. Writers reset it.
     # @api private
-    def answer(document, unreadable = Native::BAD_RESPONSE)
-      JSON.parse(document, max_nesting: 1000).transform_keys!(&:to_sym)
-    rescue JSON::NestingError => e
-      raise Error.of(unreadable, { 'status' => Native.pusher_status_name(unreadable), 'message' => e.message, 'delivery' => 'unknown' })
+    def handle
+      @handle || LOCK.synchronize { @handle ||= Client.handle_of(@settings, @logger) }
     end
 
-    # Converts the official gem's names to the configuration of `pusher_new`.
     # @api private
-    def self.translate(config)
-      # As in the official gem, nil means not set: `cluster: ENV['PUSHER_CLUSTER']`.
-      config = config.compact
-      %i[use_tls encrypted].each { |name| config[:ssl] = config.delete(name) if config.key?(name) }
-      { timeout: :timeout_ms, connect_timeout: :connect_timeout_ms }.each do |name, key|
-        seconds = config.delete(name)
-        config[key] = seconds.is_a?(Numeric) ? (seconds * 1000).round : seconds unless seconds.nil?
-      end
-      config[:proxy] = config.delete(:http_proxy) if config.key?(:http_proxy)
-      config
+    def self.handle_of(settings, logger)
+      # Copied, so that another thread cannot change it during the C call.
+      config = settings.config
+      Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
+            .tap { |handle| Native.set_log(handle) if logger }
     end
+
+    # Checks a channel's name by the rules of the configured server. No network.
+    # @api private
+    def check_channel(name)
+      Request.new(self, 'channel_info', [name, nil, nil], probe)
+    end
+
+    # Logs a message of the binding itself, which the official gem writes to its global logger.
+    # @api private
+    def log(level, message)
+      (@logger || LibPusher.logger).public_send(level, message)
+    rescue StandardError
+      nil
+    end
+
+    # Parses the response to a call that succeeded: it raises nothing, because a caller might send the event again. A response that
+    # is not an object is returned as it is. One that Ruby cannot represent is returned as a string: it has half a surrogate pair, or
+    # it nests so deeply that it would exhaust the stack.
+    # @api private
+    def answer(document)
+      result = JSON.parse(document, max_nesting: MAX_NESTING)
+      result.is_a?(Hash) ? result.transform_keys!(&:to_sym) : result
+    rescue JSON::ParserError
+      document
+    end
+
+    MAX_NESTING = 1000
+    private_constant :MAX_NESTING
+
+    # Guards the handles of all clients, which are made once.
+    LOCK = Mutex.new
+    private_constant :LOCK
 
     private
 
-    def start(config, logger)
-      # Copy it, so that another thread cannot change it during the C call.
-      @handle = Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
+    # Makes the C client now if the configuration is complete, so that mistakes are found here.
+    def start(settings, logger)
+      prime(settings, logger)
+      handle if settings.complete?
+    end
+
+    def prime(settings, logger)
+      @settings = settings
       @logger = logger
-      Native.set_log(@handle) if logger
+      @handle = nil
+    end
+
+    def change(values) = replace { |settings| settings.with(values) }
+
+    def replace
+      LOCK.synchronize { @settings, @handle = yield(@settings), nil }
+    end
+
+    # Returns a C client for questions about the configuration, also if credentials are missing.
+    def probe
+      return handle if @settings.whole?
+
+      config = @settings.probe
+      Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
+    end
+
+    # Asks the library where requests go, since it alone interprets the configuration.
+    def server = URI(Request.new(self, 'channels_info', [nil, nil, nil], probe).url)
+
+    def from_url = @settings.url && yield(server)
+
+    # Calls a C function with the client, the arguments and a place for the document.
+    def native(function, *texts, handle: self.handle)
+      Native.call(Native::OK, @logger) { |out| Native.public_send(function, handle, *texts, out) }
     end
 
     # Parses a flat object that the library wrote.
     def signed(document) = JSON.parse(document).transform_keys!(&:to_sym)
 
     def perform(call, *arguments, **keywords)
+      answer(exchange(call, Arguments.of(call, *arguments, **keywords), handle))
+    end
+
+    # Checks and copies the arguments on this thread.
+    def perform_async(call, *arguments, **keywords)
       texts = Arguments.of(call, *arguments, **keywords)
-      answer(Native.call(Native::OK, @logger) { |out| Native.public_send(Arguments::FUNCTIONS[call], @handle, *texts, out) })
+      handle = self.handle
+      Future.new do
+        document = exchange(call, texts, handle)
+        [document, answer(document)]
+      end
+    end
+
+    # Sends a request, and returns the server's document.
+    def exchange(call, texts, handle)
+      native(Arguments::FUNCTIONS[call], *texts, handle: handle)
+    rescue APIError => e
+      e.path = path(call, texts, handle) if APIError.official_messages && e.http_status == 404
+      raise
+    end
+
+    # Returns the path of a call, nil for one that makes several requests.
+    def path(call, texts, handle)
+      URI(Request.new(self, Arguments::FUNCTIONS[call].to_s.delete_prefix('pusher_'), texts, handle).url).path
+    rescue Error
+      nil
     end
   end
 end

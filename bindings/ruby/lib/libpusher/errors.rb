@@ -10,7 +10,7 @@ module LibPusher
   #     raise unless e.delivery == 'not_sent' || e.delivery == 'rejected'
   #     retry_later(order)    # it certainly was not delivered
   #   end
-  class Error < StandardError
+  class Error < RuntimeError
     # The members of the error document, with strings as keys. The methods below read it.
     # @return [Hash]
     attr_reader :document
@@ -81,19 +81,49 @@ module LibPusher
   # The call was wrong: nothing was sent.
   class UsageError < Error; end
 
-  # The configuration of a client or a publisher is wrong; {Error#argument} names the key.
+  # The configuration of a client or a publisher is wrong; {Error#argument} names the key. Or an encrypted channel was used without a
+  # master key.
   class ConfigurationError < UsageError; end
 
   # The network failed. {Error#delivery} says whether the event may have been delivered.
-  class HTTPError < Error; end
+  class HTTPError < Error
+    # Returns nil, because the library has no exception of an HTTP client: {Error#network_cause} names the cause.
+    def original_error = cause
+  end
 
   # The server refused the request.
-  class APIError < Error; end
+  class APIError < Error
+    class << self
+      # Whether messages are those of the official gem. `require 'libpusher/pusher'` sets it, for programs that compare them.
+      attr_accessor :official_messages
+    end
+
+    # @api private
+    attr_writer :path
+
+    def to_s
+      APIError.official_messages ? official_message || super : super
+    end
+
+    private
+
+    # Returns nil for a 401, because servers repeat the signature in its response.
+    def official_message
+      case http_status
+      when nil, 401 then nil
+      when 400 then "Bad request: #{response}"
+      when 404 then "404 Not found (#{@path})"
+      when 407 then 'Proxy Authentication Required'
+      when 413 then 'Payload Too Large > 10KB'
+      else "Unknown error (status code #{http_status}): #{response}"
+      end
+    end
+  end
 
   # The server refused the key or the signature (401).
   class AuthenticationError < APIError; end
 
-  # A webhook is not authentic, or encryption or decryption failed.
+  # A webhook is not authentic.
   class SignatureError < Error; end
 
   # A publisher did not queue an event: its queue is full, it is closed, or it belongs to the parent process.
@@ -107,7 +137,7 @@ module LibPusher
     # @api private
     def self.class_of(code)
       case code
-      when Native::INVALID_CONFIG then ConfigurationError
+      when Native::INVALID_CONFIG, Native::ENCRYPTION then ConfigurationError
       when Native::UNAUTHORIZED then AuthenticationError
       when 1..19 then UsageError
       when 20..39 then HTTPError

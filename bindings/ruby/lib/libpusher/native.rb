@@ -78,10 +78,13 @@ module LibPusher
     OK = 0
     INVALID_ARGUMENT = 1
     INVALID_CONFIG = 2
+    DELIVERY_UNKNOWN = 21
     BAD_RESPONSE = 22
     UNAUTHORIZED = 41
     WEBHOOK_INVALID = 60
+    ENCRYPTION = 61
     TIMED_OUT = 82
+    INTERNAL = 255
 
     # A client, freed with its last reference.
     class ClientHandle < FFI::AutoPointer

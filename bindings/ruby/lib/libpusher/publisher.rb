@@ -78,7 +78,7 @@ module LibPusher
     # @param timeout_ms [Integer] how long to wait; nothing interrupts it.
     # @return [Boolean] whether all events ended in time
     def close(timeout_ms: 5000)
-      ended?(:pusher_publisher_close, timeout_ms).tap { @closed = true }
+      ended?(:pusher_publisher_close, Arguments.milliseconds(timeout_ms, 'timeout_ms')).tap { @closed = true }
     end
 
     # Returns counters and times.
@@ -101,6 +101,7 @@ module LibPusher
 
     # Calls the block with slices of the time until it returns true.
     def waiting(timeout_ms)
+      Arguments.milliseconds(timeout_ms, 'timeout_ms') unless timeout_ms.nil?
       finish = timeout_ms && (now_ms + timeout_ms)
       loop do
         left = finish ? [finish - now_ms, 0].max : SLICE_MS

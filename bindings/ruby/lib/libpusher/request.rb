@@ -10,12 +10,14 @@ module LibPusher
     private_constant :DELIVERIES
 
     # @api private
-    def initialize(client, call, texts)
+    def initialize(client, call, texts, client_handle = client.handle)
       @client = client
+      # The client's own handle changes with its configuration.
+      @client_handle = client_handle
       memory = texts.map { |text| text && FFI::MemoryPointer.from_string(text) }
       list = FFI::MemoryPointer.new(:pointer, [texts.size, 1].max).write_array_of_pointer(memory)
       @handle = Native.make(Native::RequestHandle) do |place, out|
-        Native.pusher_prepare(client.handle, call, list, texts.size, place, out)
+        Native.pusher_prepare(client_handle, call, list, texts.size, place, out)
       end
     end
 
@@ -23,7 +25,7 @@ module LibPusher
     def http_method = Native.pusher_request_method(@handle)
 
     # @return [String] the whole URL. It contains the signature: do not log it.
-    def url = Native.pusher_request_url(@handle)
+    def url = Native.pusher_request_url(@handle).force_encoding(Encoding::UTF_8)
 
     # @return [Hash{String => String}] without Host and Content-Length, which HTTP clients set
     def headers
@@ -51,11 +53,13 @@ module LibPusher
     # @return [Hash] what the call itself would have returned
     # @raise [Error] as the call itself would have
     def finish(status:, body: '', headers: {})
+      Arguments.refuse('status', 'must be an integer', {}) unless status.is_a?(Integer) && status.between?(0, 0x7FFF_FFFF)
+      Arguments.refuse('headers', 'must be a hash', {}) unless headers.is_a?(Hash)
+      body = Arguments.bytes(body || '', 'body')
       respond do |response|
-        body = body.to_s
         Native.pusher_response_set(response, status, body, body.bytesize)
         headers.each do |name, values|
-          Array(values).each do |value|
+          (values.is_a?(Array) ? values : [values]).each do |value|
             Native.pusher_response_set_header(response, Arguments.text(name, 'headers'), Arguments.text(value, 'headers'))
           end
         end
@@ -68,8 +72,10 @@ module LibPusher
     # @param message [String, nil] a message for people
     # @raise [Error] always
     def fail(delivery:, cause: nil, message: nil)
+      _, number = DELIVERIES.find { |name, _| delivery == name || delivery == name.to_s }
+      Arguments.refuse('delivery', 'must be :not_sent or :unknown', {}) unless number
       respond do |response|
-        Native.pusher_response_fail(response, DELIVERIES.fetch(delivery.to_sym), Arguments.text(cause, 'cause'),
+        Native.pusher_response_fail(response, number, Arguments.text(cause, 'cause'),
                                     Arguments.text(message, 'message'))
       end
     end
@@ -82,7 +88,7 @@ module LibPusher
     def respond
       response = Native.pusher_response_new
       yield response
-      @client.answer(Native.call(Native::OK, @client.logger) { |out| Native.pusher_finish(@client.handle, @handle, response, out) })
+      @client.answer(Native.call(Native::OK, @client.logger) { |out| Native.pusher_finish(@client_handle, @handle, response, out) })
     ensure
       Native.pusher_response_free(response)
     end
