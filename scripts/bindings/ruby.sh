@@ -4,12 +4,15 @@
 #   scripts/bindings/ruby.sh                                                    builds the library and the fault server
 #   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/ruby.sh
 #   scripts/bindings/ruby.sh bench                                              measures it against OpenSSL and Net::HTTP instead
+#   scripts/bindings/ruby.sh migration FILE                                     writes the results of the migration's tests into FILE
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
 need ruby
 ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
 ruby -e 'require "minitest"' 2>/dev/null || need minitest-for-ruby=ruby-minitest
+ruby -e 'require "eventmachine"' 2>/dev/null || need eventmachine-for-ruby=ruby-eventmachine
+ruby -e 'require "rack"' 2>/dev/null || need rack-for-ruby=ruby-rack
 need rake
 out=$PWD/build/bindings/ruby
 rm -rf "$out"
@@ -47,7 +50,19 @@ bench() {
   SINK=$out/sink ruby bindings/ruby/bench/benchmark.rb
 }
 
+# Writes a line for each test into the file: pass NAME, or fail NAME.
+migration() {
+  local said
+  said=$(cd bindings/ruby && timeout --kill-after 10 300 ruby -w test/migration_test.rb --verbose 2>&1) || true
+  sed -nE 's/^MigrationTest#(\S+) = [0-9.]+ s = \.$/pass \1/p; s/^MigrationTest#(\S+) = [0-9.]+ s = [^.]$/fail \1/p' <<<"$said" >"$1"
+  grep -q '^pass ' "$1" || fail "$said"
+}
+
 step 'library and fault server' build
+if [ "${1:-}" = migration ]; then
+  migration "$2"
+  exit
+fi
 if [ "${1:-}" = bench ]; then
   step 'beside OpenSSL and Net::HTTP' bench
 else
