@@ -178,7 +178,7 @@ class ClientTest < Minitest::Test
 
   def test_the_guide_has_the_class_of_every_status
     guide = File.read(File.expand_path('../../../docs/errors.md', __dir__), encoding: 'UTF-8')
-    rows = guide[/^## Classes in Ruby$.*?(?=^## |\z)/m].scan(/^\| `(\w+)`[^|]* \| ([^|]*) \|/)
+    rows = guide[/^## Ruby$.*?(?=^## |\z)/m].scan(/^\| `(\w+)`[^|]* \| ([^|]*) \|/)
     found = rows.flat_map { |type, cell| cell.scan(/`([A-Z_]+)` \((\d+)/).map { |status, code| [status, code.to_i, type] } }
     header = File.read(File.expand_path('../../../include/pusher.h', __dir__), encoding: 'UTF-8')
     codes = header.scan(/PUSHER_STATUS_([A-Z_]+) = (\d+)/).to_h { |status, code| [status, code.to_i] }.except('OK')
