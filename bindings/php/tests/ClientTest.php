@@ -98,6 +98,39 @@ final class ClientTest extends TestCase
         self::refused('socket_id', fn () => $pusher->authorizeChannel('private-c', "1.2\xff"));
     }
 
+    public function testNoTextIsChangedBeforeItIsSigned(): void
+    {
+        $pusher = FaultServer::nowhere();
+        $wrong = [
+            "\xff", "a\xc0\xaf", "\xed\xa0\x80", ["\xff"], ['a' => ['b' => ["\xff"]]], ["\xff" => 1], ['a' => ["\xff" => null]],
+            (object) ['a' => (object) ['b' => "\xff"]], new \ArrayObject(["\xff"]),
+            new class () implements \JsonSerializable {
+                public function jsonSerialize(): mixed
+                {
+                    return ['a' => "\xff"];
+                }
+            },
+        ];
+        foreach ($wrong as $value) {
+            self::refused('data', fn () => $pusher->trigger('c', 'e', $value), 'not_sent');
+            self::refused('data', fn () => $pusher->sendToUser('7', 'e', $value), 'not_sent');
+            self::refused('data', fn () => $pusher->publisher()->publish('c', 'e', $value), 'not_sent');
+            $batch = [['channel' => 'c', 'name' => 'e', 'data' => $value]];
+            self::refused('events', fn () => $pusher->triggerBatch($batch), 'not_sent');
+            self::refused('body', fn () => $pusher->post('/events', ['data' => $value]), 'not_sent');
+            self::refused('user_data', fn () => $pusher->authenticateUser('1.2', ['id' => '7', 'more' => $value]));
+            self::refused('channel_data', fn () => $pusher->authorizePresenceChannel('presence-c', '1.2', '7', ['more' => $value]));
+            self::refused('channels', fn () => $pusher->authorizeChannels('1.2', [['channel' => 'private-c', 'channel_data' => $value]]));
+            self::refused('options', fn () => $pusher->trigger('c', 'e', 1, ['extra' => ['more' => $value]]), 'not_sent');
+        }
+        foreach (["\xff", "{\"a\":\"\xff\"}"] as $json) {
+            self::refused('data', fn () => $pusher->trigger('c', 'e', $json, [], true), 'not_sent');
+            self::refused('body', fn () => $pusher->post('/events', $json), 'not_sent');
+            self::refused('channel_data', fn () => $pusher->authorizeChannel('private-c', '1.2', $json));
+        }
+        self::refused('config', fn () => FaultServer::nowhere(['path' => "/\xff"]), null, ConfigurationException::class);
+    }
+
     public function testDataThatJsonCannotRepresentIsRefused(): void
     {
         $pusher = FaultServer::nowhere();
