@@ -61,7 +61,7 @@ static inline void record(struct report *report, int status, char *out) {
   report->is_made = 1;
 }
 
-static inline void *shared(size_t size) {
+static inline void *shared_memory(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) stop("mmap failed");
   return memory;
@@ -159,6 +159,26 @@ static inline int times_published(const cJSON *attempts, const char *event, cons
     }
   }
   return times;
+}
+
+/* Returns the PusherDelivery of a name in a document, or 0. */
+static inline int delivery_named(const char *name) {
+  static const char *const names[] = {"", "not_sent", "rejected", "unknown", "delivered"};
+  for (int i = 1; i < 5; i++) {
+    if (strcmp(names[i], name) == 0) return i;
+  }
+  return 0;
+}
+
+/* Returns whether what was said of an event, a PusherDelivery, agrees with how often it was published. Nothing said, 0, is
+ * unknown. */
+static inline int agrees(int said, int times) {
+  switch (said) {
+    case PUSHER_DELIVERY_DELIVERED: return times == 1;
+    case PUSHER_DELIVERY_NOT_SENT:
+    case PUSHER_DELIVERY_REJECTED: return times == 0;
+    default: return times <= 1;
+  }
 }
 
 /* Writes a configuration, with more members, which begin with a comma. */
