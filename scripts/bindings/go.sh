@@ -27,10 +27,13 @@ cd bindings/go
 
 formatted() {
   local files licence
-  files=$(gofmt -l .)
+  files=$(gofmt -l . ../go-as-pusher ../../tests/migration/samples/go ../../e2e/frameworks)
   [ -z "$files" ] || fail "not formatted by gofmt: $files"
   # A Go module cannot have symbolic links, so its licences are copies. Check that they are the same.
-  for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$root/$licence" "$licence"; done
+  for licence in LICENSE-APACHE LICENSE-MIT; do
+    cmp "$root/$licence" "$licence"
+    cmp "$root/$licence" "../go-as-pusher/$licence"
+  done
 }
 
 # The best of many short rounds in turn, because other programs only make a round slower; and the ratio to Go's own.
