@@ -70,9 +70,13 @@ final class Guzzle
     /** @return array<string, mixed> */
     private static function options(Request $request, object $seen): array
     {
+        $body = $request->getMethod() === 'POST' ? $request->getBody() : null;
+        // A stack without Guzzle's own middleware would send chunks, which not all servers take.
+        $length = $body === null ? [] : ['Content-Length' => (string) strlen($body)];
+
         return [
-            'headers' => $request->getHeaders(),
-            'body' => $request->getMethod() === 'POST' ? $request->getBody() : null,
+            'headers' => $length + $request->getHeaders(),
+            'body' => $body,
             'timeout' => $request->getTimeoutMs() / 1000,
             'http_errors' => false,
             'allow_redirects' => false,
