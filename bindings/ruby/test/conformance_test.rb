@@ -2,9 +2,9 @@
 
 require_relative 'test_helper'
 
-# The common cases of all bindings (tests/conformance.json).
+# The common cases of all bindings (tests/conformance.json, tests/answers.json).
 class ConformanceTest < Minitest::Test
-  FILE = ENV.fetch('PUSHER_CONFORMANCE') { File.expand_path('../../../tests/conformance.json', __dir__) }
+  FILES = ENV.fetch('PUSHER_CONFORMANCE') { %w[conformance answers].map { |name| File.expand_path("../../../tests/#{name}.json", __dir__) } }
   # Expands each {"repeat", "times"} in the value.
   EXPAND = lambda do |value|
     case value
@@ -14,7 +14,9 @@ class ConformanceTest < Minitest::Test
     else value
     end
   end
-  CONFORMANCE = EXPAND.call(JSON.parse(File.read(FILE)))
+  CONFORMANCE = Array(FILES).map { |file| EXPAND.call(JSON.parse(File.read(file))) }.reduce do |all, more|
+    all.merge('cases' => all['cases'] + more['cases'])
+  end
   FLUSH_MS = 10_000 # for a publisher to be done
 
   CONFORMANCE.fetch('cases').each_with_index do |kase, index|
