@@ -416,7 +416,11 @@ class MigrationTest < Minitest::Test
     body = JSON.generate(HOOK)
     Pusher.key, Pusher.secret = %w[1234 asdf]
     env = { 'HTTP_X_PUSHER_KEY' => '1234', 'HTTP_X_PUSHER_SIGNATURE' => sign(body, 'asdf'), 'rack.input' => StringIO.new(body) }
-    header = Struct.new(:env, :body) { def get_header(name) = env[name] }
+    header = Struct.new(:env, :body) do
+      def get_header(name) = env[name]
+      # As in Rails.
+      def method = 'POST'
+    end
     [header.new(env, env['rack.input']), Struct.new(:env, :body).new(env, env['rack.input']), Struct.new(:env).new(env),
      { key: '1234', signature: sign(body, 'asdf'), content_type: 'application/json', body: body }].each do |request|
       webhook = Pusher::WebHook.new(request)

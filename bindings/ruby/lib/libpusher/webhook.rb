@@ -110,8 +110,9 @@ module LibPusher
     end
 
     def reader(request)
-      return request.method(:get_header) if request.respond_to?(:get_header)
-      return request.env.method(:[]) if request.respond_to?(:env) && request.env.is_a?(Hash)
+      # Rails' requests have another method named method.
+      return ->(name) { request.get_header(name) } if request.respond_to?(:get_header)
+      return ->(name) { request.env[name] } if request.respond_to?(:env) && request.env.is_a?(Hash)
 
       Arguments.refuse('request', 'must be a request of Rack, or a hash with key, signature and body', {})
     end

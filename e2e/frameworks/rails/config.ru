@@ -1,0 +1,4 @@
+require_relative 'config/application'
+
+Shop.initialize!
+run Shop
