@@ -13,6 +13,7 @@ ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
 ruby -e 'require "minitest"' 2>/dev/null || need minitest-for-ruby=ruby-minitest
 ruby -e 'require "eventmachine"' 2>/dev/null || need eventmachine-for-ruby=ruby-eventmachine
 ruby -e 'require "rack"' 2>/dev/null || need rack-for-ruby=ruby-rack
+ruby -e 'require "logger"; require "active_support"' 2>/dev/null || need activesupport-for-ruby=ruby-activesupport
 need rake
 out=$PWD/build/bindings/ruby
 rm -rf "$out"

@@ -124,6 +124,10 @@ class ClientTest < Minitest::Test
     end
     assert_raises(LibPusher::ConfigurationError) { LibPusher::Client.from_env('A_VARIABLE_THAT_IS_NOT_SET') }
     assert_raises(LibPusher::ConfigurationError) { LibPusher::Client.from_url(nil) }
+    reverb = { 'REVERB_APP_ID' => '7', 'REVERB_APP_KEY' => 'key', 'REVERB_APP_SECRET' => 'secret', 'REVERB_HOST' => 'ws.example.org' }
+    pusher = with_env(reverb) { LibPusher::Client.from_env(server: 'reverb') }
+    assert_operator pusher.prepare(:get, '/channels').url, :start_with?, 'https://ws.example.org/apps/7/channels?auth_key=key&'
+    assert_equal %w[7 key secret ws.example.org], with_env(reverb) { [pusher.app_id, pusher.key, pusher.secret, pusher.host] }
   end
 
   def test_the_module_is_a_client

@@ -187,6 +187,7 @@ class MigrationTest < Minitest::Test
     end
     assert_raises(Pusher::ConfigurationError) { Pusher::Client.new({ **FaultServer.credentials, scheme: 'http', use_tls: true }) }
     assert_raises(Pusher::ConfigurationError) { Pusher::Client.new({ **FaultServer.credentials, use_tls: 'false' }) }
+    assert_raises(Pusher::ConfigurationError) { Pusher::Client.new({ **FaultServer.credentials, use_tls: true, encrypted: false }) }
   end
 
   def test_a_proxy_is_read_back_in_parts
@@ -551,6 +552,33 @@ class OfficialShapesTest < Minitest::Test
   def test_wrong_arguments_of_an_async_call_are_refused_at_once
     assert_raises(Pusher::UsageError) { nowhere.trigger_async('c', 3.5, 1) }
     assert_raises(Pusher::ConfigurationError) { Pusher::Client.new.get_async('/path') }
+  end
+
+  # As MultiJson does with Active Support. It must not change what the other tests do, so it has a process of its own.
+  def test_records_and_times_become_what_rails_makes_of_them
+    code = <<~'RUBY'
+      require 'logger'
+      require 'active_support'
+      require 'active_support/core_ext'
+      require 'libpusher/pusher'
+      Order = Struct.new(:id) { def as_json(*) = { 'order' => id, 'at' => Time.at(0).utc } }
+      class Own
+        def to_json(*) = '"own"'
+      end
+      client = Pusher::Client.new(app_id: '7', key: 'k', secret: 's')
+      sent = ->(data) { JSON.parse(client.prepare(:trigger, 'c', 'e', data).body)['data'] }
+      puts sent.({ a: [Order.new(7)], 'b' => Own.new, c: 1.5, d: :s, e: BigDecimal('1.5'), f: nil }), sent.(Order.new(8)), sent.('é<')
+      loop_of = [].tap { |list| list << list }
+      [Float::NAN, { a: Float::INFINITY }, "\xff", { Order => "\xff" }, loop_of].each do |data|
+        sent.(data)
+      rescue Pusher::UsageError
+        print '.'
+      end
+    RUBY
+    said = IO.popen([RbConfig.ruby, '-I', File.expand_path('../lib', __dir__), '-e', code], err: %i[child out], &:read)
+    order = ->(id) { "{\"order\":#{id},\"at\":\"1970-01-01T00:00:00.000Z\"}" }
+    assert_equal "{\"a\":[#{order.(7)}],\"b\":\"own\",\"c\":1.5,\"d\":\"s\",\"e\":\"1.5\",\"f\":null}\n#{order.(8)}\né<\n.....",
+                 said.force_encoding(Encoding::UTF_8)
   end
 
   SAMPLES = File.expand_path('../../../tests/migration/samples/ruby', __dir__)

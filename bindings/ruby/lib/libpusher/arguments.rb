@@ -24,7 +24,10 @@ module LibPusher
     # Errors found here have a delivery too if the call publishes.
     NOT_SENT = { 'delivery' => 'not_sent' }.freeze
     NO_EVENT = {}.freeze
-    private_constant :NOT_SENT, :NO_EVENT
+    JSON_DEPTH = 100
+    # Requests of Rails have another method named method.
+    METHOD = Kernel.instance_method(:method)
+    private_constant :NOT_SENT, :NO_EVENT, :JSON_DEPTH, :METHOD
 
     module_function
 
@@ -159,14 +162,35 @@ module LibPusher
       refuse(argument, 'must be an integer from 0 to 4294967295', NO_EVENT)
     end
 
-    # Encodes `data`. A string becomes a JSON string, whose content is sent.
+    # Encodes `data`. A string becomes a JSON string, whose content is sent. In Rails, records and times become what `as_json` makes
+    # of them.
     def json(value, argument, document = NO_EVENT)
-      text = JSON.generate(value)
+      text = JSON.generate(value.respond_to?(:as_json) ? plain(value) : value)
       # JSON contains no NUL, but the output of an object's to_json may.
       refuse(argument, 'must not have a NUL byte outside a JSON string', document) if text.include?("\0")
       text
     rescue JSON::GeneratorError, JSON::NestingError, EncodingError => e
       refuse(argument, "cannot be written as JSON: #{e.message.scrub}", document)
+    end
+
+    # Returns a value with the results of `as_json` in place of objects that JSON.generate would write by their `to_s`. Numbers and
+    # strings stay, because `as_json` makes nil of NaN.
+    def plain(value, depth = 0)
+      # JSON.generate refuses what is nested so deeply.
+      return value if depth > JSON_DEPTH
+
+      case value
+      when nil, true, false, String, Symbol, Integer, Float then value
+      when Hash then value.to_h { |key, member| [key, plain(member, depth + 1)] }
+      when Array then value.map { |member| plain(member, depth + 1) }
+      else own_json?(value) ? value : plain(value.as_json, depth + 1)
+      end
+    end
+
+    # Returns whether its class writes JSON itself: Active Support's method is the one of a module.
+    def own_json?(value)
+      owner = METHOD.bind_call(value, :to_json).owner
+      owner.is_a?(Class) && owner != Object && METHOD.bind_call(value, :as_json).owner == Object
     end
 
     # The library reads bytes, and refuses them if they are not UTF-8.
@@ -205,6 +229,6 @@ module LibPusher
       [params.fetch(key) { params[key.to_s] }, params.reject { |name, _| name.to_s == key.to_s }]
     end
 
-    private_class_method :array_like?, :utf8, :with_info, :with_names, :taken
+    private_class_method :array_like?, :plain, :own_json?, :utf8, :with_info, :with_names, :taken
   end
 end

@@ -142,10 +142,10 @@ module LibPusher
     def cluster = @settings.value(:cluster)
 
     # @return [String, nil]
-    def app_id = (@settings.value(:app_id) || from_url { |uri| uri.path[%r{/apps/([^/]*)/channels\z}, 1] })&.to_s
+    def app_id = (@settings.value(:app_id) || found { |uri| uri.path[%r{/apps/([^/]*)/channels\z}, 1] })&.to_s
 
     # @return [String, nil] the key, which is public
-    def key = @settings.value(:key) || from_url { |uri| uri.query[/\bauth_key=([^&]*)/, 1] }
+    def key = @settings.value(:key) || found { |uri| uri.query[/\bauth_key=([^&]*)/, 1] }
 
     # @return [String, nil]
     def secret = @settings.secret
@@ -490,7 +490,8 @@ module LibPusher
     # Asks the library where requests go, since it alone interprets the configuration.
     def server = URI(Request.new(self, 'channels_info', [nil, nil, nil], probe).url)
 
-    def from_url = @settings.url && yield(server)
+    # Returns what the block finds in a signed URL, if the credentials are not in the settings themselves.
+    def found = @settings.elsewhere? ? yield(server) : nil
 
     # Calls a C function with the client, the arguments and a place for the document.
     def native(function, *texts, handle: self.handle)

@@ -53,7 +53,7 @@ module LibPusher
 
     # Returns a configuration that answers questions about the server, also if credentials are missing.
     def probe
-      return url if values.keys == [:url]
+      return values[:url] if values.keys == [:url]
 
       write(elsewhere? ? values : CREDENTIALS.merge(values))
     end
@@ -61,12 +61,16 @@ module LibPusher
     # Returns a member, or what the environment sets.
     def value(name) = values[name]
 
-    # Returns the URL, whose parts the members override.
-    def url = values[:url]
+    # Returns whether the credentials are in a URL, or in variables that only the library reads.
+    def elsewhere? = values.key?(:url) || reverb?
 
     # Returns the secret, which may be a part of the URL.
     def secret
-      values[:secret] || url&.slice(%r{\A[^/]*//[^:@/]*:([^@/]*)@}, 1)&.then { |part| URI::DEFAULT_PARSER.unescape(part) }
+      return values[:secret] if values.key?(:secret)
+      return ENV.fetch('REVERB_APP_SECRET', nil) if reverb?
+
+      part = values[:url]&.slice(%r{\A[^/]*//[^:@/]*:([^@/]*)@}, 1)
+      part && URI::DEFAULT_PARSER.unescape(part)
     end
 
     def inspect = "#<#{self.class}>"
@@ -80,14 +84,13 @@ module LibPusher
 
     def given = @read.call
 
+    def reverb? = values[:server].to_s == 'reverb'
+
     def key(name)
       name.to_s.to_sym
     rescue EncodingError
       Settings.refuse('config', 'has a key that is not Unicode')
     end
-
-    # Returns whether the credentials are in a URL, or in variables that the library reads.
-    def elsewhere? = values.key?(:url) || values[:server].to_s == 'reverb'
 
     def values
       return given if !@environment || given.key?(:url)
@@ -110,7 +113,9 @@ module LibPusher
     # Converts the official gem's names and forms. What `scheme` and `ssl` mean is up to the library.
     def translate(values)
       config = values.dup
-      %i[use_tls encrypted].each { |name| config[:ssl] = config.delete(name) if config.key?(name) }
+      tls = config.slice(:ssl, :use_tls, :encrypted)
+      Settings.refuse('ssl', "contradicts another one of #{tls.keys.join(', ')}") if tls.values.uniq.size > 1
+      config = config.except(*tls.keys).merge(tls.empty? ? {} : { ssl: tls.values.first })
       { timeout: :timeout_ms, connect_timeout: :connect_timeout_ms, keep_alive_timeout: :idle_timeout_ms }.each do |name, key|
         config[key] = milliseconds(config.delete(name)) if config.key?(name)
       end
