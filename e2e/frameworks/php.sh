@@ -1,9 +1,10 @@
 # The server that the PHP applications share: PHP-FPM behind nginx, with the classes of the binding preloaded.
 
+php_fpm() { php -r 'echo "php-fpm", PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;'; }
+
 php_environment() {
-  need php=php-cli /usr/sbin/nginx=nginx-light "$@"
-  php_version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')
-  need "php-fpm$php_version=php$php_version-fpm"
+  need php=php-cli /usr/sbin/nginx=nginx-light
+  need "$(php_fpm)=$(php_fpm | sed 's/php-fpm\(.*\)/php\1-fpm/')"
   # The system's library path is not ours to change, so the header names the library.
   rm -rf "$OUT/php"
   cp -rL bindings/php "$OUT/php"
@@ -18,7 +19,7 @@ php_server() {
   php_configuration "$folder" "$PWD/e2e/frameworks/$1"
   export PACKAGE=$OUT/php
   # It opens its standard error by name, which is impossible if that is a socket.
-  "$(compgen -c php-fpm8 | head -n 1)" -y "$folder/fpm.conf" -R --nodaemonize \
+  "$(php_fpm)" -y "$folder/fpm.conf" -R --nodaemonize \
     -d ffi.preload="$PACKAGE/include/pusher.ffi.h" -d opcache.preload="$PACKAGE/preload.php" -d opcache.preload_user="$(id -un)" \
     2> >(exec cat >&2) &
   fpm=$!

@@ -56,6 +56,10 @@ JSON
     said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/$autoload'; $says")
     [ "$said" = "$(version)" ] || fail "the installed package says: $said"
   done
+  # The official names, on top of either.
+  said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/vendor/autoload.php';
+    require '$project/vendor/libpusher/libpusher/pusher.php'; echo Pusher\Pusher::libraryVersion();")
+  [ "$said" = "$(version)" ] || fail "pusher.php says: $said"
   # Without the library, the message names it.
   said=$(cd / && PUSHER_LIBRARY=/nonexistent/libpusher.so.0 php -r "require '$project/vendor/autoload.php';
     try { $says } catch (RuntimeException \$e) { echo \$e->getMessage(); }")

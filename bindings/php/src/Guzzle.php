@@ -37,7 +37,7 @@ final class Guzzle
     {
         $seen = self::seen($request);
         try {
-            $response = $this->client->request($request->getMethod(), $request->getUrl(), self::options($request, $seen));
+            $response = $this->client->request($request->getMethod(), $request->getUrl(), $this->options($request, $seen));
         } catch (GuzzleException $e) {
             return self::failed($request, $seen, $e);
         }
@@ -49,7 +49,7 @@ final class Guzzle
     {
         $seen = self::seen($request);
 
-        return $this->client->requestAsync($request->getMethod(), $request->getUrl(), self::options($request, $seen))->then(
+        return $this->client->requestAsync($request->getMethod(), $request->getUrl(), $this->options($request, $seen))->then(
             static fn (ResponseInterface $response): mixed => self::answered($request, $seen, $response),
             static fn (mixed $reason): mixed => $reason instanceof GuzzleException
                 ? self::failed($request, $seen, $reason)
@@ -68,11 +68,13 @@ final class Guzzle
     }
 
     /** @return array<string, mixed> */
-    private static function options(Request $request, object $seen): array
+    private function options(Request $request, object $seen): array
     {
         $body = $request->getMethod() === 'POST' ? $request->getBody() : null;
         // A stack without Guzzle's own middleware would send chunks, which not all servers take.
         $length = $body === null ? [] : ['Content-Length' => (string) strlen($body)];
+
+        $others = method_exists($this->client, 'getConfig') ? $this->client->getConfig('on_stats') : null;
 
         return [
             'headers' => $length + $request->getHeaders(),
@@ -80,10 +82,13 @@ final class Guzzle
             'timeout' => $request->getTimeoutMs() / 1000,
             'http_errors' => false,
             'allow_redirects' => false,
-            'on_stats' => static function (TransferStats $stats) use ($seen): void {
+            'on_stats' => static function (TransferStats $stats) use ($seen, $others): void {
                 ++$seen->attempts;
                 // Of curl: the bytes of all requests in this attempt, also of those that curl itself repeated.
                 $seen->sent += (int) (($stats->getHandlerStats()['request_size'] ?? null) !== 0);
+                if (is_callable($others)) {
+                    $others($stats);
+                }
             },
             // Null removes what the client has as its default, and what would change the signed request or its response.
             'query' => null,

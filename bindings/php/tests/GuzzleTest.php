@@ -38,13 +38,16 @@ final class GuzzleTest extends TestCase
     public function testTheClientOfTheProgramSendsEachRequest(): void
     {
         $listener = FaultServer::listen();
-        $pusher = self::pusher($listener, new Client(['handler' => self::counted($count), 'query' => ['x' => 1], 'json' => 1]));
+        $defaults = ['query' => ['x' => 1], 'json' => 1, 'on_stats' => static function () use (&$stats): void {
+            ++$stats;
+        }];
+        $pusher = self::pusher($listener, new Client(['handler' => self::counted($count)] + $defaults));
         self::assertEquals(new \stdClass(), $pusher->trigger('c', 'e', ['n' => 1]));
         self::assertEquals((object) ['channels' => ['c' => new \stdClass()]], $pusher->trigger('c', 'e', 2, ['info' => 'user_count']));
         self::assertSame([], $pusher->getChannels()->channels);
         self::assertSame(['channels' => []], $pusher->get('/channels', associative: true));
         self::assertEquals(new \stdClass(), $pusher->postAsync('/events', ['name' => 'e', 'channel' => 'c', 'data' => '3'])->wait());
-        self::assertSame(5, $count);
+        self::assertSame([5, 5], [$count, $stats]);
         self::assertSame(['{"n":1}', '2', '3'], array_column($listener->applied(), 'data'));
     }
 

@@ -2,9 +2,12 @@
 . e2e/frameworks/php.sh
 
 prepare() {
-  php_environment /usr/share/php/Illuminate/Broadcasting/autoload.php=php-illuminate-broadcasting \
-    /usr/share/php/Illuminate/Routing/autoload.php=php-illuminate-routing /usr/share/php/Illuminate/Config/autoload.php=php-illuminate-config \
-    /usr/share/php/Illuminate/Events/autoload.php=php-illuminate-events
+  local component illuminate=()
+  php_environment
+  for component in broadcasting bus config container events http routing; do
+    illuminate+=("/usr/share/php/Illuminate/${component^}/autoload.php=php-illuminate-$component")
+  done
+  need "${illuminate[@]}"
 }
 
 serve() { php_server laravel; }
