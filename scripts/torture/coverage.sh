@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs the Rust tests of make check, and prints which lines of src they execute: of the C functions (src/ffi) and of the core.
+#
+#   scripts/torture/coverage.sh            fails below the floors
+#   scripts/torture/coverage.sh --lines    also prints the lines that no test executes
+#
+# The figures are those of llvm-cov, of the LLVM that rustc has.
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib.sh
+
+# Percent. src/ffi is measured through the C functions, the core also by its unit tests.
+FFI_FLOOR=100 CORE_FLOOR=95
+
+llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+need cargo cc=gcc python3 "llvm-cov-$llvm=llvm-$llvm" "llvm-profdata-$llvm=llvm-$llvm"
+out=$PWD/build/coverage
+rm -rf "$out"
+mkdir -p "$out"
+
+# Cargo passes it the command line of rustc, for this project's crates only: the others need no counters.
+printf '#!/bin/sh\nexec "$@" -C instrument-coverage\n' >"$out/rustc"
+chmod +x "$out/rustc"
+export RUSTC_WORKSPACE_WRAPPER=$out/rustc CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/coverage
+TESTS=(--lib --test abi --test network --test process --test publisher)
+
+build() {
+  cargo test --quiet --locked --no-run "${TESTS[@]}"
+  cargo test --locked --no-run --message-format json "${TESTS[@]}" 2>/dev/null |
+    sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/programs"
+}
+
+# Four files, into which the processes of the tests add up their counters.
+run() { LLVM_PROFILE_FILE=$out/%4m.profraw cargo test --quiet --locked "${TESTS[@]}"; }
+
+merge() { "llvm-profdata-$llvm" merge --sparse --output "$out/all.profdata" "$out"/*.profraw; }
+
+# cov COMMAND PROGRAMS… -- FOLDER…: a report over these folders, without their tests.
+cov() {
+  local command=$1 name objects=()
+  shift
+  while [ "$1" != -- ]; do
+    name=$(sed -n "s/^$1 //p" "$out/programs")
+    objects+=(-object "$name")
+    shift
+  done
+  "llvm-cov-$llvm" "$command" --instr-profile "$out/all.profdata" "${objects[@]:1}" \
+    --ignore-filename-regex '(/tests|/reference)[./]' "${@:2}" 2>/dev/null
+}
+
+percent() { awk '/^TOTAL/ { sub("%", "", $10); print $10 }'; }
+
+# check WHAT PERCENT FLOOR
+check() {
+  awk -v what="$1" -v percent="$2" -v floor="$3" 'BEGIN {
+    printf "%-24s %6.2f %% of the lines, at least %d\n", what, percent, floor
+    exit !(percent >= floor)
+  }'
+}
+
+step 'the tests, built with counters' build
+step 'the tests' run
+step 'the counters of all processes' merge
+others=()
+for path in src/*; do case $path in */ffi | */lib.rs) ;; *) others+=("$PWD/$path") ;; esac; done
+ffi=$(cov report abi network process publisher -- "$PWD/src/ffi" | tee "$out/ffi.txt" | percent)
+core=$(cov report pusher abi network process publisher -- "${others[@]}" | tee "$out/core.txt" | percent)
+if [ "${1:-}" = --lines ]; then
+  cov show abi network process publisher -- "$PWD/src/ffi" | grep -E '^/|^ +[0-9]+\| +0\|' || true
+  cov show pusher abi network process publisher -- "${others[@]}" | grep -E '^/|^ +[0-9]+\| +0\|' || true
+fi
+verdict=0
+check 'src/ffi' "$ffi" "$FFI_FLOOR" || verdict=1
+check 'the core' "$core" "$CORE_FLOOR" || verdict=1
+printf 'figure: lines executed by the tests: src/ffi %s %%, the core %s %%\n' "$ffi" "$core"
+[ $verdict = 0 ] || fail 'fewer lines than the floor: see build/coverage, and --lines'
