@@ -56,10 +56,25 @@ JSON
     said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/$autoload'; $says")
     [ "$said" = "$(version)" ] || fail "the installed package says: $said"
   done
-  # The official names, on top of either.
-  said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$project/vendor/autoload.php';
-    require '$project/vendor/libpusher/libpusher/pusher.php'; echo Pusher\Pusher::libraryVersion();")
-  [ "$said" = "$(version)" ] || fail "pusher.php says: $said"
+  # Another package that needs the official one gets this one, by the README's lines in composer.json.
+  mkdir -p "$out/needs" "$out/facade"
+  echo '{ "name": "a/package", "version": "1.0.0", "require": { "pusher/pusher-php-server": "^7.2" } }' >"$out/needs/composer.json"
+  cat >"$out/facade/composer.json" <<JSON
+{
+  "repositories": [
+    { "type": "path", "url": "$PWD/bindings/php", "options": { "symlink": false } },
+    { "type": "path", "url": "$out/needs" },
+    { "packagist.org": false }
+  ],
+  "require": { "a/package": "*", "libpusher/libpusher": "@dev" },
+  "replace": { "pusher/pusher-php-server": "*" },
+  "autoload": { "files": ["vendor/libpusher/libpusher/pusher.php"] }
+}
+JSON
+  composer install --quiet --working-dir="$out/facade"
+  said=$(cd / && env -u PUSHER_LIBRARY LD_LIBRARY_PATH="$out/system" php -r "require '$out/facade/vendor/autoload.php';
+    echo Pusher\\Pusher::libraryVersion();")
+  [ "$said" = "$(version)" ] || fail "by its official name the package says: $said"
   # Without the library, the message names it.
   said=$(cd / && PUSHER_LIBRARY=/nonexistent/libpusher.so.0 php -r "require '$project/vendor/autoload.php';
     try { $says } catch (RuntimeException \$e) { echo \$e->getMessage(); }")

@@ -612,6 +612,14 @@ class Pusher implements LoggerAware, PusherInterface
                 break;
             }
         }
+        // The official SDK drops a scheme before the host. It is dropped here if it changes nothing; the library refuses it otherwise.
+        if (is_string($options['host'] ?? null) && preg_match('~^(https?)://([^/]+)/?$~iD', $options['host'], $found) === 1) {
+            [, $scheme, $host] = $found;
+            $other = ($options['scheme'] ?? '') !== '' ? $options['scheme'] : (($options['ssl'] ?? true) === false ? 'http' : 'https');
+            if (is_string($other) && strcasecmp($scheme, $other) === 0) {
+                $options['host'] = $host;
+            }
+        }
         if (is_string($options['encryption_master_key'] ?? null) && $options['encryption_master_key'] !== '') {
             $options['encryption_master_key_base64'] ??= base64_encode($options['encryption_master_key']);
         }
