@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace LibPusher\Tests;
 
+use Illuminate\Broadcasting\BroadcastException;
 use Illuminate\Broadcasting\BroadcastManager;
 use Illuminate\Broadcasting\BroadcastServiceProvider;
 use Illuminate\Config\Repository;
@@ -81,12 +82,34 @@ final class LaravelTest extends TestCase
         try {
             $app->make(Broadcaster::class)->broadcast(['news'], 'e', []);
             self::fail('it was sent');
-        } catch (NetworkException $e) {
-            self::assertSame('unknown', $e->getDelivery());
+        } catch (BroadcastException $e) {
+            self::assertInstanceOf(NetworkException::class, $e->getPrevious());
+            self::assertSame('unknown', $e->getPrevious()->getDelivery());
         }
         self::assertTrue($sent);
         self::assertSame(['warning'], $logger->levels);
         self::assertSame($app->make(Pusher::class), $app->make(Pusher::class));
+    }
+
+    public function testAFailureIsLaravelsAndTellsTheDelivery(): void
+    {
+        foreach ([[null, 'not_sent'], ['status-403', 'rejected'], ['status-500', 'unknown']] as [$fault, $delivery]) {
+            $listener = $fault === null ? null : FaultServer::listen(['fault' => $fault, 'times' => 0]);
+            try {
+                self::application($listener, true)->make(Broadcaster::class)->broadcast(['news'], 'e', []);
+                self::fail('it was delivered');
+            } catch (BroadcastException $e) {
+                self::assertSame($delivery, $e->getPrevious()->getDelivery());
+            }
+        }
+    }
+
+    public function testAnEventGoesToMoreChannelsThanOneRequestTakes(): void
+    {
+        $listener = FaultServer::listen();
+        $channels = array_map(static fn (int $n): string => "news-$n", range(1, 101));
+        self::application($listener, true)->make(Broadcaster::class)->broadcast($channels, 'e', []);
+        self::assertSame($channels, array_column($listener->applied(), 'channel'));
     }
 
     /** @return iterable<string, array{bool}> */

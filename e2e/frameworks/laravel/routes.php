@@ -3,8 +3,9 @@
 // routes/channels.php and routes/web.php.
 
 use App\OrderCreated;
+use Illuminate\Broadcasting\BroadcastException;
 use Illuminate\Http\Request;
-use LibPusher\{NetworkException, Pusher, PusherException};
+use LibPusher\{Pusher, PusherException};
 
 /** @var Illuminate\Broadcasting\BroadcastManager $broadcast */
 $broadcast->routes(['middleware' => ['auth']]);
@@ -19,9 +20,9 @@ $router->post('/orders', function (Request $request) use ($events) {
     $event->socket = $request->input('socket_id');
     try {
         $events->dispatch($event);
-    } catch (NetworkException $e) {
-        // "not_sent": the event can be sent again. "unknown": it may have arrived.
-        return response_json(['delivery' => $e->getDelivery()], 503);
+    } catch (BroadcastException $e) {
+        // "not_sent" and "rejected": the event can be sent again. "unknown": it may have arrived.
+        return response_json(['delivery' => $e->getPrevious()->getDelivery()], 503);
     }
 
     return response_json(['id' => $event->id]);

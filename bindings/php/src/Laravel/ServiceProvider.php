@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace LibPusher\Laravel;
 
 use GuzzleHttp\Client;
-use Illuminate\Broadcasting\Broadcasters\PusherBroadcaster;
 use Illuminate\Broadcasting\BroadcastManager;
 use LibPusher\Pusher;
 use Psr\Log\LoggerInterface;
@@ -26,7 +25,7 @@ final class ServiceProvider extends \Illuminate\Support\ServiceProvider
         require_once __DIR__ . '/../../pusher.php';
         $this->callAfterResolving(BroadcastManager::class, function (BroadcastManager $manager): void {
             foreach (self::DRIVERS as $driver) {
-                $manager->extend($driver, fn ($app, array $config) => new PusherBroadcaster($this->client($config)));
+                $manager->extend($driver, fn ($app, array $config) => new Broadcaster($this->client($config)));
             }
         });
         // For what Laravel's broadcaster does not do: queries, webhooks, sign-in.
