@@ -161,11 +161,12 @@ func (c *Client) take(serverURL string) bool {
 	if err != nil || parts.User == nil {
 		return false
 	}
-	at := strings.LastIndex(parts.Path, "/apps/")
+	path := parts.EscapedPath()
+	at := strings.LastIndex(path, "/apps/")
 	if at < 0 {
 		return false
 	}
-	c.Path, c.AppID = parts.Path[:at], strings.TrimSuffix(parts.Path[at+len("/apps/"):], "/")
+	c.Path, c.AppID = path[:at], strings.TrimSuffix(path[at+len("/apps/"):], "/")
 	c.Key, c.Host = parts.User.Username(), parts.Host
 	c.Secret, _ = parts.User.Password()
 	c.Secure = parts.Scheme == "https"

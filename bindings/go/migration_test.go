@@ -248,6 +248,11 @@ func TestMigrationTextsOfErrors(t *testing.T) {
 	if err := keyed(text32, "").Check(); err != nil {
 		t.Error(err)
 	}
+	small := offline()
+	small.MaxRequestBytes = 1000
+	if err := small.Trigger("c", "e", large[:1000]); err == nil || !strings.Contains(err.Error(), "max_request_bytes") {
+		t.Error(err)
+	}
 	allowed := offline()
 	allowed.OverrideMaxMessagePayloadKB = 80
 	if err := allowed.Trigger("c", "e", strings.Repeat("a", 80<<10)); err == nil || strings.Contains(err.Error(), "too much") {

@@ -37,18 +37,15 @@ func saidOfTrigger(err error, channels []string) error {
 		return err
 	}
 	failed.saidOfAll()
-	var number int
-	count := func(format string) bool {
-		found, _ := fmt.Sscanf(failed.Message, format, &number)
-		return found == 1
-	}
+	limit, hasLimit := failed.number(" channel names")
+	size, isTooLarge := failed.tooLarge()
 	switch argument := failed.Argument; {
-	case argument == "data" && count("data: is too large: %d bytes"):
-		failed.say(fmt.Sprintf("Event payload exceeded maximum size (%d bytes is too much)", number))
+	case argument == "data" && isTooLarge:
+		failed.say(fmt.Sprintf("Event payload exceeded maximum size (%d bytes is too much)", size))
 	case !strings.HasPrefix(argument, "channels"):
-	case count("channels: must hold 1 to %d channel names"):
-		if len(channels) > number {
-			failed.say(fmt.Sprintf("You cannot trigger on more than %d channels at once", number))
+	case hasLimit:
+		if len(channels) > limit {
+			failed.say(fmt.Sprintf("You cannot trigger on more than %d channels at once", limit))
 		}
 	case strings.Contains(failed.Message, "is end-to-end encrypted"):
 		failed.begin("You cannot trigger to multiple channels when using encrypted channels")
@@ -56,6 +53,19 @@ func saidOfTrigger(err error, channels []string) error {
 		failed.say("At least one of your channels' names are invalid")
 	}
 	return err
+}
+
+// number returns the number before a word in the message.
+func (e *Error) number(word string) (int, bool) {
+	before, _, found := strings.Cut(e.Message, word)
+	number, err := strconv.Atoi(before[strings.LastIndexByte(before, ' ')+1:])
+	return number, found && err == nil
+}
+
+// tooLarge returns the size of data that exceeds its own limit, not that of the whole request.
+func (e *Error) tooLarge() (size int, is bool) {
+	size, is = e.number(" bytes")
+	return size, is && e.Status == StatusPayloadTooLarge && !strings.Contains(e.Message, "max_request_bytes")
 }
 
 // isName reports whether a message is about the characters or the length of a name.
@@ -74,10 +84,14 @@ func saidOfBatch(err error, name func(index int) string) error {
 		return err
 	}
 	failed.saidOfAll()
-	var index, size int
-	if found, _ := fmt.Sscanf(failed.Message, "events[%d].data: is too large: %d bytes", &index, &size); found == 2 {
+	var index int
+	if found, _ := fmt.Sscanf(failed.Argument, "events[%d]", &index); found == 0 {
+		return err
+	}
+	switch size, isTooLarge := failed.tooLarge(); {
+	case strings.HasSuffix(failed.Argument, ".data") && isTooLarge:
 		failed.say(fmt.Sprintf("Data of the event #%d in batch, exceeded maximum size (%d bytes is too much)", index, size))
-	} else if found, _ := fmt.Sscanf(failed.Argument, "events[%d].channel", &index); found == 1 && strings.HasSuffix(failed.Argument, ".channel") {
+	case strings.HasSuffix(failed.Argument, ".channel"):
 		failed.begin(fmt.Sprintf("The channel named %s has a non-valid name", printable(name(index))))
 	}
 	return err
