@@ -136,6 +136,8 @@ class MigrationTest < Minitest::Test
                    [client.scheme, client.host, client.port, client.key, client.secret, client.app_id]
       client.encrypted = true
       assert_equal ['https', 443], [client.scheme, client.port]
+      client.encrypted = false
+      assert_equal ['http', 80], [client.scheme, client.port]
       assert_raises(Pusher::ConfigurationError) { client.url = 'gopher/k:s@://h://m' }
       assert_equal 'somekey', client.key
     end
@@ -552,6 +554,23 @@ class OfficialShapesTest < Minitest::Test
   def test_wrong_arguments_of_an_async_call_are_refused_at_once
     assert_raises(Pusher::UsageError) { nowhere.trigger_async('c', 3.5, 1) }
     assert_raises(Pusher::ConfigurationError) { Pusher::Client.new.get_async('/path') }
+  end
+
+  # As the tests of programs do.
+  def test_a_program_can_raise_the_errors_itself
+    [Pusher::Error, Pusher::AuthenticationError, Pusher::ConfigurationError, Pusher::HTTPError].each do |type|
+      error = assert_raises(Pusher::Error) { raise type, 'no luck' }
+      assert_equal ['no luck', nil, nil, nil, false], [error.message, error.status, error.delivery, error.code, error.retryable?]
+      assert_equal type.name, assert_raises(Pusher::Error) { raise type }.message
+    end
+    assert_equal 'key', Pusher::ConfigurationError.new(:key).message
+  end
+
+  # It may repeat the request's data.
+  def test_the_words_of_the_server_are_not_in_the_log
+    channel_of(403, 'the words', retry: { mode: 'never' }) { |channel| assert_nil channel.trigger('e', 'd') }
+    assert_match(/ERROR -- : the server answered 403 \(LibPusher::APIError, delivery: rejected\)$/, @log.string)
+    refute_includes @log.string, 'the words'
   end
 
   # As MultiJson does with Active Support. It must not change what the other tests do, so it has a process of its own.

@@ -32,7 +32,9 @@ module LibPusher
     def trigger(event_name, data, params = {})
       trigger!(event_name, data, params)
     rescue Error => e
-      @client.log(:error, "#{e.message} (#{e.class}, delivery: #{e.delivery})")
+      # With a response, the message may end with the server's words, which may contain the request's data.
+      message = e.response ? "the server answered #{e.http_status}" : e.message
+      @client.log(:error, "#{message} (#{e.class}, delivery: #{e.delivery})")
       @client.log(:debug, e.backtrace.join("\n"))
       nil
     end

@@ -110,9 +110,10 @@ module LibPusher
       change(scheme: scheme, ssl: nil, use_tls: nil, encrypted: nil)
     end
 
-    # Uses TLS or not, on the port 443 or 80.
+    # Uses TLS or not, on the port 443 or 80. nil: the default.
     def encrypted=(encrypted)
-      change(ssl: encrypted, port: encrypted ? 443 : 80, scheme: nil, use_tls: nil, encrypted: nil)
+      port = encrypted ? 443 : 80 unless encrypted.nil?
+      change(ssl: encrypted, port: port, scheme: nil, use_tls: nil, encrypted: nil)
     end
     alias use_tls= encrypted=
 

@@ -15,16 +15,18 @@ module LibPusher
     # @return [Hash]
     attr_reader :document
 
-    # @param document [Hash] the members of `error` in an error document.
-    # @param code [Integer] the number of the status.
-    def initialize(document, code)
-      @document = document
+    # @param document [Hash, String, nil] the members of `error` in an error document. A message alone is for errors that a program
+    #   raises itself, in its tests for example.
+    # @param code [Integer, nil] the number of the status.
+    def initialize(document = nil, code = nil)
+      message = document.is_a?(Hash) ? document['message'] : document&.to_s
+      @document = document.is_a?(Hash) ? document : { 'message' => message }.compact
       @code = code
-      super(document['message'])
+      super(message)
     end
 
     # The number of {#status}, such as 20.
-    # @return [Integer]
+    # @return [Integer, nil]
     attr_reader :code
 
     # Returns the status, such as `"NOT_SENT"`.
@@ -87,8 +89,9 @@ module LibPusher
 
   # The network failed. {Error#delivery} says whether the event may have been delivered.
   class HTTPError < Error
-    # Returns nil, because the library has no exception of an HTTP client: {Error#network_cause} names the cause.
-    def original_error = cause
+    # The library has no exception of an HTTP client, so only a program sets it: {Error#network_cause} names the cause.
+    # @return [Exception, nil]
+    attr_accessor :original_error
   end
 
   # The server refused the request.
