@@ -42,11 +42,13 @@ impl MasterKey {
     pub fn from_base64(text: &str) -> Result<MasterKey, &'static str> {
         // The decoder needs room for its rounded-up estimate.
         let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
-        let length = BASE64
-            .decode_slice(text, bytes.as_mut_slice())
-            .map_err(|_| "must be 32 bytes in base64 with padding: `openssl rand -base64 32` makes such a key")?;
-        if length != KEY_BYTES {
-            return Err("must be exactly 32 bytes in base64: `openssl rand -base64 32` makes such a key");
+        match BASE64.decode_slice(text, bytes.as_mut_slice()) {
+            Ok(KEY_BYTES) => {}
+            _ => {
+                return Err(
+                    "must be valid base64 with padding that decodes to 32 bytes: `openssl rand -base64 32` makes such a key",
+                );
+            }
         }
         let mut key = MasterKey(Box::default());
         key.0.copy_from_slice(&bytes[..KEY_BYTES]);
