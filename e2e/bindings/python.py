@@ -28,7 +28,7 @@ CALLS = {
     "authenticate": lambda client, job: client.authenticate(job["channel"], job["socket_id"], job.get("data")),
     "authenticate_channels": lambda client, job: client.authenticate_channels(job["socket_id"], job["channels"]),
     "authenticate_user": lambda client, job: client.authenticate_user(job["socket_id"], job["data"]),
-    "validate_webhook": lambda client, job: client.validate_webhook(job["key"], job["signature"], job["body"].encode()),
+    "validate_webhook": lambda client, job: client.validate_webhook_or_raise(job["key"], job["signature"], job["body"].encode()),
 }
 
 client = libpusher.Pusher.from_env(encryption_master_key_base64=os.environ["MASTER_KEY"])

@@ -49,18 +49,15 @@ def authenticate_user():
 @app.post("/pusher/webhook")
 def webhook():
     webhook = pusher.validate_webhook(
-        request.headers.get("X-Pusher-Key", ""),
-        request.headers.get("X-Pusher-Signature", ""),
+        request.headers.get("X-Pusher-Key"),
+        request.headers.get("X-Pusher-Signature"),
         request.get_data(),
     )
+    if webhook is None:
+        abort(401)
     with state.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(event) + "\n" for event in webhook["events"])
     return ""
-
-
-@app.errorhandler(errors.WebhookInvalid)
-def forged_webhook(error):
-    return "", 401
 
 
 @app.get("/webhooks")

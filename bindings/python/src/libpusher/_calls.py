@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class _Event(TypedDict):
-    channel: str
-    name: str
+    channel: str | bytes
+    name: str | bytes
     data: Any
 
 
 class Event(_Event, total=False):
     """An event of a batch."""
 
-    socket_id: str | None
-    info: str | None
+    socket_id: str | bytes | None
+    info: str | bytes | None
     extra: Mapping[str, Any] | None
     extra_in_clear: bool | None
 
@@ -29,7 +29,7 @@ class Event(_Event, total=False):
 class Calls(Generic[T]):
     """Names and arguments are those of the package `pusher`; arguments after the `*` are new.
 
-    `timeout` is in seconds and limits all attempts together.
+    Names and ids may be bytes in UTF-8, as there. `timeout` is in seconds and limits all attempts together.
     """
 
     _encode: _texts.Encode
@@ -39,12 +39,12 @@ class Calls(Generic[T]):
 
     def trigger(
         self,
-        channels: str | Iterable[str],
-        event_name: str,
+        channels: str | bytes | Iterable[str | bytes],
+        event_name: str | bytes,
         data: Any,
-        socket_id: str | None = None,
+        socket_id: str | bytes | None = None,
         *,
-        info: str | None = None,
+        info: str | bytes | None = None,
         idempotency_key: str | None = None,
         fan_out: bool = False,
         extra: Mapping[str, Any] | None = None,
@@ -84,7 +84,7 @@ class Calls(Generic[T]):
 
     def trigger_batch(
         self,
-        batch: Iterable[Event],
+        batch: Iterable[Event] = (),
         already_encoded: bool = False,
         *,
         idempotency_key: str | None = None,
@@ -107,12 +107,12 @@ class Calls(Generic[T]):
 
     def send_to_user(
         self,
-        user_id: str,
-        event_name: str,
+        user_id: str | bytes,
+        event_name: str | bytes,
         data: Any,
         *,
-        socket_id: str | None = None,
-        info: str | None = None,
+        socket_id: str | bytes | None = None,
+        info: str | bytes | None = None,
         idempotency_key: str | None = None,
         extra: Mapping[str, Any] | None = None,
         timeout: float | None = None,
@@ -132,14 +132,14 @@ class Calls(Generic[T]):
             ),
         )
 
-    def terminate_user_connections(self, user_id: str, *, timeout: float | None = None) -> T:
+    def terminate_user_connections(self, user_id: str | bytes, *, timeout: float | None = None) -> T:
         """Closes all connections of a user who has signed in."""
         return self._send("terminate_user_connections", _texts.text(user_id, "user_id"), _texts.options(timeout))
 
     def channels_info(
         self,
-        prefix_filter: str | None = None,
-        attributes: str | Iterable[str] | None = None,
+        prefix_filter: str | bytes | None = None,
+        attributes: str | bytes | Iterable[str | bytes] | None = None,
         *,
         timeout: float | None = None,
     ) -> T:
@@ -150,12 +150,14 @@ class Calls(Generic[T]):
         """
         return self._send(
             "channels_info",
-            _texts.optional(prefix_filter, "prefix_filter"),
+            _texts.optional(prefix_filter or None, "prefix_filter"),
             _texts.attributes(attributes),
             _texts.options(timeout),
         )
 
-    def channel_info(self, channel: str, attributes: str | Iterable[str] | None = None, *, timeout: float | None = None) -> T:
+    def channel_info(
+        self, channel: str | bytes, attributes: str | bytes | Iterable[str | bytes] | None = None, *, timeout: float | None = None
+    ) -> T:
         """Returns the state of a channel: `{"occupied": True, …}`.
 
         :param attributes: attributes to return, such as `["user_count", "subscription_count"]`.
@@ -163,7 +165,7 @@ class Calls(Generic[T]):
         return self._send("channel_info", _texts.text(channel, "channel"), _texts.attributes(attributes), _texts.options(timeout))
 
     def users_info(
-        self, channel: str, *, params: Mapping[str, str | int | bool] | None = None, timeout: float | None = None
+        self, channel: str | bytes, *, params: Mapping[str, str | int | bool] | None = None, timeout: float | None = None
     ) -> T:
         """Returns the users on a presence channel: `{"users": [{"id": …}]}`.
 
@@ -204,4 +206,5 @@ def _event(event: Event, already_encoded: bool) -> dict[str, Any]:
     if already_encoded and not isinstance(event.get("data"), str):
         raise TypeError("with already_encoded, each event's data must be a str")
     # None means that an option is not set.
-    return {name: value for name, value in event.items() if value is not None or name == "data"}
+    given = {name: value for name, value in event.items() if value is not None or name == "data"}
+    return _texts.members(given, ("channel", "name", "socket_id", "info"))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from urllib.parse import parse_qs, urlsplit
 
 from libpusher import _texts
+from libpusher._backends import Backend, Call
 from libpusher._calls import Calls
 from libpusher._hooks import Transport, keep_log, keep_transport
 from libpusher._library import ffi, lib
 from libpusher._publisher import Publisher, PublisherConfig
 from libpusher._request import PreparedRequest
+from libpusher.errors import InvalidArgument, WebhookInvalid
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -105,6 +110,7 @@ class Config(TypedDict, total=False):
 class _Options(TypedDict, total=False):
     json_encoder: type[json.JSONEncoder] | None
     json_decoder: type[json.JSONDecoder] | None
+    backend: Callable[..., Backend] | None
     log: Log | None
     transport: Transport | None
 
@@ -112,11 +118,30 @@ class _Options(TypedDict, total=False):
 class _UrlOptions(Config, _Options, total=False):
     """The options of from_url() and from_env()."""
 
-    cluster: str
+    app_id: str | bytes
+    key: str | bytes
+    secret: str | bytes
+    cluster: str | bytes | None
+    host: str | bytes | None
+    port: int | None
+    ssl: bool | None
+    encryption_master_key: str | bytes | None
+    encryption_master_key_base64: str | bytes | None
+
+
+class Target(NamedTuple):
+    """What a client's attributes say."""
+
+    scheme: str
     host: str
     port: int
-    ssl: bool
-    encryption_master_key_base64: str
+    app_id: str
+    key: str
+    timeout: float
+
+
+# Checked as the package `pusher` does: a wrong type is a TypeError.
+_STRINGS = ("app_id", "key", "secret", "host", "cluster", "encryption_master_key_base64")
 
 
 class Pusher(Calls[dict[str, Any]]):
@@ -130,18 +155,20 @@ class Pusher(Calls[dict[str, Any]]):
 
     def __init__(
         self,
-        app_id: str | int,
-        key: str,
-        secret: str,
+        app_id: str | bytes,
+        key: str | bytes,
+        secret: str | bytes,
         ssl: bool | None = None,
-        host: str | None = None,
+        host: str | bytes | None = None,
         port: int | None = None,
         timeout: float | None = None,
-        cluster: str | None = None,
-        *,
-        encryption_master_key_base64: str | None = None,
+        cluster: str | bytes | None = None,
+        encryption_master_key: str | bytes | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         json_encoder: type[json.JSONEncoder] | None = None,
         json_decoder: type[json.JSONDecoder] | None = None,
+        backend: Callable[..., Backend] | None = None,
+        *,
         log: Log | None = None,
         transport: Transport | None = None,
         **config: Unpack[Config],
@@ -151,9 +178,12 @@ class Pusher(Calls[dict[str, Any]]):
         :param host: your own server, instead of a cluster.
         :param timeout: the time limit of a whole call, including retries, in seconds; 5 by default.
         :param cluster: such as `"eu"`; `"mt1"` by default.
+        :param encryption_master_key: deprecated: the 32 bytes themselves.
         :param encryption_master_key_base64: 32 bytes, for `private-encrypted-` channels.
         :param json_encoder: a class that encodes payloads, instead of `json.JSONEncoder`.
         :param json_decoder: a class that decodes responses and webhooks, instead of `json.JSONDecoder`.
+        :param backend: a class of `libpusher.backends`, or one of your own for the package `pusher`. With one, arguments that are
+            no configuration keys go to it.
         :param log: receives log messages down to `log_level`.
         :param transport: sends requests, instead of the library.
         :param config: see `Config`.
@@ -166,12 +196,12 @@ class Pusher(Calls[dict[str, Any]]):
             "host": host,
             "port": port,
             "cluster": cluster,
+            "encryption_master_key": encryption_master_key,
             "encryption_master_key_base64": encryption_master_key_base64,
         }
         if timeout is not None:
             given["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
-        given = {name: value for name, value in given.items() if value is not None}
-        self._open({**given, **config}, json_encoder, json_decoder, log, transport)
+        self._open({**given, **config}, json_encoder, json_decoder, backend, log, transport)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float | None = None, **options: Unpack[_UrlOptions]) -> Self:
@@ -200,7 +230,7 @@ class Pusher(Calls[dict[str, Any]]):
 
     @classmethod
     def _from(cls, source: dict[str, Any] | None, timeout: float | None, options: dict[str, Any]) -> Self:
-        own = [options.pop(name, None) for name in ("json_encoder", "json_decoder", "log", "transport")]
+        own = [options.pop(name, None) for name in ("json_encoder", "json_decoder", "backend", "log", "transport")]
         if timeout is not None:
             options["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
         if source is None and options:
@@ -216,6 +246,7 @@ class Pusher(Calls[dict[str, Any]]):
         config: dict[str, Any] | None,
         json_encoder: type[json.JSONEncoder] | None,
         json_decoder: type[json.JSONDecoder] | None,
+        backend: Callable[..., Backend] | None,
         log: Log | None,
         transport: Transport | None,
     ) -> None:
@@ -223,9 +254,13 @@ class Pusher(Calls[dict[str, Any]]):
         self._handle: Any = ffi.NULL
         self._encode = _texts.encoder(json_encoder)
         self._decode = _texts.decoder(json_decoder)
-        text = ffi.NULL if config is None else _texts.value(config, "config", _texts.own_json)
+        options: dict[str, Any] = {}
+        if backend is not None and config is not None:
+            known = {*Config.__annotations__, *_STRINGS, "url", "ssl", "port", "encryption_master_key"}
+            options = {name: config.pop(name) for name in list(config) if name not in known}
+        text = ffi.NULL if config is None else _texts.value(_checked(config), "config", _texts.own_json)
         handle, out = ffi.new("Pusher **"), _texts.place()
-        _texts.answer(lib.pusher_new(text, handle, out), out, self._decode)
+        _texts.answer(lib.pusher_new(text, handle, out), out)
         # Freed with its last reference: calls that are running in other threads hold one too.
         self._handle = ffi.gc(handle[0], lib.pusher_free)
         # The library holds only the addresses of the returned objects: they must live as long as the handle.
@@ -233,6 +268,54 @@ class Pusher(Calls[dict[str, Any]]):
             keep_log(self._handle, log) if log else None,
             keep_transport(self._handle, transport) if transport else None,
         ]
+        self._target: Target | None = None
+        self._backend = None if backend is None else backend(self, **options)
+
+    def _read(self) -> Target:
+        """Reads what the library uses, however it was configured, from a signed request."""
+        if self._target is None:
+            request = PreparedRequest(self._handle, "channels_info", (ffi.NULL,) * 3, self._decode, self._hooks)
+            parts = urlsplit(request.url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            app_id = parts.path.rsplit("/", 2)[1]
+            key = parse_qs(parts.query)["auth_key"][0]
+            self._target = Target(parts.scheme, parts.hostname or "", port, app_id, key, request.timeout)
+        return self._target
+
+    @property
+    def scheme(self) -> str:
+        """`"https"` or `"http"`."""
+        return self._read().scheme
+
+    @property
+    def ssl(self) -> bool:
+        """Whether calls use TLS."""
+        return self.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """The host that calls connect to."""
+        return self._read().host
+
+    @property
+    def port(self) -> int:
+        """The port that calls connect to."""
+        return self._read().port
+
+    @property
+    def app_id(self) -> str:
+        """The application's id."""
+        return self._read().app_id
+
+    @property
+    def key(self) -> str:
+        """The application's key, which browsers need. The secret cannot be read."""
+        return self._read().key
+
+    @property
+    def timeout(self) -> float:
+        """The time limit of a whole call, in seconds."""
+        return self._read().timeout
 
     def close(self) -> None:
         """Closes the idle connections, after the running calls of other threads. Otherwise the object's end closes them.
@@ -248,11 +331,18 @@ class Pusher(Calls[dict[str, Any]]):
         self.close()
 
     def _send(self, call: str, *texts: Any) -> dict[str, Any]:
+        if self._backend is not None:
+            backed: dict[str, Any] = self._backend.send_request(Call(self, call, texts))
+            return backed
+        return self._send_now(call, *texts)
+
+    def _send_now(self, call: str, *texts: Any) -> dict[str, Any]:
         out = _texts.place()
-        result: dict[str, Any] = _texts.answer(getattr(lib, "pusher_" + call)(self._handle, *texts, out), out, self._decode)
+        status = getattr(lib, "pusher_" + call)(self._handle, *texts, out)
+        result: dict[str, Any] = _texts.response(call, status, out, self._decode)
         return result
 
-    def authenticate(self, channel: str, socket_id: str, custom_data: Any = None) -> dict[str, str]:
+    def authenticate(self, channel: str | bytes, socket_id: str | bytes, custom_data: Any = None) -> dict[str, str]:
         """Authorizes a connection to subscribe to a channel. Your authorization endpoint returns the result as JSON. No network.
 
         Authorize only after you checked that the user may see the channel.
@@ -274,7 +364,9 @@ class Pusher(Calls[dict[str, Any]]):
         result: dict[str, str] = _texts.signature(status, out, "channel_data", data)
         return result
 
-    def authenticate_channels(self, socket_id: str, channels: Iterable[str | Mapping[str, Any]]) -> dict[str, Any]:
+    def authenticate_channels(
+        self, socket_id: str | bytes, channels: Iterable[str | bytes | Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """Authorizes several subscriptions of one connection. Your endpoint returns the result to a batch authorizer. No network.
 
         Authorize only channels that the user may see, and leave out the others. An invalid channel does not affect the others.
@@ -284,20 +376,23 @@ class Pusher(Calls[dict[str, Any]]):
         """
         if isinstance(channels, (str, bytes, Mapping)):
             raise TypeError(f"channels must be a list, not {type(channels).__name__}")
+        listed = [
+            _texts.members(channel, ("channel",))
+            if isinstance(channel, Mapping)
+            else _texts.string(channel, f"channels[{place}]")
+            for place, channel in enumerate(channels)
+        ]
         out = _texts.place()
         status = lib.pusher_authenticate_channels(
-            self._handle,
-            _texts.text(socket_id, "socket_id"),
-            _texts.value(list(channels), "channels", self._encode),
-            out,
+            self._handle, _texts.text(socket_id, "socket_id"), _texts.value(listed, "channels", self._encode), out
         )
-        result: dict[str, Any] = _texts.answer(status, out, json.loads)
+        result: dict[str, Any] = json.loads(_texts.answer(status, out))
         return result
 
-    def authenticate_user(self, socket_id: str, user_data: Mapping[str, Any]) -> dict[str, str]:
+    def authenticate_user(self, socket_id: str | bytes, user_data: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Signs a user in on a connection. Your user authentication endpoint returns the result as JSON. No network.
 
-        :param user_data: has an `id`, a non-empty str, and any other members.
+        :param user_data: required: has an `id`, a non-empty str, and any other members.
         :returns: `{"auth": …, "user_data": …}`.
         """
         data = _texts.value(user_data, "user_data", self._encode)
@@ -306,20 +401,45 @@ class Pusher(Calls[dict[str, Any]]):
         result: dict[str, str] = _texts.signature(status, out, "user_data", data)
         return result
 
-    def validate_webhook(self, key: str | None, signature: str | None, body: bytes | str) -> dict[str, Any]:
+    def validate_webhook(
+        self, key: str | bytes | None, signature: str | bytes | None, body: bytes | bytearray | memoryview | str
+    ) -> dict[str, Any] | None:
         """Validates a webhook and returns it: `{"time_ms": …, "events": [{…}]}`. No network.
 
         :param key: the request's `X-Pusher-Key` header, None if it has none.
         :param signature: the request's `X-Pusher-Signature` header, None if it has none.
         :param body: the request's raw body, before anything decodes it.
-        :raises WebhookInvalid: it is not authentic, or too old. Respond with 401.
+        :returns: None if the webhook is not authentic, or too old: respond with 401.
         """
-        raw = body.encode() if isinstance(body, str) else bytes(body)
+        try:
+            return self.validate_webhook_or_raise(key, signature, body)
+        except WebhookInvalid:
+            return None
+        except InvalidArgument as error:
+            # A header or a body that cannot be a string comes from outside, too.
+            if error.argument in ("key", "signature", "body"):
+                return None
+            raise
+
+    def validate_webhook_or_raise(
+        self, key: str | bytes | None, signature: str | bytes | None, body: bytes | bytearray | memoryview | str
+    ) -> dict[str, Any]:
+        """Does the same, and raises an exception that says why a webhook is not valid.
+
+        :raises WebhookInvalid: it is not authentic, or too old. Respond with 401.
+        :raises InvalidArgument: a header or the body contains a NUL or is not UTF-8.
+        """
+        if isinstance(body, str):
+            raw = _texts.encoded(body, "body")
+        elif isinstance(body, (bytes, bytearray, memoryview)):
+            raw = bytes(body)
+        else:
+            raise TypeError(f"body must be bytes or a str, not {type(body).__name__}")
         out = _texts.place()
         status = lib.pusher_validate_webhook(
             self._handle, _texts.optional(key, "key"), _texts.optional(signature, "signature"), raw, len(raw), out
         )
-        result: dict[str, Any] = _texts.answer(status, out, self._decode)
+        result: dict[str, Any] = _texts.webhook(status, out, self._decode)
         return result
 
     def publisher(self, **config: Unpack[PublisherConfig]) -> Publisher:
@@ -330,6 +450,31 @@ class Pusher(Calls[dict[str, Any]]):
     def prepare(self) -> Prepare:
         """The same calls, signed but not sent: `client.prepare.trigger(…)` returns a request for your own HTTP client."""
         return Prepare(self)
+
+
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the configuration for the library. Its own rules are the library's; only types are Python's."""
+    given = {name: value for name, value in config.items() if value is not None}
+    # As the library treats empty strings; an empty environment variable is one.
+    if given.get("port") == "":
+        del given["port"]
+    for name in _STRINGS:
+        if not isinstance(given.get(name, ""), (str, bytes)):
+            raise TypeError(f"{name} must be a str, not {type(given[name]).__name__}")
+    if not isinstance(given.get("ssl", True), bool):
+        raise TypeError(f"ssl must be a bool, not {type(given['ssl']).__name__}")
+    if not isinstance(given.get("port", 0), int):
+        raise TypeError(f"port must be an int, not {type(given['port']).__name__}")
+    raw = given.pop("encryption_master_key", None)
+    if raw is not None:
+        if "encryption_master_key_base64" in given:
+            raise _texts.invalid_config("encryption_master_key", "is given, and encryption_master_key_base64 too, not both")
+        warnings.warn("encryption_master_key is deprecated: use encryption_master_key_base64", DeprecationWarning, stacklevel=4)
+        master_key = raw if isinstance(raw, bytes) else _texts.encoded(raw, "encryption_master_key")
+        if len(master_key) != 32:
+            raise _texts.invalid_config("encryption_master_key", f"must be 32 bytes long, not {len(master_key)}")
+        given["encryption_master_key_base64"] = base64.b64encode(master_key)
+    return {name: _texts.setting(value, name) if isinstance(value, (str, bytes)) else value for name, value in given.items()}
 
 
 class Prepare(Calls[PreparedRequest]):

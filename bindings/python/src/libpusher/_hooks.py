@@ -34,7 +34,7 @@ def keep_log(client: Any, log: Any) -> Any:
             log(level, sentence, json.loads(what))
 
     out = _texts.place()
-    _texts.answer(lib.pusher_set_log(client, call, ffi.NULL, ffi.NULL, out), out, json.loads)
+    _texts.answer(lib.pusher_set_log(client, call, ffi.NULL, ffi.NULL, out), out)
     return call
 
 
@@ -52,5 +52,5 @@ def keep_transport(client: Any, send: Transport) -> Any:
             TransportFailure(message=f"{type(error).__name__}: {error}".replace("\0", ""))._set(response)
 
     out = _texts.place()
-    _texts.answer(lib.pusher_set_transport(client, call, ffi.NULL, ffi.NULL, out), out, json.loads)
+    _texts.answer(lib.pusher_set_transport(client, call, ffi.NULL, ffi.NULL, out), out)
     return call

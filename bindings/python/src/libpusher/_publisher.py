@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import warnings
@@ -65,10 +66,10 @@ class Publisher:
         self._closed = True
         if "hooks_on_threads" in config:
             raise TypeError("hooks_on_threads: Python functions cannot be called safely on the library's threads")
-        self._encode, self._decode, self._pid = client._encode, client._decode, os.getpid()
+        self._encode, self._pid = client._encode, os.getpid()
         handle, out = ffi.new("PusherPublisher **"), _texts.place()
         text = _texts.value(config, "config", _texts.own_json)
-        _texts.answer(lib.pusher_publisher_new(client._handle, text, handle, out), out, self._decode)
+        _texts.answer(lib.pusher_publisher_new(client._handle, text, handle, out), out)
         self._handle = ffi.gc(handle[0], lib.pusher_publisher_free)
         # The library keeps what it needs of the client, but only the addresses of these.
         self._hooks = client._hooks
@@ -122,7 +123,7 @@ class Publisher:
             number,
             out,
         )
-        _texts.answer(status, out, self._decode)
+        _texts.answer(status, out)
         return int(number[0])
 
     def poll(self, timeout: float | None = 0) -> list[dict[str, Any]]:
@@ -138,7 +139,7 @@ class Publisher:
             out = _texts.place()
             status = lib.pusher_publisher_poll(self._handle, milliseconds, out)
             if status != Status.TIMED_OUT:
-                reports: list[dict[str, Any]] = _texts.answer(status, out, self._decode)["reports"]
+                reports: list[dict[str, Any]] = _texts.loads(_texts.answer(status, out))["reports"]
                 return reports
             if closed or (ends is not None and time.monotonic() >= ends):
                 return []
@@ -156,7 +157,7 @@ class Publisher:
             if status == Status.TIMED_OUT and (ends is None or time.monotonic() < ends):
                 _texts.take(out)
                 continue
-            _texts.answer(status, out, self._decode)
+            _texts.answer(status, out)
             return
 
     def close(self, timeout: float = 10) -> None:
@@ -168,13 +169,14 @@ class Publisher:
         out = _texts.place()
         status = lib.pusher_publisher_close(self._handle, _milliseconds(timeout), out)
         self._closed = True
-        _texts.answer(status, out, self._decode)
+        _texts.answer(status, out)
 
     def stats(self) -> Any:
         """Returns counters and times: a dict, or with `stats_format="prometheus"` a str in Prometheus' format."""
         out = _texts.place()
         status = lib.pusher_publisher_stats(self._handle, out)
-        return _texts.answer(status, out, lambda text: self._decode(text) if text.startswith("{") else text)
+        text = _texts.answer(status, out)
+        return json.loads(text) if text.startswith("{") else text
 
     def __enter__(self) -> Self:
         return self

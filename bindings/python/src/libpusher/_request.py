@@ -49,11 +49,11 @@ class PreparedRequest(Request):
         held = [text if text == ffi.NULL else ffi.from_buffer("char[]", text + b"\0") for text in texts]
         handle, out = ffi.new("PusherRequest **"), _texts.place()
         status = lib.pusher_prepare(client, call.encode(), ffi.new("char *[]", held), len(held), handle, out)
-        _texts.answer(status, out, decode)
+        _texts.answer(status, out)
         self._handle = ffi.gc(handle[0], lib.pusher_request_free)
         # finish may log after the client object is gone.
         self._client, self._hooks = client, hooks
-        self._decode = decode
+        self._call, self._decode = call, decode
         super().__init__(self._handle)
 
     def finish(
@@ -79,7 +79,7 @@ class PreparedRequest(Request):
         outcome._set(response)
         out = _texts.place()
         status = lib.pusher_finish(self._client, self._handle, response, out)
-        result: dict[str, Any] = _texts.answer(status, out, self._decode)
+        result: dict[str, Any] = _texts.response(self._call, status, out, self._decode)
         return result
 
 

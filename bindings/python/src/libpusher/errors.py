@@ -24,6 +24,7 @@ __all__ = [
     "NetworkError",
     "NotFound",
     "NotSent",
+    "OtherBadRequest",
     "PartiallyDelivered",
     "PayloadTooLarge",
     "PusherBadAuth",
@@ -34,6 +35,7 @@ __all__ = [
     "QueueFull",
     "RateLimited",
     "Redirected",
+    "Refused",
     "ServerError",
     "Status",
     "TimedOut",
@@ -110,7 +112,12 @@ class PusherError(Exception):
     document: Mapping[str, Any]
     """The members of the error document, including those without an attribute here."""
 
-    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+    def __init__(self, status: int | str | None = None, document: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(status, int):
+            # The package `pusher` has only a message, and tests of programs make exceptions with one.
+            document = {} if status is None else {"message": str(status)}
+            status = next((number for number, kind in _CLASSES.items() if isinstance(self, kind)), Status.INTERNAL)
+        document = {} if document is None else document
         # Both are the exception's `args`, so that a task queue can pickle it and pass it between processes.
         super().__init__(status, document)
         self.status = Status(status)
@@ -208,19 +215,27 @@ class BadResponse(NetworkError):
     """A 2xx response that cannot be read: the event may have been delivered."""
 
 
-class PusherBadStatus(PusherError):
+class Refused(PusherError):
     """The server refused the request."""
 
 
-class BadRequest(PusherBadStatus):
-    """400, or another 4xx."""
+class PusherBadStatus(Refused):
+    """The server refused with another status than 400, 401 and 403, which have classes of their own."""
 
 
-class Unauthorized(PusherBadStatus):
+class BadRequest(Refused):
+    """400, or another 4xx that has no class of its own."""
+
+
+class OtherBadRequest(BadRequest, PusherBadStatus):
+    """Another 4xx, which the package `pusher` counts among the other statuses."""
+
+
+class Unauthorized(Refused):
     """401: the key, the secret or the clock is wrong."""
 
 
-class Forbidden(PusherBadStatus):
+class Forbidden(Refused):
     """403: the application is disabled or over its quota."""
 
 
@@ -228,7 +243,7 @@ class NotFound(PusherBadStatus):
     """404: no such application or path."""
 
 
-class PayloadTooLarge(PusherBadStatus):
+class PayloadTooLarge(PusherBadStatus, ValueError):
     """413, or data that was found too large before sending."""
 
 
@@ -257,7 +272,7 @@ class WebhookInvalid(PusherError):
     """The webhook is not authentic: respond with 401."""
 
 
-class EncryptionFailed(PusherError):
+class EncryptionFailed(PusherError, ValueError):
     """There is no master key for an encrypted channel, or a payload cannot be decrypted."""
 
 
@@ -325,4 +340,6 @@ def _of(status: int, document: Mapping[str, Any]) -> PusherError:
     if known is None:
         ranges = ((1, 19, UsageError), (20, 39, NetworkError), (40, 59, PusherBadStatus))
         known = next((family for low, high, family in ranges if low <= status <= high), PusherError)
+    if known is BadRequest and document.get("http_status", 400) != 400:
+        known = OtherBadRequest
     return known(status, document)
