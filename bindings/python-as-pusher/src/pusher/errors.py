@@ -1,0 +1,3 @@
+"""The exceptions."""
+
+from libpusher.errors import *  # noqa: F403

@@ -1,0 +1,5 @@
+"""The default backend."""
+
+from libpusher.backends import RequestsBackend
+
+__all__ = ["RequestsBackend"]

@@ -1,0 +1,5 @@
+"""The backend for Tornado."""
+
+from libpusher.backends import TornadoBackend
+
+__all__ = ["TornadoBackend"]
