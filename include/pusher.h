@@ -927,8 +927,9 @@ PusherStatus pusher_authenticate_channels(const Pusher *client,
  *
  * @param client     the client.
  * @param socket_id  the connection's id, such as `"1234.5678"`.
- * @param user_data  a JSON object with `id`, a string that is not empty, and any other
- *                   members. It is signed and returned exactly as given.
+ * @param user_data  a JSON object with `id`, a string of 1 to 200 of the characters that
+ *                   pusher_send_to_user() takes, and any other members. It is signed and
+ *                   returned exactly as given.
  * @param out        receives `{"auth":"KEY:SIGNATURE","user_data":"..."}`: return it
  *                   unchanged. On failure, receives the error document. The caller frees it
  *                   with pusher_string_free(). May be NULL.

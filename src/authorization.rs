@@ -168,9 +168,8 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
     validation::socket_id(socket_id, "socket_id")?;
     let [id] = Json::pick(data, NAME, ["id"])?;
     let name = join(NAME, "id");
-    if id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?.is_empty() {
-        return Err(Error::argument(name, "must not be empty"));
-    }
+    // The rule of pusher_send_to_user(): a user who signs in can then be reached.
+    validation::user_id(&*id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?, &name)?;
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 

@@ -296,7 +296,7 @@ def terminate_user_connections(rng):
 
 
 def channels_info(rng):
-    prefix = None if chance(rng, 3) else texts.channel(rng, PREFIXES)
+    prefix = None if chance(rng, 3) else "" if chance(rng, 20) else texts.channel(rng, PREFIXES)
     return {"call": "channels_info", "arguments": [prefix, attributes(rng)], "data": None}
 
 

@@ -113,7 +113,7 @@ def is_socket_id(text):
 
 
 def is_list_of_attributes(text):
-    return isinstance(text, str) and re.fullmatch(r"[a-z_]+(,[a-z_]+)*", text) is not None
+    return isinstance(text, str) and re.fullmatch(r"[a-z0-9_]+(,[a-z0-9_]+)*", text) is not None
 
 
 def is_encrypted(channel):
@@ -266,7 +266,7 @@ def _(d):
     "presence-data", BOTH, "stricter", "authorize",
     "sign for a presence channel without checking `channel_data`, or without any",
     "requires an object with `user_id`, a non-empty string or an integer, and optionally "
-    "`user_info`, an object",
+    "`user_info`, an object or `null`",
     "The server refuses such a subscription later, where the cause is hard to see.",
 )  # fmt: skip
 def _(d):
@@ -277,7 +277,7 @@ def _(d):
         return True
     user_id = look.get("user_id")
     fits = user_id != "" if isinstance(user_id, str) else isinstance(user_id, int) and not isinstance(user_id, bool)
-    return not fits or not isinstance(look.get("user_info", texts.Pairs()), texts.Pairs)
+    return not fits or not isinstance(look.get("user_info"), (texts.Pairs, type(None)))
 
 
 @difference(
@@ -295,12 +295,10 @@ def _(d):
 
 
 @difference(
-    "user-data-id", ("python",), "looser", "authenticate_user",
-    "requires that the `id` of `user_data` consist of the characters of channel names, at most "
-    "200",
-    "any non-empty string",
-    "As in the documentation and the Node.js library. Events can only be sent to users whose id"
-    " consists of those characters.",
+    "user-data-id", ("node",), "stricter", "authenticate_user",
+    "accepts any non-empty string as the `id` of `user_data`",
+    "1 to 200 of the characters of channel names",
+    "As in the Python library. Events can be sent only to users with such an id.",
 )  # fmt: skip
 def _(d):
     user_id = given(d).get("id")
@@ -431,12 +429,14 @@ def _(d):
 
 
 @difference(
-    "steps-in-paths", BOTH, "stricter", "call",
-    "put a channel or a user id that is `.` or `..` into a path",
+    "steps-in-paths", BOTH, "stricter", "call authenticate_user",
+    "put a channel or a user id that is `.` or `..` into a path, and sign such a user in",
     "an error",
     "HTTP clients resolve it to another path than the one that was signed.",
 )  # fmt: skip
 def _(d):
+    if d.case["kind"] == "authenticate_user":
+        return given(d).get("id") in (".", "..")
     in_path = d.case["call"] not in ("trigger", "trigger_batch", "channels_info")
     return in_path and re.search(r"(^|/)\.\.?(/|$)", d.case["arguments"][0])
 
@@ -478,18 +478,28 @@ def _(d):
 @difference(
     "prefixes", BOTH, "stricter", "call",
     "accept any string as `filter_by_prefix`",
-    "the beginning of a channel's name, not empty; NULL for none",
+    "the beginning of a channel's name, or an empty string",
     "No channel's name can begin with anything else.",
 )  # fmt: skip
 def _(d):
     prefix = argument(d.case, 0)
-    return d.case["call"] == "channels_info" and prefix is not None and not is_name(prefix)
+    return d.case["call"] == "channels_info" and bool(prefix) and not is_name(prefix)
+
+
+@difference(
+    "empty-prefix", BOTH, "differs", "call",
+    "send an empty `filter_by_prefix`",
+    "send none",
+    "It is the prefix of every channel.",
+)  # fmt: skip
+def _(d):
+    return d.case["call"] == "channels_info" and argument(d.case, 0) == ""
 
 
 @difference(
     "attributes", BOTH, "stricter", "call",
     "accept any string as `info`",
-    "names of `a-z _`, separated by commas",
+    "names of `a-z 0-9 _`, separated by commas",
     "Anything else is a mistake, and with `&` or `=` it would be another query.",
 )  # fmt: skip
 def _(d):
@@ -606,7 +616,19 @@ def _(d):
 )  # fmt: skip
 def _(d):
     look = options(d.case)
-    return "socket_id" in look.keys and not look.get("socket_id")
+    return "socket_id" in look.keys and look.get("socket_id") is not None and not look.get("socket_id")
+
+
+@difference(
+    "null-members", BOTH, "differs looser", "call",
+    "send options, members of a batch's events and parameters that are null, as null, or refuse them",
+    "not given, except for `data`",
+    "Null is what languages write for a variable that was never set.",
+)  # fmt: skip
+def _(d):
+    objects = [dict(event) for event in events(d.case)]
+    objects += [dict(look.value) for look in (options(d.case), parameters(d.case)) if look.is_object]
+    return any(value is None for members in objects for name, value in members.items() if name != "data")
 
 
 @difference(
@@ -619,7 +641,9 @@ def _(d):
     if d.case["call"] != "trigger_batch":
         return False
     found = [dict(event) for event in events(d.case)]
-    if not 1 <= len(found) <= 10 or any("socket_id" in event and not is_socket_id(event["socket_id"]) for event in found):
+    if not 1 <= len(found) <= 10 or any(
+        event.get("socket_id") is not None and not is_socket_id(event["socket_id"]) for event in found
+    ):
         return True
     if d.peer == "python":
         return False
@@ -672,7 +696,7 @@ def _(d):
     for name, value in look.value:
         if not re.fullmatch(r"[a-z0-9_]+", name) or name.startswith(("auth_", "body_md5")):
             return True
-        if not isinstance(value, (str, int, bool)) or (isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value)):
+        if not isinstance(value, (str, int, bool, type(None))) or (isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value)):
             return True
     return False
 

@@ -1,5 +1,6 @@
 //! Authorizing subscriptions and signing users in: the library signs and returns exactly the strings that it checked.
 
+use crate::support::hooks::{self, Without};
 use crate::support::secretbox::channel_key;
 use crate::support::{Client, KEY, MASTER_KEY, Outcome, SECRET, calls, config, signature};
 use serde_json::{Value, json};
@@ -112,10 +113,57 @@ fn user_data_is_signed_and_returned_byte_for_byte() {
     for data in KEPT {
         // The same spellings with the `id` of a user, which is a string.
         let data = data.replace("user_id\"", "id\"").replace("\\u0075ser_id", "\\u0069d");
+        // Strings that are no id are a name.
+        let data = data.replace(r#"id":"\u00e9"#, r#"id":"\u0037","name":"\u00e9"#);
+        let data = data.replace("id\":\"é", "id\":\"7\",\"name\":\"é");
+        let data = data.replace("id\":\"\u{2028}", "id\":\"7\",\"name\":\"\u{2028}");
+        let data = data.replace(r#""\u0069d":"\u00e9"#, r#""\u0069d":"7","name":"\u00e9"#);
         let data = data.replace(":7}", ":\"7\"}").replace(":-123456789012345678901234567890}", ":\"-1\"}");
         let outcome = client().call_with("authenticate_user", &[ID, &data]);
         let expected = json!({"auth": auth(&format!("{ID}::user::{data}")), "user_data": data});
         assert_eq!(result(&outcome), expected, "{data}");
+    }
+}
+
+#[test]
+fn a_user_who_can_sign_in_can_be_reached_and_terminated_and_no_other() {
+    let longest = "u".repeat(200);
+    let good = ["7", "e2", "a.b", "...", "u@example.com", "A_1-=@,.;", &longest];
+    let too_long = "u".repeat(201);
+    let bad = ["", ".", "..", "e:2", "a b", "a/b", "a+b@example.com", "é", "a#", "a\n", "%", &too_long];
+    for server in ["pusher", "sockudo", "soketi"] {
+        let client = Client::new(&config(1, json!({"server": server})));
+        let of = |id: &str| {
+            let data = json!({"id": id, "name": "é: /"}).to_string();
+            let user = client.call_with("authenticate_user", &[ID, &data]);
+            let reached = hooks::prepare(
+                Some(&client),
+                Some(b"send_to_user"),
+                &[Some(id.as_bytes()), Some(b"e"), Some(b"1"), None],
+                Without::default(),
+            );
+            let ended = hooks::prepare(
+                Some(&client),
+                Some(b"terminate_user_connections"),
+                &[Some(id.as_bytes()), None],
+                Without::default(),
+            );
+            (user, [reached, ended].map(|prepared| prepared.err().map(|outcome| outcome.text("message"))))
+        };
+        for id in good {
+            let (user, others) = of(id);
+            user.is("OK", "");
+            assert_eq!(others, [None, None], "{id}");
+        }
+        for id in bad {
+            let (user, others) = of(id);
+            let message = user
+                .is("INVALID_ARGUMENT", "")
+                .naming("user_data.id")
+                .text("message")
+                .replace("user_data.id: ", "user_id: ");
+            assert_eq!(others, [Some(message.clone()), Some(message)], "{id}");
+        }
     }
 }
 
