@@ -48,7 +48,7 @@ module LibPusher
       self.default_client = Client.new(options, **config)
     end
 
-    # Returns the module's client. What its configuration lacks comes from the environment.
+    # Returns the module's client. Without credentials it takes those of the environment.
     # @return [Client]
     def default_client
       @default_client || LOCK.synchronize { @default_client ||= Client.blank(@logger) }

@@ -475,6 +475,20 @@ class OfficialShapesTest < Minitest::Test
     assert_nil error.original_error
   end
 
+  def test_variables_decide_nothing_for_a_program_that_sets_credentials
+    variables = { 'PUSHER_URL' => nil, 'PUSHER_KEY' => 'from-env', 'PUSHER_SECRET' => 's', 'PUSHER_APP_ID' => '1', 'PUSHER_SCHEME' => 'http',
+                  'PUSHER_CLUSTER' => 'eu' }
+    before = variables.to_h { |name, _| [name, ENV.fetch(name, nil)] }
+    ENV.update(variables)
+    Pusher.timeout = 7
+    assert_equal ['from-env', 'http://api-eu.pusher.com/apps/1'], [Pusher.key, Pusher.url.to_s]
+    Pusher.key, Pusher.secret = %w[own s]
+    assert_equal ['own', nil, 'api-mt1.pusher.com', 'https'], [Pusher.key, Pusher.app_id, Pusher.host, Pusher.scheme]
+    assert_raises(Pusher::ConfigurationError) { Pusher.trigger('c', 'e', 1) }
+  ensure
+    ENV.update(before)
+  end
+
   # A request belongs to the client that signed it.
   def test_a_writer_does_not_disturb_a_prepared_request
     client = nowhere

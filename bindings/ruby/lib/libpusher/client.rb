@@ -60,7 +60,7 @@ module LibPusher
       made(Settings.new(config.merge(url: url)), logger)
     end
 
-    # Makes a client without a configuration, which writers add. What they do not set comes from the environment.
+    # Makes a client without a configuration, which writers or the environment add.
     # @api private
     def self.blank(logger)
       allocate.tap { |client| client.send(:prime, Settings.new(nil, environment: true), logger) }

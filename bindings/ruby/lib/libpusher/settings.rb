@@ -18,7 +18,7 @@ module LibPusher
     private_constant :URL_PARTS, :VARIABLES, :CREDENTIALS
 
     # @param values [Hash, nil] nil and empty strings count as not given.
-    # @param environment [Boolean] whether what is not given comes from the environment
+    # @param environment [Boolean] whether the URL, or all credentials, come from the environment if they are not given
     def initialize(values, environment: false)
       Settings.refuse('config', 'must be a hash, or keywords') unless values.nil? || values.is_a?(Hash)
       values = (values || {}).to_h { |name, value| [key(name), value.is_a?(String) ? value.dup.freeze : value] }
@@ -95,8 +95,12 @@ module LibPusher
     def values
       return given if !@environment || given.key?(:url)
 
-      variables = ENV.fetch('PUSHER_URL', '').empty? ? VARIABLES : { url: %w[PUSHER_URL] }
-      found = variables.transform_values { |names| names.map { |name| ENV.fetch(name, '') }.find { |value| !value.empty? } }
+      url = ENV.fetch('PUSHER_URL', '')
+      return { url: url, **given } unless url.empty?
+      # Programs that set credentials do not expect that a variable decides about the server, or about TLS.
+      return given if CREDENTIALS.each_key.any? { |name| given.key?(name) }
+
+      found = VARIABLES.transform_values { |names| names.map { |name| ENV.fetch(name, '') }.find { |value| !value.empty? } }
       found.compact.merge(given)
     end
 
