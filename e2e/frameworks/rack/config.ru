@@ -12,10 +12,15 @@ def json(value, status = 200) = [status, { 'content-type' => 'application/json' 
 
 def nothing(status) = [status, {}, []]
 
+# Stands for a database.
+def store(order) = order
+
 def create_order(request)
   order = { id: request.params['id'] }
-  # The connection that made the order already knows it.
-  PUSHER.trigger('private-orders', 'order-created', order, { socket_id: request.params['socket_id'] })
+  # The connection that made the order already knows it. The event is sent by a thread of its own, while the order is stored.
+  event = PUSHER.trigger_async('private-orders', 'order-created', order, { socket_id: request.params['socket_id'] })
+  store(order)
+  event.value
   json(order)
 rescue LibPusher::HTTPError => e
   # "not_sent": the event can be sent again. "unknown": it may have arrived.
