@@ -85,7 +85,7 @@ func (c *Client) AuthenticateUser(params []byte, userData map[string]any) (respo
 		userData = map[string]any{}
 	}
 	response, err = c.AuthenticateUserSocket(form[0], userData)
-	return response, saidOfUserData(err, userData["id"])
+	return response, withUserDataText(err, userData["id"])
 }
 
 // AuthenticateUserSocket signs a user in from values instead of a form. userData is an object: a map, a struct or a json.RawMessage.
@@ -108,7 +108,7 @@ func parseForm(body []byte, names ...string) ([2]string, error) {
 		if len(values) != 1 {
 			failed := badForm(name, "must occur exactly once in the form", nil)
 			if len(values) == 0 {
-				failed.say(name + " not found")
+				failed.setText(name + " not found")
 			}
 			return found, failed
 		}

@@ -313,7 +313,7 @@ func (c *Client) make() (*C.Pusher, error) {
 	}
 	made := C.bridge_new(config, f.buffer(), C.size_t(len(f.answer)))
 	_, err := f.take(made.answer)
-	return (*C.Pusher)(made.handle), c.saidOfKey(err)
+	return (*C.Pusher)(made.handle), c.withKeyText(err)
 }
 
 func badConfig(argument, message string) *Error {
@@ -519,7 +519,7 @@ func (c *Client) sign(f *frame, bodyLength int) ([]byte, error) {
 	}
 	document, err := opened.local(f, bodyLength)
 	if failed := wrong(err); failed != nil {
-		failed.saidOfAll()
+		failed.setCommonText()
 	}
 	return document, err
 }

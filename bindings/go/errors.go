@@ -118,9 +118,9 @@ type Error struct {
 
 	Document json.RawMessage // the library's error document
 
-	sentence string // what pusher-http-go says of the same mistake
-	whole    bool   // and nothing more, because programs compare it
-	wrapped  error
+	text        string // of pusher-http-go's error for the same mistake, if it has one
+	isWholeText bool   // Error returns only text: programs compare it
+	wrapped     error
 }
 
 // Part is the result of one request of a fan-out.
@@ -139,15 +139,15 @@ type RateLimit struct {
 	Reset     *int64 `json:"reset"`     // when the next period begins: in seconds from now or since 1970, depending on the server
 }
 
-// Error returns the sentence of pusher-http-go where it has one, and else the message.
+// Error returns the text of pusher-http-go's error for the same mistake, if it has one, and otherwise the message.
 func (e *Error) Error() string {
 	switch {
-	case e.whole:
-		return e.sentence
-	case e.sentence != "":
-		return e.sentence + ": " + e.Message
+	case e.isWholeText:
+		return e.text
+	case e.text != "":
+		return e.text + ": " + e.Message
 	case e.HTTPStatus >= 300:
-		return e.saidOfStatus()
+		return e.responseText()
 	}
 	return "pusher: " + e.Message
 }

@@ -136,7 +136,7 @@ func (c *Client) TriggerContext(ctx context.Context, channels []string, eventNam
 	f.json("data", data)
 	document, err := c.perform(ctx, f, options.options())
 	if err != nil {
-		return nil, saidOfTrigger(err, channels)
+		return nil, withTriggerText(err, channels)
 	}
 	return options.read(document), nil
 }
@@ -201,7 +201,7 @@ func (c *Client) triggerBatch(ctx context.Context, count int, at func(index int)
 	more := options{idempotencyKey: params.IdempotencyKey, timeout: params.Timeout, extra: params.Extra}
 	document, err := c.perform(ctx, f, more)
 	if err != nil {
-		return nil, saidOfBatch(err, func(index int) string { return at(index).Channel })
+		return nil, withBatchText(err, func(index int) string { return at(index).Channel })
 	}
 	if params.Response != nil {
 		*params.Response = document
@@ -228,7 +228,7 @@ func (c *Client) SendToUserContext(ctx context.Context, userID string, event str
 	f.json("data", data)
 	document, err := c.perform(ctx, f, options.options())
 	if err != nil {
-		return nil, saidOfTrigger(saidOfUser(err, userID), nil)
+		return nil, withTriggerText(withUserText(err, userID), nil)
 	}
 	return options.read(document), nil
 }
@@ -243,5 +243,5 @@ func (c *Client) TerminateUserConnectionsContext(ctx context.Context, userID str
 	f := newFrame(opTerminate)
 	f.text("user_id", userID)
 	_, err := c.perform(ctx, f, options{})
-	return saidOfUser(err, userID)
+	return withUserText(err, userID)
 }

@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// U+FFFD, as encoding/json writes it and as others may.
+// U+FFFD as encoding/json writes it for an invalid byte, and as itself.
 const escape, character = `\ufffd`, "\uFFFD"
 
-// replaced reports whether encoding/json replaced a byte of value that is no UTF-8: by U+FFFD, so that two names or users could become one. The
-// library checks what encoding/json copies, as the result of a json.Marshaler.
+// replaced reports whether encoding/json wrote U+FFFD for a byte that is not UTF-8: two names or users could become one. It does not check text that
+// encoding/json copies unchanged, as from a json.Marshaler: the library does.
 func replaced(value any, encoded []byte) bool {
 	if !bytes.Contains(encoded, []byte(escape)) && !bytes.Contains(encoded, []byte(character)) {
 		return false
@@ -39,7 +39,7 @@ func readText(encoded []byte, into *string) error {
 	return nil
 }
 
-// given is what a value holds.
+// given counts what a value holds.
 type given struct {
 	invalid bool // a string or a key that is not UTF-8
 	escapes int  // of U+FFFD, in each json.RawMessage

@@ -35,7 +35,7 @@ func (c *Client) Webhook(header http.Header, body []byte) (*Webhook, error) {
 	}
 	webhook, err := readWebhook(document)
 	if err != nil {
-		return nil, saidOfWebhook(err)
+		return nil, withWebhookText(err)
 	}
 	return webhook, nil
 }
@@ -48,7 +48,7 @@ func (c *Client) WebhookDocument(header http.Header, body []byte) (json.RawMessa
 	f.header("signature", header, "X-Pusher-Signature")
 	f.body(body)
 	document, err := c.sign(f, len(body))
-	return document, saidOfWebhook(err)
+	return document, withWebhookText(err)
 }
 
 func (f *frame) header(argument string, header http.Header, name string) {
