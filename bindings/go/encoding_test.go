@@ -211,7 +211,11 @@ func TestTheReplacementCharacterItselfIsSent(t *testing.T) {
 		count++
 	}
 	escaped := json.RawMessage(`"\ufffd"`)
-	for _, value := range []any{escaped, []any{escaped}, map[string]any{"a": &escaped}, struct{ A json.RawMessage }{escaped}} {
+	for _, value := range []any{
+		escaped, []any{escaped}, map[string]any{"a": &escaped}, struct{ A json.RawMessage }{escaped}, []any{json.RawMessage(`"\uFFFD"`), "\uFFFD"},
+		// A backslash and letters, which only look like an escape.
+		[]string{`\ufffd`}, map[string]any{`a\ufffd`: []any{`\\ufffd`, escaped, encoded{`\ufffd`}}},
+	} {
 		if err := client.Trigger("c", "e", value); err != nil {
 			t.Error(err)
 		}

@@ -22,7 +22,21 @@ func replaced(value any, encoded []byte) bool {
 	// The value may hold a U+FFFD itself, which encoding/json does not escape. Others may, in a json.RawMessage.
 	given := given{}
 	given.walk(reflect.ValueOf(value))
-	return given.invalid || bytes.Count(encoded, []byte(escape)) > given.escapes
+	return given.invalid || escapes(encoded) > given.escapes
+}
+
+// escapes counts the escapes of U+FFFD in JSON. A backslash before one is part of a text such as `\\ufffd`.
+func escapes(encoded []byte) (count int) {
+	for index := 0; index < len(encoded); index++ {
+		if encoded[index] != '\\' {
+			continue
+		}
+		if end := index + len(escape); end <= len(encoded) && strings.EqualFold(string(encoded[index:end]), escape) {
+			count++
+		}
+		index++ // the escaped character
+	}
+	return count
 }
 
 // readText parses a string. encoding/json would read half a surrogate pair as U+FFFD, so that two ids could become one.
@@ -31,7 +45,7 @@ func readText(encoded []byte, into *string) error {
 		return err
 	}
 	if found := strings.Count(*into, character); found > 0 {
-		found -= bytes.Count(encoded, []byte(character)) + bytes.Count(bytes.ToLower(encoded), []byte(escape))
+		found -= bytes.Count(encoded, []byte(character)) + escapes(encoded)
 		if found > 0 {
 			return errors.New("it has half a surrogate pair")
 		}
@@ -95,9 +109,9 @@ func (g *given) writesItself(value reflect.Value) bool {
 	}
 	switch own := value.Interface().(type) {
 	case json.RawMessage:
-		g.escapes += bytes.Count(own, []byte(escape))
+		g.escapes += escapes(own)
 	case *json.RawMessage:
-		g.escapes += bytes.Count(*own, []byte(escape))
+		g.escapes += escapes(*own)
 	case json.Marshaler:
 	case encoding.TextMarshaler:
 		if text, err := own.MarshalText(); err == nil {
