@@ -138,7 +138,7 @@ func TestMigrationResultsAreEqualToTheOfficialStructs(t *testing.T) {
 			return client.Channel("c", pusher.ChannelParams{Info: info})
 		}, &pusher.Channel{Name: "c", Occupied: true, UserCount: 1, SubscriptionCount: 1}},
 		{`{"users":[{"id":"red"},{"id":7}]}`, func(client *pusher.Client) (any, error) {
-			return client.GetChannelUsers("presence-c")
+			return client.GetChannelUsers("c")
 		}, &pusher.Users{List: []pusher.User{{ID: "red"}, {ID: "7"}}}},
 	} {
 		client, _ := asked(t, 200, wanted.answer)

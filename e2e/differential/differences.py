@@ -466,16 +466,6 @@ def _(d):
 
 
 @difference(
-    "users-of-other-channels", BOTH, "stricter", "call",
-    "query the users of any channel",
-    "of presence channels only",
-    "Other channels have none: servers respond with 400.",
-)  # fmt: skip
-def _(d):
-    return d.case["call"] == "users_info" and not d.case["arguments"][0].startswith("presence-")
-
-
-@difference(
     "prefixes", BOTH, "stricter", "call",
     "accept any string as `filter_by_prefix`",
     "the beginning of a channel's name, or an empty string",

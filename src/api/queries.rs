@@ -40,9 +40,6 @@ pub(super) fn channel_info(context: &RequestContext, arguments: Arguments<'_>) -
 /// GET `/channels/{channel}/users`.
 pub(super) fn users_info(context: &RequestContext, arguments: Arguments<'_>) -> Result<Call, Error> {
     let channel = context.channel_names.segment(arguments.required("channel")?, "channel")?;
-    if !channel.starts_with("presence-") {
-        return Err(Error::argument("channel", "is not a presence channel, and only those have users"));
-    }
     let options = arguments.optional("options");
     let CallOptions { parameters, timeout, headers, .. } = CallOptions::parse(options, Accepts::Query)?;
     let path = format!("/channels/{channel}/users");

@@ -185,7 +185,7 @@ pub unsafe extern "C" fn pusher_channel_info(
 /// Lists the users on a presence channel.
 ///
 /// @param client   the client.
-/// @param channel  the channel's name, which begins with `presence-`.
+/// @param channel  the channel's name. Servers refuse one that does not begin with `presence-`.
 /// @param options  a JSON object, or NULL: `params` (the query, as for pusher_get(), such as
 ///                 `{"with_user_info":1}` for soketi), `timeout_ms`, `headers`.
 /// @param out      receives the response, `{"users":[{"id":...}]}`, or the error document on

@@ -723,8 +723,10 @@ fn with_every_wrong_text(mut try_one: impl FnMut(&Function, usize, &str, &str)) 
         for (index, argument) in function.arguments.iter().enumerate() {
             for (text, suffix) in wrong(argument.form) {
                 // Any channel can be queried, and `.` is a valid channel name outside of a path.
-                let only_elsewhere =
-                    matches!((function.name, text.as_str()), ("channel_info", "c") | ("authenticate", "." | ".."));
+                let only_elsewhere = matches!(
+                    (function.name, text.as_str()),
+                    ("channel_info" | "users_info", "c") | ("authenticate", "." | "..")
+                );
                 if !only_elsewhere {
                     try_one(&function, index, &text, &format!("{}{suffix}", argument.name));
                 }
@@ -845,11 +847,10 @@ fn prepare_refuses_an_invalid_string_as_the_call_does() {
 }
 
 #[test]
-fn users_info_requires_a_presence_channel() {
-    let client = Client::new(&config(1, json!({})));
-    for channel in ["c", "private-c", "presence", "xpresence-c", "Presence-c", "private-presence-c"] {
-        refused_with(&client.call_with("users_info", &[channel]), "", "channel");
-    }
+fn users_info_leaves_it_to_the_server_which_channels_have_users() {
+    let server = Server::start([Answer::new(400, &[], "only presence channels")]);
+    server.client().call_with("users_info", &["private-c"]).is("BAD_REQUEST", "");
+    assert_eq!(server.ledger()[0].path(), "/apps/4711/channels/private-c/users");
 }
 
 #[test]

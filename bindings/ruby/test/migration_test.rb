@@ -238,7 +238,7 @@ class MigrationTest < Minitest::Test
   def test_queries_call_the_right_path
     { -> (client) { client.channels } => ['channels', { 'channels' => { 'channel1' => {} } }],
       -> (client) { client.channel_info('mychannel') } => ['channels/mychannel', { 'occupied' => false }],
-      -> (client) { client.channel_users('presence-c') } => ['channels/presence-c/users', { 'users' => [{ 'id' => 1 }] }] }.each do |call, (path, answer)|
+      -> (client) { client.channel_users('mychannel') } => ['channels/mychannel/users', { 'users' => [{ 'id' => 1 }] }] }.each do |call, (path, answer)|
       both(200, JSON.generate(answer)) do |client|
         assert_equal answer.transform_keys(&:to_sym), call.(client)
         assert_match %r{\AGET /apps/20/#{path}\?}, @answering.requests.pop.first
