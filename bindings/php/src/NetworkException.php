@@ -5,8 +5,13 @@ declare(strict_types=1);
 namespace LibPusher;
 
 /**
- * The network failed. getDelivery() says whether the event may have been delivered.
+ * The request was not sent, or its response is missing or cannot be read. getDelivery() tells them apart. It is an
+ * {@see ApiErrorException} because the official SDK throws that; its code is the number of the status, and no HTTP status.
  */
-final class NetworkException extends PusherException
+final class NetworkException extends ApiErrorException
 {
+    public function __toString(): string
+    {
+        return \Exception::__toString();
+    }
 }

@@ -169,7 +169,7 @@ class PusherException extends \Exception
             default => InternalException::class,
         };
 
-        if (is_a($class, ApiErrorException::class, true)) {
+        if ($class !== NetworkException::class && is_a($class, ApiErrorException::class, true)) {
             $code = $document['http_status'] ?? ($code === Native::PAYLOAD_TOO_LARGE ? self::HTTP_TOO_LARGE : 0);
         }
 

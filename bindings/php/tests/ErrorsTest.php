@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace LibPusher\Tests;
 
 use LibPusher\ApiErrorException;
+use LibPusher\NetworkException;
 use LibPusher\PusherException;
 use PHPUnit\Framework\TestCase;
 
@@ -25,7 +26,7 @@ final class ErrorsTest extends TestCase
         foreach ($statuses as $status => $number) {
             [$class, $code] = $rows[$status];
             $http = match (true) {
-                !is_a($class, ApiErrorException::class, true), $code === '0' => null,
+                $class === NetworkException::class, !is_a($class, ApiErrorException::class, true), $code === '0' => null,
                 default => (int) strtr($code, ['xx' => '03']),
             };
             $e = PusherException::of($number, ['status' => $status, 'message' => 'm'] + ($http === null ? [] : ['http_status' => $http]));

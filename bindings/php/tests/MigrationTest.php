@@ -242,6 +242,15 @@ final class MigrationTest extends TestCase
     }
 
     /** @dataProvider ways */
+    public function testAnOutageIsAnApiErrorException(bool $async): void
+    {
+        $pusher = self::nowhere();
+        $event = ['channel' => 'c', 'name' => 'e', 'data' => 1];
+        self::refused(fn () => self::way($async, 'trigger')($pusher, 'c', 'e', 1), ApiErrorException::class);
+        self::refused(fn () => self::way($async, 'triggerBatch')($pusher, [$event]), ApiErrorException::class);
+    }
+
+    /** @dataProvider ways */
     public function testBatchesAreTriggered(bool $async): void
     {
         $listener = FaultServer::listen();
