@@ -612,10 +612,14 @@ class Pusher implements LoggerAware, PusherInterface
                 break;
             }
         }
-        // The official SDK drops a scheme before the host. It is dropped here if it changes nothing; the library refuses it otherwise.
+        // The official SDK drops a scheme before the host, which so never turns TLS off. The library refuses one that contradicts others.
         if (is_string($options['host'] ?? null) && preg_match('~^(https?)://([^/]+)/?$~iD', $options['host'], $found) === 1) {
             [, $scheme, $host] = $found;
-            $other = ($options['scheme'] ?? '') !== '' ? $options['scheme'] : (($options['ssl'] ?? true) === false ? 'http' : 'https');
+            $other = ($options['scheme'] ?? '') ?: match ($options['ssl'] ?? null) {
+                null => $scheme,
+                false => 'http',
+                default => 'https',
+            };
             if (is_string($other) && strcasecmp($scheme, $other) === 0) {
                 $options['host'] = $host;
             }

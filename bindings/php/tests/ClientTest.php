@@ -176,7 +176,7 @@ final class ClientTest extends TestCase
             ['scheme' => 'wss'], ['scheme' => 'https://'], ['scheme' => 7], ['scheme' => false], ['scheme' => 'http', 'useTLS' => true],
             ['scheme' => 'https', 'useTLS' => false], ['scheme' => 'http', 'encrypted' => true], ['useTLS' => 0], ['useTLS' => '0'],
             ['useTLS' => 'no'], ['useTLS' => []], ['encrypted' => 0], ['ssl' => true, 'useTLS' => false], ['ssl' => 0],
-            ['host' => 'http://127.0.0.1'], ['host' => 'wss://127.0.0.1'], ['host' => 'http://127.0.0.1', 'useTLS' => true],
+            ['host' => 'wss://127.0.0.1'], ['host' => 'http://127.0.0.1', 'useTLS' => true],
             ['host' => 'http://127.0.0.1', 'scheme' => 'https'], ['host' => 'https://127.0.0.1', 'scheme' => 'http'],
             ['host' => 'https://127.0.0.1', 'useTLS' => false], ['host' => 'https://127.0.0.1', 'scheme' => 'wss'],
             ['host' => "https://127.0.0.1\n"], ['host' => 'https://127.0.0.1/path'], ['host' => 'https://127.0.0.1:1'],
@@ -192,7 +192,7 @@ final class ClientTest extends TestCase
         $right = [
             ['scheme' => 'HTTPS'], ['scheme' => 'HTTPS', 'useTLS' => true], ['scheme' => ''], ['scheme' => null], ['useTLS' => null],
             ['useTLS' => ''], ['useTLS' => true], ['useTLS' => '1'], ['encrypted' => 1], ['ssl' => true, 'useTLS' => true],
-            ['host' => 'https://127.0.0.1'], ['host' => 'HTTPS://127.0.0.1/', 'scheme' => 'https', 'useTLS' => true],
+            ['host' => 'http://127.0.0.1'], ['host' => 'https://127.0.0.1'], ['host' => 'HTTPS://127.0.0.1/', 'scheme' => 'https', 'useTLS' => true],
         ];
         foreach ($right as $options) {
             self::assertStringStartsWith('https://127.0.0.1:1/', self::url($options), json_encode($options));

@@ -84,6 +84,7 @@ final class MigrationTest extends TestCase
             [['cluster' => 'eu'], ['host' => 'api-eu.pusher.com', 'auth_key' => 'k', 'app_id' => '7', 'base_path' => '/apps/7']],
             [['cluster' => 'eu', 'host' => 'api.example.org'], ['host' => 'api.example.org']],
             [['timeout' => 10], ['timeout' => 10]],
+            [['host' => 'http://api.example.org'], ['scheme' => 'https', 'host' => 'api.example.org']],
         ];
         foreach ($cases as [$options, $expected]) {
             self::assertSame($expected, array_intersect_key($settings($options), $expected));
