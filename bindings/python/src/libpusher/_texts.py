@@ -278,7 +278,29 @@ def signature(status: int, out: Any, member: str, data: bytes | None) -> Any:
         auth, given = document[9 : document.find('"', 9)], data.decode()
         if document == f'{{"auth":"{auth}","{member}":{_quoted(given)}}}':
             return {"auth": auth, member: given}
-    return json.loads(document)
+    result = json.loads(document)
+    if "shared_secret" in result:
+        result["shared_secret"] = SharedSecret(result["shared_secret"])
+    return result
+
+
+class SharedSecret(str):
+    """A str, which JSON needs, that programs can use as the bytes of the package `pusher`."""
+
+    __slots__ = ()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Returns the str."""
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other.decode("latin-1") if isinstance(other, bytes) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    # That of the bytes, too: Python hashes ASCII and bytes in the same way.
+    __hash__ = str.__hash__
 
 
 def take(out: Any) -> str:
