@@ -48,7 +48,7 @@ type Client struct {
 
 	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end when their context ends. Each
 	// call is one attempt; the proxy, TLS settings and connections are HTTPClient's. Publishers do not use it. It follows no redirects. A
-	// custom Transport must not send a POST twice.
+	// custom Transport must not send a POST twice. A fan-out holds a thread, and does not end when its context is cancelled.
 	HTTPClient *http.Client
 
 	// MaxConcurrentCalls limits the calls that wait for the network at once, 128 by default: each holds an operating system thread. Other

@@ -18,7 +18,7 @@ import (
 	pusher "github.com/libpusher/libpusher/bindings/go"
 )
 
-// A case of tests/conformance.json, whose first lines say what its members mean.
+// A case of tests/conformance.json, whose first lines say what its members mean, or of tests/answers.json.
 type conformanceCase struct {
 	Name      string
 	Server    map[string]any
@@ -72,10 +72,10 @@ func expanded(value any) any {
 	return value
 }
 
-func conformanceCases(t *testing.T) []conformanceCase {
+func conformanceCases(t *testing.T, files ...string) []conformanceCase {
 	t.Helper()
 	cases := []conformanceCase{}
-	for _, name := range []string{"conformance", "answers"} {
+	for _, name := range files {
 		text, err := os.ReadFile("../../tests/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func conformanceCases(t *testing.T) []conformanceCase {
 }
 
 func TestEveryCaseOfTheConformanceFile(t *testing.T) {
-	for _, c := range conformanceCases(t) {
+	for _, c := range conformanceCases(t, "conformance", "answers") {
 		c := c
 		t.Run(c.Name, func(t *testing.T) { c.run(t, nil) })
 	}
@@ -102,7 +102,7 @@ func TestEveryCaseOfTheConformanceFile(t *testing.T) {
 // With net/http each call is one attempt, as with "retry":{"mode":"never"}.
 func TestTheConformanceFileOverNetHTTP(t *testing.T) {
 	ran := 0
-	for _, c := range conformanceCases(t) {
+	for _, c := range conformanceCases(t, "conformance") {
 		c := c
 		retry, _ := c.Config["retry"].(map[string]any)
 		fault, _ := c.Server["fault"].(string)
