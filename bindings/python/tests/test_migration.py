@@ -72,10 +72,12 @@ def test_names_and_ids_may_be_bytes(listen: Listen) -> None:
     client.users_info(b"presence-c")
     client.send_to_user(b"7", b"e", 4)
     client.terminate_user_connections(b"7")
+    with client.publisher() as publisher:
+        publisher.publish(b"five", b"e", 5, b"1.2")
     published = listener.published()
-    names = ["one", "two", "three", "four", "#server-to-user-7", None]
+    names = ["one", "two", "three", "four", "#server-to-user-7", None, "five"]
     assert [event.get("channel") for event in published] == names
-    assert [event.get("socket_id") for event in published] == ["1.2", None, None, "1.2", None, None]
+    assert [event.get("socket_id") for event in published] == ["1.2", None, None, "1.2", None, None, "1.2"]
     assert client.authenticate(b"private-c", b"1.2") == client.authenticate("private-c", "1.2")
     assert client.authenticate_user(b"1.2", {"id": "7"}) == client.authenticate_user("1.2", {"id": "7"})
     assert client.authenticate_channels(b"1.2", [b"private-c", {"channel": b"private-d"}]).keys() == {"private-c", "private-d"}

@@ -77,13 +77,13 @@ class Publisher:
 
     def publish(
         self,
-        channels: str | Iterable[str] | None,
-        event_name: str,
+        channels: str | bytes | Iterable[str | bytes] | None,
+        event_name: str | bytes,
         data: Any,
-        socket_id: str | None = None,
+        socket_id: str | bytes | None = None,
         *,
-        info: str | None = None,
-        user_id: str | None = None,
+        info: str | bytes | None = None,
+        user_id: str | bytes | None = None,
         conflate: str | None = None,
         idempotency_key: str | None = None,
         fan_out: bool = False,
