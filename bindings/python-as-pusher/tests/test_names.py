@@ -175,7 +175,7 @@ def test_the_backends_have_their_names(listen: Listen) -> None:
 
 PUBLISHED = {
     "endpoints": [],
-    "events": ["orders", "orders", "audit", "orders", "stock", "#server-to-user-7", "orders"],
+    "events": ["orders", "orders", "audit", "orders", "stock", "#server-to-user-7", "private-encrypted-diary", "orders"],
     "mistakes": [],
     "queries": [],
 }

@@ -12,6 +12,7 @@ client = pusher.Pusher(
     port=int(os.environ["PORT"]),
     ssl=False,
     timeout=10,
+    encryption_master_key_base64="ZUhQVldIZzduRkdZVkJzS2pPRkRYV1JyaWJJUjJiMGI=",
 )
 
 # One channel, with any value that JSON has.
@@ -32,6 +33,9 @@ print(
 
 # All connections of a user who signed in.
 print(client.send_to_user("7", "receipt", {"total": 12.5}))
+
+# Encrypted: the server cannot read it.
+print(client.trigger("private-encrypted-diary", "written", {"text": "…"}))
 
 # Another client of the same application, with a URL.
 url = "http://{KEY}:{SECRET}@{HOST}:{PORT}/apps/{APP_ID}".format(**{**os.environ, "SECRET": os.environ["QUOTED_SECRET"]})
