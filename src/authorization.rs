@@ -169,7 +169,7 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
     let [id] = Json::pick(data, NAME, ["id"])?;
     let name = join(NAME, "id");
     // The rule of pusher_send_to_user(): a user who signs in can then be reached.
-    validation::user_id(&*id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?, &name)?;
+    validation::user_id(&id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?, &name)?;
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 

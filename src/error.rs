@@ -271,6 +271,12 @@ impl fmt::Display for Error {
                 write!(f, "{delivered} of {requests} requests delivered the event; parts has the result of each")
             }
             Error::Publisher(refusal) => f.write_str(refusal.message()),
+            Error::Unavailable(what @ "thread") => {
+                write!(
+                    f,
+                    "the system has no {what} for this call: raise its limit (ulimit -u, or pids.max of a container)"
+                )
+            }
             Error::Unavailable(what) => write!(f, "the system has no {what} for this call"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),
         }

@@ -236,6 +236,8 @@ fn credential(text: &str, key: &str, more: &[u8], named: &str) -> Result<(), Pro
     let is_permitted = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || more.contains(&b);
     if !text.is_empty() && text.bytes().all(is_permitted) {
         Ok(())
+    } else if text.trim().len() != text.len() && !text.trim().is_empty() {
+        Err(Problem::new(key, "begins or ends with white space, such as the line end of a file: remove it"))
     } else {
         Err(Problem::new(key, format!("must be one or more of A-Z a-z 0-9 {named}")))
     }

@@ -13,8 +13,8 @@ use crate::error::Problem;
 /// and repair malformed URLs.
 pub(super) struct Address<'a> {
     pub(super) scheme: &'a str,
-    /// Percent-decoded.
-    pub(super) credentials: Option<(String, Zeroizing<String>)>,
+    /// Percent-decoded. The password is absent if there is no colon.
+    pub(super) credentials: Option<(String, Option<Zeroizing<String>>)>,
     pub(super) host: String,
     pub(super) port: Option<u16>,
     /// The path with its leading `/`, or an empty string.
@@ -26,13 +26,21 @@ impl<'a> Address<'a> {
     pub(super) fn parse(url: &'a str, key: &str, form: &str) -> Result<Address<'a>, Problem> {
         let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {form}"));
         if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            return Err(malformed("has white space or a control character"));
+            return Err(malformed(
+                "has white space or a control character (in a user or a password, percent-encode it)",
+            ));
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("has no scheme"))?;
         if rest.contains(['?', '#']) {
             return Err(malformed("has a query or a fragment (in a user or a password, write ? as %3F and # as %23)"));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        // It is a password with a slash that was not encoded: the rest of it would be taken for a path.
+        if path.contains('@') {
+            return Err(malformed(
+                "has @ after a slash: in a user or a password, write / as %2F and @ as %40; the key `path` may have an @",
+            ));
+        }
         let (credentials, host) = match authority.rsplit_once('@') {
             Some((credentials, host)) => (Some(credentials), host),
             None => (None, authority),
@@ -46,9 +54,11 @@ impl<'a> Address<'a> {
         let credentials = match credentials {
             None => None,
             Some(credentials) => {
-                let (user, password) =
-                    credentials.split_once(':').ok_or_else(|| malformed("has a user but no password"))?;
-                Some((decoded(user)?, Zeroizing::new(decoded(password)?)))
+                let (user, password) = match credentials.split_once(':') {
+                    Some((user, password)) => (user, Some(Zeroizing::new(decoded(password)?))),
+                    None => (credentials, None),
+                };
+                Some((decoded(user)?, password))
             }
         };
         // An IPv6 address is in brackets, so the port follows the last colon that no bracket
@@ -69,7 +79,7 @@ pub(super) fn port(text: &str, key: &str) -> Result<u16, Problem> {
 }
 
 /// Checks a host name or an IP address (IPv6 with or without brackets), and returns it as the
-/// resolver accepts it.
+/// resolver accepts it. A name may end with a dot: the resolver then appends no domain.
 pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = inside.unwrap_or(host).parse::<IpAddr>().ok().filter(|a| inside.is_none() || a.is_ipv6()) {
@@ -78,12 +88,31 @@ pub(super) fn checked_host(host: &str, key: &str) -> Result<String, Problem> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
+    let name = without_dot(host);
     // Some resolvers read a name that ends in a number as an IPv4 address.
-    let ends_in_number = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
-    if inside.is_none() && host.len() <= 253 && host.split('.').all(is_label) && !ends_in_number {
+    let ends_in_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if inside.is_none() && name.len() <= 253 && name.split('.').all(is_label) && !ends_in_number {
         Ok(host.to_owned())
     } else {
-        Err(Problem::new(key, "the host must be a name or an IP address, without scheme, port or path"))
+        let message = match host.contains("://") {
+            true => "the host may have no scheme but http:// or https://, and no port or path after it",
+            false => "the host must be a name or an IP address, without port and path: these have keys of their own",
+        };
+        Err(Problem::new(key, message))
+    }
+}
+
+/// Returns the name of a host without the dot at its end.
+pub(super) fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Takes a scheme off a host, and returns whether it is https.
+pub(super) fn scheme_of_host(host: &str) -> (Option<bool>, &str) {
+    match host.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
+        _ => (None, host),
     }
 }
 
@@ -107,7 +136,10 @@ mod tests {
             "http://a",
             ".",
             "a..b",
-            "a.",
+            "a..",
+            "1.2.3.",
+            "127.0.0.1.",
+            "[::1].",
             "[a]",
             "[127.0.0.1]",
             "::1]",
@@ -120,7 +152,7 @@ mod tests {
             assert_eq!(checked_host(host, "host").unwrap_err().argument, "host", "{host:?}");
         }
         assert!(checked_host(&"a".repeat(64), "host").is_err());
-        let same = ["localhost", "a-b.c_d.e1", "127.0.0.1", "::1"];
+        let same = ["localhost", "a-b.c_d.e1", "127.0.0.1", "::1", "a.b.", "localhost."];
         for (host, kept) in same.map(|host| (host, host)).into_iter().chain([("[::1]", "::1")]) {
             assert_eq!(checked_host(host, "host").unwrap(), kept);
         }

@@ -346,7 +346,8 @@ impl Draft {
         let address = Address::parse(url, key, URL_FORM)?;
         self.url_ssl =
             Some(is_https(address.scheme, key).map_err(|_| malformed("its scheme is neither https nor http"))?);
-        let (app_key, mut secret) = address.credentials.ok_or_else(|| malformed("has no key and secret"))?;
+        let (app_key, secret) = address.credentials.ok_or_else(|| malformed("has no key and secret"))?;
+        let mut secret = secret.ok_or_else(|| malformed("has a key but no secret"))?;
         self.key = Some(app_key);
         self.secret = Some(Secret::new(std::mem::take(&mut secret)));
         self.url_host = Some(address.host);
@@ -414,11 +415,16 @@ impl Draft {
     pub(super) fn finish(self, variable: Variables<'_>) -> Result<Config, Problem> {
         let Draft { config, .. } = self;
         // A Unix domain socket does not leave the machine.
-        let ssl = uses_tls(self.ssl, self.scheme)?.or(self.url_ssl).unwrap_or(self.unix_socket.is_none());
+        let (host_ssl, host) = match self.host.as_deref().map(address::scheme_of_host) {
+            Some((ssl, host)) => (ssl, Some(host)),
+            None => (None, None),
+        };
+        let ssl = uses_tls(self.ssl, self.scheme, host_ssl)?.or(self.url_ssl).unwrap_or(self.unix_socket.is_none());
         let missing = (self.app_id.is_none(), self.secret.is_none());
         let key = self.key.ok_or_else(|| missing_key(missing))?;
         validation::key(&key, "key")?;
         let secret = self.secret.ok_or_else(|| Problem::new("secret", "is missing"))?;
+        without_blank_ends(&secret, "secret")?;
         if let Some(app_id) = &self.app_id {
             validation::app_id(app_id, "app_id")?;
         }
@@ -431,8 +437,8 @@ impl Draft {
         if cluster.is_empty() || !cluster.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(Problem::new("cluster", "must be one or more of a-z 0-9 -"));
         }
-        let host = match (self.host, self.url_host) {
-            (Some(host), _) => address::checked_host(&host, "host")?,
+        let host = match (host, self.url_host) {
+            (Some(host), _) => address::checked_host(host, "host")?,
             (None, Some(host)) if self.cluster.is_none() => host,
             (None, None) if self.cluster.is_none() && self.unix_socket.is_some() => "localhost".to_owned(),
             (None, None) if self.cluster.is_none() => default_host(config.server)?,
@@ -447,6 +453,7 @@ impl Draft {
             (None, Some(TlsRoots::Bundled)) => Roots::Bundled,
             (None, Some(TlsRoots::Both)) => Roots::Both,
         };
+        let port = self.port.unwrap_or(if ssl { 443 } else { 80 });
         let proxy = match &self.proxy {
             None => None,
             Some(proxy) => match std::str::from_utf8(proxy.expose()).unwrap_or_default() {
@@ -454,11 +461,10 @@ impl Draft {
                 _ if self.unix_socket.is_some() => {
                     return Err(Problem::new("proxy", "cannot be combined with unix_socket"));
                 }
-                "env" => proxy::from_environment(ssl, &host, variable)?,
+                "env" => proxy::from_environment(ssl, &host, port, variable)?,
                 url => Some(proxy::parse(url, "proxy")?),
             },
         };
-        let port = self.port.unwrap_or(if ssl { 443 } else { 80 });
         let path = checked_prefix(&config.path)?;
         let unix_socket = self.unix_socket.map(checked_socket).transpose()?;
         // The files are read last, once all the rest is right.
@@ -487,13 +493,39 @@ fn is_https(scheme: &str, key: &str) -> Result<bool, Problem> {
     }
 }
 
-/// Returns whether to use TLS, if `ssl` or `scheme` says so.
-fn uses_tls(ssl: Option<bool>, scheme: Option<bool>) -> Result<Option<bool>, Problem> {
+/// Returns whether to use TLS, if `ssl`, `scheme` or a scheme before the host says so.
+fn uses_tls(ssl: Option<bool>, scheme: Option<bool>, of_host: Option<bool>) -> Result<Option<bool>, Problem> {
+    let word = |is_https| if is_https { "https" } else { "http" };
     match (ssl, scheme) {
-        (Some(true), Some(false)) => Err(Problem::new("scheme", "is http, but ssl is true: leave out one of them")),
-        (Some(false), Some(true)) => Err(Problem::new("scheme", "is https, but ssl is false: leave out one of them")),
-        _ => Ok(ssl.or(scheme)),
+        (Some(ssl), Some(scheme)) if ssl != scheme => {
+            Err(Problem::new("scheme", format!("is {}, but ssl is {ssl}: leave out one of them", word(scheme))))
+        }
+        _ => match (ssl.or(scheme), of_host) {
+            (Some(uses_tls), Some(of_host)) if uses_tls != of_host => {
+                let (key, value) =
+                    if let Some(ssl) = ssl { ("ssl", ssl.to_string()) } else { ("scheme", word(uses_tls).to_owned()) };
+                let message =
+                    format!("begins with {}://, but {key} is {value}: leave the scheme out of host", word(of_host));
+                Err(Problem::new("host", message))
+            }
+            (uses_tls, of_host) => Ok(uses_tls.or(of_host)),
+        },
     }
+}
+
+/// Refuses a secret with white space at an end: the line end of a file, which would be signed with it.
+fn without_blank_ends(secret: &Secret, key: &str) -> Result<(), Problem> {
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
+    if text.starts_with(is_blank) || text.ends_with(is_blank) {
+        let message = "begins or ends with white space, such as the line end of a file: remove it";
+        return Err(Problem::new(key, message));
+    }
+    Ok(())
+}
+
+/// Returns whether a character at the end of a string is seen by nobody.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}')
 }
 
 /// Returns the host of a client that sets neither a host nor a cluster.
@@ -557,6 +589,7 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
         let token_key = token_key.ok_or_else(|| missing("key"))?;
         validation::key(&token_key, &join(&argument, "key"))?;
         let secret = secret.ok_or_else(|| missing("secret"))?;
+        without_blank_ends(&secret, &join(&argument, "secret"))?;
         if secret.expose().is_empty() {
             return Err(Problem::new(join(&argument, "secret"), "must not be empty"));
         }

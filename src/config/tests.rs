@@ -98,6 +98,81 @@ fn a_scheme_is_http_or_https_in_any_case_and_does_not_contradict_ssl() {
 }
 
 #[test]
+fn a_host_may_begin_with_the_scheme_that_is_used() {
+    for (more, ssl) in [
+        (r#","host":"https://h""#, true),
+        (r#","host":"HTTP://h""#, false),
+        (r#","host":"http://h","ssl":false"#, false),
+        (r#","host":"https://h","scheme":"https""#, true),
+        (r#","host":"http://h","url":"https://k:s@x/apps/1""#, false),
+    ] {
+        let more = if more.contains("url") { format!("{{{}}}", &more[1..]) } else { format!("{{{REQUIRED}{more}}}") };
+        let config = Config::parse(Some(&more)).unwrap();
+        assert_eq!((config.host.as_str(), config.ssl, config.port), ("h", ssl, if ssl { 443 } else { 80 }), "{more}");
+    }
+    for (more, part) in [
+        (r#","host":"http://h","ssl":true"#, "begins with http://, but ssl is true"),
+        (r#","host":"https://h","ssl":false"#, "begins with https://, but ssl is false"),
+        (r#","host":"https://h","scheme":"http""#, "begins with https://, but scheme is http"),
+        (r#","host":"wss://h""#, "no scheme but http:// or https://"),
+        (r#","host":"https://h/""#, "without port and path"),
+        (r#","host":"https://https://h""#, "no scheme but"),
+        (r#","host":"https://""#, "the host must be"),
+    ] {
+        let error = with(more).unwrap_err().to_string();
+        assert!(error.starts_with("host: ") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_or_a_key_with_white_space_at_an_end_is_refused_and_not_shown() {
+    for (key, value, named) in [
+        ("secret", "s3cr3t\\n", "secret"),
+        ("secret", " s3cr3t", "secret"),
+        ("secret", "s3cr3t\\r\\n", "secret"),
+        ("secret", "s3cr3t\\u00a0", "secret"),
+        ("secret", "\\ufeffs3cr3t", "secret"),
+        ("secret", "\\u0000s3cr3t", "secret"),
+        ("key", "s3cr3t\\n", "key"),
+        ("app_id", " s3cr3t", "app_id"),
+        (
+            "encryption_master_key_base64",
+            "czNjcjN0czNjcjN0czNjcjN0czNjcjN0czNjcjN0czM=\\n",
+            "encryption_master_key_base64",
+        ),
+    ] {
+        let rest = [("app_id", "1"), ("key", "k"), ("secret", "s")].into_iter().filter(|(name, _)| *name != key);
+        let all: Vec<String> =
+            rest.chain([(key, value)]).map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+        let error = Config::parse(Some(&format!("{{{}}}", all.join(",")))).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{named}: begins or ends with white space, such as the line end of a file: remove it")
+        );
+    }
+    let tokens = with(r#","webhook_tokens":[{"key":"k","secret":"s3cr3t\n"}]"#);
+    assert_eq!(named(tokens), "webhook_tokens[0].secret");
+    assert_eq!(named(Config::parse(Some("https://k:s%0A@h/apps/1"))), "secret");
+    assert!(with(r#","secret":"a b\tc""#).is_err_and(|error| error.to_string().contains("is given twice")));
+    assert!(Config::parse(Some(r#"{"key":"k","secret":"a b\tc"}"#)).is_ok());
+}
+
+#[test]
+fn a_secret_that_is_not_percent_encoded_in_a_url_is_explained() {
+    for (url, part) in [
+        ("https://k:s3/cr3t@h/apps/1", "write / as %2F"),
+        ("https://k:s3@c/r3t@h/apps/1", "write / as %2F"),
+        ("https://k:s3?cr3t@h/apps/1", "write ? as %3F"),
+        ("https://k:s3#cr3t@h/apps/1", "# as %23"),
+        ("https://k:s3 cr3t@h/apps/1", "percent-encode it"),
+        ("https://k@h/apps/1", "has a key but no secret"),
+    ] {
+        let error = Config::parse(Some(url)).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains("s3"), "{error}");
+    }
+}
+
+#[test]
 fn an_app_id_may_be_an_integer() {
     assert_eq!(Config::parse(Some(r#"{"app_id":42,"key":"k","secret":"s"}"#)).unwrap().app_id.as_deref(), Some("42"));
 }
@@ -318,7 +393,8 @@ fn errors_name_the_wrong_variable_of_reverb() {
     for (name, value, named_key) in [
         ("REVERB_PORT", "http", "REVERB_PORT"),
         ("REVERB_SCHEME", "ws", "REVERB_SCHEME"),
-        ("REVERB_HOST", "http://h", "host"),
+        ("REVERB_HOST", "http://h/x", "host"),
+        ("REVERB_HOST", "https://h", "host"),
         ("REVERB_APP_KEY", "k:l", "key"),
     ] {
         let variables = REVERB.map(|(other, kept)| (other, if other == name { value } else { kept }));

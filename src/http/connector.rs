@@ -50,7 +50,7 @@ impl Connector {
         let mut session = None;
         if let Some(config) = &self.tls {
             exchange.enter(Phase::Handshake);
-            let handshake = Tls::handshake(&mut stream, config, &self.origin.host, deadline);
+            let handshake = Tls::handshake(&mut stream, config, self.origin.name(), deadline);
             session = Some(handshake.map_err(|fault| exchange.failure(&fault))?);
         }
         Ok(Connection::new(stream, session, since))

@@ -48,8 +48,13 @@ impl Origin {
     fn url_host(&self) -> Cow<'_, str> {
         match self.host.contains(':') {
             true => Cow::Owned(format!("[{}]", self.host)),
-            false => Cow::Borrowed(&self.host),
+            false => Cow::Borrowed(self.name()),
         }
+    }
+
+    /// Returns the host as a certificate names it. A dot at its end is for name lookup only.
+    pub(super) fn name(&self) -> &str {
+        self.host.strip_suffix('.').unwrap_or(&self.host)
     }
 }
 
@@ -158,6 +163,7 @@ mod tests {
         let origin = |tls, host: &str, port| Origin { tls, host: host.to_owned(), port };
         for (origin, authority, host_and_port) in [
             (origin(true, "::1", 443), "[::1]", "[::1]:443"),
+            (origin(true, "example.org.", 443), "example.org", "example.org:443"),
             (origin(false, "::1", 6001), "[::1]:6001", "[::1]:6001"),
             (origin(true, "127.0.0.1", 80), "127.0.0.1:80", "127.0.0.1:80"),
             (origin(false, "example.org", 80), "example.org", "example.org:80"),

@@ -287,7 +287,9 @@ pub(super) fn explain(error: &rustls::Error) -> String {
              that authority"
         }
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) if is_webpki(other, "CaUsedAsEndEntity") => {
-            "the server presents the certificate of an authority (CA:TRUE): give it one with CA:FALSE"
+            return "the server presents the certificate of an authority (CA:TRUE) as its own: give it one with CA:FALSE, \
+                    signed by that authority or by itself (CaUsedAsEndEntity)"
+                .to_owned();
         }
         _ => return error.to_string(),
     };

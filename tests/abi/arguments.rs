@@ -811,6 +811,46 @@ fn every_function_refuses_invalid_utf_8() {
     assert_eq!(server.connections(), 0);
 }
 
+/// Half a surrogate pair has no UTF-8. Where a string is read, it is refused; elsewhere the escape is passed on, and no byte of it
+/// becomes U+FFFD.
+#[test]
+fn half_a_surrogate_pair_is_refused_where_a_string_is_read_and_kept_elsewhere() {
+    let server = Server::start([]);
+    let client = server.client();
+    for half in ["\\ud800", "\\udfff", "\\uD83Dx", "\\ude00\\ud83d"] {
+        for (name, texts, argument) in [
+            ("trigger", vec!["c".to_owned(), "e".to_owned(), format!(r#""{half}""#)], "data"),
+            ("trigger", vec![format!(r#"["{half}"]"#), "e".to_owned(), "1".to_owned()], "channels[0]"),
+            ("trigger_batch", vec![format!(r#"[{{"channel":"{half}","name":"e","data":1}}]"#)], "events[0].channel"),
+            ("trigger_batch", vec![format!(r#"[{{"channel":"c","name":"{half}","data":1}}]"#)], "events[0].name"),
+            ("trigger_batch", vec![format!(r#"[{{"channel":"c","name":"e","data":"{half}"}}]"#)], "events[0].data"),
+            (
+                "authenticate",
+                vec!["presence-c".to_owned(), "1.2".to_owned(), format!(r#"{{"user_id":"{half}"}}"#)],
+                "channel_data.user_id",
+            ),
+            ("authenticate_user", vec!["1.2".to_owned(), format!(r#"{{"id":"{half}"}}"#)], "user_data.id"),
+            ("get", vec!["/x".to_owned(), format!(r#"{{"a":"{half}"}}"#)], "params.a"),
+        ] {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let outcome = client.call_with(name, &texts);
+            refused_with(&outcome, Function::named(name).delivery_unsent(), argument);
+        }
+        let sent = server.ledger().len();
+        let nested = format!(r#"{{"user_id":"7","id":"7","n":[{{"{half}":"{half}"}}]}}"#);
+        client.trigger("c", "e", &nested).is_ok("{}");
+        assert_eq!((server.last().json()["data"].as_str(), server.ledger().len()), (Some(&*nested), sent + 1));
+        for (name, channel, member) in
+            [("authenticate", Some("presence-c"), "channel_data"), ("authenticate_user", None, "user_data")]
+        {
+            let texts: Vec<&str> = channel.into_iter().chain(["1.2", &nested]).collect();
+            let result: Value =
+                serde_json::from_str(client.call_with(name, &texts).document.as_deref().unwrap()).unwrap();
+            assert_eq!(result[member], nested);
+        }
+    }
+}
+
 #[test]
 fn every_invalid_string_is_refused_and_named() {
     let server = Server::start([]);

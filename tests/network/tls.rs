@@ -397,6 +397,25 @@ fn threads_share_a_client_over_tls() {
 }
 
 #[test]
+fn a_new_client_reads_a_ca_file_that_has_changed() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let server = |authority: &Authority| Server::builder().tls(authority.server(&["localhost"])).start();
+    let (old_server, new_server) = (server(&old), server(&new));
+    let text = |authority: &Authority| std::fs::read_to_string(authority.file()).unwrap();
+    for key in ["ca_file", "extra_ca_file"] {
+        let file = PemFile::new(&text(&old));
+        let of = |server: &Server| server.client_with(json!({"ssl": true, "host": "localhost", key: file.path()}));
+        let before = of(&old_server);
+        trigger(&before).is_ok("{}");
+        file.rewrite(&text(&new));
+        trigger(&of(&new_server)).is_ok("{}");
+        distrusted(&trigger(&of(&old_server)));
+        // A client keeps what it has read.
+        trigger(&before).is_ok("{}");
+    }
+}
+
+#[test]
 fn an_extra_ca_file_is_trusted_besides_the_other_certificates() {
     let (first, extra, other) = (Authority::new(), Authority::new(), Authority::new());
     let server = |authority: &Authority| Server::builder().tls(authority.server(&["localhost"])).start();
