@@ -104,31 +104,13 @@ def test_a_client_tells_what_it_connects_to() -> None:
     assert "s3cr3t" not in repr(vars(by_url))
 
 
-def test_the_default_host_is_the_official_one() -> None:
-    assert make().host == make(host="", cluster="").host == "api.pusherapp.com"
-    assert make(cluster="eu").host == "api-eu.pusher.com"
-    assert make(host="foo").host == make(host="foo", cluster="eu").host == "foo"
-    assert make(server="pusher").host == "api-mt1.pusher.com"
-    assert make(unix_socket="/nowhere").host == "localhost"
-    with pytest.raises(errors.InvalidConfig, match="host"):
-        make(server="reverb")
-
-
-def test_a_shared_secret_can_be_used_as_str_and_as_bytes() -> None:
+def test_a_shared_secret_is_a_str_that_can_be_decoded() -> None:
     client = make(key="foo", secret="bar", encryption_master_key_base64=base64.b64encode(MASTER_KEY))
     result = client.authenticate("private-encrypted-channel", "345.23")
+    raw = base64.b64encode(hashlib.sha256(b"private-encrypted-channel" + MASTER_KEY).digest()).decode()
     secret: Any = result["shared_secret"]
-    raw = base64.b64encode(hashlib.sha256(b"private-encrypted-channel" + MASTER_KEY).digest())
-    assert result == {"auth": "foo:" + sign(b"345.23:private-encrypted-channel", b"bar"), "shared_secret": raw}
-    assert secret == raw
-    assert secret.decode("ascii") == raw.decode()
-    assert secret == raw.decode()
-    assert (secret != raw, secret != raw + b"x") == (False, True)
-    assert secret not in (raw[:-1], raw + b"x", "", None, b"\xff")
-    assert hash(secret) == hash(raw) == hash(raw.decode())
-    assert base64.b64decode(secret) == base64.b64decode(raw)
-    assert json.loads(json.dumps(result))["shared_secret"] == raw.decode()
-    assert pickle.loads(pickle.dumps(result)) == result
+    assert secret == secret.decode() == secret.decode("ascii") == raw
+    assert json.loads(json.dumps(result))["shared_secret"] == raw
 
 
 def test_a_private_channel_is_authorized() -> None:

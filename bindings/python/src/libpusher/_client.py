@@ -129,10 +129,6 @@ class _UrlOptions(Config, _Options, total=False):
     encryption_master_key_base64: str | bytes | None
 
 
-# The name of the cluster "mt1" that the package `pusher` connects to: firewalls may permit only this one.
-_DEFAULT_HOST = "api.pusherapp.com"
-
-
 class Target(NamedTuple):
     """What a client's attributes say."""
 
@@ -181,7 +177,7 @@ class Pusher(Calls[dict[str, Any]]):
         :param ssl: whether to use TLS: by default, unless `unix_socket` is set. Certificates are always verified.
         :param host: your own server, instead of a cluster.
         :param timeout: the time limit of a whole call, including retries, in seconds; 5 by default.
-        :param cluster: such as `"eu"`. Without it and `host`, calls go to api.pusherapp.com, as in the package `pusher`.
+        :param cluster: such as `"eu"`; `"mt1"` by default.
         :param encryption_master_key: deprecated: the 32 bytes themselves.
         :param encryption_master_key_base64: 32 bytes, for `private-encrypted-` channels.
         :param json_encoder: a class that encodes payloads, instead of `json.JSONEncoder`.
@@ -205,8 +201,6 @@ class Pusher(Calls[dict[str, Any]]):
         }
         if timeout is not None:
             given["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
-        if not (host or cluster or config.get("server") or config.get("unix_socket")):
-            given["host"] = _DEFAULT_HOST
         self._open({**given, **config}, json_encoder, json_decoder, backend, log, transport)
 
     @classmethod
