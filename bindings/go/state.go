@@ -148,7 +148,7 @@ func (c *Client) ChannelContext(ctx context.Context, name string, params Channel
 	return state, nil
 }
 
-// GetChannelUsers returns the users on a presence channel.
+// GetChannelUsers returns the users on a presence channel. (The server decides about other channels.)
 func (c *Client) GetChannelUsers(name string) (*Users, error) {
 	state, err := c.GetChannelUsersContext(context.Background(), name)
 	if err != nil {
