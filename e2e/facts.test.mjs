@@ -2,6 +2,8 @@
 // tests/repository/servers.rs compares them.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { names, showing, start } from '../tools/servers/servers.mjs';
 import { Subscriber } from '../tools/servers/subscriber.mjs';
@@ -92,6 +94,36 @@ for (const name of names) {
 
     fact('soketi', 'ignores info of an event', async () => {
       assert.deepEqual(await knowing.ok('trigger', 'c', 'e', '1', '{"info":"subscription_count"}'), { ok: true });
+    });
+
+    fact('soketi', 'refuses a private channel whose channel_data is signed, with 401', async () => {
+      /** Subscribes with the authorization of a client, and returns pusher-js's error, if there is one. */
+      const subscribed = async (channel, data) => {
+        const endpoint = createServer((request, response) => {
+          text(request).then(async (body) => {
+            const socketId = new URLSearchParams(body).get('socket_id');
+            const answer = await client.ok('authenticate', channel, socketId, ...data);
+            response.setHeader('Content-Type', 'application/json').end(JSON.stringify(answer));
+          });
+        });
+        await new Promise((resolve) => endpoint.listen(0, '127.0.0.1', resolve));
+        const authorizer = `http://127.0.0.1:${endpoint.address().port}`;
+        let other;
+        try {
+          other = await Subscriber.connect(server, [channel], { authorizer, token: 'any' });
+          return '';
+        } catch (error) {
+          return error.message;
+        } finally {
+          await other?.close();
+          endpoint.closeAllConnections();
+          endpoint.close();
+        }
+      };
+      assert.equal(await subscribed('private-c', []), '');
+      assert.match(await subscribed('private-c', ['{"a":1}']), /AuthError.*401/);
+      const itself = await knowing.call('authenticate', 'private-c', '1.2', '{"a":1}');
+      assert.deepEqual([itself.status, itself.document.error.argument], ['INVALID_ARGUMENT', 'channel_data']);
     });
 
     fact('sockudo', 'refuses data of more than 10,240 bytes with 413', () =>

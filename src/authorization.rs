@@ -22,6 +22,8 @@ pub struct SigningKeys<'a> {
     pub master_key: Option<&'a MasterKey>,
     /// The rule for the names of channels.
     pub channel_names: ChannelNames,
+    /// The message for `channel_data` of a private channel, if the server refuses that.
+    pub no_private_data: Option<(&'static str, &'static str)>,
 }
 
 /// Authorizes a connection to subscribe to a channel: `{"auth":…}`, with `channel_data` or
@@ -51,7 +53,12 @@ fn checked_channel(
             let message = r#"is missing: a presence channel needs {"user_id":"…"}, optionally with "user_info""#;
             return Err(Error::argument("channel_data", message));
         }
-        Some(data) => private_data(keys.channel_names, data)?,
+        Some(data) => {
+            private_data(keys.channel_names, data)?;
+            if let Some((server, reason)) = keys.no_private_data {
+                return Err(Error::argument("channel_data", format!("{server} {reason}")));
+            }
+        }
         None => {}
     }
     let secret = match is_encrypted(channel) {
@@ -285,7 +292,7 @@ mod tests {
     /// Returns the subjects of `text` that are signed.
     fn signed_subjects<'a>(text: &'a str, names: ChannelNames, signer: &Signer) -> Vec<Subject<'a>> {
         let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
-        let keys = SigningKeys { signer, master_key: Some(&master_key), channel_names: names };
+        let keys = SigningKeys { signer, master_key: Some(&master_key), channel_names: names, no_private_data: None };
         let is_signed = |subject: &Subject<'_>| {
             let result = match *subject {
                 Subject::Channel { socket_id, channel, data } => super::channel(keys, channel, socket_id, data),

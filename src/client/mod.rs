@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::{self, Call, CallTime, Event, Plan};
 use crate::authorization::{self, SigningKeys};
-use crate::config::Config;
+use crate::config::{Config, Support};
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::http::{Failure, Response, Transport};
@@ -176,6 +176,10 @@ impl Pusher {
             signer: &self.application.signer,
             master_key: context.master_key.as_ref(),
             channel_names: context.channel_names,
+            no_private_data: match context.server.profile().private_channel_data {
+                Support::Yes => None,
+                Support::No(reason) => Some((context.server.name(), reason)),
+            },
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Profile {
     pub webhook_time_is_string: bool,
     /// The strings that the server refuses as `data`.
     pub refused_data: RefusedData,
+    /// Whether a private channel may have `channel_data`.
+    pub private_channel_data: Support,
     /// pusher_send_to_user(), and events of a publisher for a user.
     pub send_to_user: Support,
     /// pusher_terminate_user_connections()
@@ -90,6 +92,7 @@ const PUSHER: Profile = Profile {
     batch_is_atomic: false,
     webhook_time_is_string: false,
     refused_data: RefusedData::None,
+    private_channel_data: Support::Yes,
     send_to_user: Support::Yes,
     terminate_user_connections: Support::Yes,
     queries: Support::Yes,
@@ -109,6 +112,10 @@ const SOKETI: Profile = Profile {
     limits: RequestLimits { data_bytes: 100 << 10, ..PUSHER.limits },
     batch_is_atomic: true,
     refused_data: RefusedData::Empty,
+    private_channel_data: Support::No(
+        "verifies the signature of a private channel without channel_data, and refuses the subscription with 401: leave \
+         it out",
+    ),
     ..SELF_HOSTED
 };
 

@@ -19,8 +19,8 @@ use crate::status::Status;
 /// @param channel_data  for a presence channel a JSON object with `user_id`, a string or an
 ///                      integer, and optionally `user_info`, an object or null. For a private
 ///                      channel any JSON, or NULL; only an object, or NULL, if names of channels may
-///                      contain `:` (`channel_characters`). It is signed and returned exactly as
-///                      given.
+///                      contain `:` (`channel_characters`). With the server soketi, only NULL. It is
+///                      signed and returned exactly as given.
 /// @param out           receives `{"auth":"KEY:SIGNATURE"}`, with `channel_data` if you gave it
 ///                      and `shared_secret` on a `private-encrypted-` channel: return it
 ///                      unchanged. On failure, receives the error document. The caller frees it

@@ -126,6 +126,22 @@ fn user_data_is_signed_and_returned_byte_for_byte() {
 }
 
 #[test]
+fn channel_data_of_a_private_channel_is_refused_for_a_server_that_does_not_verify_it() {
+    let key = calls::base64(MASTER_KEY.as_bytes());
+    let client = Client::new(&config(1, json!({"server": "soketi", "encryption_master_key_base64": key})));
+    for channel in ["private-a", "private-encrypted-a", "private-cache-a"] {
+        let outcome = client.call_with("authenticate", &[channel, ID, "{}"]);
+        outcome.is("INVALID_ARGUMENT", "").naming("channel_data");
+        assert!(outcome.text("message").contains("soketi") && outcome.text("message").contains("401"), "{outcome:?}");
+        client.call_with("authenticate", &[channel, ID]).is("OK", "");
+        let list = json!([channel, {"channel": "presence-a", "channel_data": {"user_id": "7"}}, {"channel": format!("{channel}b"), "channel_data": {}}]);
+        let all = result(&client.call_with("authenticate_channels", &[ID, &list.to_string()]));
+        let statuses = [channel, "presence-a", &format!("{channel}b")].map(|name| all[name]["status"].clone());
+        assert_eq!(statuses, [json!(200), json!(200), json!(400)], "{all}");
+    }
+}
+
+#[test]
 fn a_user_who_can_sign_in_can_be_reached_and_terminated_and_no_other() {
     let longest = "u".repeat(200);
     let good = ["7", "e2", "a.b", "...", "u@example.com", "A_1-=@,.;", &longest];
