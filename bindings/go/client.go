@@ -139,7 +139,7 @@ const (
 
 // ClientFromURL returns a client for a URL such as https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID, with the parts of the URL in its fields.
 //
-// http:// sets Insecure, except for Pusher's own hosts without a port: as with Secure: false, HTTPS is used there.
+// https:// sets Secure, and http:// sets Insecure.
 func ClientFromURL(serverURL string) (*Client, error) {
 	// The library checks the URL, and the client that is made of its parts: net/url only takes it apart.
 	if err := (&Client{URL: serverURL}).Check(); err != nil {
@@ -170,13 +170,8 @@ func (c *Client) take(serverURL string) bool {
 	c.Key, c.Host = parts.User.Username(), parts.Host
 	c.Secret, _ = parts.User.Password()
 	c.Secure = parts.Scheme == "https"
-	c.Insecure = !c.Secure && !isPushers(parts.Host)
+	c.Insecure = !c.Secure
 	return true
-}
-
-// isPushers reports whether the host is one of Pusher's, which all have HTTPS at its usual port.
-func isPushers(host string) bool {
-	return strings.HasSuffix(host, ".pusher.com") || strings.HasSuffix(host, ".pusherapp.com")
 }
 
 // ClientFromEnv returns a client for the URL in an environment variable, as ClientFromURL does. With "" it reads PUSHER_URL, or PUSHER_APP_ID,

@@ -307,7 +307,7 @@ func TestMigrationClientsOfURLs(t *testing.T) {
 		url    string
 		change func(client *pusher.Client)
 	}{
-		{"http://" + credentials + "api.pusherapp.com/apps/104060", func(c *pusher.Client) { c.Host = "api.pusherapp.com" }},
+		{"http://" + credentials + "api.pusherapp.com/apps/104060", func(c *pusher.Client) { c.Host, c.Insecure = "api.pusherapp.com", true }},
 		{"https://" + credentials + "api-eu.pusher.com/apps/104060", func(c *pusher.Client) { c.Host, c.Secure = "api-eu.pusher.com", true }},
 		{"https://" + credentials + "127.0.0.1:6001/apps/104060", func(c *pusher.Client) { c.Host, c.Secure = "127.0.0.1:6001", true }},
 		{"http://" + credentials + "127.0.0.1:6001/apps/104060", func(c *pusher.Client) { c.Host, c.Insecure = "127.0.0.1:6001", true }},
