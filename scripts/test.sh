@@ -41,6 +41,7 @@ step 'Go' scripts/bindings/go.sh
 step 'Python' scripts/bindings/python.sh
 step 'Ruby' scripts/bindings/ruby.sh
 step 'PHP' scripts/bindings/php.sh
+step "the official suites' tests that a changed import keeps" scripts/migration.sh
 
 say 'wait for the real servers'
 wait "$servers" || fail "A real server or cargo-deny is not available: $(tail -n 20 build/servers.log)"
