@@ -7,7 +7,7 @@
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config, signing
 //!     → encryption, validation, retry → json → error → status
-//! headers, http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
+//! failpoint, headers, http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -26,6 +26,7 @@ mod decimal;
 mod document;
 mod encryption;
 mod error;
+mod failpoint;
 mod headers;
 mod http;
 mod idempotency;

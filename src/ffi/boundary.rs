@@ -10,6 +10,7 @@ use std::str::Utf8Error;
 use crate::client::{Endpoint, Pusher};
 use crate::document;
 use crate::error::{Error, Purpose};
+use crate::failpoint;
 use crate::status::Status;
 
 /// The result of a function on success: a JSON document for `out`, or none.
@@ -57,7 +58,10 @@ pub(super) unsafe fn boundary<T: IntoDocument>(
     unsafe { write(out, ptr::null_mut()) };
     // A panic leaves nothing half changed that a later call could see: calls do not change clients, and the HTTP stack's shared
     // state is protected by its own locks.
-    let caught = catch_unwind(AssertUnwindSafe(|| status_and_document(body(), purpose)));
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        failpoint::hit();
+        status_and_document(body(), purpose)
+    }));
     let (status, document) = caught
         .or_else(|panic| {
             catch_unwind(AssertUnwindSafe(|| status_and_document::<()>(Err(Error::from_panic(&*panic)), purpose)))
@@ -93,7 +97,11 @@ fn without_nul(error: NulError) -> CString {
 
 /// Runs `body` in a function that has no document to report a panic in, and returns `otherwise` if it panics.
 pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
+    catch_unwind(AssertUnwindSafe(|| {
+        failpoint::hit();
+        body()
+    }))
+    .unwrap_or(otherwise)
 }
 
 /// Writes `value` to `place` unless that is NULL.

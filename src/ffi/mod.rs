@@ -23,6 +23,14 @@ mod response;
 mod signatures;
 mod version;
 
+/// Makes the calling thread panic at its `number`-th failpoint from here on, or at none if that is 0. Returns 1 if the last one that was
+/// asked for is still to come. Not part of the ABI: only builds for tests have it.
+#[cfg(pusher_failpoints)]
+#[unsafe(no_mangle)]
+extern "C" fn pusher_failpoint_arm(number: u32) -> i32 {
+    i32::from(crate::failpoint::arm(number))
+}
+
 pub use calls::*;
 pub use client::*;
 pub use documents::*;

@@ -42,13 +42,13 @@ pub unsafe extern "C" fn pusher_response_set(
     // SAFETY: each pointer is as the caller of this function promises; `body` has `body_len` bytes.
     unsafe {
         let Some(response) = response.as_mut() else { return };
-        match array(body, body_len, "body").and_then(copied) {
+        guarded((), || match array(body, body_len, "body").and_then(copied) {
             Ok(body) => response.0.set(http_status, body),
             Err(error) => {
                 response.0.set(http_status, Vec::new());
                 response.0.fail(true, Some(Cause::Malformed.name()), Some(&error.to_string()));
             }
-        }
+        });
     }
 }
 

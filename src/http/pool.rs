@@ -8,6 +8,7 @@ use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::failpoint;
 use crate::platform::Readiness;
 
 use super::connection::Connection;
@@ -178,7 +179,9 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        failpoint::hit();
+        state
     }
 }
 

@@ -6,10 +6,14 @@ use std::time::Instant;
 
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
+use crate::failpoint;
+
 /// Locks. A panic while the lock is held is reported where it happens, and does not make the state
 /// unusable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    failpoint::hit();
+    guard
 }
 
 /// Waits to be woken.

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Makes every exported function panic, at its beginning and with each lock held that it takes: it returns INTERNAL, the same handles
+# work again, and nothing is printed.
+#
+#   scripts/torture/panics.sh              the same with --long
+#   FAULT_SERVER=file …                    uses this
+#
+# The library is built with --cfg pusher_failpoints, which no build for use has: src/failpoint.rs.
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. scripts/lib.sh
+
+need cc=gcc nm=binutils /usr/include/cjson/cJSON.h=libcjson-dev
+out=build/torture/panics
+rm -rf "$out"
+mkdir -p "$out"
+folder=${CARGO_TARGET_DIR:-target}/failpoints
+
+build() {
+  fault_server
+  RUSTFLAGS='--cfg pusher_failpoints' CARGO_TARGET_DIR=$folder \
+    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
+  cp "$folder/no-lto/libpusher.so" "$out/libpusher.so.0"
+  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$out/panics" tests/torture/panics.c \
+    "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson
+}
+
+# A library for use has no failpoints.
+not_for_use() {
+  library "$out/for-use.so"
+  nm -D --defined-only "$out/for-use.so" >"$out/symbols"
+  if grep -q failpoint "$out/symbols"; then fail 'a library for use has failpoints'; fi
+}
+
+# Every exported function panics, or has nothing that can.
+every_function() {
+  { "$out/panics" --list && "$out/panics" --still; } | sort >"$out/listed"
+  sort abi/symbols.txt | diff - "$out/listed" || fail 'tests/torture/panics.c has other functions than the library'
+}
+
+panics() { timeout 300 "$out/panics" | tee "$out/log"; }
+
+step 'building' build
+step 'a library for use has no failpoints' not_for_use
+step 'every exported function is tried' every_function
+step 'each function panics' panics
+printf 'figure: %s of %s exported functions panicked in %s places: INTERNAL, usable again, nothing printed\n' \
+  "$(sed -nE 's/functions ([0-9]+),.*/\1/p' "$out/log")" "$(wc -l <abi/symbols.txt)" "$(sed -nE 's/.*panics ([0-9]+)$/\1/p' "$out/log")"
