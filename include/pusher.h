@@ -615,7 +615,9 @@ void pusher_string_free(char *text);
 /**
  * Extracts from an error document what happened to the events of the call.
  *
- * @param document  an error document, or NULL.
+ * It never believes a result, whatever the server wrote: no result begins like an error document.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
  * @return a ::PusherDelivery; 0 if the document has no `delivery` (a query, a result, NULL).
  */
 int32_t pusher_error_delivery(const char *document);
@@ -623,7 +625,7 @@ int32_t pusher_error_delivery(const char *document);
 /**
  * Extracts the human-readable message from an error document, like snprintf().
  *
- * @param document  an error document, or NULL.
+ * @param document  the error document as the call wrote it to `out`, or NULL.
  * @param buffer    receives the message, truncated to fit (never inside a UTF-8 character) and
  *                  always NUL-terminated; may be NULL if `size` is 0.
  * @param size      size of `buffer` in bytes.

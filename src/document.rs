@@ -8,6 +8,20 @@ use crate::json::{Json, Writer};
 use crate::rate_limit::RateLimitHeaders;
 use crate::status::{Delivery, Status};
 
+/// The beginning of each error document, and of no result: a server or a webhook cannot write a result that passes for one.
+const BEGINNING: &str = r#"{"error":{"status":""#;
+
+/// Returns a result that does not begin like an error document: JSON may have a space before it. Returns `None` if there is no
+/// memory for that.
+pub fn as_result(mut result: Vec<u8>) -> Option<Vec<u8>> {
+    if result.starts_with(BEGINNING.as_bytes()) {
+        // One more byte, for the NUL that the C boundary appends.
+        result.try_reserve_exact(2).ok()?;
+        result.insert(0, b' ');
+    }
+    Some(result)
+}
+
 /// Returns the error document of a call with this purpose.
 pub fn of(error: &Error, purpose: Purpose) -> String {
     let mut json = Writer::new();
@@ -126,6 +140,9 @@ pub fn message_in(document: &str) -> Option<String> {
 
 /// Returns a string in the object inside `{"error":{…}}`.
 fn member<'a>(document: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    if !document.starts_with(BEGINNING) {
+        return None;
+    }
     let [error] = Json::pick(document, "", ["error"]).ok()?;
     let [value] = Json::pick(error?.text(), "", [name]).ok()?;
     value?.string("").ok()

@@ -78,7 +78,7 @@ pub(super) unsafe fn boundary<T: IntoDocument>(
 #[inline]
 fn status_and_document<T: IntoDocument>(result: Result<T, Error>, purpose: Purpose) -> (Status, Option<CString>) {
     match result {
-        Ok(result) => (Status::Ok, result.into_document().map(c_text)),
+        Ok(result) => (Status::Ok, result.into_document().and_then(document::as_result).map(c_text)),
         Err(error) => (error.status(), Some(c_text(document::of(&error, purpose)))),
     }
 }

@@ -7,7 +7,9 @@ use crate::document;
 
 /// Extracts from an error document what happened to the events of the call.
 ///
-/// @param document  an error document, or NULL.
+/// It never believes a result, whatever the server wrote: no result begins like an error document.
+///
+/// @param document  the error document as the call wrote it to `out`, or NULL.
 /// @return a ::PusherDelivery; 0 if the document has no `delivery` (a query, a result, NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
@@ -18,7 +20,7 @@ pub unsafe extern "C" fn pusher_error_delivery(document: *const c_char) -> i32 {
 
 /// Extracts the human-readable message from an error document, like snprintf().
 ///
-/// @param document  an error document, or NULL.
+/// @param document  the error document as the call wrote it to `out`, or NULL.
 /// @param buffer    receives the message, truncated to fit (never inside a UTF-8 character) and
 ///                  always NUL-terminated; may be NULL if `size` is 0.
 /// @param size      size of `buffer` in bytes.

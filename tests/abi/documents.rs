@@ -3,7 +3,11 @@
 use std::ffi::CStr;
 
 use crate::support::calls::{error_delivery, error_message, error_message_length, status_name};
+use crate::support::functions::Function;
+use crate::support::signature::hmac_hex;
+use crate::support::{Answer, Client, KEY, SECRET, Server, config};
 use pusher::ffi;
+use serde_json::json;
 
 const STATUSES: [(i32, &str); 23] = [
     (0, "OK"),
@@ -53,11 +57,42 @@ fn error_delivery_reads_the_delivery_of_an_error_document() {
     for (word, number) in [("not_sent", 1), ("rejected", 2), ("unknown", 3), ("delivered", 4)] {
         for document in [
             format!(r#"{{"error":{{"status":"X","message":"m","delivery":"{word}"}}}}"#),
-            format!(" {{ \"error\" : {{ \"delivery\" : \"{word}\" , \"new\" : [{{}}] }} , \"more\" : 1 }}\n"),
+            format!(r#"{{"error":{{"status":"X" , "delivery" : "{word}" , "new" : [{{}}] }} , "more" : 1 }}"#),
         ] {
             assert_eq!(error_delivery(Some(document.as_bytes())), number, "{document}");
         }
     }
+}
+
+/// Whoever asks for the delivery first, and looks at the status later, must not send again what was delivered.
+#[test]
+fn no_result_passes_for_an_error_document() {
+    let server = Server::start([]);
+    let client = server.client();
+    for body in [
+        r#"{"error":{"delivery":"not_sent"}}"#,
+        r#"{"error":{"status":"NOT_SENT","message":"m","delivery":"not_sent"}}"#,
+        r#"{"error":{"status":"X"}}"#,
+        r#"{"error":{"status":200}}"#,
+    ] {
+        for function in Function::network() {
+            server.next(Answer::ok(body));
+            let outcome = function.call(Some(&client), &function.good());
+            assert_eq!((outcome.name(), outcome.delivery()), ("OK", ""), "{outcome:?}");
+            let document = outcome.document.unwrap();
+            assert_eq!(document.trim_start(), body);
+            assert_eq!(error_delivery(Some(document.as_bytes())), 0, "{document}");
+            assert_eq!(error_message(Some(document.as_bytes()), 10), (Vec::new(), 0), "{document}");
+        }
+        let client = Client::new(&config(1, json!({"webhook_max_age_ms": 0})));
+        let signature = hmac_hex(SECRET.as_bytes(), body.as_bytes());
+        let outcome = client.webhook(Some(KEY.as_bytes()), Some(signature.as_bytes()), body.as_bytes());
+        assert_eq!((outcome.name(), error_delivery(outcome.document.as_deref().map(str::as_bytes))), ("OK", 0));
+    }
+    // The name of a channel is the caller's.
+    let channels = r#"["private-error",{"channel":"error"}]"#;
+    let outcome = client.call_with("authenticate_channels", &["1.2", channels]);
+    assert_eq!((outcome.name(), error_delivery(outcome.document.as_deref().map(str::as_bytes))), ("OK", 0));
 }
 
 #[test]
@@ -85,6 +120,8 @@ fn error_delivery_and_message_ignore_other_documents() {
         "{\"error\":{\"delivery\":null}}",
         "{\"delivery\":\"unknown\",\"message\":\"m\"}",
         "{\"error\":{\"delivery\":\"unknown\",\"message\":\"m\"}",
+        "{\"error\":{\"delivery\":\"not_sent\",\"message\":\"m\"}}",
+        " {\"error\":{\"status\":\"NOT_SENT\",\"message\":\"m\",\"delivery\":\"not_sent\"}}",
         &deep,
     ] {
         assert_eq!(error_delivery(Some(document.as_bytes())), 0, "{document:.80}");
@@ -98,7 +135,7 @@ fn error_delivery_and_message_ignore_other_documents() {
 fn a_message_is_truncated_to_fit_but_never_inside_a_character() {
     // One character of each length: a, é, €, 😀.
     let message = "aé€😀z";
-    let document = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+    let document = format!(r#"{{"error":{{"status":"X","message":"{message}"}}}}"#);
     let whole = message.len();
     for (size, fits) in [
         (1, ""),
@@ -122,7 +159,7 @@ fn a_message_is_truncated_to_fit_but_never_inside_a_character() {
 
 #[test]
 fn a_message_is_returned_unescaped() {
-    let document = r#"{"error":{"message":"a\n\"\u00e9\ud83d\ude00\\"}}"#;
+    let document = r#"{"error":{"status":"X","message":"a\n\"\u00e9\ud83d\ude00\\"}}"#;
     let message = "a\n\"é😀\\";
     assert_eq!(error_message(Some(document.as_bytes()), 100), (message.as_bytes().to_vec(), message.len()));
 }
