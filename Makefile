@@ -1,7 +1,7 @@
 # The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
 # its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo check format lint unit ctest test budgets deny advisories header bench release-check clean
+.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench release-check clean
 
 help:
 	@echo 'To see it work'
@@ -15,6 +15,7 @@ help:
 	@echo '  make header         write include/pusher.h, pusher.ffi.h and the manual pages from the sources'
 	@echo 'Before a pull request'
 	@echo '  make test           everything that CI runs: also packages, bindings, valgrind, real servers'
+	@echo '  make torture        fuzzing, sanitizers, exhaustion, forks, a soak: a day and more; make test has short forms'
 	@echo '  make budgets        instructions and allocations of each call, against tests/budgets.txt'
 	@echo '  make deny           licences, sources and duplicates of the Rust crates'
 	@echo '  make advisories     known vulnerabilities of the Rust crates (fetches a database from GitHub)'
@@ -51,6 +52,9 @@ header:
 
 test:
 	@scripts/test.sh
+
+torture:
+	@scripts/torture.sh
 
 budgets:
 	@scripts/budgets.sh

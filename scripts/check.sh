@@ -3,6 +3,7 @@
 #
 #   scripts/check.sh            all of it
 #   scripts/check.sh --tests    only the tests, such as for another Rust toolchain, which has other lints
+#   scripts/check.sh --lines    all of it, and prints which lines of src the tests execute
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 need cargo gcc
@@ -19,7 +20,10 @@ if [ "${1:-}" != --tests ]; then
   step 'Rust: lints' cargo clippy --locked --all-targets --quiet -- -D warnings
   step 'Rust: documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 fi
-if cargo nextest --version >/dev/null 2>&1; then
+if [ "${1:-}" = --lines ]; then
+  scripts/torture/coverage.sh
+  step 'the other tests' cargo test --locked --quiet --test fault_server --test repository
+elif cargo nextest --version >/dev/null 2>&1; then
   # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, with optimisation.
   step 'tests' cargo nextest run --locked -E 'not binary(delivery)'
 else

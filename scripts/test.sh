@@ -15,7 +15,7 @@ say 'get the real servers and cargo-deny in the background (build/servers.log)'
 servers=$!
 trap 'kill "$servers" 2>/dev/null || true' EXIT
 
-step 'checks' scripts/check.sh
+step 'checks' scripts/check.sh --lines
 step 'the header in C and C++' scripts/header.sh
 step 'install, move, and link from other projects' scripts/install.sh
 step 'the suites in C and C++ by CTest' scripts/ctest.sh

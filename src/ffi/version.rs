@@ -9,6 +9,16 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => panic!("the version has a NUL in it"),
 };
 
+/// A part of the version, for a constant.
+macro_rules! part {
+    ($name:literal) => {
+        match u8::from_str_radix(env!($name), 10) {
+            Ok(part) => part as u32,
+            Err(_) => panic!("a part of the version is not a number below 256"),
+        }
+    };
+}
+
 /// Returns the version of the loaded library, such as `"0.1.0"`.
 ///
 /// @return a static string; do not free it.
@@ -23,9 +33,9 @@ pub extern "C" fn pusher_version() -> *const c_char {
 /// @return the version as `0x00MMmmpp`.
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_version_number() -> u32 {
-    const NUMBER: u32 = (part(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
-        | (part(env!("CARGO_PKG_VERSION_MINOR")) << 8)
-        | part(env!("CARGO_PKG_VERSION_PATCH"));
+    const NUMBER: u32 = (part!("CARGO_PKG_VERSION_MAJOR") << 16)
+        | (part!("CARGO_PKG_VERSION_MINOR") << 8)
+        | part!("CARGO_PKG_VERSION_PATCH");
     NUMBER
 }
 
@@ -36,13 +46,4 @@ pub extern "C" fn pusher_version_number() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn pusher_status_name(status: i32) -> *const c_char {
     Status::from_repr(status).map_or(c"?", Status::c_name).as_ptr()
-}
-
-/// A part of the version.
-#[expect(clippy::panic, reason = "it is only evaluated by the compiler")]
-const fn part(digits: &str) -> u32 {
-    match u8::from_str_radix(digits, 10) {
-        Ok(part) => part as u32,
-        Err(_) => panic!("a part of the version is not a number below 256"),
-    }
 }
