@@ -686,7 +686,9 @@ def _(d):
     for name, value in look.value:
         if not re.fullmatch(r"[a-z0-9_]+", name) or name.startswith(("auth_", "body_md5")):
             return True
-        if not isinstance(value, (str, int, bool, type(None))) or (isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value)):
+        if not isinstance(value, (str, int, bool, type(None))):
+            return True
+        if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f-\x9f]", value):
             return True
     return False
 
