@@ -83,6 +83,17 @@ class FutureTest < Minitest::Test
     end
   end
 
+  def test_a_killed_thread_calls_the_blocks_of_failures
+    future = FaultServer.client(FaultServer.listen('late-answer', params: { ms: 300 })).trigger_async('c', 'e', 1)
+    failures = Queue.new
+    future.callback { flunk }.errback { |error| failures << error.delivery }
+    thread = future.instance_variable_get(:@thread)
+    wait_until { thread.status == 'sleep' }
+    thread.kill
+    wait_until { failures.size == 1 }
+    assert_equal 'unknown', failures.pop
+  end
+
   def test_no_thread_means_not_sent
     pusher = nowhere
     Thread.stub(:new, ->(*) { raise ThreadError, "can't create Thread" }) do

@@ -4,7 +4,7 @@ require 'stringio'
 
 module LibPusher
   # The result of a call that runs on a thread of its own, such as {Client#trigger_async}. A future ends with the result of the call,
-  # or with its error. The end of the program does not wait for it: a {Publisher} does.
+  # or with its error. The end of the program does not wait for it, and leaves its delivery unknown: a {Publisher} waits.
   #
   #   pusher.trigger_async('my-channel', 'my-event', { hello: 'world' })
   #         .callback { |response| … }
@@ -92,7 +92,7 @@ module LibPusher
 
     # Returns the document, the result and the error, or nil before the end.
     def outcome
-      @outcome || (@thread.alive? ? nil : @outcome ||= [nil, nil, HTTPError.new(GONE, Native::DELIVERY_UNKNOWN)])
+      @outcome || (@thread.alive? ? nil : @outcome ||= gone)
     end
 
     private
@@ -102,8 +102,12 @@ module LibPusher
     rescue StandardError => e
       outcome = [nil, nil, e]
     ensure
-      settle(outcome) if outcome
+      # Without an outcome, the thread was killed.
+      settle(outcome || gone)
     end
+
+    # Returns the outcome of a call whose thread is gone.
+    def gone = [nil, nil, HTTPError.new(GONE, Native::DELIVERY_UNKNOWN)]
 
     def settle(outcome)
       blocks = @lock.synchronize do
