@@ -42,10 +42,12 @@ module LibPusher
     # @api private
     def_delegators :default_client, :authorize, :log, :webhook_key?, :with_webhook_tokens
 
-    # Makes the module's client from the configuration of {Client#initialize}.
+    # Makes the module's client from the configuration of {Client#initialize}. Without a logger of its own, it has that of {logger=}.
     # @return [Client]
     def configure(options = nil, **config)
-      self.default_client = Client.new(options, **config)
+      client = Client.new(options, **config)
+      client.logger = @logger if @logger && !client.logger
+      self.default_client = client
     end
 
     # Returns the module's client. Without credentials it takes those of the environment.
@@ -63,7 +65,7 @@ module LibPusher
     # on, as in the official gem: it gets only what {Channel#trigger} and {WebHook#valid?} have to say.
     # @return [#error, #warn, #info, #debug]
     def logger
-      @logger || LOCK.synchronize { @standard_logger ||= Logger.new($stdout, level: Logger::INFO) }
+      @default_client&.logger || @logger || LOCK.synchronize { @standard_logger ||= Logger.new($stdout, level: Logger::INFO) }
     end
 
     # @param logger [#error, #warn, #info, #debug, nil]

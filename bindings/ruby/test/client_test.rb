@@ -145,6 +145,18 @@ class ClientTest < Minitest::Test
     end
   end
 
+  def test_the_logger_of_the_module_is_that_of_its_client
+    first, second = Array.new(2) { Logger.new(File::NULL) }
+    LibPusher.logger = first
+    LibPusher.configure(app_id: '7', key: 'k', secret: 's')
+    assert_same first, LibPusher.default_client.logger
+    LibPusher.configure(app_id: '7', key: 'k', secret: 's', logger: second)
+    assert_same second, LibPusher.logger
+  ensure
+    LibPusher.logger = nil
+    LibPusher.default_client = nil
+  end
+
   def test_a_channel_has_the_calls_by_its_name
     listener = FaultServer.listen
     channel = FaultServer.client(listener)['presence-c']
