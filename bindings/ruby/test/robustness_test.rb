@@ -141,6 +141,7 @@ class RobustnessTest < Minitest::Test
     writers = LibPusher::Client.public_instance_methods(false).grep(/\w=\z/)
     WRONG.each do |wrong|
       only_errors { LibPusher::Client.new(wrong).handle }
+      only_errors { LibPusher::Client.new(url: wrong).handle }
       only_errors { LibPusher::Client.from_url(wrong).handle }
       only_errors { LibPusher::Client.from_env(wrong).handle }
       clients = names.map { |name| only_errors { LibPusher::Client.new(**options, name => wrong) } }
@@ -149,6 +150,31 @@ class RobustnessTest < Minitest::Test
         readers.each { |reader| only_errors { client.public_send(reader) } }
         only_errors { client.authenticate('private-c', '1.2') }
       end
+    end
+  end
+
+  def test_a_list_of_any_strings_raises_only_a_usage_error
+    pusher = nowhere
+    recursive = []
+    recursive << recursive
+    [["\xff".b, 'ä'], ["\xff".dup.force_encoding('Shift_JIS')], ['ä'.encode('UTF-16BE'), "a\0b"], recursive, [1.5]].each do |list|
+      assert_raises(LibPusher::UsageError) { pusher.channel_info('c', info: list) }
+      assert_raises(LibPusher::UsageError) { pusher.channels(info: list) }
+      assert_equal 'not_sent', assert_raises(LibPusher::UsageError) { pusher.trigger('c', 'e', 1, info: list) }.delivery
+      batch = { channel: 'c', name: 'e', data: 1, info: list }
+      assert_equal 'not_sent', assert_raises(LibPusher::UsageError) { pusher.trigger_batch(batch) }.delivery
+    end
+  end
+
+  # Ruby prints the cause of an exception, too.
+  def test_an_error_has_no_cause_that_shows_what_was_given
+    client = LibPusher::Client.new(http_proxy: 'http://user:the-secret@a b')
+    errors = [assert_raises(LibPusher::ConfigurationError) { client.proxy },
+              assert_raises(LibPusher::ConfigurationError) { LibPusher::Client.new(key: 'k', secret: "the-secret\xff") },
+              assert_raises(LibPusher::UsageError) { nowhere.trigger('c', 'e', "the-secret\xff") }]
+    errors.each do |error|
+      assert_nil error.cause
+      refute_includes error.full_message, 'the-secret'
     end
   end
 

@@ -38,7 +38,7 @@ module LibPusher
     def trigger_batch(*events, **options)
       # A single event without braces arrives as keywords.
       events, options = [options], {} if events.empty? && options.key?(:channel)
-      events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(with_names(event)) : event }
+      events = events.flatten(1).map { |event| event.is_a?(Hash) ? with_info(with_names(event), NOT_SENT) : event }
       [json(events, 'events', NOT_SENT), options(options, NOT_SENT)]
     end
 
@@ -123,11 +123,11 @@ module LibPusher
     end
 
     def attributes(value)
-      text(value.is_a?(Array) ? value.join(',') : value, 'attributes')
+      text(value.is_a?(Array) ? joined(value, 'attributes', NO_EVENT) : value, 'attributes')
     end
 
     def options(params, document = NO_EVENT)
-      object(params.is_a?(Hash) ? with_info(params) : params, 'options', document)
+      object(params.is_a?(Hash) ? with_info(params, document) : params, 'options', document)
     end
 
     # Returns a JSON object, or nil if it would be empty.
@@ -206,13 +206,19 @@ module LibPusher
     def refuse(argument, problem, document)
       document = { 'status' => 'INVALID_ARGUMENT', 'message' => "#{argument}: #{problem}", 'argument' => argument,
                    **document }
-      raise UsageError.new(document, Native::INVALID_ARGUMENT)
+      # The cause of an exception is printed too. It may have a part of the payload.
+      raise UsageError.new(document, Native::INVALID_ARGUMENT), cause: nil
     end
 
     # Joins `info`, which may be a list.
-    def with_info(hash)
+    def with_info(hash, document)
       key = hash.key?(:info) ? :info : 'info'
-      hash[key].is_a?(Array) ? hash.merge(key => hash[key].join(',')) : hash
+      hash[key].is_a?(Array) ? hash.merge(key => joined(hash[key], 'info', document)) : hash
+    end
+
+    # Joins the bytes of strings, which may have several encodings. The library refuses them if they are not UTF-8.
+    def joined(list, argument, document)
+      list.map { |item| text(item, argument, document).to_s.b }.join(',').force_encoding(Encoding::UTF_8)
     end
 
     # Returns an event whose names are strings, by the rule of {text}.
@@ -229,6 +235,6 @@ module LibPusher
       [params.fetch(key) { params[key.to_s] }, params.reject { |name, _| name.to_s == key.to_s }]
     end
 
-    private_class_method :array_like?, :plain, :own_json?, :utf8, :with_info, :with_names, :taken
+    private_class_method :array_like?, :plain, :own_json?, :utf8, :with_info, :joined, :with_names, :taken
   end
 end

@@ -524,9 +524,9 @@ module LibPusher
       raise
     end
 
-    # Returns the path of a call, nil for one that makes several requests.
+    # Returns the path of a call, nil for one that makes several requests. It raises nothing, because a call has failed already.
     def path(call, texts, handle)
-      URI(Request.new(self, Arguments::FUNCTIONS[call].to_s.delete_prefix('pusher_'), texts, handle).url).path
+      Request.new(self, Arguments::FUNCTIONS[call].to_s.delete_prefix('pusher_'), texts, handle).url[%r{\A[^/]*//[^/]*([^?]*)}, 1]
     rescue Error
       nil
     end

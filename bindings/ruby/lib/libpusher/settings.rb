@@ -45,16 +45,11 @@ module LibPusher
 
     # Returns the string for `pusher_new`, nil for the environment.
     def config
-      return if @environment && given.empty?
-      return given[:url] if given.keys == [:url]
-
-      write(values)
+      write(values) unless @environment && given.empty?
     end
 
     # Returns a configuration that answers questions about the server, also if credentials are missing.
     def probe
-      return values[:url] if values.keys == [:url]
-
       write(elsewhere? ? values : CREDENTIALS.merge(values))
     end
 
@@ -69,7 +64,8 @@ module LibPusher
       return values[:secret] if values.key?(:secret)
       return ENV.fetch('REVERB_APP_SECRET', nil) if reverb?
 
-      part = values[:url]&.slice(%r{\A[^/]*//[^:@/]*:([^@/]*)@}, 1)
+      url = values[:url]
+      part = url.slice(%r{\A[^/]*//[^:@/]*:([^@/]*)@}, 1) if url.is_a?(String)
       part && URI::DEFAULT_PARSER.unescape(part)
     end
 
@@ -77,7 +73,8 @@ module LibPusher
 
     def self.refuse(argument, problem)
       document = { 'status' => 'INVALID_CONFIG', 'message' => "#{argument}: #{problem}", 'argument' => argument }
-      raise ConfigurationError.new(document, Native::INVALID_CONFIG)
+      # The message of a rescued exception may have a part of a secret, and Ruby prints the cause of an exception too.
+      raise ConfigurationError.new(document, Native::INVALID_CONFIG), cause: nil
     end
 
     private
@@ -110,7 +107,6 @@ module LibPusher
       Settings.refuse('config', 'must not have a NUL byte outside a JSON string') if text.include?("\0")
       text
     rescue JSON::GeneratorError, JSON::NestingError, EncodingError
-      # The message of the exception may show a part of a secret.
       Settings.refuse('config', 'cannot be written as JSON in UTF-8')
     end
 
