@@ -113,7 +113,7 @@ pub struct PartialFailure {
 }
 
 /// The message of a call whose time was over before it sent its request, after the key of that time.
-pub const NO_TIME_TO_SEND: &str = "passed before anything was sent";
+pub const NO_TIME_TO_SEND: &str = "passed before the request was sent";
 
 /// Every way a call can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,12 @@ impl<'a> Attempts<'a> {
         self.made += 1;
         let mut failed = match self.send() {
             Err(Error::Exchange(failed)) => failed,
-            ended => return Step::Ended(ended),
+            Ok(result) => return Step::Ended(Ok(result)),
+            Err(error) => {
+                // This attempt sent nothing.
+                let earlier = self.made - 1;
+                return Step::Ended(Err(unless_unknown(self.first_unknown.take(), earlier, error)));
+            }
         };
         failed.attempts = self.made;
         self.last_start = self.last_start_after(&failed);
@@ -153,7 +158,40 @@ fn combined(first_unknown: Option<Box<FailedExchange>>, last: Box<FailedExchange
     }
 }
 
+/// Returns the error of an attempt that could not be made, such as for lack of memory, unless an earlier one may have been
+/// delivered.
+fn unless_unknown(first_unknown: Option<Box<FailedExchange>>, attempts: u32, error: Error) -> Error {
+    match first_unknown {
+        Some(unknown) => Error::Exchange(Box::new(FailedExchange { attempts, ..*unknown })),
+        None => error,
+    }
+}
+
 /// Returns randomness to spread retries with. Without any, waits are the longest.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Purpose;
+    use crate::status::Status;
+
+    #[test]
+    fn an_attempt_that_cannot_be_made_does_not_change_that_an_earlier_one_may_have_been_delivered() {
+        let unknown = FailedExchange {
+            status: Status::DeliveryUnknown,
+            delivery: Some(Delivery::Unknown),
+            ..FailedExchange::not_sent("reset", "no response".to_owned())
+        };
+        let error = Error::Unavailable("memory");
+        let ended = unless_unknown(Some(Box::new(unknown)), 2, error.clone());
+        assert_eq!(
+            (ended.status(), ended.delivery(Purpose::Publish)),
+            (Status::DeliveryUnknown, Some(Delivery::Unknown))
+        );
+        assert!(matches!(ended, Error::Exchange(failed) if failed.attempts == 2));
+        assert_eq!(unless_unknown(None, 0, error.clone()), error);
+    }
 }

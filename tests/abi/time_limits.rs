@@ -23,7 +23,7 @@ fn ends_at_the_deadline(call: impl Fn(&Client, Option<&str>) -> Outcome) {
     in_time(|| {
         let cut = call(&client, Some(r#"{"timeout_ms":1}"#));
         cut.is("NOT_SENT", "not_sent").because("timeout");
-        assert_eq!(cut.text("message"), "timeout_ms passed before anything was sent");
+        assert_eq!(cut.text("message"), "timeout_ms passed before the request was sent");
         if cut.elapsed < whole.elapsed / 3 { Ok(()) } else { Err(format!("{:?} of {:?}", cut.elapsed, whole.elapsed)) }
     });
 }
