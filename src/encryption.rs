@@ -87,11 +87,7 @@ impl MasterKey {
         sealed.try_reserve_exact(TAG_BYTES + data.len()).map_err(|_| Error::Unavailable("memory"))?;
         sealed.resize(TAG_BYTES, 0);
         sealed.extend_from_slice(data);
-        let (tag, text) = sealed.split_at_mut(TAG_BYTES);
-        let made = XSalsa20Poly1305::new((&*self.channel_key(channel)).into())
-            .encrypt_in_place_detached(&nonce.into(), b"", text)
-            .map_err(|_| Error::Internal("the cipher refused".to_owned()))?;
-        tag.copy_from_slice(&made);
+        seal(&self.channel_key(channel), nonce, &mut sealed)?;
         let mut ciphertext = String::new();
         let length = base64::encoded_len(sealed.len(), true).unwrap_or(usize::MAX);
         ciphertext.try_reserve_exact(length).map_err(|_| Error::Unavailable("memory"))?;
@@ -111,15 +107,32 @@ impl MasterKey {
         let nonce: [u8; NONCE_BYTES] =
             bytes(nonce).and_then(|nonce| nonce.try_into().ok()).ok_or("the nonce is not 24 bytes in base64")?;
         let mut sealed = bytes(sealed).ok_or("the ciphertext is not base64")?;
-        if sealed.len() < TAG_BYTES {
-            return Err("the ciphertext is too short");
-        }
-        let (tag, text) = sealed.split_at_mut(TAG_BYTES);
-        XSalsa20Poly1305::new((&*self.channel_key(channel)).into())
-            .decrypt_in_place_detached(&nonce.into(), b"", text, (&*tag).into())
-            .map_err(|_| "the data was encrypted with another key, or was modified")?;
+        let text = open(&self.channel_key(channel), nonce, &mut sealed)?;
         String::from_utf8(text.to_vec()).map_err(|_| "the decrypted data is not UTF-8")
     }
+}
+
+/// Encrypts in place what follows the room for the tag, and writes the tag.
+fn seal(key: &[u8; KEY_BYTES], nonce: [u8; NONCE_BYTES], sealed: &mut [u8]) -> Result<(), Error> {
+    let refused = || Error::Internal("the cipher refused".to_owned());
+    let (tag, text) = sealed.split_at_mut_checked(TAG_BYTES).ok_or_else(refused)?;
+    let made =
+        XSalsa20Poly1305::new(key.into()).encrypt_in_place_detached(&nonce.into(), b"", text).map_err(|_| refused())?;
+    tag.copy_from_slice(&made);
+    Ok(())
+}
+
+/// Decrypts in place what follows the tag, and returns it.
+fn open<'a>(
+    key: &[u8; KEY_BYTES],
+    nonce: [u8; NONCE_BYTES],
+    sealed: &'a mut [u8],
+) -> Result<&'a mut [u8], &'static str> {
+    let (tag, text) = sealed.split_at_mut_checked(TAG_BYTES).ok_or("the ciphertext is too short")?;
+    XSalsa20Poly1305::new(key.into())
+        .decrypt_in_place_detached(&nonce.into(), b"", text, (&*tag).into())
+        .map_err(|_| "the data was encrypted with another key, or was modified")?;
+    Ok(text)
 }
 
 impl fmt::Debug for MasterKey {
@@ -144,6 +157,56 @@ mod tests {
             r#""ciphertext":"tsYJa2JgGDOpVIYFe4aNVWAvZlpB7z7CjN9mpIdbATE0Yc4izN8aM8D6VigBxnIQ"}"#
         );
         assert_eq!(sealed.unwrap(), expected);
+    }
+
+    /// Reads a file of vectors. scripts/torture/vectors.sh has others, with faults, which must be found.
+    fn published(name: &str) -> String {
+        let folder =
+            std::env::var("VECTORS").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors").to_owned());
+        std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
+    }
+
+    #[test]
+    fn agrees_with_the_vectors_of_nacl() {
+        let file: serde_json::Value = serde_json::from_str(&published("nacl-secretbox.json")).unwrap();
+        let bytes = |name: &str| {
+            let text = file[name].as_str().unwrap();
+            let mut bytes = vec![0; text.len() / 2];
+            const_hex::decode_to_slice(text, &mut bytes).unwrap();
+            bytes
+        };
+        let key: [u8; KEY_BYTES] = bytes("key").try_into().unwrap();
+        let nonce: [u8; NONCE_BYTES] = bytes("nonce").try_into().unwrap();
+        let sealed = bytes("sealed");
+
+        let mut made = [vec![0; TAG_BYTES], bytes("plain")].concat();
+        seal(&key, nonce, &mut made).unwrap();
+        assert_eq!(made, sealed);
+        assert_eq!(open(&key, nonce, &mut made).unwrap(), bytes("plain"));
+
+        // Zeros, encrypted, are the stream after the key of the tag.
+        let mut stream = vec![0; file["stream_bytes"].as_u64().unwrap() as usize - KEY_BYTES + TAG_BYTES];
+        seal(&key, nonce, &mut stream).unwrap();
+        let hash = Sha256::new().chain_update(bytes("stream_start")).chain_update(&stream[TAG_BYTES..]).finalize();
+        assert_eq!(hash.as_slice(), bytes("stream_sha256"));
+
+        // One bit in any place, and any end that is missing, is found.
+        for bit in 0..8 * sealed.len() {
+            let mut other = sealed.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&key, nonce, &mut other).is_err(), "bit {bit}");
+        }
+        for bit in 0..8 * NONCE_BYTES {
+            let mut other = nonce;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&key, other, &mut sealed.clone()).is_err(), "bit {bit} of the nonce");
+        }
+        for length in 0..sealed.len() {
+            assert!(open(&key, nonce, &mut sealed[..length].to_vec()).is_err(), "{length} bytes");
+        }
+        let mut empty = [0; TAG_BYTES];
+        seal(&key, nonce, &mut empty).unwrap();
+        assert!(open(&key, nonce, &mut empty).unwrap().is_empty());
     }
 
     #[test]

@@ -362,6 +362,110 @@ mod tests {
         assert_eq!(seen, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
     }
 
+    /// Reads a file of vectors. scripts/torture/vectors.sh has others, with faults, which must be found.
+    fn published(name: &str) -> String {
+        let folder =
+            std::env::var("VECTORS").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors").to_owned());
+        std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
+    }
+
+    /// Returns the vectors of a file of NIST's form: the names and values between two empty lines.
+    fn records(file: &str) -> Vec<BTreeMap<&str, &str>> {
+        let records = file.split("\n\n").map(|lines| {
+            lines
+                .lines()
+                .filter(|line| !line.starts_with(['#', '[']))
+                .filter_map(|line| line.split_once(" = "))
+                .collect()
+        });
+        records.filter(|record: &BTreeMap<&str, &str>| !record.is_empty()).collect()
+    }
+
+    fn bytes(text: &str) -> Vec<u8> {
+        let mut bytes = vec![0; text.len() / 2];
+        const_hex::decode_to_slice(text, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// Returns the message of a vector, whose length is given in bits.
+    fn message(record: &BTreeMap<&str, &str>) -> Vec<u8> {
+        let mut message = bytes(record["Msg"]);
+        message.truncate(record["Len"].parse::<usize>().unwrap() / 8);
+        message
+    }
+
+    #[test]
+    fn verifies_what_wycheproof_calls_valid() {
+        let file: Value = serde_json::from_str(&published("wycheproof-hmac-sha256.json")).unwrap();
+        let mut count = 0;
+        for group in file["testGroups"].as_array().unwrap() {
+            for vector in group["tests"].as_array().unwrap() {
+                let bytes = |name: &str| bytes(vector[name].as_str().unwrap());
+                let signer = Signer { key: String::new(), hmac: Hmac::new(&bytes("key")) };
+                let (message, tag) = (bytes("msg"), bytes("tag"));
+                // Signatures are whole: a valid code of half the length is refused.
+                let is_valid = vector["result"] == "valid" && group["tagSize"] == 256;
+                assert_eq!(signer.verifies(&message, &hex_string(&tag)), is_valid, "{vector}");
+                let code = signer.hmac.code([&message]);
+                assert_eq!(code.starts_with(&tag), vector["result"] == "valid", "{vector}");
+                for at in [0, message.len() / 3, message.len()] {
+                    let (before, after) = message.split_at(at);
+                    assert_eq!(signer.hmac.code([before, after]), code, "{vector} in parts");
+                }
+                // A vector of which one bit is another is found.
+                let mut other = code;
+                other[count % 32] ^= 1 << (count % 8);
+                assert!(!signer.verifies(&message, &hex_string(&other)), "{vector}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, 174);
+    }
+
+    #[test]
+    fn agrees_with_the_vectors_of_rfc_4231_and_rfc_1321() {
+        let files = ["rfc4231-hmac-sha256.txt", "rfc1321-md5.txt"].map(published);
+        let vectors = records(&files[0]);
+        assert_eq!(vectors.len(), 6);
+        for vector in vectors {
+            assert_eq!(hex_string(&Hmac::new(&bytes(vector["Key"])).code([&message(&vector)])), vector["MD"]);
+        }
+        let vectors = records(&files[1]);
+        assert_eq!(vectors.len(), 7);
+        for vector in vectors {
+            assert_eq!(md5(&message(&vector), TimeLimit::NONE).unwrap(), vector["MD"]);
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_vectors_of_nist_for_sha_256() {
+        let files = ["nist-sha256-shortmsg.rsp", "nist-sha256-longmsg.rsp", "nist-sha256-monte.rsp"].map(published);
+        let [short, long, monte] = files.each_ref().map(|file| records(file));
+        assert_eq!((short.len(), long.len()), (65, 64));
+        for vector in short.iter().chain(&long) {
+            let message = message(vector);
+            assert_eq!(hex_string(&Sha256::digest(&message)), vector["MD"]);
+            // The part of HMAC: what follows a first block.
+            if let Some((first, rest)) = message.split_first_chunk::<BLOCK_BYTES>() {
+                let mut state = INITIAL_STATE;
+                compress256(&mut state, slice::from_ref(first));
+                assert_eq!(hex_string(&finish_hash(state, [rest])), vector["MD"]);
+            }
+        }
+        let mut monte = monte.into_iter();
+        let mut seed = bytes(monte.next().unwrap()["Seed"]);
+        for vector in monte.by_ref() {
+            let mut last = [seed.clone(), seed.clone(), seed];
+            for _ in 0..1000 {
+                let next = Sha256::digest(last.concat()).to_vec();
+                last.rotate_left(1);
+                last[2] = next;
+            }
+            [_, _, seed] = last;
+            assert_eq!(hex_string(&seed), vector["MD"], "{}", vector["COUNT"]);
+        }
+    }
+
     fn get<'a>(path: &'a str, parameters: &'a [(Cow<'static, str>, String)]) -> Unsigned<'a> {
         Unsigned { method: "GET", base: "/p/a", signed_base: "/a", path, parameters, body: None, timestamp: 1 }
     }

@@ -570,3 +570,51 @@ fn the_library_agrees_with_every_vector_that_is_not_listed_as_different() {
     ];
     assert_eq!(kinds, BTreeMap::from(expected));
 }
+
+/// Reads a file of vectors. scripts/torture/vectors.sh has others, with faults, which must be found.
+fn published(name: &str) -> String {
+    let folder = std::env::var("VECTORS").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors").to_owned());
+    std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
+}
+
+/// Validates a webhook with the key, message and code of a vector, and returns whether the code is right.
+fn is_verified(secret: &str, message: &[u8], code: &str) -> bool {
+    let outcome = client("1", "k", secret, json!({})).unwrap().webhook(Some(b"k"), Some(code.as_bytes()), message);
+    // The body of an authentic webhook is read, and these are no JSON.
+    let argument = outcome.text("argument");
+    outcome.is("WEBHOOK_INVALID", "").naming(if argument == "body" { "body" } else { "signature" });
+    argument == "body"
+}
+
+#[test]
+fn webhooks_verify_the_codes_of_rfc_4231() {
+    let file = published("rfc4231-hmac-sha256.txt");
+    let mut verified = 0;
+    for record in file.split("\n\n") {
+        let value = |name: &str| record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        let (Some(key), Some(message), Some(code)) = (value("Key"), value("Msg"), value("MD")) else { continue };
+        // A secret is a string; src/signing.rs has the other keys.
+        let Ok(secret) = String::from_utf8(from_hex(key)) else { continue };
+        let message = from_hex(message);
+        assert!(is_verified(&secret, &message, code), "{record}");
+        assert!(!is_verified(&secret, &message, &code[..32]), "half of the code: {record}");
+        verified += 1;
+    }
+    assert_eq!(verified, 3);
+}
+
+#[test]
+fn webhooks_refuse_what_wycheproof_calls_invalid() {
+    let file: Value = serde_json::from_str(&published("wycheproof-hmac-sha256.json")).unwrap();
+    let mut refused = 0;
+    for group in file["testGroups"].as_array().unwrap() {
+        for vector in group["tests"].as_array().unwrap() {
+            // All invalid codes have a key that is a string, and no valid one has.
+            let Ok(secret) = String::from_utf8(from_hex(text(vector, "key"))) else { continue };
+            assert_eq!(vector["result"], "invalid");
+            assert!(!is_verified(&secret, &from_hex(text(vector, "msg")), text(vector, "tag")), "{vector}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 108);
+}
