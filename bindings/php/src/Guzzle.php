@@ -10,6 +10,7 @@ use GuzzleHttp\Exception\ConnectException;
 use GuzzleHttp\Exception\GuzzleException;
 use GuzzleHttp\Exception\RequestException;
 use GuzzleHttp\Promise\PromiseInterface;
+use GuzzleHttp\Promise\RejectionException;
 use GuzzleHttp\TransferStats;
 use Psr\Http\Message\ResponseInterface;
 
@@ -38,7 +39,7 @@ final class Guzzle
         $seen = self::seen($request);
         try {
             $response = $this->client->request($request->getMethod(), $request->getUrl(), $this->options($request, $seen));
-        } catch (GuzzleException $e) {
+        } catch (GuzzleException|RejectionException $e) {
             return self::failed($request, $seen, $e);
         }
 
@@ -51,9 +52,10 @@ final class Guzzle
 
         return $this->client->requestAsync($request->getMethod(), $request->getUrl(), $this->options($request, $seen))->then(
             static fn (ResponseInterface $response): mixed => self::answered($request, $seen, $response),
-            static fn (mixed $reason): mixed => $reason instanceof GuzzleException
-                ? self::failed($request, $seen, $reason)
-                : throw ($reason instanceof \Throwable ? $reason : new \RuntimeException('the HTTP client gave up')),
+            // Another exception is the program's own: of its middleware, or of a promise that it cancelled.
+            static fn (mixed $reason): mixed => $reason instanceof \Throwable && !$reason instanceof GuzzleException
+                ? throw $reason
+                : self::failed($request, $seen, $reason),
         );
     }
 
@@ -123,7 +125,8 @@ final class Guzzle
         return $request->finish($status, $body, $headers);
     }
 
-    private static function failed(Request $request, object $seen, GuzzleException $e): mixed
+    /** @param mixed $e what the client threw, or the reason of its promise, which may be anything */
+    private static function failed(Request $request, object $seen, mixed $e): mixed
     {
         if ($e instanceof BadResponseException) {
             return self::answered($request, $seen, $e->getResponse());
@@ -133,7 +136,7 @@ final class Guzzle
         $request->fail(
             $seen->attempts > 0 && $seen->sent === 0 ? 'not_sent' : 'unknown',
             self::CAUSES[$context['errno'] ?? 0] ?? 'transport',
-            str_replace("\0", '', (string) ($context['error'] ?? $e::class)),
+            str_replace("\0", '', (string) ($context['error'] ?? get_debug_type($e))),
         );
     }
 }

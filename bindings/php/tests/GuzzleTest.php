@@ -11,6 +11,7 @@ use GuzzleHttp\Handler\MockHandler;
 use GuzzleHttp\Handler\StreamHandler;
 use GuzzleHttp\HandlerStack;
 use GuzzleHttp\Middleware;
+use GuzzleHttp\Promise\Create;
 use GuzzleHttp\Promise\Utils;
 use GuzzleHttp\Psr7\Request;
 use GuzzleHttp\Psr7\Response;
@@ -158,6 +159,29 @@ final class GuzzleTest extends TestCase
                 self::fail('it was delivered');
             } catch (NetworkException $e) {
                 self::assertSame('unknown', $e->getDelivery());
+            }
+        }
+    }
+
+    /** The reason of a promise may be anything; an exception of the program's own stays what it is. */
+    public function testAReasonThatIsNoExceptionLeavesItUnknown(): void
+    {
+        $own = new \DomainException('of the program');
+        foreach (['gave up', ['a'], null, $own] as $reason) {
+            $client = new Client(['handler' => static fn () => Create::rejectionFor($reason)]);
+            $calls = [
+                fn () => self::pusher(null, $client)->trigger('c', 'e', 1),
+                fn () => self::pusher(null, $client)->triggerAsync('c', 'e', 1)->wait(),
+            ];
+            foreach ($calls as $call) {
+                try {
+                    $call();
+                    self::fail('it was delivered');
+                } catch (NetworkException $e) {
+                    self::assertSame('unknown', $e->getDelivery());
+                } catch (\DomainException $e) {
+                    self::assertSame($own, $e);
+                }
             }
         }
     }
