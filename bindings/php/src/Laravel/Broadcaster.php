@@ -8,7 +8,6 @@ use Illuminate\Broadcasting\Broadcasters\PusherBroadcaster;
 use Illuminate\Broadcasting\BroadcastException;
 use Illuminate\Support\Arr;
 use LibPusher\ApiErrorException;
-use LibPusher\NetworkException;
 
 /**
  * Laravel's broadcaster. Its BroadcastException has the exception of this library, which tells whether the event may have been
@@ -29,7 +28,7 @@ final class Broadcaster extends PusherBroadcaster
         }
         try {
             $this->pusher->trigger($this->formatChannels($channels), $event, $payload, $params);
-        } catch (ApiErrorException|NetworkException $e) {
+        } catch (ApiErrorException $e) {
             throw new BroadcastException("Pusher error: {$e->getMessage()}.", $e->getCode(), $e);
         }
     }
