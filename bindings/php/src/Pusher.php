@@ -612,17 +612,10 @@ class Pusher implements LoggerAware, PusherInterface
                 break;
             }
         }
-        // The official SDK drops a scheme before the host, which so never turns TLS off. The library refuses one that contradicts others.
-        if (is_string($options['host'] ?? null) && preg_match('~^(https?)://([^/]+)/?$~iD', $options['host'], $found) === 1) {
-            [, $scheme, $host] = $found;
-            $other = ($options['scheme'] ?? '') ?: match ($options['ssl'] ?? null) {
-                null => $scheme,
-                false => 'http',
-                default => 'https',
-            };
-            if (is_string($other) && strcasecmp($scheme, $other) === 0) {
-                $options['host'] = $host;
-            }
+        // The official SDK ignores http:// before the host, and uses TLS. The library alone would turn TLS off, so it decides without it.
+        // It takes or refuses all other schemes.
+        if (is_string($options['host'] ?? null) && !isset($options['ssl']) && ($options['scheme'] ?? '') === '') {
+            $options['host'] = preg_replace('~^http://~i', '', $options['host']);
         }
         if (is_string($options['encryption_master_key'] ?? null) && $options['encryption_master_key'] !== '') {
             $options['encryption_master_key_base64'] ??= base64_encode($options['encryption_master_key']);

@@ -179,7 +179,8 @@ final class ClientTest extends TestCase
             ['host' => 'wss://127.0.0.1'], ['host' => 'http://127.0.0.1', 'useTLS' => true],
             ['host' => 'http://127.0.0.1', 'scheme' => 'https'], ['host' => 'https://127.0.0.1', 'scheme' => 'http'],
             ['host' => 'https://127.0.0.1', 'useTLS' => false], ['host' => 'https://127.0.0.1', 'scheme' => 'wss'],
-            ['host' => "https://127.0.0.1\n"], ['host' => 'https://127.0.0.1/path'], ['host' => 'https://127.0.0.1:1'],
+            ['host' => "https://127.0.0.1\n"], ['host' => 'https://127.0.0.1/path'], ['host' => 'https://127.0.0.1/'],
+            ['host' => 'http://127.0.0.1', 'ssl' => true], ['host' => 'http://127.0.0.1', 'useTLS' => 0], ['host' => 'https://127.0.0.1:1'],
         ];
         foreach ($wrong as $options) {
             try {
@@ -192,7 +193,8 @@ final class ClientTest extends TestCase
         $right = [
             ['scheme' => 'HTTPS'], ['scheme' => 'HTTPS', 'useTLS' => true], ['scheme' => ''], ['scheme' => null], ['useTLS' => null],
             ['useTLS' => ''], ['useTLS' => true], ['useTLS' => '1'], ['encrypted' => 1], ['ssl' => true, 'useTLS' => true],
-            ['host' => 'http://127.0.0.1'], ['host' => 'https://127.0.0.1'], ['host' => 'HTTPS://127.0.0.1/', 'scheme' => 'https', 'useTLS' => true],
+            ['host' => 'http://127.0.0.1'], ['host' => 'https://127.0.0.1'], ['host' => 'HTTPS://127.0.0.1', 'scheme' => 'https', 'useTLS' => true],
+            ['host' => 'HTTP://127.0.0.1', 'scheme' => '', 'useTLS' => ''],
         ];
         foreach ($right as $options) {
             self::assertStringStartsWith('https://127.0.0.1:1/', self::url($options), json_encode($options));
