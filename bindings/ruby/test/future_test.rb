@@ -94,6 +94,20 @@ class FutureTest < Minitest::Test
     assert_equal 'unknown', failures.pop
   end
 
+  def test_the_end_of_the_program_leaves_the_delivery_unknown
+    listener = FaultServer.listen('late-answer', params: { ms: 300 })
+    config = { **FaultServer.credentials, host: '127.0.0.1', port: listener.port, ssl: false }
+    code = <<~RUBY
+      require 'libpusher'
+      future = LibPusher::Client.new(#{config.inspect}).trigger_async('c', 'e', 1)
+      future.callback { print 'delivered' }.errback { |error| print error.delivery }
+      sleep 0.01 until future.instance_variable_get(:@thread).status == 'sleep'
+    RUBY
+    said = IO.popen([RbConfig.ruby, '-I', File.expand_path('../lib', __dir__), '-e', code], err: %i[child out], &:read)
+    assert_equal 'unknown', said
+    assert_equal 1, listener.applied.size
+  end
+
   def test_no_thread_means_not_sent
     pusher = nowhere
     Thread.stub(:new, ->(*) { raise ThreadError, "can't create Thread" }) do

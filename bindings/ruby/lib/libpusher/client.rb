@@ -210,7 +210,7 @@ module LibPusher
       perform(:trigger_batch, *events, **options)
     end
 
-    # Publishes an event on a thread of its own. The thread ends with the program: a {#publisher} is the better choice for many
+    # Publishes an event on a thread of its own, which the end of the program kills: a {#publisher} is the better choice for many
     # events, or for events that must not be lost.
     # @return [Future]
     # @see #trigger

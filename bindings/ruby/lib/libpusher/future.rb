@@ -4,7 +4,8 @@ require 'stringio'
 
 module LibPusher
   # The result of a call that runs on a thread of its own, such as {Client#trigger_async}. A future ends with the result of the call,
-  # or with its error. The end of the program does not wait for it, and leaves its delivery unknown: a {Publisher} waits.
+  # or with its error. At the end of the program Ruby waits for a request that was begun, at most its `timeout_ms`, but the
+  # future ends with the delivery `unknown`. A {Publisher} has reports.
   #
   #   pusher.trigger_async('my-channel', 'my-event', { hello: 'world' })
   #         .callback { |response| … }
