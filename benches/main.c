@@ -1,7 +1,7 @@
 /* Measures one part of the benchmark, prints a table, and writes the figures to a file.
  *
- *   bench PART ROUNDS SECONDS FILE    PART is trigger, tls, signatures or growth. Each contender works for about SECONDS in
- *                                     each round
+ *   bench PART ROUNDS SECONDS FILE    PART is trigger, tls, signatures, growth or overflow. Each contender works for
+ *                                     about SECONDS in each round
  *   bench life COUNT                  only creates and frees COUNT clients, to count their system calls
  *
  * Other programs and changes of the clock speed disturb every measurement. So ratios are taken within a round, between
@@ -18,7 +18,11 @@
 static const struct part {
   const char *name;
   void (*run)(unsigned rounds, double seconds);
-} parts[] = {{"trigger", run_trigger}, {"tls", run_tls}, {"signatures", run_signatures}, {"growth", run_growth}};
+} parts[] = {{"trigger", run_trigger},
+             {"tls", run_tls},
+             {"signatures", run_signatures},
+             {"growth", run_growth},
+             {"overflow", run_overflow}};
 
 int main(int count, char **arguments) {
   /* OpenSSL and libcurl write without MSG_NOSIGNAL. */

@@ -9,5 +9,7 @@ void run_tls(unsigned rounds, double seconds);
 void run_signatures(unsigned rounds, double seconds);
 /* The time of calls by the size of their argument or of the queue: growth.c. */
 void run_growth(unsigned rounds, double seconds);
+/* The time of publishing to a full queue by its length: overflow.c. */
+void run_overflow(unsigned rounds, double seconds);
 
 #endif

@@ -11,6 +11,7 @@
 #   tls            the same over TLS 1.3, beside raw sockets with OpenSSL and libcurl with OpenSSL
 #   signatures     the calls that need no network, beside their minimum and a peer
 #   growth         the time of calls by the size of the payload, of the webhook and of the queue
+#   overflow       the time of publishing to a full queue, by its length, for each mode of overflow and each kind of event
 #   events         the publisher beside other libraries
 #   allocations    the calls of malloc and their bytes, by call
 #   memory         the bytes of the heap of a client and of a connection
@@ -25,10 +26,12 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
-ALL=(trigger tls signatures growth events allocations memory size calls languages)
+ALL=(trigger tls signatures growth overflow events allocations memory size calls languages)
 rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
 # These take longer in each round, so they get a third of the rounds.
 few_rounds=$(((rounds + 2) / 3))
+# Each of these fills twelve queues with a million events.
+queue_rounds=$(((rounds + 20) / 21))
 target=${CARGO_TARGET_DIR:-target}
 out=build/bench
 mkdir -p "$out"
@@ -105,7 +108,7 @@ build_programs() {
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
   cc "${flags[@]}" -o "$out/tls-sink" benches/tls_sink.c "${theirs[@]}"
   cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
-  cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth}.c benches/{raw,curl,pusher,signatures}.c \
+  cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth,overflow}.c benches/{raw,curl,pusher,signatures}.c \
     benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
   cc "${flags[@]}" -o "$out/heap" benches/{heap,allocations,crowd,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
 }
@@ -188,6 +191,7 @@ seconds_of() {
     tls) awk "BEGIN { print $rounds * $seconds * 6.5 }" ;;
     signatures) awk "BEGIN { print $rounds * $seconds * 2.5 }" ;;
     growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
+    overflow) echo $((queue_rounds * 90)) ;;
     events) awk "BEGIN { print $few_rounds * $seconds * 24 }" ;;
     languages) echo 60 ;;
     *) echo 5 ;;
@@ -198,6 +202,7 @@ measure() {
   case $1 in
     trigger | tls | signatures) "$out/bench" "$1" "$rounds" "$seconds" "$out/$1.json" ;;
     growth) "$out/bench" "$1" "$few_rounds" "$seconds" "$out/$1.json" ;;
+    overflow) "$out/bench" "$1" "$queue_rounds" "$seconds" "$out/$1.json" ;;
     events)
       NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$few_rounds" "$seconds" "$out" "${missing[@]}"
       ;;

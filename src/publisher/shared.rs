@@ -137,7 +137,9 @@ impl<E, L: Backlog> Shared<E, L> {
             if state.queue.is_closed() {
                 break Err(Refused::Closed);
             }
-            match state.queue.push(new, now) {
+            let (pushed, woken) = state.queue.push(new, now);
+            self.wake_senders(&mut state, woken);
+            match pushed {
                 Ok(id) => {
                     self.wake_for_new_event(&mut state, shards);
                     // The push may have ended events.

@@ -97,6 +97,18 @@ struct Location {
     slot: u64,
 }
 
+/// The event in a shard that has waited longest.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    /// Orders the first events of all shards.
+    place: u64,
+    published: Instant,
+    /// The index of its slot.
+    index: usize,
+    /// Its id, if it is sent alone.
+    alone: Option<u64>,
+}
+
 /// A waiting event that a newer one with the same key is going to replace.
 #[derive(Clone, Copy, Debug)]
 struct Replacement {
@@ -120,6 +132,10 @@ pub struct Queue<E, L: Ledger> {
     events: usize,
     /// The memory of these events.
     bytes: usize,
+    /// The number of events in flight.
+    flying_events: usize,
+    /// The memory of these events.
+    flying_bytes: usize,
     last_id: u64,
     last_request: u64,
     is_closed: bool,
@@ -141,6 +157,8 @@ impl<E, L: Ledger> Queue<E, L> {
             alone_until: None,
             events: 0,
             bytes: 0,
+            flying_events: 0,
+            flying_bytes: 0,
             last_id: 0,
             last_request: 0,
             is_closed: false,
@@ -167,7 +185,7 @@ impl<E, L: Ledger> Queue<E, L> {
 
     /// Returns how many events are in flight.
     pub fn in_flight(&self) -> usize {
-        self.entries_in_flight().count()
+        self.flying_events
     }
 
     /// Returns whether the queue takes no more events.
@@ -196,15 +214,19 @@ impl<E, L: Ledger> Queue<E, L> {
         self.drains -= 1;
     }
 
-    /// Queues an event and returns its id, or returns the event if the queue is full. An event with
-    /// a key replaces a waiting one with the same key, and takes its slot.
-    pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> Result<u64, NewEvent<E>> {
+    /// Queues an event and returns its id, or returns the event if the queue is full. Returns the
+    /// shards to wake besides those of the event. An event with a key replaces a waiting one with
+    /// the same key, and takes its slot.
+    pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> (Result<u64, NewEvent<E>>, ShardSet) {
+        let mut woken = ShardSet::EMPTY;
         let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
         if !self.has_space(new.memory_bytes, replacement) {
             // Expired events may be what fills the queue.
-            let may_free_space = replacement.is_none() && self.expire_first_slots(now);
-            if !may_free_space || !self.has_space(new.memory_bytes, None) {
-                return Err(new);
+            if replacement.is_none() {
+                woken = self.expire_first_events(now);
+            }
+            if replacement.is_some() || !self.has_space(new.memory_bytes, None) {
+                return (Err(new), woken);
             }
         }
         self.last_id += 1;
@@ -213,6 +235,7 @@ impl<E, L: Ledger> Queue<E, L> {
         self.bytes += new.memory_bytes;
         let waiting = Waiting {
             entry: Entry { id, published: now, memory_bytes: new.memory_bytes },
+            place: id,
             since: now,
             request_bytes: new.request_bytes,
             key: new.key,
@@ -223,7 +246,7 @@ impl<E, L: Ledger> Queue<E, L> {
             None if new.is_alone => self.push_alone(new.shards, waiting),
             None => self.push_to_shard(new.shards.iter().next().unwrap_or(0), waiting),
         }
-        Ok(id)
+        (Ok(id), woken)
     }
 
     /// Returns whether waiting would not add events to the shard's next batch.
@@ -233,9 +256,8 @@ impl<E, L: Ledger> Queue<E, L> {
 
     /// Returns whether an event of this size would fit if only those in flight were left.
     pub fn could_hold(&self, memory_bytes: usize) -> bool {
-        let (events, bytes) =
-            self.entries_in_flight().fold((0, 0), |(events, bytes), entry| (events + 1, bytes + entry.memory_bytes));
-        events < self.limits.events && bytes + memory_bytes <= self.limits.bytes
+        let QueueLimits { events, bytes, .. } = self.limits;
+        self.flying_events < events && self.flying_bytes + memory_bytes <= bytes
     }
 
     /// Returns whether enough space is free to make waking blocked publishers worthwhile.
@@ -244,23 +266,13 @@ impl<E, L: Ledger> Queue<E, L> {
         self.events <= events - events / SPARE_FRACTION && self.bytes <= bytes - bytes / SPARE_FRACTION
     }
 
-    /// Drops the oldest event that waits. Returns the shards to wake, or `None` if no event waits.
+    /// Drops the event that has waited longest. Returns the shards to wake, or `None` if no event
+    /// waits. Takes the same time for any number of events: the oldest of all is the first of its
+    /// shard.
     pub fn drop_oldest(&mut self, now: Instant) -> Option<ShardSet> {
-        (0..self.shards.len()).for_each(|shard| self.pop_stale_barriers(shard));
-        let first_event = |(number, shard): (usize, &Shard<E, L::Outcome>)| match shard.first()? {
-            Slot::Event(waiting) => Some((waiting.entry.id, number)),
-            Slot::Barrier(_) => None,
-        };
-        let in_shard = self.shards.iter().enumerate().filter_map(first_event).min();
-        let alone = self.spanning.iter().filter(|(_, spanning)| spanning.waiting.is_some()).map(|(id, _)| *id).min();
-        match (in_shard, alone) {
-            (Some((id, shard)), alone) if alone.is_none_or(|other| id < other) => {
-                self.end_first_event(shard, now, Reason::Dropped);
-                Some(ShardSet::EMPTY)
-            }
-            (_, Some(id)) => Some(self.end_spanning(id, now, Reason::Dropped)),
-            _ => None,
-        }
+        let firsts = (0..self.shards.len()).filter_map(|shard| Some((shard, self.first_waiting(shard)?)));
+        let (shard, first) = firsts.min_by_key(|(_, first)| first.place)?;
+        Some(self.end_waiting(shard, first, now, Reason::Dropped))
     }
 
     /// Returns what the sender of a shard does next, and the other shards to wake. The shard must
@@ -275,7 +287,7 @@ impl<E, L: Ledger> Queue<E, L> {
                 None if self.is_closed => Some(Next::Finished),
                 None => Some(Next::Wait),
                 Some(Slot::Event(waiting)) if waiting.entry.is_expired(self.limits.ttl, now) => {
-                    self.end_first_event(shard, now, Reason::Expired);
+                    self.end_event(shard, 0, now, Reason::Expired);
                     None
                 }
                 Some(Slot::Event(_)) => Some(self.next_batch(shard, now)),
@@ -333,7 +345,7 @@ impl<E, L: Ledger> Queue<E, L> {
         for _ in 0..count {
             let entry = self.shards[shard].request(request).and_then(|in_flight| in_flight.entries.pop_front());
             let Some(entry) = entry else { break };
-            self.end(&entry, now, End::Sent(outcome.clone()));
+            self.end_in_flight(&entry, now, End::Sent(outcome.clone()));
         }
         match self.shards[shard].request(request) {
             Some(in_flight) if in_flight.entries.is_empty() => self.end_request(shard),
@@ -348,15 +360,14 @@ impl<E, L: Ledger> Queue<E, L> {
             if let Some(in_flight) = self.shards[shard].in_flight.take() {
                 let outcome = in_flight.suspended.unwrap_or_else(|| interrupted.clone());
                 for entry in in_flight.entries {
-                    self.end(&entry, now, End::Sent(outcome.clone()));
+                    self.end_in_flight(&entry, now, End::Sent(outcome.clone()));
                 }
                 if let Some(id) = in_flight.spanning {
                     self.spanning.remove(&id);
                 }
             }
             while !self.shards[shard].is_empty() {
-                self.end_first_event(shard, now, Reason::Closed);
-                self.shards[shard].pop_barrier();
+                self.end_event(shard, 0, now, Reason::Closed);
             }
         }
         let ids: Vec<u64> = self.spanning.keys().copied().collect();
@@ -373,10 +384,6 @@ impl<E, L: Ledger> Queue<E, L> {
     fn batch_limits(&self) -> BatchLimits {
         let events = if self.alone_until.is_some() { 1 } else { self.limits.batch_events };
         BatchLimits { events, bytes: self.limits.batch_bytes }
-    }
-
-    fn entries_in_flight(&self) -> impl Iterator<Item = &Entry> {
-        self.shards.iter().filter_map(|shard| shard.in_flight.as_ref()).flat_map(|in_flight| &in_flight.entries)
     }
 
     /// Returns the waiting event that a new one with this key replaces.
@@ -431,7 +438,7 @@ impl<E, L: Ledger> Queue<E, L> {
             }
         }
         let (mut entries, mut events) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
-        for waiting in (0..count).map_while(|_| self.pop_event(shard)) {
+        for waiting in (0..count).map_while(|_| self.remove_event(shard, 0)) {
             entries.push_back(waiting.entry);
             events.push(waiting.event);
         }
@@ -442,7 +449,7 @@ impl<E, L: Ledger> Queue<E, L> {
     /// at its first slot again.
     fn next_at_barrier(&mut self, shard: usize, id: u64, now: Instant, woken: &mut ShardSet) -> Option<Next<E>> {
         let Some(spanning) = self.spanning.get_mut(&id) else {
-            self.shards[shard].pop_barrier();
+            self.shards[shard].remove(0);
             return None;
         };
         let Some(waiting) = &spanning.waiting else { return Some(Next::Wait) };
@@ -472,6 +479,8 @@ impl<E, L: Ledger> Queue<E, L> {
         if let Some(pace) = &mut self.pace {
             pace.begin_request();
         }
+        self.flying_events += entries.len();
+        self.flying_bytes += entries.iter().map(|entry| entry.memory_bytes).sum::<usize>();
         self.last_request += 1;
         let request = self.last_request;
         self.shards[shard].in_flight = Some(InFlight { request, entries, suspended: None, spanning });
@@ -490,10 +499,27 @@ impl<E, L: Ledger> Queue<E, L> {
         self.ledger.end(entry.id, now.saturating_duration_since(entry.published), end);
     }
 
-    /// Ends the event in a shard's first slot, if it has one.
-    fn end_first_event(&mut self, shard: usize, now: Instant, reason: Reason) {
-        if let Some(waiting) = self.pop_event(shard) {
+    fn end_in_flight(&mut self, entry: &Entry, now: Instant, end: End<L::Outcome>) {
+        self.flying_events -= 1;
+        self.flying_bytes -= entry.memory_bytes;
+        self.end(entry, now, end);
+    }
+
+    /// Removes a slot of a shard, which is the first or the second, and ends its event, if it has one.
+    fn end_event(&mut self, shard: usize, index: usize, now: Instant, reason: Reason) {
+        if let Some(waiting) = self.remove_event(shard, index) {
             self.end(&waiting.entry, now, End::Unsent(reason));
+        }
+    }
+
+    /// Ends the event of a shard that has waited longest. Returns the shards to wake.
+    fn end_waiting(&mut self, shard: usize, first: First, now: Instant, reason: Reason) -> ShardSet {
+        match first.alone {
+            Some(id) => self.end_spanning(id, now, reason),
+            None => {
+                self.end_event(shard, first.index, now, reason);
+                ShardSet::EMPTY
+            }
         }
     }
 
@@ -507,37 +533,50 @@ impl<E, L: Ledger> Queue<E, L> {
         spanning.shards
     }
 
-    /// Ends the expired events in the first slots of all shards. Returns whether there were any.
-    fn expire_first_slots(&mut self, now: Instant) -> bool {
-        let events = self.events;
+    /// Ends the expired events that are first in their shards. Returns the shards to wake.
+    fn expire_first_events(&mut self, now: Instant) -> ShardSet {
+        let mut woken = ShardSet::EMPTY;
+        let Some(ttl) = self.limits.ttl else { return woken };
         for shard in 0..self.shards.len() {
-            self.pop_stale_barriers(shard);
-            while let Some(Slot::Event(waiting)) = self.shards[shard].first() {
-                if !waiting.entry.is_expired(self.limits.ttl, now) {
+            while let Some(first) = self.first_waiting(shard) {
+                if now.saturating_duration_since(first.published) < ttl {
                     break;
                 }
-                self.end_first_event(shard, now, Reason::Expired);
+                woken = woken.union(self.end_waiting(shard, first, now, Reason::Expired));
             }
         }
-        self.events < events
+        woken
     }
 
-    /// Removes the event in a shard's first slot, and its key.
-    fn pop_event(&mut self, shard: usize) -> Option<Waiting<E>> {
-        let waiting = self.shards[shard].pop_event()?;
+    /// Removes a slot of a shard, which is the first or the second. Returns its event, if it has one, and
+    /// removes the event's key.
+    fn remove_event(&mut self, shard: usize, index: usize) -> Option<Waiting<E>> {
+        let Slot::Event(waiting) = self.shards[shard].remove(index)? else { return None };
         if let Some(key) = &waiting.key {
             self.keys.remove(key);
         }
         Some(waiting)
     }
 
-    /// Removes the stale barriers in a shard's first slots.
-    fn pop_stale_barriers(&mut self, shard: usize) {
-        while let Some(Slot::Barrier(id)) = self.shards[shard].first() {
-            if self.spanning.contains_key(id) {
-                break;
+    /// Returns the event of a shard that has waited longest. Removes the stale barriers before it, or
+    /// they would pile up while the shard's request is in flight.
+    fn first_waiting(&mut self, shard: usize) -> Option<First> {
+        let mut index = 0;
+        loop {
+            let id = match self.shards[shard].slot(index)? {
+                Slot::Event(Waiting { entry, place, .. }) => {
+                    return Some(First { place: *place, published: entry.published, index, alone: None });
+                }
+                Slot::Barrier(id) => *id,
+            };
+            match self.spanning.get(&id).map(|spanning| &spanning.waiting) {
+                Some(Some(Waiting { entry, place, .. })) => {
+                    return Some(First { place: *place, published: entry.published, index, alone: Some(id) });
+                }
+                // In flight, and therefore in the first slot.
+                Some(None) => index += 1,
+                None => drop(self.shards[shard].remove(index)),
             }
-            self.shards[shard].pop_barrier();
         }
     }
 }

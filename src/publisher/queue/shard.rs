@@ -23,6 +23,8 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Waiting<E> {
     pub(super) entry: Entry,
+    /// The id of the event that first took its slot: this one, or the first one that it replaced.
+    pub(super) place: u64,
     /// When its slot was first taken: by this event, or by the first one that it replaced.
     pub(super) since: Instant,
     /// The bytes that it adds to a request.
@@ -107,27 +109,25 @@ impl<E, O> Shard<E, O> {
         self.slots.push_back(Slot::Barrier(id));
     }
 
-    /// Removes the first slot and returns its event, if it has one. A barrier stays.
-    pub(super) fn pop_event(&mut self) -> Option<Waiting<E>> {
-        match self.slots.pop_front()? {
-            Slot::Event(waiting) => {
-                self.first_slot += 1;
-                self.request_bytes -= waiting.request_bytes;
-                Some(waiting)
-            }
-            barrier @ Slot::Barrier(_) => {
-                self.slots.push_front(barrier);
-                None
-            }
-        }
+    /// Returns the slot at this index: 0 is the first.
+    pub(super) fn slot(&self, index: usize) -> Option<&Slot<E>> {
+        self.slots.get(index)
     }
 
-    /// Removes the first slot if it is a barrier.
-    pub(super) fn pop_barrier(&mut self) {
-        if let Some(Slot::Barrier(_)) = self.slots.front() {
-            self.slots.pop_front();
-            self.first_slot += 1;
+    /// Removes the slot at this index, which is the first or the second, in constant time. The others keep their order
+    /// and, if the second slot was removed, the first is a barrier.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Slot<E>> {
+        if index >= self.slots.len() {
+            return None;
         }
+        // The first slot takes the place and the number of the one that is removed. No one knows a barrier's number.
+        self.slots.swap(0, index);
+        let removed = self.slots.pop_front()?;
+        self.first_slot += 1;
+        if let Slot::Event(waiting) = &removed {
+            self.request_bytes -= waiting.request_bytes;
+        }
+        Some(removed)
     }
 
     /// Returns the event in the slot with this number.
@@ -139,12 +139,12 @@ impl<E, O> Shard<E, O> {
     }
 
     /// Puts a newer event in the place of the one in this slot, and returns the older one. The slot
-    /// keeps its age, so that a value which is updated all the time is still sent after `linger`.
+    /// keeps its age and its place, so that a value which is updated all the time is still sent after `linger`.
     pub(super) fn replace_event(&mut self, slot: u64, newer: Waiting<E>) -> Option<Waiting<E>> {
         let index = self.index_of(slot)?;
         let Some(Slot::Event(waiting)) = self.slots.get_mut(index) else { return None };
         let older = std::mem::replace(waiting, newer);
-        waiting.since = older.since;
+        (waiting.since, waiting.place) = (older.since, older.place);
         self.request_bytes = self.request_bytes + waiting.request_bytes - older.request_bytes;
         Some(older)
     }

@@ -56,7 +56,7 @@ impl Bench {
 
     fn push_new(&mut self, event: &'static str, shards: ShardSet, key: Option<Box<str>>) -> Option<u64> {
         let new = NewEvent { event, memory_bytes: 10, request_bytes: 10, shards, is_alone: shards == BOTH, key };
-        self.queue.push(new, self.now).ok()
+        self.queue.push(new, self.now).0.ok()
     }
 
     fn after(&mut self, ms: u64) -> &mut Bench {
@@ -79,6 +79,21 @@ impl Bench {
 
     fn complete(&mut self, shard: usize, request: u64, count: usize, outcome: &'static str) -> ShardSet {
         self.queue.complete(shard, request, count, &outcome, self.now)
+    }
+
+    /// Returns the slots of a shard.
+    fn slots(&self, shard: usize) -> impl Iterator<Item = &Slot<&'static str>> {
+        (0..).map_while(move |index| self.queue.shards[shard].slot(index))
+    }
+
+    /// Returns the event that has waited longest, which is looked for in every slot.
+    fn oldest(&self) -> Option<u64> {
+        let in_slots = (0..2).flat_map(|shard| self.slots(shard)).filter_map(|slot| match slot {
+            Slot::Event(waiting) => Some(waiting),
+            Slot::Barrier(_) => None,
+        });
+        let alone = self.queue.spanning.values().filter_map(|spanning| spanning.waiting.as_ref());
+        in_slots.chain(alone).min_by_key(|waiting| waiting.place).map(|waiting| waiting.entry.id)
     }
 
     fn ends(&self) -> Vec<(u64, End<&'static str>)> {
@@ -223,6 +238,90 @@ fn the_oldest_waiting_event_is_dropped_from_any_shard() {
 }
 
 #[test]
+fn an_event_behind_one_in_flight_is_dropped_too() {
+    let mut bench = Bench::new(limits());
+    bench.push("x", BOTH);
+    assert_eq!(bench.next(0), Next::Wait);
+    let (events, request) = bench.sends(1);
+    assert_eq!(events, ["x"]);
+    bench.push_keyed("k", A, "k");
+    bench.push("y", BOTH);
+    bench.push_keyed("l", A, "l");
+    let now = bench.now;
+    assert_eq!(bench.queue.drop_oldest(now), Some(ShardSet::EMPTY));
+    assert_eq!(bench.queue.drop_oldest(now), Some(BOTH));
+    let dropped = [(2, End::Unsent(Reason::Dropped)), (3, End::Unsent(Reason::Dropped))];
+    assert_eq!(bench.ends(), dropped);
+    // The others keep their order and their keys.
+    bench.push("a", A);
+    bench.push_keyed("l2", A, "l");
+    bench.complete(1, request, 1, "ok");
+    assert_eq!(bench.after(5).sends(0).0, ["l2", "a"]);
+    assert_eq!(bench.queue.drop_oldest(now), None);
+    assert_eq!(bench.next(1), Next::Wait);
+}
+
+#[test]
+fn an_expired_event_behind_one_in_flight_does_not_fill_the_queue() {
+    let mut bench = Bench::new(QueueLimits { ttl: Some(Duration::from_millis(10)), ..limits() });
+    bench.push("x", BOTH);
+    bench.next(0);
+    bench.sends(1);
+    bench.push("a", A);
+    bench.push("y", BOTH);
+    bench.push("b", B);
+    bench.push("c", A);
+    assert_eq!(bench.push("d", A), None);
+    bench.after(10);
+    assert!((0..4).all(|_| bench.push("e", B).is_some()));
+    assert_eq!(bench.ends().iter().filter(|(_, end)| *end == End::Unsent(Reason::Expired)).count(), 4);
+    assert_eq!(bench.push("f", B), None);
+}
+
+#[test]
+fn an_event_with_a_key_waits_since_the_first_one_that_it_replaced() {
+    let mut bench = Bench::new(limits());
+    bench.push_keyed("k1", A, "k");
+    bench.push("b", B);
+    bench.push("x", BOTH);
+    bench.push_keyed("k2", A, "k");
+    let now = bench.now;
+    bench.queue.drop_oldest(now);
+    bench.queue.drop_oldest(now);
+    let dropped = [(4, End::Unsent(Reason::Dropped)), (2, End::Unsent(Reason::Dropped))];
+    assert_eq!(bench.ends()[1..], dropped);
+}
+
+/// A full queue drops events while no request ends: neither slots nor anything else may pile up.
+#[test]
+fn dropped_events_leave_nothing_in_the_queue() {
+    for is_in_flight in [false, true] {
+        let mut bench = Bench::new(QueueLimits { events: 20, bytes: 200, ..limits() });
+        if is_in_flight {
+            bench.push("x", BOTH);
+            bench.next(0);
+            bench.sends(1);
+        }
+        bench.push_keyed("k", A, "k");
+        for number in 0..1000 {
+            let now = bench.now;
+            let (shards, key) = match number % 5 {
+                0 | 1 => (BOTH, None),
+                2 => (A, None),
+                3 => (B, None),
+                _ => (A, Some("k".into())),
+            };
+            while !bench.queue.has_space(10, key.as_deref().and_then(|key| bench.queue.replacement(key))) {
+                assert!(bench.queue.drop_oldest(now).is_some());
+            }
+            assert!(bench.push_new("e", shards, key).is_some());
+            let slots: usize = (0..2).map(|shard| bench.slots(shard).count()).sum();
+            assert!(slots <= 2 * 20 && bench.queue.spanning.len() <= 20, "{number}: {slots} slots");
+        }
+    }
+}
+
+#[test]
 fn an_expired_event_is_not_sent() {
     let mut bench = Bench::new(QueueLimits { ttl: Some(Duration::from_millis(10)), ..limits() });
     bench.push("a", A);
@@ -280,8 +379,8 @@ fn an_event_that_is_sent_alone_shares_no_request_within_one_shard() {
     let alone = |event| NewEvent { event, memory_bytes: 10, request_bytes: 10, shards: A, is_alone: true, key: None };
     bench.push("a", A);
     let now = bench.now;
-    bench.queue.push(alone("x"), now).unwrap();
-    bench.queue.push(alone("y"), now).unwrap();
+    bench.queue.push(alone("x"), now).0.unwrap();
+    bench.queue.push(alone("y"), now).0.unwrap();
     bench.push("b", A);
     for expected in ["a", "x", "y", "b"] {
         let (events, request) = bench.sends(0);
@@ -450,12 +549,18 @@ impl Walk {
             Step::Push { shards, is_alone, key } => {
                 let key = key.map(|key| format!("{shards:?}{key}").into());
                 let new = NewEvent { event: "e", memory_bytes: 1, request_bytes: 1, shards, is_alone, key };
-                return self.bench.queue.push(new, now).is_ok();
+                return self.bench.queue.push(new, now).0.is_ok();
             }
             Step::Send { shard } => self.send(shard),
             Step::Complete { shard } => self.complete(shard),
             Step::Advance { ms } => drop(self.bench.after(ms)),
-            Step::DropOldest => drop(self.bench.queue.drop_oldest(now)),
+            Step::DropOldest => {
+                let oldest = self.bench.oldest();
+                assert_eq!(self.bench.queue.drop_oldest(now).is_some(), oldest.is_some());
+                if let Some(oldest) = oldest {
+                    assert_eq!(self.bench.ends().last(), Some(&(oldest, End::Unsent(Reason::Dropped))));
+                }
+            }
         }
         false
     }
