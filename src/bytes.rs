@@ -1,7 +1,9 @@
 //! Operations on bytes: fallible copies, and the one look-up that is faster than plain code by a
 //! measured amount.
 
-use crate::error::Error;
+use std::borrow::Cow;
+
+use crate::error::{Error, OutOfMemory};
 use crate::time_limit::TimeLimit;
 
 /// Returns a copy of bytes, or an error if memory runs out: a caller decides their number.
@@ -18,6 +20,46 @@ pub fn copied_within(bytes: &[u8], limit: TimeLimit) -> Result<Vec<u8>, Error> {
         copy.extend_from_slice(piece?);
     }
     Ok(copy)
+}
+
+/// Returns a copy of a string, or an error if memory runs out: a caller or a server decides its length.
+pub fn copied_text(text: &str) -> Result<String, OutOfMemory> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| OutOfMemory)?;
+    copy.push_str(text);
+    Ok(copy)
+}
+
+/// Returns bytes as a string, with those that are not UTF-8 replaced, or an error if memory runs out.
+pub fn lossy(bytes: &[u8]) -> Result<Cow<'_, str>, OutOfMemory> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut text = String::new();
+    text.try_reserve_exact(bytes.len()).map_err(|_| OutOfMemory)?;
+    for chunk in bytes.utf8_chunks() {
+        let replacement = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+        text.try_reserve(chunk.valid().len() + replacement.len()).map_err(|_| OutOfMemory)?;
+        text.push_str(chunk.valid());
+        text.push_str(replacement);
+    }
+    Ok(Cow::Owned(text))
+}
+
+/// Returns the string itself if it is owned, or else a copy of it as [`copied_text`] does.
+pub fn owned_text(text: Cow<'_, str>) -> Result<String, OutOfMemory> {
+    match text {
+        Cow::Owned(text) => Ok(text),
+        Cow::Borrowed(text) => copied_text(text),
+    }
+}
+
+/// Appends a value, or returns an error if memory runs out: a caller or a server decides how many there are.
+#[inline]
+pub fn push<T>(values: &mut Vec<T>, value: T) -> Result<(), OutOfMemory> {
+    values.try_reserve(1).map_err(|_| OutOfMemory)?;
+    values.push(value);
+    Ok(())
 }
 
 /// A set of ASCII characters.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, PartialFailure, Purpose};
+use crate::error::{Error, OutOfMemory, PartialFailure, Purpose};
 use crate::json::{Json, Writer};
 use crate::rate_limit::RateLimitHeaders;
 use crate::status::{Delivery, Status};
@@ -11,31 +11,31 @@ use crate::status::{Delivery, Status};
 /// The beginning of each error document, and of no result: a server or a webhook cannot write a result that passes for one.
 const BEGINNING: &str = r#"{"error":{"status":""#;
 
-/// Returns a result that does not begin like an error document: JSON may have a space before it. Returns `None` if there is no
+/// Returns a result that does not begin like an error document: JSON may have a space before it. Returns an error if there is no
 /// memory for that.
-pub fn as_result(mut result: Vec<u8>) -> Option<Vec<u8>> {
+pub fn as_result(mut result: Vec<u8>) -> Result<Vec<u8>, OutOfMemory> {
     if result.starts_with(BEGINNING.as_bytes()) {
         // One more byte, for the NUL that the C boundary appends.
-        result.try_reserve_exact(2).ok()?;
+        result.try_reserve_exact(2).map_err(|_| OutOfMemory)?;
         result.insert(0, b' ');
     }
-    Some(result)
+    Ok(result)
 }
 
-/// Returns the error document of a call with this purpose.
-pub fn of(error: &Error, purpose: Purpose) -> String {
+/// Returns the error document of a call with this purpose, or an error if there is no memory for it.
+pub fn of(error: &Error, purpose: Purpose) -> Result<String, OutOfMemory> {
     let mut json = Writer::new();
     json.begin_object().key("error").begin_object();
     write_members(&mut json, error, purpose);
     json.end_object().end_object();
     match (json.finish_string(), error) {
-        (Ok(document), _) => document,
+        (Ok(document), _) => Ok(document),
         // The parts may be large.
         (Err(_), Error::Partial(partial)) if !partial.parts.is_empty() => {
             let partial = PartialFailure { parts: String::new(), ..**partial };
             of(&Error::Partial(Box::new(partial)), purpose)
         }
-        (Err(_), _) => String::new(),
+        (Err(_), _) => Err(OutOfMemory),
     }
 }
 
@@ -156,17 +156,20 @@ mod tests {
     fn documents_leave_out_members_that_do_not_apply() {
         let error = Error::argument("channels[3]", "must not be empty");
         assert_eq!(
-            of(&error, Purpose::Other),
+            of(&error, Purpose::Other).unwrap(),
             r#"{"error":{"status":"INVALID_ARGUMENT","message":"channels[3]: must not be empty","argument":"channels[3]"}}"#
         );
-        assert_eq!(delivery_in(&of(&error, Purpose::Other)), None);
-        assert_eq!(delivery_in(&of(&error, Purpose::Publish)), Some(Delivery::NotSent));
-        assert_eq!(message_in(&of(&error, Purpose::Publish)).as_deref(), Some("channels[3]: must not be empty"));
+        assert_eq!(delivery_in(&of(&error, Purpose::Other).unwrap()), None);
+        assert_eq!(delivery_in(&of(&error, Purpose::Publish).unwrap()), Some(Delivery::NotSent));
+        assert_eq!(
+            message_in(&of(&error, Purpose::Publish).unwrap()).as_deref(),
+            Some("channels[3]: must not be empty")
+        );
     }
 
     #[test]
     fn a_bug_in_a_publishing_call_leaves_delivery_unknown() {
-        let document = of(&Error::Internal("x".into()), Purpose::Publish);
+        let document = of(&Error::Internal("x".into()), Purpose::Publish).unwrap();
         assert_eq!(delivery_in(&document), Some(Delivery::Unknown));
     }
 

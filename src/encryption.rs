@@ -12,7 +12,7 @@ use crypto_secretbox::{AeadInPlace, KeyInit, XSalsa20Poly1305};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, OutOfMemory, Problem};
 use crate::json::{Json, Writer};
 
 const KEY_BYTES: usize = 32;
@@ -99,16 +99,21 @@ impl MasterKey {
     }
 
     /// Decrypts what a client or [`MasterKey::encrypt`] encrypted for this channel:
-    /// `{"nonce","ciphertext"}`.
-    pub fn decrypt(&self, channel: &str, payload: &str) -> Result<String, &'static str> {
-        let [nonce, sealed] =
-            Json::pick(payload, "", ["nonce", "ciphertext"]).map_err(|_| "the data is not a JSON object")?;
-        let bytes = |value: Option<Json<'_>>| BASE64.decode(value?.string("").ok()?.as_bytes()).ok();
-        let nonce: [u8; NONCE_BYTES] =
-            bytes(nonce).and_then(|nonce| nonce.try_into().ok()).ok_or("the nonce is not 24 bytes in base64")?;
-        let mut sealed = bytes(sealed).ok_or("the ciphertext is not base64")?;
-        let text = open(&self.channel_key(channel), nonce, &mut sealed)?;
-        String::from_utf8(text.to_vec()).map_err(|_| "the decrypted data is not UTF-8")
+    /// `{"nonce","ciphertext"}`. Returns why it cannot be decrypted, or an error if memory runs out.
+    pub fn decrypt(&self, channel: &str, payload: &str) -> Result<Result<String, &'static str>, OutOfMemory> {
+        let [nonce, sealed] = match Json::pick(payload, "", ["nonce", "ciphertext"]) {
+            Ok(members) => members,
+            Err(problem) if problem == Problem::OUT_OF_MEMORY => return Err(OutOfMemory),
+            Err(_) => return Ok(Err("the data is not a JSON object")),
+        };
+        let nonce = decoded(nonce)?.and_then(|nonce| <[u8; NONCE_BYTES]>::try_from(nonce).ok());
+        let Some(nonce) = nonce else { return Ok(Err("the nonce is not 24 bytes in base64")) };
+        let Some(mut sealed) = decoded(sealed)? else { return Ok(Err("the ciphertext is not base64")) };
+        if let Err(why) = open(&self.channel_key(channel), nonce, &mut sealed) {
+            return Ok(Err(why));
+        }
+        sealed.drain(..TAG_BYTES);
+        Ok(String::from_utf8(sealed).map_err(|_| "the decrypted data is not UTF-8"))
     }
 }
 
@@ -133,6 +138,22 @@ fn open<'a>(
         .decrypt_in_place_detached(&nonce.into(), b"", text, (&*tag).into())
         .map_err(|_| "the data was encrypted with another key, or was modified")?;
     Ok(text)
+}
+
+/// Decodes a string of base64. `None` if it is not one.
+fn decoded(value: Option<Json<'_>>) -> Result<Option<Vec<u8>>, OutOfMemory> {
+    let text = match value.map(|value| value.string("")) {
+        Some(Err(problem)) if problem == Problem::OUT_OF_MEMORY => return Err(OutOfMemory),
+        Some(Ok(text)) => text,
+        Some(Err(_)) | None => return Ok(None),
+    };
+    let (mut bytes, size) = (Vec::new(), base64::decoded_len_estimate(text.len()));
+    bytes.try_reserve_exact(size).map_err(|_| OutOfMemory)?;
+    bytes.resize(size, 0);
+    Ok(BASE64.decode_slice(text.as_bytes(), &mut bytes).ok().map(|length| {
+        bytes.truncate(length);
+        bytes
+    }))
 }
 
 impl fmt::Debug for MasterKey {
@@ -213,8 +234,8 @@ mod tests {
     fn decrypts_for_the_same_channel_only() {
         let key = MasterKey::from_base64(&BASE64.encode([0; 32])).unwrap();
         let sealed = key.encrypt("private-encrypted-a", "héllo".as_bytes()).unwrap();
-        assert_eq!(key.decrypt("private-encrypted-a", &sealed).as_deref(), Ok("héllo"));
-        assert!(key.decrypt("private-encrypted-b", &sealed).is_err());
+        assert_eq!(key.decrypt("private-encrypted-a", &sealed).unwrap().as_deref(), Ok("héllo"));
+        assert!(key.decrypt("private-encrypted-b", &sealed).unwrap().is_err());
         assert_ne!(key.encrypt("private-encrypted-a", "héllo".as_bytes()).unwrap(), sealed, "a nonce is used once");
     }
 

@@ -21,6 +21,16 @@ pub enum Purpose {
     Other,
 }
 
+impl Purpose {
+    /// Returns the purpose of what comes after the call has done its work, successfully.
+    pub const fn after_the_call(self) -> Purpose {
+        match self {
+            Purpose::Publish | Purpose::Finish => Purpose::Finish,
+            Purpose::Other => Purpose::Other,
+        }
+    }
+}
+
 /// A string from the caller that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -30,7 +40,40 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Memory ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl From<OutOfMemory> for Problem {
+    fn from(_: OutOfMemory) -> Problem {
+        Problem::OUT_OF_MEMORY
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(_: OutOfMemory) -> Error {
+        Error::Unavailable("memory")
+    }
+}
+
 impl Problem {
+    /// There is no memory to find out whether there is a problem. It becomes [`Error::Unavailable`].
+    pub const OUT_OF_MEMORY: Problem = Problem { argument: String::new(), message: String::new() };
+
+    /// Returns the error that this is with a configuration.
+    pub fn in_config(self) -> Error {
+        self.or_no_memory(Error::Config)
+    }
+
+    /// Returns the error that this is with a webhook.
+    pub fn in_webhook(self) -> Error {
+        self.or_no_memory(Error::Webhook)
+    }
+
+    fn or_no_memory(self, error: fn(Problem) -> Error) -> Error {
+        if self == Problem::OUT_OF_MEMORY { OutOfMemory.into() } else { error(self) }
+    }
+
     /// Returns a problem with `argument`.
     #[cold]
     #[inline(never)]
@@ -288,7 +331,7 @@ impl std::error::Error for Error {}
 /// A problem is an argument's, unless the caller maps it to the configuration or a webhook.
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Error {
-        Error::Argument(problem)
+        problem.or_no_memory(Error::Argument)
     }
 }
 

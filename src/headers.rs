@@ -41,6 +41,10 @@ pub struct Headers(Vec<(Box<str>, Zeroizing<String>)>);
 impl Headers {
     /// Adds a header. The error says what is wrong, and shows neither the name nor the value.
     pub fn add(&mut self, name: &str, value: Zeroizing<String>) -> Result<(), &'static str> {
+        const TOO_LONG: &str = "makes the names and values of all headers longer than 4,096 bytes";
+        if name.len() > MAX_BYTES {
+            return Err(TOO_LONG);
+        }
         let name = name.to_ascii_lowercase();
         check_name(&name)?;
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) || value.trim_ascii().len() != value.len() {
@@ -51,7 +55,7 @@ impl Headers {
         }
         let size: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size + name.len() + value.len() > MAX_BYTES {
-            return Err("makes the names and values of all headers longer than 4,096 bytes");
+            return Err(TOO_LONG);
         }
         self.0.push((name.into(), value));
         Ok(())

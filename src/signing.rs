@@ -229,9 +229,18 @@ fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]
 
 /// Redacts the queries of signed URLs in a message. Such a query is as good as the secret until its
 /// timestamp is too old.
-pub fn redact_query(message: &str) -> String {
-    let mut pieces = message.split("auth_key=");
-    let mut redacted = pieces.next().unwrap_or_default().to_owned();
+pub fn redact_query(message: String) -> String {
+    const KEY: &str = "auth_key=";
+    if !message.contains(KEY) {
+        return message;
+    }
+    let mut redacted = String::new();
+    // A caller decides its length. A piece is never longer than what it takes the place of.
+    if redacted.try_reserve_exact(message.len()).is_err() {
+        return "the transport failed".to_owned();
+    }
+    let mut pieces = message.split(KEY);
+    redacted.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let end = piece.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ')')).unwrap_or(piece.len());
         redacted.push('…');

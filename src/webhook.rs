@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::encryption::{MasterKey, is_encrypted};
-use crate::error::{Error, Problem};
+use crate::error::{Error, OutOfMemory, Problem};
 use crate::json::{Json, Writer};
 use crate::signing::Signer;
 
@@ -62,7 +62,7 @@ pub fn validate(
         check_time(time, webhooks, now_ms)?;
         Ok((text, events))
     };
-    let (text, events) = check().map_err(Error::Webhook)?;
+    let (text, events) = check().map_err(Problem::in_webhook)?;
     let payload = match (webhooks.master_key, events) {
         (Some(master_key), Some(events)) => decrypted(text, events, master_key)?,
         _ => Cow::Borrowed(text),
@@ -105,7 +105,9 @@ fn check_time(time: Option<Json<'_>>, webhooks: &WebhookKeys<'_>, now_ms: u64) -
 
 /// Returns the number that a string consists of.
 fn digits(time: Json<'_>) -> Option<u64> {
-    let text = time.string("").ok()?;
+    // No time has so many characters, and fewer have no memory that a sender decides.
+    const MAX_BYTES: usize = 64;
+    let text = time.string("").ok().filter(|_| time.text().len() <= MAX_BYTES)?;
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -113,20 +115,26 @@ fn digits(time: Json<'_>) -> Option<u64> {
 ///
 /// An event that cannot be decrypted keeps its data and gets a `decryption_error` member.
 fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Result<Cow<'a, str>, Error> {
-    let Ok(events) = events.elements("", usize::MAX) else { return Ok(Cow::Borrowed(text)) };
+    let Some(events) = unless_malformed(events.elements("", usize::MAX))? else { return Ok(Cow::Borrowed(text)) };
     let mut result = Writer::new();
     let mut copied = 0;
     for event in events {
-        let Ok(members) = event.members_lenient("") else { continue };
+        let Some(members) = unless_malformed(event.members_lenient(""))? else { continue };
         let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
-        let string = |name: &str| member(name).and_then(|value| value.string("").ok());
-        let (Some(channel), Some(data)) = (string("channel"), member("data")) else { continue };
-        if string("name").as_deref() != Some("client_event") || !is_encrypted(&channel) {
+        let string = |name: &str| match member(name) {
+            Some(value) => unless_malformed(value.string("")),
+            None => Ok(None),
+        };
+        let (Some(channel), Some(data)) = (string("channel")?, member("data")) else { continue };
+        if string("name")?.as_deref() != Some("client_event") || !is_encrypted(&channel) {
             continue;
         }
         // Some servers send data as an object instead of a string of JSON.
-        let payload = if data.is_string() { data.string("").unwrap_or_default() } else { Cow::Borrowed(data.text()) };
-        match master_key.decrypt(&channel, &payload) {
+        let payload = match data.is_string() {
+            true => unless_malformed(data.string(""))?.unwrap_or_default(),
+            false => Cow::Borrowed(data.text()),
+        };
+        match master_key.decrypt(&channel, &payload)? {
             Ok(plain) => {
                 let start = offset(text, data.text());
                 result.verbatim(&text[copied..start]).string(&plain);
@@ -145,6 +153,15 @@ fn decrypted<'a>(text: &'a str, events: Json<'a>, master_key: &MasterKey) -> Res
     }
     result.verbatim(&text[copied..]);
     result.finish_string().map(Cow::Owned)
+}
+
+/// Returns what was read, or `None` if it is not what was expected, or an error if there is no memory to know.
+fn unless_malformed<T>(read: Result<T, Problem>) -> Result<Option<T>, Error> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(problem) if problem == Problem::OUT_OF_MEMORY => Err(OutOfMemory.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Returns the offset of `part` in `whole`, of which it is a slice.

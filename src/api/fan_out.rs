@@ -169,7 +169,7 @@ mod tests {
                         let mut body: serde_json::Value = serde_json::from_str(body).unwrap();
                         let data = body["data"].take();
                         let key = context().master_key.unwrap();
-                        (body, key.decrypt(names[0], data.as_str().unwrap()))
+                        (body, key.decrypt(names[0], data.as_str().unwrap()).unwrap())
                     };
                     assert_eq!(sealed(&body), sealed(alone));
                     assert_eq!(body.len(), alone.len());

@@ -8,7 +8,8 @@ use std::iter;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::call::Effect;
-use crate::error::{Error, FailedExchange};
+use crate::bytes::{copied_text, lossy};
+use crate::error::{Error, FailedExchange, OutOfMemory, Problem};
 use crate::headers::Headers;
 use crate::http::{Cause, Failure, Progress, Response};
 use crate::json::Json;
@@ -76,6 +77,7 @@ impl Interpreter<'_> {
         let json = match Json::parse_within(text, "", self.limit) {
             Ok(json) => json,
             Err(Error::Argument(_)) => return Some(unreadable(http_status, Cause::Malformed, "its body is not JSON")),
+            Err(Error::Unavailable(_)) => return Some(without_memory(http_status)),
             // An error may be in it.
             Err(_) => {
                 let key = self.elapsed.map_or("timeout_ms", |(key, _)| key);
@@ -83,7 +85,10 @@ impl Interpreter<'_> {
                 return Some(unreadable(http_status, Cause::Timeout, &reason));
             }
         };
-        let code = error_code_in(json)?;
+        let code = match error_code_in(json) {
+            Ok(code) => code?,
+            Err(OutOfMemory) => return Some(without_memory(http_status)),
+        };
         let (status, delivery) = classify(self.effect, code);
         let message = format!("the server answered {http_status} with an error inside, code {code}: {}", meaning(code));
         Some(Refusal { status, delivery, cause: None, message })
@@ -191,15 +196,14 @@ impl Interpreter<'_> {
         // text and pulls later bytes forward.)
         let longest = self.redacted().map(|(secret, _)| secret.len()).max().unwrap_or(0);
         let window = MAX_EXCERPT_BYTES + longest * (MAX_EXCERPT_BYTES / REDACTED_HEADER.len() + 1);
-        let text = String::from_utf8_lossy(&text[..text.len().min(window)]);
-        let mut text = self.redacted().fold(text, |text, (secret, shown)| match text.contains(secret) {
-            true => Cow::Owned(text.replace(secret, shown)),
-            false => text,
-        });
+        let mut text = lossy(&text[..text.len().min(window)]).ok()?;
+        for (secret, shown) in self.redacted() {
+            if text.contains(secret) {
+                text = Cow::Owned(replaced(&text, secret, shown).ok()?);
+            }
+        }
         let end = (0..=MAX_EXCERPT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-        let text = text.to_mut();
-        text.truncate(end.unwrap_or(0));
-        Some(std::mem::take(text))
+        copied_text(text.get(..end.unwrap_or(0)).unwrap_or_default()).ok()
     }
 
     /// Returns what must not be shown, and what is shown instead. A server may repeat the last word of `Bearer TOKEN` alone.
@@ -209,6 +213,17 @@ impl Interpreter<'_> {
         let secrets = values.flatten().filter(|value| value.len() >= MIN_SECRET_BYTES);
         iter::once((self.signature, REDACTED_SIGNATURE)).chain(secrets.map(|value| (value, REDACTED_HEADER)))
     }
+}
+
+/// Returns the text with something shorter in place of a secret.
+fn replaced(text: &str, secret: &str, shown: &str) -> Result<String, OutOfMemory> {
+    let mut result = String::new();
+    result.try_reserve_exact(text.len()).map_err(|_| OutOfMemory)?;
+    for (index, piece) in text.split(secret).enumerate() {
+        result.push_str(if index == 0 { "" } else { shown });
+        result.push_str(piece);
+    }
+    Ok(result)
 }
 
 const REDACTED_SIGNATURE: &str = "[signature]";
@@ -225,6 +240,11 @@ fn without_room(response: &mut Response) -> Option<Refusal> {
     response.body.try_reserve_exact(1).err().map(|_| unreadable(response.status, Cause::Malformed, reason))
 }
 
+/// A 2xx whose body may hold an error, which takes memory to find.
+fn without_memory(http_status: u16) -> Refusal {
+    unreadable(http_status, Cause::Malformed, "there is not enough memory to check its body")
+}
+
 /// A 2xx whose body cannot be used.
 fn unreadable(http_status: u16, cause: Cause, reason: &str) -> Refusal {
     Refusal {
@@ -236,18 +256,24 @@ fn unreadable(http_status: u16, cause: Cause, reason: &str) -> Refusal {
 }
 
 /// Returns the code of an error within a 2xx, `{"error":…,"code":400…599}`. One self-hosted server (soketi) answers like this.
-fn error_code_in(json: Json<'_>) -> Option<u16> {
+fn error_code_in(json: Json<'_>) -> Result<Option<u16>, OutOfMemory> {
     // Most responses are `{}` or `{"ok":true}` and need not be parsed. A key may be written with escapes.
     if !json.text().contains("\"code\"") && !json.text().contains('\\') {
-        return None;
+        return Ok(None);
     }
-    let members = json.members_lenient("").ok()?;
-    members.iter().find(|(key, _)| key == "error")?;
+    let members = match json.members_lenient("") {
+        Ok(members) => members,
+        Err(problem) if problem == Problem::OUT_OF_MEMORY => return Err(OutOfMemory),
+        Err(_) => return Ok(None),
+    };
+    if !members.iter().any(|(key, _)| key == "error") {
+        return Ok(None);
+    }
     let code = |(key, value): &(Cow<'_, str>, Json<'_>)| {
         let code = value.integer().filter(|_| key == "code").and_then(|code| u16::try_from(code).ok());
         code.filter(|code| (400..600).contains(code))
     };
-    members.iter().find_map(code)
+    Ok(members.iter().find_map(code))
 }
 
 /// Returns the member `code` of a JSON error body, such as sockudo's `{"error":…,"code":"feature_disabled","status":422}`. Left

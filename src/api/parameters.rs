@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::bytes::{copied_text, owned_text, push};
 use crate::error::Problem;
 use crate::json::{Json, join};
 
@@ -31,16 +32,16 @@ pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
             continue;
         }
         let value = if value.is_string() {
-            value.string(&name)?.into_owned()
+            owned_text(value.string(&name)?)?
         } else if value.boolean().is_some() || value.is_integer() {
-            value.text().to_owned()
+            copied_text(value.text())?
         } else {
             return Err(Problem::new(name, "must be a string, an integer or a boolean"));
         };
         if value.contains(char::is_control) {
             return Err(Problem::new(name, "has a control character"));
         }
-        parameters.push((key.into_owned().into(), value));
+        push(&mut parameters, (owned_text(key)?.into(), value))?;
     }
     Ok(parameters)
 }

@@ -9,7 +9,7 @@ use super::options::{self, Accepts, CallOptions};
 use crate::bytes::copied;
 use crate::config::BatchRoute;
 use crate::config::values::Value;
-use crate::error::{Error, Problem};
+use crate::error::{Error, OutOfMemory, Problem};
 use crate::headers::Headers;
 use crate::json::{Json, Writer, join};
 use crate::time_limit::TimeLimit;
@@ -209,7 +209,7 @@ pub fn event_to_publish(
     };
     let conflate = match (options.conflate.as_deref(), recipients.names()) {
         (None, _) => None,
-        (Some(key), [channel]) => Some(conflation_key(channel, name, key)),
+        (Some(key), [channel]) => Some(conflation_key(channel, name, key)?),
         (Some(_), _) => return Err(Error::argument("options.conflate", "is for events on one channel")),
     };
     if conflate.is_some() && options.idempotency_key.is_some() {
@@ -225,8 +225,13 @@ pub fn event_to_publish(
 
 /// Joins everything that a newer event must have in common with the one that it replaces. A channel's name has no line
 /// feed.
-fn conflation_key(channel: &str, name: &str, key: &str) -> Box<str> {
-    format!("{channel}\n{}\n{name}{key}", name.len()).into()
+fn conflation_key(channel: &str, name: &str, key: &str) -> Result<Box<str>, OutOfMemory> {
+    let length = name.len().to_string();
+    let parts = [channel, "\n", &length, "\n", name, key];
+    let mut whole = String::new();
+    whole.try_reserve_exact(parts.iter().map(|part| part.len()).sum()).map_err(|_| OutOfMemory)?;
+    parts.iter().for_each(|part| whole.push_str(part));
+    Ok(whole.into())
 }
 
 /// Returns the one request that publishes these events: a trigger for one event, a batch for several, each of which has
@@ -333,7 +338,7 @@ mod tests {
     #[test]
     fn conflation_keys_differ_by_channel_and_name() {
         let keys = [("a", "e", "k"), ("b", "e", "k"), ("a", "ek", ""), ("a", "e\n1", "k"), ("a", "e", "\n1k")];
-        let keys: Vec<_> = keys.map(|(channel, name, key)| conflation_key(channel, name, key)).into();
+        let keys: Vec<_> = keys.map(|(channel, name, key)| conflation_key(channel, name, key).unwrap()).into();
         assert!((0..keys.len()).all(|i| !keys[i + 1..].contains(&keys[i])), "{keys:?}");
     }
 

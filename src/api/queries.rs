@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::call::{Arguments, Call, Effect, RequestContext};
 use super::options::{Accepts, CallOptions};
 use super::parameters::{self, Parameters};
-use crate::bytes::copied_within;
+use crate::bytes::{copied_text, copied_within};
 use crate::error::Error;
 use crate::http::Method;
 use crate::json::Json;
@@ -79,7 +79,7 @@ pub(super) fn delete(context: &RequestContext, arguments: Arguments<'_>) -> Resu
 fn attributes(parameters: &mut Parameters, list: Option<&str>) -> Result<(), Error> {
     if let Some(list) = list {
         validation::attributes(list, "attributes")?;
-        parameters.push(("info".into(), list.to_owned()));
+        parameters.push(("info".into(), copied_text(list)?));
     }
     Ok(())
 }

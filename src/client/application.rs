@@ -392,7 +392,7 @@ impl Application {
                 message: format!("its body is longer than {limit} bytes"),
             }),
             Ok(response) => Ok(response),
-            Err(failure) => Err(Failure { message: redact_query(&failure.message), ..failure }),
+            Err(failure) => Err(Failure { message: redact_query(failure.message), ..failure }),
         }
     }
 

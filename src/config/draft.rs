@@ -255,6 +255,7 @@ impl Draft {
     /// Takes the keys of a JSON object.
     pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
         let members = Json::parse(text, "config")?.members("")?;
+        members.iter().try_for_each(|(key, json)| is_short(json.text(), &join("", key), json.is_string()))?;
         // The server is taken before everything else, which overrides its defaults.
         let given = |wanted: &str| {
             let member = members.iter().find(|(key, _)| key == wanted);
@@ -272,7 +273,7 @@ impl Draft {
         }
         for (key, json) in &members {
             let value = Value::new(key, *json);
-            let known: ConfigKey = known_key(key, key, "a configuration key")?;
+            let known: ConfigKey = known_key(key, &join("", key), "a configuration key")?;
             if known.is_given(value) {
                 self.take_member(known, value)?;
             }
@@ -342,6 +343,7 @@ impl Draft {
 
     /// Takes `SCHEME://KEY:SECRET@HOST[:PORT][/PREFIX]/apps/APP_ID`, the value of `key`.
     pub(super) fn take_url(&mut self, url: &str, key: &str) -> Result<(), Problem> {
+        is_short(url, key, true)?;
         let malformed = |what: &str| Problem::new(key, format!("{what}; its form is {URL_FORM}"));
         let address = Address::parse(url, key, URL_FORM)?;
         self.url_ssl =
@@ -367,7 +369,7 @@ impl Draft {
         if let Some(url) = variable("PUSHER_URL")? {
             return self.take_url(&Zeroizing::new(url), "PUSHER_URL");
         }
-        let either = |name: &str, other: &str| Ok(variable(name)?.or(variable(other)?));
+        let either = |name: &str, other: &str| Ok::<_, Problem>(variable(name)?.or(variable(other)?));
         self.app_id = variable("PUSHER_APP_ID")?;
         self.key = either("PUSHER_KEY", "PUSHER_APP_KEY")?;
         self.secret = either("PUSHER_SECRET", "PUSHER_APP_SECRET")?.map(Secret::new);
@@ -578,6 +580,7 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
         let (mut token_key, mut secret) = (None, None);
         for (member, json) in token.members(&argument)? {
             let name = join(&argument, &member);
+            is_short(json.text(), &name, json.is_string())?;
             let value = Value::new(&name, json);
             match known_key(&member, &name, "part of a token; there are key and secret")? {
                 _ if !value.is_given_string() => {}
@@ -596,6 +599,15 @@ fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem
         tokens.push((token_key, secret));
     }
     Ok(tokens)
+}
+
+/// Checks the length of a string of the configuration: it is copied several times, in memory that is not reserved fallibly.
+fn is_short(text: &str, name: &str, is_string: bool) -> Result<(), Problem> {
+    const MAX_BYTES: usize = 16 << 10;
+    match is_string && text.len() > MAX_BYTES {
+        true => Err(Problem::new(name, format!("is longer than {MAX_BYTES} bytes"))),
+        false => Ok(()),
+    }
 }
 
 /// Reads the client's own certificate and its key.

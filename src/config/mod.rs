@@ -37,6 +37,6 @@ impl Config {
             Some(_) => Err(Problem::new("config", format!("must be a JSON object or a URL of the form {URL_FORM}"))),
         }
         .and_then(|()| draft.finish(&variable))
-        .map_err(Error::Config)
+        .map_err(Problem::in_config)
     }
 }

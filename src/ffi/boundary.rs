@@ -1,15 +1,18 @@
 //! How every exported function treats the pointers that it gets.
 
+use std::alloc::{Layout, realloc};
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, NulError, c_char};
+use std::ffi::{CStr, CString, c_char};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::slice;
 use std::str::Utf8Error;
 
+use crate::bytes::lossy;
 use crate::client::{Endpoint, Pusher};
 use crate::document;
-use crate::error::{Error, Purpose};
+use crate::error::{Error, OutOfMemory, Purpose};
 use crate::failpoint;
 use crate::status::Status;
 
@@ -37,9 +40,9 @@ impl IntoDocument for String {
     }
 }
 
-impl IntoDocument for Option<String> {
+impl IntoDocument for Option<Vec<u8>> {
     fn into_document(self) -> Option<Vec<u8>> {
-        self.map(String::into_bytes)
+        self
     }
 }
 
@@ -78,21 +81,51 @@ pub(super) unsafe fn boundary<T: IntoDocument>(
 #[inline]
 fn status_and_document<T: IntoDocument>(result: Result<T, Error>, purpose: Purpose) -> (Status, Option<CString>) {
     match result {
-        Ok(result) => (Status::Ok, result.into_document().and_then(document::as_result).map(c_text)),
-        Err(error) => (error.status(), Some(c_text(document::of(&error, purpose)))),
+        Ok(result) => match result.into_document().map(|result| c_text(document::as_result(result)?)).transpose() {
+            Ok(document) => (Status::Ok, document),
+            // What the call did is done.
+            Err(OutOfMemory) => failed(&OutOfMemory.into(), purpose.after_the_call()),
+        },
+        Err(error) => failed(&error, purpose),
     }
 }
 
-/// Returns a string for C. A NUL in it, which no document and no URL has, is replaced.
-#[inline]
-pub(super) fn c_text(text: impl Into<Vec<u8>>) -> CString {
-    CString::new(text).unwrap_or_else(without_nul)
+/// Returns the status of an error, and its document if there is memory for it.
+fn failed(error: &Error, purpose: Purpose) -> (Status, Option<CString>) {
+    (error.status(), document::of(error, purpose).ok().and_then(|document| c_text(document).ok()))
 }
 
-#[cold]
-fn without_nul(error: NulError) -> CString {
-    let text = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\u{fffd}");
-    CString::new(text).unwrap_or_default()
+/// Returns a string for C, or an error if memory runs out. A NUL in it, which no document and no URL has, is replaced.
+#[inline]
+pub(super) fn c_text(text: impl Into<Vec<u8>>) -> Result<CString, OutOfMemory> {
+    let mut text = text.into();
+    if text.contains(&0) {
+        text.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'?');
+    }
+    text.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
+    text.push(0);
+    let text = shrunk(text)?;
+    // SAFETY: there is a NUL at its end only.
+    Ok(unsafe { CString::from_vec_with_nul_unchecked(text) })
+}
+
+/// Returns a vector without spare capacity. `Vec::shrink_to_fit` aborts if memory runs out.
+#[inline]
+fn shrunk(bytes: Vec<u8>) -> Result<Vec<u8>, OutOfMemory> {
+    let (length, capacity) = (bytes.len(), bytes.capacity());
+    if length == capacity || length == 0 {
+        return Ok(bytes);
+    }
+    let mut bytes = ManuallyDrop::new(bytes);
+    let layout = Layout::array::<u8>(capacity).map_err(|_| OutOfMemory)?;
+    // SAFETY: the vector allocated this block with this layout, and the new size is neither 0 nor more than `isize::MAX`.
+    let block = unsafe { realloc(bytes.as_mut_ptr(), layout, length) };
+    if block.is_null() {
+        drop(ManuallyDrop::into_inner(bytes));
+        return Err(OutOfMemory);
+    }
+    // SAFETY: the block has this size now, and as many bytes in it are initialised.
+    Ok(unsafe { Vec::from_raw_parts(block, length, length) })
 }
 
 /// Runs `body` in a function that has no document to report a panic in, and returns `otherwise` if it panics.
@@ -171,11 +204,12 @@ fn not_utf8(argument: &str, error: Utf8Error) -> Error {
 ///
 /// # Safety
 /// As for [`optional_text`].
-pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
+pub(super) unsafe fn lenient_text<'a>(text: *const c_char) -> Result<Option<Cow<'a, str>>, OutOfMemory> {
+    if text.is_null() {
+        return Ok(None);
+    }
     // SAFETY: it is not NULL, and the caller vouches for the rest.
-    let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })?;
-    // `to_string_lossy` takes five times as long for a string that is UTF-8.
-    Some(text.to_str().map_or_else(|_| text.to_string_lossy(), Cow::Borrowed))
+    lossy(unsafe { CStr::from_ptr(text) }.to_bytes()).map(Some)
 }
 
 /// Returns the handle that a pointer points to.

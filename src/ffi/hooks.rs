@@ -106,7 +106,7 @@ struct HookLog {
 
 impl Log for HookLog {
     fn log(&self, level: Level, message: &str, fields: &str) {
-        let (message, fields) = (c_text(message), c_text(fields));
+        let (Ok(message), Ok(fields)) = (c_text(message), c_text(fields)) else { return };
         // SAFETY: both strings live until the callback returns, and the caller vouches for callback and data.
         unsafe { (self.log)(self.user_data.pointer, level as i32, message.as_ptr(), fields.as_ptr()) };
     }

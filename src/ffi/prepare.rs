@@ -6,7 +6,7 @@ use std::ptr;
 use super::boundary::{array, boundary, handle, handle_mut, optional_text, out_place, text, write};
 use super::request::PusherRequest;
 use super::response::PusherResponse;
-use crate::bytes::copied;
+use crate::bytes::{copied, push};
 use crate::client::{Endpoint, Pending, Prepared, Pusher};
 use crate::error::{Error, Problem, Purpose};
 use crate::status::Status;
@@ -47,10 +47,10 @@ pub unsafe extern "C" fn pusher_prepare(
             out_place(request, "request")?;
             let client = handle(client, "client")?;
             let endpoint = endpoint?;
-            let pointers = array(arguments, count, "arguments")?.iter();
-            let values =
-                pointers.enumerate().map(|(index, pointer)| optional_text(*pointer, endpoint.parameter(index)));
-            let values = values.collect::<Result<Vec<_>, _>>()?;
+            let mut values = Vec::new();
+            for (index, pointer) in array(arguments, count, "arguments")?.iter().enumerate() {
+                push(&mut values, optional_text(*pointer, endpoint.parameter(index))?)?;
+            }
             let owned = |ready: Prepared<'_>| {
                 PusherRequest::new(&ready.request, ready.pending.deadline.at, Some(ready.pending))
             };

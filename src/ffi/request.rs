@@ -38,9 +38,12 @@ impl PusherRequest {
         let mut body = copied(request.body.unwrap_or_default())?;
         body.push(0);
         Ok(PusherRequest {
-            method: c_text(request.method.name()),
-            url: c_text(url),
-            headers: request.all_headers().map(|(name, value)| (c_text(name), c_text(value))).collect(),
+            method: c_text(request.method.name())?,
+            url: c_text(url)?,
+            headers: request
+                .all_headers()
+                .map(|(name, value)| Ok((c_text(name)?, c_text(value)?)))
+                .collect::<Result<_, Error>>()?,
             body,
             deadline,
             pending,

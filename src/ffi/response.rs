@@ -100,7 +100,7 @@ pub unsafe extern "C" fn pusher_response_fail(
         let Some(response) = response.as_mut() else { return };
         guarded((), || {
             let was_sent = delivery != Delivery::NotSent as i32;
-            response.0.fail(was_sent, text(cause, "cause").ok(), lenient_text(message).as_deref());
+            response.0.fail(was_sent, text(cause, "cause").ok(), lenient_text(message).ok().flatten().as_deref());
         });
     }
 }

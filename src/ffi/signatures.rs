@@ -159,7 +159,7 @@ pub unsafe extern "C" fn pusher_validate_webhook(
         boundary(out, Purpose::Other, || {
             let client = handle(client, "client")?;
             // Both come from the network: a header that is not UTF-8 is not authentic.
-            let (key, signature) = (lenient_text(key), lenient_text(signature));
+            let (key, signature) = (lenient_text(key)?, lenient_text(signature)?);
             client.validate_webhook(key.as_deref(), signature.as_deref(), array(body, body_len, "body")?)
         })
     }

@@ -16,6 +16,22 @@ pub struct ResponseBuilder {
     has_length: bool,
 }
 
+const NO_MESSAGE: &str = "the transport failed";
+
+/// Returns a copy of a message, whose length a caller decides. (An error shows the beginning, but secrets are redacted before.)
+fn message(text: &str) -> String {
+    let mut copy = String::new();
+    if copy.try_reserve_exact(text.len()).is_err() {
+        return NO_MESSAGE.to_owned();
+    }
+    copy.push_str(text);
+    copy
+}
+
+fn copied(failure: &Failure, progress: Progress) -> Failure {
+    Failure { progress, cause: failure.cause, message: message(&failure.message) }
+}
+
 impl ResponseBuilder {
     /// Sets the status and the body, and forgets an earlier failure.
     pub fn set(&mut self, status: i32, body: Vec<u8>) {
@@ -25,9 +41,15 @@ impl ResponseBuilder {
 
     /// Takes note of a header. Only a few matter.
     pub fn set_header(&mut self, name: &str, value: &str) {
+        // A caller decides their length. What matters is short, and longer values have no meaning.
+        const MAX_BYTES: usize = 256;
+        if name.len() > MAX_BYTES {
+            return;
+        }
+        let short = || (value.len() <= MAX_BYTES).then(|| value.to_owned());
         match name.to_ascii_lowercase().as_str() {
-            "retry-after" => self.retry_after = Some(value.to_owned()),
-            "date" => self.date = Some(value.to_owned()),
+            "retry-after" => self.retry_after = short(),
+            "date" => self.date = short(),
             "content-length" | "transfer-encoding" => self.has_length = true,
             name => self.rate_limit.take_header(name, value.as_bytes()),
         }
@@ -39,7 +61,7 @@ impl ResponseBuilder {
         self.failure = Some(Failure {
             progress: if was_sent { Progress::Sent } else { Progress::NotSent },
             cause: cause.and_then(Cause::from_name).unwrap_or(Cause::Transport),
-            message: message.unwrap_or("the transport failed").to_owned(),
+            message: self::message(message.unwrap_or(NO_MESSAGE)),
         });
     }
 
@@ -53,14 +75,14 @@ impl ResponseBuilder {
         let unknown = |cause, message: &str| Failure { progress: Progress::Sent, cause, message: message.to_owned() };
         let Some((status, _)) = self.response else {
             let nothing = || unknown(Cause::Transport, "the transport set no response");
-            return Err(self.failure.clone().unwrap_or_else(nothing));
+            return Err(self.failure.as_ref().map_or_else(nothing, |failure| copied(failure, failure.progress)));
         };
         // An interim response is not a response.
         let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
         let status = status
             .ok_or_else(|| unknown(Cause::Malformed, "the transport set a status that is not from 200 to 599"))?;
         if let Some(failure) = &self.failure {
-            return Err(Failure { progress: Progress::Answered(status), ..failure.clone() });
+            return Err(copied(failure, Progress::Answered(status)));
         }
         Ok(Response {
             status,

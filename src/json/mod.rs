@@ -3,6 +3,7 @@
 
 mod reader;
 mod scanner;
+mod unescape;
 mod writer;
 
 pub use reader::{Json, join};

@@ -1,17 +1,22 @@
 //! Reads JSON from callers and servers. Values are checked and stay the string they came as.
 //!
-//! The scan keeps its place on the heap, so nesting costs no stack.
+//! The scan keeps its place on the heap, so nesting costs no stack. serde_json grows that place, and the buffer in which it
+//! resolves escapes, infallibly: it reads small documents only, and strings are decoded here.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::scanner::{Fault, scan};
+use super::unescape::unescaped;
+use crate::bytes::push;
 use crate::error::{Error, Problem};
 use crate::time_limit::{TimeIsUp, TimeLimit};
+
+/// The size of the largest document that serde_json reads.
+const MAX_SMALL_BYTES: usize = 16 * 1024;
 
 /// A JSON value: its source string without the white space around it.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +25,10 @@ pub struct Json<'a>(&'a str);
 impl<'a> Json<'a> {
     /// Parses `text`, which must be one JSON value. `argument` names it in messages.
     pub fn parse(text: &'a str, argument: &str) -> Result<Json<'a>, Problem> {
-        from_str(text, argument)
+        match is_small(text) {
+            true => from_str(text, argument),
+            false => scan(text, TimeLimit::NONE, |_, _| Ok(())).map(Json).map_err(|fault| fault.problem(argument)),
+        }
     }
 
     /// Returns the source string.
@@ -31,7 +39,7 @@ impl<'a> Json<'a> {
     /// Parses `text` as [`Json::parse`] does, and stops at a time limit.
     pub fn parse_within(text: &'a str, argument: &str, limit: TimeLimit) -> Result<Json<'a>, Error> {
         match limit.concerns(text.len()) {
-            true => scan(text, limit, |_, _| Ok(())).map(Json).map_err(|fault| fault.in_argument(argument)),
+            true => scan(text, limit, |_, _| Ok(())).map(Json).map_err(|fault| fault.error(argument)),
             false => Ok(Json::parse(text, argument)?),
         }
     }
@@ -47,15 +55,7 @@ impl<'a> Json<'a> {
         if !limit.concerns(text.len()) || !text.trim_ascii_start().starts_with('[') {
             return Ok(Json::parse_within(text, argument, limit)?.elements(argument, max)?);
         }
-        let mut elements = Vec::new();
-        let add = |_, element| {
-            if elements.len() <= max {
-                elements.push(Json(element));
-            }
-            Ok(())
-        };
-        scan(text, limit, add).map_err(|fault| fault.in_argument(argument))?;
-        Ok(elements)
+        scan_elements(text, max, limit).map_err(|fault| fault.error(argument))
     }
 
     /// Returns the members of an object, as [`Json::members`] does, and stops at a time limit.
@@ -63,15 +63,8 @@ impl<'a> Json<'a> {
         if !limit.concerns(self.text().len()) || !self.is_object() {
             return Ok(self.members(argument)?);
         }
-        let mut members = Vec::new();
-        let add = |key: Option<&'a str>, value| {
-            members.try_reserve(1).map_err(|_| Fault::NoMemory)?;
-            members.push((key.unwrap_or_default(), Json(value)));
-            Ok(())
-        };
-        scan(self.text(), limit, add).map_err(|fault| fault.in_argument(argument))?;
-        let decode = |(key, value)| Ok((Json(key).string(argument)?, value));
-        Ok(without_duplicates(members.into_iter().map(decode).collect::<Result<_, Problem>>()?, argument)?)
+        let members = scan_members(self.text(), limit).map_err(|fault| fault.error(argument))?;
+        Ok(without_duplicates(decoded(members, argument)?, argument)?)
     }
 
     /// Returns the content of a string.
@@ -80,23 +73,15 @@ impl<'a> Json<'a> {
             return Err(Problem::new(argument, format!("must be a string, not {}", self.kind())));
         }
         // A string without escapes is borrowed, so that a secret is not copied.
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Cow<'de, str>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(text))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(text.to_owned()))
-            }
+        let text = self.text();
+        let content = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+        if !content.contains('\\') {
+            return Ok(Cow::Borrowed(content));
         }
-        let mut scanner = serde_json::Deserializer::from_str(self.text());
-        scanner
-            .deserialize_str(Text)
-            .map_err(|_| Problem::new(argument, "has a lone surrogate escape (\\ud800 to \\udfff)"))
+        match unescaped(content).map_err(|_| Problem::OUT_OF_MEMORY)? {
+            Some(decoded) => Ok(Cow::Owned(decoded)),
+            None => Err(Problem::new(argument, "has a lone surrogate escape (\\ud800 to \\udfff)")),
+        }
     }
 
     /// Returns whether this is a string.
@@ -149,7 +134,21 @@ impl<'a> Json<'a> {
         argument: &str,
         names: [&str; N],
     ) -> Result<[Option<Json<'a>>; N], Problem> {
-        if text.trim_ascii_start().starts_with('{') {
+        if !is_small(text) && text.trim_ascii_start().starts_with('{') {
+            let mut members = Picked::new(names);
+            let add = |key: Option<&'a str>, value| {
+                let key = key.unwrap_or_default();
+                let key = key.get(1..key.len().saturating_sub(1)).filter(|key| !key.contains('\\'));
+                if let Some(place) = members.place(key) {
+                    members.values[place] = Some(Json(value));
+                }
+                Ok(())
+            };
+            scan(text, TimeLimit::NONE, add).map_err(|fault| fault.problem(argument))?;
+            if members.is_simple {
+                return Ok(members.values);
+            }
+        } else if text.trim_ascii_start().starts_with('{') {
             let mut scanner = serde_json::Deserializer::from_str(text);
             let picked = scanner.deserialize_map(Pick(names));
             let picked = picked.and_then(|picked| scanner.end().map(|()| picked));
@@ -168,31 +167,33 @@ impl<'a> Json<'a> {
     }
 
     fn members_lenient_of(text: &'a str, argument: &str) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-        struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
-        impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Collect;
-                impl<'de> Visitor<'de> for Collect {
-                    type Value = Vec<(Cow<'de, str>, Json<'de>)>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object")
-                    }
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
-                        while let Some(Key(key)) = map.next_key()? {
-                            members.push((key, map.next_value()?));
-                        }
-                        Ok(members)
-                    }
-                }
-                deserializer.deserialize_map(Collect).map(Members)
-            }
-        }
         if !text.trim_ascii_start().starts_with('{') {
             let kind = Json::parse(text, argument)?.kind();
             return Err(Problem::new(argument, format!("must be a JSON object, not {kind}")));
         }
-        from_str(text, argument).map(|Members(members)| members)
+        if !is_small(text) {
+            let members = scan_members(text, TimeLimit::NONE).map_err(|fault| fault.problem(argument))?;
+            return decoded(members, argument);
+        }
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Option<Vec<(Cow<'de, str>, Json<'de>)>>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Some(Vec::new());
+                while let Some(Key(key)) = map.next_key()? {
+                    let member = (key, map.next_value()?);
+                    members = members.and_then(|mut members| push(&mut members, member).ok().map(|()| members));
+                }
+                Ok(members)
+            }
+        }
+        let mut scanner = serde_json::Deserializer::from_str(text);
+        let members = scanner.deserialize_map(Collect);
+        let members = members.and_then(|members| scanner.end().map(|()| members));
+        members.map_err(|error| malformed(&error, argument))?.ok_or(Problem::OUT_OF_MEMORY)
     }
 
     /// Returns the elements of an array, at most `max + 1` of them: enough to see that there are
@@ -200,7 +201,7 @@ impl<'a> Json<'a> {
     pub fn elements(self, argument: &str, max: usize) -> Result<Vec<Json<'a>>, Problem> {
         struct Collect(usize);
         impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<Json<'de>>;
+            type Value = Option<Vec<Json<'de>>>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
@@ -208,19 +209,24 @@ impl<'a> Json<'a> {
                 let mut elements = Vec::new();
                 while elements.len() <= self.0 {
                     match seq.next_element()? {
-                        Some(element) => elements.push(element),
-                        None => return Ok(elements),
+                        Some(element) if push(&mut elements, element).is_err() => return Ok(None),
+                        Some(_) => {}
+                        None => return Ok(Some(elements)),
                     }
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(elements)
+                Ok(Some(elements))
             }
         }
         if !self.text().starts_with('[') {
             return Err(Problem::new(argument, format!("must be a JSON array, not {}", self.kind())));
         }
+        if !is_small(self.text()) {
+            return scan_elements(self.text(), max, TimeLimit::NONE).map_err(|fault| fault.problem(argument));
+        }
         let mut scanner = serde_json::Deserializer::from_str(self.text());
-        scanner.deserialize_seq(Collect(max)).map_err(|error| malformed(&error, argument))
+        let elements = scanner.deserialize_seq(Collect(max)).map_err(|error| malformed(&error, argument))?;
+        elements.ok_or(Problem::OUT_OF_MEMORY)
     }
 
     /// Returns the value's type for messages.
@@ -257,26 +263,51 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut picked = [None; N];
-        let (mut keys, mut count, mut is_simple) = ([""; 8], 0, true);
+        let mut members = Picked::new(self.0);
         while let Some(Key(key)) = map.next_key()? {
-            let place = match key {
-                Cow::Borrowed(key) if count < keys.len() && !keys[..count].contains(&key) => {
-                    keys[count] = key;
-                    count += 1;
-                    self.0.iter().position(|name| *name == key)
-                }
-                _ => {
-                    is_simple = false;
-                    None
-                }
+            let key = match key {
+                Cow::Borrowed(key) => Some(key),
+                Cow::Owned(_) => None,
             };
-            match place {
-                Some(place) => picked[place] = Some(map.next_value()?),
+            match members.place(key) {
+                Some(place) => members.values[place] = Some(map.next_value()?),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(is_simple.then_some(picked))
+        Ok(members.is_simple.then_some(members.values))
+    }
+}
+
+/// The members that were picked so far.
+struct Picked<'n, 'de, const N: usize> {
+    names: [&'n str; N],
+    values: [Option<Json<'de>>; N],
+    /// The keys so far.
+    keys: [&'de str; 8],
+    count: usize,
+    /// Whether there are few members, no escapes in a key, and no duplicate key.
+    is_simple: bool,
+}
+
+impl<'n, 'de, const N: usize> Picked<'n, 'de, N> {
+    fn new(names: [&'n str; N]) -> Self {
+        Picked { names, values: [None; N], keys: [""; 8], count: 0, is_simple: true }
+    }
+
+    /// Returns the place of the value of the next key, if it is wanted. `None` is a key with escapes.
+    #[inline]
+    fn place(&mut self, key: Option<&'de str>) -> Option<usize> {
+        match key {
+            Some(key) if self.count < self.keys.len() && !self.keys[..self.count].contains(&key) => {
+                self.keys[self.count] = key;
+                self.count += 1;
+                self.names.iter().position(|name| *name == key)
+            }
+            _ => {
+                self.is_simple = false;
+                None
+            }
+        }
     }
 }
 
@@ -318,13 +349,17 @@ fn without_duplicates<'a>(
     members: Vec<(Cow<'a, str>, Json<'a>)>,
     argument: &str,
 ) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
-    // Objects with few members need no set, which would allocate.
+    // Objects with few members need no order, which would allocate.
     const FEW: usize = 16;
     let first_duplicate = if members.len() <= FEW {
         (1..members.len()).find(|&at| members[..at].iter().any(|(key, _)| *key == members[at].0))
     } else {
-        let mut keys = BTreeSet::new();
-        members.iter().position(|(key, _)| !keys.insert(key.as_ref()))
+        let mut order = Vec::new();
+        order.try_reserve_exact(members.len()).map_err(|_| Problem::OUT_OF_MEMORY)?;
+        order.extend(members.iter().enumerate().map(|(at, (key, _))| (key.as_ref(), at)));
+        order.sort_unstable();
+        let pairs = order.iter().zip(order.iter().skip(1));
+        pairs.filter(|((one, _), (other, _))| one == other).map(|(_, (_, at))| *at).min()
     };
     match first_duplicate {
         Some(at) => Err(Problem::new(join(argument, &members[at].0), "is given twice")),
@@ -332,13 +367,59 @@ fn without_duplicates<'a>(
     }
 }
 
+/// Returns the elements of an array, at most `max + 1` of them.
+fn scan_elements(text: &str, max: usize, limit: TimeLimit) -> Result<Vec<Json<'_>>, Fault> {
+    let mut elements = Vec::new();
+    let add = |_, element| match elements.len() <= max {
+        true => push(&mut elements, Json(element)).map_err(|_| Fault::NoMemory),
+        false => Ok(()),
+    };
+    scan(text, limit, add)?;
+    Ok(elements)
+}
+
+/// Returns the members of an object, whose keys are still JSON.
+fn scan_members(text: &str, limit: TimeLimit) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, Fault> {
+    let mut members = Vec::new();
+    let add = |key: Option<_>, value| {
+        push(&mut members, (Cow::Borrowed(key.unwrap_or_default()), Json(value))).map_err(|_| Fault::NoMemory)
+    };
+    scan(text, limit, add)?;
+    Ok(members)
+}
+
+/// Decodes the keys of members.
+fn decoded<'a>(
+    mut members: Vec<(Cow<'a, str>, Json<'a>)>,
+    argument: &str,
+) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Problem> {
+    for (key, _) in &mut members {
+        if let Cow::Borrowed(text) = *key {
+            *key = Json(text).string(argument)?;
+        }
+    }
+    Ok(members)
+}
+
+/// Returns whether serde_json may read this document.
+fn is_small(text: &str) -> bool {
+    text.len() <= MAX_SMALL_BYTES
+}
+
 impl Fault {
     /// Returns the error of a document in an argument.
-    fn in_argument(self, argument: &str) -> Error {
+    fn error(self, argument: &str) -> Error {
         match self {
-            Fault::Malformed(at) => Problem::new(argument, format!("is not JSON (at the byte at offset {at})")).into(),
             Fault::TimeIsUp => TimeIsUp.into(),
-            Fault::NoMemory => Error::Unavailable("memory"),
+            Fault::Malformed(_) | Fault::NoMemory => self.problem(argument).into(),
+        }
+    }
+
+    /// Returns the problem of a document that was read without a time limit.
+    fn problem(self, argument: &str) -> Problem {
+        match self {
+            Fault::Malformed(at) => Problem::new(argument, format!("is not JSON (at the byte at offset {at})")),
+            Fault::TimeIsUp | Fault::NoMemory => Problem::OUT_OF_MEMORY,
         }
     }
 }

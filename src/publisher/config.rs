@@ -12,7 +12,7 @@ use crate::client::{Application, SizeLimit};
 use crate::config::BatchRoute;
 use crate::config::values::{Value, known_key};
 use crate::error::{Error, Problem};
-use crate::json::Json;
+use crate::json::{Json, join};
 use crate::retry::{Mode, RetryPolicy};
 
 /// The highest rate that may be configured.
@@ -123,7 +123,7 @@ impl PublisherConfig {
             timeout: client.timeout(),
             stats: StatsFormat::Json,
         };
-        config.take(text.unwrap_or("{}"), client).map_err(Error::Config)?;
+        config.take(text.unwrap_or("{}"), client).map_err(Problem::in_config)?;
         if let Some(limit) = client.size_limit(api::BATCH_EVENTS)? {
             let events = limit.max_body().saturating_sub(api::BATCH_FRAME_BYTES);
             config.limits.batch_bytes = config.limits.batch_bytes.min(events);
@@ -142,7 +142,7 @@ impl PublisherConfig {
         }
         for (key, json) in json.members("")? {
             let value = Value::new(&key, json);
-            match known_key(&key, &key, "a configuration key of a publisher")? {
+            match known_key(&key, &join("", &key), "a configuration key of a publisher")? {
                 ConfigKey::Overflow | ConfigKey::Reports | ConfigKey::StatsFormat if !value.is_given_string() => {}
                 _ if !value.is_given() => {}
                 ConfigKey::Connections => self.limits.shards = value.count(1, MAX_SHARDS as u64)?,

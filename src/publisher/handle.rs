@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client::{Hooks, Pusher};
-use crate::error::{Error, Problem, Refusal};
+use crate::error::{Error, OutOfMemory, Problem, Refusal};
 use crate::platform::{process_number, spawn};
 
 use super::config::{PublisherConfig, StatsFormat};
 use super::engine::Engine;
 use super::queue::{NewEvent, ShardSet};
-use super::reports::{Outcome, Reports, Taken};
+use super::reports::{Outcome, Reports};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
 use super::worker::{self, Worker};
@@ -95,6 +95,7 @@ impl PusherPublisher {
             (overflow, _) => overflow,
         };
         engine.shared.publish(new, overflow).map_err(|refused| match refused {
+            Refused::OutOfMemory => OutOfMemory.into(),
             Refused::Closed => Error::Publisher(Refusal::Closed),
             Refused::Full => {
                 engine.refused.fetch_add(1, Ordering::Relaxed);
@@ -104,10 +105,16 @@ impl PusherPublisher {
     }
 
     /// Waits for reports and returns them, or `None` at the timeout. See pusher_publisher_poll().
-    pub fn poll(&self, timeout: Option<Duration>) -> Result<Option<String>, Error> {
+    pub fn poll(&self, timeout: Option<Duration>) -> Result<Option<Vec<u8>>, Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let taken = self.own()?.shared.poll(deadline, |reports| reports.take(MAX_POLLED_REPORTS));
-        Ok(taken.ok().map(Taken::document))
+        let shared = &self.own()?.shared;
+        let Ok(taken) = shared.poll(deadline, |reports| reports.take(MAX_POLLED_REPORTS)) else { return Ok(None) };
+        let taken = taken?;
+        let document = taken.document();
+        if document.is_err() {
+            shared.put_back(|reports| reports.put_back(taken));
+        }
+        document.map(Some)
     }
 
     /// Waits until all events have ended. See pusher_publisher_flush().

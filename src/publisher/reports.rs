@@ -9,8 +9,9 @@ use strum::{EnumString, VariantNames};
 use super::histogram::Histogram;
 use super::queue::{End, Ledger, Reason};
 use super::shared::Backlog;
+use crate::bytes::{copied, copied_text};
 use crate::document;
-use crate::error::{Error, Purpose};
+use crate::error::{Error, OutOfMemory, Purpose};
 use crate::json::Writer;
 use crate::status::{Delivery, Status};
 
@@ -30,9 +31,19 @@ pub enum Keep {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     delivery: Delivery,
-    /// The members of a report except its id, as JSON without braces. `None` for an event that was
-    /// delivered and has no `answer`: most are, and their reports are rarely kept.
-    members: Option<Arc<String>>,
+    members: Members,
+}
+
+/// The members of a report except its id.
+#[derive(Clone, Debug)]
+enum Members {
+    /// Those of an event that was delivered and has no `answer`: most are, and their reports are
+    /// rarely kept.
+    Delivered,
+    /// As JSON without braces.
+    Written(Arc<String>),
+    /// There was no memory for the others.
+    Status(Status),
 }
 
 /// The size from which a report counts towards the limit of large ones: the parts of a fan-out may name thousands of channels.
@@ -43,8 +54,8 @@ impl Outcome {
     /// event asked for it.
     pub fn delivered(info: Option<&str>) -> Outcome {
         match info {
-            None => Outcome { delivery: Delivery::Delivered, members: None },
-            Some(info) => Outcome::write(Delivery::Delivered, |json| {
+            None => Outcome { delivery: Delivery::Delivered, members: Members::Delivered },
+            Some(info) => Outcome::write(Delivery::Delivered, Status::Ok, |json| {
                 write_delivered(json);
                 json.key("answer").raw(info);
             }),
@@ -54,35 +65,43 @@ impl Outcome {
     /// The request failed.
     pub fn failed(error: &Error) -> Outcome {
         let delivery = error.delivery(Purpose::Publish).unwrap_or(Delivery::Unknown);
-        Outcome::write(delivery, |json| document::write_members(json, error, Purpose::Publish))
+        Outcome::write(delivery, error.status(), |json| document::write_members(json, error, Purpose::Publish))
     }
 
     /// The publisher was closed while the request was in flight.
     pub fn interrupted() -> Outcome {
         let message = "the publisher was closed while this was being sent";
-        Outcome::write(Delivery::Unknown, |json| {
+        Outcome::write(Delivery::Unknown, Status::DeliveryUnknown, |json| {
             write_ended(json, Status::DeliveryUnknown, message, Delivery::Unknown, Reason::Closed);
         })
     }
 
-    fn write(delivery: Delivery, members: impl FnOnce(&mut Writer)) -> Outcome {
+    fn write(delivery: Delivery, status: Status, members: impl FnOnce(&mut Writer)) -> Outcome {
         let mut json = Writer::new();
         members(&mut json);
-        let mut members = json.finish_string().unwrap_or_default();
-        members.shrink_to_fit();
-        Outcome { delivery, members: Some(Arc::new(members)) }
+        // A copy, because a report may be kept for long and must not take more memory than it has bytes.
+        let members = json.finish_string().ok().and_then(|members| copied_text(&members).ok());
+        Outcome { delivery, members: members.map_or(Members::Status(status), |text| Members::Written(Arc::new(text))) }
     }
 
     /// Returns how many bytes count towards the limit of large reports.
     fn large_bytes(&self) -> usize {
-        self.members.as_ref().map_or(0, |members| members.len()).saturating_sub(LARGE_REPORT_BYTES)
+        match &self.members {
+            Members::Written(members) => members.len().saturating_sub(LARGE_REPORT_BYTES),
+            Members::Delivered | Members::Status(_) => 0,
+        }
     }
 
     /// Writes the members of a report except its id.
     fn write_to(&self, json: &mut Writer) {
         match &self.members {
-            Some(members) => drop(json.raw(members)),
-            None => write_delivered(json),
+            Members::Written(members) => drop(json.raw(members)),
+            Members::Delivered => write_delivered(json),
+            Members::Status(status) => {
+                json.key("status").string(status.name());
+                json.key("message").string("there was not enough memory for more of this report");
+                json.key("delivery").string(self.delivery.name());
+            }
         }
     }
 }
@@ -154,11 +173,28 @@ impl Reports {
     }
 
     /// Takes the oldest reports, at most `max`.
-    pub fn take(&mut self, max: usize) -> Taken {
-        let count = self.kept.len().min(max);
-        let reports: Vec<_> = self.kept.drain(..count).collect();
+    pub fn take(&mut self, max: usize) -> Result<Taken, OutOfMemory> {
+        let (mut reports, count) = (Vec::new(), self.kept.len().min(max));
+        reports.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
+        reports.extend(self.kept.drain(..count));
         self.large_bytes -= reports.iter().map(|(_, end)| large_bytes(end)).sum::<usize>();
-        Taken { reports, lost: std::mem::take(&mut self.newly_lost) }
+        Ok(Taken { reports, lost: std::mem::take(&mut self.newly_lost) })
+    }
+
+    /// Puts back reports that were taken and could not be returned. They are the oldest again.
+    pub fn put_back(&mut self, taken: Taken) {
+        self.newly_lost += taken.lost;
+        for (id, end) in taken.reports.into_iter().rev() {
+            let large_bytes = large_bytes(&end);
+            let has_room = self.kept.len() < self.max_reports && self.large_bytes + large_bytes <= self.max_large_bytes;
+            if has_room && self.kept.try_reserve(1).is_ok() {
+                self.large_bytes += large_bytes;
+                self.kept.push_front((id, end));
+            } else {
+                self.lost += 1;
+                self.newly_lost += 1;
+            }
+        }
     }
 
     /// Discards the oldest reports until there is room for one more.
@@ -191,15 +227,15 @@ pub struct Taken {
 
 impl Taken {
     /// Returns the document `{"reports":[{"id",…}…]}`, with `"lost"` if reports were lost.
-    pub fn document(self) -> String {
+    pub fn document(&self) -> Result<Vec<u8>, Error> {
         let mut json = Writer::new();
         json.begin_object().key("reports").begin_array();
-        for (id, end) in self.reports {
-            json.begin_object().key("id").number(id);
+        for (id, end) in &self.reports {
+            json.begin_object().key("id").number(*id);
             match end {
                 End::Sent(outcome) => outcome.write_to(&mut json),
                 End::Unsent(reason) => {
-                    write_ended(&mut json, Status::NotSent, reason.message(), Delivery::NotSent, reason);
+                    write_ended(&mut json, Status::NotSent, reason.message(), Delivery::NotSent, *reason);
                 }
             }
             json.end_object();
@@ -209,7 +245,8 @@ impl Taken {
             json.key("lost").number(self.lost);
         }
         json.end_object();
-        json.finish_string().unwrap_or_default()
+        // With room for the NUL of the C boundary and no more, so that nothing can fail there: then the reports would be lost.
+        copied(&json.finish()?)
     }
 }
 
@@ -239,6 +276,11 @@ impl Ledger for Reports {
         if is_kept {
             let large_bytes = large_bytes(&end);
             self.make_room(large_bytes);
+            if self.kept.try_reserve(1).is_err() {
+                self.lost += 1;
+                self.newly_lost += 1;
+                return;
+            }
             self.large_bytes += large_bytes;
             self.kept.push_back((id, end));
         }

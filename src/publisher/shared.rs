@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::pace::Said;
-use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, Queue, QueueLimits, ShardSet};
+use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, ShardSet};
 use super::sync::{Condvar, Mutex, MutexGuard, Wakes, wait, wait_until};
 
 /// What to do with a new event when the queue is full.
@@ -30,6 +30,8 @@ pub enum Refused {
     Full,
     /// The publisher is closed.
     Closed,
+    /// There is no memory for one more event.
+    OutOfMemory,
 }
 
 /// The deadline of a wait passed first.
@@ -146,7 +148,8 @@ impl<E, L: Backlog> Shared<E, L> {
                     self.wake_after_ends(&mut state, now);
                     break Ok(id);
                 }
-                Err(rejected) => new = rejected,
+                Err(NotPushed::Full(rejected)) => new = rejected,
+                Err(NotPushed::OutOfMemory) => break Err(Refused::OutOfMemory),
             }
             // Events may have expired, and the queue may still be full.
             self.wake_after_ends(&mut state, now);
@@ -182,7 +185,9 @@ impl<E, L: Backlog> Shared<E, L> {
             self.wake_senders(&mut state, woken);
         }
         let kept = if state.queue.events() == 0 { 0 } else { spent.len().min(MAX_SPENT_EVENTS - state.spent.len()) };
-        state.spent.extend(spent.drain(..kept));
+        if state.spent.try_reserve(kept).is_ok() {
+            state.spent.extend(spent.drain(..kept));
+        }
         loop {
             let (next, woken) = state.queue.next(shard, now);
             self.wake_senders(&mut state, woken);
@@ -286,6 +291,14 @@ impl<E, L: Backlog> Shared<E, L> {
             }
             (state, timed_out) = self.wait(Wait::Reports, state, deadline);
         }
+    }
+
+    /// Puts reports back that could not be returned.
+    pub fn put_back(&self, put: impl FnOnce(&mut L)) {
+        let mut state = self.lock();
+        put(&mut state.queue.ledger);
+        self.wake_after_ends(&mut state, Instant::now());
+        self.unlock(state);
     }
 
     /// Waits until no event waits and none is in flight.

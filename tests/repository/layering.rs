@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("error", &["rate_limit", "status", "time_limit"]),
     ("idempotency", &["error"]),
     ("bytes", &["error", "time_limit"]),
-    ("json", &["error", "time_limit"]),
+    ("json", &["bytes", "error", "time_limit"]),
     ("document", &["error", "json", "rate_limit", "status"]),
     ("validation", &["bytes", "error"]),
     ("encryption", &["error", "json"]),
@@ -86,6 +86,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
         "publisher",
         &[
             "api",
+            "bytes",
             "client",
             "config",
             "document",

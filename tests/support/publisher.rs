@@ -23,7 +23,7 @@ const TIMED_OUT: i32 = 82;
 
 /// A publisher made by `pusher_publisher_new`, freed when it is dropped.
 #[derive(Debug)]
-pub struct Publisher(NonNull<c_void>);
+pub struct Publisher(pub NonNull<c_void>);
 
 // SAFETY: the library promises that publishers may be used by any thread.
 unsafe impl Send for Publisher {}

@@ -14,7 +14,7 @@ mod shard_set;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::shard::{BatchLimits, Entry, InFlight, Shard, Slot, Spanning, Waiting};
@@ -65,6 +65,15 @@ pub struct NewEvent<E> {
     pub is_alone: bool,
     /// The event replaces a waiting one with the same key. `None` if `is_alone`.
     pub key: Option<Box<str>>,
+}
+
+/// Why an event was not queued.
+#[derive(Debug)]
+pub enum NotPushed<E> {
+    /// The queue is full. This is the event.
+    Full(NewEvent<E>),
+    /// There is no memory for one more.
+    OutOfMemory,
 }
 
 /// Events to be sent in one request.
@@ -217,7 +226,7 @@ impl<E, L: Ledger> Queue<E, L> {
     /// Queues an event and returns its id, or returns the event if the queue is full. Returns the
     /// shards to wake besides those of the event. An event with a key replaces a waiting one with
     /// the same key, and takes its slot.
-    pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> (Result<u64, NewEvent<E>>, ShardSet) {
+    pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> (Result<u64, NotPushed<E>>, ShardSet) {
         let mut woken = ShardSet::EMPTY;
         let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
         if !self.has_space(new.memory_bytes, replacement) {
@@ -226,9 +235,14 @@ impl<E, L: Ledger> Queue<E, L> {
                 woken = self.expire_first_events(now);
             }
             if replacement.is_some() || !self.has_space(new.memory_bytes, None) {
-                return (Err(new), woken);
+                return (Err(NotPushed::Full(new)), woken);
             }
         }
+        // A caller decides how many events there are and how long their keys are. Nothing has changed so far.
+        let key = match replacement.is_none().then(|| self.reserve(&new)).transpose() {
+            Ok(key) => key.flatten(),
+            Err(_) => return (Err(NotPushed::OutOfMemory), woken),
+        };
         self.last_id += 1;
         let id = self.last_id;
         self.events += 1;
@@ -244,7 +258,7 @@ impl<E, L: Ledger> Queue<E, L> {
         match replacement {
             Some(Replacement { location, .. }) => self.replace(location, waiting, now),
             None if new.is_alone => self.push_alone(new.shards, waiting),
-            None => self.push_to_shard(new.shards.iter().next().unwrap_or(0), waiting),
+            None => self.push_to_shard(new.shards.iter().next().unwrap_or(0), waiting, key),
         }
         (Ok(id), woken)
     }
@@ -404,8 +418,23 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
-    fn push_to_shard(&mut self, shard: usize, waiting: Waiting<E>) {
-        let key = waiting.key.clone();
+    /// Reserves memory for one more event, and returns a copy of its key.
+    fn reserve(&mut self, new: &NewEvent<E>) -> Result<Option<Box<str>>, TryReserveError> {
+        for shard in new.shards.iter() {
+            self.shards[shard].reserve()?;
+        }
+        if new.is_alone {
+            self.spanning.try_reserve(1)?;
+        }
+        let Some(key) = new.key.as_deref() else { return Ok(None) };
+        self.keys.try_reserve(1)?;
+        let mut copy = String::new();
+        copy.try_reserve_exact(key.len())?;
+        copy.push_str(key);
+        Ok(Some(copy.into()))
+    }
+
+    fn push_to_shard(&mut self, shard: usize, waiting: Waiting<E>, key: Option<Box<str>>) {
         let slot = self.shards[shard].push_event(waiting);
         if let Some(key) = key {
             self.keys.insert(key, Location { shard, slot });
@@ -431,13 +460,17 @@ impl<E, L: Ledger> Queue<E, L> {
             return Next::WaitUntil(until);
         }
         let mut count = self.shards[shard].batch_size(limits, self.limits.ttl, now);
+        let (mut entries, mut events) = (VecDeque::new(), Vec::new());
+        // Without memory for a large batch, one event is sent.
+        if entries.try_reserve(count).is_err() || events.try_reserve_exact(count).is_err() {
+            (entries, events, count) = (VecDeque::new(), Vec::new(), 1);
+        }
         if let Some(rate_limit) = &mut self.rate_limit {
             match rate_limit.take(count, now) {
                 Ok(granted) => count = granted,
                 Err(until) => return Next::WaitUntil(until),
             }
         }
-        let (mut entries, mut events) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
         for waiting in (0..count).map_while(|_| self.remove_event(shard, 0)) {
             entries.push_back(waiting.entry);
             events.push(waiting.event);

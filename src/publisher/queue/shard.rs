@@ -1,6 +1,6 @@
 //! One shard: its slots, and its request in flight.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::shard_set::ShardSet;
@@ -94,6 +94,11 @@ impl<E, O> Shard<E, O> {
 
     pub(super) fn first(&self) -> Option<&Slot<E>> {
         self.slots.front()
+    }
+
+    /// Reserves memory for one more slot.
+    pub(super) fn reserve(&mut self) -> Result<(), TryReserveError> {
+        self.slots.try_reserve(1)
     }
 
     /// Adds an event and returns the number of its slot.
