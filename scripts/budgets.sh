@@ -27,6 +27,10 @@ CALLS=(
   'trigger-batch-of-10 20 120'
   # Between two powers of two, so that the queue does not grow.
   'publish 1100 2000'
+  # With 20,000 events in the queue. Each call of publish-block waits for a millisecond.
+  'publish-reject 200 1200'
+  'publish-block 100 500'
+  'publish-drop-oldest 200 1200'
   'deliver-batch-of-10 110 200'
 )
 

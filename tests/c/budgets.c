@@ -34,6 +34,7 @@ enum {
   MOST_CALLS = 10000,
   /* The greatest payload of an event. */
   LARGE_EVENT_BYTES = 10240,
+  FULL_EVENTS = 20000,
 };
 
 /* ---- the server: a process of its own, so that its instructions are not counted ---- */
@@ -253,6 +254,38 @@ static void publish(unsigned count) {
   /* The exit of the process ends the publisher: closing it takes longer, the more events it has. */
 }
 
+/* Publishes `count` events to a queue that is full: for one channel and for two, with a conflate key and as a fan-out. Two
+ * threads wait for the response to the first event, and others wait behind it. The queue is large, so a call that looked at
+ * each of its events would cost many times more. */
+static void publish_full(unsigned count, const char *overflow) {
+  char config[256], options[64], *out = NULL;
+  PusherPublisher *publisher;
+  snprintf(config, sizeof config,
+           "{\"connections\":2,\"max_queue_events\":%d,\"max_queue_bytes\":100000000,\"max_reports\":100,"
+           "\"overflow\":\"%s\",\"retry\":{\"mode\":\"never\"}}",
+           FULL_EVENTS, overflow);
+  start_server();
+  Pusher *client = make_client();
+  if (pusher_publisher_new(client, config, &publisher, &out) != PUSHER_STATUS_OK) die("pusher_publisher_new: %s", out);
+  PusherStatus expected = strcmp(overflow, "drop_oldest") == 0 ? PUSHER_STATUS_OK : PUSHER_STATUS_QUEUE_FULL;
+  publish_to_waiting_thread(publisher, "1", 0);
+  for (unsigned i = 1; i < FULL_EVENTS + count; i++) {
+    const char *channels = i % 2 == 0 ? "my-channel" : "[\"my-channel\",\"other-channel\"]";
+    /* Such a call waits for space with "block". */
+    snprintf(options, sizeof options, "{\"timeout_ms\":1,\"conflate\":\"%u\"}", i);
+    const char *kinds[] = {"{\"timeout_ms\":1}", "{\"timeout_ms\":1}", options, "{\"timeout_ms\":1,\"fan_out\":true}"};
+    PusherStatus status = pusher_publisher_publish(publisher, channels, "my-event", "1", kinds[i % 4], NULL, &out);
+    if (status != (i < FULL_EVENTS ? PUSHER_STATUS_OK : expected)) die("pusher_publisher_publish: %s", out);
+    pusher_string_free(out);
+  }
+}
+
+static void publish_reject(unsigned count) { publish_full(count, "reject"); }
+
+static void publish_block(unsigned count) { publish_full(count, "block"); }
+
+static void publish_drop_oldest(unsigned count) { publish_full(count, "drop_oldest"); }
+
 static void deliver(unsigned count) {
   char payload[EVENT_BYTES + 1], *out = NULL;
   write_payload(payload, EVENT_BYTES);
@@ -278,6 +311,9 @@ static const struct {
     {"trigger-10-kilobytes", trigger_large},
     {"trigger-batch-of-10", trigger_batch},
     {"publish", publish},
+    {"publish-reject", publish_reject},
+    {"publish-block", publish_block},
+    {"publish-drop-oldest", publish_drop_oldest},
     {"deliver-batch-of-10", deliver},
 };
 
