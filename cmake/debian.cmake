@@ -72,6 +72,8 @@ foreach(component IN LISTS components)
   file(MAKE_DIRECTORY "${documents}")
   execute_process(COMMAND python3 packaging/copyright.py "${CPACK_PUSHER_CARGO}" WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
     OUTPUT_FILE "${documents}/copyright" COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND python3 packaging/sbom.py "${CPACK_PUSHER_CARGO}" WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
+    OUTPUT_FILE "${documents}/libpusher.cdx.json" COMMAND_ERROR_IS_FATAL ANY)
   file(COPY_FILE "${CPACK_PUSHER_SOURCE_DIR}/CHANGELOG.md" "${documents}/changelog")
   file(WRITE "${documents}/changelog.Debian"
     "libpusher (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium\n\n"

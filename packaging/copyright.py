@@ -1,41 +1,24 @@
 #!/usr/bin/env python3
 """Prints the copyright file of the Debian packages: libpusher's own licence, and those of the Rust crates compiled into it.
 
-The file is the same for every architecture, because packages of several architectures can be installed together. It quotes every
-licence in full, except Apache's, which Debian has in /usr/share/common-licenses."""
+It quotes every licence in full, except Apache's, which Debian has in /usr/share/common-licenses."""
 
-import json
 import pathlib
 import re
-import subprocess
 import sys
 
-TARGETS = [f"{machine}-unknown-linux-gnu" for machine in ("x86_64", "i686", "aarch64", "riscv64gc", "powerpc64le", "s390x")]
-TARGETS.append("armv7-unknown-linux-gnueabihf")
+# The source tree stays as it is.
+sys.dont_write_bytecode = True
+from compiled_in import ROOT, resolve  # noqa: E402
+
 CARGO = sys.argv[1] if len(sys.argv) > 1 else "cargo"
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def compiled_in():
     """Returns the packages that a build without tests compiles into the library."""
-    command = [CARGO, "metadata", "--locked", "--format-version", "1"]
-    for target in TARGETS:
-        command += ["--filter-platform", target]
-    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
-    packages = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    found, todo = set(), [metadata["resolve"]["root"]]
-    while todo:
-        node = todo.pop()
-        if node in found:
-            continue
-        # Macros run in the compiler, and are not linked.
-        if "proc-macro" in packages[node]["targets"][0]["kind"]:
-            continue
-        found.add(node)
-        todo += [dep["pkg"] for dep in nodes[node]["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
-    found.discard(metadata["resolve"]["root"])
-    return sorted((packages[identity] for identity in found), key=lambda package: (package["name"], package["version"]))
+    root, packages, _ = resolve(CARGO)
+    del packages[root]
+    return sorted(packages.values(), key=lambda package: (package["name"], package["version"]))
 
 
 def texts(package):

@@ -63,6 +63,9 @@ for crate in sorted(pathlib.Path("vendor").glob("windows*")):
     (crate / ".cargo-checksum.json").write_text(json.dumps(checksum))
 PYTHON
 
+# The crates that are compiled into the library.
+packaging/sbom.py >libpusher.cdx.json
+
 cd "$WORK"
 # xz writes the same bytes with any number of threads above one.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$EPOCH" --mode='u=rwX,go=rX' --format=ustar -cf - "$NAME" |

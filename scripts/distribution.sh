@@ -47,6 +47,7 @@ tarball() {
   quiet "$ROOT/packaging/tarball.sh" "$WORK/source"
   tar -C "$WORK/source" -xf "$SOURCE.tar.xz"
   [ ! -e "$SOURCE/target" ] && [ ! -e "$SOURCE/build" ] && [ ! -e "$SOURCE/.git" ] || fail "the tarball contains build results"
+  grep -q '"bomFormat": "CycloneDX"' "$SOURCE/libpusher.cdx.json" || fail "the tarball has no bill of materials"
   say "$(stat -c %s "$SOURCE.tar.xz") bytes"
   # A second tarball of the same files in another folder is made in the background.
   mkdir "$WORK/tree"
@@ -111,6 +112,10 @@ debian_control() {
   for package in libpusher0 libpusher-dev; do
     field $package Multi-Arch same
     field $package Architecture "$(dpkg --print-architecture)"
+  done
+  for package in libpusher0 libpusher-dev; do
+    dpkg-deb --fsys-tarfile "$WORK/deb/$package"_*.deb | tar -xO "./usr/share/doc/$package/libpusher.cdx.json" |
+      cmp - "$SOURCE/libpusher.cdx.json" || fail "$package has another bill of materials than the tarball, or none"
   done
   # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"

@@ -2,6 +2,9 @@
 
 PUSHER_LIBRARY names the library's file. Without it, cargo builds the library in a checkout. With an empty PUSHER_LIBRARY, or
 outside a checkout, the wheel contains no library and uses the system's libpusher.so.0, as distributions want.
+
+A wheel with the library has its bill of materials (PEP 770): the file that PUSHER_SBOM names, or in a checkout that of
+packaging/sbom.py.
 """
 
 from __future__ import annotations
@@ -48,6 +51,15 @@ def library() -> Path:
     raise RuntimeError("cargo has built no library")
 
 
+def bill_of_materials() -> bytes | None:
+    if named := os.environ.get("PUSHER_SBOM"):
+        return Path(named).read_bytes()
+    if not IN_CHECKOUT:
+        return None
+    script = CHECKOUT / "packaging/sbom.py"
+    return subprocess.run([sys.executable, script], check=True, stdout=subprocess.PIPE).stdout
+
+
 class BuildPy(build_py):
     def run(self) -> None:
         super().run()
@@ -72,6 +84,13 @@ class Wheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
         # It contains no extension module, so it fits every Python.
         return "py3", "none", super().get_tag()[2]
+
+    def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
+        super().egg2dist(egginfo_path, distinfo_path)
+        if WITH_LIBRARY and (made := bill_of_materials()):
+            folder = Path(distinfo_path) / "sboms"
+            folder.mkdir()
+            (folder / "libpusher.cdx.json").write_bytes(made)
 
 
 class Sdist(sdist):

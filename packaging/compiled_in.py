@@ -1,0 +1,36 @@
+"""The Rust crates that are compiled into the library, for packaging/copyright.py and packaging/sbom.py."""
+
+import json
+import pathlib
+import subprocess
+
+# What is made of them is the same for every architecture, because packages of several architectures can be installed together.
+TARGETS = [f"{machine}-unknown-linux-gnu" for machine in ("x86_64", "i686", "aarch64", "riscv64gc", "powerpc64le", "s390x")]
+TARGETS.append("armv7-unknown-linux-gnueabihf")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def resolve(cargo):
+    """Returns the id of libpusher, the packages by id that a build without tests compiles into it, with itself, and for each of them
+    the ids of those that it uses."""
+    command = [cargo, "metadata", "--locked", "--format-version", "1"]
+    for target in TARGETS:
+        command += ["--filter-platform", target]
+    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    packages = {package["id"]: package for package in metadata["packages"]}
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    root = metadata["resolve"]["root"]
+    edges, todo = {}, [root]
+    while todo:
+        node = todo.pop()
+        if node in edges:
+            continue
+        # Macros run in the compiler, and are not linked.
+        edges[node] = [
+            dep["pkg"]
+            for dep in nodes[node]["deps"]
+            if any(kind["kind"] is None for kind in dep["dep_kinds"])
+            and "proc-macro" not in packages[dep["pkg"]]["targets"][0]["kind"]
+        ]
+        todo += edges[node]
+    return root, {identity: packages[identity] for identity in edges}, edges
