@@ -407,7 +407,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	client, holdsThread := c.client, c.sender == nil
 	if c.sender != nil && o.fansOut() {
 		var err error
-		if client, err = c.fan.open(c.sender); err != nil {
+		if client, err = c.fan.open(f.op, c.sender); err != nil {
 			return nil, err
 		}
 		holdsThread = true

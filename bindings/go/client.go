@@ -27,7 +27,7 @@ import (
 // use a client. A field that is zero has the library's default.
 //
 // Copies that are made after the first call has returned share its connections, and Close closes them all. A copy from before is a client of its
-// own. Do not copy a client during its first call.
+// own. Do not copy or print a client during its first call.
 type Client struct {
 	AppID   string // required by calls whose path contains it; Key and Secret are always, or a URL instead
 	Key     string
@@ -48,7 +48,8 @@ type Client struct {
 
 	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end when their context ends. Each
 	// call is one attempt; the proxy, TLS settings and connections are HTTPClient's. Publishers do not use it. It follows no redirects. A
-	// custom Transport must not send a POST twice. A fan-out holds a thread, and does not end when its context is cancelled.
+	// custom Transport must not send a POST twice. A fan-out holds a thread, and does not end when its context is cancelled; that of a client of
+	// ClientFromEnv("") retries requests that were not delivered.
 	HTTPClient *http.Client
 
 	// MaxConcurrentCalls limits the calls that wait for the network at once, 128 by default: each holds an operating system thread. Other
@@ -104,14 +105,24 @@ type state struct {
 	closed bool
 }
 
+// making guards the making of the state of each client, which cannot hold a mutex of its own because it may be copied.
+var making sync.Mutex
+
 // shared returns the state, which the first call makes. (An atomic.Pointer instead of a plain one could not be copied.)
 func (c *Client) shared() *state {
 	at := (*unsafe.Pointer)(unsafe.Pointer(&c.state))
 	if made := atomic.LoadPointer(at); made != nil {
 		return (*state)(made)
 	}
-	atomic.CompareAndSwapPointer(at, nil, unsafe.Pointer(new(state)))
-	return (*state)(atomic.LoadPointer(at))
+	// A mutex, because a compare-and-swap writes even if it fails: to a client that another goroutine's first call copies.
+	making.Lock()
+	defer making.Unlock()
+	if made := atomic.LoadPointer(at); made != nil {
+		return (*state)(made)
+	}
+	made := new(state)
+	atomic.StorePointer(at, unsafe.Pointer(made))
+	return made
 }
 
 // Retry configures retries. Mode "safe", the default, retries requests that were certainly not delivered and may now succeed; "at_least_once"

@@ -702,6 +702,35 @@ func TestAFanOutOverNetHTTP(t *testing.T) {
 	refused(t, fan(), pusher.StatusInvalidState, "")
 }
 
+// A client that the environment configures accepts no settings, such as those of a fan-out.
+func TestAFanOutOverNetHTTPOfAClientByTheEnvironment(t *testing.T) {
+	server := healthy(t)
+	config := server.client(t)
+	for name, value := range map[string]string{
+		"PUSHER_URL": "", "PUSHER_APP_ID": config.AppID, "PUSHER_APP_KEY": config.Key, "PUSHER_APP_SECRET": config.Secret,
+		"PUSHER_HOST": config.Host, "PUSHER_PORT": fmt.Sprint(config.Port), "PUSHER_SCHEME": "http",
+	} {
+		t.Setenv(name, value)
+	}
+	client, err := pusher.ClientFromEnv("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	client.HTTPClient = &http.Client{Transport: &http.Transport{}}
+	defer client.HTTPClient.CloseIdleConnections()
+	channels := make([]string, 101)
+	for index := range channels {
+		channels[index] = fmt.Sprint("c", index)
+	}
+	if _, err := client.TriggerContext(ctx, channels, "e", "x", pusher.TriggerOptions{FanOut: true}); err != nil {
+		t.Error(err)
+	}
+	if count := len(server.applied(t)); count != len(channels) {
+		t.Error(count)
+	}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }

@@ -51,30 +51,35 @@ func newFan(settings Client) *fan {
 // fan is a second client of the library, for calls that may take several requests: it sends each by a callback, as pusher_prepare makes only one.
 type fan struct {
 	settings Client
-	once     sync.Once
+	mutex    sync.Mutex // guards client
 	client   *C.Pusher
-	failed   *Error
 }
 
-func (f *fan) open(with *sender) (*C.Pusher, error) {
-	f.once.Do(func() {
-		f.settings.Retry.Mode, f.settings.Extra = "never", without(f.settings.Extra, "retry")
-		var made *C.Pusher
-		if made, f.failed = f.settings.makeWithLog(); f.failed != nil {
-			return
-		}
+// open returns the client, which the first call makes.
+func (f *fan) open(op operation, with *sender) (*C.Pusher, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.client != nil {
+		return f.client, nil
+	}
+	settings := f.settings
+	if !settings.environment { // which accepts no other settings
+		settings.Retry.Mode, settings.Extra = "never", without(settings.Extra, "retry")
+	}
+	made, failed := settings.makeWithLog()
+	if failed == nil {
 		// The library owns the handle from here on, even if it fails.
 		if status := C.bridge_set_transport(made, C.uintptr_t(cgo.NewHandle(with))); status != C.PUSHER_STATUS_OK {
 			C.pusher_free(made)
-			f.failed = refusal(Status(status), failure{Message: "HTTPClient cannot be used for a fan-out"}, nil)
-			return
+			failed = refusal(Status(status), failure{Message: "HTTPClient cannot be used for a fan-out"}, nil)
 		}
-		f.client = made
-	})
-	if f.failed != nil {
-		return nil, f.failed
 	}
-	return f.client, nil
+	if failed != nil {
+		failed.Delivery = op.delivery()
+		return nil, failed
+	}
+	f.client = made
+	return made, nil
 }
 
 func without(members map[string]any, name string) map[string]any {

@@ -472,6 +472,28 @@ func TestOneClientIsBegunByManyGoroutines(t *testing.T) {
 	}
 }
 
+// The race detector reports a first call that copies the client while another one writes to it.
+func TestFirstCallsOfOneClientDoNotRace(t *testing.T) {
+	for range [300]int{} {
+		client := offline()
+		begin := make(chan struct{})
+		var all sync.WaitGroup
+		for range [8]int{} {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				<-begin
+				if _, err := client.AuthorizeChannel("private-c", "1.2", nil); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		close(begin)
+		all.Wait()
+		client.Close()
+	}
+}
+
 func TestPrintingAClientRevealsNoSecret(t *testing.T) {
 	client := pusher.Client{
 		AppID: "4711", Key: "the-key", Secret: "the-secret", URL: "https://k:the-secret@h/apps/1", EncryptionMasterKey: "the-secret",
