@@ -11,8 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def resolve(cargo):
-    """Returns the id of libpusher, the packages by id that a build without tests compiles into it, with itself, and for each of them
-    the ids of those that it uses."""
+    """Returns the id of libpusher, the packages by id that a build without tests compiles into it, and for each the ids that it
+    uses."""
     command = [cargo, "metadata", "--locked", "--format-version", "1"]
     for target in TARGETS:
         command += ["--filter-platform", target]
