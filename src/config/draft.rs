@@ -527,7 +527,7 @@ fn without_blank_ends(secret: &Secret, key: &str) -> Result<(), Problem> {
 
 /// Returns whether a character at the end of a string is seen by nobody.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}')
+    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}')
 }
 
 /// Returns the host of a client that sets neither a host nor a cluster.

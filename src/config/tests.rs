@@ -132,7 +132,6 @@ fn a_secret_or_a_key_with_white_space_at_an_end_is_refused_and_not_shown() {
         ("secret", "s3cr3t\\r\\n", "secret"),
         ("secret", "s3cr3t\\u00a0", "secret"),
         ("secret", "\\ufeffs3cr3t", "secret"),
-        ("secret", "\\u0000s3cr3t", "secret"),
         ("key", "s3cr3t\\n", "key"),
         ("app_id", " s3cr3t", "app_id"),
         (
