@@ -141,8 +141,13 @@ def test_a_response_is_interpreted_by_the_library() -> None:
     assert http.process_response(200, '{"a":1}') == {"a": 1}
     assert http.process_response(202, b"{}") == {}
     for status, kind in ((400, "BadRequest"), (401, "BadAuth"), (403, "Forbidden"), (404, "BadStatus"), (500, "BadStatus")):
-        with pytest.raises(getattr(errors, f"Pusher{kind}")):
+        with pytest.raises(getattr(errors, f"Pusher{kind}")) as raised:
             http.process_response(status, "no")
+        # An event of a batch may have been delivered before the server refused another one.
+        assert (raised.value.delivery is not None, raised.value.retryable) == (True, False)
+    with pytest.raises(libpusher.errors.BadResponse) as unreadable:
+        http.process_response(200, "{")
+    assert (unreadable.value.delivery, unreadable.value.retryable) == (libpusher.Delivery.UNKNOWN, False)
 
 
 def test_a_backend_of_the_program_is_used(listen: Listen) -> None:

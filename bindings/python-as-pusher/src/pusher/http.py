@@ -33,6 +33,7 @@ def request_method(f: Callable[..., Any]) -> property:
 
 
 def process_response(status: int, body: str | bytes) -> Any:
-    """Returns or raises what a call does after this response."""
+    """Returns or raises what a call does after this response. What becomes of the events of a call that publishes is in the error."""
     raw = body.encode() if isinstance(body, str) else body
-    return _CLIENT.prepare.channels_info().finish(status, raw, {"Content-Length": str(len(raw))})
+    # The response may be that of any call: only a call that publishes has a delivery, and is not repeated after it may have arrived.
+    return _CLIENT.prepare.post("/events").finish(status, raw, {"Content-Length": str(len(raw))})
