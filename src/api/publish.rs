@@ -247,7 +247,7 @@ pub fn request(events: &[Event]) -> Result<Call, Error> {
 
 /// Returns, for each of these events, what the response says about it if the event asked for that: the attributes of its
 /// channel, or an object of attributes by channel. Null says nothing.
-pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> {
+pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<Json<'a>>> {
     let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
     let found = match events {
         // The response to a trigger is by channel: `{"channels":{"my-channel":{…}}}`.
@@ -266,7 +266,7 @@ pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<&'a str>> 
         }
     };
     let of = |(index, event): (usize, &Event)| {
-        found.get(index).copied().flatten().filter(|said| event.wants_info && !said.is_null()).map(Json::text)
+        found.get(index).copied().flatten().filter(|said| event.wants_info && !said.is_null())
     };
     events.iter().enumerate().map(of).collect()
 }
@@ -344,18 +344,21 @@ mod tests {
 
     #[test]
     fn a_response_is_split_by_event() {
+        let texts = |response, events| -> Vec<_> {
+            answers(response, events).into_iter().map(|found| found.map(Json::text)).collect()
+        };
         let info = Some(r#"{"info":"user_count"}"#);
         let events = [event("a", "1", info), event("b", "1", None), event("c", "1", info)];
         let count = Some(r#"{"user_count":1}"#);
         let batch = r#"{"batch":[{"user_count":1},{},{"user_count":1}]}"#;
-        assert_eq!(answers(batch, &events), [count, None, count]);
+        assert_eq!(texts(batch, &events), [count, None, count]);
         let trigger = r#"{"channels":{"c":{"user_count":2},"a":{"user_count":1}}}"#;
-        assert_eq!(answers(trigger, &events[..1]), [count]);
+        assert_eq!(texts(trigger, &events[..1]), [count]);
         let several = [event(r#"["a","c"]"#, "1", info)];
-        assert_eq!(answers(trigger, &several), [Some(r#"{"c":{"user_count":2},"a":{"user_count":1}}"#)]);
+        assert_eq!(texts(trigger, &several), [Some(r#"{"c":{"user_count":2},"a":{"user_count":1}}"#)]);
         for none in ["{}", "[]", "x", r#"{"batch":{}}"#, r#"{"channels":[]}"#] {
-            assert_eq!(answers(none, &events), [None, None, None]);
-            assert_eq!(answers(none, &events[..1]), [None]);
+            assert_eq!(texts(none, &events), [None, None, None]);
+            assert_eq!(texts(none, &events[..1]), [None]);
         }
     }
 }

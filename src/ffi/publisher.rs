@@ -149,7 +149,8 @@ pub unsafe extern "C" fn pusher_publisher_publish(
 /// report has the members of an error document (see ::PusherStatus), with `"status":"OK"` for
 /// an event that was delivered, and:
 /// - `answer`: the attributes that the option `info` asked for; for several channels, an object
-///   of them by channel.
+///   of them by channel. A string of JSON if some parsers would refuse it: it has more than 64
+///   levels, a number of more than 1,000 digits, or half a surrogate pair.
 /// - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
 ///
 /// Next to `reports`, `lost` is the number of reports discarded since the last call because

@@ -229,6 +229,44 @@ impl<'a> Json<'a> {
         elements.ok_or(Problem::OUT_OF_MEMORY)
     }
 
+    /// Returns whether the JSON parsers of all languages read this text: it nests in at most 64 levels, no number has more than 1,000
+    /// digits, and no string has half a surrogate pair.
+    pub fn is_portable(self) -> bool {
+        const LEVELS: usize = 64;
+        const DIGITS: usize = 1000;
+        let (mut level, mut digits, mut in_string, mut is_half) = (0_usize, 0_usize, false, false);
+        let mut bytes = self.text().bytes();
+        while let Some(byte) = bytes.next() {
+            if in_string {
+                // The escape of a UTF-16 code unit.
+                let unit = if byte == b'\\' && bytes.next() == Some(b'u') {
+                    let hex = |unit, _| Some(unit << 4 | char::from(bytes.next()?).to_digit(16)?);
+                    (0..4).try_fold(0_u32, hex).unwrap_or_default()
+                } else {
+                    0
+                };
+                let is_second = (0xdc00..=0xdfff).contains(&unit);
+                if is_half != is_second {
+                    return false;
+                }
+                is_half = (0xd800..=0xdbff).contains(&unit);
+                in_string = byte != b'"';
+                continue;
+            }
+            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+            match byte {
+                b'"' => in_string = true,
+                b'[' | b'{' => level += 1,
+                b']' | b'}' => level = level.saturating_sub(1),
+                _ => {}
+            }
+            if level > LEVELS || digits > DIGITS {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Returns the value's type for messages.
     fn kind(self) -> &'static str {
         match self.text().as_bytes().first() {
@@ -438,6 +476,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_number_of_too_many_digits_is_not_portable() {
+        let digits = "1".repeat(1001);
+        for (text, is_portable) in [
+            (digits.clone(), false),
+            (format!("[1.{digits}]"), false),
+            (digits[1..].to_owned(), true),
+            (format!("\"{digits}\""), true),
+            (format!("[{}1]", "1,".repeat(1001)), true),
+        ] {
+            assert_eq!(Json(&text).is_portable(), is_portable, "{text}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -12,7 +12,7 @@ use super::shared::Backlog;
 use crate::bytes::{copied, copied_text};
 use crate::document;
 use crate::error::{Error, OutOfMemory, Purpose};
-use crate::json::Writer;
+use crate::json::{Json, Writer};
 use crate::status::{Delivery, Status};
 
 /// Which reports are kept.
@@ -50,14 +50,19 @@ enum Members {
 const LARGE_REPORT_BYTES: usize = 8 * 1024;
 
 impl Outcome {
-    /// The event was delivered. `info` is the server's response about this event, JSON, if the
-    /// event asked for it.
-    pub fn delivered(info: Option<&str>) -> Outcome {
+    /// The event was delivered. `info` is the server's response about this event, if the event asked for it. JSON that some parsers
+    /// refuse becomes a string, so that it does not cost the other reports of the document.
+    pub fn delivered(info: Option<Json<'_>>) -> Outcome {
         match info {
             None => Outcome { delivery: Delivery::Delivered, members: Members::Delivered },
             Some(info) => Outcome::write(Delivery::Delivered, Status::Ok, |json| {
                 write_delivered(json);
-                json.key("answer").raw(info);
+                json.key("answer");
+                if info.is_portable() {
+                    json.raw(info.text())
+                } else {
+                    json.string(info.text())
+                };
             }),
         }
     }

@@ -245,6 +245,37 @@ fn reports_contain_the_requested_info() {
     }
 }
 
+/// It must not cost the other reports of the document.
+#[test]
+fn an_answer_that_some_parsers_refuse_is_a_string() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let scene = Scene::new([], json!({"connections": 1}));
+    let answer_to = |answer: &str| {
+        scene.server.next(Answer::ok(&format!(r#"{{"channels":{{"c":{answer}}}}}"#)));
+        scene.publisher.publish_with("c", "e", "1", &json!({"info": "user_count"}));
+        scene.publisher.report().members["answer"].clone()
+    };
+    for refused in [
+        r#""\ud800""#,
+        r#"{"a\udfff":1}"#,
+        r#"["\uD800x","\ude00"]"#,
+        r#""\ud83d\u0041""#,
+        r#""\ud83d\n""#,
+        r#""\ude00\ud83d""#,
+        r#""\ud83d\ud83d\ude00""#,
+        &nested(65),
+    ] {
+        assert_eq!(answer_to(refused), json!(refused));
+    }
+    let many = format!("[{}]", ["[\"[[{\\\"\"]"; 100].join(","));
+    for taken in
+        [r#""\ud83d\ude00\uD83D\uDE00""#, r#"{"\\ud800":"\\\\ud800","b":"\"\ud7ff\ue000"}"#, &nested(64), &many]
+    {
+        let plain: Value = serde_json::from_str(taken).unwrap();
+        assert_eq!(answer_to(taken), plain, "{taken}");
+    }
+}
+
 #[test]
 fn requested_info_looks_the_same_alone_and_in_a_batch() {
     // Real servers list the info of a trigger by channel, and that of a batch by position.

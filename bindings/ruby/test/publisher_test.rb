@@ -5,6 +5,15 @@ require_relative 'test_helper'
 class PublisherTest < Minitest::Test
   include Helpers
 
+  def test_an_answer_that_ruby_cannot_read_costs_no_report
+    ['"\ud800"', '[' * 200 + ']' * 200].each do |answer|
+      publisher = FaultServer.client(FaultServer.listen('body', params: { body: "{\"channels\":{\"c\":#{answer}}}" })).publisher(reports: 'all')
+      publisher.publish('c', 'e', 1, info: 'user_count')
+      assert_equal [['delivered', answer]], (publisher.poll(timeout_ms: 5000).map { |report| report.values_at(:delivery, :answer) })
+      publisher.close
+    end
+  end
+
   def test_events_are_sent_in_the_background_in_batches
     listener = FaultServer.listen
     publisher = FaultServer.client(listener).publisher(reports: 'all', connections: 1, linger_ms: 200)
