@@ -186,7 +186,7 @@ TEST("an invalid configuration is named by its key") {
       pusher::client::make(pusher::config()
                                .app_id("1")
                                .key("k")
-                               .secret("quote \" and \\ and \n")
+                               .secret("quote \" and \\ and \n too")
                                .cluster("eu")
                                .timeout(2s)
                                .number("max_idle_connections", 2)
