@@ -43,7 +43,8 @@ static PusherStatus publish(PusherPublisher *publisher, unsigned kind, unsigned 
   char channels[64], key[64], *out;
   unsigned long channel = number % CHANNELS;
   const char *options[KINDS] = {"{\"timeout_ms\":1}", "{\"timeout_ms\":1}", key, "{\"timeout_ms\":1,\"fan_out\":true}"};
-  snprintf(channels, sizeof channels, kind % 2 == 0 ? "my-channel-%lu" : "[\"my-channel-%lu\",\"other-channel\"]", channel);
+  snprintf(channels, sizeof channels, kind % 2 == 0 ? "my-channel-%lu" : "[\"my-channel-%lu\",\"other-channel\"]",
+           channel);
   snprintf(key, sizeof key, "{\"timeout_ms\":1,\"conflate\":\"%lu\"}", number);
   PusherStatus status = pusher_publisher_publish(publisher, channels, EVENT, "1", options[kind], NULL, &out);
   pusher_string_free(out);

@@ -36,14 +36,12 @@ func withUser(c *gin.Context) {
 func withDelivery(c *gin.Context) {
 	c.Next()
 	var failed *pusher.Error
-	if last := c.Errors.Last(); last == nil || !errors.As(last.Err, &failed) {
-		return
-	}
-	switch failed.Delivery {
-	case pusher.DeliveryNotSent, pusher.DeliveryUnknown:
+	switch last := c.Errors.Last(); {
+	case last == nil:
+	case errors.As(last.Err, &failed) && failed.Cause != "": // the network failed
 		// "not_sent": the event can be sent again. "unknown": it may have arrived.
 		c.JSON(http.StatusServiceUnavailable, gin.H{"delivery": failed.Delivery.String()})
-	case pusher.DeliveryRejected:
+	default:
 		c.Status(http.StatusInternalServerError)
 	}
 }
@@ -51,7 +49,7 @@ func withDelivery(c *gin.Context) {
 func createOrder(c *gin.Context) {
 	order := gin.H{"id": c.PostForm("id")}
 	options := pusher.TriggerOptions{}
-	if socketID, given := c.GetPostForm("socket_id"); given {
+	if socketID := c.PostForm("socket_id"); socketID != "" {
 		options.SocketID = &socketID // the connection that made the order already knows it
 	}
 	if _, err := channels(c).TriggerContext(c.Request.Context(), []string{"private-orders"}, "order-created", order, options); err != nil {

@@ -78,7 +78,7 @@ func (s *site) createOrder(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		writeJSON(w, http.StatusOK, order)
-	case errors.As(err, &failed) && (failed.Delivery == pusher.DeliveryNotSent || failed.Delivery == pusher.DeliveryUnknown):
+	case errors.As(err, &failed) && failed.Cause != "": // the network failed
 		// "not_sent": the event can be sent again. "unknown": it may have arrived.
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"delivery": failed.Delivery.String()})
 	default:
