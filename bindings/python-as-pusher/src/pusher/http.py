@@ -33,7 +33,7 @@ def request_method(f: Callable[..., Any]) -> property:
 
 
 def process_response(status: int, body: str | bytes) -> Any:
-    """Returns or raises what a call does after this response. What becomes of the events of a call that publishes is in the error."""
+    """Returns or raises what a call that publishes does after this response."""
     raw = body.encode() if isinstance(body, str) else body
-    # The response may be that of any call: only a call that publishes has a delivery, and is not repeated after it may have arrived.
+    # The call is not known. As a query, its error would have no delivery, and might be retried after an event arrived.
     return _CLIENT.prepare.post("/events").finish(status, raw, {"Content-Length": str(len(raw))})
