@@ -5,6 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The size from which an allocation is large. Below it are the buffers of a connection and of a head.
 pub const LARGE_BYTES: usize = 20_000;
@@ -27,6 +28,12 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static FIRST: AtomicUsize = AtomicUsize::new(usize::MAX);
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static WATCHES_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until no other test uses the plan, which is that of the whole process. Each test holds the guard to its end.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Makes a call with this plan. Returns its result and the number of its large allocations. Only one call at a time may be
 /// watched.

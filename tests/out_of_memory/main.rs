@@ -14,7 +14,7 @@ use std::ptr;
 use pusher::ffi;
 use serde_json::{Value, json};
 
-use allocator::{Plan, during, end, watch_threads};
+use allocator::{Plan, alone, during, end, watch_threads};
 use support::calls::{MASTER_KEY, base64, error_delivery};
 use support::publisher::Publisher;
 use support::{Answer, Client, End, KEY, SECRET, Server, config, signature};
@@ -134,6 +134,7 @@ fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
 
 #[test]
 fn events() {
+    let _alone = alone();
     let server = Server::start([]);
     let client = server.client_with(limits());
     let mut calls: Vec<Call<'_>> = Vec::new();
@@ -179,6 +180,7 @@ fn events() {
 
 #[test]
 fn responses() {
+    let _alone = alone();
     let attributes = format!(
         r#"{{"channels":{{{}"z":{{}}}}}}"#,
         (0..50_000).map(|n| format!("\"c{n}\":{{\"user_count\":1}},")).collect::<String>()
@@ -223,6 +225,7 @@ fn responses() {
 
 #[test]
 fn signatures() {
+    let _alone = alone();
     let server = Server::start([]);
     let client = server.client_with(limits());
     for data in long_strings() {
@@ -249,6 +252,7 @@ fn signatures() {
 
 #[test]
 fn webhooks() {
+    let _alone = alone();
     let server = Server::start([]);
     let mut more = limits();
     more["webhook_max_age_ms"] = json!(0);
@@ -308,6 +312,7 @@ fn webhooks() {
 
 #[test]
 fn configurations() {
+    let _alone = alone();
     let server = Server::start([]);
     let tokens: Vec<Value> = (0..20_000).map(|n| json!({"key": format!("k{n}"), "secret": "s"})).collect();
     let good: Value = serde_json::from_str(&config(server.port(), json!({}))).unwrap();
@@ -370,6 +375,7 @@ fn configurations() {
 
 #[test]
 fn prepared_requests() {
+    let _alone = alone();
     let server = Server::start([]);
     let client = server.client_with(limits());
     let pointer = client.0.as_ptr().cast_const().cast();
@@ -432,6 +438,7 @@ fn error_parts(document: &CStr) -> (i32, usize) {
 
 #[test]
 fn a_publisher() {
+    let _alone = alone();
     let server = Server::builder().answering(|_| Answer::new(400, &[], &"x".repeat(LONG_BYTES))).start();
     let client = server.client_with(limits());
     let publisher = Publisher::new(&client, &json!({"connections": 1, "max_queue_bytes": 1 << 30, "reports": "all"}));
@@ -490,6 +497,7 @@ fn a_publisher() {
 
 #[test]
 fn the_queue_of_a_publisher() {
+    let _alone = alone();
     let server = Server::start([Answer::ok("{}").when_released()]);
     let client = server.client_with(limits());
     let publisher =
@@ -528,6 +536,7 @@ fn the_queue_of_a_publisher() {
 /// The threads of a publisher, with large events, batches and responses: each event ends truly.
 #[test]
 fn the_threads_of_a_publisher() {
+    let _alone = alone();
     let data = long_strings();
     for number in 1..=8 {
         for plan in [Plan::Only(number), Plan::From(number)] {
