@@ -146,7 +146,7 @@ The phase of a failure decides, not the error number: a reset may come before, d
 | before the kernel had taken the request's last byte (lookup, connection, proxy, TLS, sending), without a final status | `not_sent` | `NOT_SENT` |
 | after that, without a valid status line | `unknown` | `DELIVERY_UNKNOWN` |
 | after a 2xx status line: the response is truncated, malformed, too long or not JSON, came before the whole request was sent, or is so large that checking it takes longer than `timeout_ms` | `unknown` | `BAD_RESPONSE` |
-| not at all: 2xx and a complete response | `delivered` | `OK` |
+| not at all: 2xx and a complete response that is JSON of any kind, or without a body | `delivered` | `OK` |
 | with 3xx, 401, 403, 404, 405, 407, 415 or 429 | `rejected` | `REDIRECTED`, `UNAUTHORIZED`, … |
 | with another 4xx, one event for one channel | `rejected` | `BAD_REQUEST`, `PAYLOAD_TOO_LARGE` |
 | with another 4xx, several: servers apply them in order and stop at the bad one | `unknown` | the same |
