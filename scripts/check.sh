@@ -22,7 +22,6 @@ if [ "${1:-}" != --tests ]; then
 fi
 if [ "${1:-}" = --lines ]; then
   scripts/torture/coverage.sh
-  step 'the other tests' cargo test --locked --quiet --test fault_server --test repository --test out_of_memory
 elif cargo nextest --version >/dev/null 2>&1; then
   # The matrix of faults takes a minute or two: scripts/delivery.sh runs it, with optimisation.
   step 'tests' cargo nextest run --locked -E 'not binary(delivery)'

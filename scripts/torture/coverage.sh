@@ -21,11 +21,12 @@ mkdir -p "$out"
 printf '#!/bin/sh\nexec "$@" -C instrument-coverage\n' >"$out/rustc"
 chmod +x "$out/rustc"
 export RUSTC_WORKSPACE_WRAPPER=$out/rustc CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/coverage
-TESTS=(--lib --test abi --test network --test process --test publisher)
+TESTS=(--lib --test abi --test network --test process --test publisher --test out_of_memory --test fault_server --test repository)
 
 build() {
   # Our build script has counters, too.
   export LLVM_PROFILE_FILE=$out/build/%p.profraw
+  cargo build --quiet --locked --example fault-server
   cargo test --quiet --locked --no-run "${TESTS[@]}"
   cargo test --locked --no-run --message-format json "${TESTS[@]}" 2>/dev/null |
     sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/programs"
