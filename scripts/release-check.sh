@@ -67,8 +67,9 @@ changelog() {
   [[ $heading =~ ^"## $VERSION - "[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] ||
     fail "the newest section of CHANGELOG.md is '$heading', not '## $VERSION - YYYY-MM-DD'"
   ! grep -qi '^## unreleased' CHANGELOG.md || fail "CHANGELOG.md still has a section for what is unreleased"
-  sed -n "/^## $VERSION - /,/^## [^$]/p" CHANGELOG.md | grep -q '^- ' || fail "the section of $VERSION in CHANGELOG.md has no entry"
-  sed -n "/^## $VERSION - /,\$p" CHANGELOG.md | grep -q '^### Upgrade considerations' ||
+  # Not grep -q: it would end before sed has written all of a long section.
+  sed -n "/^## $VERSION - /,/^## [^$]/p" CHANGELOG.md | grep '^- ' >/dev/null || fail "the section of $VERSION in CHANGELOG.md has no entry"
+  sed -n "/^## $VERSION - /,\$p" CHANGELOG.md | grep '^### Upgrade considerations' >/dev/null ||
     fail "the section of $VERSION in CHANGELOG.md has no 'Upgrade considerations'"
 }
 
