@@ -119,7 +119,7 @@ debian_control() {
   done
   # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
-  dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -qx 'activate-noawait ldconfig' || fail "ldconfig is not triggered"
+  dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "ldconfig is not triggered"
   # The changelog closes no bug report of Debian, because these packages are not part of Debian.
   quiet lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$WORK"/deb/*.deb
 }

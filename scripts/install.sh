@@ -79,7 +79,7 @@ linked() {
   local kind=$1 program
   shift
   for program in "$@"; do
-    if readelf -dW "$program" | grep -q 'NEEDED.*\[libpusher\.so\.0\]'; then
+    if readelf -dW "$program" | grep 'NEEDED.*\[libpusher\.so\.0\]' >/dev/null; then
       [ "$kind" = shared ] || fail "this program uses the shared library: $program"
     else
       [ "$kind" = static ] || fail "this program does not use the shared library: $program"
@@ -123,7 +123,7 @@ refused() {
   shift
   ! cmake -S "$CONSUMERS/find_package" -B "$(mktemp -d "$WORK/refused.XXXXXX")" "$@" >"$WORK/log" 2>&1 ||
     fail "find_package did not refuse: $*"
-  tr -s ' \n' ' ' <"$WORK/log" | grep -qE "$message" ||
+  tr -s ' \n' ' ' <"$WORK/log" | grep -E "$message" >/dev/null ||
     { cat "$WORK/log" >&2; fail "find_package does not print: $message"; }
 }
 
