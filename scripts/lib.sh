@@ -8,6 +8,8 @@
 #   as_installed FOLDER                                                copies it with its link, and writes a pusher.pc
 #   fault_server                                                       exports FAULT_SERVER: the present value, or the path of
 #                                                                      a fault server that it builds
+#   torture_program FOLDER NAME [FLAG…]                                compiles tests/torture/NAME.c against the library in the
+#                                                                      folder
 #   version                                                            prints the version of the library
 #   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, installed
 #                                                                      by the package-lock.json of the folder
@@ -102,6 +104,13 @@ fault_server() {
   fi
   FAULT_SERVER=$(realpath "$FAULT_SERVER")
   export FAULT_SERVER
+}
+
+torture_program() {
+  local folder=$1 name=$2
+  shift 2
+  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$folder/$name" "tests/torture/$name.c" \
+    "$folder/libpusher.so.0" -Wl,-rpath,"$PWD/$folder" -lcjson "$@"
 }
 
 # once PATH WHAT: makes PATH by the function `install` unless the function `finished` succeeds. One process does so at a time.

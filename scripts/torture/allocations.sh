@@ -19,10 +19,9 @@ export RUST_BACKTRACE=0
 build() {
   library "$out/libpusher.so.0"
   fault_server
-  local flags=(-std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread)
-  cc "${flags[@]}" -shared -fPIC -o "$out/failing_allocations.so" tests/torture/failing_allocations.c
-  cc "${flags[@]}" -Iinclude -o "$out/allocations" tests/torture/allocations.c "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" \
-    -lcjson -lcrypto
+  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -shared -fPIC -o "$out/failing_allocations.so" \
+    tests/torture/failing_allocations.c
+  torture_program "$out" allocations -lcrypto
 }
 
 program() { LD_PRELOAD=$PWD/$out/failing_allocations.so timeout 600 "$out/allocations" "$@"; }

@@ -23,8 +23,7 @@ export RUST_BACKTRACE=0
 build() {
   library "$out/libpusher.so.0"
   fault_server
-  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$out/fork" tests/torture/fork.c \
-    "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson
+  torture_program "$out" fork
 }
 
 # A lock that a thread held, a connection of two processes, and a nonce that is used twice must be found.

@@ -23,7 +23,7 @@ build() {
     cargo rustc --quiet --profile no-lto --locked --lib --crate-type staticlib
     static=${CARGO_TARGET_DIR:-target}/no-lto/libpusher.a
   fi
-  cc "${flags[@]}" -o "$out/loading" tests/torture/loading.c "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson -ldl
+  torture_program "$out" loading -ldl
   cc "${flags[@]}" -o "$out/loading-static" tests/torture/loading.c "$static" -lcjson -lgcc_s -lm -ldl
 }
 

@@ -20,8 +20,7 @@ build() {
   RUSTFLAGS='--cfg pusher_failpoints' CARGO_TARGET_DIR=$folder \
     cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
   cp "$folder/no-lto/libpusher.so" "$out/libpusher.so.0"
-  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$out/panics" tests/torture/panics.c \
-    "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson
+  torture_program "$out" panics
 }
 
 # A library for use has no failpoints.

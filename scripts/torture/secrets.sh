@@ -15,8 +15,7 @@ mkdir -p "$out"
 build() {
   library "$out/libpusher.so.0"
   fault_server
-  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -Iinclude -o "$out/secrets" tests/torture/secrets.c \
-    "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson -lcrypto
+  torture_program "$out" secrets -lcrypto
 }
 
 # The search must find what an idle client has, in each of its runs: so it can fail.

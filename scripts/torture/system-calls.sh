@@ -23,9 +23,9 @@ export RUST_BACKTRACE=0
 build() {
   library "$out/libpusher.so.0"
   fault_server
-  local flags=(-std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread)
-  cc "${flags[@]}" -shared -fPIC -o "$out/jumping_clock.so" tests/torture/jumping_clock.c
-  cc "${flags[@]}" -Iinclude -o "$out/system_calls" tests/torture/system_calls.c "$out/libpusher.so.0" -Wl,-rpath,"$PWD/$out" -lcjson
+  cc -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -shared -fPIC -o "$out/jumping_clock.so" \
+    tests/torture/jumping_clock.c
+  torture_program "$out" system_calls
 }
 
 program() { timeout 300 "$out/system_calls" "$@"; }

@@ -130,17 +130,20 @@ static int do_webhook(char **out) {
   return PUSHER_STATUS_OK;
 }
 
-/* The hooks of a client of its own, since they can be set once. */
-static int do_set_log(char **out) {
+/* Makes a client of its own for a hook, since each can be set once. A panic that was asked for waits until it is made. */
+static Pusher *with_no_hook(void) {
   char config[4096];
   Pusher *client = NULL;
   config_of(config, sizeof config, 1, 0, "");
-  if (pusher_failpoint_arm(0)) {
-    if (pusher_new(config, &client, NULL) != PUSHER_STATUS_OK) return -2;
-    pusher_failpoint_arm(shared->number);
-  } else if (pusher_new(config, &client, NULL) != PUSHER_STATUS_OK) {
-    return -2;
-  }
+  int is_armed = pusher_failpoint_arm(0);
+  if (pusher_new(config, &client, NULL) != PUSHER_STATUS_OK) return NULL;
+  if (is_armed) pusher_failpoint_arm(shared->number);
+  return client;
+}
+
+static int do_set_log(char **out) {
+  Pusher *client = with_no_hook();
+  if (client == NULL) return -2;
   int status = pusher_set_log(client, ignore_log, NULL, NULL, out);
   disarm();
   pusher_free(client);
@@ -148,15 +151,8 @@ static int do_set_log(char **out) {
 }
 
 static int do_set_transport(char **out) {
-  char config[4096];
-  Pusher *client = NULL;
-  config_of(config, sizeof config, 1, 0, "");
-  if (pusher_failpoint_arm(0)) {
-    if (pusher_new(config, &client, NULL) != PUSHER_STATUS_OK) return -2;
-    pusher_failpoint_arm(shared->number);
-  } else if (pusher_new(config, &client, NULL) != PUSHER_STATUS_OK) {
-    return -2;
-  }
+  Pusher *client = with_no_hook();
+  if (client == NULL) return -2;
   int status = pusher_set_transport(client, ignore_request, NULL, NULL, out);
   disarm();
   pusher_free(client);
