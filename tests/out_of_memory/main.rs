@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use allocator::{Plan, alone, during, end, watch_threads};
 use support::calls::{MASTER_KEY, base64, error_delivery};
+use support::functions::call_raw;
 use support::publisher::Publisher;
 use support::{Answer, Client, End, KEY, SECRET, Server, config, signature};
 
@@ -87,28 +88,11 @@ type Call<'a> = (&'a str, Vec<String>);
 /// Returns a call of a function.
 fn call<'a>(client: &'a Client, name: &'a str, texts: &[String]) -> impl Fn(*mut *mut c_char) -> i32 + use<'a> {
     let texts: Vec<CString> = texts.iter().map(|text| CString::new(text.as_str()).unwrap()).collect();
-    let client = client.0.as_ptr().cast_const().cast();
+    let client = client.0.as_ptr();
     move |out| {
         let at = |index: usize| texts.get(index).map_or(ptr::null(), |text| text.as_ptr());
         // SAFETY: every pointer is NULL or good for the call.
-        unsafe {
-            (match name {
-                "trigger" => ffi::pusher_trigger(client, at(0), at(1), at(2), at(3), out),
-                "trigger_batch" => ffi::pusher_trigger_batch(client, at(0), at(1), out),
-                "send_to_user" => ffi::pusher_send_to_user(client, at(0), at(1), at(2), at(3), out),
-                "terminate_user_connections" => ffi::pusher_terminate_user_connections(client, at(0), at(1), out),
-                "channels_info" => ffi::pusher_channels_info(client, at(0), at(1), at(2), out),
-                "channel_info" => ffi::pusher_channel_info(client, at(0), at(1), at(2), out),
-                "users_info" => ffi::pusher_users_info(client, at(0), at(1), out),
-                "get" => ffi::pusher_get(client, at(0), at(1), at(2), out),
-                "post" => ffi::pusher_post(client, at(0), at(1), at(2), at(3), out),
-                "delete" => ffi::pusher_delete(client, at(0), at(1), at(2), out),
-                "authenticate" => ffi::pusher_authenticate(client, at(0), at(1), at(2), out),
-                "authenticate_channels" => ffi::pusher_authenticate_channels(client, at(0), at(1), out),
-                "authenticate_user" => ffi::pusher_authenticate_user(client, at(0), at(1), out),
-                other => panic!("{other}"),
-            }) as i32
-        }
+        unsafe { call_raw(name, client, at, out) }
     }
 }
 

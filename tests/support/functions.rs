@@ -1,6 +1,6 @@
 //! Every function that takes strings, and the form of each: one table for the tests that cover all functions.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 use std::ptr;
 
 use pusher::ffi;
@@ -238,29 +238,43 @@ impl Function {
     fn raw(&self, client: Option<&Client>, texts: &[Option<&[u8]>], out: *mut *mut c_char) -> i32 {
         assert_eq!(texts.len(), self.arguments.len(), "{}", self.name);
         let texts: Vec<Option<CString>> = texts.iter().map(|text| text.map(calls::c_string)).collect();
-        let at = |index: usize| calls::pointer(texts[index].as_deref());
-        let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+        let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr());
         // SAFETY: every pointer is NULL or good for the call.
-        let status = unsafe {
-            match self.name {
-                "trigger" => ffi::pusher_trigger(client, at(0), at(1), at(2), at(3), out),
-                "trigger_batch" => ffi::pusher_trigger_batch(client, at(0), at(1), out),
-                "send_to_user" => ffi::pusher_send_to_user(client, at(0), at(1), at(2), at(3), out),
-                "terminate_user_connections" => ffi::pusher_terminate_user_connections(client, at(0), at(1), out),
-                "channels_info" => ffi::pusher_channels_info(client, at(0), at(1), at(2), out),
-                "channel_info" => ffi::pusher_channel_info(client, at(0), at(1), at(2), out),
-                "users_info" => ffi::pusher_users_info(client, at(0), at(1), out),
-                "get" => ffi::pusher_get(client, at(0), at(1), at(2), out),
-                "post" => ffi::pusher_post(client, at(0), at(1), at(2), at(3), out),
-                "delete" => ffi::pusher_delete(client, at(0), at(1), at(2), out),
-                "authenticate" => ffi::pusher_authenticate(client, at(0), at(1), at(2), out),
-                "authenticate_channels" => ffi::pusher_authenticate_channels(client, at(0), at(1), out),
-                "authenticate_user" => ffi::pusher_authenticate_user(client, at(0), at(1), out),
-                other => panic!("{other} can't be called"),
-            }
-        };
-        status as i32
+        unsafe { call_raw(self.name, client, |index| calls::pointer(texts[index].as_deref()), out) }
     }
+}
+
+/// Calls the function with this name. `at` gives the text at each index.
+///
+/// # Safety
+/// Every pointer is NULL or good for the call.
+pub unsafe fn call_raw(
+    name: &str,
+    client: *mut c_void,
+    at: impl Fn(usize) -> *const c_char,
+    out: *mut *mut c_char,
+) -> i32 {
+    let client = client.cast_const().cast();
+    // SAFETY: as the caller promises.
+    let status = unsafe {
+        match name {
+            "trigger" => ffi::pusher_trigger(client, at(0), at(1), at(2), at(3), out),
+            "trigger_batch" => ffi::pusher_trigger_batch(client, at(0), at(1), out),
+            "send_to_user" => ffi::pusher_send_to_user(client, at(0), at(1), at(2), at(3), out),
+            "terminate_user_connections" => ffi::pusher_terminate_user_connections(client, at(0), at(1), out),
+            "channels_info" => ffi::pusher_channels_info(client, at(0), at(1), at(2), out),
+            "channel_info" => ffi::pusher_channel_info(client, at(0), at(1), at(2), out),
+            "users_info" => ffi::pusher_users_info(client, at(0), at(1), out),
+            "get" => ffi::pusher_get(client, at(0), at(1), at(2), out),
+            "post" => ffi::pusher_post(client, at(0), at(1), at(2), at(3), out),
+            "delete" => ffi::pusher_delete(client, at(0), at(1), at(2), out),
+            "authenticate" => ffi::pusher_authenticate(client, at(0), at(1), at(2), out),
+            "authenticate_channels" => ffi::pusher_authenticate_channels(client, at(0), at(1), out),
+            "authenticate_user" => ffi::pusher_authenticate_user(client, at(0), at(1), out),
+            other => panic!("{other} can't be called"),
+        }
+    };
+    status as i32
 }
 
 impl Client {
