@@ -27,8 +27,7 @@ build() {
   # Our build script has counters, too.
   export LLVM_PROFILE_FILE=$out/build/%p.profraw
   cargo build --quiet --locked --example fault-server
-  cargo test --quiet --locked --no-run "${TESTS[@]}"
-  cargo test --locked --no-run --message-format json "${TESTS[@]}" 2>/dev/null |
+  cargo test --quiet --locked --no-run --message-format json-render-diagnostics "${TESTS[@]}" |
     sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/programs"
 }
 

@@ -61,6 +61,7 @@ run() {
 all() {
   export -f run fuzz
   export out programs seconds
+  rm -f "$out"/*.figure
   printf '%s\n' "${targets[@]}" | grep -v '^planted$' | xargs -P "$((2 * $(nproc)))" -I{} bash -c 'run {}'
 }
 

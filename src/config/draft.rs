@@ -416,11 +416,11 @@ impl Draft {
     /// Checks what was collected and fills in what depends on other values.
     pub(super) fn finish(self, variable: Variables<'_>) -> Result<Config, Problem> {
         let Draft { config, .. } = self;
-        // A Unix domain socket does not leave the machine.
         let (host_ssl, host) = match self.host.as_deref().map(address::scheme_of_host) {
             Some((ssl, host)) => (ssl, Some(host)),
             None => (None, None),
         };
+        // A Unix domain socket does not leave the machine.
         let ssl = uses_tls(self.ssl, self.scheme, host_ssl)?.or(self.url_ssl).unwrap_or(self.unix_socket.is_none());
         let missing = (self.app_id.is_none(), self.secret.is_none());
         let key = self.key.ok_or_else(|| missing_key(missing))?;

@@ -39,18 +39,14 @@ def rows(path):
 
 
 def outcomes(path):
-    """Returns the set of the tests that passed and that of all tests."""
-    passed, ran = set(), set()
+    """Returns the set of the tests that passed, each time that they ran, and that of all tests."""
+    passed, failed = set(), set()
     for text in path.read_text("utf-8").splitlines():
         word, _, name = text.partition(" ")
         if word not in ("pass", "fail") or not name:
             raise Wrong(f"{path}: neither pass nor fail: {text}")
-        ran.add(name)
-        if word == "pass":
-            passed.add(name)
-    # A name that has both outcomes did not pass.
-    failed = {text[5:] for text in path.read_text("utf-8").splitlines() if text.startswith("fail ")}
-    return passed - failed, ran
+        (passed if word == "pass" else failed).add(name)
+    return passed - failed, passed | failed
 
 
 def count(language, folder, results):
