@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hint::black_box;
 use std::slice;
 
 use ctutils::CtEq;
@@ -43,24 +44,32 @@ const INITIAL_STATE: State =
 ///
 /// The crate `hmac` clones and wipes its states and its buffers for each message, which takes half as
 /// long as a compression. Here a compression overwrites the copy of a state.
+///
+/// It is made in its place on the heap, so that moving it leaves no copies.
 struct Hmac {
     inner: State,
     outer: State,
 }
 
 impl Hmac {
-    fn new(key: &[u8]) -> Hmac {
+    fn new(key: &[u8]) -> Box<Hmac> {
+        let mut hmac = Box::new(Hmac { inner: INITIAL_STATE, outer: INITIAL_STATE });
+        hmac.take_key(key);
+        wipe_traces();
+        hmac
+    }
+
+    #[inline(never)]
+    fn take_key(&mut self, key: &[u8]) {
         let mut block = Zeroizing::new([0; BLOCK_BYTES]);
         match block.get_mut(..key.len()) {
             Some(start) => start.copy_from_slice(key),
             None => block[..32].copy_from_slice(&Sha256::digest(key)),
         }
-        let mut hmac = Hmac { inner: INITIAL_STATE, outer: INITIAL_STATE };
-        for (state, pad) in [(&mut hmac.inner, 0x36), (&mut hmac.outer, 0x36 ^ 0x5c)] {
+        for (state, pad) in [(&mut self.inner, 0x36), (&mut self.outer, 0x36 ^ 0x5c)] {
             block.iter_mut().for_each(|byte| *byte ^= pad);
             compress256(state, slice::from_ref(&*block));
         }
-        hmac
     }
 
     /// Returns the code of a message in parts.
@@ -74,7 +83,25 @@ impl Drop for Hmac {
     fn drop(&mut self) {
         self.inner.zeroize();
         self.outer.zeroize();
+        wipe_traces();
     }
+}
+
+/// Wipes what compressions have left in registers and on the stack below the caller: copies of states and of the key.
+///
+/// Others save registers to memory: the dynamic linker when it looks up a function, and the kernel at a signal.
+#[inline(never)]
+fn wipe_traces() {
+    let (mut state, block) = (INITIAL_STATE, [0; BLOCK_BYTES]);
+    compress256(&mut state, black_box(slice::from_ref(&block)));
+    black_box(&state);
+    wipe_stack();
+}
+
+#[inline(never)]
+fn wipe_stack() {
+    const BYTES: usize = 8 * 1024;
+    black_box(&mut [0_u8; BYTES]).zeroize();
 }
 
 /// Returns the hash of a message in parts that follows one block, after which SHA-256 is in `state`.
@@ -110,7 +137,7 @@ fn finish_hash<const N: usize>(mut state: State, parts: [&[u8]; N]) -> [u8; 32] 
 /// Signs with one application's key. It keeps hash states made with the secret, not the secret.
 pub struct Signer {
     key: String,
-    hmac: Hmac,
+    hmac: Box<Hmac>,
 }
 
 /// A request to sign.

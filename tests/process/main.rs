@@ -7,5 +7,6 @@ mod descriptors;
 mod environment;
 mod failing_calls;
 mod fork;
+mod keyed_states;
 mod memory;
 mod publisher_fork;
