@@ -157,6 +157,11 @@ static void look_for_states(const char *plain) {
     SHA256_Init(&state);
     SHA256_Update(&state, block, sizeof block);
     look_for(i == 0 ? "HMAC's inner state" : "HMAC's outer state", 1, state.h, sizeof state.h);
+    /* The order of its words in the registers of SHA instructions: functions that save these registers copy it. */
+    static const int order[8] = {5, 4, 1, 0, 7, 6, 3, 2};
+    SHA_LONG words[8];
+    for (int k = 0; k < 8; k++) words[k] = state.h[order[k]];
+    look_for(i == 0 ? "HMAC's inner state in registers" : "HMAC's outer state in registers", 0, words, sizeof words);
   }
 }
 
