@@ -84,7 +84,7 @@ static int form_field(const char *form, const char *name, char value[MAX_FIELD])
 static void answer(void *context, const HttpRequest *request, int peer) {
   const Application *application = context;
   const char *form = (const char *)request->body, *user = user_of(application, request);
-  char socket_id[MAX_FIELD], channel[MAX_FIELD], data[128 + 2 * MAX_USER];
+  char socket_id[MAX_FIELD], channel[MAX_FIELD], data[128 + 2 * 6 * MAX_USER]; /* an escape has up to 6 characters */
   char *document;
   PusherStatus status;
   int user_auth = strcmp(request->path, "/pusher/user-auth") == 0;
@@ -111,15 +111,20 @@ static void answer(void *context, const HttpRequest *request, int peer) {
     return;
   }
 
-  /* User names need no escaping here: main() accepts only letters and digits. */
-  if (user_auth) {
-    snprintf(data, sizeof data, "{\"id\":\"%s\",\"user_info\":{\"name\":\"%s\"}}", user, user);
-    status = pusher_authenticate_user(application->client, socket_id, data, &document);
-  } else if (strncmp(channel, "presence-", 9) == 0) {
-    snprintf(data, sizeof data, "{\"user_id\":\"%s\",\"user_info\":{\"name\":\"%s\"}}", user, user);
-    status = pusher_authenticate(application->client, channel, socket_id, data, &document);
-  } else {
-    status = pusher_authenticate(application->client, channel, socket_id, NULL, &document);
+  /* A name may have quotation marks in it. */
+  status = pusher_json_string(user, strlen(user), &document);
+  if (status == PUSHER_STATUS_OK) {
+    char *name = document;
+    if (user_auth) {
+      snprintf(data, sizeof data, "{\"id\":%s,\"user_info\":{\"name\":%s}}", name, name);
+      status = pusher_authenticate_user(application->client, socket_id, data, &document);
+    } else if (strncmp(channel, "presence-", 9) == 0) {
+      snprintf(data, sizeof data, "{\"user_id\":%s,\"user_info\":{\"name\":%s}}", name, name);
+      status = pusher_authenticate(application->client, channel, socket_id, data, &document);
+    } else {
+      status = pusher_authenticate(application->client, channel, socket_id, NULL, &document);
+    }
+    pusher_string_free(name);
   }
   if (status == PUSHER_STATUS_OK) {
     http_answer(peer, 200, document);
@@ -132,13 +137,10 @@ static void answer(void *context, const HttpRequest *request, int peer) {
   pusher_string_free(document);
 }
 
-/* TOKEN=USER: the token may have the characters of a header value, the user letters, digits, - and _. */
+/* TOKEN=USER: the token may have the characters of a header value, the user those of any name. */
 static int is_session(const char *text) {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
   const char *user = strchr(text, '=');
-  if (user == NULL || user == text) return 0;
-  user++;
-  return *user != '\0' && strlen(user) <= MAX_USER && user[strspn(user, letters)] == '\0';
+  return user != NULL && user != text && user[1] != '\0' && strlen(user + 1) <= MAX_USER;
 }
 
 int main(int argc, char **argv) {

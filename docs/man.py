@@ -24,7 +24,7 @@ MAX_CODE = 76
 # The pages of a family refer to each other.
 FAMILIES = [
     r"pusher_(new|free|set_log|set_transport)$",
-    r"pusher_(string_free|error_|status_name)|Pusher(Status|Delivery)$",
+    r"pusher_(string_free|json_string|error_|status_name)|Pusher(Status|Delivery)$",
     r"pusher_(trigger|trigger_batch|send_to_user)$|PusherStatus$",
     r"pusher_(send_to_user|terminate_user_connections|authenticate_user|users_info)$",
     r"pusher_(channels_info|channel_info|users_info|get|post|delete)$",
@@ -59,6 +59,7 @@ ERRORS = {
     "pusher_authenticate_channels": "",
     "pusher_authenticate_user": "",
     "pusher_validate_webhook": "WEBHOOK_INVALID",
+    "pusher_json_string": "",
     "pusher_prepare": "PAYLOAD_TOO_LARGE ENCRYPTION",
     "pusher_finish": f"INVALID_STATE {NETWORK}",
     "pusher_publisher_new": "INVALID_CONFIG INVALID_STATE",

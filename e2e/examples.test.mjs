@@ -55,7 +55,7 @@ function raw(address, text) {
 
 describe('authorize', suite, () => {
   const with2 = (body) =>
-    withListener('authorize', ['token-a=alice', 'token-b=bob'], async ({ address }) => {
+    withListener('authorize', ['token-a=alice', 'token-b=bob', 'token-c=O"Brien <b>'], async ({ address }) => {
       await body(
         (form, { token = 'token-a', path = '/pusher/auth', ...more } = {}) =>
           ask(address, {
@@ -82,6 +82,16 @@ describe('authorize', suite, () => {
       const { auth, channel_data } = JSON.parse((await post(form, { token: 'token-b' })).text);
       assert.deepEqual(JSON.parse(channel_data), { user_id: 'bob', user_info: { name: 'bob' } });
       assert.equal(auth, `some-key:${sign(`12.34:presence-a:${channel_data}`)}`);
+    }),
+  );
+
+  it('escapes the name of a user', { timeout }, () =>
+    with2(async (post) => {
+      const name = 'O"Brien <b>';
+      const member = await post('socket_id=12.34&channel_name=presence-a', { token: 'token-c' });
+      assert.deepEqual(JSON.parse(JSON.parse(member.text).channel_data), { user_id: name, user_info: { name } });
+      const signedIn = await post('socket_id=12.34', { token: 'token-c', path: '/pusher/user-auth' });
+      assert.deepEqual(JSON.parse(JSON.parse(signedIn.text).user_data), { id: name, user_info: { name } });
     }),
   );
 
@@ -146,7 +156,7 @@ describe('authorize', suite, () => {
       ['alice'],
       ['=alice'],
       ['t='],
-      ['t=a b'],
+      [`t=${'a'.repeat(65)}`],
       ['--port', 'x', 't=a'],
       ['--port', '65536', 't=a'],
     ]) {

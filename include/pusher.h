@@ -86,6 +86,13 @@
  * |-------------------------------------|-------------------------------------------------------|
  * | pusher_error_delivery()             | Returns what happened to the events of a call.        |
  * | pusher_error_message()              | Copies the message of an error document.              |
+ * | pusher_error_status()               | Returns the status in an error document.              |
+ * | pusher_error_retryable()            | Returns whether the same call may succeed later.      |
+ * | pusher_error_http_status()          | Returns the HTTP status of the response.              |
+ * | pusher_error_retry_after_ms()       | Returns the wait that the server asked for.           |
+ * | pusher_error_cause()                | Copies the cause of a network failure.                |
+ * | pusher_error_server_code()          | Copies the error code of the server.                  |
+ * | pusher_json_string()                | Quotes and escapes a string for JSON.                 |
  * | pusher_status_name()                | Returns the name of a status.                         |
  * | pusher_string_free()                | Frees a string that the library returned.             |
  *
@@ -153,21 +160,21 @@
  * A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
  * Its members, to which later versions may add:
  *
- * | member           | type    | present if                     | accessor                |
- * |------------------|---------|--------------------------------|-------------------------|
- * | `status`         | string  | always                         | the return value        |
- * | `message`        | string  | always                         | pusher_error_message()  |
- * | `delivery`       | string  | the call can deliver something | pusher_error_delivery() |
- * | `argument`       | string  | an argument or key is at fault | none                    |
- * | `cause`          | string  | the network or response failed | none                    |
- * | `retryable`      | boolean | a request was attempted        | none                    |
- * | `attempts`       | integer | a request was attempted        | none                    |
- * | `http_status`    | integer | the server responded           | none                    |
- * | `response`       | string  | the response is not a success  | none                    |
- * | `server_code`    | string  | the body is JSON with a `code` | none                    |
- * | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
- * | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
- * | `parts`          | array   | the status is `PARTIAL`        | none                    |
+ * | member           | type    | present if                     | accessor                      |
+ * |------------------|---------|--------------------------------|-------------------------------|
+ * | `status`         | string  | always                         | pusher_error_status()         |
+ * | `message`        | string  | always                         | pusher_error_message()        |
+ * | `delivery`       | string  | the call can deliver something | pusher_error_delivery()       |
+ * | `argument`       | string  | an argument or key is at fault | none                          |
+ * | `cause`          | string  | the network or response failed | pusher_error_cause()          |
+ * | `retryable`      | boolean | a request was attempted        | pusher_error_retryable()      |
+ * | `attempts`       | integer | a request was attempted        | none                          |
+ * | `http_status`    | integer | the server responded           | pusher_error_http_status()    |
+ * | `response`       | string  | the response is not a success  | none                          |
+ * | `server_code`    | string  | the body is JSON with a `code` | pusher_error_server_code()    |
+ * | `retry_after_ms` | integer | the server sent `Retry-After`  | pusher_error_retry_after_ms() |
+ * | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                          |
+ * | `parts`          | array   | the status is `PARTIAL`        | none                          |
  *
  * - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change. That
  *   of a 4xx other than 401 ends with the first line of the response.
@@ -616,6 +623,7 @@ void pusher_string_free(char *text);
  * Extracts from an error document what happened to the events of the call.
  *
  * It never believes a result, whatever the server wrote: no result begins like an error document.
+ * The same holds for all functions that read error documents. None of them allocates memory.
  *
  * @param document  the error document as the call wrote it to `out`, or NULL.
  * @return a ::PusherDelivery; 0 if the document has no `delivery` (a query, a result, NULL).
@@ -633,6 +641,85 @@ int32_t pusher_error_delivery(const char *document);
  *         if this is not less than `size`. 0 if there is no message.
  */
 size_t pusher_error_message(const char *document, char *buffer, size_t size);
+
+/**
+ * Extracts from an error document the status that the call returned.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @return a ::PusherStatus; 0 if this is no error document (a result, NULL), or if a newer
+ *         library wrote it with a status that this one does not know.
+ */
+int32_t pusher_error_status(const char *document);
+
+/**
+ * Extracts from an error document whether the same call may succeed later, and cannot do anything
+ * twice.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @return 1 or 0; 0 if the document has no `retryable` (nothing was tried, a result, NULL).
+ */
+int32_t pusher_error_retryable(const char *document);
+
+/**
+ * Extracts from an error document the HTTP status of the server's response.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @return the status, such as 429; 0 if no status line arrived, or if this is no error document.
+ */
+int32_t pusher_error_http_status(const char *document);
+
+/**
+ * Extracts from an error document how long the server asked to wait before the next call.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @return the time in milliseconds, at most one day; -1 if the server sent no `Retry-After`, or
+ *         if this is no error document.
+ */
+int64_t pusher_error_retry_after_ms(const char *document);
+
+/**
+ * Extracts the cause of a failure of the network or of the response, like snprintf(): `dns`,
+ * `connect`, `tls`, `proxy`, `write`, `timeout`, `reset`, `closed`, `malformed` or `transport`.
+ * Later versions may add words.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @param buffer    receives the word, truncated to fit and always NUL-terminated; may be NULL if
+ *                  `size` is 0. 16 bytes are enough for each word.
+ * @param size      size of `buffer` in bytes.
+ * @return the length of the whole word in bytes, without the NUL; 0 if there is no cause.
+ */
+size_t pusher_error_cause(const char *document,
+                          char *buffer,
+                          size_t size);
+
+/**
+ * Extracts the error code in the server's response, like snprintf(): a word or a number, such as
+ * `feature_disabled` of sockudo or `4001`.
+ *
+ * @param document  the error document as the call wrote it to `out`, or NULL.
+ * @param buffer    receives the code, truncated to fit and always NUL-terminated; may be NULL if
+ *                  `size` is 0. 65 bytes are enough for each code.
+ * @param size      size of `buffer` in bytes.
+ * @return the length of the whole code in bytes, without the NUL; 0 if there is none.
+ */
+size_t pusher_error_server_code(const char *document,
+                                char *buffer,
+                                size_t size);
+
+/**
+ * Quotes and escapes a string as a JSON string: the payload (`data`) for a plain string, or a part
+ * of JSON that you put together, such as the name of a user in `channel_data`.
+ *
+ * @param text  UTF-8; NULL only if `len` is 0. NUL bytes are allowed, and are escaped.
+ * @param len   the length of `text` in bytes, without a NUL at the end: strlen() of a C string.
+ * @param out   receives the JSON string, quotes included, such as `"say \"hello\""`, or an error
+ *              document. Free it with pusher_string_free().
+ * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_ARGUMENT if `text` is not UTF-8 or is
+ *         NULL.
+ */
+PusherStatus pusher_json_string(const char *text,
+                                size_t len,
+                                char **out);
 
 /**
  * Publishes an event on one or more channels, and waits for the server's response.

@@ -121,18 +121,41 @@ public:
 
   /** Returns a message for people. */
   std::string message() const {
-    const std::size_t length = pusher_error_message(document_.c_str(), nullptr, 0);
-    if (length == 0) return std::string(status_name(code_));
-    std::string text(length + 1, '\0');
-    pusher_error_message(document_.c_str(), text.data(), text.size());
-    text.resize(length);
-    return text;
+    std::string text = text_of(pusher_error_message);
+    return text.empty() ? std::string(status_name(code_)) : text;
   }
+
+  /** Returns whether the same call may succeed later, and cannot do anything twice. */
+  bool retryable() const noexcept { return pusher_error_retryable(document_.c_str()) != 0; }
+
+  /** Returns the HTTP status of the response, if one arrived. */
+  std::optional<std::int32_t> http_status() const noexcept {
+    const std::int32_t code = pusher_error_http_status(document_.c_str());
+    return code == 0 ? std::nullopt : std::optional(code);
+  }
+
+  /** Returns how long the server asked to wait before the next call, if it did. */
+  std::optional<std::chrono::milliseconds> retry_after() const noexcept {
+    const std::int64_t wait = pusher_error_retry_after_ms(document_.c_str());
+    return wait < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(wait));
+  }
+
+  /** Returns what broke, such as `timeout`: see pusher_error_cause(). Empty if the network and the response are fine. */
+  std::string cause() const { return text_of(pusher_error_cause); }
+
+  /** Returns the error code in the server's response; empty if it has none. */
+  std::string server_code() const { return text_of(pusher_error_server_code); }
 
   /** Returns the error document, JSON: see ::PusherStatus. */
   const std::string &document() const noexcept { return document_; }
 
 private:
+  std::string text_of(std::size_t (*copy)(const char *, char *, std::size_t)) const {
+    std::string text(copy(document_.c_str(), nullptr, 0), '\0');
+    copy(document_.c_str(), text.data(), text.size() + 1);
+    return text;
+  }
+
   status code_;
   std::string document_;
 };
@@ -148,6 +171,16 @@ public:
   pusher::status status() const noexcept { return failure_->code(); }
   /** Returns what happened to the events. */
   pusher::delivery delivery() const noexcept { return failure_->delivery(); }
+  /** Returns whether the same call may succeed later, and cannot do anything twice. */
+  bool retryable() const noexcept { return failure_->retryable(); }
+  /** Returns the HTTP status of the response, if one arrived. */
+  std::optional<std::int32_t> http_status() const noexcept { return failure_->http_status(); }
+  /** Returns how long the server asked to wait before the next call, if it did. */
+  std::optional<std::chrono::milliseconds> retry_after() const noexcept { return failure_->retry_after(); }
+  /** Returns what broke, such as `timeout`; empty if the network and the response are fine. */
+  std::string cause() const { return failure_->cause(); }
+  /** Returns the error code in the server's response; empty if it has none. */
+  std::string server_code() const { return failure_->server_code(); }
   /** Returns the error document, JSON. */
   const std::string &document() const noexcept { return failure_->document(); }
 

@@ -1,10 +1,8 @@
 //! Error documents, `{"error":{"status":…,"message":…,…}}`: writes them, and reads them for callers
-//! without a JSON parser.
-
-use std::borrow::Cow;
+//! without a JSON library. Writes strings for them, too.
 
 use crate::error::{Error, OutOfMemory, PartialFailure, Purpose};
-use crate::json::{Json, Writer};
+use crate::json::{Json, Writer, find};
 use crate::rate_limit::RateLimitHeaders;
 use crate::status::{Delivery, Status};
 
@@ -128,24 +126,49 @@ fn write_rate_limit(json: &mut Writer, rate_limit: &RateLimitHeaders) {
     json.end_object();
 }
 
+/// Returns a string as JSON.
+pub fn string_of(text: &str) -> Result<String, Error> {
+    let mut json = Writer::new();
+    json.string(text);
+    json.finish_string()
+}
+
 /// Returns the delivery that an error document reports.
 pub fn delivery_in(document: &str) -> Option<Delivery> {
-    Delivery::from_name(&member(document, "delivery")?)
+    Delivery::from_name(plain(document, "delivery")?)
 }
 
-/// Returns the message of an error document.
-pub fn message_in(document: &str) -> Option<String> {
-    member(document, "message").map(Cow::into_owned)
+/// Returns the status of an error document.
+pub fn status_in(document: &str) -> Option<Status> {
+    Status::from_name(plain(document, "status")?)
 }
 
-/// Returns a string in the object inside `{"error":{…}}`.
-fn member<'a>(document: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// Returns whether an error document says that the call may be repeated.
+pub fn is_retryable_in(document: &str) -> bool {
+    member(document, "retryable").and_then(Json::boolean) == Some(true)
+}
+
+/// Returns an integer of an error document.
+pub fn integer_in(document: &str, name: &str) -> Option<u64> {
+    member(document, name)?.integer()
+}
+
+/// Returns the characters of a string in an error document.
+pub fn text_in<'a>(document: &'a str, name: &str) -> Option<impl Iterator<Item = char> + use<'a>> {
+    member(document, name)?.characters()
+}
+
+/// Returns a string without escapes in an error document.
+fn plain<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    member(document, name)?.text().strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Returns a member of the object inside `{"error":{…}}`. It allocates nothing: memory may have run out.
+fn member<'a>(document: &'a str, name: &str) -> Option<Json<'a>> {
     if !document.starts_with(BEGINNING) {
         return None;
     }
-    let [error] = Json::pick(document, "", ["error"]).ok()?;
-    let [value] = Json::pick(error?.text(), "", [name]).ok()?;
-    value?.string("").ok()
+    find(find(document, "error")?.text(), name)
 }
 
 #[cfg(test)]
@@ -161,10 +184,10 @@ mod tests {
         );
         assert_eq!(delivery_in(&of(&error, Purpose::Other).unwrap()), None);
         assert_eq!(delivery_in(&of(&error, Purpose::Publish).unwrap()), Some(Delivery::NotSent));
-        assert_eq!(
-            message_in(&of(&error, Purpose::Publish).unwrap()).as_deref(),
-            Some("channels[3]: must not be empty")
-        );
+        let document = of(&error, Purpose::Publish).unwrap();
+        assert_eq!(status_in(&document), Some(Status::InvalidArgument));
+        let message: Option<String> = text_in(&document, "message").map(Iterator::collect);
+        assert_eq!(message.as_deref(), Some("channels[3]: must not be empty"));
     }
 
     #[test]
@@ -177,7 +200,7 @@ mod tests {
     fn other_strings_have_neither_delivery_nor_message() {
         for text in ["", "{}", "[]", "{\"ok\":true}", "{\"error\":\"x\"}", "\u{0}"] {
             assert_eq!(delivery_in(text), None);
-            assert_eq!(message_in(text), None);
+            assert!(text_in(text, "message").is_none());
         }
     }
 }

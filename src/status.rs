@@ -27,21 +27,21 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 /// A call that fails writes an error document to `out`: `{"error":{"status":"NOT_SENT",...}}`.
 /// Its members, to which later versions may add:
 ///
-/// | member           | type    | present if                     | accessor                |
-/// |------------------|---------|--------------------------------|-------------------------|
-/// | `status`         | string  | always                         | the return value        |
-/// | `message`        | string  | always                         | pusher_error_message()  |
-/// | `delivery`       | string  | the call can deliver something | pusher_error_delivery() |
-/// | `argument`       | string  | an argument or key is at fault | none                    |
-/// | `cause`          | string  | the network or response failed | none                    |
-/// | `retryable`      | boolean | a request was attempted        | none                    |
-/// | `attempts`       | integer | a request was attempted        | none                    |
-/// | `http_status`    | integer | the server responded           | none                    |
-/// | `response`       | string  | the response is not a success  | none                    |
-/// | `server_code`    | string  | the body is JSON with a `code` | none                    |
-/// | `retry_after_ms` | integer | the server sent `Retry-After`  | none                    |
-/// | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                    |
-/// | `parts`          | array   | the status is `PARTIAL`        | none                    |
+/// | member           | type    | present if                     | accessor                      |
+/// |------------------|---------|--------------------------------|-------------------------------|
+/// | `status`         | string  | always                         | pusher_error_status()         |
+/// | `message`        | string  | always                         | pusher_error_message()        |
+/// | `delivery`       | string  | the call can deliver something | pusher_error_delivery()       |
+/// | `argument`       | string  | an argument or key is at fault | none                          |
+/// | `cause`          | string  | the network or response failed | pusher_error_cause()          |
+/// | `retryable`      | boolean | a request was attempted        | pusher_error_retryable()      |
+/// | `attempts`       | integer | a request was attempted        | none                          |
+/// | `http_status`    | integer | the server responded           | pusher_error_http_status()    |
+/// | `response`       | string  | the response is not a success  | none                          |
+/// | `server_code`    | string  | the body is JSON with a `code` | pusher_error_server_code()    |
+/// | `retry_after_ms` | integer | the server sent `Retry-After`  | pusher_error_retry_after_ms() |
+/// | `rate_limit`     | object  | it sent `X-RateLimit-` headers | none                          |
+/// | `parts`          | array   | the status is `PARTIAL`        | none                          |
 ///
 /// - `status` is the name without `PUSHER_STATUS_`; `message` is for people and may change. That
 ///   of a 4xx other than 401 ends with the first line of the response.
@@ -150,6 +150,11 @@ impl Status {
     pub fn name(self) -> &'static str {
         self.c_name().to_str().unwrap_or_default()
     }
+
+    /// Returns the status with this name.
+    pub fn from_name(name: &str) -> Option<Status> {
+        (0..=255).filter_map(Status::from_repr).find(|status| status.name() == name)
+    }
 }
 
 /// What happened to the events of a failed call.
@@ -189,6 +194,7 @@ mod tests {
         assert_eq!(statuses.len(), 23);
         for (index, status) in statuses.iter().enumerate() {
             assert_eq!(Status::from_repr(*status as i32), Some(*status));
+            assert_eq!(Status::from_name(status.name()), Some(*status));
             assert!(statuses[index + 1..].iter().all(|other| other.name() != status.name()));
         }
     }

@@ -3,6 +3,7 @@
 #include <pusher.h>
 
 #include <stdio.h>
+#include <string.h>
 
 /* EXAMPLE pusher_trigger PusherDelivery */
 int announce(const Pusher *client) {
@@ -67,4 +68,30 @@ int is_temporary(PusherStatus status) {
       fprintf(stderr, "%s\n", pusher_status_name(status));
       return 0;
   }
+}
+
+/* EXAMPLE pusher_json_string */
+int say(const Pusher *client, const char *words) {
+  char *out, *data;
+  PusherStatus status = pusher_json_string(words, strlen(words), &data);
+  if (status == PUSHER_STATUS_OK) {
+    status = pusher_trigger(client, "chat", "said", data, NULL, &out);
+    pusher_string_free(out);
+  }
+  pusher_string_free(data);
+  return status == PUSHER_STATUS_OK;
+}
+
+/* EXAMPLE pusher_error_status pusher_error_retryable pusher_error_http_status
+   pusher_error_retry_after_ms pusher_error_cause pusher_error_server_code */
+int64_t wait_before_retry(const char *document) {
+  char cause[16], code[65];
+  int64_t wait = pusher_error_retry_after_ms(document);
+  pusher_error_cause(document, cause, sizeof cause);
+  pusher_error_server_code(document, code, sizeof code);
+  fprintf(stderr, "%s, HTTP status %d, cause %s, code %s\n",
+          pusher_status_name(pusher_error_status(document)),
+          (int)pusher_error_http_status(document), cause, code);
+  if (!pusher_error_retryable(document)) return -1;
+  return wait >= 0 ? wait : 1000;
 }

@@ -195,8 +195,9 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, argument: &str) -> R
     text.to_str().map(Some).map_err(|error| not_utf8(argument, error))
 }
 
+/// Returns the error of a string that is not UTF-8.
 #[cold]
-fn not_utf8(argument: &str, error: Utf8Error) -> Error {
+pub(super) fn not_utf8(argument: &str, error: Utf8Error) -> Error {
     Error::argument(argument, format!("is not UTF-8: the byte at offset {} is not valid", error.valid_up_to()))
 }
 

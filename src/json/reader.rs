@@ -10,7 +10,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 use serde_json::value::RawValue;
 
 use super::scanner::{Fault, scan};
-use super::unescape::unescaped;
+use super::unescape::{characters, unescaped};
 use crate::bytes::push;
 use crate::error::{Error, Problem};
 use crate::time_limit::{TimeIsUp, TimeLimit};
@@ -29,6 +29,11 @@ impl<'a> Json<'a> {
             true => from_str(text, argument),
             false => scan(text, TimeLimit::NONE, |_, _| Ok(())).map(Json).map_err(|fault| fault.problem(argument)),
         }
+    }
+
+    /// Returns a value that was found without being checked.
+    pub(super) fn unchecked(text: &'a str) -> Json<'a> {
+        Json(text)
     }
 
     /// Returns the source string.
@@ -82,6 +87,13 @@ impl<'a> Json<'a> {
             Some(decoded) => Ok(Cow::Owned(decoded)),
             None => Err(Problem::new(argument, "has a lone surrogate escape (\\ud800 to \\udfff)")),
         }
+    }
+
+    /// Returns the characters of a string, without allocating. `None` for another value, and for one whose escapes are no text.
+    pub fn characters(self) -> Option<impl Iterator<Item = char>> {
+        let content = self.text().strip_prefix('"')?.strip_suffix('"')?;
+        let all = characters(content);
+        all.clone().all(|character| character.is_some()).then(|| all.flatten())
     }
 
     /// Returns whether this is a string.

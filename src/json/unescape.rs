@@ -1,4 +1,4 @@
-//! Resolves the escapes of a string, in memory that is reserved fallibly.
+//! Resolves the escapes of a string: in memory that is reserved fallibly, or character by character.
 
 use std::collections::TryReserveError;
 
@@ -18,6 +18,21 @@ pub(super) fn unescaped(content: &str) -> Result<Option<String>, TryReserveError
     }
     decoded.push_str(rest);
     Ok(Some(decoded))
+}
+
+/// Returns the characters of the content of a JSON string, with `None` for a surrogate without its partner, or for an escape that
+/// is cut.
+pub(super) fn characters(content: &str) -> impl Iterator<Item = Option<char>> + Clone {
+    let mut rest = content;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let (character, length) = match first {
+            '\\' => character(rest).map_or((None, rest.len()), |(character, length)| (Some(character), length)),
+            other => (Some(other), other.len_utf8()),
+        };
+        rest = rest.get(length..).unwrap_or_default();
+        Some(character)
+    })
 }
 
 /// Returns the character of the escape at the beginning, and the length of the escape.
@@ -63,6 +78,7 @@ mod tests {
         ) {
             let content = pieces.concat();
             let expected: Option<String> = serde_json::from_str(&format!("\"{content}\"")).ok();
+            prop_assert_eq!(characters(&content).collect::<Option<String>>(), expected.clone());
             prop_assert_eq!(unescaped(&content).unwrap(), expected);
         }
     }

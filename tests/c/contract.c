@@ -298,6 +298,60 @@ static void check_documents(void) {
   pusher_free(NULL);
 }
 
+static void check_accessors(void) {
+  const char *document =
+      "{\"error\":{\"status\":\"RATE_LIMITED\",\"message\":\"m\",\"cause\":\"reset\",\"server_code\":\"4001\","
+      "\"retryable\":true,\"http_status\":429,\"retry_after_ms\":86400000,\"parts\":[{\"http_status\":500}]}}";
+  CHECK(pusher_error_status(document) == PUSHER_STATUS_RATE_LIMITED, "%d", (int)pusher_error_status(document));
+  CHECK(pusher_error_retryable(document) == 1, "%d", (int)pusher_error_retryable(document));
+  CHECK(pusher_error_http_status(document) == 429, "%d", (int)pusher_error_http_status(document));
+  CHECK(pusher_error_retry_after_ms(document) == 86400000, "%ld", (long)pusher_error_retry_after_ms(document));
+  size_t (*const copies[])(const char *, char *, size_t) = {pusher_error_cause, pusher_error_server_code};
+  const char *const words[] = {"reset", "4001"};
+  for (size_t i = 0; i < 2; i++) {
+    size_t whole = strlen(words[i]);
+    CHECK(copies[i](document, NULL, 0) == whole, "no buffer, %zu", i);
+    for (size_t size = 1; size <= whole + 2; size++) {
+      char *buffer = malloc(size);
+      NEED(buffer != NULL);
+      size_t fits = size > whole ? whole : size - 1;
+      CHECK(copies[i](document, buffer, size) == whole && strlen(buffer) == fits && memcmp(buffer, words[i], fits) == 0,
+            "size %zu: %s", size, buffer);
+      free(buffer);
+    }
+  }
+  /* NULL, not UTF-8, a result, and each truncation. */
+  char cut[512];
+  size_t whole = strlen(document);
+  for (size_t i = 0; i < whole + 3; i++) {
+    const char *other = i > whole + 1 ? NULL : i > whole ? "{\"error\":{\"http_status\":500}}" : cut;
+    char buffer[8] = "abc";
+    memcpy(cut, document, whole + 1);
+    cut[i < whole ? i : whole - 3] = i < whole ? '\0' : '\xff';
+    CHECK(pusher_error_status(other) == 0 && pusher_error_retryable(other) == 0 &&
+              pusher_error_http_status(other) == 0 && pusher_error_retry_after_ms(other) == -1,
+          "other %zu", i);
+    CHECK(pusher_error_cause(other, buffer, sizeof buffer) == 0 && buffer[0] == 0, "other %zu", i);
+    CHECK(pusher_error_server_code(other, buffer, sizeof buffer) == 0 && buffer[0] == 0, "other %zu", i);
+  }
+
+  char *out = &stale;
+  CHECK(pusher_json_string("O\"Brien<b>\n", 11, &out) == PUSHER_STATUS_OK, "%s", out);
+  CHECK(strcmp(out, "\"O\\\"Brien<b>\\n\"") == 0, "%s", out);
+  pusher_string_free(out);
+  CHECK(pusher_json_string(NULL, 0, &out) == PUSHER_STATUS_OK && strcmp(out, "\"\"") == 0, "%s", out);
+  pusher_string_free(out);
+  out = &stale;
+  PusherStatus status = pusher_json_string(NULL, 1, &out);
+  expect("json_string of NULL", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"text\"");
+  out = &stale;
+  status = pusher_json_string("a\xff", 2, &out);
+  expect("json_string of bad UTF-8", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"text\"");
+  out = &stale;
+  status = pusher_json_string("a", SIZE_MAX, &out);
+  expect("json_string of everything", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"text\"");
+}
+
 static void check_configurations(void) {
   static const struct {
     const char *config;
@@ -1232,6 +1286,7 @@ static int check_all(void) {
 
   check_versions_and_names();
   check_documents();
+  check_accessors();
   check_configurations();
   check_arguments(nobody.port);
   pthread_t thread;

@@ -140,7 +140,20 @@ TEST("an error and its copy have the status, the delivery, the message and the d
     const json document = json::parse(error.document());
     CHECK(document["error"]["status"] == "NOT_SENT");
     CHECK(document["error"]["message"] == error.what());
+    CHECK(error.retryable() && error.cause() == "connect" && error.server_code().empty());
+    CHECK(!error.http_status() && !error.retry_after());
   }
+}
+
+TEST("a failure tells what a decision about a retry needs") {
+  const pusher::failure limited(
+      PUSHER_STATUS_RATE_LIMITED,
+      R"({"error":{"status":"RATE_LIMITED","message":"m","retryable":true,"http_status":429,"retry_after_ms":7000,"server_code":"limit"}})");
+  CHECK(limited.retryable() && limited.http_status() == 429 && limited.retry_after() == 7s);
+  CHECK(limited.server_code() == "limit" && limited.cause().empty() && limited.message() == "m");
+  const pusher::failure nothing(PUSHER_STATUS_TIMED_OUT, "");
+  CHECK(!nothing.retryable() && !nothing.http_status() && !nothing.retry_after());
+  CHECK(nothing.cause().empty() && nothing.server_code().empty() && nothing.message() == "TIMED_OUT");
 }
 
 TEST("a result holds the same error, or the value") {

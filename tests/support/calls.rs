@@ -214,13 +214,36 @@ pub fn error_delivery(document: Option<&[u8]>) -> i32 {
     unsafe { ffi::pusher_error_delivery(pointer(document.as_deref())) }
 }
 
+/// What the accessors that return a number read: status, retryable, HTTP status, the wait. `None` is NULL.
+pub fn error_numbers(document: Option<&[u8]>) -> (i32, i32, i32, i64) {
+    let document = document.map(c_string);
+    let document = pointer(document.as_deref());
+    // SAFETY: NULL or a C string.
+    unsafe {
+        (
+            ffi::pusher_error_status(document),
+            ffi::pusher_error_retryable(document),
+            ffi::pusher_error_http_status(document),
+            ffi::pusher_error_retry_after_ms(document),
+        )
+    }
+}
+
+/// `pusher_error_message`, `pusher_error_cause` or `pusher_error_server_code`.
+pub type CopyFn = unsafe extern "C" fn(*const c_char, *mut c_char, usize) -> usize;
+
 /// Calls `pusher_error_message` with a buffer of `size` bytes; `None` is NULL. Returns the buffer and the result.
 pub fn error_message(document: Option<&[u8]>, size: usize) -> (Vec<u8>, usize) {
+    error_text(ffi::pusher_error_message, document, size)
+}
+
+/// Calls an accessor that copies a string, with a buffer of `size` bytes; `None` is NULL. Returns the buffer and the result.
+pub fn error_text(accessor: CopyFn, document: Option<&[u8]>, size: usize) -> (Vec<u8>, usize) {
     const GUARD: u8 = 0xee;
     let document = document.map(c_string);
     let mut buffer = vec![GUARD; size + 8];
     // SAFETY: NULL or a C string; the buffer has more than `size` bytes.
-    let length = unsafe { ffi::pusher_error_message(pointer(document.as_deref()), buffer.as_mut_ptr().cast(), size) };
+    let length = unsafe { accessor(pointer(document.as_deref()), buffer.as_mut_ptr().cast(), size) };
     assert!(buffer[size..].iter().all(|byte| *byte == GUARD), "wrote beyond {size} bytes");
     buffer.truncate(size);
     if size > 0 {
@@ -228,6 +251,13 @@ pub fn error_message(document: Option<&[u8]>, size: usize) -> (Vec<u8>, usize) {
         buffer.truncate(end);
     }
     (buffer, length)
+}
+
+/// Calls `pusher_json_string`; `None` is NULL.
+pub fn json_string(text: Option<&[u8]>, len: usize) -> Outcome {
+    let pointer = text.map_or(ptr::null(), |text| text.as_ptr().cast());
+    // SAFETY: the tests pass no length that is more than the text has, unless it is refused.
+    call(|out| unsafe { ffi::pusher_json_string(pointer, len, out) } as i32)
 }
 
 /// `pusher_error_message` with a buffer that is NULL.

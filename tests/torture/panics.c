@@ -79,6 +79,13 @@ ACT(do_response_set, pusher_response_set(have.response, 200, (const uint8_t *)"{
 ACT(do_response_header, pusher_response_set_header(have.response, "Content-Length", "2"))
 ACT(do_response_fail, pusher_response_fail(have.response, PUSHER_DELIVERY_NOT_SENT, "dns", "none"))
 ACT(do_delivery, (void)pusher_error_delivery("{\"error\":{\"delivery\":\"unknown\"}}"))
+ACT(do_status, (void)pusher_error_status("{\"error\":{\"status\":\"CLOSED\"}}"))
+ACT(do_retryable, (void)pusher_error_retryable("{\"error\":{\"status\":\"CLOSED\"}}"))
+ACT(do_http_status, (void)pusher_error_http_status("{\"error\":{\"status\":\"CLOSED\"}}"))
+ACT(do_retry_after, (void)pusher_error_retry_after_ms("{\"error\":{\"status\":\"CLOSED\"}}"))
+ACT(do_cause, (void)pusher_error_cause("{\"error\":{\"status\":\"CLOSED\"}}", NULL, 0))
+ACT(do_server_code, (void)pusher_error_server_code("{\"error\":{\"status\":\"CLOSED\"}}", NULL, 0))
+CALL(do_json_string, pusher_json_string("a", 1, out))
 ACT(do_message, (void)pusher_error_message("{\"error\":{\"message\":\"m\"}}", NULL, 0))
 
 static int do_new(char **out) {
@@ -197,11 +204,18 @@ static const struct function {
     {"pusher_channel_info", do_channel_info},
     {"pusher_channels_info", do_channels_info},
     {"pusher_delete", do_delete},
+    {"pusher_error_cause", do_cause},
     {"pusher_error_delivery", do_delivery},
+    {"pusher_error_http_status", do_http_status},
     {"pusher_error_message", do_message},
+    {"pusher_error_retry_after_ms", do_retry_after},
+    {"pusher_error_retryable", do_retryable},
+    {"pusher_error_server_code", do_server_code},
+    {"pusher_error_status", do_status},
     {"pusher_finish", do_finish},
     {"pusher_free", do_free},
     {"pusher_get", do_get},
+    {"pusher_json_string", do_json_string},
     {"pusher_new", do_new},
     {"pusher_post", do_post},
     {"pusher_prepare", do_prepare},
