@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::document;
 use crate::encryption::{MasterKey, is_encrypted};
-use crate::error::{Error, Problem, Purpose};
+use crate::error::{Error, OutOfMemory, Problem, Purpose};
 use crate::json::{Json, Writer, join};
 use crate::signing::{SIGNATURE_DIGITS, Signer};
 use crate::validation::{self, ChannelNames};
@@ -126,7 +126,8 @@ impl<'a> Subscription<'a> {
         if elements.is_empty() || elements.len() > MAX_AUTHORIZED_CHANNELS {
             return Err(Problem::new(NAME, format!("must hold 1 to {MAX_AUTHORIZED_CHANNELS} channels")));
         }
-        let mut subscriptions: Vec<Subscription<'a>> = Vec::with_capacity(elements.len());
+        let mut subscriptions: Vec<Subscription<'a>> = Vec::new();
+        subscriptions.try_reserve_exact(elements.len()).map_err(|_| OutOfMemory)?;
         for (index, element) in elements.into_iter().enumerate() {
             let argument = format!("{NAME}[{index}]");
             let subscription = Subscription::parse(element, &argument)?;
