@@ -19,6 +19,9 @@
  *   transport, if you set one, respects it. A call cannot be interrupted.
  * - Threads: any number of threads may use one client or one publisher at the same time. Nothing is
  *   kept per thread: an error belongs to the call that returned it.
+ * - Stack: 64 KiB are enough for every call, without your own callbacks. (Of these a release build
+ *   takes up to 40 KiB: for TLS.) With less, a call may run over the end of the stack. It then hits
+ *   the guard page, and SIGSEGV ends the process.
  * - Process: no signal handler, no SIGPIPE, and no output (but for a Rust panic, which is a bug). A
  *   thread is started only to look up a host name, and ends after that; a publisher has threads of
  *   its own. A forked child may use its parent's client, which then opens its own connections, but

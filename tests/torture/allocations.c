@@ -11,9 +11,7 @@
  * MOST_ABORTED_BYTES. A line for each scenario says which share of the failures the calls returned from.
  */
 #include "failing_allocations.h"
-#include "torture.h"
-
-#include <openssl/hmac.h>
+#include "webhook.h"
 
 enum {
   EVENTS = 8,
@@ -31,7 +29,7 @@ enum {
 /* What the scenarios send and pass. Made once, in the parent. */
 static char data[9000], text_data[7000], channels[FAN_OUT * 12 + 200], batch[EVENTS * 2400 + 100];
 static char channel_data[4000], user_data[4000], many_channels[8000];
-static char webhook[40000], encrypted_webhook[12000], signature[65], encrypted_signature[65];
+static char webhook[40000], encrypted[12000], signature[65], encrypted_signature[65];
 static int listener, tls_listener, large_listener;
 
 /* Shared between the child and the parent. */
@@ -179,7 +177,7 @@ static void validate(Scene *scene, const char *body, const char *signed_as) {
 }
 
 static void call_webhook(Scene *scene) { validate(scene, webhook, signature); }
-static void call_encrypted_webhook(Scene *scene) { validate(scene, encrypted_webhook, encrypted_signature); }
+static void call_encrypted_webhook(Scene *scene) { validate(scene, encrypted, encrypted_signature); }
 
 static void call_prepare(Scene *scene) {
   const char *arguments[] = {"c", scene->event, data};
@@ -526,31 +524,6 @@ static void whole_scenario(const struct scenario *scenario, int all, struct shar
 
 /* ---- what the scenarios pass ---- */
 
-static void sign(const char *body, char *hex) {
-  unsigned char bytes[32];
-  unsigned length = sizeof bytes;
-  const char *secret = text_of(torture_ready, "secret");
-  if (HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)body, strlen(body), bytes, &length) ==
-      NULL) {
-    stop("no HMAC");
-  }
-  for (unsigned i = 0; i < length; i++) sprintf(hex + 2 * i, "%02x", bytes[i]);
-}
-
-/* Returns the `data` of an encrypted event, as a JSON string. */
-static char *encrypted_data(void) {
-  const char *arguments[] = {"private-encrypted-c", "client-e", text_data};
-  PusherRequest *request = NULL;
-  Pusher *client = client_of(listener, 0);
-  if (pusher_prepare(client, "trigger", arguments, 3, &request, NULL) != PUSHER_STATUS_OK) stop("no encrypted event");
-  cJSON *body = parsed((const char *)pusher_request_body(request, NULL));
-  char *quoted = cJSON_PrintUnformatted(member(body, "data"));
-  cJSON_Delete(body);
-  pusher_request_free(request);
-  pusher_free(client);
-  return quoted;
-}
-
 static void make_arguments(void) {
   size_t length = 0;
   memset(data, 'x', sizeof data - 1);
@@ -576,16 +549,11 @@ static void make_arguments(void) {
         i == 0 ? "" : ",", data + 1);
   }
   strcpy(webhook + length, "]}");
-  char *quoted = encrypted_data();
-  if (snprintf(encrypted_webhook, sizeof encrypted_webhook,
-               "{\"time_ms\":1,\"events\":[{\"name\":\"client_event\",\"channel\":\"private-encrypted-c\",\"event\":"
-               "\"client-e\",\"data\":%s}]}",
-               quoted) >= (int)sizeof encrypted_webhook) {
-    stop("the encrypted webhook is too long");
-  }
-  cJSON_free(quoted);
-  sign(webhook, signature);
-  sign(encrypted_webhook, encrypted_signature);
+  Pusher *client = client_of(listener, 0);
+  encrypted_webhook(encrypted, sizeof encrypted, client, text_data);
+  pusher_free(client);
+  sign_webhook(webhook, signature);
+  sign_webhook(encrypted, encrypted_signature);
   config_of(new_config, sizeof new_config, listener, 0, more);
 }
 
