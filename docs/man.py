@@ -23,7 +23,7 @@ MAX_CODE = 76
 
 # The pages of a family refer to each other.
 FAMILIES = [
-    r"pusher_(new|free|set_log|set_transport)$",
+    r"pusher_(new|clone|cancel|free|set_log|set_transport)$",
     r"pusher_(string_free|json_string|error_|status_name)|Pusher(Status|Delivery)$",
     r"pusher_(trigger|trigger_batch|send_to_user)$|PusherStatus$",
     r"pusher_(send_to_user|terminate_user_connections|authenticate_user|users_info)$",
@@ -43,6 +43,7 @@ NETWORK = (
 )
 ERRORS = {
     "pusher_new": "INVALID_CONFIG",
+    "pusher_clone": "",
     "pusher_set_transport": "INVALID_STATE",
     "pusher_set_log": "INVALID_STATE",
     "pusher_trigger": f"{NETWORK} PARTIAL ENCRYPTION",
@@ -73,6 +74,7 @@ ERRORS = {
 # What the thread safety of a function depends on: the handle that no other thread may use meanwhile, or the environment.
 SAFETY = [
     (r"pusher_new$", "MT-Safe env"),
+    (r"pusher_cancel$", "MT-Safe AS-Safe"),
     (r"pusher_(free|set_transport|set_log)$", "MT-Safe race:client"),
     (r"pusher_publisher_free$", "MT-Safe race:publisher"),
     (r"pusher_finish$", "MT-Safe race:request race:response"),

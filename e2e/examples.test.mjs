@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto';
 import { createServer, request } from 'node:http';
 import { connect, createServer as createPeer } from 'node:net';
 import { describe, it } from 'node:test';
-import { Listener, run } from './program.mjs';
+import { Listener, run, start } from './program.mjs';
 
 const timeout = 60_000;
 const url = 'http://some-key:some-secret@127.0.0.1:1/apps/1';
@@ -348,6 +348,35 @@ const outcomes = {
   },
   'a closed port is not sent': { peer: null, is: 'not_sent', status: 'NOT_SENT', cause: 'connect' },
 };
+
+describe('cancel', suite, () => {
+  it('ends at once on SIGTERM although the server is silent', { timeout }, async () => {
+    let arrived;
+    const request = new Promise((resolve) => {
+      arrived = resolve;
+    });
+    await withPeer(
+      (socket) => socket.once('data', arrived),
+      async (address) => {
+        const program = start('cancel', address, ['my-channel', 'my-event', '{}']);
+        await program.until(() => 'request', request);
+        const before = performance.now();
+        const code = await program.stop();
+        const took = performance.now() - before;
+        assert.deepEqual([code, took < 500], [3, true], `${took} ms`);
+        assert.match(program.stderr, /^DELIVERY_UNKNOWN: .*cancelled; the event may have been delivered\n$/);
+      },
+    );
+  });
+
+  it('ends at once on SIGTERM while nothing is sent', { timeout }, async () => {
+    await withApi(accept, async (address) => {
+      const program = start('cancel', address, ['my-channel', 'my-event', '{}']);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.equal(await program.stop(), 0, program.stderr);
+    });
+  });
+});
 
 for (const program of ['libcurl_transport', 'libcurl_multi']) {
   describe(program, suite, () => {

@@ -68,6 +68,8 @@ class Program {
     this.#child.stdin.write(text);
   }
 
+  take() {}
+
   /** Waits for `promise`. Rejects if the program exits first, or at a timeout; the error then names `what()`. */
   async until(what, promise) {
     const ended = this.#ended.then((how) => {
@@ -85,6 +87,9 @@ class Program {
     return code;
   }
 }
+
+/** Starts an example that runs until it is stopped. */
+export const start = (name, url, args) => new Program(name, url, args);
 
 /** An example that listens at `address`; `lines` holds the lines that it has printed since. */
 export class Listener extends Program {

@@ -52,6 +52,8 @@ const char *pusher_version(void);
 uint32_t pusher_version_number(void);
 const char *pusher_status_name(int32_t status);
 PusherStatus pusher_new(const char *config, Pusher **client, char **out);
+PusherStatus pusher_clone(const Pusher *client, Pusher **clone, char **out);
+void pusher_cancel(const Pusher *client);
 void pusher_free(Pusher *client);
 void pusher_string_free(char *text);
 int32_t pusher_error_delivery(const char *document);

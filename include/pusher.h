@@ -16,7 +16,8 @@
  *   delivered. It never repeats one that may have been delivered, unless `retry` in the
  *   configuration allows it.
  * - Time: every call returns within its `timeout_ms` (5 s by default), as long as your own
- *   transport, if you set one, respects it. A call cannot be interrupted.
+ *   transport, if you set one, respects it. pusher_cancel() ends calls earlier, also from a signal
+ *   handler.
  * - Threads: any number of threads may use one client or one publisher at the same time. Nothing is
  *   kept per thread: an error belongs to the call that returned it.
  * - Stack: 64 KiB are enough for every call, without your own callbacks. (Of these a release build
@@ -48,7 +49,9 @@
  * | Client                              |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
  * | pusher_new()                        | Creates a client from JSON, a URL or the environment. |
- * | pusher_free()                       | Frees a client.                                       |
+ * | pusher_clone()                      | Creates a handle with a cancellation of its own.      |
+ * | pusher_cancel()                     | Ends the calls of a handle.                           |
+ * | pusher_free()                       | Frees a client, or one of its handles.                |
  * | pusher_set_transport()              | Makes the client send requests through a callback.    |
  * | pusher_set_log()                    | Makes the client log through a callback.              |
  *
@@ -183,7 +186,8 @@
  *   of a 4xx other than 401 ends with the first line of the response.
  * - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
  * - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
- * - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.
+ * - `cause` is one of `dns connect tls proxy write timeout reset closed malformed cancelled
+ *   transport`.
  * - `retryable` is true if making the same call again cannot do anything twice and may
  *   succeed.
  * - `attempts` is the number of requests made.
@@ -375,10 +379,11 @@ typedef int32_t PusherLogLevel;
 #endif // __cplusplus
 
 /**
- * A client of one Channels application.
+ * A client of one Channels application, or another handle of it (pusher_clone()).
  *
  * Threads: any number of threads may use one client at the same time.
- * Lifetime: from pusher_new() to pusher_free(). Free it when no call is running any more.
+ * Lifetime: from pusher_new() or pusher_clone() to pusher_free(). Free it when no call is running
+ * any more; pusher_cancel() ends the calls that are.
  */
 typedef struct Pusher Pusher;
 
@@ -605,10 +610,55 @@ PusherStatus pusher_new(const char *config,
                         char **out);
 
 /**
- * Frees a client. No call of this client may be running in another thread.
+ * Creates another handle of a client. It shares the configuration, the connections, the
+ * callbacks and the limit of retries, but only pusher_cancel() of this handle ends its calls.
+ * So each request that your own server handles, or each task, can have calls that end with it.
  *
- * A publisher may outlive its client: the client's connections and callbacks then stay until
- * the publisher is freed.
+ * It takes some hundred bytes, and neither a thread nor a descriptor. A handle of a cancelled
+ * client is not cancelled.
+ *
+ * @param client  the client. Any number of threads may clone it, and it may be freed before its
+ *                clones.
+ * @param clone   receives the handle, or NULL on failure. The caller frees it with
+ *                pusher_free().
+ * @param out     receives the error document on failure, else NULL. The caller frees it with
+ *                pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_ARGUMENT if a pointer is NULL.
+ */
+PusherStatus pusher_clone(const Pusher *client,
+                          Pusher **clone,
+                          char **out);
+
+/**
+ * Cancels the calls of this handle: those that are running end at once, and later ones fail. It
+ * cannot be undone: make a new handle with pusher_clone() beforehand for calls that go on.
+ *
+ * A call that was cancelled reports what is true of its event, with the cause `cancelled`:
+ * ::PUSHER_STATUS_NOT_SENT if the request's last byte was not sent, else usually
+ * ::PUSHER_STATUS_DELIVERY_UNKNOWN. It is not retried. A call whose response is complete
+ * succeeds. A later call returns ::PUSHER_STATUS_NOT_SENT and sends nothing. Functions that send
+ * no request work on, such as pusher_authenticate(), pusher_prepare() and pusher_clone().
+ *
+ * A lookup of a host name is abandoned: its thread ends by itself. A transport that
+ * pusher_set_transport() set is not interrupted: the call ends with what the transport reports.
+ * A publisher is not affected, even if it was created with this handle.
+ *
+ * Threads and signals: it may be called from any thread, and from a signal handler. It is
+ * async-signal-safe, takes no lock, does not wait for the calls to return, and restores
+ * `errno`. Never call it while pusher_free() may run on the same handle.
+ * Fork: it ends calls of the calling process only. A child of a cancelled process starts with
+ * cancelled handles.
+ *
+ * @param client  the client. NULL is ignored.
+ */
+void pusher_cancel(const Pusher *client);
+
+/**
+ * Frees a client, or one of its handles. No call of this handle may be running in another thread,
+ * pusher_cancel() neither.
+ *
+ * A publisher and other handles may outlive a client: the client's connections and callbacks then
+ * stay until the last of them is freed.
  *
  * @param client  the client. NULL is ignored.
  */
@@ -1227,7 +1277,7 @@ void pusher_response_set_header(PusherResponse *response, const char *name, cons
  * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not
  *                  sent; ::PUSHER_DELIVERY_UNKNOWN if it may have been. Any other value counts
  *                  as unknown.
- * @param cause     one of `dns connect tls proxy write timeout reset closed malformed
+ * @param cause     one of `dns connect tls proxy write timeout reset closed malformed cancelled
  *                  transport`. NULL and any other string count as `transport`. A request that
  *                  was not sent is retryable after `dns connect write timeout reset closed`.
  * @param message   a message for people, or NULL; copied. Signatures in it are redacted.

@@ -48,6 +48,12 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#if __has_include(<version>)
+#include <version>
+#endif
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 #include "pusher.h"
 
@@ -773,6 +779,10 @@ void call_send(void *user_data, const PusherRequest *sent, PusherResponse *came)
 } // namespace inside
 /** @endcond */
 
+#ifdef __cpp_lib_jthread
+class stoppable_client;
+#endif
+
 /**
  * A client of one Channels application: see ::Pusher.
  *
@@ -816,6 +826,32 @@ public:
 
   /** Returns the C handle. Do not free it. */
   Pusher *native_handle() const noexcept { return handle_.get(); }
+
+  /** Creates a handle of the same client, whose calls are cancelled separately: see pusher_clone(). */
+  result<client> try_clone() const {
+    Pusher *handle = nullptr;
+    char *out = nullptr;
+    const status code = pusher_clone(native_handle(), &handle, &out);
+    client made(handle);
+    auto cloned = inside::take_result(code, out);
+    if (!cloned) return std::move(cloned).failure();
+    return made;
+  }
+
+  /**
+   * Ends the running calls of this handle at once, and makes later ones fail: see pusher_cancel().
+   * May be called from any thread and from a signal handler, but not while the client is destroyed
+   * or moved.
+   */
+  void cancel() const noexcept { pusher_cancel(native_handle()); }
+
+#ifdef __cpp_lib_jthread
+  /**
+   * Returns a handle of this client whose calls `stop` cancels:
+   * `client.until(stop)->trigger("my-channel", "my-event", "{}")`.
+   */
+  stoppable_client until(std::stop_token stop) const;
+#endif
 
   /** Publishes an event and waits for the response: see pusher_trigger(). `data` is JSON. */
   result<std::string> try_trigger(const channels &on, std::string_view event, std::string_view data,
@@ -1015,6 +1051,7 @@ public:
 #if PUSHER_HAS_EXCEPTIONS
   /** @name The same calls, which throw pusher::error
    *  @{ */
+  client clone() const { return try_clone().value(); }
   std::string trigger(const channels &on, std::string_view event, std::string_view data,
                       const options &more = {}) const {
     return try_trigger(on, event, data, more).value();
@@ -1104,7 +1141,43 @@ private:
   }
 
   std::unique_ptr<Pusher, free_client> handle_;
+#ifdef __cpp_lib_jthread
+  friend class stoppable_client;
+#endif
 };
+
+#ifdef __cpp_lib_jthread
+/** A handle of a client whose calls a std::stop_token cancels: see client::until(). */
+class stoppable_client {
+public:
+  stoppable_client(const client &of, std::stop_token stop)
+      : handle_(clone_of(of)), callback_(std::move(stop), cancel{handle_.native_handle()}) {}
+  stoppable_client(const stoppable_client &) = delete;
+  stoppable_client &operator=(const stoppable_client &) = delete;
+  ~stoppable_client() = default;
+
+  const client *operator->() const noexcept { return &handle_; }
+  const client &operator*() const noexcept { return handle_; }
+
+private:
+  struct cancel {
+    Pusher *handle;
+    void operator()() const noexcept { pusher_cancel(handle); }
+  };
+  /* It fails only for a client that was moved from: each call of the handle then says so. */
+  static client clone_of(const client &of) {
+    Pusher *handle = nullptr;
+    pusher_clone(of.native_handle(), &handle, nullptr);
+    return client(handle);
+  }
+
+  client handle_;
+  /* Destroyed first: that waits for a cancellation in another thread. */
+  std::stop_callback<cancel> callback_;
+};
+
+inline stoppable_client client::until(std::stop_token stop) const { return stoppable_client(*this, std::move(stop)); }
+#endif
 
 /**
  * A queue of events that are sent in the background: see pusher_publisher_new(). The destructor

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the resident memory of the library: of a client before its first call, of a kept-alive connection, and of a publisher that
-# has sent many events or cannot send.
+# Checks the resident memory of the library: of a client before its first call, of a kept-alive connection, of many cancelled
+# handles, and of a publisher that has sent many events or cannot send. Cancelled handles leave no thread and no descriptor,
+# either.
 #
 #   scripts/memory.sh                          builds the library
 #   PUSHER_LIB_DIR=folder scripts/memory.sh    uses libpusher.so from there
@@ -11,6 +12,8 @@ CLIENT_KIB=64
 CONNECTION_KIB=48
 # The permitted growth of a publisher over any number of events: the C library keeps some pages of a full queue.
 PUBLISHER_KIB=3072
+# The permitted growth over any number of cancellations.
+CANCELLATIONS_KIB=64
 # In addition to the queue: threads, connections, and waiting reports.
 DEAD_KIB=2048
 
@@ -48,6 +51,8 @@ for size in 100 10000; do
   check "an idle connection after $size bytes: all of $many, by $many" $((of_many / many)) $CONNECTION_KIB
   check "an idle connection after $size bytes: from $few to $many" $(((of_many - of_few) / (many - few))) $CONNECTION_KIB
 done
+bytes=$("$out/memory" cancellations 100000)
+check "100,000 handles, made, cancelled in a call and freed" "$bytes" $CANCELLATIONS_KIB
 for events in 20000 1000000; do
   bytes=$("$out/memory" publisher $events)
   check "a publisher in $((10 * events)) events, after $events" "$bytes" $PUBLISHER_KIB

@@ -47,7 +47,8 @@ use strum::{EnumString, FromRepr, IntoStaticStr};
 ///   of a 4xx other than 401 ends with the first line of the response.
 /// - `delivery` is `not_sent`, `rejected` or `unknown`: see ::PusherDelivery.
 /// - `argument` names a part, too, such as `channels[3]` or `options.socket_id`.
-/// - `cause` is one of `dns connect tls proxy write timeout reset closed malformed transport`.
+/// - `cause` is one of `dns connect tls proxy write timeout reset closed malformed cancelled
+///   transport`.
 /// - `retryable` is true if making the same call again cannot do anything twice and may
 ///   succeed.
 /// - `attempts` is the number of requests made.

@@ -16,6 +16,22 @@ Pusher *open_client(void) {
   return NULL;
 }
 
+/* EXAMPLE pusher_clone pusher_cancel */
+/* A request that your own server handles. */
+struct task {
+  Pusher *client; /* a clone: its calls end with the task */
+};
+
+int begin_task(struct task *task, const Pusher *client) {
+  return pusher_clone(client, &task->client, NULL) == PUSHER_STATUS_OK;
+}
+
+/* From any thread: the task's calls return at once. */
+void abandon_task(const struct task *task) { pusher_cancel(task->client); }
+
+/* When they have returned, and nothing abandons the task any more. */
+void end_task(struct task *task) { pusher_free(task->client); }
+
 /* EXAMPLE pusher_version pusher_version_number */
 int check_version(void) {
   printf("libpusher %s\n", pusher_version());

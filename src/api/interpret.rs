@@ -117,11 +117,12 @@ impl Interpreter<'_> {
 
     /// Returns the error for an exchange without a complete response.
     fn failed(&self, failure: &Failure) -> FailedExchange {
-        let is_query = self.effect == Effect::Nothing;
+        // The same call of the same handle would be cancelled, too.
+        let may_repeat = self.effect == Effect::Nothing && failure.cause != Cause::Cancelled;
         let (status, delivery, retryable) = match failure.progress {
             Progress::NotSent => (Status::NotSent, Delivery::NotSent, is_transient(failure.cause)),
-            Progress::Sent => (Status::DeliveryUnknown, Delivery::Unknown, is_query),
-            Progress::Answered(200..300) => (Status::BadResponse, Delivery::Unknown, is_query),
+            Progress::Sent => (Status::DeliveryUnknown, Delivery::Unknown, may_repeat),
+            Progress::Answered(200..300) => (Status::BadResponse, Delivery::Unknown, may_repeat),
             Progress::Answered(http_status) => {
                 let (status, delivery) = classify(self.effect, http_status);
                 (status, delivery, self.may_repeat(status))
@@ -297,7 +298,7 @@ fn server_code(body: &[u8]) -> Option<String> {
 fn is_transient(cause: Cause) -> bool {
     match cause {
         Cause::Dns | Cause::Connect | Cause::Timeout | Cause::Reset | Cause::Closed | Cause::Write => true,
-        Cause::NoSuchHost | Cause::Tls | Cause::Proxy | Cause::Malformed | Cause::Transport => false,
+        Cause::NoSuchHost | Cause::Tls | Cause::Proxy | Cause::Malformed | Cause::Cancelled | Cause::Transport => false,
     }
 }
 

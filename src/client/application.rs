@@ -16,6 +16,7 @@ use crate::http::{
 };
 use crate::idempotency::{Idempotency, IdempotencyKey, KEY_HEADER, MAX_GENERATED_KEY_BYTES};
 use crate::log::Level;
+use crate::platform::Cancellation;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::{Signed, Signer, Unsigned, redact_query};
 use crate::status::Status;
@@ -78,8 +79,8 @@ impl Deadline {
         if at < self.at { Deadline { at, timeout, key: "attempt_timeout_ms" } } else { self }
     }
 
-    fn limit(self) -> Limit {
-        Limit { at: self.at, key: self.key }
+    fn limit(self, cancellation: Option<&Cancellation>) -> Limit<'_> {
+        Limit { at: self.at, key: self.key, cancellation }
     }
 
     /// Returns whether the time is up.
@@ -334,8 +335,10 @@ impl Application {
         prepared: &Prepared<'_>,
         hooks: Option<&Hooks>,
         rate_limit: Option<&Cell<Option<RateLimit>>>,
+        cancellation: Option<&Cancellation>,
     ) -> Result<String, Error> {
         let Prepared { request, pending } = prepared;
+        let limit = pending.deadline.limit(cancellation);
         let exchange = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
             _ if pending.deadline.has_passed() => Err(Failure {
@@ -343,8 +346,13 @@ impl Application {
                 cause: Cause::Timeout,
                 message: format!("{} {NO_TIME_TO_SEND}", pending.deadline.key),
             }),
-            Some(transport) => transport.send(request, pending.deadline.limit()),
-            None => self.http.send(request, pending.deadline.limit()),
+            _ if cancellation.is_some_and(Cancellation::has_happened) => Err(Failure {
+                progress: Progress::NotSent,
+                cause: Cause::Cancelled,
+                message: "the client's calls were cancelled before the request was sent".to_owned(),
+            }),
+            Some(transport) => transport.send(request, limit),
+            None => self.http.send(request, limit),
         };
         if let (Some(place), Ok(response)) = (rate_limit, &exchange) {
             place.set(RateLimit::read(response.rate_limit, response.date.as_deref(), SystemTime::now));

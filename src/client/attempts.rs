@@ -8,6 +8,8 @@ use super::hooks::Hooks;
 use super::rate_limit::RateLimit;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
+use crate::http::Cause;
+use crate::platform::Cancellation;
 use crate::retry::{Chance, Mode, RetryPolicy};
 use crate::status::Delivery;
 
@@ -38,6 +40,15 @@ pub struct AttemptOptions<'a> {
     pub hooks: Option<&'a Hooks>,
     /// The place for the rate limit of each response, if its headers are to be read.
     pub rate_limit: Option<&'a Cell<Option<RateLimit>>>,
+    /// The event that ends all attempts early, if there is one.
+    pub cancellation: Option<&'a Cancellation>,
+}
+
+impl AttemptOptions<'_> {
+    /// Returns whether the call was cancelled.
+    fn is_cancelled(&self) -> bool {
+        self.cancellation.is_some_and(Cancellation::has_happened)
+    }
 }
 
 /// The result of an attempt.
@@ -96,7 +107,8 @@ impl<'a> Attempts<'a> {
             left: self.last_start.saturating_duration_since(Instant::now()),
             is_recognized: self.recognized_until.is_some(),
         };
-        match self.options.policy.wait(&failed, chance, random(), &self.application.budget) {
+        let another = || self.options.policy.wait(&failed, chance, random(), &self.application.budget);
+        match if self.options.is_cancelled() { None } else { another() } {
             Some(wait) => {
                 if let Some(hooks) = self.options.hooks {
                     hooks.log_retry(self.endpoint, &failed, wait);
@@ -131,6 +143,17 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Returns the result of the call if it is cancelled in a wait. What the last attempt did remains true.
+    pub fn cancelled(&self) -> Error {
+        match self.result_so_far() {
+            Error::Exchange(failed) => {
+                let message = format!("the wait for a retry was cancelled; {}", failed.message);
+                Error::Exchange(Box::new(FailedExchange { message, ..cancelled(*failed) }))
+            }
+            error => error,
+        }
+    }
+
     /// Returns the number of attempts so far.
     pub fn made(&self) -> u32 {
         self.made
@@ -145,7 +168,8 @@ impl<'a> Attempts<'a> {
     fn send(&self) -> Result<String, Error> {
         let mut prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
         prepared.request.reads_rate_limit = self.options.rate_limit.is_some();
-        self.application.send(&prepared, self.options.hooks, self.options.rate_limit)
+        let AttemptOptions { hooks, rate_limit, cancellation, .. } = self.options;
+        self.application.send(&prepared, hooks, rate_limit, cancellation)
     }
 }
 
@@ -153,9 +177,18 @@ impl<'a> Attempts<'a> {
 /// does not change that.
 fn combined(first_unknown: Option<Box<FailedExchange>>, last: Box<FailedExchange>) -> Box<FailedExchange> {
     match first_unknown {
-        Some(unknown) => Box::new(FailedExchange { attempts: last.attempts, ..*unknown }),
+        Some(unknown) => {
+            let combined = FailedExchange { attempts: last.attempts, ..*unknown };
+            let was_cancelled = last.cause == Some(Cause::Cancelled.name());
+            Box::new(if was_cancelled { cancelled(combined) } else { combined })
+        }
         None => last,
     }
+}
+
+/// Returns the failure of a call that ends with this one because it was cancelled.
+fn cancelled(failed: FailedExchange) -> FailedExchange {
+    FailedExchange { cause: Some(Cause::Cancelled.name()), retryable: false, ..failed }
 }
 
 /// Returns the error of an attempt that could not be made, such as for lack of memory, unless an earlier one may have been

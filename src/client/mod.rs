@@ -11,7 +11,6 @@ mod rate_limit;
 mod size;
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::api::{self, Call, CallTime, Event, Plan};
@@ -21,6 +20,7 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
+use crate::platform::Cancellation;
 use crate::signing::Signer;
 use crate::time_limit::TimeLimit;
 use crate::webhook::{self, WebhookKeys};
@@ -35,16 +35,19 @@ pub use hooks::Hooks;
 pub use rate_limit::RateLimit;
 pub use size::SizeLimit;
 
-/// A client of one Channels application.
+/// A client of one Channels application, or another handle of it (pusher_clone()).
 ///
 /// Threads: any number of threads may use one client at the same time.
-/// Lifetime: from pusher_new() to pusher_free(). Free it when no call is running any more.
+/// Lifetime: from pusher_new() or pusher_clone() to pusher_free(). Free it when no call is running
+/// any more; pusher_cancel() ends the calls that are.
 pub struct Pusher {
     application: Arc<Application>,
     hooks: Arc<Hooks>,
     /// More keys that webhooks may be signed with.
-    webhook_tokens: Vec<Signer>,
+    webhook_tokens: Arc<[Signer]>,
     webhook_max_age: Duration,
+    /// Of this handle alone.
+    cancellation: Cancellation,
 }
 
 impl Pusher {
@@ -57,7 +60,24 @@ impl Pusher {
             webhook_max_age: config.webhook_max_age,
             hooks: Arc::new(Hooks::new(config.log_level)),
             application: Arc::new(Application::new(config)),
+            cancellation: Cancellation::new(),
         })
+    }
+
+    /// Returns another handle of the same client, whose calls are cancelled separately.
+    pub fn another(&self) -> Pusher {
+        Pusher {
+            application: Arc::clone(&self.application),
+            hooks: Arc::clone(&self.hooks),
+            webhook_tokens: Arc::clone(&self.webhook_tokens),
+            webhook_max_age: self.webhook_max_age,
+            cancellation: Cancellation::new(),
+        }
+    }
+
+    /// Ends the running calls of this handle, and makes later ones fail. Async-signal-safe.
+    pub fn cancel(&self) {
+        self.cancellation.cancel();
     }
 
     /// Returns the part of the client that its publishers share.
@@ -93,13 +113,22 @@ impl Pusher {
 
     /// Makes one request and its retries. Returns its result and the number of attempts.
     fn request(&self, endpoint: Endpoint, call: &Call, deadline: Deadline) -> (Result<String, Error>, u32) {
-        let options =
-            AttemptOptions { policy: self.application.retry(), deadline, hooks: Some(&self.hooks), rate_limit: None };
+        let options = AttemptOptions {
+            policy: self.application.retry(),
+            deadline,
+            hooks: Some(&self.hooks),
+            rate_limit: None,
+            cancellation: Some(&self.cancellation),
+        };
         let mut attempts = Attempts::new(&self.application, endpoint, call, options);
         loop {
             match attempts.next() {
                 Step::Ended(result) => return (result, attempts.made()),
-                Step::Again(wait) => thread::sleep(wait),
+                Step::Again(wait) => {
+                    if self.cancellation.sleep(wait) {
+                        return (Err(attempts.cancelled()), attempts.made());
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use super::boundary::{boundary, guarded, optional_text, out_place, write};
+use super::boundary::{boundary, guarded, handle, optional_text, out_place, write};
 use crate::client::Pusher;
 use crate::error::Purpose;
 use crate::status::Status;
@@ -126,10 +126,67 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
     }
 }
 
-/// Frees a client. No call of this client may be running in another thread.
+/// Creates another handle of a client. It shares the configuration, the connections, the
+/// callbacks and the limit of retries, but only pusher_cancel() of this handle ends its calls.
+/// So each request that your own server handles, or each task, can have calls that end with it.
 ///
-/// A publisher may outlive its client: the client's connections and callbacks then stay until
-/// the publisher is freed.
+/// It takes some hundred bytes, and neither a thread nor a descriptor. A handle of a cancelled
+/// client is not cancelled.
+///
+/// @param client  the client. Any number of threads may clone it, and it may be freed before its
+///                clones.
+/// @param clone   receives the handle, or NULL on failure. The caller frees it with
+///                pusher_free().
+/// @param out     receives the error document on failure, else NULL. The caller frees it with
+///                pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_ARGUMENT if a pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_clone(client: *const Pusher, clone: *mut *mut Pusher, out: *mut *mut c_char) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        write(clone, ptr::null_mut());
+        boundary(out, Purpose::Other, || {
+            out_place(clone, "clone")?;
+            let another = handle(client, "client")?.another();
+            write(clone, Box::into_raw(Box::new(another)));
+            Ok(())
+        })
+    }
+}
+
+/// Cancels the calls of this handle: those that are running end at once, and later ones fail. It
+/// cannot be undone: make a new handle with pusher_clone() beforehand for calls that go on.
+///
+/// A call that was cancelled reports what is true of its event, with the cause `cancelled`:
+/// ::PUSHER_STATUS_NOT_SENT if the request's last byte was not sent, else usually
+/// ::PUSHER_STATUS_DELIVERY_UNKNOWN. It is not retried. A call whose response is complete
+/// succeeds. A later call returns ::PUSHER_STATUS_NOT_SENT and sends nothing. Functions that send
+/// no request work on, such as pusher_authenticate(), pusher_prepare() and pusher_clone().
+///
+/// A lookup of a host name is abandoned: its thread ends by itself. A transport that
+/// pusher_set_transport() set is not interrupted: the call ends with what the transport reports.
+/// A publisher is not affected, even if it was created with this handle.
+///
+/// Threads and signals: it may be called from any thread, and from a signal handler. It is
+/// async-signal-safe, takes no lock, does not wait for the calls to return, and restores
+/// `errno`. Never call it while pusher_free() may run on the same handle.
+/// Fork: it ends calls of the calling process only. A child of a cancelled process starts with
+/// cancelled handles.
+///
+/// @param client  the client. NULL is ignored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_cancel(client: *const Pusher) {
+    // SAFETY: the pointer is as the caller of this function promises.
+    if let Some(client) = unsafe { client.as_ref() } {
+        guarded((), || client.cancel());
+    }
+}
+
+/// Frees a client, or one of its handles. No call of this handle may be running in another thread,
+/// pusher_cancel() neither.
+///
+/// A publisher and other handles may outlive a client: the client's connections and callbacks then
+/// stay until the last of them is freed.
 ///
 /// @param client  the client. NULL is ignored.
 #[unsafe(no_mangle)]

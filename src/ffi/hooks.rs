@@ -86,7 +86,7 @@ struct HookTransport {
 }
 
 impl Transport for HookTransport {
-    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure> {
+    fn send(&self, request: &Request<'_>, limit: Limit<'_>) -> Result<Response, Failure> {
         let request = PusherRequest::new(request, limit.at, None).map_err(|error| Failure {
             progress: Progress::NotSent,
             cause: Cause::Transport,

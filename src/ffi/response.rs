@@ -84,7 +84,7 @@ pub unsafe extern "C" fn pusher_response_set_header(
 /// @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not
 ///                  sent; ::PUSHER_DELIVERY_UNKNOWN if it may have been. Any other value counts
 ///                  as unknown.
-/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed
+/// @param cause     one of `dns connect tls proxy write timeout reset closed malformed cancelled
 ///                  transport`. NULL and any other string count as `transport`. A request that
 ///                  was not sent is retryable after `dns connect write timeout reset closed`.
 /// @param message   a message for people, or NULL; copied. Signatures in it are redacted.

@@ -17,7 +17,7 @@ use super::trust::{self, Trust};
 /// Sends a request and waits for the response.
 pub trait Transport: Send + Sync {
     /// Sends `request` once and waits for the response. `limit` bounds both.
-    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure>;
+    fn send(&self, request: &Request<'_>, limit: Limit<'_>) -> Result<Response, Failure>;
 }
 
 /// The configuration of an [`HttpClient`].
@@ -88,7 +88,7 @@ impl HttpClient {
 }
 
 impl Transport for HttpClient {
-    fn send(&self, request: &Request<'_>, limit: Limit) -> Result<Response, Failure> {
+    fn send(&self, request: &Request<'_>, limit: Limit<'_>) -> Result<Response, Failure> {
         let State { pool, connector } = self.process.get_or_try_init(|| self.make_state())?;
         let reads_rate_limit = request.reads_rate_limit;
         let request = RequestBytes::new(request, connector.forwarding_proxy()).map_err(|why| match why {
@@ -102,7 +102,10 @@ impl Transport for HttpClient {
             exchange.read_rate_limit();
         }
         let connection = match pool.take(limit.at) {
-            Some(connection) => connection,
+            Some(mut connection) => {
+                connection.use_until(limit.cancellation);
+                connection
+            }
             None => connector.connect(&mut exchange)?,
         };
         let Ended { result, connection, reuse, was_closed_unanswered } = exchange.over(connection).run();

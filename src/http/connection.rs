@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
-use crate::platform::Readiness;
+use crate::platform::{Cancellation, Readiness};
 
 use super::failure::{Cause, Fault};
 use super::request::RequestBytes;
@@ -40,6 +40,16 @@ impl Connection {
         let tls = tls.map(Box::new);
         let input = Input::default();
         Connection { stream, tls, input, since: now, responses: 0, last_response: now, idle_time: Duration::ZERO }
+    }
+
+    /// Makes a cancellation end every wait from now on, until the connection is released.
+    pub(super) fn use_until(&mut self, cancellation: Option<&Cancellation>) {
+        self.stream.use_until(cancellation);
+    }
+
+    /// Makes cancellations leave the connection alone.
+    pub(super) fn release(&mut self) {
+        self.stream.release();
     }
 
     /// Hands the next part of the request to the kernel, without waiting. Returns whether the

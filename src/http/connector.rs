@@ -38,8 +38,8 @@ impl Connector {
         let addresses = self.addresses(exchange, deadline)?;
 
         exchange.enter(Phase::Connecting);
-        let mut stream =
-            Stream::connect(&addresses, deadline).map_err(|error| not_connected(exchange, &addresses, &error))?;
+        let mut stream = Stream::connect(&addresses, deadline, exchange.cancellation())
+            .map_err(|error| not_connected(exchange, &addresses, &error))?;
 
         if let (Some(proxy), true) = (&self.proxy, self.origin.tls) {
             exchange.enter(Phase::Tunnel);
@@ -71,7 +71,7 @@ impl Connector {
             None => (self.origin.host.as_str(), self.origin.port),
         };
         exchange.enter(Phase::Resolving);
-        let resolved = self.resolver.resolve(host, port, deadline);
+        let resolved = self.resolver.resolve(host, port, deadline, exchange.cancellation());
         let addresses = resolved.map_err(|unresolved| exchange.failure(&fault(unresolved, host)))?;
         Ok(addresses.into_iter().map(Address::Ip).collect())
     }
@@ -81,13 +81,14 @@ fn fault(unresolved: Unresolved, host: &str) -> Fault {
     match unresolved {
         Unresolved::NoSuchHost => Fault::new(Cause::NoSuchHost, format!("there is no host {host}")),
         Unresolved::Failed(why) => Fault::new(Cause::Dns, why),
+        Unresolved::Cancelled => Fault::new(Cause::Cancelled, ""),
         Unresolved::TimedOut => Fault::new(Cause::Timeout, ""),
     }
 }
 
 fn not_connected(exchange: &Exchange<'_>, addresses: &[Address], error: &io::Error) -> Failure {
     let addresses = Addresses(addresses);
-    if error.kind() == ErrorKind::TimedOut {
+    if error.kind() == ErrorKind::TimedOut && !exchange.is_cancelled() {
         let message = format!("no connection to {addresses} within {}", exchange.limit());
         return Failure { message, ..exchange.failure(&Fault::new(Cause::Timeout, "")) };
     }

@@ -7,7 +7,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::platform::Readiness;
+use crate::platform::{Cancellation, Readiness};
 
 use super::connection::{Connection, Received};
 use super::failure::{Cause, Failure, Fault, Progress};
@@ -55,7 +55,7 @@ pub(super) struct Exchange<'a, Over = ()> {
     /// When the current phase has to end.
     deadline: Instant,
     /// When the exchange has to end.
-    limit: Limit,
+    limit: Limit<'a>,
     /// Whether the kernel has taken the whole request.
     is_sent: bool,
     /// Whether a final status line came before that.
@@ -77,7 +77,7 @@ pub(super) struct Ended {
 impl<'a> Exchange<'a> {
     /// Returns an exchange without a connection, which has to end by `limit`. The body of its
     /// response may have `max_body_bytes`.
-    pub(super) fn new(request: RequestBytes<'a>, max_body_bytes: usize, limit: Limit) -> Exchange<'a> {
+    pub(super) fn new(request: RequestBytes<'a>, max_body_bytes: usize, limit: Limit<'a>) -> Exchange<'a> {
         Exchange {
             over: (),
             request,
@@ -107,6 +107,11 @@ impl<'a> Exchange<'a> {
         self.phase = phase;
     }
 
+    /// Returns the event that ends the exchange early.
+    pub(super) fn cancellation(&self) -> Option<&'a Cancellation> {
+        self.limit.cancellation
+    }
+
     /// Returns the exchange over a connection.
     pub(super) fn over(self, connection: Connection) -> Exchange<'a, Connection> {
         Exchange {
@@ -133,11 +138,19 @@ impl<Over> Exchange<'_, Over> {
         }
     }
 
+    /// Returns whether the exchange was cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.limit.is_cancelled()
+    }
+
     /// Returns the failure that a fault in the current phase is.
     pub(super) fn failure(&self, fault: &Fault) -> Failure {
         let Fault { cause, what, .. } = fault;
+        // A cancellation shuts the connection down, which has many faces.
+        let cause = if self.is_cancelled() { &Cause::Cancelled } else { cause };
         let phase = self.phase.name();
         let message = match (cause, self.phase) {
+            (Cause::Cancelled, _) => format!("{phase} was cancelled"),
             (Cause::Timeout, Phase::Waiting) => format!("no response within {}", self.limit()),
             (Cause::Timeout, _) => format!("{phase} took longer than {}", self.limit()),
             // The caller says that there was no response.
@@ -168,12 +181,16 @@ impl Exchange<'_, Connection> {
     /// Sends the request and reads the response.
     pub(super) fn run(mut self) -> Ended {
         let result = self.exchange_bytes();
-        let was_closed_unanswered = self.reader.status().is_none()
+        self.over.release();
+        // From here on a cancellation no longer changes the connection.
+        let is_cancelled = self.is_cancelled();
+        let was_closed_unanswered = !is_cancelled
+            && self.reader.status().is_none()
             && matches!(&result, Err(fault) if matches!(fault.cause, Cause::Closed | Cause::Reset));
         let failure = result.err().map(|fault| self.failure_of_run(&fault));
         let reuse = match (&failure, self.reader.status()) {
             // After an error in the server, the state of the connection is uncertain.
-            (None, Some(..500)) if self.is_reusable() => self.reader.reuse(),
+            (None, Some(..500)) if !is_cancelled && self.is_reusable() => self.reader.reuse(),
             _ => Reuse::Never,
         };
         let Exchange { over: connection, reader, answer_was_early, .. } = self;
@@ -212,6 +229,8 @@ impl Exchange<'_, Connection> {
                 (Ok(Received::Bytes), _) => self.read(),
                 (Ok(Received::End | Received::Nothing) | Err(_), Some(fault)) => Err(fault.clone()),
                 (Ok(Received::Nothing), None) => Ok(false),
+                // The end is that of the cancellation, and the response may have been cut.
+                (Ok(Received::End), None) if self.is_cancelled() => Err(Fault::new(Cause::Cancelled, "")),
                 (Ok(Received::End), None) => self.reader.end().map(|()| true).map_err(unreadable),
                 (Err(fault), None) => Err(fault),
             };
@@ -305,7 +324,7 @@ mod tests {
         };
         let now = Instant::now();
         let request = RequestBytes::new(&request, None).unwrap();
-        let limit = Limit { at: now + Duration::from_secs(5), key: "timeout_ms" };
+        let limit = Limit { at: now + Duration::from_secs(5), key: "timeout_ms", cancellation: None };
         let mut exchange = Exchange::new(request, 0, limit);
         let message = |exchange: &Exchange<'_>| exchange.failure(&Fault::new(Cause::Timeout, "")).message;
         exchange.begin_connecting(now, Duration::from_secs(1));

@@ -45,6 +45,8 @@ pub enum Cause {
     Closed,
     /// The response is not HTTP, exceeds a limit, or does not fit into memory.
     Malformed,
+    /// The caller cancelled the call.
+    Cancelled,
     /// The caller's own transport failed without naming a cause.
     Transport,
 }

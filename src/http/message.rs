@@ -7,6 +7,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::headers::CallerHeaders;
+use crate::platform::Cancellation;
 use crate::rate_limit::RateLimitHeaders;
 
 /// The server that requests go to.
@@ -98,12 +99,21 @@ impl Method {
 }
 
 /// When an exchange has to end.
-#[derive(Clone, Copy, Debug)]
-pub struct Limit {
+#[derive(Clone, Copy)]
+pub struct Limit<'a> {
     /// The moment.
     pub at: Instant,
     /// The configuration key that sets it, for messages.
     pub key: &'static str,
+    /// The event that ends it earlier, if its caller has one.
+    pub cancellation: Option<&'a Cancellation>,
+}
+
+impl Limit<'_> {
+    /// Returns whether the exchange was cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancellation.is_some_and(Cancellation::has_happened)
+    }
 }
 
 /// A request without the headers that the transport adds (`Host`, `Content-Length`).

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use socket2::{Domain, Socket, Type};
 
-use crate::platform;
+use crate::platform::{self, Cancellation};
 
 /// The most lookups at the same time. More than one runs only while a name server hangs.
 const MAX_LOOKUPS: usize = 4;
@@ -23,6 +23,9 @@ const STACK_BYTES: usize = 512 * 1024;
 
 /// The age at which a lookup counts as hanging, so that the next caller starts another.
 const HANGING_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a call that waits for a lookup looks whether it was cancelled.
+const CANCELLATION_CHECK: Duration = Duration::from_millis(50);
 
 /// Looks up one host name, for one client in one process.
 ///
@@ -57,12 +60,20 @@ pub(super) enum Unresolved {
     Failed(String),
     /// The deadline passed first.
     TimedOut,
+    /// The call was cancelled first.
+    Cancelled,
 }
 
 impl Resolver {
     /// Returns the addresses of `host`, IPv6 and IPv4 alternating (RFC 8305). The list is never
     /// empty.
-    pub(super) fn resolve(&self, host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Unresolved> {
+    pub(super) fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+        cancellation: Option<&Cancellation>,
+    ) -> Result<Vec<SocketAddr>, Unresolved> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -75,6 +86,7 @@ impl Resolver {
                 // The failure may be that of an old lookup while a newer one is still running.
                 Some(found) if found.is_ok() || state.newest_since.is_none() || now >= deadline => return found,
                 None if now >= deadline => return Err(Unresolved::TimedOut),
+                _ if cancellation.is_some_and(Cancellation::has_happened) => return Err(Unresolved::Cancelled),
                 _ => {}
             }
             // Do not wait for older ones that hang when the newest has ended.
@@ -94,6 +106,8 @@ impl Resolver {
                 _ => deadline,
             };
             let wait = until.saturating_duration_since(now);
+            // A signal handler cannot notify a condition variable.
+            let wait = if cancellation.is_some() { wait.min(CANCELLATION_CHECK) } else { wait };
             state = self.0.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -202,8 +216,8 @@ mod tests {
     fn an_ip_address_needs_no_lookup() {
         let resolver = Resolver::default();
         let past = Instant::now();
-        assert_eq!(resolver.resolve("127.0.0.1", 80, past).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
-        assert_eq!(resolver.resolve("::1", 80, past).unwrap(), ["[::1]:80".parse().unwrap()]);
+        assert_eq!(resolver.resolve("127.0.0.1", 80, past, None).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
+        assert_eq!(resolver.resolve("::1", 80, past, None).unwrap(), ["[::1]:80".parse().unwrap()]);
     }
 
     #[test]
@@ -218,12 +232,12 @@ mod tests {
         let resolver = Resolver::default();
         // The most that may run, none of which ever ends.
         *resolver.0.lock() = State { running: MAX_LOOKUPS, newest_since: Some(Instant::now()), ..State::default() };
-        let result = resolver.resolve("localhost", 80, Instant::now() + Duration::from_millis(10));
+        let result = resolver.resolve("localhost", 80, Instant::now() + Duration::from_millis(10), None);
         assert!(matches!(result, Err(Unresolved::TimedOut)));
         // One that was hanging ends after all, and the waiting thread gets its result.
         let waiting = thread::spawn({
             let resolver = resolver.clone();
-            move || resolver.resolve("localhost", 80, Instant::now() + Duration::from_secs(60))
+            move || resolver.resolve("localhost", 80, Instant::now() + Duration::from_secs(60), None)
         });
         let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
         while !waiting.is_finished() {
@@ -239,7 +253,7 @@ mod tests {
         let resolver = Resolver::default();
         for _ in 0..2 * MAX_LOOKUPS {
             let deadline = Instant::now() + Duration::from_secs(60);
-            assert!(resolver.resolve("localhost", 80, deadline).unwrap().iter().all(|a| a.ip().is_loopback()));
+            assert!(resolver.resolve("localhost", 80, deadline, None).unwrap().iter().all(|a| a.ip().is_loopback()));
         }
     }
 }

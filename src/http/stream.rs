@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::platform::{self, Address, Readiness, Receive, Socket};
+use crate::platform::{self, Address, Cancellation, Readiness, Receive, Socket};
 
 /// The delay before the next address is tried, if time allows. (RFC 8305, "Connection Attempt
 /// Delay")
@@ -40,8 +40,12 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Connects to the first address that accepts. Tries the next address when one fails or is
-    /// slow.
-    pub(super) fn connect(addresses: &[Address], deadline: Instant) -> io::Result<Stream> {
+    /// slow. Fails if the call is cancelled.
+    pub(super) fn connect(
+        addresses: &[Address],
+        deadline: Instant,
+        cancellation: Option<&Cancellation>,
+    ) -> io::Result<Stream> {
         let mut addresses = addresses.iter();
         let mut pending: Vec<Socket> = Vec::new();
         let mut last_error = io::Error::from(ErrorKind::NotConnected);
@@ -51,9 +55,12 @@ impl Stream {
             if now >= deadline {
                 return Err(ErrorKind::TimedOut.into());
             }
+            if cancellation.is_some_and(Cancellation::has_happened) {
+                return Err(ErrorKind::Interrupted.into());
+            }
             if now >= next_start || pending.is_empty() {
-                match addresses.next().map(|address| begin_connecting(address, deadline)) {
-                    Some(Ok((socket, true))) => return Stream::new(socket),
+                match addresses.next().map(|address| begin_connecting(address, deadline, cancellation)) {
+                    Some(Ok((socket, true))) => return Stream::new(socket, cancellation),
                     Some(Ok((socket, false))) => {
                         pending.push(socket);
                         let addresses_left = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -70,7 +77,7 @@ impl Stream {
                 continue;
             }
             let timeout = next_start.min(deadline).saturating_duration_since(now);
-            let ready = match platform::poll(&pending, Readiness::WRITE, timeout) {
+            let ready = match platform::poll(&pending, Readiness::WRITE, timeout, cancellation) {
                 Ok(ready) => ready,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -78,7 +85,7 @@ impl Stream {
             for (index, _) in ready.iter().enumerate().filter(|(_, ready)| ready.write).rev() {
                 let socket = pending.remove(index);
                 match socket.connected() {
-                    Ok(()) => return Stream::new(socket),
+                    Ok(()) => return Stream::new(socket, cancellation),
                     Err(error) => {
                         last_error = error;
                         next_start = now;
@@ -88,9 +95,23 @@ impl Stream {
         }
     }
 
-    fn new(socket: Socket) -> io::Result<Stream> {
+    fn new(socket: Socket, cancellation: Option<&Cancellation>) -> io::Result<Stream> {
         socket.prepare(KEEP_ALIVE)?;
-        Ok(Stream { socket, receive_timeout: None })
+        let mut stream = Stream { socket, receive_timeout: None };
+        stream.use_until(cancellation);
+        Ok(stream)
+    }
+
+    /// Makes a cancellation end every wait from now on, until the stream is released.
+    pub(super) fn use_until(&mut self, cancellation: Option<&Cancellation>) {
+        if let Some(cancellation) = cancellation {
+            self.socket.use_until(cancellation);
+        }
+    }
+
+    /// Makes cancellations leave the stream alone.
+    pub(super) fn release(&mut self) {
+        self.socket.release();
     }
 
     /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
@@ -185,7 +206,11 @@ impl Stream {
 
 /// Begins to connect. Returns the socket, and whether it is connected already. Fails with `TimedOut`
 /// at `deadline`.
-fn begin_connecting(address: &Address, deadline: Instant) -> io::Result<(Socket, bool)> {
+fn begin_connecting(
+    address: &Address,
+    deadline: Instant,
+    cancellation: Option<&Cancellation>,
+) -> io::Result<(Socket, bool)> {
     loop {
         match Socket::connect(address) {
             // The listener's queue is full, and nothing tells when it no longer is.
@@ -195,6 +220,9 @@ fn begin_connecting(address: &Address, deadline: Instant) -> io::Result<(Socket,
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
+        }
+        if cancellation.is_some_and(Cancellation::has_happened) {
+            return Err(ErrorKind::Interrupted.into());
         }
         thread::sleep(FULL_QUEUE_PAUSE.min(left));
     }

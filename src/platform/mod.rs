@@ -2,12 +2,15 @@
 //!
 //! Everything that differs between operating systems is here. Knows nothing of HTTP or of Pusher.
 
+mod cancellation;
 mod file;
 mod number;
 mod per_process;
+mod poll;
 mod socket;
 mod thread;
 
+pub use cancellation::Cancellation;
 pub use file::{read_file, zeroed};
 pub use number::process_number;
 pub use per_process::PerProcess;

@@ -25,17 +25,28 @@ impl<T> PerProcess<T> {
         PerProcess { process: process_number(), value: OnceBox::new(), next: OnceBox::new() }
     }
 
+    /// Returns this process's value, if there is one. Async-signal-safe.
+    pub fn get(&self) -> Option<&T> {
+        let link = self.last();
+        link.value.get().filter(|_| link.process == process_number())
+    }
+
     /// Returns this process's value, and calls `make` if there is none. Several threads may make
     /// one at the same time; one of them is kept.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        let mut link = self;
-        while let Some(next) = link.next.get() {
-            link = next;
-        }
+        let mut link = self.last();
         if link.process != process_number() {
             link = link.next.get_or_init(|| Box::new(PerProcess::new()));
         }
         link.value.get_or_try_init(|| make().map(Box::new))
+    }
+
+    fn last(&self) -> &PerProcess<T> {
+        let mut link = self;
+        while let Some(next) = link.next.get() {
+            link = next;
+        }
+        link
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stream sockets, with the flags and options that std does not offer.
 //!
-//! No call waits, except a receive that asks for it and [`poll`]. None raises SIGPIPE.
+//! No call waits, except a receive that asks for it and those that poll. None raises SIGPIPE.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -9,9 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{self, MsgFlags};
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
+
+use super::cancellation::{Cancellation, Entry};
+use super::poll::poll_entries;
 
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub fn is_socket_path(path: &Path) -> bool {
 
 /// A stream socket.
 pub struct Socket {
+    /// Dropped before the socket is closed.
+    entry: Option<Entry>,
     socket: socket2::Socket,
     is_tcp: bool,
 }
@@ -87,7 +92,7 @@ impl Socket {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => false,
             Err(error) => return Err(error),
         };
-        Ok((Socket { socket, is_tcp: domain != Domain::UNIX }, is_connected))
+        Ok((Socket { entry: None, socket, is_tcp: domain != Domain::UNIX }, is_connected))
     }
 
     /// Returns the result of connecting, once the socket is ready to write.
@@ -110,6 +115,17 @@ impl Socket {
     /// Sets the time after which [`Receive::Waiting`] gives up. The kernel may be late by an eighth of it.
     pub fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.socket.set_read_timeout(Some(timeout))
+    }
+
+    /// Makes a cancellation end every use of the socket from now on, until it is [released](Socket::release).
+    pub fn use_until(&mut self, cancellation: &Cancellation) {
+        self.release();
+        self.entry = Some(cancellation.enter(self.socket.as_raw_fd()));
+    }
+
+    /// Makes cancellations leave the socket alone.
+    pub fn release(&mut self) {
+        self.entry = None;
     }
 
     /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
@@ -136,11 +152,19 @@ impl Socket {
     }
 }
 
-/// Waits until one of the sockets is ready or `timeout` has passed. Returns what each of them is ready for.
-pub fn poll(sockets: &[Socket], wanted: Readiness, timeout: Duration) -> io::Result<Vec<Readiness>> {
-    let mut entries: Vec<PollFd<'_>> = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)).collect();
+/// Waits until one of the sockets is ready, `timeout` has passed, or the calls are cancelled. Returns what each of the sockets
+/// is ready for.
+pub fn poll(
+    sockets: &[Socket],
+    wanted: Readiness,
+    timeout: Duration,
+    cancellation: Option<&Cancellation>,
+) -> io::Result<Vec<Readiness>> {
+    let alarm = cancellation.map(Cancellation::alarm).transpose()?;
+    let polled = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted));
+    let mut entries: Vec<PollFd<'_>> = polled.chain(alarm.map(|alarm| entry(alarm, Readiness::READ))).collect();
     poll_entries(&mut entries, timeout)?;
-    Ok(entries.iter().map(happened).collect())
+    Ok(entries.iter().take(sockets.len()).map(happened).collect())
 }
 
 fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {
@@ -148,13 +172,6 @@ fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {
     events.set(PollFlags::POLLIN, wanted.read);
     events.set(PollFlags::POLLOUT, wanted.write);
     PollFd::new(socket, events)
-}
-
-fn poll_entries(entries: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
-    // Rounded up: rounded down, the last fraction of a millisecond would be a busy loop.
-    let ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-    nix::poll::poll(entries, PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX))?;
-    Ok(())
 }
 
 fn happened(entry: &PollFd<'_>) -> Readiness {

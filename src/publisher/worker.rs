@@ -261,6 +261,8 @@ impl Worker {
             deadline,
             hooks: hooks.as_deref(),
             rate_limit: is_paced.then_some(&rate_limit),
+            // No handle's calls: a publisher ends by its own functions.
+            cancellation: None,
         };
         let mut attempts = Attempts::new(application, endpoint, call, options);
         self.count(|traffic| {

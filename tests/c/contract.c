@@ -762,6 +762,43 @@ static void check_functions(unsigned short port) {
   pusher_free(client);
 }
 
+static void check_cancellation(unsigned short port) {
+  Pusher *client = client_of(port, ""), *clone = (Pusher *)&stale;
+  char *out = &stale;
+  PusherStatus status = pusher_clone(NULL, &clone, &out);
+  expect("a clone of nothing", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  CHECK(clone == NULL, "a clone of nothing");
+  clone = (Pusher *)&stale;
+  CHECK(pusher_clone(NULL, &clone, NULL) == PUSHER_STATUS_INVALID_ARGUMENT && clone == NULL, "without out");
+  out = &stale;
+  status = pusher_clone(client, NULL, &out);
+  expect("no place for a clone", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"clone\"");
+  pusher_cancel(NULL);
+
+  out = &stale;
+  CHECK(pusher_clone(client, &clone, &out) == PUSHER_STATUS_OK && out == NULL && clone != client, "a clone");
+  /* Of a handle with and without connections. */
+  for (int used = 0; used < 2; used++) {
+    Pusher *other = NULL;
+    CHECK(pusher_clone(clone, &other, NULL) == PUSHER_STATUS_OK, "a clone of a clone");
+    if (used) CHECK(pusher_trigger(other, "c", "ok", "{}", NULL, NULL) == PUSHER_STATUS_OK, "a clone works");
+    errno = 4711;
+    pusher_cancel(other);
+    pusher_cancel(other);
+    CHECK(errno == 4711, "errno is %d", errno);
+    out = &stale;
+    status = pusher_trigger(other, "c", "ok", "{}", NULL, &out);
+    expect("a cancelled handle", status, out, PUSHER_STATUS_NOT_SENT, PUSHER_DELIVERY_NOT_SENT, "\"cancelled\"");
+    pusher_free(other);
+  }
+  /* A clone outlives its client. */
+  pusher_free(client);
+  out = &stale;
+  status = pusher_trigger(clone, "c", "ok", "{}", NULL, &out);
+  expect("a clone without its client", status, out, PUSHER_STATUS_OK, 0, "{}");
+  pusher_free(clone);
+}
+
 static void check_webhooks(unsigned short port) {
   static const struct {
     const char *key, *signature, *body;
@@ -1293,6 +1330,7 @@ static int check_all(void) {
   NEED(pthread_create(&thread, NULL, serve, &server) == 0);
   check_environment(server.port);
   check_functions(server.port);
+  check_cancellation(server.port);
   check_webhooks(server.port);
   check_requests(server.port);
   check_hooks(server.port);

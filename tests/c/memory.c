@@ -6,13 +6,18 @@
  *   memory publisher COUNT          the growth of a publisher in 10 times COUNT events, after COUNT events
  *   memory dead COUNT BYTES         the memory of a publisher whose server does not respond, with a queue of BYTES, while
  *                                   COUNT events replace each other
+ *   memory cancellations COUNT      the growth of a client while COUNT handles of it are made, cancelled and freed, after a
+ *                                   tenth of COUNT
  *
  * Resident memory is counted by the kernel (smaps_rollup) in pages, not in calls of malloc. Before each count, free memory is
  * returned; before the first, everything permanent is used once: code, the C library's arenas, and the stacks that it keeps of
  * ended threads. The kernel's memory for sockets is not included. */
 #include <dirent.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <pusher.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,14 +177,82 @@ static long measure_dead(unsigned count, unsigned long bytes) {
   return grown;
 }
 
+static unsigned entries(const char *path) {
+  DIR *folder = opendir(path);
+  unsigned count = 0;
+  if (folder == NULL) die("can't read %s", path);
+  while (readdir(folder) != NULL) count++;
+  closedir(folder);
+  return count;
+}
+
+/* The handle to cancel; the canceller sets it to NULL when it has done that. */
+static _Atomic(Pusher *) to_cancel;
+
+static void *cancel_all(void *data) {
+  for (unsigned long left = *(unsigned long *)data, random = 1; left > 0; left--) {
+    Pusher *handle;
+    while ((handle = to_cancel) == NULL) sched_yield();
+    /* Up to some times the time of a call. */
+    random = random * 6364136223846793005ul + 1442695040888963407ul;
+    for (unsigned turns = random >> 50; turns > 0; turns--) atomic_signal_fence(memory_order_seq_cst);
+    pusher_cancel(handle);
+    to_cancel = NULL;
+  }
+  return NULL;
+}
+
+static void make_and_cancel(const Pusher *client, unsigned long count, unsigned long *cancelled) {
+  pthread_t canceller;
+  if (pthread_create(&canceller, NULL, cancel_all, &count) != 0) die("no thread");
+  for (unsigned long i = 0; i < count; i++) {
+    char *out = NULL;
+    Pusher *handle;
+    if (pusher_clone(client, &handle, &out) != PUSHER_STATUS_OK) die("pusher_clone: %s", out);
+    to_cancel = handle;
+    int status = pusher_trigger(handle, "my-channel", "my-event", "\"data\"", NULL, &out);
+    if (status != PUSHER_STATUS_OK) {
+      if (strstr(out, "\"cause\":\"cancelled\"") == NULL) die("pusher_trigger: %s", out);
+      ++*cancelled;
+    }
+    pusher_string_free(out);
+    while (to_cancel != NULL) sched_yield();
+    pusher_free(handle);
+  }
+  pthread_join(canceller, NULL);
+}
+
+static long measure_cancellations(unsigned long count) {
+  unsigned long cancelled = 0;
+  struct server server = server_start(0);
+  Pusher *client = make_client("http", server.port, 1);
+  make_and_cancel(client, count / 10 + 1, &cancelled);
+  trigger(client, "{}");
+
+  unsigned descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+  long before = resident_bytes();
+  make_and_cancel(client, count, &cancelled);
+  trigger(client, "{}");
+  long grown = resident_bytes() - before;
+
+  if (entries("/proc/self/fd") != descriptors) die("descriptors are left open");
+  if (entries("/proc/self/task") != threads) die("threads are left");
+  if (cancelled < count / 10) die("only %lu of %lu calls were cancelled", cancelled, count);
+  pusher_free(client);
+  server_stop(&server);
+  return grown;
+}
+
 int main(int count, char **arguments) {
   unsigned long number = count > 2 ? strtoul(arguments[2], NULL, 10) : 0;
   if (count < 3 || count > 4 || number < 1 || number > MOST ||
-      (count == 3) != (strcmp(arguments[1], "publisher") == 0)) {
-    die("usage: memory clients COUNT SCHEME, memory connections COUNT SIZE, memory publisher COUNT, or memory dead "
-        "COUNT BYTES");
+      (count == 3) != (strcmp(arguments[1], "publisher") == 0 || strcmp(arguments[1], "cancellations") == 0)) {
+    die("usage: memory clients COUNT SCHEME, memory connections COUNT SIZE, memory publisher COUNT, memory dead COUNT "
+        "BYTES, or memory cancellations COUNT");
   }
-  if (count == 3) {
+  if (strcmp(arguments[1], "cancellations") == 0) {
+    printf("%ld\n", measure_cancellations(number));
+  } else if (count == 3) {
     printf("%ld\n", measure_publisher((unsigned)number));
   } else if (strcmp(arguments[1], "dead") == 0) {
     printf("%ld\n", measure_dead((unsigned)number, strtoul(arguments[3], NULL, 10)));

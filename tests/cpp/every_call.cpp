@@ -49,6 +49,22 @@ int without_exceptions(pusher::client &client) {
   count(client.try_authenticate_user("1.2", R"({"id":"u"})"));
   count(client.try_validate_webhook(std::nullopt, std::nullopt, "{}"));
 
+  auto clone = client.try_clone();
+  if (clone) {
+    count(clone->try_trigger("c", "e", "1"));
+    clone->cancel();
+    count(clone->try_trigger("c", "e", "1"));
+  }
+#ifdef __cpp_lib_jthread
+  std::stop_source stop;
+  const auto stoppable = client.until(stop.get_token());
+  count(stoppable->try_trigger("c", "e", "1"));
+  stop.request_stop();
+  count((*stoppable).try_trigger("c", "e", "1"));
+#else
+  succeeded++;
+#endif
+
   auto prepared = client.try_prepare("trigger", {"c", "e", "1", std::nullopt});
   pusher::response response;
   response.set(200, "{}").header("date", "now").fail(pusher::delivery::unknown, "reset", "cut");
@@ -90,6 +106,7 @@ int with_exceptions() {
                               .json("retry", R"({"mode":"never"})"));
     client.set_log(silent_log());
     client.set_transport(silent_transport());
+    client.clone().trigger("c", "e", "1");
     client.trigger("c", "e", "1");
     client.trigger_batch({{"c", "e", "1"}});
     client.trigger_batch(R"([{"channel":"c","name":"e","data":1}])");
@@ -129,7 +146,7 @@ int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
   if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
   const int succeeded = without_exceptions(*client);
-  const bool all = succeeded == 24 && with_exceptions() == 1;
+  const bool all = succeeded == 26 && with_exceptions() == 1;
   std::printf("%d calls succeeded\n", succeeded);
   return all ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancellation;
 mod connections;
 mod deadline;
 mod endings;

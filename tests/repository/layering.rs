@@ -74,6 +74,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "idempotency",
             "json",
             "log",
+            "platform",
             "rate_limit",
             "retry",
             "signing",

@@ -448,6 +448,24 @@ def shutting_down(runner, block):
             raise Wrong(f"with {fault} it ended with {process.returncode}:\n{said}")
 
 
+def cancelling(runner, block):
+    """SIGTERM ends a call that waits for a silent server."""
+    folder = runner.folder(block)
+    source = folder / "stop.c"
+    source.write_text(block.code)
+    runner.compile(source, folder / "stop")
+    _, url = runner.faults.listen("silence-after-request")
+    environment = {**runner.environment, "PUSHER_URL": url}
+    process = subprocess.Popen([folder / "stop"], stdout=subprocess.PIPE, text=True, env=environment)
+    time.sleep(1)
+    start = time.monotonic()
+    process.terminate()
+    said = process.communicate(timeout=30)[0]
+    took = time.monotonic() - start
+    if process.returncode != 1 or took > 1 or not re.search('^DELIVERY_UNKNOWN .*"cause":"cancelled"', said):
+        raise Wrong(f"it ended with {process.returncode} after {took} s:\n{said}")
+
+
 def shell(**how):
     return lambda runner, block: runner.shell(block, **how)
 
@@ -823,6 +841,7 @@ CASES = [
         whole("^$", EVENT, [("status-401", r'^WARN [^{]+ \{"call":"trigger","duration_us":\d+,"status":"UNAUTHORIZED",', 1, [])]),
     ),
     ("docs/errors.md", ["/* ticker.c */"], shutting_down),
+    ("docs/errors.md", ["/* stop.c */"], cancelling),
     ("docs/encryption.md", ["openssl rand"], shell(say=r"^[\w+/]{43}=\n$")),
     (
         "docs/encryption.md",

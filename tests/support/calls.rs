@@ -83,6 +83,24 @@ impl Client {
         }
     }
 
+    /// Calls `pusher_clone`.
+    #[track_caller]
+    pub fn another(&self) -> Client {
+        let mut clone: *mut c_void = NonNull::dangling().as_ptr();
+        let outcome = call(|out| {
+            // SAFETY: every pointer is good for the call.
+            unsafe { ffi::pusher_clone(self.0.as_ptr().cast_const().cast(), (&raw mut clone).cast(), out) as i32 }
+        });
+        assert_eq!((outcome.status, outcome.document.as_deref()), (0, None), "pusher_clone");
+        Client(NonNull::new(clone).expect("a handle"))
+    }
+
+    /// Calls `pusher_cancel`.
+    pub fn cancel(&self) {
+        // SAFETY: the handle is live.
+        unsafe { ffi::pusher_cancel(self.0.as_ptr().cast_const().cast()) };
+    }
+
     /// Calls `pusher_trigger` without options.
     #[track_caller]
     pub fn trigger(&self, channels: &str, event: &str, data: &str) -> Outcome {
@@ -376,8 +394,20 @@ impl Outcome {
             "rate_limit",
             "parts",
         ];
-        const CAUSES: [&str; 11] =
-            ["", "dns", "connect", "tls", "proxy", "write", "timeout", "reset", "closed", "malformed", "transport"];
+        const CAUSES: [&str; 12] = [
+            "",
+            "dns",
+            "connect",
+            "tls",
+            "proxy",
+            "write",
+            "timeout",
+            "reset",
+            "closed",
+            "malformed",
+            "transport",
+            "cancelled",
+        ];
         let fields = self.error();
         assert!(fields.keys().all(|field| FIELDS.contains(&field.as_str())), "{self:?}");
         assert!(fields.values().all(|value| !value.is_null()), "{self:?}");

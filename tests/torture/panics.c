@@ -99,6 +99,28 @@ static int do_new(char **out) {
   return status;
 }
 
+static int do_clone(char **out) {
+  Pusher *clone = NULL;
+  int status = pusher_clone(have.client, &clone, out);
+  disarm();
+  if ((clone != NULL) != (status == PUSHER_STATUS_OK)) return -2;
+  pusher_free(clone);
+  return status;
+}
+
+/* Of a handle of its own: the client is used again. */
+static int do_cancel(char **out) {
+  Pusher *clone = NULL;
+  (void)out;
+  pusher_failpoint_arm(0);
+  if (pusher_clone(have.client, &clone, NULL) != PUSHER_STATUS_OK) return -2;
+  pusher_failpoint_arm(shared->number);
+  pusher_cancel(clone);
+  disarm();
+  pusher_free(clone);
+  return -1;
+}
+
 static int do_prepare(char **out) {
   const char *arguments[] = {"c", "e", "1"};
   PusherRequest *request = NULL;
@@ -201,8 +223,10 @@ static const struct function {
     {"pusher_authenticate", do_authenticate},
     {"pusher_authenticate_channels", do_authenticate_channels},
     {"pusher_authenticate_user", do_authenticate_user},
+    {"pusher_cancel", do_cancel},
     {"pusher_channel_info", do_channel_info},
     {"pusher_channels_info", do_channels_info},
+    {"pusher_clone", do_clone},
     {"pusher_delete", do_delete},
     {"pusher_error_cause", do_cause},
     {"pusher_error_delivery", do_delivery},
