@@ -26,6 +26,12 @@ BridgeMade bridge_new(const char *config, char *buffer, size_t size) {
   return (BridgeMade){answer(status, out, buffer, size), client};
 }
 
+Pusher *bridge_clone(const Pusher *client) {
+  Pusher *clone;
+  pusher_clone(client, &clone, NULL);
+  return clone;
+}
+
 BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
                          char *buffer, size_t size) {
   const char *a = text(base, texts.at[0]), *b = text(base, texts.at[1]), *c = text(base, texts.at[2]),

@@ -52,6 +52,9 @@ typedef struct {
 
 BridgeMade bridge_new(const char *config, char *buffer, size_t size);
 
+/* Creates another handle of a client; NULL on failure. */
+Pusher *bridge_clone(const Pusher *client);
+
 /* `body_len` is the length of the third string of BRIDGE_VALIDATE_WEBHOOK. */
 BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
                          char *buffer, size_t size);

@@ -445,12 +445,15 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	var document []byte
 	var err error
 	if holdsThread {
-		document, err = f.take(C.bridge_call(f.op.code, client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
+		document, err = f.call(ctx, client)
 	} else {
 		document, err = c.send(ctx, f)
 	}
 	var failed *Error
 	if errors.As(err, &failed) {
+		if failed.isCancelled() {
+			failed.wrapped = context.Canceled
+		}
 		if failed.Cause == "timeout" && byContext {
 			failed.wrapped = context.DeadlineExceeded
 		}
@@ -462,6 +465,38 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 		}
 	}
 	return document, err
+}
+
+// call makes the call, and cancels it in the library when its context is cancelled.
+func (f *frame) call(ctx context.Context, client *C.Pusher) ([]byte, error) {
+	if ctx.Done() != nil {
+		if own := C.bridge_clone(client); own != nil {
+			client = own
+			defer C.pusher_free(own)
+			defer cancelWith(ctx, own)()
+		}
+	}
+	return f.take(C.bridge_call(f.op.code, client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
+}
+
+// cancelWith cancels the calls of a handle when the context is cancelled, until the returned function has returned. (The library keeps a
+// context's deadline by itself, and reports it as a timeout.)
+func cancelWith(ctx context.Context, handle *C.Pusher) (stop func()) {
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				C.pusher_cancel(handle)
+			}
+		case <-ended:
+		}
+	}()
+	return func() {
+		close(ended)
+		<-stopped
+	}
 }
 
 // speaksPlainly reports whether a handshake failed because the server's first bytes were not TLS.
@@ -499,6 +534,8 @@ func late(f *frame, why error) *Error {
 	said := failure{Message: why.Error(), Delivery: f.delivery().String()}
 	if errors.Is(why, context.DeadlineExceeded) {
 		said.Cause = "timeout"
+	} else {
+		said.Cause = "cancelled"
 	}
 	return refusal(StatusNotSent, said, why)
 }

@@ -48,7 +48,7 @@ type Client struct {
 
 	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end when their context ends. Each
 	// call is one attempt; the proxy, TLS settings and connections are HTTPClient's. Publishers do not use it. It follows no redirects. A
-	// custom Transport must not send a POST twice. A fan-out holds a thread, and does not end when its context is cancelled; that of a client of
+	// custom Transport must not send a POST twice. A fan-out holds a thread, and ends before its next request when its context is cancelled; that of a client of
 	// ClientFromEnv("") retries requests that were not delivered.
 	HTTPClient *http.Client
 

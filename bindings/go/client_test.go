@@ -406,27 +406,124 @@ func TestADoneContextSendsNothing(t *testing.T) {
 	same(t, "published", server.applied(t), []map[string]any{})
 }
 
-func TestCancellingEndsACallOverNetHTTP(t *testing.T) {
-	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
-	client := server.client(t)
-	client.HTTPClient = &http.Client{}
+// cancelled makes a call, cancels it when isThere, and returns its error, which must come at once.
+func cancelled(t *testing.T, isThere func() bool, call func(context.Context) error) error {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
-		ended <- err
-	}()
-	for len(server.applied(t)) == 0 {
+	go func() { ended <- call(ctx) }()
+	for !isThere() {
 		runtime.Gosched()
 	}
 	cancel()
 	select {
 	case err := <-ended:
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, pusher.StatusDeliveryUnknown) {
+		return err
+	case <-time.After(3 * time.Second):
+		t.Fatal("it goes on")
+		return nil
+	}
+}
+
+func TestCancellingEndsACall(t *testing.T) {
+	for name, sender := range map[string]*http.Client{"the library": nil, "net/http": {}} {
+		t.Run(name, func(t *testing.T) {
+			server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 2})
+			client := server.client(t)
+			client.HTTPClient, client.Timeout = sender, 20*time.Second
+			err := cancelled(t, func() bool { return len(server.applied(t)) == 1 }, func(ctx context.Context) error {
+				_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
+				return err
+			})
+			failed := refused(t, err, pusher.StatusDeliveryUnknown, "")
+			if !errors.Is(err, context.Canceled) || failed.Delivery != pusher.DeliveryUnknown || failed.Cause != "cancelled" || failed.Retryable {
+				t.Errorf("%#v", failed)
+			}
+			// A query has no delivery. It is not retried.
+			err = cancelled(t, func() bool { return len(server.attempts(t)) == 2 }, func(ctx context.Context) error {
+				_, err := client.ChannelContext(ctx, "c", pusher.ChannelParams{})
+				return err
+			})
+			failed = refused(t, err, pusher.StatusDeliveryUnknown, "")
+			if !errors.Is(err, context.Canceled) || failed.Delivery != pusher.DeliveryNone {
+				t.Errorf("%#v", failed)
+			}
+			// Other calls go on, with and without a context that can be cancelled.
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if _, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{}); err != nil {
+				t.Error(err)
+			}
+			if err := client.Trigger("c", "e", "x"); err != nil {
+				t.Error(err)
+			}
+			same(t, "the attempts", len(server.attempts(t)), 4)
+		})
+	}
+}
+
+func TestACallThatIsCancelledWhileItConnectsIsNotSent(t *testing.T) {
+	// Nobody accepts, and the handshake gets no answer.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client := &pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, Timeout: 20 * time.Second}
+	defer client.Close()
+	start := time.Now()
+	err = cancelled(t, func() bool { return time.Since(start) > 100*time.Millisecond }, func(ctx context.Context) error {
+		return client.TerminateUserConnectionsContext(ctx, "7")
+	})
+	failed := refused(t, err, pusher.StatusNotSent, "")
+	if !errors.Is(err, context.Canceled) || failed.Delivery != pusher.DeliveryNotSent || failed.Cause != "cancelled" {
+		t.Errorf("%#v", failed)
+	}
+}
+
+// Contexts that are cancelled at any instant leave no goroutine, and what their calls report is true.
+func TestManyCancelledContexts(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "none", "times": 0})
+	client := server.client(t)
+	if err := client.Trigger("c", "e", "first"); err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	const calls = 300
+	deliveries := map[string]pusher.Delivery{}
+	for index := 0; index < calls; index++ {
+		ctx, cancel := context.WithCancel(context.Background())
+		timer := time.AfterFunc(time.Duration(index)*5*time.Microsecond, cancel)
+		data := fmt.Sprint(index)
+		_, err := client.TriggerContext(ctx, []string{"c"}, "e", data, pusher.TriggerOptions{})
+		timer.Stop()
+		cancel()
+		var failed *pusher.Error
+		switch {
+		case err == nil:
+			deliveries[data] = pusher.DeliveryDelivered
+		case errors.As(err, &failed) && errors.Is(err, context.Canceled):
+			deliveries[data] = failed.Delivery
+		default:
 			t.Errorf("%#v", err)
 		}
-	case <-time.After(3 * time.Second):
-		t.Error("it goes on")
+	}
+	times := map[string]int{}
+	for _, event := range server.applied(t) {
+		times[event["data"].(string)]++
+	}
+	for data, delivery := range deliveries {
+		count := times[data]
+		right := delivery == pusher.DeliveryDelivered && count == 1 || delivery == pusher.DeliveryNotSent && count == 0 ||
+			delivery == pusher.DeliveryUnknown && count <= 1
+		if !right {
+			t.Errorf("%s: %v, published %d times", data, delivery, count)
+		}
+	}
+	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Since(start) > 3*time.Second {
+			t.Fatalf("%d goroutines are left", runtime.NumGoroutine()-before)
+		}
 	}
 }
 

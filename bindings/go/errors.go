@@ -103,7 +103,7 @@ type Error struct {
 	Message  string   // for people
 	Delivery Delivery // what happened to the events; DeliveryNone if there were none
 
-	Cause      string        // of a network failure: dns connect tls proxy write timeout reset closed malformed transport
+	Cause      string        // of a network failure: dns connect tls proxy write timeout reset closed malformed transport; or cancelled
 	Retryable  bool          // the same call may succeed later, and delivers nothing twice
 	Attempts   int           // the requests that were tried
 	HTTPStatus int           // of the server's response, or 0
@@ -154,6 +154,19 @@ func (e *Error) Error() string {
 
 // Timeout reports whether the time was up, as net.Error does.
 func (e *Error) Timeout() bool { return e.Cause == "timeout" || e.Status == StatusTimedOut }
+
+// isCancelled reports whether the call was cancelled, or the requests of a fan-out from one of them on.
+func (e *Error) isCancelled() bool {
+	if e.Cause == "cancelled" {
+		return true
+	}
+	for _, part := range e.Parts {
+		if part.Cause == "cancelled" {
+			return true
+		}
+	}
+	return false
+}
 
 // Temporary reports Retryable, as net.Error does.
 func (e *Error) Temporary() bool { return e.Retryable }

@@ -23,8 +23,8 @@ type TriggerOptions struct {
 	Info     *string // attributes of the channels to return, such as "user_count,subscription_count"
 	// IdempotencyKey makes a server that knows it answer as before and publish nothing. Never use a key for another event.
 	IdempotencyKey string
-	// FanOut sends as many requests as more channels, or encrypted ones among others, need. With HTTPClient, a context that is cancelled does not
-	// interrupt such a call.
+	// FanOut sends as many requests as more channels, or encrypted ones among others, need. With HTTPClient, a context that is cancelled ends
+	// such a call before its next request.
 	FanOut         bool
 	Members        map[string]any   // more members of the event, which only some servers know: pusher_trigger's "extra"
 	MembersInClear bool             // sends Members to an encrypted channel, too, where they are not encrypted
@@ -127,8 +127,8 @@ func (c *Client) TriggerMultiExclusive(channels []string, eventName string, data
 
 // TriggerContext publishes an event on up to 100 channels, or more with FanOut, with a context.
 //
-// Without HTTPClient, cancelling the context does not interrupt a request that is in flight: the call continues until the response arrives or
-// its timeout ends, so that it can report what happened to the event.
+// Cancelling the context ends the call at once. The error is then context.Canceled for errors.Is, and its Delivery says what is certain: the
+// event was not sent, or it may have been delivered.
 func (c *Client) TriggerContext(ctx context.Context, channels []string, eventName string, data any, options TriggerOptions) (*TriggerChannelsList, error) {
 	f := newFrame(opTrigger)
 	f.channels(channels)

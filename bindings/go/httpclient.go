@@ -213,6 +213,8 @@ func cause(err error) string {
 		slow      net.Error
 	)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
 	case errors.As(err, &lookup):
 		return "dns"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
