@@ -84,22 +84,20 @@ impl<'a> Attempts<'a> {
     /// Makes the next attempt.
     pub fn next(&mut self) -> Step {
         // After a wait that took too long, the last failure says more than a timeout.
-        if self.made > 0 && Instant::now() >= self.last_start {
+        if self.last.is_some() && Instant::now() >= self.last_start {
             return Step::Ended(Err(self.result_so_far()));
         }
         if let (0, Some(window), Some(_)) = (self.made, self.application.resend_window, &self.call.idempotency_key) {
             self.recognized_until = Some(Instant::now() + window);
         }
         self.remember();
+        let earlier = self.made;
         self.made += 1;
         let mut failed = match self.send() {
             Err(Error::Exchange(failed)) => failed,
             Ok(result) => return Step::Ended(Ok(result)),
-            Err(error) => {
-                // This attempt sent nothing.
-                let earlier = self.made - 1;
-                return Step::Ended(Err(unless_unknown(self.first_unknown.take(), earlier, error)));
-            }
+            // This attempt sent nothing.
+            Err(error) => return Step::Ended(Err(unless_unknown(self.first_unknown.take(), earlier, error))),
         };
         failed.attempts = self.made;
         self.last_start = self.last_start_after(&failed);
@@ -208,6 +206,8 @@ fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Plan;
+    use crate::client::Pusher;
     use crate::error::Purpose;
     use crate::status::Status;
 
@@ -226,5 +226,44 @@ mod tests {
         );
         assert!(matches!(ended, Error::Exchange(failed) if failed.attempts == 2));
         assert_eq!(unless_unknown(None, 0, error.clone()), error);
+    }
+
+    /// Runs `body` with the attempts of a call to a server that does not exist.
+    fn with_attempts(config: &str, body: impl FnOnce(&mut Attempts<'_>)) {
+        let config =
+            format!(r#"{{"app_id":"1","key":"k","secret":"s","host":"127.0.0.1","port":9,"ssl":false{config}}}"#);
+        let client = Pusher::new(Some(&config)).unwrap();
+        let started = Instant::now();
+        let arguments = [Some("my-channel"), Some("my-event"), Some("{}"), None];
+        let plan =
+            Endpoint::Trigger.build(&client.application.context, &arguments, client.time_of_call(started)).unwrap();
+        let Plan::Request(call) = plan else { panic!("no request") };
+        let deadline = Deadline::new(started, Duration::from_secs(3600));
+        let options = AttemptOptions { policy: client.application.retry(), deadline, hooks: None, rate_limit: None };
+        body(&mut Attempts::new(&client.application, Endpoint::Trigger, &call, options));
+    }
+
+    #[test]
+    fn a_window_that_ends_with_the_call_does_not_shorten_it() {
+        with_attempts(r#","attempt_timeout_ms":1000"#, |attempts| {
+            let deadline = attempts.options.deadline.at;
+            let unknown = FailedExchange {
+                delivery: Some(Delivery::Unknown),
+                ..FailedExchange::not_sent("reset", "no response".to_owned())
+            };
+            let (tick, longest) = (Duration::from_nanos(1), Duration::from_secs(1));
+            for (until, last) in
+                [(deadline - tick, deadline - tick - longest), (deadline, deadline), (deadline + tick, deadline)]
+            {
+                attempts.recognized_until = Some(until);
+                assert_eq!(attempts.last_start_after(&unknown), last);
+            }
+        });
+    }
+
+    #[test]
+    fn waits_are_random() {
+        let numbers: Vec<u64> = (0..8).map(|_| random()).collect();
+        assert!((1..8).all(|at| !numbers[..at].contains(&numbers[at])), "{numbers:?}");
     }
 }

@@ -395,3 +395,14 @@ fn the_clock_is_not_corrected_if_disabled_or_without_tls() {
         assert_eq!(outcome.number("attempts"), Some(1), "{date}");
     }
 }
+
+#[test]
+fn a_wait_beyond_the_deadline_keeps_the_last_failure() {
+    // The log delays the attempt that the policy has granted.
+    let port = Server::start([]).port();
+    let client = Client::new(&crate::support::config(port, json!({"timeout_ms": 500, "log_level": "info"})));
+    client.log_slowly(Duration::from_millis(600));
+    let outcome = trigger(&client);
+    outcome.is("NOT_SENT", "not_sent").because("connect");
+    assert_eq!(outcome.number("attempts"), Some(1), "{outcome:?}");
+}

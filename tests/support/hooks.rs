@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use pusher::ffi::{self, PusherRequest, PusherResponse};
 
@@ -361,6 +362,16 @@ pub fn set_log(client: Option<&Client>, function: bool) -> (Outcome, Messages, D
     (outcome, messages, drops)
 }
 
+unsafe extern "C" fn sleep(data: *mut c_void, _: i32, _: *const c_char, _: *const c_char) {
+    // SAFETY: `data` is the leaked duration of `log_slowly`.
+    thread::sleep(unsafe { *data.cast::<Duration>() });
+}
+
+unsafe extern "C" fn drop_duration(data: *mut c_void) {
+    // SAFETY: as above, and this is the last use.
+    drop(unsafe { Box::from_raw(data.cast::<Duration>()) });
+}
+
 /// Calls both setters with `drop` NULL and no data.
 pub fn set_without_drop(client: &Client) -> [i32; 2] {
     let client = client.0.as_ptr().cast();
@@ -384,6 +395,17 @@ impl Client {
         let (outcome, drops) = set_transport(Some(self), Some(Box::new(function)));
         assert_eq!((outcome.name(), outcome.document), ("OK", None));
         drops
+    }
+
+    /// Makes each message of the log take this long from now on.
+    #[track_caller]
+    pub fn log_slowly(&self, duration: Duration) {
+        let (client, data) = (self.0.as_ptr().cast(), Box::into_raw(Box::new(duration)).cast());
+        // SAFETY: the client is alive, and the data lives until `drop_duration`.
+        let outcome = calls::call(|out| unsafe {
+            ffi::pusher_set_log(client, Some(sleep), data, Some(drop_duration), out) as i32
+        });
+        assert_eq!(outcome.name(), "OK");
     }
 
     /// Collects what is logged from now on.
