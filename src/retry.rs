@@ -135,10 +135,8 @@ impl RetryBudget {
     pub fn earn(&self, ratio: Ratio) {
         // The budget is mostly full and then only read, so that threads do not contend for its
         // cache line.
-        if self.thousandths.load(Ordering::Relaxed) < MAX_THOUSANDTHS {
-            let more = |now: u32| (now < MAX_THOUSANDTHS).then_some((now + ratio.0).min(MAX_THOUSANDTHS));
-            let _ = self.thousandths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        }
+        let more = |now: u32| Some((now + ratio.0).min(MAX_THOUSANDTHS)).filter(|more| *more != now);
+        let _ = self.thousandths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     fn take(&self) -> bool {
