@@ -362,4 +362,24 @@ mod tests {
         let subject = Subject::User { socket_id: "1.2", data: "{\"id\":\"1\"}" };
         assert_eq!(signed_subjects(user, ChannelNames::WITH_COLON_AND_HASH, &signer), [subject]);
     }
+
+    #[test]
+    fn a_result_is_allocated_once_with_room_for_a_nul() {
+        let signer = Signer::new("key", &Secret::new("s".to_owned()));
+        let master_key = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        let channel_names = ChannelNames::PLAIN;
+        let keys = SigningKeys { signer: &signer, master_key: Some(&master_key), channel_names, no_private_data: None };
+        let data = "{\"user_id\":\"1\",\n\"user_info\":{\"a\":\"\\\\\"}}";
+        for result in [
+            super::channel(keys, "private-a", "1.2", None),
+            super::channel(keys, "private-a", "1.2", Some(data)),
+            super::channel(keys, "presence-a", "1.2", Some(data)),
+            super::channel(keys, "private-encrypted-a", "1.2", None),
+            super::channel(keys, "private-encrypted-a", "1.2", Some(data)),
+            user(keys, "1.2", "{\"id\":\"1\"}"),
+        ] {
+            let json = result.unwrap();
+            assert_eq!(json.capacity(), json.len() + 1, "{}", String::from_utf8_lossy(&json));
+        }
+    }
 }

@@ -200,10 +200,10 @@ impl Signer {
         let Unsigned { method, base, signed_base, path, parameters, body, timestamp } = *request;
         let timestamp = timestamp.to_string();
         let body_md5 = body.map(|body| md5(body, limit)).transpose()?;
-        let mut all: Vec<(&str, &str)> = Vec::with_capacity(4 + parameters.len());
-        all.extend([("auth_key", &*self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")]);
-        all.extend(body_md5.as_deref().map(|md5| ("body_md5", md5)));
-        all.extend(parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
+        let own = [("auth_key", &*self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")];
+        let body_md5 = body_md5.as_deref().map(|md5| ("body_md5", md5));
+        let callers = parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
+        let mut all: Vec<(&str, &str)> = own.into_iter().chain(body_md5).chain(callers).collect();
         let text = string_to_sign(method, [signed_base, path], &mut all);
         let signature = self.sign(text.as_bytes());
 
@@ -529,6 +529,14 @@ mod tests {
         let expected = "/p/a/x?auth_key=k&auth_timestamp=1&auth_version=1.0&auth_signature=";
         assert_eq!(target, format!("{expected}{signature}"));
         assert_eq!(target.capacity(), target.len());
+    }
+
+    #[test]
+    fn a_string_to_sign_is_allocated_once() {
+        let text = string_to_sign("DELETE", ["/apps/1", "/connections"], &mut [("b", "longer"), ("a", "1"), ("c", "")]);
+        assert_eq!(text, "DELETE\n/apps/1/connections\na=1&b=longer&c=");
+        // Each parameter has room for a separator, which one of them does not need.
+        assert_eq!(text.capacity(), text.len() + 1);
     }
 
     #[test]
