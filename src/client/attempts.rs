@@ -239,7 +239,13 @@ mod tests {
             Endpoint::Trigger.build(&client.application.context, &arguments, client.time_of_call(started)).unwrap();
         let Plan::Request(call) = plan else { panic!("no request") };
         let deadline = Deadline::new(started, Duration::from_secs(3600));
-        let options = AttemptOptions { policy: client.application.retry(), deadline, hooks: None, rate_limit: None };
+        let options = AttemptOptions {
+            policy: client.application.retry(),
+            deadline,
+            hooks: None,
+            rate_limit: None,
+            cancellation: None,
+        };
         body(&mut Attempts::new(&client.application, Endpoint::Trigger, &call, options));
     }
 
