@@ -66,6 +66,7 @@ ERRORS = {
     "pusher_publisher_new": "INVALID_CONFIG INVALID_STATE",
     "pusher_publisher_publish": "PAYLOAD_TOO_LARGE ENCRYPTION QUEUE_FULL CLOSED FORKED",
     "pusher_publisher_poll": "TIMED_OUT FORKED",
+    "pusher_publisher_fd": "FORKED",
     "pusher_publisher_flush": "TIMED_OUT FORKED",
     "pusher_publisher_close": "TIMED_OUT FORKED",
     "pusher_publisher_stats": "FORKED",

@@ -98,6 +98,7 @@ PusherStatus pusher_set_log(Pusher *client, PusherLogFn log, void *user_data, Pu
 PusherStatus pusher_publisher_new(const Pusher *client, const char *config, PusherPublisher **publisher, char **out);
 PusherStatus pusher_publisher_publish(PusherPublisher *publisher, const char *channels, const char *event, const char *data, const char *options, uint64_t *id, char **out);
 PusherStatus pusher_publisher_poll(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
+PusherStatus pusher_publisher_fd(PusherPublisher *publisher, intptr_t *fd, char **out);
 PusherStatus pusher_publisher_flush(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
 PusherStatus pusher_publisher_close(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
 PusherStatus pusher_publisher_stats(const PusherPublisher *publisher, char **out);

@@ -66,6 +66,7 @@
  * | pusher_publisher_new()              | Creates a publisher: a queue of events.               |
  * | pusher_publisher_publish()          | Queues an event.                                      |
  * | pusher_publisher_poll()             | Fetches reports of how events ended.                  |
+ * | pusher_publisher_fd()               | Returns a descriptor for an event loop.               |
  * | pusher_publisher_flush()            | Waits until all events have ended.                    |
  * | pusher_publisher_close()            | Stops accepting events and ends those in the queue.   |
  * | pusher_publisher_stats()            | Returns statistics, as JSON or for Prometheus.        |
@@ -1473,6 +1474,36 @@ PusherStatus pusher_publisher_publish(PusherPublisher *publisher,
 PusherStatus pusher_publisher_poll(PusherPublisher *publisher,
                                    uint32_t timeout_ms,
                                    char **out);
+
+/**
+ * Returns a descriptor for an event loop: it is readable while reports wait to be fetched.
+ *
+ * It is also readable when there is space again after ::PUSHER_STATUS_QUEUE_FULL, until the next
+ * call of pusher_publisher_publish(). Wait on it with poll(), epoll or kqueue, and then call
+ * pusher_publisher_poll() with a timeout of 0. Never read from it, write to it or close it: the
+ * publisher does all three.
+ *
+ * **Edges.** An event loop that learns of changes only (`EPOLLET`, `EV_CLEAR`) must fetch reports
+ * until ::PUSHER_STATUS_TIMED_OUT after each of them, and then publish what was refused.
+ *
+ * **Cost.** A publisher whose descriptor was never asked for has none. Otherwise the first
+ * report, and the fetch of the last one, cost a system call each.
+ *
+ * **Lifetime.** It is the same descriptor until pusher_publisher_free(), which closes it: remove
+ * it from the event loop first. pusher_publisher_close() changes nothing: its reports make the
+ * descriptor readable. It is closed on exec. A forked child inherits it and must not wait on it:
+ * it shows the reports of the parent.
+ *
+ * @param publisher  the publisher.
+ * @param fd         receives the descriptor, or -1 on failure. It does not block.
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_FORKED, ::PUSHER_STATUS_INVALID_ARGUMENT, or
+ *         ::PUSHER_STATUS_INTERNAL if the process has no descriptor left.
+ */
+PusherStatus pusher_publisher_fd(PusherPublisher *publisher,
+                                 intptr_t *fd,
+                                 char **out);
 
 /**
  * Waits until every published event has ended, including those that other threads publish

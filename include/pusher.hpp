@@ -1251,6 +1251,16 @@ public:
     return inside::take_result(code, out);
   }
 
+  /** Returns a descriptor for an event loop, which the publisher owns: see pusher_publisher_fd(). */
+  result<std::intptr_t> try_fd() {
+    std::intptr_t fd = -1;
+    char *out = nullptr;
+    const status code = pusher_publisher_fd(native_handle(), &fd, &out);
+    auto asked = inside::without_document(inside::take_result(code, out));
+    if (!asked) return std::move(asked).failure();
+    return fd;
+  }
+
   /** Waits until every event has ended: see pusher_publisher_flush(). */
   result<done> try_flush(std::chrono::milliseconds timeout) {
     char *out = nullptr;
@@ -1289,6 +1299,8 @@ public:
     if (!polled && polled.failure().code() == PUSHER_STATUS_TIMED_OUT) return std::nullopt;
     return std::move(polled).value();
   }
+  /** Returns a descriptor for an event loop: see try_fd(). */
+  std::intptr_t fd() { return try_fd().value(); }
   /** Returns whether every event ended in time. */
   [[nodiscard]] bool flush(std::chrono::milliseconds timeout) { return in_time(try_flush(timeout)); }
   /** Returns whether every event ended in time; the others end as `not_sent` or `unknown`. */

@@ -96,6 +96,13 @@ BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, Bri
   return (BridgePublished){answer(status, out, buffer, size), id};
 }
 
+BridgeDescriptor bridge_descriptor(PusherPublisher *publisher, char *buffer, size_t size) {
+  intptr_t fd;
+  char *out;
+  PusherStatus status = pusher_publisher_fd(publisher, &fd, &out);
+  return (BridgeDescriptor){answer(status, out, buffer, size), fd};
+}
+
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer,
                               size_t size) {
   PusherStatus status = PUSHER_STATUS_INTERNAL;

@@ -50,6 +50,11 @@ typedef struct {
   uint64_t id; /* of the published event */
 } BridgePublished;
 
+typedef struct {
+  BridgeAnswer answer;
+  intptr_t fd; /* -1 on failure */
+} BridgeDescriptor;
+
 BridgeMade bridge_new(const char *config, char *buffer, size_t size);
 
 /* Creates another handle of a client; NULL on failure. */
@@ -68,6 +73,7 @@ BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherR
 BridgeMade bridge_publisher_new(const Pusher *client, const char *config, char *buffer, size_t size);
 BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer,
                                size_t size);
+BridgeDescriptor bridge_descriptor(PusherPublisher *publisher, char *buffer, size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 
 /* Sets a transport that calls Go's libpusherGoSend with `sender`, a cgo.Handle. */

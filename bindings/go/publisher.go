@@ -295,6 +295,23 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Fd returns a descriptor that is readable while reports wait, and when there is space again after StatusQueueFull, until the next Publish. Wait on it,
+// for instance with unix.Poll, and then call Poll with a context that is done. The publisher owns it: never read or close it, and stop waiting on it
+// before Close. Goroutines need none: they wait in Poll.
+func (p *Publisher) Fd() (uintptr, error) {
+	if !p.life.enter() {
+		return ^uintptr(0), p.gone(DeliveryNone)
+	}
+	defer p.life.leave()
+	f := newFrame(opNone)
+	defer f.free()
+	got := C.bridge_descriptor(p.publisher, f.buffer(), C.size_t(len(f.answer)))
+	if _, err := f.take(got.answer); err != nil {
+		return ^uintptr(0), err
+	}
+	return uintptr(got.fd), nil
+}
+
 // Close closes the publisher and waits at most a second for its events. It does not report how the last events end: call Shutdown and Poll first.
 // Close may be called again.
 func (p *Publisher) Close() {

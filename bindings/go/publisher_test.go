@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +29,47 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestTheDescriptorIsReadableWhileReportsWait(t *testing.T) {
+	made := publisher(t, healthy(t).client(t), pusher.PublisherConfig{Reports: "all"})
+	fd, err := made.Fd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	isReadable := func() bool {
+		var set syscall.FdSet
+		set.Bits[fd/64] |= 1 << (fd % 64)
+		count, err := syscall.Select(int(fd)+1, &set, nil, nil, &syscall.Timeval{})
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			t.Fatal(err)
+		}
+		return count == 1
+	}
+	if isReadable() {
+		t.Error("it is readable without a report")
+	}
+	id, err := made.Publish("c", "e", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit := within(t, 20*time.Second); !isReadable(); {
+		if limit.Err() != nil {
+			t.Fatal("it does not become readable")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	reports, err := made.Poll(within(t, 20*time.Second))
+	if err != nil || len(reports.List) != 1 || reports.List[0].ID != id {
+		t.Errorf("%v, %v", reports, err)
+	}
+	if isReadable() {
+		t.Error("it is readable after the fetch")
+	}
+	made.Close()
+	if _, err := made.Fd(); err == nil {
+		t.Error("a freed publisher has a descriptor")
+	}
 }
 
 func TestEachEventIsReportedOnce(t *testing.T) {

@@ -2,6 +2,7 @@
  * comment into the pages that the comment names. */
 #include <pusher.h>
 
+#include <poll.h>
 #include <stdio.h>
 
 /* EXAMPLE pusher_publisher_new pusher_publisher_publish
@@ -45,4 +46,22 @@ void settle(PusherPublisher *publisher) {
   if (pusher_publisher_stats(publisher, &out) == PUSHER_STATUS_OK)
     printf("%s\n", out);
   pusher_string_free(out);
+}
+
+/* EXAMPLE pusher_publisher_fd */
+void watch(PusherPublisher *publisher) {
+  intptr_t fd;
+  char *out;
+  if (pusher_publisher_fd(publisher, &fd, &out) != PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", out);
+    pusher_string_free(out);
+    return;
+  }
+  struct pollfd entry = {.fd = (int)fd, .events = POLLIN};
+  while (poll(&entry, 1, 60000) > 0) {
+    while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
+      fprintf(stderr, "%s\n", out);
+      pusher_string_free(out);
+    }
+  }
 }

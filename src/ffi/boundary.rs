@@ -232,7 +232,7 @@ pub(super) unsafe fn handle_mut<'a, T>(handle: *mut T, argument: &str) -> Result
 }
 
 /// Checks the pointer that a new handle is written to.
-pub(super) fn out_place<T>(place: *mut *mut T, argument: &str) -> Result<(), Error> {
+pub(super) fn out_place<T>(place: *mut T, argument: &str) -> Result<(), Error> {
     if place.is_null() { Err(Error::null(argument)) } else { Ok(()) }
 }
 

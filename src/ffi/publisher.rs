@@ -4,6 +4,8 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::Duration;
 
+use libc::intptr_t as IntPtr;
+
 use super::boundary::{boundary, guarded, handle, optional_text, out_place, text, write};
 use crate::client::Pusher;
 use crate::error::Purpose;
@@ -182,6 +184,49 @@ pub unsafe extern "C" fn pusher_publisher_poll(
         })
     };
     if nothing { Status::TimedOut } else { status }
+}
+
+/// Returns a descriptor for an event loop: it is readable while reports wait to be fetched.
+///
+/// It is also readable when there is space again after ::PUSHER_STATUS_QUEUE_FULL, until the next
+/// call of pusher_publisher_publish(). Wait on it with poll(), epoll or kqueue, and then call
+/// pusher_publisher_poll() with a timeout of 0. Never read from it, write to it or close it: the
+/// publisher does all three.
+///
+/// **Edges.** An event loop that learns of changes only (`EPOLLET`, `EV_CLEAR`) must fetch reports
+/// until ::PUSHER_STATUS_TIMED_OUT after each of them, and then publish what was refused.
+///
+/// **Cost.** A publisher whose descriptor was never asked for has none. Otherwise the first
+/// report, and the fetch of the last one, cost a system call each.
+///
+/// **Lifetime.** It is the same descriptor until pusher_publisher_free(), which closes it: remove
+/// it from the event loop first. pusher_publisher_close() changes nothing: its reports make the
+/// descriptor readable. It is closed on exec. A forked child inherits it and must not wait on it:
+/// it shows the reports of the parent.
+///
+/// @param publisher  the publisher.
+/// @param fd         receives the descriptor, or -1 on failure. It does not block.
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_FORKED, ::PUSHER_STATUS_INVALID_ARGUMENT, or
+///         ::PUSHER_STATUS_INTERNAL if the process has no descriptor left.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_publisher_fd(
+    publisher: *mut PusherPublisher,
+    fd: *mut IntPtr,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        write(fd, -1);
+        boundary(out, Purpose::Other, || {
+            let publisher = handle(publisher, "publisher")?;
+            out_place(fd, "fd")?;
+            // A descriptor fits on every system.
+            write(fd, publisher.descriptor()? as IntPtr);
+            Ok(())
+        })
+    }
 }
 
 /// Waits until every published event has ended, including those that other threads publish

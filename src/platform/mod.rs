@@ -1,4 +1,4 @@
-//! The system below the library: sockets, files, the identity of the process, threads and signals.
+//! The system below the library: sockets, descriptors to wait on, files, the identity of the process, threads and signals.
 //!
 //! Everything that differs between operating systems is here. Knows nothing of HTTP or of Pusher.
 
@@ -7,6 +7,7 @@ mod file;
 mod number;
 mod per_process;
 mod poll;
+mod readable;
 mod socket;
 mod thread;
 
@@ -14,5 +15,6 @@ pub use cancellation::Cancellation;
 pub use file::{read_file, zeroed};
 pub use number::process_number;
 pub use per_process::PerProcess;
+pub use readable::ReadableFlag;
 pub use socket::{Address, Readiness, Receive, Socket, is_socket_path, poll};
 pub use thread::spawn;

@@ -184,7 +184,7 @@ fn happened(entry: &PollFd<'_>) -> Readiness {
 }
 
 #[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
+pub(super) const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
 /// There the socket has an option for it (`SO_NOSIGPIPE`).
 #[cfg(target_vendor = "apple")]
-const NO_SIGNAL: MsgFlags = MsgFlags::empty();
+pub(super) const NO_SIGNAL: MsgFlags = MsgFlags::empty();

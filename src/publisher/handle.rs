@@ -1,6 +1,7 @@
 //! The handle of a publisher.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -117,6 +118,11 @@ impl PusherPublisher {
         document.map(Some)
     }
 
+    /// Returns a descriptor to wait on. See pusher_publisher_fd().
+    pub fn descriptor(&self) -> Result<RawFd, Error> {
+        self.own()?.shared.descriptor().map_err(|_| Error::Unavailable("descriptor"))
+    }
+
     /// Waits until all events have ended. See pusher_publisher_flush().
     pub fn flush(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
@@ -163,6 +169,8 @@ impl Drop for PusherPublisher {
             Ok(engine) => {
                 let deadline = Instant::now() + MAX_FREE_TIME;
                 let _ = engine.shared.close(Some(deadline), &Outcome::interrupted());
+                // A thread that waits for a response keeps the rest alive.
+                engine.shared.close_descriptor();
                 let threads = std::mem::take(&mut *engine.threads.lock().unwrap_or_else(PoisonError::into_inner));
                 // A thread that waits for a response ends by itself after it.
                 if engine.shared.wait_for_senders(threads.len(), deadline).is_ok() {

@@ -6,11 +6,12 @@
 //! is woken before would only wait for the lock. This module reads the clock; the modules below take
 //! time as an argument.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::pace::Said;
 use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, ShardSet};
-use super::sync::{Condvar, Mutex, MutexGuard, Wakes, wait, wait_until};
+use super::sync::{Condvar, Descriptor, Mutex, MutexGuard, ReadableFlag, Wakes, wait, wait_until};
 
 /// What to do with a new event when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,34 @@ struct State<E, L: Ledger> {
     spent: Vec<E>,
     /// The condition variables to be notified after the unlock.
     wakes: Wakes,
+    /// The memory of the event that the last call found no space for, until there is space for it again.
+    refused_bytes: Option<usize>,
+    /// Whether there was space again for that event, and no call has published since.
+    has_space_again: bool,
+    /// Tells an event loop about reports and space, once a caller has asked for its descriptor.
+    beacon: Option<Beacon>,
+}
+
+/// A descriptor that is readable while there are reports, or space again after a refusal.
+struct Beacon {
+    flag: ReadableFlag,
+    shows_reports: bool,
+    shows_space: bool,
+}
+
+impl Beacon {
+    /// Shows the state. Only a change costs a system call. A second reason to be readable is a change, too: a caller who
+    /// waits by edges may have handled the first one already.
+    fn show(&mut self, reports: bool, space: bool) {
+        let rises = (reports && !self.shows_reports) || (space && !self.shows_space);
+        let falls = (self.shows_reports || self.shows_space) && !reports && !space;
+        (self.shows_reports, self.shows_space) = (reports, space);
+        if rises {
+            self.flag.raise();
+        } else if falls {
+            self.flag.lower();
+        }
+    }
 }
 
 /// The end of the first events of a request that have not ended.
@@ -123,6 +152,9 @@ impl<E, L: Backlog> Shared<E, L> {
                 finished: 0,
                 spent: Vec::new(),
                 wakes: Wakes::NONE,
+                refused_bytes: None,
+                has_space_again: false,
+                beacon: None,
             }),
             conditions: (0..shards + Wait::COUNT).map(|_| Condvar::new()).collect(),
             shards,
@@ -139,6 +171,7 @@ impl<E, L: Backlog> Shared<E, L> {
             if state.queue.is_closed() {
                 break Err(Refused::Closed);
             }
+            (state.refused_bytes, state.has_space_again) = (None, false);
             let (pushed, woken) = state.queue.push(new, now);
             self.wake_senders(&mut state, woken);
             match pushed {
@@ -169,6 +202,9 @@ impl<E, L: Backlog> Shared<E, L> {
                 }
             }
         };
+        if result == Err(Refused::Full) {
+            state.refused_bytes = Some(memory_bytes);
+        }
         let spent = state.spent.pop();
         self.unlock(state);
         drop(spent);
@@ -284,13 +320,36 @@ impl<E, L: Backlog> Shared<E, L> {
         let mut timed_out = false;
         loop {
             if state.queue.ledger.has_reports() {
-                return Ok(take(&mut state.queue.ledger));
+                let taken = take(&mut state.queue.ledger);
+                self.unlock(state);
+                return Ok(taken);
             }
             if timed_out || state.queue.is_closed() && state.queue.events() == 0 {
                 return Err(TimedOut);
             }
             (state, timed_out) = self.wait(Wait::Reports, state, deadline);
         }
+    }
+
+    /// Returns a descriptor that is readable while there are reports, and when there is space again after
+    /// [`Refused::Full`] until the next call that publishes. Always the same one; made by the first call.
+    pub fn descriptor(&self) -> io::Result<Descriptor> {
+        let mut state = self.lock();
+        let descriptor = match &state.beacon {
+            Some(beacon) => beacon.flag.descriptor(),
+            None => {
+                let beacon = Beacon { flag: ReadableFlag::new()?, shows_reports: false, shows_space: false };
+                state.beacon.insert(beacon).flag.descriptor()
+            }
+        };
+        self.unlock(state);
+        Ok(descriptor)
+    }
+
+    /// Closes the descriptor.
+    pub fn close_descriptor(&self) {
+        let beacon = self.lock().beacon.take();
+        drop(beacon);
     }
 
     /// Puts reports back that could not be returned.
@@ -313,6 +372,7 @@ impl<E, L: Backlog> Shared<E, L> {
     pub fn close(&self, deadline: Option<Instant>, interrupted: &L::Outcome) -> Result<(), TimedOut> {
         let mut state = self.lock();
         state.queue.close();
+        (state.refused_bytes, state.has_space_again) = (None, false);
         self.wake_all(&mut state);
         let (mut state, result) = self.drain(state, deadline);
         if result.is_err() {
@@ -347,9 +407,18 @@ impl<E, L: Backlog> Shared<E, L> {
 
     /// Unlocks, and then wakes the threads that the change concerns.
     fn unlock(&self, mut state: MutexGuard<'_, State<E, L>>) {
+        Self::show(&mut state);
         let wakes = state.wakes.take();
         drop(state);
         wakes.notify(&self.conditions);
+    }
+
+    /// Tells event loops what has changed. The lock is held meanwhile, so that the descriptor shows the last change. It
+    /// never blocks.
+    fn show(state: &mut State<E, L>) {
+        if let Some(beacon) = &mut state.beacon {
+            beacon.show(state.queue.ledger.has_reports(), state.has_space_again);
+        }
     }
 
     /// Waits as a thread that is not a sender. Returns whether the deadline has passed. Threads that
@@ -380,13 +449,14 @@ impl<E, L: Backlog> Shared<E, L> {
     fn wait_on<'a>(
         &'a self,
         condition: usize,
-        state: MutexGuard<'a, State<E, L>>,
+        mut state: MutexGuard<'a, State<E, L>>,
         deadline: Option<Instant>,
     ) -> (MutexGuard<'a, State<E, L>>, bool) {
         if !state.wakes.is_empty() {
             self.unlock(state);
             return (self.lock(), false);
         }
+        Self::show(&mut state);
         let condition = &self.conditions[condition];
         match deadline {
             Some(until) => wait_until(condition, state, until),
@@ -436,9 +506,16 @@ impl<E, L: Backlog> Shared<E, L> {
         // Waking several publishers for each request that ends, only for them to wait again, costs
         // more than the request.
         let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
-        if state.waiting[Wait::Space as usize] && (state.queue.has_spare_space() || is_due()) {
+        let is_awaited = state.waiting[Wait::Space as usize];
+        let was_refused = state.refused_bytes.is_some_and(|bytes| state.queue.has_space_for(bytes));
+        if (is_awaited || was_refused) && (state.queue.has_spare_space() || is_due()) {
             state.last_space_wake = now;
-            self.wake(state, Wait::Space);
+            if is_awaited {
+                self.wake(state, Wait::Space);
+            }
+            if was_refused {
+                (state.refused_bytes, state.has_space_again) = (None, true);
+            }
         }
         if state.waiting[Wait::Reports as usize] && state.queue.ledger.has_reports() {
             self.wake(state, Wait::Reports);

@@ -7,6 +7,10 @@ use std::time::Instant;
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::failpoint;
+pub use crate::platform::ReadableFlag;
+
+/// What an event loop waits on.
+pub type Descriptor = std::os::fd::RawFd;
 
 /// Locks. A panic while the lock is held is reported where it happens, and does not make the state
 /// unusable.

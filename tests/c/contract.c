@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -1146,6 +1147,12 @@ static void check_publisher_arguments(unsigned short port) {
   CHECK(id == 0, "id was not written");
   status = pusher_publisher_poll(NULL, 0, (out = &stale, &out));
   expect("poll", status, out, invalid, 0, "\"publisher\"");
+  intptr_t fd = 7;
+  status = pusher_publisher_fd(NULL, &fd, (out = &stale, &out));
+  expect("fd", status, out, invalid, 0, "\"publisher\"");
+  CHECK(fd == -1, "fd was not written");
+  status = pusher_publisher_fd(publisher, NULL, (out = &stale, &out));
+  expect("fd", status, out, invalid, 0, "\"fd\"");
   status = pusher_publisher_flush(NULL, 0, (out = &stale, &out));
   expect("flush", status, out, invalid, 0, "\"publisher\"");
   status = pusher_publisher_close(NULL, 0, (out = &stale, &out));
@@ -1222,8 +1229,12 @@ static void check_publisher(unsigned short port) {
   publisher = publisher_of(client, NULL);
   publish(publisher, "silence", NULL);
   pusher_free(client);
+  intptr_t fd = -1;
+  CHECK(pusher_publisher_fd(publisher, &fd, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL, "fd");
+  CHECK(fcntl((int)fd, F_GETFD) == FD_CLOEXEC, "not closed on exec");
   time_t start = time(NULL);
   pusher_publisher_free(publisher);
+  CHECK(fcntl((int)fd, F_GETFD) == -1 && errno == EBADF, "not closed, although a thread still waits");
   CHECK(time(NULL) - start < 20, "freed after %ld s", (long)(time(NULL) - start));
 }
 
@@ -1252,7 +1263,9 @@ static void check_publisher_hooks(void) {
 /* Returns whether every function reports FORKED in a child. */
 static int is_forked(PusherPublisher *publisher) {
   uint64_t id = 7;
+  intptr_t fd = 7;
   return pusher_publisher_publish(publisher, "c", "e", "1", NULL, &id, NULL) == PUSHER_STATUS_FORKED && id == 0 &&
+         pusher_publisher_fd(publisher, &fd, NULL) == PUSHER_STATUS_FORKED && fd == -1 &&
          pusher_publisher_poll(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&
          pusher_publisher_flush(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&
          pusher_publisher_close(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&

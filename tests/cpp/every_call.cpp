@@ -82,6 +82,7 @@ int without_exceptions(pusher::client &client) {
     count(publisher->try_flush(std::chrono::seconds(1)));
     count(publisher->try_close(pusher::forever));
     count(publisher->try_poll(std::chrono::milliseconds(0)));
+    count(publisher->try_fd());
     count(publisher->try_stats());
   }
   return succeeded;
@@ -127,7 +128,7 @@ int with_exceptions() {
     publisher.publish("c", "e", "1");
     publisher.publish_to_user("u", "e", "1");
     if (!publisher.flush(std::chrono::seconds(10)) || !publisher.close(std::chrono::seconds(10))) return 0;
-    if (publisher.poll(std::chrono::milliseconds(0)) || publisher.stats().empty()) return 0;
+    if (publisher.poll(std::chrono::milliseconds(0)) || publisher.fd() < 0 || publisher.stats().empty()) return 0;
     client.validate_webhook("k", "signature", "{}");
   } catch (const pusher::error &error) {
     // The last one of them.
@@ -146,7 +147,7 @@ int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
   if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
   const int succeeded = without_exceptions(*client);
-  const bool all = succeeded == 26 && with_exceptions() == 1;
+  const bool all = succeeded == 27 && with_exceptions() == 1;
   std::printf("%d calls succeeded\n", succeeded);
   return all ? 0 : 1;
 }

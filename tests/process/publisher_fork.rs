@@ -56,6 +56,7 @@ fn is_forked(publisher: &Publisher) {
     forked(&publisher::flush(Some(publisher), FOR_EVER), "");
     forked(&publisher::close(Some(publisher), FOR_EVER), "");
     forked(&publisher::stats(Some(publisher)), "");
+    forked(&publisher::fd(Some(publisher)).unwrap_err(), "");
     assert_eq!(publisher::without_out(Some(publisher)), [83; 5]);
 }
 

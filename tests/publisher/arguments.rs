@@ -44,6 +44,8 @@ fn each_required_pointer_that_is_null_is_refused_by_name() {
     ] {
         refused(&outcome, "INVALID_ARGUMENT", "publisher");
     }
+    refused(&publisher::fd(None).unwrap_err(), "INVALID_ARGUMENT", "publisher");
+    refused(&publisher::fd_without_place(&publisher), "INVALID_ARGUMENT", "fd");
     publisher::free_null();
     assert_eq!(publisher.stats()["events"]["published"], 0);
 }

@@ -10,6 +10,7 @@ mod arguments;
 mod batches;
 mod crowd;
 mod ending;
+mod event_loops;
 mod fan_out;
 mod hooks;
 mod idempotency;

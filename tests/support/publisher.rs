@@ -232,6 +232,28 @@ pub fn raw_poll(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {
     outcome
 }
 
+/// `pusher_publisher_fd`: the descriptor, or the error.
+#[track_caller]
+pub fn fd(publisher: Option<&Publisher>) -> Result<i32, Outcome> {
+    let mut fd = -7;
+    // SAFETY: a live publisher or NULL, and valid places.
+    let outcome =
+        calls::call(|out| unsafe { ffi::pusher_publisher_fd(raw(publisher).cast(), &raw mut fd, out) as i32 });
+    assert_eq!(fd >= 0, outcome.status == 0, "{fd} with {outcome:?}");
+    if outcome.status != 0 {
+        assert_eq!(fd, -1);
+        return Err(outcome);
+    }
+    assert_eq!(outcome.document, None, "pusher_publisher_fd has no result");
+    Ok(i32::try_from(fd).unwrap())
+}
+
+/// Calls `pusher_publisher_fd` with NULL for `fd`.
+pub fn fd_without_place(publisher: &Publisher) -> Outcome {
+    // SAFETY: a live publisher, and a valid `out`.
+    calls::call(|out| unsafe { ffi::pusher_publisher_fd(raw(Some(publisher)).cast(), ptr::null_mut(), out) as i32 })
+}
+
 /// `pusher_publisher_flush`.
 #[track_caller]
 pub fn flush(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {

@@ -73,6 +73,8 @@ CALL(do_trigger, pusher_trigger(have.client, "c", event, "1", NULL, out))
 CALL(do_users_info, pusher_users_info(have.client, "presence-c", NULL, out))
 CALL(do_close, pusher_publisher_close(have.publisher, 2000, out))
 CALL(do_flush, pusher_publisher_flush(have.publisher, 2000, out))
+static intptr_t fd;
+CALL(do_fd, pusher_publisher_fd(have.publisher, &fd, out))
 CALL(do_stats, pusher_publisher_stats(have.publisher, out))
 CALL(do_publish, pusher_publisher_publish(have.publisher, "c", event, "1", NULL, NULL, out))
 ACT(do_response_set, pusher_response_set(have.response, 200, (const uint8_t *)"{}", 2))
@@ -244,6 +246,7 @@ static const struct function {
     {"pusher_post", do_post},
     {"pusher_prepare", do_prepare},
     {"pusher_publisher_close", do_close},
+    {"pusher_publisher_fd", do_fd},
     {"pusher_publisher_flush", do_flush},
     {"pusher_publisher_free", do_publisher_free},
     {"pusher_publisher_new", do_publisher_new},

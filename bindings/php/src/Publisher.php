@@ -81,6 +81,26 @@ final class Publisher
     }
 
     /**
+     * Returns a descriptor that is readable while reports wait, and when there is space again after `QUEUE_FULL` until the next
+     * {@see publish()}. PHP makes no stream of a number, except by the name `php://fd/NUMBER`, which duplicates it, in the CLI:
+     *
+     *     $stream = fopen('php://fd/' . $publisher->fd(), 'r');
+     *     $read = [$stream];
+     *     stream_select($read, $write, $except, 1);
+     *
+     * Never read from the stream, and call {@see poll()} instead.
+     *
+     * @throws PublisherException
+     */
+    public function fd(): int
+    {
+        $place = Native::ffi()->new('intptr_t');
+        Native::call('pusher_publisher_fd', [$this->handle->pointer, FFI::addr($place)]);
+
+        return $place->cdata;
+    }
+
+    /**
      * Waits until every published event has ended.
      *
      * @param int|null $timeout_ms how long to wait; null waits forever

@@ -35,6 +35,26 @@ final class PublisherTest extends TestCase
         }
     }
 
+    public function testTheDescriptorIsReadableWhileReportsWait(): void
+    {
+        $publisher = FaultServer::client(FaultServer::listen())->publisher(['reports' => 'all']);
+        $stream = fopen('php://fd/' . $publisher->fd(), 'r');
+        self::assertIsResource($stream);
+        $isReadable = static function (int $seconds) use ($stream): bool {
+            $read = [$stream];
+            $none = null;
+
+            return stream_select($read, $none, $none, $seconds) === 1;
+        };
+        self::assertFalse($isReadable(0));
+        $id = $publisher->publish('c', 'e', 1);
+        self::assertTrue($isReadable(Wait::SECONDS));
+        self::assertSame([$id], array_column($publisher->poll(), 'id'));
+        self::assertFalse($isReadable(0));
+        fclose($stream);
+        self::assertSame($publisher->fd(), $publisher->fd());
+    }
+
     public function testAWaitEndsAtItsTimeout(): void
     {
         $listener = FaultServer::listen(['fault' => 'silence-after-request']);

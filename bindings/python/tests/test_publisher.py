@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import selectors
 import signal
 import threading
 import time
@@ -46,6 +47,18 @@ def test_poll_waits_for_a_report_at_most_for_the_timeout(listen: Listen) -> None
         # Longer than a slice, so that the wait takes several.
         assert [report["id"] for report in publisher.poll(None)] == [number]
     assert publisher.poll(None) == []
+
+
+def test_the_descriptor_is_readable_while_reports_wait(listen: Listen) -> None:
+    with listen().client().publisher(reports="all") as publisher, selectors.DefaultSelector() as selector:
+        selector.register(publisher, selectors.EVENT_READ)
+        assert selector.select(0) == []
+        number = publisher.publish("c", "e", 1)
+        assert len(selector.select(20)) == 1
+        assert [report["id"] for report in publisher.poll()] == [number]
+        assert selector.select(0) == []
+        assert publisher.fileno() == publisher.fileno()
+        assert not os.get_inheritable(publisher.fileno())
 
 
 def test_flush_waits_and_raises_after_the_timeout(listen: Listen) -> None:

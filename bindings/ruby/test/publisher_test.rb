@@ -28,6 +28,17 @@ class PublisherTest < Minitest::Test
     assert_equal [25, 25], stats[:events].values_at('published', 'delivered')
   end
 
+  def test_the_descriptor_is_readable_while_reports_wait
+    publisher = FaultServer.client(FaultServer.listen).publisher(reports: 'all')
+    assert_nil IO.select([publisher], nil, nil, 0)
+    id = publisher.publish('c', 'e', 1)
+    assert_equal [[publisher], [], []], IO.select([publisher], nil, nil, 20)
+    assert_equal [id], (publisher.poll.map { |report| report[:id] })
+    assert_nil IO.select([publisher], nil, nil, 0)
+    assert_equal publisher.fileno, publisher.to_io.fileno
+    assert_predicate publisher.to_io, :close_on_exec?
+  end
+
   def test_a_wait_ends_at_its_timeout
     listener = FaultServer.listen('silence-after-request')
     publisher = FaultServer.client(listener, timeout_ms: 2000, retry: { mode: 'never' }).publisher

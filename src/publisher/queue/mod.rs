@@ -274,6 +274,11 @@ impl<E, L: Ledger> Queue<E, L> {
         self.flying_events < events && self.flying_bytes + memory_bytes <= bytes
     }
 
+    /// Returns whether an event of this size, without a key, would fit.
+    pub fn has_space_for(&self, memory_bytes: usize) -> bool {
+        self.has_space(memory_bytes, None)
+    }
+
     /// Returns whether enough space is free to make waking blocked publishers worthwhile.
     pub fn has_spare_space(&self) -> bool {
         let QueueLimits { events, bytes, .. } = self.limits;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
 use crate::publisher::shared::{Backlog, Done, Overflow, Refused, Shared, TimedOut};
+use crate::publisher::sync::Descriptor;
 
 /// The first shard, as bits. Most models have two.
 pub const A: u64 = 0b01;
@@ -172,6 +173,32 @@ impl Bench {
         let fetched = self.shared.poll(deadline, |ends| std::mem::take(&mut ends.unfetched))?;
         self.seen(|seen| seen.reported.extend(fetched));
         Ok(())
+    }
+
+    /// Returns what event loops wait on.
+    pub fn descriptor(&self) -> Descriptor {
+        self.shared.descriptor().expect("a model has descriptors")
+    }
+
+    /// Waits on the descriptor and fetches reports, like the event loop of the only thread that polls, until there were
+    /// `count`. A wait never ends without a report.
+    pub fn loop_for_reports(&self, descriptor: &Descriptor, count: usize) {
+        while self.reported() < count {
+            descriptor.wait();
+            self.poll(Some(Instant::now())).expect("it is readable while reports wait");
+        }
+    }
+
+    /// Publishes events of one byte like the event loop of the only thread that publishes, which waits on the descriptor
+    /// when the queue is full. No reports are kept. A wait never ends without space.
+    pub fn loop_for_space(&self, descriptor: &Descriptor, count: usize, shards: u64) {
+        for number in 0..count {
+            if self.publish(0, number, shards, Overflow::Reject).is_err() {
+                descriptor.wait();
+                self.publish(0, number, shards, Overflow::Reject).expect("it is readable while there is space");
+            }
+        }
+        assert!(!descriptor.is_raised(), "readable after the next event was published");
     }
 
     /// Flushes, and checks that all events published before have ended if the flush did not time

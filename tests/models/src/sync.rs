@@ -198,3 +198,52 @@ fn wait_or_not<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, not: bool) 
     let guard = condition.condvar.wait(guard).expect("a thread of the model panicked");
     (MutexGuard { mutex, guard }, false)
 }
+
+/// A flag that threads can wait for, in place of a descriptor.
+pub struct ReadableFlag(Descriptor);
+
+/// A thread that waits for it is an event loop.
+#[derive(Clone)]
+pub struct Descriptor(std::sync::Arc<(Mutex<bool>, Condvar)>);
+
+impl ReadableFlag {
+    /// Returns a lowered flag.
+    pub fn new() -> std::io::Result<ReadableFlag> {
+        Ok(ReadableFlag(Descriptor(std::sync::Arc::new((Mutex::new(false), Condvar::new())))))
+    }
+
+    /// Returns what event loops wait on.
+    pub fn descriptor(&self) -> Descriptor {
+        self.0.clone()
+    }
+
+    /// Raises the flag, and wakes the event loops, unless this wake-up is to be dropped.
+    pub fn raise(&self) {
+        let (is_raised, condition) = &*self.0.0;
+        if TROUBLE.get().lost != Lost::Of(condition.number) {
+            *lock(is_raised) = true;
+            condition.condvar.notify_all();
+        }
+    }
+
+    /// Lowers the flag.
+    pub fn lower(&self) {
+        *lock(&self.0.0.0) = false;
+    }
+}
+
+impl Descriptor {
+    /// Waits until the flag is raised, as a poll by levels does.
+    pub fn wait(&self) {
+        let (is_raised, condition) = &*self.0;
+        let mut guard = lock(is_raised);
+        while !*guard {
+            guard = wait_or_not(condition, guard, false).0;
+        }
+    }
+
+    /// Returns whether the flag is raised.
+    pub fn is_raised(&self) -> bool {
+        *lock(&self.0.0)
+    }
+}

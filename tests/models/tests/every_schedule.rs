@@ -24,6 +24,8 @@ const ROOM: usize = 2;
 const REPORTS: usize = 3;
 /// Wakes flushes, closes and waits for senders.
 const QUIET: usize = 4;
+/// Wakes event loops. It is created last, by the first call that asks for a descriptor.
+const DESCRIPTOR: usize = 5;
 
 /// Enough schedules to find a dropped wake-up.
 const SOME: Option<usize> = Some(5000);
@@ -515,6 +517,79 @@ models! {
             if bench.wait_for_senders(2).is_ok() {
                 join(senders);
             }
+        },
+        ..PLAIN
+    };
+
+    /// The event loop sleeps on the descriptor only, so each report must make it readable.
+    an_event_loop_gets_all_reports: Model {
+        preemptions: Some(3),
+        needs: &[SENDER_A, DESCRIPTOR],
+        body: |bench| {
+            let descriptor = bench.descriptor();
+            let threads = [sender(bench, 0), go(bench, move |bench| bench.loop_for_reports(&descriptor, 2))];
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            bench.publish(0, 1, A, Overflow::Reject).expect("room");
+            let [sender, event_loop] = threads;
+            join([event_loop]);
+            assert!(!bench.descriptor().is_raised(), "readable without a report");
+            bench.close(None).expect("no deadline");
+            join([sender]);
+        },
+        ..PLAIN
+    };
+
+    /// The descriptor may be asked for when the reports are already there, or at any time before.
+    a_descriptor_that_is_asked_for_late_shows_reports: Model {
+        preemptions: Some(3),
+        needs: &[SENDER_A, DESCRIPTOR],
+        body: |bench| {
+            let threads = [
+                sender(bench, 0),
+                go(bench, |bench| {
+                    let descriptor = bench.descriptor();
+                    bench.loop_for_reports(&descriptor, 1);
+                }),
+            ];
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            let [sender, event_loop] = threads;
+            join([event_loop]);
+            bench.close(None).expect("no deadline");
+            join([sender]);
+        },
+        ..PLAIN
+    };
+
+    /// A close that gives events up makes their reports readable, too.
+    an_event_loop_gets_the_reports_of_a_close: Model {
+        preemptions: Some(3),
+        needs: &[DESCRIPTOR],
+        body: |bench| {
+            let descriptor = bench.descriptor();
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            let event_loop = go(bench, move |bench| bench.loop_for_reports(&descriptor, 1));
+            bench.close(some_time()).expect_err("there is no sender");
+            join([event_loop]);
+        },
+        due: Some(QUIET),
+        waits: 0,
+        ..PLAIN
+    };
+
+    /// An event loop that found the queue full sleeps on the descriptor until there is space.
+    an_event_loop_publishes_when_there_is_space_again: Model {
+        preemptions: Some(3),
+        limits: |limits| limits.events = 1,
+        is_silent: true,
+        needs: &[SENDER_A, DESCRIPTOR],
+        body: |bench| {
+            let descriptor = bench.descriptor();
+            let threads = [sender(bench, 0), go(bench, move |bench| bench.loop_for_space(&descriptor, 3, A))];
+            let [sender, event_loop] = threads;
+            join([event_loop]);
+            bench.close(None).expect("no deadline");
+            join([sender]);
+            assert_eq!(bench.ended_otherwise(), 0);
         },
         ..PLAIN
     };

@@ -144,6 +144,16 @@ class Publisher:
             if closed or (ends is not None and time.monotonic() >= ends):
                 return []
 
+    def fileno(self) -> int:
+        """Returns a descriptor that is readable while reports wait, and when there is space again after `QueueFull` until the next
+        `publish`. Wait on it with `select`, `selectors` or `loop.add_reader`, and then call `poll()`.
+
+        The publisher owns it and closes it when it is freed: never read it or close it, and stop waiting on it before.
+        """
+        place, out = ffi.new("intptr_t *"), _texts.place()
+        _texts.answer(lib.pusher_publisher_fd(self._handle, place, out), out)
+        return int(place[0])
+
     def flush(self, timeout: float | None = None) -> None:
         """Waits until every published event has ended. Meanwhile events do not linger.
 

@@ -61,6 +61,7 @@ module LibPusher
     attach_function :pusher_publisher_new, %i[pointer string pointer pointer], :int32
     attach_function :pusher_publisher_publish, %i[pointer string string string string pointer pointer], :int32, **waits
     attach_function :pusher_publisher_poll, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_fd, %i[pointer pointer pointer], :int32
     attach_function :pusher_publisher_flush, %i[pointer uint32 pointer], :int32, **waits
     attach_function :pusher_publisher_close, %i[pointer uint32 pointer], :int32, **waits
     attach_function :pusher_publisher_stats, %i[pointer pointer], :int32

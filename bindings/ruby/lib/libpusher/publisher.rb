@@ -66,6 +66,21 @@ module LibPusher
       JSON.parse(document)['reports'].map { |report| report.transform_keys!(&:to_sym) }
     end
 
+    # Returns a descriptor that is readable while reports wait, and when there is space again after `QUEUE_FULL` until the next
+    # {#publish}. Wait on {#to_io} with `IO.select`, and then call {#poll}.
+    # @return [Integer] the publisher owns it: never read or close it.
+    def fileno
+      place = FFI::MemoryPointer.new(:intptr_t)
+      Native.call { |out| Native.pusher_publisher_fd(@handle, place, out) }
+      place.read(:intptr_t)
+    end
+
+    # Returns an IO on {#fileno}, which `IO.select` calls by itself.
+    # @return [IO] it does not close the descriptor.
+    def to_io
+      @to_io ||= IO.for_fd(fileno, autoclose: false)
+    end
+
     # Waits until every published event has ended.
     # @param timeout_ms [Integer, nil] how long to wait; nil waits forever
     # @return [Boolean] whether they have ended

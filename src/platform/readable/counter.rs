@@ -1,0 +1,29 @@
+//! Linux's counter: one descriptor and 8 bytes in the kernel.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+pub(super) struct Counter(EventFd);
+
+impl Counter {
+    pub(super) fn new() -> io::Result<Counter> {
+        Ok(Counter(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
+    }
+
+    pub(super) fn raise(&self) {
+        // It fails only at 2^64 - 1, or if the user has closed the descriptor.
+        let _ = self.0.write(1);
+    }
+
+    pub(super) fn lower(&self) {
+        let _ = self.0.read();
+    }
+}
+
+impl AsFd for Counter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
