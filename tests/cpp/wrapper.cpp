@@ -179,6 +179,43 @@ TEST("a result holds the same error, or the value") {
   CHECK(json::parse(taken).contains("auth"));
 }
 
+TEST("a cancelled call ends at once, and other handles go on") {
+  const server &fault = server::only();
+  const int port = fault.listen({{"fault", "silence-after-request-applied"}, {"times", 1}});
+  const pusher::client client(fault.config(port));
+  const auto clone = client.try_clone();
+  CHECK(clone.has_value());
+  auto call = std::async(std::launch::async, [&clone] { return clone->try_trigger("c", "waits", "1"); });
+  while (fault.published(port).empty()) std::this_thread::yield();
+  clone->cancel();
+  const auto ended = call.get();
+  CHECK(!ended && ended.failure().code() == PUSHER_STATUS_DELIVERY_UNKNOWN);
+  CHECK(ended.failure().delivery() == pusher::delivery::unknown);
+  CHECK(json::parse(ended.failure().document())["error"]["cause"] == "cancelled");
+  const auto later = clone->try_trigger("c", "later", "1");
+  CHECK(!later && later.failure().delivery() == pusher::delivery::not_sent);
+  CHECK(client.clone().try_trigger("c", "other", "1").has_value());
+}
+
+#ifdef __cpp_lib_jthread
+TEST("a stop token cancels the calls of its handle") {
+  const server &fault = server::only();
+  const int port = fault.listen({{"fault", "silence-after-request-applied"}, {"times", 1}});
+  const pusher::client client(fault.config(port));
+  std::stop_source stop;
+  auto call =
+      std::async(std::launch::async, [&] { return client.until(stop.get_token())->try_trigger("c", "e", "1"); });
+  while (fault.published(port).empty()) std::this_thread::yield();
+  stop.request_stop();
+  const auto ended = call.get();
+  CHECK(!ended && ended.failure().delivery() == pusher::delivery::unknown);
+  CHECK(client.try_trigger("c", "other", "1").has_value());
+  // A stop that came before.
+  const auto late = client.until(stop.get_token())->try_trigger("c", "late", "1");
+  CHECK(!late && late.failure().delivery() == pusher::delivery::not_sent);
+}
+#endif
+
 TEST("a failure without a document has a message and no delivery") {
   const pusher::failure failed(PUSHER_STATUS_TIMED_OUT, "");
   CHECK(failed.message() == "TIMED_OUT");
