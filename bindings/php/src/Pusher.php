@@ -122,6 +122,23 @@ class Pusher implements LoggerAware, PusherInterface
         ];
     }
 
+    /**
+     * Makes the calls of this object fail from now on, for good: they throw a {@see NetworkException} with the cause `cancelled`, and
+     * nothing is sent. The clones of an object (`clone $pusher`) share its connections, and are cancelled separately.
+     *
+     * PHP runs signal handlers between calls: `cancel()` in a handler does not end a call that is running in the same process.
+     */
+    public function cancel(): void
+    {
+        Native::ffi()->pusher_cancel($this->handle->pointer);
+    }
+
+    /** Gives a clone its own cancellation. */
+    public function __clone()
+    {
+        $this->handle = Native::make('Pusher', 'pusher_free', 'pusher_clone', [$this->handle->pointer]);
+    }
+
     /** Returns the version of the loaded C library, such as `0.1.0`. */
     public static function libraryVersion(): string
     {

@@ -53,7 +53,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
+     * Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport.
      */
     public function getNetworkCause(): ?string
     {

@@ -120,7 +120,7 @@ final class Request
      * Reports that there was no complete response.
      *
      * @param string $delivery `not_sent` only if the request's last byte certainly was not sent, otherwise `unknown`
-     * @param string|null $cause dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport
+     * @param string|null $cause dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport
      * @param string|null $message a message for people
      * @throws PusherException always
      */

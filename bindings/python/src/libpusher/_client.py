@@ -317,6 +317,27 @@ class Pusher(Calls[dict[str, Any]]):
         """The time limit of a whole call, in seconds."""
         return self._read().timeout
 
+    def clone(self) -> Self:
+        """Makes a handle of the same client whose calls are cancelled separately: `with client.clone() as handle: …`.
+
+        It shares the connections, the log and the transport, and needs neither a thread nor a descriptor.
+        """
+        handle, out = ffi.new("Pusher **"), _texts.place()
+        _texts.answer(lib.pusher_clone(self._handle, handle, out), out)
+        clone = type(self).__new__(type(self))
+        clone.__dict__.update(self.__dict__)
+        clone._handle = ffi.gc(handle[0], lib.pusher_free)
+        return clone
+
+    def cancel(self) -> None:
+        """Ends the running calls of this handle at once, and makes its later calls fail, for good.
+
+        Each of them raises an exception with the `cause` `"cancelled"`, whose `delivery` says whether its event may have been
+        delivered. Call it from another thread: Python runs a signal handler only after the main thread's call has returned.
+        Other handles of the client go on (see `clone`), and so do publishers.
+        """
+        lib.pusher_cancel(self._handle)
+
     def close(self) -> None:
         """Closes the idle connections, after the running calls of other threads. Otherwise the object's end closes them.
 

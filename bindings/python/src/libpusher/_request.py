@@ -70,7 +70,7 @@ class PreparedRequest(Request):
         """Reports that there was no complete response. Raises what the call itself would have.
 
         :param delivery: NOT_SENT only if the request's last byte certainly was not sent.
-        :param cause: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport.
+        :param cause: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport.
         """
         return self._finish(TransportFailure(delivery, cause, message))
 

@@ -134,7 +134,7 @@ class PusherError(Exception):
 
     @property
     def cause(self) -> str | None:
-        """The cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport."""
+        """The cause of a network failure, such as connect, timeout or closed (see `docs/errors.md`); cancelled after `cancel`."""
         return self.document.get("cause")
 
     @property

@@ -185,6 +185,21 @@ module LibPusher
 
     # @!endgroup
 
+    # Ends the running calls of this object at once, from any thread, and makes its later calls fail, for good. Each of them raises
+    # an {Error} whose cause is `cancelled`, and whose delivery says whether its event may have been delivered.
+    #
+    # `clone` and `dup` make an object of the same client, with the same connections, whose calls are cancelled separately.
+    # Publishers are not affected. A writer makes a new client, which is not cancelled.
+    def cancel = Native.pusher_cancel(handle)
+
+    # Gives a copy its own cancellation.
+    def initialize_copy(other)
+      super
+      return unless other.instance_variable_get(:@handle)
+
+      @handle = Native.make(Native::ClientHandle) { |place, out| Native.pusher_clone(other.handle, place, out) }
+    end
+
     # Publishes an event on one or more channels, and waits for the server's response.
     #
     # @param channels [String, Array<String>] 1 to 100

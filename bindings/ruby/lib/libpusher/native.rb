@@ -21,6 +21,8 @@ module LibPusher
     attach_function :pusher_status_name, [:int32], :string
 
     attach_function :pusher_new, %i[string pointer pointer], :int32
+    attach_function :pusher_clone, %i[pointer pointer pointer], :int32
+    attach_function :pusher_cancel, [:pointer], :void
     attach_function :pusher_free, [:pointer], :void
     attach_function :pusher_string_free, [:pointer], :void
 

@@ -68,7 +68,7 @@ module LibPusher
 
     # Reports that there was no complete response.
     # @param delivery [Symbol] `:not_sent` only if the request's last byte certainly was not sent, otherwise `:unknown`
-    # @param cause [String, nil] dns, connect, tls, proxy, write, timeout, reset, closed, malformed or transport
+    # @param cause [String, nil] dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport
     # @param message [String, nil] a message for people
     # @raise [Error] always
     def fail(delivery:, cause: nil, message: nil)
