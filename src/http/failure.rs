@@ -1,7 +1,6 @@
 //! The progress of an exchange, the causes of its failure, and faults of a connection.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::{self, ErrorKind};
 
 use strum::{EnumString, IntoStaticStr};
@@ -77,14 +76,6 @@ pub struct Failure {
     pub message: String,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Failure {}
-
 /// What went wrong on a connection. The exchange knows what that means for its request.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
@@ -112,6 +103,25 @@ impl Fault {
                 Fault::new(Cause::Reset, "the connection was reset")
             }
             _ => Fault::new(fallback, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_socket_has_a_cause() {
+        for (kind, cause, what) in [
+            (ErrorKind::TimedOut, Cause::Timeout, "timed out"),
+            (ErrorKind::ConnectionReset, Cause::Reset, "the connection was reset"),
+            (ErrorKind::BrokenPipe, Cause::Reset, "the connection was reset"),
+            (ErrorKind::ConnectionAborted, Cause::Reset, "the connection was reset"),
+            (ErrorKind::PermissionDenied, Cause::Write, "permission denied"),
+        ] {
+            let fault = Fault::of_io(&kind.into(), Cause::Write);
+            assert_eq!((fault.cause, &*fault.what, fault.refused_handshake), (cause, what, false));
         }
     }
 }
