@@ -193,10 +193,10 @@ impl Interpreter<'_> {
         if text.is_empty() {
             return None;
         }
-        // Read enough that any secret partly visible in the excerpt lies entirely inside the window. (Redaction shortens the
-        // text and pulls later bytes forward.)
+        // A byte of the excerpt stands for no more bytes than the longest secret has. So no secret is cut off before it is
+        // redacted.
         let longest = self.redacted().map(|(secret, _)| secret.len()).max().unwrap_or(0);
-        let window = MAX_EXCERPT_BYTES + longest * (MAX_EXCERPT_BYTES / REDACTED_HEADER.len() + 1);
+        let window = MAX_EXCERPT_BYTES * longest;
         let mut text = lossy(&text[..text.len().min(window)]).ok()?;
         for (secret, shown) in self.redacted() {
             if text.contains(secret) {
@@ -393,6 +393,37 @@ mod tests {
             ("soon", None, None),
         ] {
             assert_eq!(retry_after_ms(value, date, now), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_to_check() {
+        for (http_status, words) in [
+            (302, "redirect"),
+            (400, "not valid"),
+            (401, "secret"),
+            (402, "was refused"),
+            (403, "quota"),
+            (404, "app_id"),
+            (407, "proxy"),
+            (413, "too large"),
+            (418, "was refused"),
+            (429, "too many"),
+            (500, "in the server"),
+            (599, "in the server"),
+            (600, "not a final status"),
+            (199, "not a final status"),
+        ] {
+            assert!(meaning(http_status).contains(words), "{http_status}: {}", meaning(http_status));
+        }
+    }
+
+    #[test]
+    fn each_occurrence_of_a_secret_is_replaced_and_nothing_else() {
+        for (text, expected) in
+            [("a", "a"), ("secret", "[x]"), ("a secret", "a [x]"), ("secretsecret b secret", "[x][x] b [x]"), ("", "")]
+        {
+            assert_eq!(replaced(text, "secret", "[x]").unwrap(), expected);
         }
     }
 }

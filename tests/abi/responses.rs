@@ -679,6 +679,38 @@ fn a_signature_echoed_twice_is_redacted_completely() {
 }
 
 #[test]
+fn only_the_signature_is_redacted_and_a_redacted_text_fills_the_excerpt() {
+    for (times, shown) in [(1, 1), (20, 20), (85, 85), (86, 85), (200, 85)] {
+        let server = Server::builder()
+            .answering(move |request| Answer::new(401, &[], &format!("{}|", request.signature()).repeat(times)))
+            .start();
+        let excerpt = server.client().trigger("c", "e", "{}").text("response");
+        let whole = "[signature]|".repeat(shown);
+        assert!(excerpt.starts_with(&whole), "{times} times: {excerpt}");
+        assert_eq!(excerpt.len(), (12 * times).min(1024), "{times} times: {excerpt}");
+    }
+}
+
+#[test]
+fn a_message_says_that_an_event_may_have_been_delivered() {
+    let doubt = "; the event may have been delivered";
+    for (answer, is_in_doubt) in [
+        (Answer::new(500, &[], ""), true),
+        (Answer::new(599, &[], ""), true),
+        (Answer::nothing().then(End::Close), true),
+        (Answer::new(404, &[], ""), false),
+        (Answer::new(302, &[], ""), false),
+    ] {
+        let server = Server::start([answer.clone(), answer.clone()]);
+        let client = server.client_with(json!({"retry": {"mode": "never"}}));
+        let published = client.trigger("c", "e", "{}");
+        assert_eq!(published.text("message").contains(doubt), is_in_doubt, "{published:?}");
+        let asked = client.call_with("channel_info", &["c"]);
+        assert!(!asked.text("message").is_empty() && !asked.text("message").contains(doubt), "{asked:?}");
+    }
+}
+
+#[test]
 fn a_response_may_have_64_headers() {
     let headers = |count: usize| {
         let more: String = (1..count).map(|i| format!("X-{i}: y\r\n")).collect();
@@ -722,16 +754,19 @@ fn retry_after_is_reported_in_milliseconds() {
 fn the_code_of_a_json_error_is_reported() {
     let long = "a".repeat(64);
     let (longest, too_long) = (format!(r#"{{"code":"{long}"}}"#), format!(r#"{{"code":"{long}a"}}"#));
-    let padded = format!(r#"{{"code":"x","pad":"{}"}}"#, "p".repeat(64 << 10));
+    let padded =
+        |size: usize| format!(r#"{{"code":"x","pad":"{}"}}"#, "p".repeat(size - r#"{"code":"x","pad":""}"#.len()));
+    let (largest, too_large) = (padded(64 << 10), padded((64 << 10) + 1));
     for (body, expected) in [
         (r#"{"error":"off","code":"feature_disabled","status":422}"#, "feature_disabled"),
         (r#" {"c\u006fde":"a\u005fb","error":1}"#, "a_b"),
         (r#"{"code":4001}"#, "4001"),
         (r#"{"code":"x.Y-9","code":"other"}"#, "x.Y-9"),
         (&longest, &long),
+        (&largest, "x"),
         // Neither a word nor a number, or no member of the body.
         (&too_long, ""),
-        (&padded, ""),
+        (&too_large, ""),
         (r#"{"code":""}"#, ""),
         (r#"{"code":"a b"}"#, ""),
         (r#"{"code":"a\nb"}"#, ""),
