@@ -251,3 +251,28 @@ pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &str)
         (false, _) => Ok(unsafe { slice::from_raw_parts(first, count) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_in_a_string_for_c_is_replaced_and_nothing_else() {
+        for (text, expected) in [("", ""), ("a", "a"), ("\0", "?"), ("\0a\0b", "?a?b")] {
+            assert_eq!(c_text(text).unwrap().to_bytes(), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_shrunk_vector_keeps_its_bytes_and_has_no_spare_capacity() {
+        let mut spare = Vec::with_capacity(100);
+        spare.extend_from_slice(b"abc");
+        let shrunk_spare = shrunk(spare).unwrap();
+        assert_eq!((shrunk_spare.capacity(), &*shrunk_spare), (3, &b"abc"[..]));
+        let exact = shrunk(vec![1; 64]).unwrap();
+        assert_eq!((exact.capacity(), &*exact), (64, &[1; 64][..]));
+        // A block of no bytes would be freed.
+        let empty = shrunk(Vec::with_capacity(8)).unwrap();
+        assert_eq!((empty.capacity(), empty.len()), (8, 0));
+    }
+}
