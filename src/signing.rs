@@ -525,10 +525,14 @@ mod tests {
     #[test]
     fn a_target_is_allocated_once() {
         let signer = Signer::new("k", &Secret::new("s".to_owned()));
-        let Signed { target, signature } = signer.sign_request(&get("/x", &[]), TimeLimit::NONE).unwrap();
-        let expected = "/p/a/x?auth_key=k&auth_timestamp=1&auth_version=1.0&auth_signature=";
-        assert_eq!(target, format!("{expected}{signature}"));
-        assert_eq!(target.capacity(), target.len());
+        let md5 = "&body_md5=d41d8cd98f00b204e9800998ecf8427e";
+        for (body, more) in [(None, ""), (Some(&b""[..]), md5)] {
+            let request = Unsigned { body, ..get("/x", &[]) };
+            let Signed { target, signature } = signer.sign_request(&request, TimeLimit::NONE).unwrap();
+            let expected = format!("/p/a/x?auth_key=k&auth_timestamp=1&auth_version=1.0{more}&auth_signature=");
+            assert_eq!(target, format!("{expected}{signature}"));
+            assert_eq!(target.capacity(), target.len());
+        }
     }
 
     #[test]
@@ -587,5 +591,21 @@ mod tests {
     fn debug_output_hides_the_keyed_state() {
         let signer = Signer::new("key", &Secret::new("s3cr3t".to_owned()));
         assert_eq!(format!("{signer:?}"), r#"Signer { key: "key", .. }"#);
+    }
+
+    #[test]
+    fn the_query_of_each_signed_url_in_a_message_is_redacted() {
+        for (message, expected) in [
+            ("no URL", "no URL"),
+            ("", ""),
+            ("auth_key=k&auth_signature=s", "…"),
+            ("GET http://a/b?auth_key=k&auth_signature=s failed", "GET http://a/b?… failed"),
+            (
+                "\"/b?auth_key=k\" and '/c?x=1&auth_key=k' (/d?auth_key=k) </e?auth_key=k>\n",
+                "\"/b?…\" and '/c?x=1&…' (/d?…) </e?…>\n",
+            ),
+        ] {
+            assert_eq!(redact_query(message.to_owned()), expected);
+        }
     }
 }
