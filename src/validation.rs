@@ -412,4 +412,27 @@ mod tests {
             assert!(attributes(list, "info").is_err(), "{list:?}");
         }
     }
+
+    #[test]
+    fn a_message_names_the_remedy_that_applies() {
+        let message = |result: Result<(), Problem>| result.unwrap_err().message.to_string();
+        // With no characters of channel_characters would these names be valid.
+        for name in ["a b", "a?#", "a/b:", &"#".repeat(201), ""] {
+            let message = message(ChannelNames::PLAIN.check(name, "channel"));
+            assert!(!message.contains("channel_characters"), "{name}: {message}");
+        }
+        assert_eq!(message(event("", "event")), "must not be empty");
+        assert_eq!(message(ChannelNames::PLAIN.check("", "channel")), "must not be empty");
+        for (text, is_white_space_around) in
+            [(" k", true), ("k\n", true), ("\tk ", true), ("a b", false), ("k!", false), ("", false), (" \n", false)]
+        {
+            let message = message(key(text, "key"));
+            assert_eq!(
+                message.starts_with("begins or ends with white space"),
+                is_white_space_around,
+                "{text:?}: {message}"
+            );
+            assert_eq!(message.starts_with("must be one or more of"), !is_white_space_around, "{text:?}: {message}");
+        }
+    }
 }
