@@ -226,4 +226,38 @@ mod tests {
         );
         assert_eq!(payload, expected);
     }
+
+    #[test]
+    fn a_payload_is_allocated_once_with_room_for_a_nul() {
+        let payload = check(r#" {"events":[]} "#, 0, NOW).unwrap();
+        assert_eq!((&*payload, payload.capacity()), (r#"{"events":[]}"#, payload.len() + 1));
+    }
+
+    #[test]
+    fn a_time_before_the_least_is_in_seconds() {
+        let age = u64::MAX;
+        let message =
+            |time: u64| check(&format!(r#"{{"time_ms":{time}}}"#), age, NOW).map_err(|error| error.to_string());
+        assert!(message(MIN_TIME_MS).is_ok());
+        assert!(message(MIN_TIME_MS - 1).unwrap_err().contains("is in seconds"));
+        assert!(message(0).unwrap_err().contains("is in seconds"));
+    }
+
+    #[test]
+    fn a_time_in_a_string_has_digits_only() {
+        let token = signer("k");
+        let webhooks = WebhookKeys { time_is_string: true, max_age: Duration::from_secs(60), ..webhooks(&token) };
+        let is_ok = |time: &str| {
+            let body = format!(r#"{{"time_ms":{time}}}"#);
+            validate(&webhooks, Some("k"), Some(&token.sign(body.as_bytes())), body.as_bytes(), NOW).is_ok()
+        };
+        assert!(is_ok(&format!("\"{NOW}\"")) && is_ok(&NOW.to_string()));
+        // At most 64 characters, with the quotes.
+        assert!(is_ok(&format!("\"{NOW:062}\"")) && !is_ok(&format!("\"{NOW:063}\"")));
+        for time in ["\"\"", "\"+1700000000000\"", "\"-1700000000000\"", "\" 1700000000000\"", "\"1\"", "null", "[]"] {
+            assert!(!is_ok(time), "{time}");
+        }
+        // Neither the start of the epoch nor the end of the window.
+        assert!(!is_ok(&format!("\"{}\"", NOW - 60_001)) && is_ok(&format!("\"{}\"", NOW - 60_000)));
+    }
 }
