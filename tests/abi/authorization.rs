@@ -397,6 +397,43 @@ fn an_invalid_channel_does_not_affect_the_others() {
 }
 
 #[test]
+fn the_data_of_a_channel_is_an_object_a_string_or_null() {
+    let client = client();
+    for channel_data in ["1", "true", "[]", "1.5"] {
+        let channels = format!(r#"[{{"channel":"presence-a","channel_data":{channel_data}}}]"#);
+        let outcome = client.call_with("authenticate_channels", &[ID, &channels]);
+        outcome.is("INVALID_ARGUMENT", "").naming("channels[0].channel_data");
+        assert!(outcome.text("message").contains("must be an object"), "{outcome:?}");
+    }
+    let result = authorized(&client, r#"[{"channel":"private-a","channel_data":null}]"#);
+    assert_eq!(result["private-a"]["data"], json!({"auth": auth(&format!("{ID}:private-a"))}));
+    let outcome = client.call_with("authenticate_channels", &[ID, r#"[{"channel":null}]"#]);
+    outcome.is("INVALID_ARGUMENT", "").naming("channels[0].channel");
+    assert!(outcome.text("message").contains("is missing"), "{outcome:?}");
+}
+
+#[test]
+fn the_members_of_presence_data_have_their_types() {
+    let client = client();
+    for (data, argument) in [
+        (r#"{"user_id":""}"#, "channel_data.user_id"),
+        (r#"{"user_id":null}"#, "channel_data.user_id"),
+        (r#"{"user_id":[]}"#, "channel_data.user_id"),
+        (r#"{"user_id":1.5}"#, "channel_data.user_id"),
+        (r#"{"user_id":"1","user_info":1}"#, "channel_data.user_info"),
+        (r#"{"user_id":"1","user_info":"x"}"#, "channel_data.user_info"),
+        (r#"{"user_id":"1","user_info":[]}"#, "channel_data.user_info"),
+        (r#"{"user_id":"1","user_info":false}"#, "channel_data.user_info"),
+    ] {
+        let outcome = client.call_with("authenticate", &["presence-a", ID, data]);
+        outcome.is("INVALID_ARGUMENT", "").naming(argument);
+    }
+    for data in [r#"{"user_id":-1,"user_info":null}"#, r#"{"user_id":"x","user_info":{}}"#] {
+        assert_eq!(client.call_with("authenticate", &["presence-a", ID, data]).name(), "OK", "{data}");
+    }
+}
+
+#[test]
 fn a_call_authorizes_at_most_100_channels() {
     let client = client();
     let channels = |count: usize| json!((0..count).map(|n| format!("private-{n}")).collect::<Vec<_>>()).to_string();
