@@ -23,7 +23,7 @@ MAX_CODE = 76
 
 # The pages of a family refer to each other.
 FAMILIES = [
-    r"pusher_(new|clone|cancel|free|set_log|set_transport)$",
+    r"pusher_(new|clone|cancel|free|set_log|set_observer|set_transport|stats)$",
     r"pusher_(string_free|json_string|error_|status_name)|Pusher(Status|Delivery)$",
     r"pusher_(trigger|trigger_batch|send_to_user)$|PusherStatus$",
     r"pusher_(send_to_user|terminate_user_connections|authenticate_user|users_info)$",
@@ -31,8 +31,9 @@ FAMILIES = [
     r"pusher_(authenticate|authenticate_channels|authenticate_user|validate_webhook)$",
     r"pusher_(prepare|finish|request_)|PusherSendFn$",
     r"pusher_(finish|response_)|PusherSendFn$",
-    r"pusher_set_|Pusher(Send|Log|Drop)Fn$|PusherLogLevel$",
+    r"pusher_set_|Pusher(Send|Log|Observe|Drop)Fn$|Pusher(LogLevel|Observation)$",
     r"pusher_publisher_",
+    r"pusher_(publisher_)?stats$",
     r"pusher_version",
 ]
 
@@ -46,6 +47,8 @@ ERRORS = {
     "pusher_clone": "",
     "pusher_set_transport": "INVALID_STATE",
     "pusher_set_log": "INVALID_STATE",
+    "pusher_set_observer": "INVALID_STATE",
+    "pusher_stats": "",
     "pusher_trigger": f"{NETWORK} PARTIAL ENCRYPTION",
     "pusher_trigger_batch": f"{NETWORK} ENCRYPTION",
     "pusher_send_to_user": NETWORK,
@@ -76,7 +79,7 @@ ERRORS = {
 SAFETY = [
     (r"pusher_new$", "MT-Safe env"),
     (r"pusher_cancel$", "MT-Safe AS-Safe"),
-    (r"pusher_(free|set_transport|set_log)$", "MT-Safe race:client"),
+    (r"pusher_(free|set_transport|set_log|set_observer)$", "MT-Safe race:client"),
     (r"pusher_publisher_free$", "MT-Safe race:publisher"),
     (r"pusher_finish$", "MT-Safe race:request race:response"),
     (r"pusher_request_", "MT-Safe race:request"),

@@ -41,6 +41,13 @@ enum PusherLogLevel {
   PUSHER_LOG_LEVEL_DEBUG = 4
 };
 typedef int32_t PusherLogLevel;
+enum PusherObservation {
+  PUSHER_OBSERVATION_CALL_START = 1,
+  PUSHER_OBSERVATION_ATTEMPT_START = 2,
+  PUSHER_OBSERVATION_ATTEMPT_END = 3,
+  PUSHER_OBSERVATION_CALL_END = 4
+};
+typedef int32_t PusherObservation;
 typedef struct Pusher Pusher;
 typedef struct PusherPublisher PusherPublisher;
 typedef struct PusherRequest PusherRequest;
@@ -48,10 +55,12 @@ typedef struct PusherResponse PusherResponse;
 typedef void (*PusherSendFn)(void *user_data, const PusherRequest *request, PusherResponse *response);
 typedef void (*PusherDropFn)(void *user_data);
 typedef void (*PusherLogFn)(void *user_data, int32_t level, const char *message, const char *fields);
+typedef void (*PusherObserveFn)(void *user_data, int32_t kind, uint64_t call_id, const char *fields);
 const char *pusher_version(void);
 uint32_t pusher_version_number(void);
 const char *pusher_status_name(int32_t status);
 PusherStatus pusher_new(const char *config, Pusher **client, char **out);
+PusherStatus pusher_stats(const Pusher *client, char **out);
 PusherStatus pusher_clone(const Pusher *client, Pusher **clone, char **out);
 void pusher_cancel(const Pusher *client);
 void pusher_free(Pusher *client);
@@ -95,6 +104,7 @@ void pusher_response_fail(PusherResponse *response, int32_t delivery, const char
 void pusher_response_free(PusherResponse *response);
 PusherStatus pusher_set_transport(Pusher *client, PusherSendFn send, void *user_data, PusherDropFn drop, char **out);
 PusherStatus pusher_set_log(Pusher *client, PusherLogFn log, void *user_data, PusherDropFn drop, char **out);
+PusherStatus pusher_set_observer(Pusher *client, PusherObserveFn observe, void *user_data, PusherDropFn drop, char **out);
 PusherStatus pusher_publisher_new(const Pusher *client, const char *config, PusherPublisher **publisher, char **out);
 PusherStatus pusher_publisher_publish(PusherPublisher *publisher, const char *channels, const char *event, const char *data, const char *options, uint64_t *id, char **out);
 PusherStatus pusher_publisher_poll(PusherPublisher *publisher, uint32_t timeout_ms, char **out);

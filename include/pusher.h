@@ -54,6 +54,8 @@
  * | pusher_free()                       | Frees a client, or one of its handles.                |
  * | pusher_set_transport()              | Makes the client send requests through a callback.    |
  * | pusher_set_log()                    | Makes the client log through a callback.              |
+ * | pusher_set_observer()               | Reports calls and attempts to a callback: for traces. |
+ * | pusher_stats()                      | Returns statistics, as JSON or for Prometheus.        |
  *
  * | Publish and wait for the response   |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
@@ -380,6 +382,39 @@ typedef int32_t PusherLogLevel;
 #endif // __cplusplus
 
 /**
+ * The kind of an observation.
+ */
+enum PusherObservation
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * A call has begun. An event of a publisher has waited in the queue before that.
+   */
+  PUSHER_OBSERVATION_CALL_START = 1,
+  /**
+   * An attempt begins: its request is signed, and is about to be sent.
+   */
+  PUSHER_OBSERVATION_ATTEMPT_START = 2,
+  /**
+   * An attempt has ended.
+   */
+  PUSHER_OBSERVATION_ATTEMPT_END = 3,
+  /**
+   * A call has ended, with its last attempt.
+   */
+  PUSHER_OBSERVATION_CALL_END = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum PusherObservation PusherObservation;
+#else
+typedef int32_t PusherObservation;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A client of one Channels application, or another handle of it (pusher_clone()).
  *
  * Threads: any number of threads may use one client at the same time.
@@ -449,7 +484,8 @@ typedef void (*PusherSendFn)(void *user_data,
  * at once if the setter fails. With `hooks_on_threads`, possibly on a thread of a publisher.
  * (A forked child that frees its copy of the client releases its copy of the data.)
  *
- * @param user_data  the pointer given to pusher_set_transport() or pusher_set_log().
+ * @param user_data  the pointer given to pusher_set_transport(), pusher_set_log() or
+ *                   pusher_set_observer().
  */
 typedef void (*PusherDropFn)(void *user_data);
 
@@ -472,6 +508,67 @@ typedef void (*PusherLogFn)(void *user_data,
                             int32_t level,
                             const char *message,
                             const char *fields);
+
+/**
+ * Receives an observation: the start or the end of a call or of one of its attempts.
+ *
+ * A call is a function that makes a network call, or a request of a publisher with its retries.
+ * Each start has one end with the same `call_id`. The attempts of a call are between them, one
+ * after the other. pusher_prepare() and pusher_finish() are not observed: their caller sends.
+ *
+ * Called on the thread that makes the call, possibly from several threads at once. The requests of
+ * a publisher are observed on its own threads, and only with `hooks_on_threads`. The callback must
+ * not throw, call longjmp(), use or free the client, or keep its arguments after it returns. The
+ * call waits for it, so let it be short.
+ *
+ * `fields` has these members where they apply. Times are integers in microseconds and begin at
+ * the start, unless they say otherwise. Later versions may add members.
+ *
+ * | member            | of            | meaning                                            |
+ * |-------------------|---------------|----------------------------------------------------|
+ * | `call`            | all           | the function without `pusher_`, such as `trigger`  |
+ * | `events`          | call start    | number of events, if a publisher sends them        |
+ * | `part`            | attempts      | number of the request in a fan-out, from 1         |
+ * | `attempt`         | attempts      | number of the attempt of a request, from 1         |
+ * | `method`, `path`  | attempt start | of the request, without the query                  |
+ * | `retry_cause`     | attempt start | failure before: see `retries` at pusher_stats()    |
+ * | `duration_us`     | ends          | the time from the start                            |
+ * | `pool_us`         | attempt end   | waiting for an idle connection                     |
+ * | `lookup_us`       | attempt end   | looking up the host name                           |
+ * | `connect_us`      | attempt end   | connecting                                         |
+ * | `proxy_us`        | attempt end   | opening a tunnel through the proxy                 |
+ * | `tls_us`          | attempt end   | the TLS handshake                                  |
+ * | `write_us`        | attempt end   | handing the request to the system                  |
+ * | `wait_us`         | attempt end   | waiting for the first bytes of the response        |
+ * | `read_us`         | attempt end   | reading the response, and checking it              |
+ * | `reused`          | attempt end   | whether the connection had been used before        |
+ * | `sent_bytes`      | attempt end   | bytes of the request that were sent, without TLS   |
+ * | `received_bytes`  | attempt end   | bytes of the response, without TLS                 |
+ * | `http_status`     | attempt end   | status of the response                             |
+ * | `attempts`        | call end      | number of attempts, those of all parts together    |
+ * | `status`          | ends          | name of the ::PusherStatus, such as `NOT_SENT`     |
+ * | `delivery`        | ends          | `delivered`, `not_sent`, `rejected` or `unknown`   |
+ * | `cause`           | ends          | cause of a failure: see ::PusherStatus             |
+ * | `retry_wait_us`   | attempt end   | time until the next attempt, if there will be one  |
+ *
+ * An attempt through pusher_set_transport() has neither times of its phases nor bytes. A phase that
+ * was not entered has no time: a reused connection has only the last three. `delivery` is that of a
+ * call that publishes.
+ *
+ * No member contains a secret, a signature, a query string, a payload or a header. `path` contains
+ * the channel name of a query, and the user id of pusher_terminate_user_connections(): neither is a
+ * secret to the library, but an id may be personal data. A path longer than 400 bytes is cut.
+ *
+ * @param user_data  the pointer given to pusher_set_observer().
+ * @param kind       a ::PusherObservation. Later versions may add kinds: ignore unknown ones.
+ * @param call_id    the id of the call, unique in the client. (A forked child goes on from the
+ *                   ids of its parent.)
+ * @param fields     a JSON object in ASCII.
+ */
+typedef void (*PusherObserveFn)(void *user_data,
+                                int32_t kind,
+                                uint64_t call_id,
+                                const char *fields);
 
 #ifdef __cplusplus
 extern "C" {
@@ -564,6 +661,7 @@ const char *pusher_status_name(int32_t status);
  * | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
  * | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
  * | `log_level`                    | `"warn"`   | least severe level to log                  |
+ * | `stats_format`                 | `"json"`   | or `"prometheus"`, for pusher_stats()      |
  *
  * Without `app_id` a client signs authorizations and checks webhooks. Every function that makes a
  * request then returns ::PUSHER_STATUS_INVALID_CONFIG.
@@ -611,9 +709,36 @@ PusherStatus pusher_new(const char *config,
                         char **out);
 
 /**
+ * Returns the statistics of a client, since it was created.
+ *
+ * - `calls`: for each function that makes a network call, without `pusher_`, how its calls ended.
+ *   One that publishes or changes something: `delivered`, `not_sent`, `rejected` and `unknown`; a
+ *   query: `succeeded` and `failed`.
+ * - `requests`: requests sent, each attempt counted, those of publishers included.
+ * - `retries`: retries, by what had failed: a `cause`, `rate_limited`, `server_error` or `other`;
+ *   without those that did not happen.
+ * - `latency_ms`: a histogram of the time of a call, retries included. It has `count`, `sum` and
+ *   `buckets`, an array of `[bound, count]`; the last bound is null.
+ * - `connections`: `idle` ones of this process now, those that were `opened`, and how many requests
+ *   `reused` one. A transport of your own has none of them.
+ *
+ * With `"stats_format":"prometheus"` in the configuration the result is the same in Prometheus'
+ * text format. pusher_prepare() and pusher_finish() are not counted. A forked child goes on from
+ * its parent's counts. For the events of a publisher, see pusher_publisher_stats().
+ *
+ * @param client  the client.
+ * @param out     receives the statistics, or the error document on failure. The caller frees it
+ *                with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` is NULL.
+ */
+PusherStatus pusher_stats(const Pusher *client,
+                          char **out);
+
+/**
  * Creates another handle of a client. It shares the configuration, the connections, the
- * callbacks and the limit of retries, but only pusher_cancel() of this handle ends its calls.
- * So each request that your own server handles, or each task, can have calls that end with it.
+ * callbacks, the statistics and the limit of retries, but only pusher_cancel() of this handle ends
+ * its calls. So each request that your own server handles, or each task, can have calls that end
+ * with it.
  *
  * It takes some hundred bytes, and neither a thread nor a descriptor. A handle of a cancelled
  * client is not cancelled.
@@ -1339,6 +1464,29 @@ PusherStatus pusher_set_log(Pusher *client,
                             void *user_data,
                             PusherDropFn drop,
                             char **out);
+
+/**
+ * Makes the client report the start and the end of each call and each attempt to a callback, with
+ * ids and times: for traces and metrics. A client without an observer does not read the clock for
+ * them. To follow a call through your servers, give it a `traceparent` by the option `headers`.
+ *
+ * Call it at most once, before the client's first network call or publisher, and while no
+ * other thread uses the client.
+ *
+ * @param client     the client.
+ * @param observe    called for each observation.
+ * @param user_data  passed to `observe`, which several threads may call at once.
+ * @param drop       releases `user_data`, exactly once; may be NULL.
+ * @param out        receives the error document on failure, else NULL. The caller frees it
+ *                   with pusher_string_free(). May be NULL.
+ * @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or an observer is
+ *         set already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `observe` is NULL.
+ */
+PusherStatus pusher_set_observer(Pusher *client,
+                                 PusherObserveFn observe,
+                                 void *user_data,
+                                 PusherDropFn drop,
+                                 char **out);
 
 /**
  * Creates a publisher: a queue whose events are sent in the background.

@@ -94,6 +94,14 @@ enum class log_level : std::int32_t {
   debug = PUSHER_LOG_LEVEL_DEBUG,
 };
 
+/** The kind of an observation: see ::PusherObservation. */
+enum class observation : std::int32_t {
+  call_start = PUSHER_OBSERVATION_CALL_START,
+  attempt_start = PUSHER_OBSERVATION_ATTEMPT_START,
+  attempt_end = PUSHER_OBSERVATION_ATTEMPT_END,
+  call_end = PUSHER_OBSERVATION_CALL_END,
+};
+
 /** A timeout without limit. */
 inline constexpr std::chrono::milliseconds forever{UINT32_MAX};
 
@@ -758,6 +766,19 @@ void call_log(void *user_data, std::int32_t level, const char *message, const ch
 #endif
 }
 
+/* Exceptions of an observer are ignored, too. */
+template <typename Observe>
+void call_observer(void *user_data, std::int32_t kind, std::uint64_t call_id, const char *fields) noexcept {
+#if PUSHER_HAS_EXCEPTIONS
+  try {
+#endif
+    (*static_cast<Observe *>(user_data))(static_cast<observation>(kind), call_id, std::string_view(fields));
+#if PUSHER_HAS_EXCEPTIONS
+  } catch (...) {
+  }
+#endif
+}
+
 /* A transport that throws may have sent the request. */
 template <typename Send>
 void call_send(void *user_data, const PusherRequest *sent, PusherResponse *came) noexcept {
@@ -1032,6 +1053,31 @@ public:
   }
 
   /**
+   * Makes the client call `observe(pusher::observation, std::uint64_t call_id, std::string_view
+   * fields)` at the start and the end of each call and attempt: see pusher_set_observer(), and
+   * ::PusherObserveFn for its rules. Call it at most once, before the first call. Several threads
+   * may call `observe` at once. Its exceptions are ignored. It is destroyed with the client.
+   */
+  template <typename Observe>
+  result<done> try_set_observer(Observe observe) {
+    static_assert(std::is_invocable_v<Observe &, observation, std::uint64_t, std::string_view>,
+                  "observe(kind, call_id, fields)");
+    auto owned = std::make_unique<Observe>(std::move(observe));
+    char *out = nullptr;
+    /* The library owns it from here on, even if the call fails. */
+    const status code = pusher_set_observer(native_handle(), inside::call_observer<Observe>, owned.release(),
+                                            inside::drop_callback<Observe>, &out);
+    return inside::without_document(inside::take_result(code, out));
+  }
+
+  /** Returns statistics: see pusher_stats(). */
+  result<std::string> try_stats() const {
+    char *out = nullptr;
+    const status code = pusher_stats(native_handle(), &out);
+    return inside::take_result(code, out);
+  }
+
+  /**
    * Makes the client send requests with
    * `send(const pusher::request_ref &, pusher::response_ref &)`: see pusher_set_transport(), and
    * ::PusherSendFn for its rules. Call it at most once, before the first call. Several threads may
@@ -1114,6 +1160,11 @@ public:
   void set_log(Log log) {
     try_set_log(std::move(log)).value();
   }
+  template <typename Observe>
+  void set_observer(Observe observe) {
+    try_set_observer(std::move(observe)).value();
+  }
+  std::string stats() const { return try_stats().value(); }
   template <typename Send>
   void set_transport(Send send) {
     try_set_transport(std::move(send)).value();

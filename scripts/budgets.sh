@@ -24,6 +24,8 @@ CALLS=(
   'validate-webhook 200 2200'
   'trigger-100-bytes 50 550'
   'trigger-10-kilobytes 20 120'
+  # As trigger-100-bytes, with an observer that does nothing.
+  'trigger-observed 50 550'
   'trigger-batch-of-10 20 120'
   # Between two powers of two, so that the queue does not grow.
   'publish 1100 2000'

@@ -7,7 +7,7 @@
 //! ```text
 //! ffi → publisher → client → api, authorization, webhook → config, signing
 //!     → encryption, validation, retry → json → error → status
-//! failpoint, headers, http, platform, log, rate_limit, secret: independent of Pusher, used by several layers above
+//! failpoint, headers, http, platform, log, observer, rate_limit, secret: independent of Pusher, used by several layers above
 //! ```
 
 #![deny(unsafe_code)]
@@ -32,12 +32,14 @@ mod http;
 mod idempotency;
 mod json;
 mod log;
+mod observer;
 mod platform;
 mod publisher;
 mod rate_limit;
 mod retry;
 mod secret;
 mod signing;
+mod statistics;
 mod status;
 mod time_limit;
 mod validation;

@@ -10,6 +10,35 @@ use strum::{EnumString, VariantNames};
 use crate::error::FailedExchange;
 use crate::status::Delivery;
 
+/// The names of failures in statistics. An unknown one counts as the last.
+pub const CAUSES: [&str; 13] = [
+    "dns",
+    "connect",
+    "tls",
+    "proxy",
+    "write",
+    "timeout",
+    "reset",
+    "closed",
+    "malformed",
+    "transport",
+    "rate_limited",
+    "server_error",
+    OTHER,
+];
+
+const OTHER: &str = "other";
+
+/// Returns the name of a failure in statistics.
+pub fn cause(failed: &FailedExchange) -> &'static str {
+    match (failed.cause, failed.http_status) {
+        (Some(cause), _) => cause,
+        (None, Some(429)) => "rate_limited",
+        (None, Some(500..)) => "server_error",
+        _ => OTHER,
+    }
+}
+
 /// The failures that are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]

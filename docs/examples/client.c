@@ -2,7 +2,10 @@
  * comment into the pages that the comment names. */
 #include <pusher.h>
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 /* EXAMPLE pusher_new pusher_free pusher_string_free */
 Pusher *open_client(void) {
@@ -51,4 +54,26 @@ void close_log(void *user_data) { fclose((FILE *)user_data); }
 /* Before the first call. pusher_free() calls close_log(). */
 PusherStatus log_to_file(Pusher *client, FILE *file) {
   return pusher_set_log(client, write_log, file, close_log, NULL);
+}
+
+/* EXAMPLE pusher_set_observer PusherObserveFn PusherObservation */
+void count_retries(void *user_data, int32_t kind, uint64_t call_id,
+                   const char *fields) {
+  if (kind != PUSHER_OBSERVATION_ATTEMPT_START) return;
+  if (strstr(fields, "\"retry_cause\":") == NULL) return;
+  fprintf(stderr, "call %" PRIu64 " is retried: %s\n", call_id, fields);
+  atomic_fetch_add((atomic_ulong *)user_data, 1);
+}
+
+/* Before the first call. Several threads may call count_retries(). */
+PusherStatus watch(Pusher *client, atomic_ulong *retries) {
+  return pusher_set_observer(client, count_retries, retries, NULL, NULL);
+}
+
+/* EXAMPLE pusher_stats */
+void print_stats(const Pusher *client) {
+  char *stats;
+  if (pusher_stats(client, &stats) == PUSHER_STATUS_OK)
+    puts(stats); /* {"calls":{"trigger":{"delivered":1, */
+  pusher_string_free(stats);
 }

@@ -33,7 +33,8 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 10] = [
+    /// All calls, in the order of their numbers.
+    pub const ALL: [Endpoint; 10] = [
         Endpoint::Trigger,
         Endpoint::TriggerBatch,
         Endpoint::SendToUser,
@@ -124,6 +125,11 @@ impl Endpoint {
             | Endpoint::Delete => Purpose::Publish,
             Endpoint::ChannelsInfo | Endpoint::ChannelInfo | Endpoint::UsersInfo | Endpoint::Get => Purpose::Other,
         }
+    }
+
+    /// Returns whether the call publishes or changes something, so that its result is a delivery.
+    pub fn publishes(self) -> bool {
+        self.purpose() == Purpose::Publish
     }
 
     /// Returns whether a server has the call.

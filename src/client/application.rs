@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::hooks::Hooks;
 use super::rate_limit::RateLimit;
 use super::size::{self, SizeLimit};
+use super::stats::Statistics;
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::config::{BatchRoute, Config, Profile};
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Problem, Purpose};
@@ -19,6 +20,7 @@ use crate::log::Level;
 use crate::platform::Cancellation;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::signing::{Signed, Signer, Unsigned, redact_query};
+use crate::statistics::StatsFormat;
 use crate::status::Status;
 use crate::time_limit::TimeLimit;
 
@@ -46,6 +48,8 @@ pub struct Application {
     /// Headers to add to each request.
     headers: Headers,
     http: HttpClient,
+    pub(super) statistics: Statistics,
+    stats_format: StatsFormat,
 }
 
 /// The headers of every request. One self-hosted server requires `Content-Type`.
@@ -168,6 +172,8 @@ impl Application {
                 master_key: config.master_key,
                 idempotency: config.idempotency,
             },
+            statistics: Statistics::default(),
+            stats_format: config.stats_format,
             resend_window: config.server_deduplicates.then_some(config.idempotency_window),
         }
     }
@@ -205,6 +211,11 @@ impl Application {
             _ => None,
         };
         self.context.key(given)
+    }
+
+    /// Returns the statistics, in the configured format.
+    pub(super) fn stats(&self) -> Result<String, Error> {
+        self.statistics.document(self.http.connections(), self.stats_format)
     }
 
     /// Returns the retry policy.
@@ -318,6 +329,7 @@ impl Application {
                 caller_headers,
                 body,
                 reads_rate_limit: false,
+                meter: None,
             },
             pending: Pending {
                 endpoint,
@@ -354,6 +366,13 @@ impl Application {
             Some(transport) => transport.send(request, limit),
             None => self.http.send(request, limit),
         };
+        if let Some(meter) = request.meter {
+            meter.status.set(match &exchange {
+                Ok(response) => Some(response.status),
+                Err(Failure { progress: Progress::Answered(status), .. }) => Some(*status),
+                Err(_) => None,
+            });
+        }
         if let (Some(place), Ok(response)) = (rate_limit, &exchange) {
             place.set(RateLimit::read(response.rate_limit, response.date.as_deref(), SystemTime::now));
         }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::application::{Application, Deadline};
 use super::hooks::Hooks;
+use super::observed::{Ending, ObservedCall};
 use super::rate_limit::RateLimit;
 use crate::api::{Call, Endpoint};
 use crate::error::{Error, FailedExchange};
-use crate::http::Cause;
+use crate::http::{Cause, Meter};
 use crate::platform::Cancellation;
-use crate::retry::{Chance, Mode, RetryPolicy};
+use crate::retry::{self, Chance, Mode, RetryPolicy};
 use crate::status::Delivery;
 
 /// A call in progress.
@@ -38,6 +39,8 @@ pub struct AttemptOptions<'a> {
     pub deadline: Deadline,
     /// The callbacks, if they may run on this thread.
     pub hooks: Option<&'a Hooks>,
+    /// The call that the attempts belong to, if it is observed.
+    pub observed: Option<&'a ObservedCall<'a>>,
     /// The place for the rate limit of each response, if its headers are to be read.
     pub rate_limit: Option<&'a Cell<Option<RateLimit>>>,
     /// The event that ends all attempts early, if there is one.
@@ -90,14 +93,26 @@ impl<'a> Attempts<'a> {
         if let (0, Some(window), Some(_)) = (self.made, self.application.resend_window, &self.call.idempotency_key) {
             self.recognized_until = Some(Instant::now() + window);
         }
+        let retry_cause = self.last.as_deref().map(retry::cause);
         self.remember();
         let earlier = self.made;
         self.made += 1;
-        let mut failed = match self.send() {
+        let mut meter = None;
+        let result = self.send(retry_cause, &mut meter);
+        if let Some(meter) = &meter {
+            meter.stop(Instant::now());
+        }
+        let mut failed = match result {
             Err(Error::Exchange(failed)) => failed,
-            Ok(result) => return Step::Ended(Ok(result)),
-            // This attempt sent nothing.
-            Err(error) => return Step::Ended(Err(unless_unknown(self.first_unknown.take(), earlier, error))),
+            Ok(result) => {
+                self.report_end(meter.as_ref(), Ending::OK, None);
+                return Step::Ended(Ok(result));
+            }
+            Err(error) => {
+                // This attempt sent nothing, or memory ran out for its response.
+                self.report_end(meter.as_ref(), Ending::of(&error, self.endpoint), None);
+                return Step::Ended(Err(unless_unknown(self.first_unknown.take(), earlier, error)));
+            }
         };
         failed.attempts = self.made;
         self.last_start = self.last_start_after(&failed);
@@ -106,7 +121,9 @@ impl<'a> Attempts<'a> {
             is_recognized: self.recognized_until.is_some(),
         };
         let another = || self.options.policy.wait(&failed, chance, random(), &self.application.budget);
-        match if self.options.is_cancelled() { None } else { another() } {
+        let wait = if self.options.is_cancelled() { None } else { another() };
+        self.report_end(meter.as_ref(), Ending::of_exchange(&failed), wait);
+        match wait {
             Some(wait) => {
                 if let Some(hooks) = self.options.hooks {
                     hooks.log_retry(self.endpoint, &failed, wait);
@@ -115,6 +132,13 @@ impl<'a> Attempts<'a> {
                 Step::Again(wait)
             }
             None => Step::Ended(Err(Error::Exchange(combined(self.first_unknown.take(), failed)))),
+        }
+    }
+
+    /// Reports the end of an attempt, if the call is observed.
+    fn report_end(&self, meter: Option<&Meter>, ending: Ending, wait: Option<Duration>) {
+        if let (Some(observed), Some(meter)) = (self.options.observed, meter) {
+            observed.end_attempt(self.made, meter, ending, wait);
         }
     }
 
@@ -163,9 +187,19 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn send(&self) -> Result<String, Error> {
+    /// Sends the request once. `retry_cause` is the failure that it follows. Sets `meter` if the call is observed.
+    fn send(&self, retry_cause: Option<&'static str>, meter: &mut Option<Meter>) -> Result<String, Error> {
         let mut prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
         prepared.request.reads_rate_limit = self.options.rate_limit.is_some();
+        let statistics = &self.application.statistics;
+        statistics.count_request();
+        if let Some(cause) = retry_cause {
+            statistics.count_retry(cause);
+        }
+        if let Some(observed) = self.options.observed {
+            let started = observed.start_attempt(&prepared.request, self.made, retry_cause);
+            prepared.request.meter = Some(meter.insert(started));
+        }
         let AttemptOptions { hooks, rate_limit, cancellation, .. } = self.options;
         self.application.send(&prepared, hooks, rate_limit, cancellation)
     }
@@ -243,6 +277,7 @@ mod tests {
             policy: client.application.retry(),
             deadline,
             hooks: None,
+            observed: None,
             rate_limit: None,
             cancellation: None,
         };

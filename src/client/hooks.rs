@@ -1,7 +1,7 @@
-//! The callbacks of a client: a transport that sends its requests, and a log.
+//! The callbacks of a client: a transport that sends its requests, a log, and an observer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
@@ -11,6 +11,7 @@ use crate::error::{Error, FailedExchange, Problem};
 use crate::http::Transport;
 use crate::json::Writer;
 use crate::log::{Level, Log};
+use crate::observer::Observer;
 use crate::status::{Delivery, Status};
 
 /// The callbacks of a client. They are released with the last handle that may call them.
@@ -18,6 +19,9 @@ pub struct Hooks {
     transport: OnceBox<Box<dyn Transport>>,
     log: OnceBox<Box<dyn Log>>,
     log_level: Level,
+    observer: OnceBox<Box<dyn Observer>>,
+    /// The number of calls that were observed.
+    observed: AtomicU64,
     /// Whether a call was made, after which no callback can be set.
     used: AtomicBool,
 }
@@ -25,7 +29,14 @@ pub struct Hooks {
 impl Hooks {
     /// Returns hooks without callbacks.
     pub(super) fn new(log_level: Level) -> Hooks {
-        Hooks { transport: OnceBox::new(), log: OnceBox::new(), log_level, used: AtomicBool::new(false) }
+        Hooks {
+            transport: OnceBox::new(),
+            log: OnceBox::new(),
+            log_level,
+            observer: OnceBox::new(),
+            observed: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+        }
     }
 
     /// Sets the transport.
@@ -36,6 +47,11 @@ impl Hooks {
     /// Sets the log.
     pub(super) fn set_log(&self, log: Box<dyn Log>) -> Result<(), Error> {
         self.set(&self.log, log, "the log")
+    }
+
+    /// Sets the observer.
+    pub(super) fn set_observer(&self, observer: Box<dyn Observer>) -> Result<(), Error> {
+        self.set(&self.observer, observer, "the observer")
     }
 
     fn set<T>(&self, place: &OnceBox<T>, hook: T, what: &str) -> Result<(), Error> {
@@ -56,6 +72,12 @@ impl Hooks {
     /// Returns the user's transport.
     pub fn transport(&self) -> Option<&dyn Transport> {
         self.transport.get().map(Box::as_ref)
+    }
+
+    /// Returns the observer, if there is one, and the id of a new call.
+    pub(super) fn observer(&self) -> Option<(&dyn Observer, u64)> {
+        let observer = self.observer.get()?;
+        Some((&**observer, self.observed.fetch_add(1, Ordering::Relaxed) + 1))
     }
 
     /// Returns whether there is a log.

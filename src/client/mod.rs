@@ -7,8 +7,10 @@ mod application;
 mod attempts;
 mod fan_out;
 mod hooks;
+mod observed;
 mod rate_limit;
 mod size;
+mod stats;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
+use crate::observer::Observer;
 use crate::platform::Cancellation;
 use crate::signing::Signer;
 use crate::time_limit::TimeLimit;
@@ -32,6 +35,7 @@ pub use application::{Application, Deadline, Pending, Prepared};
 pub use attempts::{AttemptOptions, Attempts, Step};
 pub use fan_out::FanOut;
 pub use hooks::Hooks;
+pub use observed::ObservedCall;
 pub use rate_limit::RateLimit;
 pub use size::SizeLimit;
 
@@ -93,30 +97,51 @@ impl Pusher {
     /// Makes a call: sends its request, retries it by the retry policy, and returns the result.
     pub fn call(&self, endpoint: Endpoint, arguments: &[Option<&str>]) -> Result<String, Error> {
         let started = Instant::now();
-        self.hooks.logged(endpoint.name(), Some(started), || self.try_call(endpoint, arguments, started))
+        let observed = ObservedCall::start(&self.hooks, endpoint, started, None);
+        let call = || self.try_call(endpoint, arguments, started, observed.as_ref());
+        let result = self.hooks.logged(endpoint.name(), Some(started), call);
+        let (duration, ended) = (started.elapsed(), result.as_ref().map(drop));
+        self.application.statistics.count_call(endpoint, ended, duration);
+        if let Some(observed) = &observed {
+            observed.end_after(duration, ended);
+        }
+        result
     }
 
-    fn try_call(&self, endpoint: Endpoint, arguments: &[Option<&str>], started: Instant) -> Result<String, Error> {
+    fn try_call(
+        &self,
+        endpoint: Endpoint,
+        arguments: &[Option<&str>],
+        started: Instant,
+        observed: Option<&ObservedCall<'_>>,
+    ) -> Result<String, Error> {
         self.application.require_app_id()?;
         let plan = endpoint.build(&self.application.context, arguments, self.time_of_call(started))?;
         self.hooks.mark_used();
         match plan {
             Plan::Request(call) => {
                 let deadline = self.application.deadline(call.timeout, started);
-                self.request(endpoint, &call, deadline).0
+                self.request(endpoint, &call, deadline, observed).0
             }
             Plan::FanOut { event, timeout, headers } => {
-                self.fan_out(endpoint, &event, &headers, self.application.deadline(timeout, started))
+                self.fan_out(endpoint, &event, &headers, self.application.deadline(timeout, started), observed)
             }
         }
     }
 
     /// Makes one request and its retries. Returns its result and the number of attempts.
-    fn request(&self, endpoint: Endpoint, call: &Call, deadline: Deadline) -> (Result<String, Error>, u32) {
+    fn request(
+        &self,
+        endpoint: Endpoint,
+        call: &Call,
+        deadline: Deadline,
+        observed: Option<&ObservedCall<'_>>,
+    ) -> (Result<String, Error>, u32) {
         let options = AttemptOptions {
             policy: self.application.retry(),
             deadline,
             hooks: Some(&self.hooks),
+            observed,
             rate_limit: None,
             cancellation: Some(&self.cancellation),
         };
@@ -140,14 +165,18 @@ impl Pusher {
         event: &Event,
         headers: &Headers,
         deadline: Deadline,
+        observed: Option<&ObservedCall<'_>>,
     ) -> Result<String, Error> {
         if let Some(limit) = self.application.size_limit(api::EVENTS)? {
             self.application.check_size(event, limit)?;
         }
         let mut fan_out = FanOut::new(&self.application, event, deadline)?;
         while let Some(call) = fan_out.next() {
+            if let Some(observed) = observed {
+                observed.begin_part();
+            }
             let (result, attempts) = match call {
-                Ok(call) => self.request(endpoint, &call.with_headers(headers.clone()), deadline),
+                Ok(call) => self.request(endpoint, &call.with_headers(headers.clone()), deadline, observed),
                 Err(error) => (Err(error), 0),
             };
             fan_out.add(result, attempts);
@@ -230,6 +259,16 @@ impl Pusher {
     /// Sets the transport. Fails after the first call and if one is set.
     pub fn set_transport(&self, transport: Box<dyn Transport>) -> Result<(), Error> {
         self.hooks.set_transport(transport)
+    }
+
+    /// Returns the statistics, in the configured format. See pusher_stats().
+    pub fn stats(&self) -> Result<String, Error> {
+        self.application.stats()
+    }
+
+    /// Sets the observer. Fails after the first call and if one is set.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) -> Result<(), Error> {
+        self.hooks.set_observer(observer)
     }
 
     /// Sets the log. Fails after the first call and if one is set.

@@ -10,6 +10,7 @@ use crate::idempotency::Idempotency;
 use crate::log::Level;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
+use crate::statistics::StatsFormat;
 use crate::validation::ChannelNames;
 
 use super::server::{BatchRoute, Server};
@@ -95,4 +96,6 @@ pub struct Config {
     pub webhook_max_age: Duration,
     /// The least severe level that is logged.
     pub log_level: Level,
+    /// The format of statistics.
+    pub stats_format: StatsFormat,
 }

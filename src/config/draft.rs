@@ -24,6 +24,7 @@ use crate::log::Level;
 use crate::platform::is_socket_path;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
+use crate::statistics::StatsFormat;
 use crate::validation::{self, ChannelNames};
 
 /// The form of a configuration URL, for messages.
@@ -90,6 +91,7 @@ enum ConfigKey {
     WebhookTokens,
     WebhookMaxAgeMs,
     LogLevel,
+    StatsFormat,
     MaxDataBytes,
     MaxChannels,
     MaxBatchEvents,
@@ -122,6 +124,7 @@ impl ConfigKey {
             | ConfigKey::UnixSocket
             | ConfigKey::EncryptionMasterKeyBase64
             | ConfigKey::LogLevel
+            | ConfigKey::StatsFormat
             | ConfigKey::BatchRoute => true,
             // These are no strings.
             ConfigKey::Port
@@ -230,6 +233,7 @@ impl Draft {
             webhook_tokens: Vec::new(),
             webhook_max_age: Duration::from_millis(600_000),
             log_level: Level::Warn,
+            stats_format: StatsFormat::Json,
         };
         Draft {
             config,
@@ -327,6 +331,7 @@ impl Draft {
             ConfigKey::WebhookTokens => config.webhook_tokens = webhook_tokens(value)?,
             ConfigKey::WebhookMaxAgeMs => config.webhook_max_age = value.milliseconds(0, u64::from(u32::MAX))?,
             ConfigKey::LogLevel => config.log_level = value.word()?,
+            ConfigKey::StatsFormat => config.stats_format = value.word()?,
             ConfigKey::MaxDataBytes => config.limits.data_bytes = value.count(1, MAX_DATA_BYTES)?,
             ConfigKey::MaxChannels => config.limits.channels = value.count(1, 10_000)?,
             ConfigKey::MaxBatchEvents => config.limits.batch_events = value.count(1, 10_000)?,

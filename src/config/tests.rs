@@ -269,6 +269,7 @@ fn errors_name_the_key_of_a_wrong_value() {
         (r#","webhook_tokens":[{"key":"k","secret":"s","x":1}]"#, "webhook_tokens[0].x"),
         (r#","webhook_max_age_ms":-1"#, "webhook_max_age_ms"),
         (r#","log_level":"all""#, "log_level"),
+        (r#","stats_format":"xml""#, "stats_format"),
         (r#","max_batch_events":0"#, "max_batch_events"),
         (r#","url":"https://h/apps/1""#, "url"),
     ] {

@@ -71,6 +71,7 @@ use crate::status::Status;
 /// | `batch_route`                  | by server  | `false` or `"auto"` if it may be missing   |
 /// | `channel_characters`           | by server  | more characters of names: `:` and `#`      |
 /// | `log_level`                    | `"warn"`   | least severe level to log                  |
+/// | `stats_format`                 | `"json"`   | or `"prometheus"`, for pusher_stats()      |
 ///
 /// Without `app_id` a client signs authorizations and checks webhooks. Every function that makes a
 /// request then returns ::PUSHER_STATUS_INVALID_CONFIG.
@@ -126,9 +127,37 @@ pub unsafe extern "C" fn pusher_new(config: *const c_char, client: *mut *mut Pus
     }
 }
 
+/// Returns the statistics of a client, since it was created.
+///
+/// - `calls`: for each function that makes a network call, without `pusher_`, how its calls ended.
+///   One that publishes or changes something: `delivered`, `not_sent`, `rejected` and `unknown`; a
+///   query: `succeeded` and `failed`.
+/// - `requests`: requests sent, each attempt counted, those of publishers included.
+/// - `retries`: retries, by what had failed: a `cause`, `rate_limited`, `server_error` or `other`;
+///   without those that did not happen.
+/// - `latency_ms`: a histogram of the time of a call, retries included. It has `count`, `sum` and
+///   `buckets`, an array of `[bound, count]`; the last bound is null.
+/// - `connections`: `idle` ones of this process now, those that were `opened`, and how many requests
+///   `reused` one. A transport of your own has none of them.
+///
+/// With `"stats_format":"prometheus"` in the configuration the result is the same in Prometheus'
+/// text format. pusher_prepare() and pusher_finish() are not counted. A forked child goes on from
+/// its parent's counts. For the events of a publisher, see pusher_publisher_stats().
+///
+/// @param client  the client.
+/// @param out     receives the statistics, or the error document on failure. The caller frees it
+///                with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_stats(client: *const Pusher, out: *mut *mut c_char) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe { boundary(out, Purpose::Other, || handle(client, "client")?.stats()) }
+}
+
 /// Creates another handle of a client. It shares the configuration, the connections, the
-/// callbacks and the limit of retries, but only pusher_cancel() of this handle ends its calls.
-/// So each request that your own server handles, or each task, can have calls that end with it.
+/// callbacks, the statistics and the limit of retries, but only pusher_cancel() of this handle ends
+/// its calls. So each request that your own server handles, or each task, can have calls that end
+/// with it.
 ///
 /// It takes some hundred bytes, and neither a thread nor a descriptor. A handle of a cancelled
 /// client is not cancelled.

@@ -1,4 +1,4 @@
-//! The callbacks of a client: a transport and a log.
+//! The callbacks of a client: a transport, a log and an observer.
 
 use std::ffi::{c_char, c_void};
 
@@ -9,6 +9,7 @@ use crate::client::Pusher;
 use crate::error::{Error, Purpose};
 use crate::http::{Cause, Failure, Limit, Progress, Request, Response, Transport};
 use crate::log::{Level, Log};
+use crate::observer::{Observation, Observer};
 use crate::status::Status;
 
 /// Sends the request, then calls pusher_response_set() or pusher_response_fail(). If it calls
@@ -53,11 +54,69 @@ pub type PusherSendFn =
 pub type PusherLogFn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, fields: *const c_char)>;
 
+/// Receives an observation: the start or the end of a call or of one of its attempts.
+///
+/// A call is a function that makes a network call, or a request of a publisher with its retries.
+/// Each start has one end with the same `call_id`. The attempts of a call are between them, one
+/// after the other. pusher_prepare() and pusher_finish() are not observed: their caller sends.
+///
+/// Called on the thread that makes the call, possibly from several threads at once. The requests of
+/// a publisher are observed on its own threads, and only with `hooks_on_threads`. The callback must
+/// not throw, call longjmp(), use or free the client, or keep its arguments after it returns. The
+/// call waits for it, so let it be short.
+///
+/// `fields` has these members where they apply. Times are integers in microseconds and begin at
+/// the start, unless they say otherwise. Later versions may add members.
+///
+/// | member            | of            | meaning                                            |
+/// |-------------------|---------------|----------------------------------------------------|
+/// | `call`            | all           | the function without `pusher_`, such as `trigger`  |
+/// | `events`          | call start    | number of events, if a publisher sends them        |
+/// | `part`            | attempts      | number of the request in a fan-out, from 1         |
+/// | `attempt`         | attempts      | number of the attempt of a request, from 1         |
+/// | `method`, `path`  | attempt start | of the request, without the query                  |
+/// | `retry_cause`     | attempt start | failure before: see `retries` at pusher_stats()    |
+/// | `duration_us`     | ends          | the time from the start                            |
+/// | `pool_us`         | attempt end   | waiting for an idle connection                     |
+/// | `lookup_us`       | attempt end   | looking up the host name                           |
+/// | `connect_us`      | attempt end   | connecting                                         |
+/// | `proxy_us`        | attempt end   | opening a tunnel through the proxy                 |
+/// | `tls_us`          | attempt end   | the TLS handshake                                  |
+/// | `write_us`        | attempt end   | handing the request to the system                  |
+/// | `wait_us`         | attempt end   | waiting for the first bytes of the response        |
+/// | `read_us`         | attempt end   | reading the response, and checking it              |
+/// | `reused`          | attempt end   | whether the connection had been used before        |
+/// | `sent_bytes`      | attempt end   | bytes of the request that were sent, without TLS   |
+/// | `received_bytes`  | attempt end   | bytes of the response, without TLS                 |
+/// | `http_status`     | attempt end   | status of the response                             |
+/// | `attempts`        | call end      | number of attempts, those of all parts together    |
+/// | `status`          | ends          | name of the ::PusherStatus, such as `NOT_SENT`     |
+/// | `delivery`        | ends          | `delivered`, `not_sent`, `rejected` or `unknown`   |
+/// | `cause`           | ends          | cause of a failure: see ::PusherStatus             |
+/// | `retry_wait_us`   | attempt end   | time until the next attempt, if there will be one  |
+///
+/// An attempt through pusher_set_transport() has neither times of its phases nor bytes. A phase that
+/// was not entered has no time: a reused connection has only the last three. `delivery` is that of a
+/// call that publishes.
+///
+/// No member contains a secret, a signature, a query string, a payload or a header. `path` contains
+/// the channel name of a query, and the user id of pusher_terminate_user_connections(): neither is a
+/// secret to the library, but an id may be personal data. A path longer than 400 bytes is cut.
+///
+/// @param user_data  the pointer given to pusher_set_observer().
+/// @param kind       a ::PusherObservation. Later versions may add kinds: ignore unknown ones.
+/// @param call_id    the id of the call, unique in the client. (A forked child goes on from the
+///                   ids of its parent.)
+/// @param fields     a JSON object in ASCII.
+pub type PusherObserveFn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, kind: i32, call_id: u64, fields: *const c_char)>;
+
 /// Releases `user_data`. Called exactly once: when the client and its publishers are freed, or
 /// at once if the setter fails. With `hooks_on_threads`, possibly on a thread of a publisher.
 /// (A forked child that frees its copy of the client releases its copy of the data.)
 ///
-/// @param user_data  the pointer given to pusher_set_transport() or pusher_set_log().
+/// @param user_data  the pointer given to pusher_set_transport(), pusher_set_log() or
+///                   pusher_set_observer().
 pub type PusherDropFn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// The user's pointer, and the callback that releases it.
@@ -109,6 +168,21 @@ impl Log for HookLog {
         let (Ok(message), Ok(fields)) = (c_text(message), c_text(fields)) else { return };
         // SAFETY: both strings live until the callback returns, and the caller vouches for callback and data.
         unsafe { (self.log)(self.user_data.pointer, level as i32, message.as_ptr(), fields.as_ptr()) };
+    }
+}
+
+struct HookObserver {
+    observe: unsafe extern "C" fn(*mut c_void, i32, u64, *const c_char),
+    user_data: UserData,
+}
+
+impl Observer for HookObserver {
+    fn observe(&self, kind: Observation, call_id: u64, fields: &[u8]) {
+        if fields.last() != Some(&0) {
+            return;
+        }
+        // SAFETY: a NUL ends the string, which lives until the callback returns, and the caller vouches for callback and data.
+        unsafe { (self.observe)(self.user_data.pointer, kind as i32, call_id, fields.as_ptr().cast()) };
     }
 }
 
@@ -176,6 +250,41 @@ pub unsafe extern "C" fn pusher_set_log(
         boundary(out, Purpose::Other, || {
             let log = log.ok_or_else(|| Error::null("log"))?;
             handle(client, "client")?.set_log(Box::new(HookLog { log, user_data }))?;
+            Ok(())
+        })
+    }
+}
+
+/// Makes the client report the start and the end of each call and each attempt to a callback, with
+/// ids and times: for traces and metrics. A client without an observer does not read the clock for
+/// them. To follow a call through your servers, give it a `traceparent` by the option `headers`.
+///
+/// Call it at most once, before the client's first network call or publisher, and while no
+/// other thread uses the client.
+///
+/// @param client     the client.
+/// @param observe    called for each observation.
+/// @param user_data  passed to `observe`, which several threads may call at once.
+/// @param drop       releases `user_data`, exactly once; may be NULL.
+/// @param out        receives the error document on failure, else NULL. The caller frees it
+///                   with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK, ::PUSHER_STATUS_INVALID_STATE if it is too late or an observer is
+///         set already, or ::PUSHER_STATUS_INVALID_ARGUMENT if `client` or `observe` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_set_observer(
+    client: *mut Pusher,
+    observe: PusherObserveFn,
+    user_data: *mut c_void,
+    drop: PusherDropFn,
+    out: *mut *mut c_char,
+) -> Status {
+    // From here on `drop` is called in any case.
+    let user_data = UserData { pointer: user_data, drop };
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let observe = observe.ok_or_else(|| Error::null("observe"))?;
+            handle(client, "client")?.set_observer(Box::new(HookObserver { observe, user_data }))?;
             Ok(())
         })
     }

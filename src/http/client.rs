@@ -1,6 +1,7 @@
 //! An HTTP client for one server: takes a kept-alive connection or makes one, and runs the exchange.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::platform::PerProcess;
@@ -48,6 +49,27 @@ pub struct HttpClient {
     config: HttpConfig,
     /// Made by each process that uses this client, when it sends.
     process: PerProcess<State>,
+    uses: Uses,
+}
+
+/// How often a connection was used.
+#[derive(Default)]
+struct Uses {
+    /// For the first time.
+    opened: AtomicU64,
+    /// For another request.
+    reused: AtomicU64,
+}
+
+/// The connections of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// The number of idle ones in this process.
+    pub idle: usize,
+    /// The number that were ever made.
+    pub opened: u64,
+    /// The number of requests that were sent over one that had been used before.
+    pub reused: u64,
 }
 
 /// The connections of one process.
@@ -59,7 +81,16 @@ struct State {
 impl HttpClient {
     /// Returns a client. It connects, reads files and starts threads only when it sends.
     pub fn new(config: HttpConfig) -> HttpClient {
-        HttpClient { config, process: PerProcess::new() }
+        HttpClient { config, process: PerProcess::new(), uses: Uses::default() }
+    }
+
+    /// Counts the connections.
+    pub fn connections(&self) -> Connections {
+        Connections {
+            idle: self.process.get().map_or(0, |state| state.pool.idle()),
+            opened: self.uses.opened.load(Ordering::Relaxed),
+            reused: self.uses.reused.load(Ordering::Relaxed),
+        }
     }
 
     fn make_state(&self) -> Result<State, Failure> {
@@ -90,7 +121,7 @@ impl HttpClient {
 impl Transport for HttpClient {
     fn send(&self, request: &Request<'_>, limit: Limit<'_>) -> Result<Response, Failure> {
         let State { pool, connector } = self.process.get_or_try_init(|| self.make_state())?;
-        let reads_rate_limit = request.reads_rate_limit;
+        let Request { reads_rate_limit, meter, .. } = *request;
         let request = RequestBytes::new(request, connector.forwarding_proxy()).map_err(|why| match why {
             Unsendable::NoMemory => not_sent(Cause::Write, "there is not enough memory for the request".to_owned()),
             Unsendable::InvalidTarget => {
@@ -98,16 +129,24 @@ impl Transport for HttpClient {
             }
         })?;
         let mut exchange = Exchange::new(request, self.config.max_response_bytes, limit);
+        exchange.measure(meter);
         if reads_rate_limit {
             exchange.read_rate_limit();
         }
-        let connection = match pool.take(limit.at) {
+        let idle = pool.take(limit.at);
+        let is_reused = idle.is_some();
+        let connection = match idle {
             Some(mut connection) => {
                 connection.use_until(limit.cancellation);
                 connection
             }
             None => connector.connect(&mut exchange)?,
         };
+        if let Some(meter) = meter {
+            meter.is_reused.set(Some(is_reused));
+        }
+        let uses = if is_reused { &self.uses.reused } else { &self.uses.opened };
+        uses.fetch_add(1, Ordering::Relaxed);
         let Ended { result, connection, reuse, was_closed_unanswered } = exchange.over(connection).run();
         if was_closed_unanswered {
             pool.note_close(&connection);

@@ -11,9 +11,10 @@ use rustls::ClientConfig;
 use crate::platform::Address;
 
 use super::connection::Connection;
-use super::exchange::{Exchange, Phase};
+use super::exchange::Exchange;
 use super::failure::{Cause, Failure, Fault};
 use super::message::{Origin, Proxy};
+use super::phase::Phase;
 use super::proxy;
 use super::resolver::{Resolver, Unresolved};
 use super::stream::Stream;

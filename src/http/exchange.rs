@@ -12,36 +12,11 @@ use crate::platform::{Cancellation, Readiness};
 use super::connection::{Connection, Received};
 use super::failure::{Cause, Failure, Fault, Progress};
 use super::message::{Limit, Response};
+use super::meter::Meter;
+use super::phase::Phase;
 use super::request::RequestBytes;
 use super::response::{Malformed, ResponseReader, Reuse};
 use super::tls::Wait;
-
-/// The phase that an exchange is in. An exchange on a kept-alive connection begins with `Sending`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(super) enum Phase {
-    Resolving,
-    Connecting,
-    Tunnel,
-    Handshake,
-    Sending,
-    Waiting,
-    Reading,
-}
-
-impl Phase {
-    /// Returns the phase as the subject of "… failed".
-    const fn name(self) -> &'static str {
-        match self {
-            Phase::Resolving => "looking up the host name",
-            Phase::Connecting => "connecting",
-            Phase::Tunnel => "opening a tunnel through the proxy",
-            Phase::Handshake => "the TLS handshake",
-            Phase::Sending => "sending the request",
-            Phase::Waiting => "waiting for the response",
-            Phase::Reading => "reading the response",
-        }
-    }
-}
 
 /// The time limit for the body of a refusal. Its status is already known, and decides.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -62,6 +37,7 @@ pub(super) struct Exchange<'a, Over = ()> {
     answer_was_early: bool,
     /// Why a write failed. Nothing is written after that.
     write_fault: Option<Fault>,
+    meter: Option<&'a Meter>,
 }
 
 /// An exchange that has ended.
@@ -88,7 +64,13 @@ impl<'a> Exchange<'a> {
             is_sent: false,
             answer_was_early: false,
             write_fault: None,
+            meter: None,
         }
+    }
+
+    /// Measures the exchange from here on.
+    pub(super) fn measure(&mut self, meter: Option<&'a Meter>) {
+        self.meter = meter;
     }
 
     /// Reads the headers of a rate limit, too.
@@ -104,7 +86,7 @@ impl<'a> Exchange<'a> {
 
     /// Enters a phase of making a connection.
     pub(super) fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
+        self.begin(phase);
     }
 
     /// Returns the event that ends the exchange early.
@@ -113,22 +95,32 @@ impl<'a> Exchange<'a> {
     }
 
     /// Returns the exchange over a connection.
-    pub(super) fn over(self, connection: Connection) -> Exchange<'a, Connection> {
+    pub(super) fn over(mut self, connection: Connection) -> Exchange<'a, Connection> {
+        self.begin(Phase::Sending);
         Exchange {
             over: connection,
             request: self.request,
             reader: self.reader,
-            phase: Phase::Sending,
+            phase: self.phase,
             deadline: self.limit.at,
             limit: self.limit,
             is_sent: false,
             answer_was_early: false,
             write_fault: None,
+            meter: self.meter,
         }
     }
 }
 
 impl<Over> Exchange<'_, Over> {
+    /// Begins a phase.
+    fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        if let Some(meter) = self.meter {
+            meter.enter(phase);
+        }
+    }
+
     /// Returns how far the exchange has come.
     fn progress(&self) -> Progress {
         match (self.reader.status(), self.is_sent) {
@@ -182,6 +174,9 @@ impl Exchange<'_, Connection> {
     pub(super) fn run(mut self) -> Ended {
         let result = self.exchange_bytes();
         self.over.release();
+        if let Some(meter) = self.meter {
+            meter.sent.set(self.request.sent());
+        }
         // From here on a cancellation no longer changes the connection.
         let is_cancelled = self.is_cancelled();
         let was_closed_unanswered = !is_cancelled
@@ -256,7 +251,7 @@ impl Exchange<'_, Connection> {
                 Ok(true) => {
                     self.is_sent = true;
                     if self.phase == Phase::Sending {
-                        self.phase = Phase::Waiting;
+                        self.begin(Phase::Waiting);
                     }
                     return Sending::Complete;
                 }
@@ -278,8 +273,12 @@ impl Exchange<'_, Connection> {
     /// Reads the bytes that were received. Returns whether the response is complete.
     fn read(&mut self) -> Result<bool, Fault> {
         let used = self.reader.read(self.over.unread());
+        if let Some(meter) = self.meter {
+            let length = used.as_ref().map_or(self.over.unread().len(), |used| *used);
+            meter.received.set(meter.received.get() + length);
+        }
         if self.phase != Phase::Reading && self.reader.status().is_some() {
-            self.phase = Phase::Reading;
+            self.begin(Phase::Reading);
             self.answer_was_early = !self.is_sent;
             if !self.reader.is_success() {
                 self.deadline = self.deadline.min(Instant::now() + ERROR_BODY_TIMEOUT);
@@ -321,6 +320,7 @@ mod tests {
             caller_headers: Default::default(),
             body: None,
             reads_rate_limit: false,
+            meter: None,
         };
         let now = Instant::now();
         let request = RequestBytes::new(&request, None).unwrap();

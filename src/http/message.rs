@@ -10,6 +10,8 @@ use crate::headers::CallerHeaders;
 use crate::platform::Cancellation;
 use crate::rate_limit::RateLimitHeaders;
 
+use super::meter::Meter;
+
 /// The server that requests go to.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -134,6 +136,8 @@ pub struct Request<'a> {
     pub body: Option<&'a [u8]>,
     /// Whether the headers of a rate limit are read from a response with success, too.
     pub reads_rate_limit: bool,
+    /// The place for measurements, if anyone wants them.
+    pub meter: Option<&'a Meter>,
 }
 
 impl Request<'_> {

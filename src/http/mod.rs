@@ -13,7 +13,9 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod message;
+mod meter;
 mod pem;
+mod phase;
 mod pool;
 mod proxy;
 mod request;
@@ -24,9 +26,11 @@ mod stream;
 mod tls;
 mod trust;
 
-pub use client::{HttpClient, HttpConfig, Transport};
+pub use client::{Connections, HttpClient, HttpConfig, Transport};
 pub use failure::{Cause, Failure, Progress};
 pub use message::{Limit, Method, Origin, Proxy, Request, Response};
+pub use meter::Meter;
+pub use phase::Phase;
 pub use request::request_size;
 pub use response_builder::ResponseBuilder;
 pub use trust::{Identity, Roots, Trust};

@@ -113,6 +113,12 @@ impl Pool {
         }
     }
 
+    /// Returns the number of idle connections that are not too old.
+    pub(super) fn idle(&self) -> usize {
+        let now = Instant::now();
+        self.lock().idle.iter().filter(|idle| now < idle.until).count()
+    }
+
     fn newest(&self) -> Option<(Idle, Server)> {
         let mut state = self.lock();
         let server = state.server;

@@ -67,6 +67,11 @@ impl<'a> RequestBytes<'a> {
         self.sent += length;
     }
 
+    /// Returns how many bytes were sent.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
     /// Returns whether nothing is left to send.
     pub(super) fn is_sent(&self) -> bool {
         self.sent == self.head.len() + self.body.len()
@@ -147,6 +152,7 @@ mod tests {
             caller_headers: Default::default(),
             body,
             reads_rate_limit: false,
+            meter: None,
         }
     }
 

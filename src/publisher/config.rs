@@ -14,6 +14,7 @@ use crate::config::values::{Value, known_key};
 use crate::error::{Error, Problem};
 use crate::json::{Json, join};
 use crate::retry::{Mode, RetryPolicy};
+use crate::statistics::StatsFormat;
 
 /// The highest rate that may be configured.
 const MAX_EVENTS_PER_SECOND: u64 = 10_000_000;
@@ -85,16 +86,6 @@ pub struct PublisherConfig {
     pub timeout: Duration,
     /// The format of statistics.
     pub stats: StatsFormat,
-}
-
-/// The format of statistics.
-#[derive(Clone, Copy, Debug, EnumString, PartialEq, Eq, VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub enum StatsFormat {
-    /// A JSON object.
-    Json,
-    /// The text format of Prometheus.
-    Prometheus,
 }
 
 impl PublisherConfig {

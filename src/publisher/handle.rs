@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::client::{Hooks, Pusher};
 use crate::error::{Error, OutOfMemory, Problem, Refusal};
 use crate::platform::{process_number, spawn};
+use crate::statistics::StatsFormat;
 
-use super::config::{PublisherConfig, StatsFormat};
+use super::config::PublisherConfig;
 use super::engine::Engine;
 use super::queue::{NewEvent, ShardSet};
 use super::reports::{Outcome, Reports};

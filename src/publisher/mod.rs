@@ -3,13 +3,12 @@
 //!
 //! ```text
 //! handle → worker → engine → shared (the queue between threads) → queue (its state) → rate_limit, pace
-//!      ╰ config           ╰─ reports (how events ended) → histogram ← stats
+//!      ╰ config           ╰─ reports (how events ended) ← stats
 //! ```
 
 mod config;
 mod engine;
 mod handle;
-mod histogram;
 mod pace;
 mod queue;
 mod rate_limit;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use strum::{EnumString, VariantNames};
 
-use super::histogram::Histogram;
 use super::queue::{End, Ledger, Reason};
 use super::shared::Backlog;
 use crate::bytes::{copied, copied_text};
 use crate::document;
 use crate::error::{Error, OutOfMemory, Purpose};
 use crate::json::{Json, Writer};
+use crate::statistics::Histogram;
 use crate::status::{Delivery, Status};
 
 /// Which reports are kept.

@@ -1,13 +1,12 @@
-//! Statistics as documents: JSON, and the text format of Prometheus.
+//! The statistics of a publisher as documents: JSON, and the text format of Prometheus.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use super::histogram::Histogram;
 use super::queue::Reason;
 use super::reports::Counts;
 use crate::error::Error;
 use crate::json::Writer;
+use crate::statistics::{Exposition, Histogram, write_histogram, write_numbers};
 
 /// Statistics of requests.
 #[derive(Clone, Debug)]
@@ -95,7 +94,7 @@ impl Stats {
 
     /// Returns the statistics in the text format of Prometheus, version 0.0.4.
     pub fn prometheus(&self) -> String {
-        let mut text = Exposition(String::new());
+        let mut text = Exposition::new("pusher_publisher_");
         text.gauge("queue_events", "Events that have not ended.", self.queue_events as u64);
         text.gauge("queue_bytes", "Memory of these events.", self.queue_bytes as u64);
         text.gauge("in_flight_events", "Events in flight.", self.in_flight as u64);
@@ -113,78 +112,11 @@ impl Stats {
         text.histogram("latency_seconds", "Time from publishing an event to its end.", &self.latency, 1e6);
         text.gauge("reports_waiting", "Reports that wait to be fetched.", self.reports_waiting as u64);
         text.counter("reports_lost_total", "Reports that newer ones replaced.", self.reports_lost);
-        text.0
+        text.finish()
     }
 }
 
 /// Returns the counts of [`Counts::unsent`] with the names of their reasons.
 fn by_reason(unsent: &[u64]) -> impl Iterator<Item = (&'static str, u64)> {
     Reason::ALL.iter().zip(unsent).map(|(reason, count)| (reason.name(), *count))
-}
-
-/// Writes an object of numbers.
-fn write_numbers<'a>(json: &mut Writer, values: impl IntoIterator<Item = (&'a str, u64)>) {
-    json.begin_object();
-    for (name, value) in values {
-        json.key(name).number(value);
-    }
-    json.end_object();
-}
-
-/// Writes `{"count","sum","buckets":[[bound,count]...,[null,count]]}`, with bounds and sum divided
-/// by `unit`.
-fn write_histogram(json: &mut Writer, histogram: &Histogram, unit: u64) {
-    json.begin_object().key("count").number(histogram.count()).key("sum").number(histogram.sum / unit);
-    json.key("buckets").begin_array();
-    let bounds = histogram.bounds.iter().map(|bound| Some(bound / unit)).chain([None]);
-    for (bound, count) in bounds.zip(&histogram.counts) {
-        json.begin_array();
-        match bound {
-            Some(bound) => json.number(bound),
-            None => json.raw("null"),
-        };
-        json.number(*count).end_array();
-    }
-    json.end_array().end_object();
-}
-
-/// The text of Prometheus.
-struct Exposition(String);
-
-const PREFIX: &str = "pusher_publisher_";
-
-impl Exposition {
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
-        let _ = writeln!(self.0, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}");
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, help, "gauge");
-        let _ = writeln!(self.0, "{PREFIX}{name} {value}");
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, help, "counter");
-        let _ = writeln!(self.0, "{PREFIX}{name} {value}");
-    }
-
-    fn counters<'a>(&mut self, name: &str, help: &str, label: &str, values: impl IntoIterator<Item = (&'a str, u64)>) {
-        self.head(name, help, "counter");
-        for (word, value) in values {
-            let _ = writeln!(self.0, "{PREFIX}{name}{{{label}=\"{word}\"}} {value}");
-        }
-    }
-
-    /// Writes a histogram with its values divided by `unit`.
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram, unit: f64) {
-        self.head(name, help, "histogram");
-        let mut sum = 0;
-        let bounds = histogram.bounds.iter().map(|bound| (*bound as f64 / unit).to_string()).chain(["+Inf".to_owned()]);
-        for (bound, count) in bounds.zip(&histogram.counts) {
-            sum += count;
-            let _ = writeln!(self.0, "{PREFIX}{name}_bucket{{le=\"{bound}\"}} {sum}");
-        }
-        let _ = writeln!(self.0, "{PREFIX}{name}_sum {}", histogram.sum as f64 / unit);
-        let _ = writeln!(self.0, "{PREFIX}{name}_count {sum}");
-    }
 }

@@ -12,10 +12,11 @@ use super::reports::Outcome;
 use super::shared::Done;
 use super::stats::Traffic;
 use crate::api::{self, Call, Event};
-use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, FanOut, RateLimit, Step};
+use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, FanOut, ObservedCall, RateLimit, Step};
 use crate::config::BatchRoute;
 use crate::error::{Error, FailedExchange};
 use crate::idempotency::IdempotencyKey;
+use crate::retry;
 use crate::status::Delivery;
 
 /// Enough for a complete call, including the TLS handshake.
@@ -256,10 +257,13 @@ impl Worker {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
         let is_paced = config.limits.is_paced;
         let rate_limit = Cell::new(None);
+        let observed =
+            hooks.as_deref().and_then(|hooks| ObservedCall::start(hooks, endpoint, Instant::now(), Some(events)));
         let options = AttemptOptions {
             policy: config.retry,
             deadline,
             hooks: hooks.as_deref(),
+            observed: observed.as_ref(),
             rate_limit: is_paced.then_some(&rate_limit),
             // No handle's calls: a publisher ends by its own functions.
             cancellation: None,
@@ -273,16 +277,26 @@ impl Worker {
             let step = attempts.next();
             self.note_rate_limit(said(rate_limit.take(), &step));
             let wait = match step {
-                Step::Ended(result) => return Ok((result, attempts.made())),
+                Step::Ended(result) => {
+                    if let Some(observed) = &observed {
+                        observed.end(result.as_ref().map(drop));
+                    }
+                    return Ok((result, attempts.made()));
+                }
                 Step::Again(wait) => wait,
             };
             let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
             let outcome = outcome(&so_far, attempts.made());
-            if !shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
-                return Err(Abandoned);
+            let may_retry = match shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
+                false => Err(Abandoned),
+                true if is_paced => self.wait_for_turn(request, &outcome, Some(deadline.at)),
+                true => Ok(true),
+            };
+            if let (Some(observed), Ok(false) | Err(Abandoned)) = (&observed, &may_retry) {
+                observed.end(Err(&so_far));
             }
-            if is_paced && !self.wait_for_turn(request, &outcome, Some(deadline.at))? {
+            if !may_retry? {
                 return Ok((Err(so_far), attempts.made()));
             }
             self.count(|traffic| traffic.requests += 1);
@@ -357,12 +371,7 @@ fn is_unknown(error: &Error) -> bool {
 /// Returns the name of the failure in the statistics of retries.
 fn why(error: &Error) -> &'static str {
     match error {
-        Error::Exchange(failed) => match (failed.cause, failed.http_status) {
-            (Some(cause), _) => cause,
-            (None, Some(429)) => "rate_limited",
-            (None, Some(500..)) => "server_error",
-            _ => "other",
-        },
+        Error::Exchange(failed) => retry::cause(failed),
         _ => "other",
     }
 }

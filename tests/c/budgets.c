@@ -186,11 +186,16 @@ static void write_payload(char *payload, size_t size) {
   if (length != size) die("the payload has %zu bytes, not %zu", length, size);
 }
 
-static void trigger(unsigned count, size_t bytes) {
+static void observe_nothing(void *user_data, int32_t kind, uint64_t call_id, const char *fields) {
+  (void)user_data, (void)kind, (void)call_id, (void)fields;
+}
+
+static void trigger(unsigned count, size_t bytes, PusherObserveFn observe) {
   char payload[LARGE_EVENT_BYTES + 1];
   write_payload(payload, bytes);
   start_server();
   Pusher *client = make_client();
+  if (observe != NULL) check(pusher_set_observer(client, observe, NULL, NULL, NULL), NULL);
   for (unsigned i = 0; i < count; i++) {
     char *out = NULL;
     PusherStatus status = pusher_trigger(client, "my-channel", "my-event", payload, NULL, &out);
@@ -199,9 +204,11 @@ static void trigger(unsigned count, size_t bytes) {
   pusher_free(client);
 }
 
-static void trigger_small(unsigned count) { trigger(count, EVENT_BYTES); }
+static void trigger_small(unsigned count) { trigger(count, EVENT_BYTES, NULL); }
 
-static void trigger_large(unsigned count) { trigger(count, LARGE_EVENT_BYTES); }
+static void trigger_large(unsigned count) { trigger(count, LARGE_EVENT_BYTES, NULL); }
+
+static void trigger_observed(unsigned count) { trigger(count, EVENT_BYTES, observe_nothing); }
 
 static void trigger_batch(unsigned count) {
   char payload[EVENT_BYTES + 1], events[BATCH_EVENTS * (EVENT_BYTES + 64)], *at = events;
@@ -309,6 +316,7 @@ static const struct {
     {"validate-webhook", validate_webhook},
     {"trigger-100-bytes", trigger_small},
     {"trigger-10-kilobytes", trigger_large},
+    {"trigger-observed", trigger_observed},
     {"trigger-batch-of-10", trigger_batch},
     {"publish", publish},
     {"publish-reject", publish_reject},

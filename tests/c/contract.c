@@ -1002,6 +1002,53 @@ static void log_nothing(void *data, int32_t level, const char *message, const ch
   CHECK(strlen(message) > 0 && fields[0] == '{' && strstr(fields, "canary") == NULL, "%s %s", message, fields);
 }
 
+static void observe_nothing(void *data, int32_t kind, uint64_t call_id, const char *fields) {
+  Hook *hook = data;
+  hook->calls++;
+  CHECK(kind >= PUSHER_OBSERVATION_CALL_START && kind <= PUSHER_OBSERVATION_CALL_END, "%d", kind);
+  CHECK(call_id > 0 && fields[0] == '{' && strstr(fields, "canary") == NULL, "%s", fields);
+}
+
+static void check_observer(unsigned short port) {
+  int drops = 0;
+  char *out = &stale;
+  PusherStatus status = pusher_set_observer(NULL, observe_nothing, hook(&drops), drop_hook, &out);
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  Pusher *client = client_of(port, "");
+  status = pusher_set_observer(client, NULL, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("no function", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"observe\"");
+  CHECK(pusher_set_observer(NULL, NULL, NULL, NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
+  Hook *observer = hook(&drops);
+  CHECK(pusher_set_observer(client, observe_nothing, observer, drop_hook, (out = &stale, &out)) == PUSHER_STATUS_OK,
+        "set");
+  CHECK(out == NULL, "out");
+  status = pusher_set_observer(client, observe_nothing, hook(&drops), drop_hook, (out = &stale, &out));
+  expect("twice", status, out, PUSHER_STATUS_INVALID_STATE, 0, "INVALID_STATE");
+  CHECK(drops == 3, "%d", drops);
+  size_t calls = 0;
+  for (size_t f = 0; f < FUNCTIONS; f++) {
+    const char *texts[MOST_TEXTS];
+    good_texts(&functions[f], texts);
+    expect_call(&functions[f], client, texts, NULL);
+    calls++;
+  }
+  CHECK(observer->calls > 0 && observer->calls % 4 == 0, "%d of %zu", observer->calls, calls);
+  status = pusher_stats(NULL, (out = &stale, &out));
+  expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
+  CHECK(pusher_stats(NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
+  CHECK(pusher_stats(client, NULL) == PUSHER_STATUS_OK, "no out");
+  CHECK(pusher_stats(client, (out = &stale, &out)) == PUSHER_STATUS_OK && strstr(out, "\"calls\":{") != NULL, "%s", out);
+  pusher_string_free(out);
+  pusher_free(client);
+  CHECK(drops == 4, "%d", drops);
+
+  client = client_of(port, ",\"stats_format\":\"prometheus\"");
+  CHECK(pusher_set_observer(client, observe_nothing, NULL, NULL, NULL) == PUSHER_STATUS_OK, "no drop");
+  CHECK(pusher_stats(client, &out) == PUSHER_STATUS_OK && strncmp(out, "# HELP pusher_client_", 21) == 0, "%s", out);
+  pusher_string_free(out);
+  pusher_free(client);
+}
+
 static void check_hooks(unsigned short port) {
   int drops = 0;
   char *out = &stale;
@@ -1347,6 +1394,7 @@ static int check_all(void) {
   check_webhooks(server.port);
   check_requests(server.port);
   check_hooks(server.port);
+  check_observer(server.port);
   check_answers(server.port);
   check_network(server.port);
   check_that_nothing_is_signalled(server.port);

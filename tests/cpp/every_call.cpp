@@ -16,6 +16,9 @@ struct silent_transport {
 struct silent_log {
   void operator()(pusher::log_level, std::string_view, std::string_view) const {}
 };
+struct silent_observer {
+  void operator()(pusher::observation, std::uint64_t, std::string_view) const {}
+};
 
 // Makes every call that does not throw, and returns the number of successes.
 int without_exceptions(pusher::client &client) {
@@ -28,6 +31,7 @@ int without_exceptions(pusher::client &client) {
                         .fan_out(false)
                         .json("info2", "1");
   count(client.try_set_log(silent_log()));
+  count(client.try_set_observer(silent_observer()));
   count(client.try_set_transport(silent_transport()));
   count(client.try_trigger("c", "e", "1"));
   count(client.try_trigger({"c", "d"}, "e", "1", more));
@@ -48,6 +52,7 @@ int without_exceptions(pusher::client &client) {
   count(client.try_authenticate_channels("1.2", R"(["private-c"])"));
   count(client.try_authenticate_user("1.2", R"({"id":"u"})"));
   count(client.try_validate_webhook(std::nullopt, std::nullopt, "{}"));
+  count(client.try_stats());
 
   auto clone = client.try_clone();
   if (clone) {
@@ -106,6 +111,7 @@ int with_exceptions() {
                               .boolean("clock_correction", false)
                               .json("retry", R"({"mode":"never"})"));
     client.set_log(silent_log());
+    client.set_observer(silent_observer());
     client.set_transport(silent_transport());
     client.clone().trigger("c", "e", "1");
     client.trigger("c", "e", "1");
@@ -124,6 +130,7 @@ int with_exceptions() {
     client.authenticate_user("1.2", R"({"id":"u"})");
     pusher::request request = client.prepare("trigger", {"c", "e", "1"});
     client.finish(request, pusher::response().set(200, "{}"));
+    client.stats();
     pusher::publisher publisher(client, R"({"hooks_on_threads":true})");
     publisher.publish("c", "e", "1");
     publisher.publish_to_user("u", "e", "1");

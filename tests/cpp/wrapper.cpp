@@ -429,6 +429,27 @@ TEST("a log receives messages, and is destroyed once, with the client") {
   CHECK(destroyed == 1);
 }
 
+TEST("an observer is told of a call and its attempt, and is destroyed once, with the client") {
+  std::atomic<int> destroyed{0};
+  std::vector<pusher::observation> kinds;
+  {
+    pusher::client client(NOWHERE);
+    using text = std::string_view;
+    client.set_observer([&kinds, state = counted(destroyed)](pusher::observation kind, std::uint64_t id, text fields) {
+      CHECK(id == 1);
+      CHECK(json::parse(fields)["call"] == "trigger");
+      kinds.push_back(kind);
+      throw std::runtime_error("ignored");
+    });
+    CHECK(!client.try_trigger("c", "e", "1"));
+    CHECK(kinds.size() >= 4 && kinds.front() == pusher::observation::call_start);
+    CHECK(kinds.back() == pusher::observation::call_end);
+    CHECK(json::parse(client.stats())["calls"]["trigger"]["not_sent"] == 1);
+    CHECK(client.try_set_observer([](auto...) {}).failure().code() == PUSHER_STATUS_INVALID_STATE);
+  }
+  CHECK(destroyed == 1);
+}
+
 TEST("a refused callback is destroyed at once, and the first one stays") {
   std::atomic<int> first{0}, second{0};
   {

@@ -136,6 +136,47 @@ fn a_log_callback_runs_on_publisher_threads_only_if_allowed() {
 }
 
 #[test]
+fn an_observer_runs_on_publisher_threads_only_if_allowed() {
+    for is_allowed in [false, true] {
+        let server = Server::start([busy(), Answer::new(500, &[], "no")]);
+        let client = server.client();
+        let (observations, drops) = client.observe();
+        let more = json!({"hooks_on_threads": is_allowed, "retry": {"mode": "safe"}});
+        let publisher = Publisher::new(&client, &reporting_all(more));
+        for id in 1..=2 {
+            assert_eq!(publisher.publish("c", "e", "1"), id);
+            publisher.report();
+        }
+        publisher.flush();
+        let observed = observations.take();
+        let expected = if is_allowed { vec![1, 2, 3, 2, 3, 4, 1, 2, 3, 4] } else { vec![] };
+        assert_eq!(observed.iter().map(|one| one.kind).collect::<Vec<_>>(), expected, "{observed:?}");
+        for one in &observed {
+            assert_eq!(calls::leak(&one.fields), None, "{one:?}");
+            assert_ne!(one.thread, thread::current().id());
+            assert_eq!(one.fields.contains(r#""events":1"#), one.kind == 1, "{one:?}");
+        }
+        drop(client);
+        drop(publisher);
+        assert_eq!(drops.load(SeqCst), 1);
+    }
+}
+
+#[test]
+fn a_call_that_its_publisher_abandons_has_an_end() {
+    let server = Server::start([Answer::new(429, &[("retry-after", "60")], "slow")]);
+    let client = server.client();
+    let (observations, _) = client.observe();
+    let more = json!({"hooks_on_threads": true, "timeout_ms": 120_000});
+    let publisher = Publisher::new(&client, &reporting_all(more));
+    publisher.publish("c", "e", "1");
+    server.wait_until("the request", |log| log.ledger.len() == 1);
+    drop(publisher);
+    let kinds: Vec<i32> = observations.take().iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_clock_correction_on_a_publisher_thread_is_logged_only_if_allowed() {
     let authority = Authority::new();
     for is_allowed in [false, true] {

@@ -372,6 +372,65 @@ unsafe extern "C" fn drop_duration(data: *mut c_void) {
     drop(unsafe { Box::from_raw(data.cast::<Duration>()) });
 }
 
+/// One observation.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// 1 to 4.
+    pub kind: i32,
+    /// The id of the call.
+    pub call_id: u64,
+    /// The JSON.
+    pub fields: String,
+    /// The thread on which the callback ran.
+    pub thread: ThreadId,
+}
+
+/// All observations so far.
+#[derive(Clone, Debug, Default)]
+pub struct Observations(Arc<Mutex<Vec<Observed>>>);
+
+impl Observations {
+    /// Returns the observations since the last call.
+    pub fn take(&self) -> Vec<Observed> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Observer {
+    observations: Observations,
+    drops: Drops,
+}
+
+unsafe extern "C" fn observe(data: *mut c_void, kind: i32, call_id: u64, fields: *const c_char) {
+    // SAFETY: `data` is the leaked box of `set_observer`, and the string lives for this call.
+    unsafe {
+        let observer: &Observer = &*data.cast();
+        let fields = CStr::from_ptr(fields).to_str().unwrap().to_owned();
+        let observed = Observed { kind, call_id, fields, thread: thread::current().id() };
+        observer.observations.0.lock().unwrap_or_else(PoisonError::into_inner).push(observed);
+    }
+}
+
+unsafe extern "C" fn drop_observer(data: *mut c_void) {
+    // SAFETY: as above.
+    let observer: &Observer = unsafe { &*data.cast() };
+    observer.drops.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Calls `pusher_set_observer`; with NULL for the client or the callback, if asked to.
+#[track_caller]
+pub fn set_observer(client: Option<&Client>, function: bool) -> (Outcome, Observations, Drops) {
+    let (observations, drops) = (Observations::default(), Drops::default());
+    let data = Box::into_raw(Box::new(Observer { observations: observations.clone(), drops: Arc::clone(&drops) }));
+    let client = client.map_or(ptr::null_mut(), |client| client.0.as_ptr()).cast();
+    let function: ffi::PusherObserveFn = if function { Some(observe) } else { None };
+    // SAFETY: every pointer is NULL or good for as long as the client lives.
+    let outcome = calls::call(|out| unsafe {
+        ffi::pusher_set_observer(client, function, data.cast(), Some(drop_observer), out) as i32
+    });
+    (outcome, observations, drops)
+}
+
 /// Calls both setters with `drop` NULL and no data.
 pub fn set_without_drop(client: &Client) -> [i32; 2] {
     let client = client.0.as_ptr().cast();
@@ -406,6 +465,23 @@ impl Client {
             ffi::pusher_set_log(client, Some(sleep), data, Some(drop_duration), out) as i32
         });
         assert_eq!(outcome.name(), "OK");
+    }
+
+    /// Collects what is observed from now on.
+    #[track_caller]
+    pub fn observe(&self) -> (Observations, Drops) {
+        let (outcome, observations, drops) = set_observer(Some(self), true);
+        assert_eq!((outcome.name(), outcome.document), ("OK", None));
+        (observations, drops)
+    }
+
+    /// Returns the statistics.
+    #[track_caller]
+    pub fn stats(&self) -> String {
+        // SAFETY: the client is alive.
+        let outcome = calls::call(|out| unsafe { ffi::pusher_stats(self.0.as_ptr().cast(), out) as i32 });
+        assert_eq!(outcome.name(), "OK");
+        outcome.document.unwrap()
     }
 
     /// Collects what is logged from now on.

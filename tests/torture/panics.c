@@ -38,6 +38,10 @@ static void ignore_log(void *data, int32_t level, const char *message, const cha
   (void)data, (void)level, (void)message, (void)fields;
 }
 
+static void ignore_observation(void *data, int32_t kind, uint64_t call_id, const char *fields) {
+  (void)data, (void)kind, (void)call_id, (void)fields;
+}
+
 static void ignore_request(void *data, const PusherRequest *request, PusherResponse *response) {
   (void)data, (void)request;
   pusher_response_set(response, 200, (const uint8_t *)"{}", 2);
@@ -181,6 +185,17 @@ static int do_set_log(char **out) {
   return status;
 }
 
+static int do_set_observer(char **out) {
+  Pusher *client = with_no_hook();
+  if (client == NULL) return -2;
+  int status = pusher_set_observer(client, ignore_observation, NULL, NULL, out);
+  disarm();
+  pusher_free(client);
+  return status;
+}
+
+static int do_client_stats(char **out) { return pusher_stats(have.client, out); }
+
 static int do_set_transport(char **out) {
   Pusher *client = with_no_hook();
   if (client == NULL) return -2;
@@ -260,7 +275,9 @@ static const struct function {
     {"pusher_response_set_header", do_response_header},
     {"pusher_send_to_user", do_send_to_user},
     {"pusher_set_log", do_set_log},
+    {"pusher_set_observer", do_set_observer},
     {"pusher_set_transport", do_set_transport},
+    {"pusher_stats", do_client_stats},
     {"pusher_terminate_user_connections", do_terminate},
     {"pusher_trigger", do_trigger},
     {"pusher_trigger_batch", do_batch},
