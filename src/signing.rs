@@ -100,7 +100,7 @@ fn wipe_traces() {
 
 #[inline(never)]
 fn wipe_stack() {
-    const BYTES: usize = 8 * 1024;
+    const BYTES: usize = 8192;
     black_box(&mut [0_u8; BYTES]).zeroize();
 }
 
@@ -606,6 +606,21 @@ mod tests {
             ),
         ] {
             assert_eq!(redact_query(message.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn the_code_of_a_message_of_any_size_is_that_of_another_implementation() {
+        let bytes: Vec<u8> = (0..300).map(|byte| byte as u8).collect();
+        for key_size in [0, 1, 20, 63, 64, 65, 200] {
+            let key = &bytes[..key_size];
+            let (hmac, other) = (Hmac::new(key), ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key));
+            for size in 0..bytes.len() {
+                let (message, halves) = (&bytes[..size], bytes[..size].split_at(size / 2));
+                let expected = ring::hmac::sign(&other, message);
+                assert_eq!(hmac.code([message]), expected.as_ref(), "{size} bytes");
+                assert_eq!(hmac.code([halves.0, halves.1]), expected.as_ref(), "{size} bytes in halves");
+            }
         }
     }
 }
