@@ -341,3 +341,32 @@ impl From<TimeIsUp> for Error {
         Error::Exchange(Box::new(FailedExchange::not_sent("timeout", format!("timeout_ms {NO_TIME_TO_SEND}"))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_publisher_has_a_status_and_a_reason() {
+        for (refusal, status, reason) in [
+            (Refusal::QueueFull, Status::QueueFull, "the queue is full"),
+            (Refusal::Closed, Status::Closed, "the publisher is closed"),
+            (Refusal::TimedOut, Status::TimedOut, "the timeout passed"),
+            (Refusal::Forked, Status::Forked, "belongs to the parent process"),
+        ] {
+            let error = Error::Publisher(refusal);
+            assert_eq!((error.status(), error.argument_name()), (status, None));
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_argument_if_it_has_one() {
+        let named = Error::argument("channel", "must not be empty");
+        assert_eq!((named.argument_name(), &*named.to_string()), (Some("channel"), "channel: must not be empty"));
+        let whole = Error::Config(Problem::new("", "is not JSON"));
+        assert_eq!((whole.argument_name(), &*whole.to_string()), (None, "is not JSON"));
+        assert_eq!(Problem::OUT_OF_MEMORY.in_config(), Error::Unavailable("memory"));
+        assert_eq!(Problem::new("key", "x").in_config(), Error::Config(Problem::new("key", "x")));
+    }
+}
