@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn max_attempts_counts_the_first_attempt() {
         for max_attempts in 1..5 {
-            let sent = (1..).find(|&attempts| {
+            let sent = (1..100).find(|&attempts| {
                 let failed = FailedExchange { attempts, ..not_sent() };
                 policy(Mode::Safe, max_attempts).wait(&failed, HOUR, 0, &RetryBudget::new()).is_none()
             });
