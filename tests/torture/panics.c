@@ -5,7 +5,7 @@
  *
  *   panics           with a library that was built with --cfg pusher_failpoints
  *   panics --list    prints the exported functions that panic
- *   panics --still   prints those that have nothing that can panic: they only read a field
+ *   panics --still   prints those that have nothing that can panic, each with the reason
  */
 #include "torture.h"
 
@@ -286,11 +286,21 @@ static const struct function {
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
-/* They read a field, or make or free one value. */
-static const char *const still[] = {
-    "pusher_request_body",       "pusher_request_header", "pusher_request_header_count", "pusher_request_method",
-    "pusher_request_timeout_ms", "pusher_request_url",    "pusher_response_new",         "pusher_status_name",
-    "pusher_string_free",        "pusher_version",        "pusher_version_number",
+/* Those with nothing that can panic, and why. */
+static const struct still {
+  const char *name, *why;
+} still[] = {
+    {"pusher_request_body", "reads a field"},
+    {"pusher_request_header", "reads a field, by an index that it checks"},
+    {"pusher_request_header_count", "reads a field"},
+    {"pusher_request_method", "reads a field"},
+    {"pusher_request_timeout_ms", "reads a field and the clock; its arithmetic saturates"},
+    {"pusher_request_url", "reads a field"},
+    {"pusher_response_new", "makes an empty value; without memory it aborts"},
+    {"pusher_status_name", "reads a table of constants"},
+    {"pusher_string_free", "frees one block"},
+    {"pusher_version", "returns a constant"},
+    {"pusher_version_number", "returns a constant"},
 };
 enum { STILL = sizeof still / sizeof *still };
 
@@ -392,7 +402,7 @@ int main(int count, char **arguments) {
     return 0;
   }
   if (count > 1 && strcmp(arguments[1], "--still") == 0) {
-    for (int i = 0; i < STILL; i++) puts(still[i]);
+    for (int i = 0; i < STILL; i++) printf("%s %s\n", still[i].name, still[i].why);
     return 0;
   }
   shared = shared_memory(sizeof *shared);
