@@ -92,7 +92,8 @@ fn message(error: &Error) -> String {
             message.extend([": ", &line]);
         }
     }
-    message
+    // A NUL, of a member's name, would end the string of pusher_error_message().
+    if message.contains('\0') { message.replace('\0', "?") } else { message }
 }
 
 /// Returns the first line that is not blank, or its beginning if it is long. No character in it breaks or reorders a line of

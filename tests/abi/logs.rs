@@ -160,3 +160,14 @@ fn fields_include_the_duration() {
     let micros = entries[0].1["duration_us"].as_u64().unwrap();
     assert!(micros > 0 && u128::from(micros) <= outcome.elapsed.as_micros(), "{micros} {outcome:?}");
 }
+
+#[test]
+fn a_nul_does_not_end_a_message() {
+    let server = Server::start([]);
+    let client = server.client();
+    let (messages, _) = client.log();
+    let outcome = client.trigger_with("c", "e", "1", r#"{"before\u0000after":1}"#);
+    outcome.is("INVALID_ARGUMENT", "not_sent");
+    let messages = messages.take();
+    assert!(messages.iter().any(|logged| logged.message.contains("before?after")), "{outcome:?} {messages:?}");
+}
