@@ -3,6 +3,8 @@
 #[cfg(pusher_failpoints)]
 use std::panic::resume_unwind;
 #[cfg(pusher_failpoints)]
+use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(pusher_failpoints)]
 use std::sync::{Mutex, PoisonError};
 #[cfg(pusher_failpoints)]
 use std::thread::{self, ThreadId};
@@ -11,10 +13,15 @@ use std::thread::{self, ThreadId};
 #[cfg(pusher_failpoints)]
 static ARMED: Mutex<Option<(ThreadId, u32)>> = Mutex::new(None);
 
+/// Whether a test has asked for a panic. Until then nothing takes the lock, which a fork could leave held.
+#[cfg(pusher_failpoints)]
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
 /// Makes the calling thread panic at its `number`-th place from here on, counted from 1, or at none if that is 0. Returns whether the
 /// last one that was asked for is still to come.
 #[cfg(pusher_failpoints)]
 pub fn arm(number: u32) -> bool {
+    IS_USED.store(true, Ordering::Relaxed);
     let next = (number > 0).then(|| (thread::current().id(), number));
     std::mem::replace(&mut *ARMED.lock().unwrap_or_else(PoisonError::into_inner), next).is_some()
 }
@@ -22,6 +29,9 @@ pub fn arm(number: u32) -> bool {
 /// Panics if a test asked for it, without a message on standard error.
 #[cfg(pusher_failpoints)]
 pub fn hit() {
+    if !IS_USED.load(Ordering::Relaxed) {
+        return;
+    }
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((thread, left)) = *armed else { return };
     if thread != thread::current().id() {

@@ -15,6 +15,8 @@ mod headers;
 mod idempotency;
 mod logs;
 mod observer;
+#[cfg(pusher_failpoints)]
+mod panics;
 mod requests;
 mod responses;
 mod retries;

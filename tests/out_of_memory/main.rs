@@ -8,7 +8,7 @@ mod support;
 
 mod allocator;
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use pusher::ffi;
@@ -405,6 +405,31 @@ fn prepared_requests() {
         format!(r#"{{"error":{{"status":"X","delivery":"not_sent","message":{},"parts":[{{}}]}}}}"#, long_strings()[2]);
     let document = CString::new(document).unwrap();
     assert_eq!(during(Plan::From(1), || error_parts(&document)), ((1, LONG_BYTES / 6 * 2), 0));
+}
+
+/// Responds with success.
+unsafe extern "C" fn succeed(_: *mut c_void, _: *const ffi::PusherRequest, response: *mut ffi::PusherResponse) {
+    // SAFETY: the response lives for this call.
+    unsafe {
+        ffi::pusher_response_set(response, 200, b"{}".as_ptr(), 2);
+        ffi::pusher_response_set_header(response, c"content-length".as_ptr(), c"2".as_ptr());
+    }
+}
+
+#[test]
+fn a_transport() {
+    let _alone = alone();
+    let server = Server::start([]);
+    let client = server.client_with(limits());
+    let pointer = client.0.as_ptr().cast();
+    // SAFETY: the client was not used before, and `succeed` takes no data.
+    let status =
+        unsafe { ffi::pusher_set_transport(pointer, Some(succeed), ptr::null_mut(), None, ptr::null_mut()) as i32 };
+    assert_eq!(status, OK);
+    for data in long_strings() {
+        let texts = strings(["c", "e", &data]);
+        check("trigger through a transport", &server, OK, call(&client, "trigger", &texts));
+    }
 }
 
 fn error_parts(document: &CStr) -> (i32, usize) {
