@@ -52,6 +52,7 @@ BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, B
     case BRIDGE_AUTHENTICATE: status = pusher_authenticate(client, a, b, c, &out); break;
     case BRIDGE_AUTHENTICATE_CHANNELS: status = pusher_authenticate_channels(client, a, b, &out); break;
     case BRIDGE_AUTHENTICATE_USER: status = pusher_authenticate_user(client, a, b, &out); break;
+    case BRIDGE_CLIENT_STATS: status = pusher_stats(client, &out); break;
     case BRIDGE_VALIDATE_WEBHOOK:
       status = pusher_validate_webhook(client, a, b, (const uint8_t *)c, body_len, &out);
       break;
@@ -120,6 +121,10 @@ static void on_log(void *log, int32_t level, const char *message, const char *fi
   libpusherGoLog((uintptr_t)log, level, (char *)message, (char *)fields);
 }
 
+static void on_observation(void *observe, int32_t kind, uint64_t call_id, const char *fields) {
+  libpusherGoObserve((uintptr_t)observe, kind, call_id, (char *)fields);
+}
+
 static void on_drop(void *log) { libpusherGoDrop((uintptr_t)log); }
 
 static void on_send(void *sender, const PusherRequest *request, PusherResponse *response) {
@@ -128,6 +133,10 @@ static void on_send(void *sender, const PusherRequest *request, PusherResponse *
 
 int32_t bridge_set_transport(Pusher *client, uintptr_t sender) {
   return pusher_set_transport(client, on_send, (void *)sender, on_drop, NULL);
+}
+
+int32_t bridge_set_observer(Pusher *client, uintptr_t observe) {
+  return pusher_set_observer(client, on_observation, (void *)observe, on_drop, NULL);
 }
 
 int32_t bridge_set_log(Pusher *client, uintptr_t log) {

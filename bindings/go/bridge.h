@@ -22,7 +22,8 @@ enum {
   BRIDGE_AUTHENTICATE,
   BRIDGE_AUTHENTICATE_CHANNELS,
   BRIDGE_AUTHENTICATE_USER,
-  BRIDGE_VALIDATE_WEBHOOK
+  BRIDGE_VALIDATE_WEBHOOK,
+  BRIDGE_CLIENT_STATS
 };
 
 /* A publisher's calls. */
@@ -81,5 +82,8 @@ int32_t bridge_set_transport(Pusher *client, uintptr_t sender);
 
 /* Sets a log callback that calls Go's libpusherGoLog with `log`, a cgo.Handle. */
 int32_t bridge_set_log(Pusher *client, uintptr_t log);
+
+/* Sets an observer that calls Go's libpusherGoObserve with `observe`, a cgo.Handle. */
+int32_t bridge_set_observer(Pusher *client, uintptr_t observe);
 
 #endif

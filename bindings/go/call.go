@@ -37,6 +37,7 @@ var (
 	opAuthorizeAll = operation{C.BRIDGE_AUTHENTICATE_CHANNELS, false}
 	opAuthenticate = operation{C.BRIDGE_AUTHENTICATE_USER, false}
 	opWebhook      = operation{C.BRIDGE_VALIDATE_WEBHOOK, false}
+	opStats        = operation{C.BRIDGE_CLIENT_STATS, false}
 	opPublish      = operation{C.BRIDGE_PUBLISH, true}
 	opNone         = operation{}
 )

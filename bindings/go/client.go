@@ -91,6 +91,9 @@ type Client struct {
 	Log      func(LogRecord)
 	LogLevel LogLevel
 
+	// Observe is told of the start and the end of each call and each attempt, as Log is called.
+	Observe func(Observation)
+
 	// Extra has additional configuration keys of pusher_new (see pusher.h). They override fields.
 	Extra map[string]any
 
@@ -275,6 +278,7 @@ func (c *Client) build() (*core, *Error) {
 	return opened, nil
 }
 
+// makeWithLog creates the library's client with its callbacks.
 func (c *Client) makeWithLog() (*C.Pusher, *Error) {
 	handle, err := c.make()
 	if err != nil {
@@ -285,6 +289,12 @@ func (c *Client) makeWithLog() (*C.Pusher, *Error) {
 		if status := C.bridge_set_log(handle, C.uintptr_t(cgo.NewHandle(c.Log))); status != C.PUSHER_STATUS_OK {
 			C.pusher_free(handle)
 			return nil, refusal(Status(status), failure{Message: "the log could not be set"}, nil)
+		}
+	}
+	if c.Observe != nil {
+		if status := C.bridge_set_observer(handle, C.uintptr_t(cgo.NewHandle(c.Observe))); status != C.PUSHER_STATUS_OK {
+			C.pusher_free(handle)
+			return nil, refusal(Status(status), failure{Message: "the observer could not be set"}, nil)
 		}
 	}
 	return handle, nil

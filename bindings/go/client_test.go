@@ -590,6 +590,35 @@ func TestTheLogReceivesRecords(t *testing.T) {
 	}
 }
 
+func TestTheObserverIsToldOfCallsAndAttempts(t *testing.T) {
+	server := healthy(t)
+	var mutex sync.Mutex
+	var seen []pusher.Observation
+	client := server.client(t)
+	client.Observe = func(observation pusher.Observation) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		seen = append(seen, observation)
+		if observation.Kind == pusher.CallStart {
+			panic("in the observer")
+		}
+	}
+	if err := client.Trigger("c", "e", "payload"); err != nil {
+		t.Fatal(err)
+	}
+	mutex.Lock()
+	defer mutex.Unlock()
+	for index, kind := range []pusher.ObservationKind{pusher.CallStart, pusher.AttemptStart, pusher.AttemptEnd, pusher.CallEnd} {
+		if len(seen) != 4 || seen[index].Kind != kind || seen[index].CallID != 1 || seen[index].Fields["call"] != "trigger" {
+			t.Fatalf("%v", seen)
+		}
+	}
+	stats, err := client.Stats()
+	if err != nil || stats.Calls["trigger"]["delivered"] != 1 || stats.Connections.Opened != 1 || stats.LatencyMs.Count != 1 {
+		t.Errorf("%v %+v", err, stats)
+	}
+}
+
 // The log callback becomes garbage after the client is closed.
 func TestClosingReleasesTheLog(t *testing.T) {
 	for name, end := range map[string]func(*pusher.Client){"closed": (*pusher.Client).Close, "garbage": func(*pusher.Client) {}} {

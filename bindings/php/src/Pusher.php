@@ -708,6 +708,18 @@ class Pusher implements LoggerAware, PusherInterface
         return new Guzzle($client);
     }
 
+    /**
+     * Returns counters and times.
+     *
+     * @return object|string a string in Prometheus' format if `stats_format` is `prometheus`
+     */
+    public function stats(): object|string
+    {
+        $document = Native::call('pusher_stats', [$this->handle->pointer]);
+
+        return str_starts_with($document, '{') ? Answer::read($document) : $document;
+    }
+
     /** @param list<mixed> $arguments */
     private function call(string $function, #[\SensitiveParameter] array $arguments): ?string
     {

@@ -90,6 +90,17 @@ final class PublisherTest extends TestCase
         }
     }
 
+    public function testAClientHasStatistics(): void
+    {
+        $pusher = FaultServer::client(FaultServer::listen());
+        $pusher->trigger('c', 'e', 1);
+        $stats = $pusher->stats();
+        self::assertSame(1, $stats->calls->trigger->delivered);
+        self::assertSame(1, $stats->connections->opened);
+        $text = FaultServer::nowhere(['stats_format' => 'prometheus'])->stats();
+        self::assertStringContainsString('pusher_client_requests_total 0', $text);
+    }
+
     public function testAClosedPublisherTakesNoEvents(): void
     {
         $publisher = FaultServer::client(FaultServer::listen())->publisher(['reports' => 'all']);

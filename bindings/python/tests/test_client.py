@@ -351,6 +351,34 @@ def test_an_exception_in_the_log_does_not_fail_the_call(listen: Listen, monkeypa
     assert set(raised) == {"the disk is full"}
 
 
+def test_an_observer_is_told_of_calls_and_attempts(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: raised.append(str(unraisable.exc_value)))
+    seen: list[tuple[libpusher.Observation, int, dict[str, Any]]] = []
+
+    def observe(kind: libpusher.Observation, call_id: int, fields: dict[str, Any]) -> None:
+        seen.append((kind, call_id, fields))
+        if kind is libpusher.Observation.CALL_END:
+            raise RuntimeError("the disk is full")
+
+    client = listen().client(observer=observe)
+    client.trigger("c", "e", {})
+    assert [kind for kind, _, _ in seen] == list(libpusher.Observation)
+    assert {call_id for _, call_id, _ in seen} == {1}
+    assert {fields["call"] for _, _, fields in seen} == {"trigger"}
+    assert seen[2][2]["http_status"] == 200
+    assert raised == ["the disk is full"]
+
+
+def test_statistics_count_calls(listen: Listen) -> None:
+    client = listen().client()
+    client.trigger("c", "e", {})
+    stats = client.stats()
+    assert stats["calls"]["trigger"]["delivered"] == 1
+    assert stats["connections"] == {"idle": 1, "opened": 1, "reused": 0}
+    assert "pusher_client_requests_total 0" in listen().client(stats_format="prometheus").stats()
+
+
 def test_a_closed_client_refuses_calls_and_its_publisher_continues(listen: Listen) -> None:
     listener = listen()
     with listener.client() as client:

@@ -38,6 +38,23 @@ class LoggerTest < Minitest::Test
     assert_equal threads.to_h { |thread| [thread, 5] }, messages.map(&:last).tally
   end
 
+  def test_an_observer_is_told_after_the_call
+    seen = []
+    pusher = FaultServer.client(FaultServer.listen)
+    pusher.observer = lambda do |kind, id, fields|
+      seen << [kind, id, fields]
+      raise 'no'
+    end
+    pusher.trigger('c', 'e', 1)
+    assert_equal %i[call_start attempt_start attempt_end call_end], seen.map(&:first)
+    assert_equal [[1, 'trigger']], seen.map { |_, id, fields| [id, fields[:call]] }.uniq
+    assert_equal 200, seen[2].last[:http_status]
+    stats = pusher.stats
+    assert_equal 1, stats[:calls]['trigger']['delivered']
+    assert_equal 1, stats[:connections]['opened']
+    assert_match(/^pusher_client_requests_total 0$/, nowhere(stats_format: 'prometheus').stats)
+  end
+
   def test_a_misbehaving_logger_does_not_affect_the_call
     listener = FaultServer.listen
     pusher = nil

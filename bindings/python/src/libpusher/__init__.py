@@ -11,7 +11,7 @@ Names and arguments are those of the package `pusher`.
 from libpusher import errors
 from libpusher._calls import Event
 from libpusher._client import Config, Log, Prepare, Pusher, Retry, WebhookToken
-from libpusher._hooks import Transport
+from libpusher._hooks import Observation, Observer, Transport
 from libpusher._library import ffi as _ffi
 from libpusher._library import lib as _lib
 from libpusher._publisher import Publisher, PublisherConfig
@@ -23,6 +23,8 @@ __all__ = [
     "Delivery",
     "Event",
     "Log",
+    "Observation",
+    "Observer",
     "Prepare",
     "PreparedRequest",
     "Publisher",

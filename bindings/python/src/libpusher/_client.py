@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from libpusher import _texts
 from libpusher._backends import Backend, Call
 from libpusher._calls import Calls
-from libpusher._hooks import Transport, keep_log, keep_transport
+from libpusher._hooks import Observer, Transport, keep_log, keep_observer, keep_transport
 from libpusher._library import ffi, lib
 from libpusher._publisher import Publisher, PublisherConfig
 from libpusher._request import PreparedRequest
@@ -105,6 +105,8 @@ class Config(TypedDict, total=False):
     """Characters that channel names may have beside Pusher's: `":"`, `"#"` or `":#"`. By `server`."""
     log_level: str
     """For `log`: `"error"`, `"warn"`, `"info"` or `"debug"`."""
+    stats_format: str
+    """For `stats()`: `"json"` or `"prometheus"`."""
 
 
 class _Options(TypedDict, total=False):
@@ -113,6 +115,7 @@ class _Options(TypedDict, total=False):
     backend: Callable[..., Backend] | None
     log: Log | None
     transport: Transport | None
+    observer: Observer | None
 
 
 class _UrlOptions(Config, _Options, total=False):
@@ -171,6 +174,7 @@ class Pusher(Calls[dict[str, Any]]):
         *,
         log: Log | None = None,
         transport: Transport | None = None,
+        observer: Observer | None = None,
         **config: Unpack[Config],
     ) -> None:
         """
@@ -186,6 +190,8 @@ class Pusher(Calls[dict[str, Any]]):
             no configuration keys go to it.
         :param log: receives log messages down to `log_level`.
         :param transport: sends requests, instead of the library.
+        :param observer: is told of the start and the end of each call and attempt: a function of an `Observation`, the id of the
+            call, and a mapping of fields.
         :param config: see `Config`.
         """
         given: dict[str, Any] = {
@@ -201,7 +207,7 @@ class Pusher(Calls[dict[str, Any]]):
         }
         if timeout is not None:
             given["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
-        self._open({**given, **config}, json_encoder, json_decoder, backend, log, transport)
+        self._open({**given, **config}, json_encoder, json_decoder, backend, log, transport, observer)
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float | None = None, **options: Unpack[_UrlOptions]) -> Self:
@@ -230,7 +236,8 @@ class Pusher(Calls[dict[str, Any]]):
 
     @classmethod
     def _from(cls, source: dict[str, Any] | None, timeout: float | None, options: dict[str, Any]) -> Self:
-        own = [options.pop(name, None) for name in ("json_encoder", "json_decoder", "backend", "log", "transport")]
+        names = ("json_encoder", "json_decoder", "backend", "log", "transport", "observer")
+        own = [options.pop(name, None) for name in names]
         if timeout is not None:
             options["timeout_ms"] = _texts.milliseconds(timeout, "timeout")
         if source is None and options:
@@ -249,6 +256,7 @@ class Pusher(Calls[dict[str, Any]]):
         backend: Callable[..., Backend] | None,
         log: Log | None,
         transport: Transport | None,
+        observer: Observer | None,
     ) -> None:
         # Do not keep the configuration, so that no attribute, traceback or dump of this object contains the secret.
         self._handle: Any = ffi.NULL
@@ -267,9 +275,16 @@ class Pusher(Calls[dict[str, Any]]):
         self._hooks = [
             keep_log(self._handle, log) if log else None,
             keep_transport(self._handle, transport) if transport else None,
+            keep_observer(self._handle, observer) if observer else None,
         ]
         self._target: Target | None = None
         self._backend = None if backend is None else backend(self, **options)
+
+    def stats(self) -> Any:
+        """Returns counters and times: a dict, or with `stats_format="prometheus"` a str in Prometheus' format."""
+        out = _texts.place()
+        text = _texts.answer(lib.pusher_stats(self._handle, out), out)
+        return json.loads(text) if text.startswith("{") else text
 
     def _read(self) -> Target:
         """Reads what the library uses, however it was configured, from a signed request."""

@@ -6,6 +6,7 @@ a thread that waits for it, in the middle of the library.
 
 from __future__ import annotations
 
+import enum
 import json
 import logging
 from collections.abc import Callable
@@ -17,6 +18,19 @@ from libpusher._request import Request, Response, TransportFailure
 
 Transport = Callable[[Request], Response]
 
+
+class Observation(enum.IntEnum):
+    """The kind of an observation."""
+
+    CALL_START = 1
+    ATTEMPT_START = 2
+    ATTEMPT_END = 3
+    CALL_END = 4
+
+
+Observer = Callable[[Observation, int, dict[str, Any]], None]
+
+_OBSERVATIONS = frozenset(Observation)
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
 
 
@@ -35,6 +49,21 @@ def keep_log(client: Any, log: Any) -> Any:
 
     out = _texts.place()
     _texts.answer(lib.pusher_set_log(client, call, ffi.NULL, ffi.NULL, out), out)
+    return call
+
+
+def keep_observer(client: Any, observe: Observer) -> Any:
+    """Sets the observer callback. The returned object must live as long as the client."""
+
+    # Exceptions go to sys.unraisablehook, as those of a log do.
+    @ffi.callback("PusherObserveFn")  # type: ignore[untyped-decorator, unused-ignore]
+    def call(_: Any, kind: int, call_id: int, fields: Any) -> None:
+        # A later version of the library may know more kinds.
+        if kind in _OBSERVATIONS:
+            observe(Observation(kind), call_id, json.loads(ffi.string(fields)))
+
+    out = _texts.place()
+    _texts.answer(lib.pusher_set_observer(client, call, ffi.NULL, ffi.NULL, out), out)
     return call
 
 

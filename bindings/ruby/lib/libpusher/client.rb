@@ -127,6 +127,21 @@ module LibPusher
       LOCK.synchronize { @logger, @handle = logger, nil }
     end
 
+    # Is told of the start and the end of each call and each attempt, after the call, in their order, on the thread that made
+    # the call: with `:call_start`, `:attempt_start`, `:attempt_end` or `:call_end`, the id of the call, and a hash of fields,
+    # which `PusherObserveFn` in pusher.h lists. Set it before the client has a publisher.
+    # @param observer [#call, nil]
+    def observer=(observer)
+      LOCK.synchronize { @observer, @handle = observer, nil }
+    end
+
+    # Returns counters and times, since the configuration or a callback was last changed.
+    # @return [Hash, String] a string in Prometheus' format with `stats_format: 'prometheus'`
+    def stats
+      document = Native.call { |out| Native.pusher_stats(handle, out) }
+      document.start_with?('{') ? answer(document) : document
+    end
+
     # @return [String] where requests go
     def host = server.hostname
 
@@ -432,15 +447,16 @@ module LibPusher
     # Returns the handle of the C client. Writers reset it.
     # @api private
     def handle
-      @handle || LOCK.synchronize { @handle ||= Client.handle_of(@settings, @logger) }
+      @handle || LOCK.synchronize { @handle ||= Client.handle_of(@settings, @logger, @observer) }
     end
 
     # @api private
-    def self.handle_of(settings, logger)
+    def self.handle_of(settings, logger, observer = nil)
       # Copied, so that another thread cannot change it during the C call.
       config = settings.config
       Native.make(Native::ClientHandle) { |place, out| Native.pusher_new(config, place, out) }
             .tap { |handle| Native.set_log(handle) if logger }
+            .tap { |handle| Native.set_observer(handle) if observer }
     end
 
     # Checks a channel's name by the rules of the configured server. No network.
@@ -486,6 +502,7 @@ module LibPusher
     def prime(settings, logger)
       @settings = settings
       @logger = logger
+      @observer = nil
       @handle = nil
     end
 
@@ -511,7 +528,7 @@ module LibPusher
 
     # Calls a C function with the client, the arguments and a place for the document.
     def native(function, *texts, handle: self.handle)
-      Native.call(Native::OK, @logger) { |out| Native.public_send(function, handle, *texts, out) }
+      Native.call(Native::OK, @logger, @observer) { |out| Native.public_send(function, handle, *texts, out) }
     end
 
     # Parses a flat object that the library wrote.

@@ -42,6 +42,10 @@ module LibPusher
     attach_function :pusher_authenticate_user, %i[pointer string string pointer], :int32
     attach_function :pusher_validate_webhook, %i[pointer string string buffer_in size_t pointer], :int32
 
+    callback :observe_function, %i[pointer int32 uint64 string], :void
+    attach_function :pusher_set_observer, %i[pointer observe_function pointer pointer pointer], :int32
+    attach_function :pusher_stats, %i[pointer pointer], :int32
+
     callback :log_function, %i[pointer int32 string string], :void
     attach_function :pusher_set_log, %i[pointer log_function pointer pointer pointer], :int32
 
@@ -108,13 +112,14 @@ module LibPusher
     #
     # @param also another status that is not a failure
     # @param logger receives the messages of the call
+    # @param observer receives the observations of the call
     # @yieldparam out [FFI::MemoryPointer]
     # @return [String, nil] the document, nil if there is none
     # @raise [Error]
-    def self.call(also = OK, logger = nil)
+    def self.call(also = OK, logger = nil, observer = nil)
       out = FFI::MemoryPointer.new(:pointer)
       begin
-        status = logger ? logged(logger) { yield out } : yield(out)
+        status = logger || observer ? told(logger, observer) { yield out } : yield(out)
       ensure
         # Also if Timeout or Thread#raise interrupts the thread, which happens after the call.
         document = take(out)
@@ -149,7 +154,7 @@ module LibPusher
 
     private_class_method :failure, :take
 
-    # Collects the messages of a call until it has ended. The logger is not called from within C: a throw, Thread#kill or a call of
+    # Collects the messages and the observations of a call until it has ended. The logger is not called from within C: a throw, Thread#kill or a call of
     # the client in it would unwind the library's stack frames.
     LOG_KEY = :libpusher_log
     LOG = FFI::Function.new(:void, %i[pointer int32 string string]) do |_, level, message, fields|
@@ -157,23 +162,45 @@ module LibPusher
     end
     private_constant :LOG_KEY
 
-    # Sets a log callback that collects messages for {logged}.
+    OBSERVER_KEY = :libpusher_observer
+    OBSERVER = FFI::Function.new(:void, %i[pointer int32 uint64 string]) do |_, kind, call_id, fields|
+      Thread.current[OBSERVER_KEY]&.push([kind, call_id, fields])
+    end
+    private_constant :OBSERVER_KEY
+
+    # Sets an observer callback that collects observations for {told}.
+    def self.set_observer(handle)
+      call { |out| pusher_set_observer(handle, OBSERVER, nil, nil, out) }
+    end
+
+    # Sets a log callback that collects messages for {told}.
     def self.set_log(handle)
       call { |out| pusher_set_log(handle, LOG, nil, nil, out) }
     end
 
-    # Makes a call, and then passes its messages to `logger`.
-    def self.logged(logger)
-      entries = []
+    # Makes a call, and then passes its messages to `logger` and its observations to `observer`.
+    def self.told(logger, observer)
+      entries, observations = [], []
       # Nothing may interrupt the thread in the callback: the interruption would unwind the library's stack frames.
       Thread.handle_interrupt(Object => :never) do
-        Thread.current[LOG_KEY] = entries
+        Thread.current[LOG_KEY], Thread.current[OBSERVER_KEY] = entries, observations
         yield
       ensure
-        Thread.current[LOG_KEY] = nil
+        Thread.current[LOG_KEY] = Thread.current[OBSERVER_KEY] = nil
       end
     ensure
-      entries.each { |level, message, fields| log(logger, level, message, fields) }
+      entries.each { |level, message, fields| log(logger, level, message, fields) } if logger
+      observations.each { |kind, call_id, fields| observe(observer, kind, call_id, fields) } if observer
+    end
+
+    KINDS = { 1 => :call_start, 2 => :attempt_start, 3 => :attempt_end, 4 => :call_end }.freeze
+    private_constant :KINDS
+
+    def self.observe(observer, kind, call_id, fields)
+      observer.call(KINDS[kind], call_id, JSON.parse(fields, symbolize_names: true)) if KINDS.key?(kind)
+    rescue StandardError
+      # As with a log.
+      nil
     end
 
     SEVERITIES = { 1 => :error, 2 => :warn, 3 => :info, 4 => :debug }.freeze
@@ -186,6 +213,6 @@ module LibPusher
       # A failing log must not turn a delivered event into a failure.
       nil
     end
-    private_class_method :log, :logged
+    private_class_method :log, :observe, :told
   end
 end
