@@ -90,8 +90,9 @@ describe('authorize', suite, () => {
       const name = 'O"Brien <b>';
       const member = await post('socket_id=12.34&channel_name=presence-a', { token: 'token-c' });
       assert.deepEqual(JSON.parse(JSON.parse(member.text).channel_data), { user_id: name, user_info: { name } });
+      // The id of a user who signs in is part of a URL later, and may not have all characters.
       const signedIn = await post('socket_id=12.34', { token: 'token-c', path: '/pusher/user-auth' });
-      assert.deepEqual(JSON.parse(JSON.parse(signedIn.text).user_data), { id: name, user_info: { name } });
+      assert.equal(signedIn.status, 400);
     }),
   );
 
@@ -378,7 +379,7 @@ describe('cancel', suite, () => {
   });
 });
 
-for (const program of ['libcurl_transport', 'libcurl_multi']) {
+for (const program of ['libcurl_transport', 'libcurl_multi', 'epoll']) {
   describe(program, suite, () => {
     const single = program === 'libcurl_transport';
     const args = single ? ['my-channel', 'my-event', '{"n":0}'] : ['my-channel', 'my-event', '1'];
@@ -423,7 +424,8 @@ for (const program of ['libcurl_transport', 'libcurl_multi']) {
       });
     }
 
-    it('reuses connections, and does not retry when one is closed', { timeout }, async () => {
+    const reuses = program !== 'epoll';
+    it('reuses connections, and does not retry when one is closed', { timeout, skip: !reuses }, async () => {
       // The server reads a request on a reused connection, then closes the connection: the event may have been delivered.
       const used = new Set();
       let died = false;

@@ -114,10 +114,15 @@
  * | pusher_request_header()             | Returns one header of a request.                      |
  * | pusher_request_body()               | Returns the body of a request.                        |
  * | pusher_request_timeout_ms()         | Returns the time left for a request.                  |
+ * | pusher_request_bytes()              | Returns the whole HTTP/1.1 request, for a socket.     |
+ * | pusher_request_host()               | Returns the host that a request goes to.              |
+ * | pusher_request_port()               | Returns the port that a request goes to.              |
+ * | pusher_request_tls()                | Returns whether a request goes over TLS.              |
  * | pusher_request_free()               | Frees a request.                                      |
  * | pusher_response_new()               | Creates an empty response.                            |
  * | pusher_response_set()               | Sets the server's response.                           |
  * | pusher_response_set_header()        | Adds a header to a response.                          |
+ * | pusher_response_feed()              | Reads the server's response from received bytes.      |
  * | pusher_response_fail()              | Reports that a request failed.                        |
  * | pusher_response_free()              | Frees a response.                                     |
  * | pusher_finish()                     | Returns the result of a prepared request.             |
@@ -858,8 +863,8 @@ int64_t pusher_error_retry_after_ms(const char *document);
 
 /**
  * Extracts the cause of a failure of the network or of the response, like snprintf(): `dns`,
- * `connect`, `tls`, `proxy`, `write`, `timeout`, `reset`, `closed`, `malformed` or `transport`.
- * Later versions may add words.
+ * `connect`, `tls`, `proxy`, `write`, `timeout`, `reset`, `closed`, `malformed`, `transport` or
+ * `cancelled`. Later versions may add words.
  *
  * @param document  the error document as the call wrote it to `out`, or NULL.
  * @param buffer    receives the word, truncated to fit and always NUL-terminated; may be NULL if
@@ -1344,6 +1349,51 @@ int32_t pusher_request_header(const PusherRequest *request,
 const uint8_t *pusher_request_body(const PusherRequest *request, size_t *len);
 
 /**
+ * Returns the whole HTTP/1.1 request as the library itself would send it, for programs with
+ * sockets of their own: request line, headers with `host` and `content-length`, and body.
+ *
+ * Connect to pusher_request_host() and pusher_request_port(), with TLS if pusher_request_tls()
+ * is 1. A `proxy` or `unix_socket` of the configuration is not used. Write the bytes once, and
+ * pass what arrives to pusher_response_feed(). The bytes contain the signature: do not log them.
+ *
+ * The first call makes the bytes, later calls return the same ones. It changes the request: no
+ * other thread may use it meanwhile.
+ *
+ * @param request  the request.
+ * @param len      receives the number of bytes; 0 if there are none. May be NULL.
+ * @return bytes that live as long as the request; NULL if `request` is NULL or memory runs out.
+ */
+const uint8_t *pusher_request_bytes(const PusherRequest *request,
+                                    size_t *len);
+
+/**
+ * Returns the host that a request goes to: a name to look up and to check the certificate with,
+ * or an IP address, IPv6 without brackets. A name that the configuration ends with a dot keeps the
+ * dot; leave it out for TLS.
+ *
+ * @param request  the request.
+ * @return a string that lives as long as the request; NULL if `request` is NULL or memory runs
+ *         out.
+ */
+const char *pusher_request_host(const PusherRequest *request);
+
+/**
+ * Returns the port that a request goes to.
+ *
+ * @param request  the request.
+ * @return the port; 0 if `request` is NULL.
+ */
+uint16_t pusher_request_port(const PusherRequest *request);
+
+/**
+ * Returns whether a request goes over TLS.
+ *
+ * @param request  the request.
+ * @return 1 or 0; 0 if `request` is NULL.
+ */
+int32_t pusher_request_tls(const PusherRequest *request);
+
+/**
  * Returns the time left to send a request and receive the response.
  *
  * @param request  the request.
@@ -1396,8 +1446,38 @@ void pusher_response_set(PusherResponse *response,
 void pusher_response_set_header(PusherResponse *response, const char *name, const char *value);
 
 /**
- * Reports that a request failed. After pusher_response_set(), reports that the response was
- * truncated.
+ * Passes bytes of the server's response on as they were received, in pieces of any size, for
+ * programs with sockets of their own. The library reads them as it reads its own connections:
+ * interim responses, chunks, and bodies that end with the connection.
+ *
+ * Feed what arrives until the response is whole, then call pusher_finish() and close the
+ * connection. If it is never whole, pusher_finish() reports what is true of a request that was
+ * sent: the status decides if its line was fed, else delivery is unknown. If the request was not
+ * sent whole, or the response did not come in time, call pusher_response_fail() first.
+ *
+ * The head of a response may have 16 KiB and 64 headers, its body 1 MiB: for more, use
+ * pusher_response_set(), which replaces what was fed. Of an error response, up to 64 KiB of the
+ * body are read. Once the response is whole or broken, or was set, further calls return the same
+ * and use nothing.
+ *
+ * @param response  the response.
+ * @param bytes     bytes from the server; after TLS, decrypted. May be NULL if `len` is 0.
+ * @param len       number of `bytes`. 0 is the end of the input: the server closed the
+ *                  connection.
+ * @param used      receives how many of the bytes belong to the response: all of them, unless
+ *                  it is whole and more follows. May be NULL.
+ * @return 1 if the response is whole; 0 if more is to come; -1 if it is not HTTP, breaks a limit or
+ *         ends too early, or if `response` is NULL, or `bytes` is NULL and `len` is not 0.
+ */
+int32_t pusher_response_feed(PusherResponse *response,
+                             const uint8_t *bytes,
+                             size_t len,
+                             size_t *used);
+
+/**
+ * Reports that a request failed. After pusher_response_set(), or pusher_response_feed() with a
+ * whole response, reports that the response was truncated, or came before the request's last byte
+ * was sent: a success is then no longer certain.
  *
  * @param response  the response. NULL is ignored.
  * @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not

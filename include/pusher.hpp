@@ -653,6 +653,17 @@ public:
     const std::uint8_t *bytes = pusher_request_body(handle_, &length);
     return {reinterpret_cast<const char *>(bytes), bytes == nullptr ? 0 : length};
   }
+  /** Returns the whole HTTP/1.1 request, for a socket: see pusher_request_bytes(). Empty if memory runs out. */
+  std::string_view bytes() const noexcept {
+    std::size_t length = 0;
+    const std::uint8_t *all = pusher_request_bytes(handle_, &length);
+    return {reinterpret_cast<const char *>(all), length};
+  }
+  /** Returns the host to connect to: see pusher_request_host(). */
+  std::string_view host() const noexcept { return inside::view(pusher_request_host(handle_)); }
+  std::uint16_t port() const noexcept { return pusher_request_port(handle_); }
+  /** Returns whether to speak TLS. */
+  bool tls() const noexcept { return pusher_request_tls(handle_) == 1; }
   /** Returns the time left for the request. If it is zero, do not send. */
   std::chrono::milliseconds timeout() const noexcept {
     return std::chrono::milliseconds(pusher_request_timeout_ms(handle_));
@@ -663,6 +674,13 @@ public:
 private:
   friend class request;
   const PusherRequest *handle_;
+};
+
+/** How far a response has come: see pusher_response_feed(). */
+enum class fed : std::int32_t {
+  broken = -1, /**< It is not HTTP, breaks a limit or ends too early. */
+  more = 0,    /**< More bytes, or the end of the input, are to come. */
+  whole = 1,   /**< Finish the request. */
 };
 
 /** The response to a request, for a transport to fill in. */
@@ -685,6 +703,14 @@ public:
       pusher_response_set_header(handle_, both[0].c_str(), both[1].c_str());
     }
     return *this;
+  }
+  /**
+   * Passes bytes of the response on as they were received; no bytes are the end of the input. `used`, unless it is NULL,
+   * receives how many of them belong to the response. See pusher_response_feed().
+   */
+  fed feed(std::string_view bytes, std::size_t *used = nullptr) noexcept {
+    const auto *first = reinterpret_cast<const std::uint8_t *>(bytes.data());
+    return static_cast<fed>(pusher_response_feed(handle_, first, bytes.size(), used));
   }
   /**
    * Reports a failure: `not_sent` if the last byte was certainly not sent, else `unknown`. See

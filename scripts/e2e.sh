@@ -18,7 +18,7 @@ build() {
   pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
   # Without link-time optimisation, which takes long and makes no difference here.
   cmake -S . -B build/e2e -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" >/dev/null
-  cmake --build build/e2e --target trigger authorize webhook publisher cancel libcurl_transport libcurl_multi
+  cmake --build build/e2e --target trigger authorize webhook publisher cancel libcurl_transport libcurl_multi epoll
   cc -std=c99 -pedantic -Wall -Wextra -Werror -Iinclude -o build/e2e/call e2e/call.c build/e2e/libpusher.so.0 \
     -Wl,-rpath,"$PWD/build/e2e"
 }

@@ -12,6 +12,11 @@ int my_http(const char *method, const char *url, const uint8_t *body,
 void my_header(const char *name, const char *value);
 int my_next_header(const char **name, const char **value);
 
+/* Your sockets. */
+int my_connect(const char *host, uint16_t port, int32_t tls);
+size_t my_write(int socket, const uint8_t *bytes, size_t size);
+long my_read(int socket, uint8_t *buffer, size_t size);
+
 /* EXAMPLE PusherSendFn pusher_set_transport pusher_request_method
  * pusher_request_url pusher_request_header_count pusher_request_header
  * pusher_request_body pusher_request_timeout_ms pusher_response_set
@@ -69,5 +74,34 @@ PusherStatus trigger(const Pusher *client) {
   }
   printf("%s\n", out);
   pusher_string_free(out);
+  return status;
+}
+
+/* EXAMPLE pusher_request_bytes pusher_request_host pusher_request_port
+ * pusher_request_tls pusher_response_feed */
+/* The functions my_...() are those of your sockets: my_write() returns how
+ * many bytes the kernel has taken, my_read() how many came, 0 at the end. */
+PusherStatus exchange(const Pusher *client, PusherRequest *request) {
+  uint8_t buffer[4096];
+  size_t size, sent = 0;
+  long count = -1;
+  int fed = 0;
+  const uint8_t *bytes = pusher_request_bytes(request, &size);
+  PusherResponse *response = pusher_response_new();
+  PusherStatus status;
+  int socket = my_connect(pusher_request_host(request),
+                          pusher_request_port(request),
+                          pusher_request_tls(request));
+  if (socket >= 0 && bytes != NULL)
+    sent = my_write(socket, bytes, size);
+  while (sent == size && fed == 0 &&
+         (count = my_read(socket, buffer, sizeof buffer)) >= 0)
+    fed = pusher_response_feed(response, buffer, (size_t)count, NULL);
+  if (sent < size)
+    pusher_response_fail(response, PUSHER_DELIVERY_NOT_SENT, "write", NULL);
+  else if (count < 0)
+    pusher_response_fail(response, PUSHER_DELIVERY_UNKNOWN, "reset", NULL);
+  status = pusher_finish(client, request, response, NULL);
+  pusher_response_free(response);
   return status;
 }

@@ -20,6 +20,14 @@ pub fn response(bytes: &[u8]) {
     let [whole, single, chosen] = pieces(bytes).map(|pieces| fuzzing::read_response(pieces));
     assert_eq!(whole, single);
     assert_eq!(whole, chosen);
+    let [fed, single, chosen] = pieces(bytes).map(|pieces| fuzzing::feed_response(pieces));
+    assert_eq!((&fed, &fed), (&single, &chosen));
+    if let (Some(status), Some(body), Some(used)) = (whole.status, &whole.body, whole.used) {
+        assert_eq!(fed.1, Some((status, body.clone(), Some(used))));
+    } else if let Some((status, ..)) = fed.1 {
+        // A refusal whose body is broken.
+        assert!(whole.status == Some(status) && !(200..300).contains(&status), "{whole:?}");
+    }
     if let Some(used) = whole.used {
         assert!(used <= bytes.len());
         // 101 is final, too: nobody asked for another protocol.

@@ -2,9 +2,9 @@
 
 use std::ffi::c_char;
 
-use super::boundary::{array, guarded, lenient_text, text};
+use super::boundary::{array, guarded, lenient_text, text, write};
 use crate::bytes::copied;
-use crate::http::{Cause, ResponseBuilder};
+use crate::http::{Cause, Fed, ResponseBuilder};
 use crate::status::Delivery;
 
 /// The server's response to a request, or the reason why there is none.
@@ -77,8 +77,52 @@ pub unsafe extern "C" fn pusher_response_set_header(
     }
 }
 
-/// Reports that a request failed. After pusher_response_set(), reports that the response was
-/// truncated.
+/// Passes bytes of the server's response on as they were received, in pieces of any size, for
+/// programs with sockets of their own. The library reads them as it reads its own connections:
+/// interim responses, chunks, and bodies that end with the connection.
+///
+/// Feed what arrives until the response is whole, then call pusher_finish() and close the
+/// connection. If it is never whole, pusher_finish() reports what is true of a request that was
+/// sent: the status decides if its line was fed, else delivery is unknown. If the request was not
+/// sent whole, or the response did not come in time, call pusher_response_fail() first.
+///
+/// The head of a response may have 16 KiB and 64 headers, its body 1 MiB: for more, use
+/// pusher_response_set(), which replaces what was fed. Of an error response, up to 64 KiB of the
+/// body are read. Once the response is whole or broken, or was set, further calls return the same
+/// and use nothing.
+///
+/// @param response  the response.
+/// @param bytes     bytes from the server; after TLS, decrypted. May be NULL if `len` is 0.
+/// @param len       number of `bytes`. 0 is the end of the input: the server closed the
+///                  connection.
+/// @param used      receives how many of the bytes belong to the response: all of them, unless
+///                  it is whole and more follows. May be NULL.
+/// @return 1 if the response is whole; 0 if more is to come; -1 if it is not HTTP, breaks a limit or
+///         ends too early, or if `response` is NULL, or `bytes` is NULL and `len` is not 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_response_feed(
+    response: *mut PusherResponse,
+    bytes: *const u8,
+    len: usize,
+    used: *mut usize,
+) -> i32 {
+    // SAFETY: each pointer is as the caller of this function promises; `bytes` has `len` bytes.
+    unsafe {
+        write(used, 0);
+        let (Some(response), Ok(bytes)) = (response.as_mut(), array(bytes, len, "bytes")) else { return -1 };
+        let (fed, length) = guarded((Fed::Broken, 0), || response.0.feed(bytes));
+        write(used, length);
+        match fed {
+            Fed::Whole => 1,
+            Fed::More => 0,
+            Fed::Broken => -1,
+        }
+    }
+}
+
+/// Reports that a request failed. After pusher_response_set(), or pusher_response_feed() with a
+/// whole response, reports that the response was truncated, or came before the request's last byte
+/// was sent: a success is then no longer certain.
 ///
 /// @param response  the response. NULL is ignored.
 /// @param delivery  ::PUSHER_DELIVERY_NOT_SENT if the request's last byte was certainly not

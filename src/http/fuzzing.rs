@@ -1,5 +1,6 @@
 //! The readers of what a peer sends, for fuzz/. Only fuzzing builds have this module.
 
+use super::feed::{Fed, Feed};
 use super::proxy;
 use super::response::{MAX_HEAD_BYTES, ResponseReader, Reuse};
 
@@ -41,6 +42,26 @@ pub fn read_response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Reading 
     let (status, is_kept) = (reader.status(), is_good && reader.reuse() != Reuse::Never);
     let body = reader.into_response(true).map(|response| response.body).filter(|_| is_good);
     Reading { status, used: body.is_some().then_some(used), body, is_kept }
+}
+
+/// Reads a response from pieces as a program with its own sockets does. Returns what came of it, and if it is whole the status, the
+/// body and how many bytes were used, unless its body is broken.
+pub fn feed_response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Fed, Option<(u16, Vec<u8>, Option<usize>)>) {
+    let (mut feed, mut used, mut fed) = (Feed::new(MAX_BODY_BYTES), 0, Fed::More);
+    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+        let (result, length) = feed.feed(piece);
+        (fed, used) = (result, used + length);
+        if fed != Fed::More {
+            break;
+        }
+    }
+    if fed == Fed::More {
+        fed = feed.feed(&[]).0;
+    }
+    let reader = feed.into_reader();
+    let used = reader.is_complete().then_some(used);
+    let response = if fed == Fed::Whole { reader.into_response(true) } else { None };
+    (fed, response.map(|response| (response.status, response.body, used)))
 }
 
 /// Returns whether a proxy's response, in pieces, opens the tunnel; `None` if it is incomplete.

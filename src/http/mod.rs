@@ -10,6 +10,7 @@ mod connection;
 mod connector;
 mod exchange;
 mod failure;
+mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod message;
@@ -28,9 +29,10 @@ mod trust;
 
 pub use client::{Connections, HttpClient, HttpConfig, Transport};
 pub use failure::{Cause, Failure, Progress};
+pub use feed::Fed;
 pub use message::{Limit, Method, Origin, Proxy, Request, Response};
 pub use meter::Meter;
 pub use phase::Phase;
-pub use request::request_size;
+pub use request::{RequestLine, request_size, whole_request};
 pub use response_builder::ResponseBuilder;
 pub use trust::{Identity, Roots, Trust};

@@ -17,8 +17,8 @@ pub(super) struct RequestBytes<'a> {
 }
 
 /// Why a request cannot be sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unsendable {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsendable {
     /// There is no memory for its head.
     NoMemory,
     /// Its target has a character that ends a request line.
@@ -37,10 +37,7 @@ impl<'a> RequestBytes<'a> {
     /// Such a proxy gets the whole URL (RFC 9112, 3.2.2), because proxies often refuse a tunnel to
     /// port 80. It also gets the credentials, which the server must not see.
     pub(super) fn new(request: &Request<'a>, proxy: Option<&Proxy>) -> Result<RequestBytes<'a>, Unsendable> {
-        // The target is built from checked parts. It must never be able to add a line.
-        if !request.target.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unsendable::InvalidTarget);
-        }
+        check_target(&request.target)?;
         let authority = request.origin.authority();
         let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
         let headers: usize = request.all_headers().map(|(name, value)| name.len() + value.len() + LINE_BYTES).sum();
@@ -108,20 +105,69 @@ impl Write for Count {
     }
 }
 
+/// Returns the bytes of a request as a server without a forwarding proxy before it receives it.
+pub fn whole_request<'h>(
+    line: RequestLine<'_>,
+    headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
+    body: Option<&[u8]>,
+) -> Result<Vec<u8>, Unsendable> {
+    check_target(line.target)?;
+    let body_len = body.map(<[u8]>::len);
+    let mut head = Count(0);
+    // Counting cannot fail.
+    let _ = write_head_of(&mut head, line, headers.clone(), body_len, None);
+    // Allocate once: a vector that grows leaves copies of the caller's headers in freed memory.
+    let mut whole = Vec::new();
+    whole.try_reserve_exact(head.0 + body_len.unwrap_or_default())?;
+    // The space is reserved, so writing cannot fail.
+    let _ = write_head_of(&mut whole, line, headers, body_len, None);
+    whole.extend_from_slice(body.unwrap_or_default());
+    Ok(whole)
+}
+
+/// The method and the place that a request goes to.
+#[derive(Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// The method's name.
+    pub method: &'a str,
+    /// The host as a URL has it, followed by the port unless that is the scheme's default.
+    pub authority: &'a str,
+    /// The path and query.
+    pub target: &'a str,
+}
+
+/// Checks a target. It is built from checked parts, and must never be able to add a line.
+fn check_target(target: &str) -> Result<(), Unsendable> {
+    if target.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(()) } else { Err(Unsendable::InvalidTarget) }
+}
+
 fn write_head(head: &mut impl Write, request: &Request<'_>, authority: &str, proxy: Option<&Proxy>) -> io::Result<()> {
+    let line = RequestLine { method: request.method.name(), authority, target: &request.target };
+    let proxy = proxy.map(|proxy| (request.origin.scheme(), proxy));
+    write_head_of(head, line, request.all_headers(), request.body.map(<[u8]>::len), proxy)
+}
+
+#[inline]
+fn write_head_of<'h>(
+    head: &mut impl Write,
+    RequestLine { method, authority, target }: RequestLine<'_>,
+    mut headers: impl Iterator<Item = (&'h str, &'h str)>,
+    body_len: Option<usize>,
+    proxy: Option<(&str, &Proxy)>,
+) -> io::Result<()> {
     let mut add = |parts: &[&str]| parts.iter().try_for_each(|part| head.write_all(part.as_bytes()));
-    add(&[request.method.name(), " "])?;
-    if proxy.is_some() {
-        add(&[request.origin.scheme(), "://", authority])?;
+    add(&[method, " "])?;
+    if let Some((scheme, _)) = proxy {
+        add(&[scheme, "://", authority])?;
     }
-    add(&[&request.target, " HTTP/1.1\r\nhost: ", authority, "\r\n"])?;
+    add(&[target, " HTTP/1.1\r\nhost: ", authority, "\r\n"])?;
     // Faster than a loop over the chain of three sources.
-    request.all_headers().try_for_each(|(name, value)| add(&[name, ": ", value, "\r\n"]))?;
-    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+    headers.try_for_each(|(name, value)| add(&[name, ": ", value, "\r\n"]))?;
+    if let Some(authorization) = proxy.and_then(|(_, proxy)| proxy.authorization.as_ref()) {
         add(&["proxy-authorization: ", authorization, "\r\n"])?;
     }
-    if let Some(body) = request.body {
-        write!(head, "content-length: {}\r\n", body.len())?;
+    if let Some(length) = body_len {
+        write!(head, "content-length: {length}\r\n")?;
     }
     head.write_all(b"\r\n")
 }
@@ -190,6 +236,22 @@ mod tests {
         let whole = bytes(&RequestBytes::new(&post, None).unwrap());
         assert_eq!(whole, "POST /a HTTP/1.1\r\nhost: h\r\nuser-agent: x\r\nx-key: k\r\ncontent-length: 2\r\n\r\n{}");
         assert_eq!(request_size(&post), whole.len());
+    }
+
+    #[test]
+    fn a_whole_request_has_the_bytes_that_the_exchange_sends() {
+        let large = vec![b' '; 12_345];
+        for (host, port, body) in [("::1", 8080, None), ("h.", 80, Some(&b"{}"[..])), ("h", 81, Some(&large))] {
+            let origin = Origin { tls: false, host: host.to_owned(), port };
+            let request = Request { own_header: Some(("x-key", "k")), ..request(&origin, "/a?b=c", body) };
+            let authority = origin.authority();
+            let line = RequestLine { method: request.method.name(), authority: &authority, target: &request.target };
+            let headers: Vec<_> = request.all_headers().collect();
+            let whole = whole_request(line, headers.iter().copied(), body).unwrap();
+            assert_eq!(String::from_utf8(whole).unwrap(), bytes(&RequestBytes::new(&request, None).unwrap()));
+            let bad = RequestLine { target: "/a b", ..line };
+            assert_eq!(whole_request(bad, headers.into_iter(), body), Err(Unsendable::InvalidTarget));
+        }
     }
 
     #[test]

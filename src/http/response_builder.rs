@@ -1,7 +1,9 @@
 //! The exchange that a user's transport or event loop reports, piece by piece.
 
 use super::failure::{Cause, Failure, Progress};
+use super::feed::{Fed, Feed};
 use super::message::Response;
+use super::response::Malformed;
 use crate::rate_limit::RateLimitHeaders;
 
 /// The pieces of an exchange reported so far.
@@ -9,12 +11,19 @@ use crate::rate_limit::RateLimitHeaders;
 pub struct ResponseBuilder {
     /// The status as it was reported, and the body.
     response: Option<(i32, Vec<u8>)>,
+    /// A response that is not whole yet, or is broken.
+    feed: Option<Box<Feed>>,
+    /// Whether the response was fed: its status may be any that HTTP permits.
+    was_fed: bool,
     failure: Option<Failure>,
     retry_after: Option<String>,
     date: Option<String>,
     rate_limit: RateLimitHeaders,
     has_length: bool,
 }
+
+/// The longest body of a response that is fed.
+const MAX_FED_BODY_BYTES: usize = 1 << 20;
 
 const NO_MESSAGE: &str = "the transport failed";
 
@@ -36,7 +45,31 @@ impl ResponseBuilder {
     /// Sets the status and the body, and forgets an earlier failure.
     pub fn set(&mut self, status: i32, body: Vec<u8>) {
         self.response = Some((status, body));
+        (self.feed, self.was_fed, self.failure) = (None, false, None);
+    }
+
+    /// Reads bytes of the response, or takes note of the end of the input if there are none. Forgets an earlier failure. Returns how
+    /// many bytes were used: none once the response is whole or broken.
+    pub fn feed(&mut self, bytes: &[u8]) -> (Fed, usize) {
+        if self.response.is_some() {
+            return (Fed::Whole, 0);
+        }
+        let feed = self.feed.get_or_insert_with(|| Box::new(Feed::new(MAX_FED_BODY_BYTES)));
+        if feed.fault().is_some() {
+            return (Fed::Broken, 0);
+        }
         self.failure = None;
+        let (fed, used) = feed.feed(bytes);
+        let feed = if fed == Fed::Whole { self.feed.take() } else { None };
+        if let Some(response) = feed.and_then(|feed| feed.into_reader().into_response(true)) {
+            self.response = Some((response.status.into(), response.body));
+            self.was_fed = true;
+            self.has_length = response.has_length;
+            self.retry_after = response.retry_after;
+            self.date = response.date;
+            self.rate_limit = response.rate_limit;
+        }
+        (fed, used)
     }
 
     /// Takes note of a header. Only a few matter.
@@ -65,6 +98,12 @@ impl ResponseBuilder {
         });
     }
 
+    /// Returns a builder for a response that is fed, and whose body may have `max_body_bytes`.
+    #[cfg(test)]
+    pub(super) fn limited_to(max_body_bytes: usize) -> ResponseBuilder {
+        ResponseBuilder { feed: Some(Box::new(Feed::new(max_body_bytes))), ..ResponseBuilder::default() }
+    }
+
     /// Returns the body.
     pub fn body(&self) -> &[u8] {
         self.response.as_ref().map_or(&[], |(_, body)| body)
@@ -74,11 +113,23 @@ impl ResponseBuilder {
     pub fn exchange(&self, body: Vec<u8>) -> Result<Response, Failure> {
         let unknown = |cause, message: &str| Failure { progress: Progress::Sent, cause, message: message.to_owned() };
         let Some((status, _)) = self.response else {
-            let nothing = || unknown(Cause::Transport, "the transport set no response");
-            return Err(self.failure.as_ref().map_or_else(nothing, |failure| copied(failure, failure.progress)));
+            let answered = self.feed.as_ref().and_then(|feed| feed.status()).map(Progress::Answered);
+            return Err(match (&self.failure, &self.feed) {
+                (Some(failure), _) => copied(failure, answered.unwrap_or(failure.progress)),
+                (None, None) => unknown(Cause::Transport, "the transport set no response"),
+                (None, Some(feed)) => {
+                    let (cause, why) = match feed.fault() {
+                        None => (Cause::Transport, "only a part of it was passed on".to_owned()),
+                        Some(Malformed::Cut) => (Cause::Closed, Malformed::Cut.to_string()),
+                        Some(why) => (Cause::Malformed, why.to_string()),
+                    };
+                    let failure = unknown(cause, &format!("reading the response failed: {why}"));
+                    Failure { progress: answered.unwrap_or(failure.progress), ..failure }
+                }
+            });
         };
         // An interim response is not a response.
-        let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
+        let status = u16::try_from(status).ok().filter(|status| self.was_fed || (200..600).contains(status));
         let status = status
             .ok_or_else(|| unknown(Cause::Malformed, "the transport set a status that is not from 200 to 599"))?;
         if let Some(failure) = &self.failure {

@@ -20,6 +20,7 @@ mod panics;
 mod requests;
 mod responses;
 mod retries;
+mod sans_io;
 mod secrecy;
 mod signatures;
 mod stats;

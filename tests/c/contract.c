@@ -866,6 +866,74 @@ static void read_request(const PusherRequest *request, const char *method) {
   CHECK(body == pusher_request_body(request, NULL) && strlen((const char *)body) == length, "length %zu", length);
   CHECK((length != 0) == (strcmp(method, "POST") == 0), "length %zu", length);
   CHECK(pusher_request_timeout_ms(request) > 0 && pusher_request_timeout_ms(request) <= 5000, "time");
+  size_t whole = 77;
+  const uint8_t *bytes = pusher_request_bytes(request, &whole);
+  CHECK(bytes != NULL && bytes == pusher_request_bytes(request, NULL) && whole > length, "%zu bytes", whole);
+  CHECK(bytes != NULL && memcmp(bytes, method, strlen(method)) == 0, "the method");
+  CHECK(bytes != NULL && memcmp(bytes + whole - length, body, length) == 0, "the body");
+  const char *host = pusher_request_host(request);
+  CHECK(host != NULL && strcmp(host, "127.0.0.1") == 0 && host == pusher_request_host(request), "%s", host);
+  CHECK(pusher_request_port(request) != 0 && pusher_request_tls(request) == 0, "port");
+}
+
+/* Feeds a response in pieces of this size, and the end. Returns the last result. */
+static int feed(PusherResponse *response, const char *bytes, size_t size) {
+  size_t length = strlen(bytes), used = 77, at = 0;
+  int fed = 0;
+  while (at < length && fed == 0) {
+    size_t piece = length - at < size ? length - at : size;
+    /* Of exactly this size, so that valgrind sees a byte too many. */
+    uint8_t *copy = malloc(piece);
+    NEED(copy != NULL);
+    memcpy(copy, bytes + at, piece);
+    fed = pusher_response_feed(response, copy, piece, &used);
+    CHECK(used <= piece && (fed != 0 || used == piece), "%zu of %zu bytes", used, piece);
+    free(copy);
+    at += used;
+  }
+  if (fed == 0) fed = pusher_response_feed(response, NULL, 0, NULL);
+  CHECK(pusher_response_feed(response, (const uint8_t *)"x", 1, &used) == fed && used == 0, "after the end");
+  return fed;
+}
+
+static void check_feeding(unsigned short port) {
+  static const struct {
+    const char *bytes;
+    int fed;
+    PusherStatus status;
+    int delivery;
+  } cases[] = {
+      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 1, PUSHER_STATUS_OK, 0},
+      {"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 1, PUSHER_STATUS_OK, 0},
+      {"HTTP/1.1 200 OK\r\n\r\n{}", 1, PUSHER_STATUS_OK, 0},
+      {"HTTP/1.1 204 OK\r\n\r\n", 1, PUSHER_STATUS_OK, 0},
+      {"HTTP/1.1 429 Slow\r\nContent-Length: 9\r\n\r\ncut", 1, PUSHER_STATUS_RATE_LIMITED, PUSHER_DELIVERY_REJECTED},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{", -1, PUSHER_STATUS_BAD_RESPONSE, PUSHER_DELIVERY_UNKNOWN},
+      {"SSH-2.0\r\n", -1, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN},
+      {"", -1, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN},
+  };
+  const char *arguments[] = {"c", "e", "{}"};
+  Pusher *client = client_of(port, "");
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t size = 1; size < 100; size += size) {
+      PusherRequest *request = NULL;
+      char *out = &stale;
+      CHECK(pusher_prepare(client, "trigger", arguments, 3, &request, NULL) == PUSHER_STATUS_OK, "case %zu", i);
+      PusherResponse *response = pusher_response_new();
+      CHECK(feed(response, cases[i].bytes, size) == cases[i].fed, "case %zu in pieces of %zu", i, size);
+      PusherStatus status = pusher_finish(client, request, response, &out);
+      expect(cases[i].bytes, status, out, cases[i].status, cases[i].delivery, "");
+      pusher_response_free(response);
+      pusher_request_free(request);
+    }
+  }
+  size_t used = 77;
+  CHECK(pusher_response_feed(NULL, NULL, 0, &used) == -1 && used == 0, "no response");
+  PusherResponse *response = pusher_response_new();
+  CHECK(pusher_response_feed(response, NULL, 1, &used) == -1 && used == 0, "NULL");
+  CHECK(pusher_response_feed(response, (const uint8_t *)"x", SIZE_MAX, NULL) == -1, "no end");
+  pusher_response_free(response);
+  pusher_free(client);
 }
 
 static void check_requests(unsigned short port) {
@@ -961,6 +1029,8 @@ static void check_requests(unsigned short port) {
   CHECK(name == NULL && value == NULL, "NULL");
   CHECK(pusher_request_body(NULL, &length) == NULL && length == 0 && pusher_request_body(NULL, NULL) == NULL, "NULL");
   CHECK(pusher_request_timeout_ms(NULL) == 0, "NULL");
+  CHECK(pusher_request_bytes(NULL, &length) == NULL && length == 0 && pusher_request_bytes(NULL, NULL) == NULL, "NULL");
+  CHECK(pusher_request_host(NULL) == NULL && pusher_request_port(NULL) == 0 && pusher_request_tls(NULL) == 0, "NULL");
   pusher_response_set(NULL, 200, NULL, 0);
   pusher_response_set_header(NULL, "a", "b");
   pusher_response_fail(NULL, 1, NULL, NULL);
@@ -1393,6 +1463,7 @@ static int check_all(void) {
   check_cancellation(server.port);
   check_webhooks(server.port);
   check_requests(server.port);
+  check_feeding(server.port);
   check_hooks(server.port);
   check_observer(server.port);
   check_answers(server.port);

@@ -393,6 +393,31 @@ fn prepared_requests() {
             }
         });
     }
+    let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    check("prepare, bytes, feed and finish", &server, OK, |out| {
+        let (mut request, mut size) = (ptr::null_mut(), 0);
+        // SAFETY: every pointer is good for the call.
+        unsafe {
+            let status = ffi::pusher_prepare(pointer, c"trigger".as_ptr(), pointers.as_ptr(), 3, &raw mut request, out);
+            if status as i32 != 0 {
+                return status as i32;
+            }
+            let bytes = ffi::pusher_request_bytes(request, &raw mut size);
+            assert_eq!(bytes.is_null(), size == 0);
+            let response = ffi::pusher_response_new();
+            if bytes.is_null() {
+                ffi::pusher_response_fail(response, 1, c"write".as_ptr(), c"no memory".as_ptr());
+            } else {
+                // Without its last byte first.
+                ffi::pusher_response_feed(response, whole.as_ptr(), whole.len() - 1, ptr::null_mut());
+                ffi::pusher_response_feed(response, whole.as_ptr().add(whole.len() - 1), 1, ptr::null_mut());
+            }
+            let status = ffi::pusher_finish(pointer, request, response, out) as i32;
+            ffi::pusher_response_free(response);
+            ffi::pusher_request_free(request);
+            status
+        }
+    });
     let many = vec![ptr::null(); 100_000];
     check("prepare with many arguments", &server, 1, |out| {
         let mut request = ptr::null_mut();

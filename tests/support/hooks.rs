@@ -109,6 +109,27 @@ impl Request {
     pub fn read(&self) -> Snapshot {
         Snapshot::of(self.0.as_ptr())
     }
+
+    /// `pusher_request_bytes`: where the bytes are, and a copy.
+    pub fn bytes(&self) -> (*const u8, Vec<u8>) {
+        let mut length = 0;
+        // SAFETY: the request lives, and the bytes as long as it.
+        unsafe {
+            let bytes = ffi::pusher_request_bytes(self.0.as_ptr(), &raw mut length);
+            assert_eq!(ffi::pusher_request_bytes(self.0.as_ptr(), ptr::null_mut()), bytes);
+            (bytes, std::slice::from_raw_parts(bytes, length).to_vec())
+        }
+    }
+
+    /// Returns the host, the port and whether the request goes over TLS.
+    pub fn place(&self) -> (String, u16, i32) {
+        let request = self.0.as_ptr();
+        // SAFETY: as above.
+        unsafe {
+            let host = CStr::from_ptr(ffi::pusher_request_host(request)).to_str().unwrap().to_owned();
+            (host, ffi::pusher_request_port(request), ffi::pusher_request_tls(request))
+        }
+    }
 }
 
 impl Drop for Request {
@@ -152,6 +173,20 @@ impl Reply {
         self
     }
 
+    /// Feeds bytes, the end of the input if there are none. Returns the result and how many bytes were used.
+    pub fn feed(&self, bytes: &[u8]) -> (i32, usize) {
+        let mut used = usize::MAX;
+        // SAFETY: the response and the bytes live.
+        let result = unsafe { ffi::pusher_response_feed(self.pointer, bytes.as_ptr(), bytes.len(), &raw mut used) };
+        (result, used)
+    }
+
+    /// Feeds with any pointer and length.
+    pub fn feed_raw(&self, bytes: *const u8, length: usize) -> i32 {
+        // SAFETY: the response lives; an impossible length is refused before the bytes are read.
+        unsafe { ffi::pusher_response_feed(self.pointer, bytes, length, ptr::null_mut()) }
+    }
+
     /// Sets a failure; `None` is NULL.
     pub fn fail(&self, delivery: i32, cause: Option<&[u8]>, message: Option<&[u8]>) -> &Reply {
         let [cause, message] = [cause, message].map(|text| text.map(calls::c_string));
@@ -189,11 +224,18 @@ pub fn read_and_set_null() {
         assert_eq!(length, 0);
         assert!(ffi::pusher_request_body(nothing, ptr::null_mut()).is_null());
         assert_eq!(ffi::pusher_request_timeout_ms(nothing), 0);
+        length = 7;
+        assert!(ffi::pusher_request_bytes(nothing, &raw mut length).is_null());
+        assert_eq!(length, 0);
+        assert!(ffi::pusher_request_bytes(nothing, ptr::null_mut()).is_null());
+        assert!(ffi::pusher_request_host(nothing).is_null());
+        assert_eq!((ffi::pusher_request_port(nothing), ffi::pusher_request_tls(nothing)), (0, 0));
         ffi::pusher_request_free(ptr::null_mut());
         ffi::pusher_response_free(ptr::null_mut());
         ffi::pusher_string_free(ptr::null_mut());
         ffi::pusher_free(ptr::null_mut());
     }
+    assert_eq!((reply.feed(b"x"), reply.feed(b""), reply.feed_raw(ptr::null(), 0)), ((-1, 0), (-1, 0), -1));
     reply.set(200, b"{}").header(Some(b"a"), Some(b"b")).fail(1, None, None);
 }
 

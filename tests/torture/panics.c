@@ -83,6 +83,9 @@ CALL(do_stats, pusher_publisher_stats(have.publisher, out))
 CALL(do_publish, pusher_publisher_publish(have.publisher, "c", event, "1", NULL, NULL, out))
 ACT(do_response_set, pusher_response_set(have.response, 200, (const uint8_t *)"{}", 2))
 ACT(do_response_header, pusher_response_set_header(have.response, "Content-Length", "2"))
+ACT(do_response_feed, (void)pusher_response_feed(have.response, (const uint8_t *)"HTTP", 4, NULL))
+ACT(do_request_bytes, (void)pusher_request_bytes(have.request, NULL))
+ACT(do_request_host, (void)pusher_request_host(have.request))
 ACT(do_response_fail, pusher_response_fail(have.response, PUSHER_DELIVERY_NOT_SENT, "dns", "none"))
 ACT(do_delivery, (void)pusher_error_delivery("{\"error\":{\"delivery\":\"unknown\"}}"))
 ACT(do_status, (void)pusher_error_status("{\"error\":{\"status\":\"CLOSED\"}}"))
@@ -268,8 +271,11 @@ static const struct function {
     {"pusher_publisher_poll", do_poll},
     {"pusher_publisher_publish", do_publish},
     {"pusher_publisher_stats", do_stats},
+    {"pusher_request_bytes", do_request_bytes},
     {"pusher_request_free", do_request_free},
+    {"pusher_request_host", do_request_host},
     {"pusher_response_fail", do_response_fail},
+    {"pusher_response_feed", do_response_feed},
     {"pusher_response_free", do_response_free},
     {"pusher_response_set", do_response_set},
     {"pusher_response_set_header", do_response_header},
@@ -294,7 +300,9 @@ static const struct still {
     {"pusher_request_header", "reads a field, by an index that it checks"},
     {"pusher_request_header_count", "reads a field"},
     {"pusher_request_method", "reads a field"},
+    {"pusher_request_port", "reads a field"},
     {"pusher_request_timeout_ms", "reads a field and the clock; its arithmetic saturates"},
+    {"pusher_request_tls", "reads a field"},
     {"pusher_request_url", "reads a field"},
     {"pusher_response_new", "makes an empty value; without memory it aborts"},
     {"pusher_status_name", "reads a table of constants"},

@@ -13,6 +13,9 @@ mod ureq;
 use std::collections::BTreeMap;
 use std::{env, fmt};
 
+use super::super::failure::Progress;
+use super::super::feed::Fed;
+use super::super::response_builder::ResponseBuilder;
 use super::{ResponseReader, Reuse};
 use differences::{DIFFERENCES, Difference};
 use generator::{Case, Generator};
@@ -222,6 +225,68 @@ fn the_reader_differs_from_ureq_only_where_the_table_says_so() {
     };
     let faults: Vec<_> = faults.into_iter().map(describe).collect();
     assert!(faults.is_empty(), "REFERENCE_SEED={seed}\n{}", faults.join("\n"));
+}
+
+/// Reads the case as a program with its own sockets does, in pieces of these lengths.
+fn fed(case: &Case, pieces: &[usize]) -> Outcome {
+    let (mut builder, mut used) = (ResponseBuilder::limited_to(MAX_BODY_BYTES), 0);
+    let (mut arrived, mut fed) = (0, Fed::More);
+    for piece in pieces {
+        let (result, length) = builder.feed(&case.bytes[arrived..arrived + piece]);
+        assert!(result != Fed::More || length == *piece);
+        (fed, arrived, used) = (result, arrived + piece, used + length);
+        if fed != Fed::More {
+            break;
+        }
+    }
+    if fed == Fed::More {
+        fed = builder.feed(b"").0;
+    }
+    match (fed, builder.into_exchange()) {
+        (Fed::Whole, Ok(response)) => Outcome::Complete(Reading {
+            status: response.status,
+            body: response.body,
+            left_over: Some(case.bytes.len() - used),
+            keeps_alive: None,
+            headers: Some(Headers { retry_after: response.retry_after, date: response.date }),
+        }),
+        (Fed::Broken, Err(failure)) => {
+            let status = if let Progress::Answered(status) = failure.progress { Some(status) } else { None };
+            Outcome::Failed { status, body: vec![] }
+        }
+        (fed, exchange) => panic!("{fed:?} with {exchange:?}: {}", case.bytes.escape_ascii()),
+    }
+}
+
+#[test]
+fn a_response_that_is_fed_is_read_as_on_a_connection() {
+    let count = env::var("REFERENCE_RESPONSES").ok().map_or(1000, |count| count.parse().unwrap());
+    let mut generator = Generator::new(getrandom::u64().unwrap().max(1));
+    for _ in 0..count {
+        let case = generator.next();
+        let ours = read(&case);
+        let single = vec![1; case.bytes.len()];
+        let whole = if case.bytes.is_empty() { vec![] } else { vec![case.bytes.len()] };
+        for pieces in [&case.pieces, &single, &whole] {
+            let fed = fed(&case, pieces);
+            let context = || format!("{ours} {fed} \"{}\" {pieces:?}", case.bytes.escape_ascii());
+            match (&ours, &fed) {
+                (Outcome::Complete(ours), Outcome::Complete(fed)) => {
+                    let fed = Reading { keeps_alive: ours.keeps_alive, ..fed.clone() };
+                    assert!(*ours == fed, "{}", context());
+                }
+                // The status of a refusal decides, whatever its body.
+                (Outcome::Failed { status, body }, Outcome::Complete(fed)) => {
+                    let is_refusal = *status == Some(fed.status) && !(200..300).contains(&fed.status);
+                    assert!(is_refusal && *body == fed.body, "{}", context());
+                }
+                (Outcome::Failed { status: ours, .. }, Outcome::Failed { status, .. }) => {
+                    assert!(ours == status || !Shape::of(&case.bytes).interim().is_empty(), "{}", context());
+                }
+                _ => panic!("{}", context()),
+            }
+        }
+    }
 }
 
 #[test]
