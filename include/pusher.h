@@ -1582,7 +1582,7 @@ PusherStatus pusher_set_observer(Pusher *client,
  * |-------------------------|--------------|-------------------------------------------------|
  * | `connections`           | 2            | requests in flight at the same time             |
  * | `max_queue_events`      | 10000        | limit of events that have not ended             |
- * | `max_queue_bytes`       | 16777216     | limit of the memory of these events             |
+ * | `max_queue_bytes`       | 16777216     | limit of the memory of these and their requests |
  * | `overflow`              | `"reject"`   | if full; or `"block"`, `"drop_oldest"`          |
  * | `max_batch_events`      | the client's | limit of events in a request                    |
  * | `max_batch_bytes`       | 1048576      | approximate limit of a request                  |
@@ -1768,7 +1768,8 @@ PusherStatus pusher_publisher_close(PusherPublisher *publisher,
 /**
  * Returns the statistics of a publisher.
  *
- * - `queue`: the `events` that have not ended, their `bytes` of memory, and those `in_flight`.
+ * - `queue`: the `events` that have not ended, the `bytes` of memory of these and their requests,
+ *   and those `in_flight`.
  * - `events`: `published`, `refused` because the queue was full, and ended as `delivered`,
  *   `not_sent`, `rejected` and `unknown`.
  * - `unsent`: events that were given up, by `reason`.
@@ -1788,7 +1789,8 @@ PusherStatus pusher_publisher_close(PusherPublisher *publisher,
  *                   frees it with pusher_string_free(). May be NULL.
  * @return ::PUSHER_STATUS_OK, or ::PUSHER_STATUS_FORKED.
  */
-PusherStatus pusher_publisher_stats(const PusherPublisher *publisher, char **out);
+PusherStatus pusher_publisher_stats(const PusherPublisher *publisher,
+                                    char **out);
 
 /**
  * Frees a publisher, after closing it with a limit of one second. Reports that were not

@@ -262,6 +262,12 @@ impl Application {
         limit.check(argument, api::largest_part_bytes(&self.context, event)?, key.as_ref())
     }
 
+    /// Returns the memory of the largest body of a request that carries this event.
+    pub fn request_bytes(&self, event: &Event) -> Result<usize, Error> {
+        // A part of a fan-out is encoded, and then copied into its request.
+        if event.is_fan_out { Ok(2 * api::largest_part_bytes(&self.context, event)?) } else { Ok(event.length()) }
+    }
+
     /// Returns the error of preparing one request for a fan-out.
     pub(super) fn several_requests(&self, event: &Event) -> Error {
         let count = api::parts(&self.context, event).count();

@@ -25,7 +25,7 @@ use crate::status::Status;
 /// |-------------------------|--------------|-------------------------------------------------|
 /// | `connections`           | 2            | requests in flight at the same time             |
 /// | `max_queue_events`      | 10000        | limit of events that have not ended             |
-/// | `max_queue_bytes`       | 16777216     | limit of the memory of these events             |
+/// | `max_queue_bytes`       | 16777216     | limit of the memory of these and their requests |
 /// | `overflow`              | `"reject"`   | if full; or `"block"`, `"drop_oldest"`          |
 /// | `max_batch_events`      | the client's | limit of events in a request                    |
 /// | `max_batch_bytes`       | 1048576      | approximate limit of a request                  |
@@ -281,7 +281,8 @@ pub unsafe extern "C" fn pusher_publisher_close(
 
 /// Returns the statistics of a publisher.
 ///
-/// - `queue`: the `events` that have not ended, their `bytes` of memory, and those `in_flight`.
+/// - `queue`: the `events` that have not ended, the `bytes` of memory of these and their requests,
+///   and those `in_flight`.
 /// - `events`: `published`, `refused` because the queue was full, and ended as `delivered`,
 ///   `not_sent`, `rejected` and `unknown`.
 /// - `unsent`: events that were given up, by `reason`.

@@ -86,7 +86,7 @@ impl PusherPublisher {
         let key = publish_options.conflate.as_ref().map_or(0, |key| 2 * key.len());
         let new = NewEvent {
             memory_bytes: event.memory() + key + EVENT_OVERHEAD_BYTES,
-            request_bytes: event.length(),
+            request_bytes: engine.application.request_bytes(&event)?,
             shards,
             is_alone: event.is_alone(),
             key: publish_options.conflate,

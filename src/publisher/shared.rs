@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::pace::Said;
-use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, ShardSet};
+use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, Remains, ShardSet, Size};
 use super::sync::{Condvar, Descriptor, Mutex, MutexGuard, ReadableFlag, Wakes, wait, wait_until};
 
 /// What to do with a new event when the queue is full.
@@ -41,6 +41,9 @@ pub struct TimedOut;
 
 /// How many spent events wait to be dropped.
 const MAX_SPENT_EVENTS: usize = 1000;
+
+/// The time that ending an event takes at most: counting it and keeping its report.
+const ENDING_TIME: Duration = Duration::from_nanos(200);
 
 /// How often blocked publishers are woken while little space is free.
 const SPACE_WAKE_INTERVAL: Duration = Duration::from_millis(5);
@@ -81,10 +84,13 @@ struct State<E, L: Ledger> {
     /// for the thread that freed it, so the next event of that thread takes it without a lock of the
     /// allocator, which all threads would share.
     spent: Vec<E>,
+    /// Events that a close has ended. A sender drops them, because a close has a deadline. If no sender is left, they are
+    /// dropped with the queue.
+    remains: Option<Remains<E>>,
     /// The condition variables to be notified after the unlock.
     wakes: Wakes,
-    /// The memory of the event that the last call found no space for, until there is space for it again.
-    refused_bytes: Option<usize>,
+    /// The size of the event that the last call found no space for, until there is space for it again.
+    refused: Option<Size>,
     /// Whether there was space again for that event, and no call has published since.
     has_space_again: bool,
     /// Tells an event loop about reports and space, once a caller has asked for its descriptor.
@@ -151,8 +157,9 @@ impl<E, L: Backlog> Shared<E, L> {
                 last_space_wake: now,
                 finished: 0,
                 spent: Vec::new(),
+                remains: None,
                 wakes: Wakes::NONE,
-                refused_bytes: None,
+                refused: None,
                 has_space_again: false,
                 beacon: None,
             }),
@@ -163,7 +170,7 @@ impl<E, L: Backlog> Shared<E, L> {
 
     /// Queues an event and returns its id.
     pub fn publish(&self, mut new: NewEvent<E>, overflow: Overflow) -> Result<u64, Refused> {
-        let (shards, memory_bytes) = (new.shards, new.memory_bytes);
+        let (shards, size) = (new.shards, new.size());
         let started = Instant::now();
         let (mut now, mut state) = (started, self.lock());
         let mut timed_out = false;
@@ -171,7 +178,7 @@ impl<E, L: Backlog> Shared<E, L> {
             if state.queue.is_closed() {
                 break Err(Refused::Closed);
             }
-            (state.refused_bytes, state.has_space_again) = (None, false);
+            (state.refused, state.has_space_again) = (None, false);
             let (pushed, woken) = state.queue.push(new, now);
             self.wake_senders(&mut state, woken);
             match pushed {
@@ -188,7 +195,7 @@ impl<E, L: Backlog> Shared<E, L> {
             self.wake_after_ends(&mut state, now);
             match overflow {
                 Overflow::Reject => break Err(Refused::Full),
-                Overflow::DropOldest if !state.queue.could_hold(memory_bytes) => break Err(Refused::Full),
+                Overflow::DropOldest if !state.queue.could_hold(size) => break Err(Refused::Full),
                 Overflow::DropOldest => match state.queue.drop_oldest(now) {
                     Some(woken) => self.wake_senders(&mut state, woken),
                     None => break Err(Refused::Full),
@@ -203,7 +210,7 @@ impl<E, L: Backlog> Shared<E, L> {
             }
         };
         if result == Err(Refused::Full) {
-            state.refused_bytes = Some(memory_bytes);
+            state.refused = Some(size);
         }
         let spent = state.spent.pop();
         self.unlock(state);
@@ -238,8 +245,15 @@ impl<E, L: Backlog> Shared<E, L> {
                     state.finished += 1;
                     self.wake(&mut state, Wait::Drained);
                     spent.append(&mut state.spent);
+                    let remains = state.remains.take();
                     self.unlock(state);
+                    drop(remains);
                     return None;
+                }
+                Next::Again => {
+                    self.unlock(state);
+                    (state, now) = (self.lock(), Instant::now());
+                    continue;
                 }
                 Next::Wait => (SenderState::Idle, None),
                 Next::WaitUntil(until) => (SenderState::Lingering, Some(until)),
@@ -362,21 +376,22 @@ impl<E, L: Backlog> Shared<E, L> {
 
     /// Waits until no event waits and none is in flight.
     pub fn flush(&self, deadline: Option<Instant>) -> Result<(), TimedOut> {
-        let (state, result) = self.drain(self.lock(), deadline);
+        let (state, result) = self.drain(self.lock(), deadline, Duration::ZERO);
         self.unlock(state);
         result
     }
 
-    /// Closes the queue and drains it. At the deadline it abandons what is left; requests in flight
-    /// then end with `interrupted`.
+    /// Closes the queue and drains it. It abandons what is left, in time to have ended it at the deadline; requests in
+    /// flight then end with `interrupted`.
     pub fn close(&self, deadline: Option<Instant>, interrupted: &L::Outcome) -> Result<(), TimedOut> {
         let mut state = self.lock();
         state.queue.close();
-        (state.refused_bytes, state.has_space_again) = (None, false);
+        (state.refused, state.has_space_again) = (None, false);
         self.wake_all(&mut state);
-        let (mut state, result) = self.drain(state, deadline);
+        let (mut state, result) = self.drain(state, deadline, ENDING_TIME);
         if result.is_err() {
-            state.queue.abandon(interrupted, Instant::now());
+            let remains = state.queue.abandon(interrupted, Instant::now());
+            state.remains = Some(remains);
             self.wake_all(&mut state);
         }
         self.unlock(state);
@@ -464,10 +479,13 @@ impl<E, L: Backlog> Shared<E, L> {
         }
     }
 
+    /// Waits until all events have ended, or until a deadline. Returns earlier than that by a time for each event that is
+    /// left.
     fn drain<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<E, L>>,
         deadline: Option<Instant>,
+        time_for_each: Duration,
     ) -> (MutexGuard<'a, State<E, L>>, Result<(), TimedOut>) {
         if state.queue.events() == 0 {
             return (state, Ok(()));
@@ -479,7 +497,11 @@ impl<E, L: Backlog> Shared<E, L> {
         }
         let mut timed_out = false;
         while state.queue.events() > 0 && !timed_out {
-            (state, timed_out) = self.wait(Wait::Drained, state, deadline);
+            let events = state.queue.events();
+            let until = deadline.map(|deadline| earlier(deadline, time_for_each, events));
+            (state, timed_out) = self.wait(Wait::Drained, state, until);
+            // Fewer events leave more time.
+            timed_out &= time_for_each.is_zero() || state.queue.events() == events;
         }
         state.queue.end_drain();
         let result = if state.queue.events() == 0 { Ok(()) } else { Err(TimedOut) };
@@ -507,14 +529,14 @@ impl<E, L: Backlog> Shared<E, L> {
         // more than the request.
         let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
         let is_awaited = state.waiting[Wait::Space as usize];
-        let was_refused = state.refused_bytes.is_some_and(|bytes| state.queue.has_space_for(bytes));
+        let was_refused = state.refused.is_some_and(|size| state.queue.has_space_for(size));
         if (is_awaited || was_refused) && (state.queue.has_spare_space() || is_due()) {
             state.last_space_wake = now;
             if is_awaited {
                 self.wake(state, Wait::Space);
             }
             if was_refused {
-                (state.refused_bytes, state.has_space_again) = (None, true);
+                (state.refused, state.has_space_again) = (None, true);
             }
         }
         if state.waiting[Wait::Reports as usize] && state.queue.ledger.has_reports() {
@@ -559,6 +581,12 @@ impl<E, L: Backlog> Shared<E, L> {
             state.wakes.add(shard);
         }
     }
+}
+
+/// Returns a deadline that leaves time for some work on each of these events.
+fn earlier(deadline: Instant, time_for_each: Duration, events: usize) -> Instant {
+    let work = time_for_each.saturating_mul(u32::try_from(events).unwrap_or(u32::MAX));
+    deadline.checked_sub(work).unwrap_or(deadline)
 }
 
 #[cfg(test)]
@@ -637,6 +665,27 @@ mod tests {
         assert!(shared.close(Some(Instant::now()), &()).is_err(), "an event is in flight");
         assert!(shared.next(0, ended, spent).is_none());
         assert_eq!(Arc::strong_count(&event), 1, "a closed publisher keeps none");
+    }
+
+    #[test]
+    fn a_close_leaves_the_events_that_it_ends_to_a_sender() {
+        let (shared, event) = (shared(), Arc::new(()));
+        for _ in 0..100 {
+            publish(&shared, &event);
+        }
+        assert!(shared.close(Some(Instant::now()), &()).is_err());
+        assert_eq!((shared.read(|queue| queue.events()), Arc::strong_count(&event)), (0, 101));
+        assert!(shared.next(0, None, Vec::new()).is_none());
+        assert_eq!(Arc::strong_count(&event), 1);
+    }
+
+    #[test]
+    fn a_close_begins_to_end_events_before_its_deadline() {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(earlier(deadline, ENDING_TIME, 0), deadline);
+        assert_eq!(deadline - earlier(deadline, ENDING_TIME, 1_000_000), Duration::from_millis(200));
+        assert_eq!(earlier(deadline, Duration::ZERO, 1_000_000), deadline, "a flush ends none");
+        assert!(earlier(deadline, ENDING_TIME, usize::MAX) <= deadline);
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Traffic {
 pub struct Stats {
     /// The number of events that have not ended.
     pub queue_events: usize,
-    /// The memory of these events.
+    /// The memory of these events and of their requests.
     pub queue_bytes: usize,
     /// The number of events in flight.
     pub in_flight: usize,
@@ -96,7 +96,7 @@ impl Stats {
     pub fn prometheus(&self) -> String {
         let mut text = Exposition::new("pusher_publisher_");
         text.gauge("queue_events", "Events that have not ended.", self.queue_events as u64);
-        text.gauge("queue_bytes", "Memory of these events.", self.queue_bytes as u64);
+        text.gauge("queue_bytes", "Memory of these events and their requests.", self.queue_bytes as u64);
         text.gauge("in_flight_events", "Events in flight.", self.in_flight as u64);
         text.counter("published_total", "Events that were queued.", self.published);
         text.counter("refused_total", "Calls that found the queue full.", self.refused);

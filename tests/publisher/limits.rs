@@ -70,17 +70,52 @@ fn queue_bytes_include_the_overhead_of_each_event() {
 }
 
 #[test]
+fn queue_bytes_include_requests_in_flight() {
+    let scene = Scene::new([], json!({"connections": 1, "max_queue_bytes": 1_000_000, "reports": "none"}));
+    scene.hold("c");
+    let bytes = || scene.publisher.stats()["queue"]["bytes"].as_u64().unwrap();
+    scene.server.release();
+    scene.publisher.flush();
+    scene.server.next(Answer::ok("{}").when_released());
+    scene.publisher.publish("c", "e", &payload(9000));
+    scene.wait_for_requests(2);
+    assert!((18_000..19_000).contains(&bytes()), "{}", bytes());
+    scene.server.release();
+    scene.publisher.flush();
+    assert_eq!(bytes(), 0);
+    // As many connections as there are, and no memory for as many requests.
+    let scene = Scene::new([], json!({"connections": 8, "max_queue_bytes": 50_000, "overflow": "block"}));
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let scene = &scene;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    scene.publisher.publish(&format!("c{number}"), "e", &payload(9000));
+                }
+            });
+        }
+        for _ in 0..50 {
+            let bytes = scene.publisher.stats()["queue"]["bytes"].as_u64().unwrap();
+            assert!(bytes <= 50_000, "{bytes}");
+        }
+    });
+    scene.publisher.flush();
+    assert_eq!(scene.publisher.reports(160).len(), 160);
+}
+
+#[test]
 fn an_event_that_can_never_fit_is_refused_and_drops_no_other() {
     for overflow in ["reject", "drop_oldest"] {
-        let scene = Scene::new([], json!({"max_queue_bytes": 8000, "overflow": overflow}));
+        let scene = Scene::new([], json!({"max_queue_bytes": 13_000, "overflow": overflow}));
         scene.server.next(Answer::ok("{}").when_released());
+        // Its request is in flight, too.
         scene.publisher.publish("c", "held", &payload(5000));
         scene.wait_for_requests(1);
         for _ in 0..3 {
             scene.publisher.publish("c", "e", "1");
         }
-        // Larger than the queue, and larger than the space that the event in flight leaves.
-        for bytes in [9000, 6000] {
+        // Larger than the queue with its request, and larger than the space that the event in flight leaves.
+        for bytes in [7000, 3000] {
             scene.publisher.try_publish("c", "e", &payload(bytes), None).unwrap_err().is("QUEUE_FULL", "not_sent");
         }
         scene.server.release();
@@ -197,7 +232,7 @@ fn a_dropped_event_wakes_a_poll() {
 fn expired_events_found_by_a_refused_publish_wake_a_poll() {
     // The event in flight leaves too little room for the large event, even in an otherwise empty
     // queue.
-    let scene = Scene::new([], json!({"max_queue_bytes": 8000, "event_ttl_ms": 50}));
+    let scene = Scene::new([], json!({"max_queue_bytes": 13_000, "event_ttl_ms": 50}));
     scene.server.next(Answer::ok("{}").when_released());
     scene.publisher.publish("c", "held", &payload(5000));
     scene.wait_for_requests(1);

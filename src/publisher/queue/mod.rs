@@ -31,7 +31,7 @@ pub struct QueueLimits {
     pub shards: usize,
     /// The maximum number of events that have not ended.
     pub events: usize,
-    /// The maximum memory of these events, in bytes.
+    /// The maximum memory of these events and of their requests in flight, in bytes.
     pub bytes: usize,
     /// The maximum number of events in a request.
     pub batch_events: usize,
@@ -46,6 +46,9 @@ pub struct QueueLimits {
     /// Whether requests wait for the rate limit that the server's responses state.
     pub is_paced: bool,
 }
+
+/// How many expired events a thread ends that needs none of them to end, before others may use the queue.
+const MAX_EXPIRED_AT_ONCE: usize = 1000;
 
 /// One in this many of the events and of the bytes must be free for [`Queue::has_spare_space`].
 const SPARE_FRACTION: usize = 4;
@@ -65,6 +68,22 @@ pub struct NewEvent<E> {
     pub is_alone: bool,
     /// The event replaces a waiting one with the same key. `None` if `is_alone`.
     pub key: Option<Box<str>>,
+}
+
+/// The size of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The memory that it takes.
+    pub memory_bytes: usize,
+    /// The bytes that it adds to a request.
+    pub request_bytes: usize,
+}
+
+impl<E> NewEvent<E> {
+    /// Returns its size.
+    pub fn size(&self) -> Size {
+        Size { memory_bytes: self.memory_bytes, request_bytes: self.request_bytes }
+    }
 }
 
 /// Why an event was not queued.
@@ -95,8 +114,17 @@ pub enum Next<E> {
     Wait,
     /// Wait until something changes, but no longer than this.
     WaitUntil(Instant),
+    /// Ask again: other threads have waited long enough.
+    Again,
     /// End: the queue is closed and the shard is empty.
     Finished,
+}
+
+/// The memory of events that have ended. Freeing that of a million takes longer than a caller should wait.
+pub struct Remains<E> {
+    _slots: Vec<VecDeque<Slot<E>>>,
+    _spanning: HashMap<u64, Spanning<E>>,
+    _keys: HashMap<Box<str>, Location>,
 }
 
 /// The slot of an event with a key.
@@ -139,12 +167,19 @@ pub struct Queue<E, L: Ledger> {
     alone_until: Option<Instant>,
     /// The number of events that have not ended.
     events: usize,
-    /// The memory of these events.
+    /// The memory of these events, and of the requests in flight.
     bytes: usize,
     /// The number of events in flight.
     flying_events: usize,
-    /// The memory of these events.
+    /// The memory of these events, and of their requests.
     flying_bytes: usize,
+    /// The memory of the requests in flight.
+    requests_bytes: usize,
+    /// The shards whose next request waits until one in flight ends and frees memory.
+    starved: ShardSet,
+    /// The size of the largest request with one event that the queue may need. Never too small: it shrinks when the queue
+    /// is empty.
+    largest_request: usize,
     last_id: u64,
     last_request: u64,
     is_closed: bool,
@@ -168,6 +203,9 @@ impl<E, L: Ledger> Queue<E, L> {
             bytes: 0,
             flying_events: 0,
             flying_bytes: 0,
+            requests_bytes: 0,
+            starved: ShardSet::EMPTY,
+            largest_request: 0,
             last_id: 0,
             last_request: 0,
             is_closed: false,
@@ -187,7 +225,7 @@ impl<E, L: Ledger> Queue<E, L> {
         self.events
     }
 
-    /// Returns the memory of the events that have not ended.
+    /// Returns the memory of the events that have not ended, and of the requests in flight.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -229,12 +267,13 @@ impl<E, L: Ledger> Queue<E, L> {
     pub fn push(&mut self, new: NewEvent<E>, now: Instant) -> (Result<u64, NotPushed<E>>, ShardSet) {
         let mut woken = ShardSet::EMPTY;
         let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
-        if !self.has_space(new.memory_bytes, replacement) {
+        let size = new.size();
+        if !self.has_space(size, replacement) {
             // Expired events may be what fills the queue.
             if replacement.is_none() {
-                woken = self.expire_first_events(now);
+                woken = self.expire_for(size, now);
             }
-            if replacement.is_some() || !self.has_space(new.memory_bytes, None) {
+            if replacement.is_some() || !self.has_space(size, None) {
                 return (Err(NotPushed::Full(new)), woken);
             }
         }
@@ -247,6 +286,7 @@ impl<E, L: Ledger> Queue<E, L> {
         let id = self.last_id;
         self.events += 1;
         self.bytes += new.memory_bytes;
+        self.largest_request = self.largest_request.max(new.request_bytes);
         let waiting = Waiting {
             entry: Entry { id, published: now, memory_bytes: new.memory_bytes },
             place: id,
@@ -269,14 +309,13 @@ impl<E, L: Ledger> Queue<E, L> {
     }
 
     /// Returns whether an event of this size would fit if only those in flight were left.
-    pub fn could_hold(&self, memory_bytes: usize) -> bool {
-        let QueueLimits { events, bytes, .. } = self.limits;
-        self.flying_events < events && self.flying_bytes + memory_bytes <= bytes
+    pub fn could_hold(&self, size: Size) -> bool {
+        self.flying_events < self.limits.events && self.flying_bytes + self.needs(size) <= self.limits.bytes
     }
 
     /// Returns whether an event of this size, without a key, would fit.
-    pub fn has_space_for(&self, memory_bytes: usize) -> bool {
-        self.has_space(memory_bytes, None)
+    pub fn has_space_for(&self, size: Size) -> bool {
+        self.has_space(size, None)
     }
 
     /// Returns whether enough space is free to make waking blocked publishers worthwhile.
@@ -301,7 +340,7 @@ impl<E, L: Ledger> Queue<E, L> {
             self.alone_until = None;
         }
         let mut woken = ShardSet::EMPTY;
-        loop {
+        for _ in 0..MAX_EXPIRED_AT_ONCE {
             let next = match self.shards[shard].first() {
                 None if self.is_closed => Some(Next::Finished),
                 None => Some(Next::Wait),
@@ -316,6 +355,7 @@ impl<E, L: Ledger> Queue<E, L> {
                 return (next, woken);
             }
         }
+        (Next::Again, woken)
     }
 
     /// Grants a request besides those of [`Next::Send`], or returns until when it has to wait.
@@ -373,10 +413,11 @@ impl<E, L: Ledger> Queue<E, L> {
     }
 
     /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with
-    /// its outcome so far, and all others in flight with `interrupted`.
-    pub fn abandon(&mut self, interrupted: &L::Outcome, now: Instant) {
+    /// its outcome so far, and all others in flight with `interrupted`. The caller decides which thread frees their memory.
+    #[must_use]
+    pub fn abandon(&mut self, interrupted: &L::Outcome, now: Instant) -> Remains<E> {
         for shard in 0..self.shards.len() {
-            if let Some(in_flight) = self.shards[shard].in_flight.take() {
+            if let Some(in_flight) = self.take_request(shard) {
                 let outcome = in_flight.suspended.unwrap_or_else(|| interrupted.clone());
                 for entry in in_flight.entries {
                     self.end_in_flight(&entry, now, End::Sent(outcome.clone()));
@@ -385,14 +426,18 @@ impl<E, L: Ledger> Queue<E, L> {
                     self.spanning.remove(&id);
                 }
             }
-            while !self.shards[shard].is_empty() {
-                self.end_event(shard, 0, now, Reason::Closed);
-            }
         }
-        let ids: Vec<u64> = self.spanning.keys().copied().collect();
-        for id in ids {
-            self.end_spanning(id, now, Reason::Closed);
+        let slots: Vec<_> = self.shards.iter_mut().map(Shard::take_slots).collect();
+        let (spanning, keys) = (std::mem::take(&mut self.spanning), std::mem::take(&mut self.keys));
+        let in_slots = slots.iter().flatten().filter_map(|slot| match slot {
+            Slot::Event(waiting) => Some(&waiting.entry),
+            Slot::Barrier(_) => None,
+        });
+        let alone = spanning.values().filter_map(|spanning| spanning.waiting.as_ref()).map(|waiting| &waiting.entry);
+        for entry in in_slots.chain(alone) {
+            self.end(entry, now, End::Unsent(Reason::Closed));
         }
+        Remains { _slots: slots, _spanning: spanning, _keys: keys }
     }
 
     /// Returns whether a request is in flight: neither complete nor abandoned.
@@ -412,9 +457,36 @@ impl<E, L: Ledger> Queue<E, L> {
         Some(Replacement { location, memory_bytes: waiting.entry.memory_bytes })
     }
 
-    fn has_space(&self, memory_bytes: usize, replacement: Option<Replacement>) -> bool {
+    fn has_space(&self, size: Size, replacement: Option<Replacement>) -> bool {
         let (freed_events, freed_bytes) = replacement.map_or((0, 0), |replaced| (1, replaced.memory_bytes));
-        self.events - freed_events < self.limits.events && self.bytes - freed_bytes + memory_bytes <= self.limits.bytes
+        self.events - freed_events < self.limits.events
+            && self.bytes - freed_bytes + self.needs(size) <= self.limits.bytes
+    }
+
+    /// Returns the memory that an event needs: its own, and so much that the largest request of the queue has space once those
+    /// in flight have ended.
+    fn needs(&self, size: Size) -> usize {
+        let largest = self.largest_request.max(size.request_bytes);
+        size.memory_bytes + largest.saturating_sub(self.requests_bytes)
+    }
+
+    /// Returns whether there is memory for a request with an event of this size. If not, the shard is woken when another's
+    /// request ends. Without any in flight there always is: see `needs`.
+    fn has_space_for_request(&mut self, shard: usize, request_bytes: usize) -> bool {
+        let has_space = self.requests_bytes == 0 || self.bytes + request_bytes <= self.limits.bytes;
+        if !has_space {
+            self.starved = self.starved.with(shard);
+        }
+        has_space
+    }
+
+    /// Takes a shard's request out of flight.
+    fn take_request(&mut self, shard: usize) -> Option<InFlight<L::Outcome>> {
+        let in_flight = self.shards[shard].in_flight.take()?;
+        self.requests_bytes -= in_flight.request_bytes;
+        self.flying_bytes -= in_flight.request_bytes;
+        self.bytes -= in_flight.request_bytes;
+        Some(in_flight)
     }
 
     fn replace(&mut self, location: Location, newer: Waiting<E>, now: Instant) {
@@ -464,6 +536,12 @@ impl<E, L: Ledger> Queue<E, L> {
         if let Err(until) = check(&mut self.pace, now) {
             return Next::WaitUntil(until);
         }
+        let first = self.shards[shard].first_request_bytes();
+        if !self.has_space_for_request(shard, first) {
+            return Next::Wait;
+        }
+        let space = self.limits.bytes.saturating_sub(self.bytes);
+        let limits = BatchLimits { bytes: limits.bytes.min(space), ..limits };
         let mut count = self.shards[shard].batch_size(limits, self.limits.ttl, now);
         let (mut entries, mut events) = (VecDeque::new(), Vec::new());
         // Without memory for a large batch, one event is sent.
@@ -476,11 +554,13 @@ impl<E, L: Ledger> Queue<E, L> {
                 Err(until) => return Next::WaitUntil(until),
             }
         }
+        let mut request_bytes = 0;
         for waiting in (0..count).map_while(|_| self.remove_event(shard, 0)) {
+            request_bytes += waiting.request_bytes;
             entries.push_back(waiting.entry);
             events.push(waiting.event);
         }
-        self.dispatch(shard, entries, events, None)
+        self.dispatch(shard, entries, events, (request_bytes, None))
     }
 
     /// Returns what a shard does whose first slot is this event's barrier. `None` if it has to look
@@ -500,6 +580,10 @@ impl<E, L: Ledger> Queue<E, L> {
             return Some(Next::Wait);
         }
         // The last shard to be ready sends the event.
+        let request_bytes = waiting.request_bytes;
+        if !self.has_space_for_request(shard, request_bytes) {
+            return Some(Next::Wait);
+        }
         if let Err(until) = check(&mut self.pace, now) {
             return Some(Next::WaitUntil(until));
         }
@@ -508,32 +592,45 @@ impl<E, L: Ledger> Queue<E, L> {
                 return Some(Next::WaitUntil(until));
             }
         }
-        let waiting = spanning.waiting.take()?;
-        Some(self.dispatch(shard, VecDeque::from([waiting.entry]), vec![waiting.event], Some(id)))
+        let waiting = self.spanning.get_mut(&id)?.waiting.take()?;
+        let request = (waiting.request_bytes, Some(id));
+        Some(self.dispatch(shard, VecDeque::from([waiting.entry]), vec![waiting.event], request))
     }
 
-    /// Puts a request with these events in flight.
-    fn dispatch(&mut self, shard: usize, entries: VecDeque<Entry>, events: Vec<E>, spanning: Option<u64>) -> Next<E> {
+    /// Puts a request with these events in flight, which has this size and perhaps the barriers of an event.
+    fn dispatch(
+        &mut self,
+        shard: usize,
+        entries: VecDeque<Entry>,
+        events: Vec<E>,
+        (request_bytes, spanning): (usize, Option<u64>),
+    ) -> Next<E> {
         if let Some(pace) = &mut self.pace {
             pace.begin_request();
         }
         self.flying_events += entries.len();
-        self.flying_bytes += entries.iter().map(|entry| entry.memory_bytes).sum::<usize>();
+        self.flying_bytes += entries.iter().map(|entry| entry.memory_bytes).sum::<usize>() + request_bytes;
+        self.bytes += request_bytes;
+        self.requests_bytes += request_bytes;
         self.last_request += 1;
         let request = self.last_request;
-        self.shards[shard].in_flight = Some(InFlight { request, entries, suspended: None, spanning });
+        self.shards[shard].in_flight = Some(InFlight { request, entries, request_bytes, suspended: None, spanning });
         Next::Send(Batch { request, events })
     }
 
     /// Ends a request all of whose events have ended, and returns the shards that waited for it.
     fn end_request(&mut self, shard: usize) -> ShardSet {
-        let alone = self.shards[shard].in_flight.take().and_then(|in_flight| in_flight.spanning);
-        alone.and_then(|id| self.spanning.remove(&id)).map_or(ShardSet::EMPTY, |spanning| spanning.shards)
+        let alone = self.take_request(shard).and_then(|in_flight| in_flight.spanning);
+        let starved = std::mem::replace(&mut self.starved, ShardSet::EMPTY);
+        alone.and_then(|id| self.spanning.remove(&id)).map_or(starved, |spanning| starved.union(spanning.shards))
     }
 
     fn end(&mut self, entry: &Entry, now: Instant, end: End<L::Outcome>) {
         self.events -= 1;
         self.bytes -= entry.memory_bytes;
+        if self.events == 0 {
+            self.largest_request = 0;
+        }
         self.ledger.end(entry.id, now.saturating_duration_since(entry.published), end);
     }
 
@@ -571,12 +668,18 @@ impl<E, L: Ledger> Queue<E, L> {
         spanning.shards
     }
 
-    /// Ends the expired events that are first in their shards. Returns the shards to wake.
-    fn expire_first_events(&mut self, now: Instant) -> ShardSet {
+    /// Ends expired events that are first in their shards: a number of them, and more until an event of this size fits.
+    /// Returns the shards to wake.
+    fn expire_for(&mut self, size: Size, now: Instant) -> ShardSet {
         let mut woken = ShardSet::EMPTY;
         let Some(ttl) = self.limits.ttl else { return woken };
+        let mut ended = 0;
         for shard in 0..self.shards.len() {
             while let Some(first) = self.first_waiting(shard) {
+                if ended >= MAX_EXPIRED_AT_ONCE && self.has_space(size, None) {
+                    return woken;
+                }
+                ended += 1;
                 if now.saturating_duration_since(first.published) < ttl {
                     break;
                 }

@@ -59,6 +59,8 @@ pub(super) struct InFlight<O> {
     pub(super) request: u64,
     /// Its events that have not ended.
     pub(super) entries: VecDeque<Entry>,
+    /// The memory of the request itself, which has a copy of its events.
+    pub(super) request_bytes: usize,
     /// The outcome so far, while the request waits for a retry.
     pub(super) suspended: Option<O>,
     /// The event that is sent alone, if this is its request.
@@ -86,10 +88,6 @@ pub(super) struct Shard<E, O> {
 impl<E, O> Shard<E, O> {
     pub(super) fn new() -> Shard<E, O> {
         Shard { slots: VecDeque::new(), first_slot: 0, request_bytes: 0, in_flight: None }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 
     pub(super) fn first(&self) -> Option<&Slot<E>> {
@@ -133,6 +131,21 @@ impl<E, O> Shard<E, O> {
             self.request_bytes -= waiting.request_bytes;
         }
         Some(removed)
+    }
+
+    /// Returns the bytes that the event in the first slot adds to a request.
+    pub(super) fn first_request_bytes(&self) -> usize {
+        match self.slots.front() {
+            Some(Slot::Event(waiting)) => waiting.request_bytes,
+            _ => 0,
+        }
+    }
+
+    /// Removes all slots.
+    pub(super) fn take_slots(&mut self) -> VecDeque<Slot<E>> {
+        self.first_slot += self.slots.len() as u64;
+        self.request_bytes = 0;
+        std::mem::take(&mut self.slots)
     }
 
     /// Returns the event in the slot with this number.

@@ -40,6 +40,11 @@ fn limits() -> QueueLimits {
     }
 }
 
+/// The size of an event whose request is as large.
+fn size(bytes: usize) -> Size {
+    Size { memory_bytes: bytes, request_bytes: bytes }
+}
+
 impl Bench {
     fn new(limits: QueueLimits) -> Bench {
         let now = Instant::now();
@@ -216,8 +221,98 @@ fn events_and_bytes_are_limited() {
     assert_eq!(bench.push("b", B), None);
     bench.complete(0, request, events.len(), "ok");
     assert_eq!((bench.push("b", B), bench.queue.bytes()), (Some(6), 30));
-    let mut bench = Bench::new(QueueLimits { bytes: 25, ..limits() });
+    let mut bench = Bench::new(QueueLimits { bytes: 35, ..limits() });
     assert_eq!((bench.push("a", A), bench.push("a", A), bench.push("a", A)), (Some(1), Some(2), None));
+}
+
+#[test]
+fn requests_in_flight_count() {
+    let mut bench = Bench::new(limits());
+    for event in ["a", "b", "c"] {
+        bench.push(event, A);
+    }
+    let (events, request) = bench.sends(0);
+    assert_eq!((events.len(), bench.queue.bytes()), (3, 60));
+    bench.complete(0, request, 2, "ok");
+    assert_eq!(bench.queue.bytes(), 40, "the request is still there");
+    bench.complete(0, request, 1, "ok");
+    assert_eq!(bench.queue.bytes(), 0);
+    bench.push("x", BOTH);
+    bench.next(0);
+    bench.sends(1);
+    assert_eq!(bench.queue.bytes(), 20);
+    let now = bench.now;
+    drop(bench.queue.abandon(&"interrupted", now));
+    assert_eq!((bench.queue.bytes(), bench.queue.requests_bytes), (0, 0));
+}
+
+#[test]
+fn a_batch_is_no_larger_than_the_memory_that_is_left() {
+    let mut bench = Bench::new(QueueLimits { bytes: 55, ..limits() });
+    for event in ["a", "b", "c"] {
+        bench.push(event, A);
+    }
+    assert_eq!(bench.sends(0).0, ["a", "b"]);
+    assert_eq!(bench.queue.bytes(), 50);
+}
+
+#[test]
+fn a_request_without_memory_waits_for_the_end_of_another() {
+    for shards in [B, BOTH] {
+        let mut bench = Bench::new(QueueLimits { shards: 3, bytes: 35, ..limits() });
+        let other = ShardSet::from_bits(0b100);
+        bench.push("a", other);
+        bench.push("b", shards);
+        let (_, request) = bench.sends(2);
+        bench.next(0);
+        assert_eq!(bench.next(1), Next::Wait);
+        assert_eq!(bench.complete(2, request, 1, "ok"), B);
+        assert_eq!(bench.sends(1).0, ["b"]);
+    }
+}
+
+#[test]
+fn the_memory_of_events_that_a_close_ends_is_left_to_the_caller() {
+    let limits = QueueLimits { events: 10, ..limits() };
+    let (mut queue, now) = (Queue::new(limits, Ends::default(), Instant::now()), Instant::now());
+    let event = std::rc::Rc::new(());
+    for (shards, key) in [(A, None), (A, Some("k".into())), (BOTH, None), (B, None)] {
+        let event = std::rc::Rc::clone(&event);
+        let new = NewEvent { event, memory_bytes: 1, request_bytes: 1, shards, is_alone: shards == BOTH, key };
+        queue.push(new, now).0.unwrap();
+    }
+    let remains = queue.abandon(&"interrupted", now);
+    assert_eq!((queue.events(), queue.bytes(), queue.ledger.0.len()), (0, 0, 4));
+    assert_eq!(std::rc::Rc::strong_count(&event), 5);
+    drop(remains);
+    assert_eq!(std::rc::Rc::strong_count(&event), 1);
+    assert_eq!((queue.next(0, now).0, queue.next(1, now).0), (Next::Wait, Next::Wait));
+}
+
+#[test]
+fn a_million_expired_events_do_not_keep_other_threads_from_the_queue() {
+    let ttl = Some(Duration::from_millis(10));
+    let mut bench = Bench::new(QueueLimits { ttl, events: 3000, bytes: 100_000, ..limits() });
+    while bench.queue.events() < 3000 {
+        bench
+            .queue
+            .push(
+                NewEvent { event: "e", memory_bytes: 1, request_bytes: 1, shards: A, is_alone: false, key: None },
+                bench.now,
+            )
+            .0
+            .unwrap();
+        bench.queue.ledger.0.clear();
+    }
+    bench.after(10);
+    // Nor is a caller who publishes kept for all of them.
+    assert!(bench.push("b", B).is_some());
+    assert_eq!(bench.ends().len(), MAX_EXPIRED_AT_ONCE);
+    let mut turns = 0;
+    while bench.next(0) == Next::Again {
+        turns += 1;
+    }
+    assert_eq!((turns, bench.ends().len()), (2, 3000));
 }
 
 #[test]
@@ -311,7 +406,7 @@ fn dropped_events_leave_nothing_in_the_queue() {
                 3 => (B, None),
                 _ => (A, Some("k".into())),
             };
-            while !bench.queue.has_space(10, key.as_deref().and_then(|key| bench.queue.replacement(key))) {
+            while !bench.queue.has_space(size(10), key.as_deref().and_then(|key| bench.queue.replacement(key))) {
                 assert!(bench.queue.drop_oldest(now).is_some());
             }
             assert!(bench.push_new("e", shards, key).is_some());
@@ -392,10 +487,10 @@ fn an_event_that_is_sent_alone_shares_no_request_within_one_shard() {
 #[test]
 fn could_hold_is_false_for_an_event_that_would_not_fit_into_an_empty_queue() {
     let mut bench = Bench::new(QueueLimits { bytes: 30, ..limits() });
-    assert!(bench.queue.could_hold(30) && !bench.queue.could_hold(31));
+    assert!(bench.queue.could_hold(size(15)) && !bench.queue.could_hold(size(16)));
     bench.push("a", A);
     bench.sends(0);
-    assert!(bench.queue.could_hold(20) && !bench.queue.could_hold(21));
+    assert!(bench.queue.could_hold(size(10)) && !bench.queue.could_hold(size(11)));
 }
 
 #[test]
@@ -442,7 +537,7 @@ fn abandon_ends_each_event_once() {
     bench.push("a", A);
     bench.queue.close();
     let now = bench.now;
-    bench.queue.abandon(&"interrupted", now);
+    drop(bench.queue.abandon(&"interrupted", now));
     let mut ends = bench.ends();
     ends.sort_by_key(|(id, _)| *id);
     assert_eq!(
@@ -523,10 +618,11 @@ proptest! {
         steps in prop::collection::vec(steps(), 200),
     ) {
         let ttl = has_ttl.then_some(Duration::from_millis(20));
-        let mut walk = Walk { bench: Bench::new(QueueLimits { ttl, events: 20, ..limits() }), in_flight: [None; 2] };
+        let mut walk = Walk { bench: Bench::new(QueueLimits { ttl, events: 20, bytes: 18, ..limits() }), in_flight: [None; 2] };
         let mut pushed = 0;
         for step in steps {
             pushed += u64::from(walk.take(step));
+            prop_assert!(walk.bench.queue.bytes() <= 18);
             prop_assert_eq!(walk.bench.queue.events() as u64 + walk.bench.ends().len() as u64, pushed);
         }
         walk.drain()?;

@@ -439,6 +439,23 @@ models! {
         ..PLAIN
     };
 
+    /// There is memory for one request at a time. The end of each must wake the shard that waits for it.
+    a_request_without_memory_waits_for_the_end_of_another: Model {
+        preemptions: Some(3),
+        limits: |limits| limits.bytes = 3,
+        needs: &[SENDER_A, SENDER_B],
+        body: |bench| {
+            let senders = [sender(bench, 0), sender(bench, 1)];
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            bench.publish(0, 1, B, Overflow::Reject).expect("room");
+            bench.flush(None).expect("no deadline");
+            bench.close(None).expect("no deadline");
+            join(senders);
+            assert_eq!(bench.ended_otherwise(), 0);
+        },
+        ..PLAIN
+    };
+
     a_newer_event_replaces_one_that_is_not_in_flight: Model {
         preemptions: Some(3),
         needs: &[SENDER_A, QUIET],
@@ -597,7 +614,7 @@ models! {
     /// Publishing ends expired events even if there is no room afterwards. Their reports must wake
     /// the poll.
     a_refused_event_reports_the_events_that_it_expired: Model {
-        limits: |limits| (limits.bytes, limits.ttl) = (1, Some(Duration::ZERO)),
+        limits: |limits| (limits.bytes, limits.ttl) = (2, Some(Duration::ZERO)),
         needs: &[REPORTS],
         body: |bench| {
             bench.publish(0, 0, A, Overflow::Reject).expect("room");
