@@ -92,6 +92,7 @@ int64_t wait_before_retry(const char *document) {
   fprintf(stderr, "%s, HTTP status %d, cause %s, code %s\n",
           pusher_status_name(pusher_error_status(document)),
           (int)pusher_error_http_status(document), cause, code);
-  if (!pusher_error_retryable(document)) return -1;
+  if (!pusher_error_retryable(document))
+    return -1;
   return wait >= 0 ? wait : 1000;
 }

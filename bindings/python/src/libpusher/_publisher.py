@@ -145,8 +145,8 @@ class Publisher:
                 return []
 
     def fileno(self) -> int:
-        """Returns a descriptor that is readable while reports wait, and when there is space again after `QueueFull` until the next
-        `publish`. Wait on it with `select`, `selectors` or `loop.add_reader`, and then call `poll()`.
+        """Returns a descriptor that is readable while reports wait, and when there is space again after `QueueFull`, until the
+        next `publish`. Wait on it with `select`, `selectors` or `loop.add_reader`, and then call `poll()`.
 
         The publisher owns it and closes it when it is freed: never read it or close it, and stop waiting on it before.
         """
