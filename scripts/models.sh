@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Model-checks the publisher's queue: small models in every schedule (loom), a large one in a hundred thousand schedules (shuttle).
-# The models also run with dropped wake-ups, and must then fail.
+# Model-checks the publisher's queue and cancellations: small models in every schedule (loom), a large one in a hundred thousand schedules (shuttle).
+# The models also run with dropped wake-ups and other faults, and must then fail.
 #
 #   scripts/models.sh          everything
 #   scripts/models.sh NAME     only the small models whose names contain NAME; prints their numbers of schedules
@@ -11,7 +11,7 @@ need cargo gcc
 target=${CARGO_TARGET_DIR:-$PWD/../../target}
 
 # The feature changes the locks, so each configuration has its own target directory.
-loom() { cargo test --quiet --locked --target-dir "$target/models" --test every_schedule -- "$@"; }
+loom() { cargo test --quiet --locked --target-dir "$target/models" --test every_schedule --test cancellation -- "$@"; }
 shuttle() { cargo test --quiet --locked --features shuttle --target-dir "$target/models-shuttle" --test many_schedules -- "$@"; }
 
 if [ $# -gt 0 ]; then

@@ -4,11 +4,14 @@
 
 mod cancellation;
 mod file;
+mod in_use;
+mod no_signal;
 mod number;
 mod per_process;
 mod poll;
 mod readable;
 mod socket;
+mod sync;
 mod thread;
 
 pub use cancellation::Cancellation;

@@ -13,7 +13,9 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{self, MsgFlags};
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
 
-use super::cancellation::{Cancellation, Entry};
+use super::cancellation::Cancellation;
+use super::in_use::Entry;
+use super::no_signal::NO_SIGNAL;
 use super::poll::poll_entries;
 
 /// The address of a server.
@@ -160,11 +162,12 @@ pub fn poll(
     timeout: Duration,
     cancellation: Option<&Cancellation>,
 ) -> io::Result<Vec<Readiness>> {
-    let alarm = cancellation.map(Cancellation::alarm).transpose()?;
-    let polled = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted));
-    let mut entries: Vec<PollFd<'_>> = polled.chain(alarm.map(|alarm| entry(alarm, Readiness::READ))).collect();
-    poll_entries(&mut entries, timeout)?;
-    Ok(entries.iter().take(sockets.len()).map(happened).collect())
+    let mut entries: Vec<PollFd<'_>> = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)).collect();
+    match cancellation {
+        None => poll_entries(&mut entries, timeout)?,
+        Some(cancellation) => cancellation.poll(&mut entries, timeout)?,
+    }
+    Ok(entries.iter().map(happened).collect())
 }
 
 fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {
@@ -182,9 +185,3 @@ fn happened(entry: &PollFd<'_>) -> Readiness {
         write: happened.intersects(PollFlags::POLLOUT | failed),
     }
 }
-
-#[cfg(not(target_vendor = "apple"))]
-pub(super) const NO_SIGNAL: MsgFlags = MsgFlags::MSG_NOSIGNAL;
-/// There the socket has an option for it (`SO_NOSIGPIPE`).
-#[cfg(target_vendor = "apple")]
-pub(super) const NO_SIGNAL: MsgFlags = MsgFlags::empty();

@@ -6,7 +6,7 @@ mod counter;
 mod pair;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 #[cfg(target_os = "linux")]
 type Inner = counter::Counter;
@@ -27,7 +27,7 @@ impl ReadableFlag {
         self.0.as_fd().as_raw_fd()
     }
 
-    /// Makes the descriptor readable. If it is readable already, waits by edges end all the same.
+    /// Makes the descriptor readable. If it is readable already, waits by edges end all the same. Async-signal-safe.
     pub fn raise(&self) {
         self.0.raise();
     }
@@ -38,10 +38,14 @@ impl ReadableFlag {
     }
 }
 
+impl AsFd for ReadableFlag {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::fd::BorrowedFd;
-
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     #[cfg(target_os = "linux")]
     use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};

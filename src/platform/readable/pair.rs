@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{self, MsgFlags};
 
-use crate::platform::socket::NO_SIGNAL;
+use crate::platform::no_signal::NO_SIGNAL;
 
 pub(super) struct Pair {
     user: UnixStream,
