@@ -41,6 +41,7 @@ step 'Go' scripts/bindings/go.sh
 step 'Python' scripts/bindings/python.sh
 step 'Ruby' scripts/bindings/ruby.sh
 step 'PHP' scripts/bindings/php.sh
+step 'traces and metrics' scripts/observability.sh
 step "the official suites' tests that a changed import keeps" scripts/migration.sh
 
 say 'wait for the real servers'

@@ -59,8 +59,10 @@ PusherStatus log_to_file(Pusher *client, FILE *file) {
 /* EXAMPLE pusher_set_observer PusherObserveFn PusherObservation */
 void count_retries(void *user_data, int32_t kind, uint64_t call_id,
                    const char *fields) {
-  if (kind != PUSHER_OBSERVATION_ATTEMPT_START) return;
-  if (strstr(fields, "\"retry_cause\":") == NULL) return;
+  if (kind != PUSHER_OBSERVATION_ATTEMPT_START)
+    return;
+  if (strstr(fields, "\"retry_cause\":") == NULL)
+    return;
   fprintf(stderr, "call %" PRIu64 " is retried: %s\n", call_id, fields);
   atomic_fetch_add((atomic_ulong *)user_data, 1);
 }

@@ -71,6 +71,26 @@ fn idle_connections_are_those_of_now() {
 }
 
 #[test]
+fn the_handles_of_a_client_share_its_statistics() {
+    let server = Server::start([]);
+    let client = server.client();
+    let another = client.another();
+    another.trigger("c", "e", "1").is_ok("{}");
+    drop(another);
+    another_cancelled(&client);
+    let stats = stats(&client);
+    assert_eq!(stats["calls"]["trigger"], json!({"delivered": 1, "not_sent": 1, "rejected": 0, "unknown": 0}));
+    assert_eq!(client.another().stats(), client.stats());
+}
+
+/// Makes a call by a handle that is cancelled.
+fn another_cancelled(client: &Client) {
+    let another = client.another();
+    another.cancel();
+    another.trigger("c", "e", "1").is("NOT_SENT", "not_sent").because("cancelled");
+}
+
+#[test]
 fn threads_lose_no_count() {
     let server = Server::start([]);
     let client = server.client();

@@ -1107,7 +1107,8 @@ static void check_observer(unsigned short port) {
   expect("no client", status, out, PUSHER_STATUS_INVALID_ARGUMENT, 0, "\"client\"");
   CHECK(pusher_stats(NULL, NULL) == PUSHER_STATUS_INVALID_ARGUMENT, "nothing");
   CHECK(pusher_stats(client, NULL) == PUSHER_STATUS_OK, "no out");
-  CHECK(pusher_stats(client, (out = &stale, &out)) == PUSHER_STATUS_OK && strstr(out, "\"calls\":{") != NULL, "%s", out);
+  CHECK(pusher_stats(client, (out = &stale, &out)) == PUSHER_STATUS_OK && strstr(out, "\"calls\":{") != NULL, "%s",
+        out);
   pusher_string_free(out);
   pusher_free(client);
   CHECK(drops == 4, "%d", drops);

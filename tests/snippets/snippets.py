@@ -48,6 +48,7 @@ ELSEWHERE = {
         "ruby": "bindings/ruby/test/readme_test.rb",
         "php": "bindings/php/tests/ReadmeTest.php",
     },
+    "docs/observability.md": {language: "scripts/observability.sh" for language in ("python", "cpp", "yaml")},
     "docs/packaging.md": {"sh": "scripts/distribution.sh"},
     "bindings/go/README.md": {"go": "bindings/go/readme_test.go", "sh": "bindings/go/readme_test.go"},
     "bindings/php/README.md": {"php": "bindings/php/tests/ReadmeTest.php", "ini": "bindings/php/tests/ReadmeTest.php"},

@@ -49,6 +49,7 @@ class Calls(Generic[T]):
         fan_out: bool = False,
         extra: Mapping[str, Any] | None = None,
         extra_in_clear: bool | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event on one or more channels.
@@ -61,6 +62,7 @@ class Calls(Generic[T]):
         :param info: attributes of the channels to return, such as `"user_count,subscription_count"`.
         :param idempotency_key: makes a server that knows it answer as before and publish nothing. Never use a key for
             another event.
+        :param headers: headers to add to the request, such as `traceparent`.
         :param fan_out: sends as many requests as the channels need. `PartiallyDelivered` says if they ended differently.
         :param extra: more members of the event, which only some servers know, such as `{"tags": {…}}`.
         :param extra_in_clear: sends `extra` to an encrypted channel, too, where it is not encrypted.
@@ -73,6 +75,7 @@ class Calls(Generic[T]):
             _texts.value(data, "data", self._encode),
             _texts.options(
                 timeout,
+                headers=_object(headers),
                 socket_id=socket_id,
                 info=info,
                 idempotency_key=idempotency_key,
@@ -88,6 +91,7 @@ class Calls(Generic[T]):
         already_encoded: bool = False,
         *,
         idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes several events in one request.
@@ -102,7 +106,7 @@ class Calls(Generic[T]):
         return self._send(
             "trigger_batch",
             _texts.value(events, "events", self._encode),
-            _texts.options(timeout, idempotency_key=idempotency_key),
+            _texts.options(timeout, headers=_object(headers), idempotency_key=idempotency_key),
         )
 
     def send_to_user(
@@ -115,6 +119,7 @@ class Calls(Generic[T]):
         info: str | bytes | None = None,
         idempotency_key: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> T:
         """Publishes an event to all connections of a user who has signed in (`authenticate_user`)."""
@@ -125,6 +130,7 @@ class Calls(Generic[T]):
             _texts.value(data, "data", self._encode),
             _texts.options(
                 timeout,
+                headers=_object(headers),
                 socket_id=socket_id,
                 info=info,
                 idempotency_key=idempotency_key,
