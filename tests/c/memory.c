@@ -237,7 +237,8 @@ static long measure_cancellations(unsigned long count) {
 
   if (entries("/proc/self/fd") != descriptors) die("descriptors are left open");
   if (entries("/proc/self/task") != threads) die("threads are left");
-  if (cancelled < count / 10) die("only %lu of %lu calls were cancelled", cancelled, count);
+  /* On a loaded machine, most calls end first. */
+  if (cancelled < count / 100) die("only %lu of %lu calls were cancelled", cancelled, count);
   pusher_free(client);
   server_stop(&server);
   return grown;
