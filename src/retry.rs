@@ -319,6 +319,27 @@ mod tests {
         let late = policy(Mode::Safe, 3).wait(&not_sent(), within(Duration::ZERO), 0, &budget);
         assert_eq!((late, budget.thousandths.load(Ordering::Relaxed)), (None, MAX_THOUSANDTHS));
     }
+
+    #[test]
+    fn a_failure_counts_under_its_cause_or_else_its_status() {
+        for (cause_of_failure, http_status, counted) in [
+            (Some("reset"), None, "reset"),
+            (Some("malformed"), Some(200), "malformed"),
+            (Some("closed"), Some(503), "closed"),
+            (None, Some(428), "other"),
+            (None, Some(429), "rate_limited"),
+            (None, Some(499), "other"),
+            (None, Some(500), "server_error"),
+            (None, Some(599), "server_error"),
+            (None, Some(302), "other"),
+            (None, None, "other"),
+        ] {
+            let failed = FailedExchange { cause: cause_of_failure, http_status, ..not_sent() };
+            assert_eq!(cause(&failed), counted, "{failed:?}");
+            assert!(CAUSES.contains(&counted));
+        }
+    }
+
     #[test]
     fn a_ratio_of_the_calls_is_retried_beyond_the_first_ten() {
         for (ratio, retried) in [("0", 10), ("0.001", 10), ("0.25", 259), ("0.999", 1000), ("1", 1000)] {
