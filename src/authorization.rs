@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::document;
 use crate::encryption::{MasterKey, is_encrypted};
 use crate::error::{Error, OutOfMemory, Problem, Purpose};
-use crate::json::{Json, Writer, join};
+use crate::json::{Json, Writer, shown};
 use crate::signing::{SIGNATURE_DIGITS, Signer};
 use crate::validation::{self, ChannelNames};
 
@@ -119,7 +119,7 @@ struct Subscription<'a> {
 }
 
 impl<'a> Subscription<'a> {
-    /// Reads a JSON array of 1 to 100 channels, none of them twice.
+    /// Reads a JSON array of 1 to 100 channels, none of them twice. A caller decides their number.
     fn parse_all(text: &'a str) -> Result<Vec<Subscription<'a>>, Problem> {
         const NAME: &str = "channels";
         let elements = Json::parse(text, NAME)?.elements(NAME, MAX_AUTHORIZED_CHANNELS)?;
@@ -129,31 +129,32 @@ impl<'a> Subscription<'a> {
         let mut subscriptions: Vec<Subscription<'a>> = Vec::new();
         subscriptions.try_reserve_exact(elements.len()).map_err(|_| OutOfMemory)?;
         for (index, element) in elements.into_iter().enumerate() {
-            let argument = format!("{NAME}[{index}]");
-            let subscription = Subscription::parse(element, &argument)?;
-            // The result has one place for each channel.
-            if subscriptions.iter().any(|other| other.channel == subscription.channel) {
-                return Err(Problem::new(argument, "is a channel that is given twice"));
-            }
-            subscriptions.push(subscription);
+            let subscription = Subscription::parse(element).and_then(|subscription| {
+                // The result has one place for each channel.
+                match subscriptions.iter().any(|other| other.channel == subscription.channel) {
+                    true => Err(Problem::new("", "is a channel that is given twice")),
+                    false => Ok(subscription),
+                }
+            });
+            subscriptions.push(subscription.map_err(|problem| problem.within(format_args!("{NAME}[{index}]")))?);
         }
         Ok(subscriptions)
     }
 
     /// Reads a channel's name, or `{"channel","channel_data"?}`.
-    fn parse(json: Json<'a>, argument: &str) -> Result<Subscription<'a>, Problem> {
+    fn parse(json: Json<'a>) -> Result<Subscription<'a>, Problem> {
         if !json.is_object() {
-            let channel = json.is_string().then(|| json.string(argument));
-            let channel = channel.ok_or_else(|| Problem::new(argument, "must be a channel's name or an object"))??;
+            let channel = json.is_string().then(|| json.string(""));
+            let channel = channel.ok_or_else(|| Problem::new("", "must be a channel's name or an object"))??;
             return Ok(Subscription { channel, data: None });
         }
         let (mut channel, mut data) = (None, None);
-        for (key, value) in json.members(argument)? {
-            let member = join(argument, &key);
+        for (key, value) in json.members("")? {
+            let member = shown(&key);
             match key.as_ref() {
                 "channel" | "channel_data" if value.is_null() => {}
-                "channel" => channel = Some(value.string(&member)?),
-                "channel_data" if value.is_string() => data = Some(value.string(&member)?),
+                "channel" => channel = Some(value.string(member)?),
+                "channel_data" if value.is_string() => data = Some(value.string(member)?),
                 "channel_data" if value.is_object() => data = Some(Cow::Borrowed(value.text())),
                 "channel_data" => {
                     let message = "must be an object, or a string that contains JSON";
@@ -165,7 +166,7 @@ impl<'a> Subscription<'a> {
                 }
             }
         }
-        let channel = channel.ok_or_else(|| Problem::new(join(argument, "channel"), "is missing"))?;
+        let channel = channel.ok_or_else(|| Problem::new("channel", "is missing"))?;
         Ok(Subscription { channel, data })
     }
 }
@@ -173,11 +174,11 @@ impl<'a> Subscription<'a> {
 /// Authenticates a user on a connection: `{"auth":…,"user_data":…}`.
 pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8>, Error> {
     const NAME: &str = "user_data";
+    const ID: &str = "user_data.id";
     validation::socket_id(socket_id, "socket_id")?;
     let [id] = Json::pick(data, NAME, ["id"])?;
-    let name = join(NAME, "id");
     // The rule of pusher_send_to_user(): a user who signs in can then be reached.
-    validation::user_id(&id.ok_or_else(|| Problem::new(&name, "is missing"))?.string(&name)?, &name)?;
+    validation::user_id(&id.ok_or_else(|| Problem::new(ID, "is missing"))?.string(ID)?, ID)?;
     signed(keys.signer, [socket_id, "::user::", data], [Some(("user_data", data))])
 }
 
@@ -186,17 +187,17 @@ pub fn user(keys: SigningKeys<'_>, socket_id: &str, data: &str) -> Result<Vec<u8
 fn presence_data(data: &str) -> Result<(), Problem> {
     const NAME: &str = "channel_data";
     let [id, info] = Json::pick(data, NAME, ["user_id", "user_info"])?;
-    let name = join(NAME, "user_id");
+    const USER_ID: &str = "channel_data.user_id";
     match id {
-        None => return Err(Problem::new(name, "is missing: it identifies the member of the presence channel")),
+        None => return Err(Problem::new(USER_ID, "is missing: it identifies the member of the presence channel")),
         Some(id) if id.is_integer() => {}
-        Some(id) if id.is_string() && !id.string(&name)?.is_empty() => {}
-        Some(_) => return Err(Problem::new(name, "must be a non-empty string or an integer")),
+        Some(id) if id.is_string() && !id.string(USER_ID)?.is_empty() => {}
+        Some(_) => return Err(Problem::new(USER_ID, "must be a non-empty string or an integer")),
     }
     match info {
         // Null is what languages write for no information.
         Some(info) if !info.is_object() && !info.is_null() => {
-            Err(Problem::new(join(NAME, "user_info"), "must be an object"))
+            Err(Problem::new("channel_data.user_info", "must be an object"))
         }
         _ => Ok(()),
     }

@@ -30,6 +30,15 @@ pub fn copied_text(text: &str) -> Result<String, OutOfMemory> {
     Ok(copy)
 }
 
+/// Returns the strings as one, or an error if memory runs out.
+pub fn concat<const N: usize>(parts: [&str; N]) -> Result<String, OutOfMemory> {
+    let mut whole = String::new();
+    let size = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
+    whole.try_reserve_exact(size).map_err(|_| OutOfMemory)?;
+    whole.extend(parts);
+    Ok(whole)
+}
+
 /// Returns bytes as a string, with those that are not UTF-8 replaced, or an error if memory runs out.
 pub fn lossy(bytes: &[u8]) -> Result<Cow<'_, str>, OutOfMemory> {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -81,6 +81,19 @@ impl Problem {
         Problem { argument: argument.into(), message: message.into() }
     }
 
+    /// Returns the problem of a part as a problem of the whole, which is called `whole`: `events[3]`, or `events[3].name` if the
+    /// problem is with a member of the part. So names are only put together for a message.
+    #[cold]
+    #[inline(never)]
+    pub fn within(mut self, whole: impl fmt::Display) -> Problem {
+        if self != Problem::OUT_OF_MEMORY {
+            let is_member = !matches!(self.argument.as_bytes().first(), None | Some(b'.'));
+            let dot = if is_member { "." } else { "" };
+            self.argument = format!("{whole}{dot}{}", self.argument);
+        }
+        self
+    }
+
     /// Returns the argument or key, unless the problem is with the string as a whole.
     ///
     /// It is not inlined: the optimizer would read the length before it looks at the kind of error,
@@ -226,6 +239,18 @@ impl Error {
         Error::Argument(Problem::new(argument, message))
     }
 
+    /// Returns the error of a part of an argument as [`Problem::within`] does.
+    #[cold]
+    #[inline(never)]
+    pub fn within(self, whole: impl fmt::Display) -> Error {
+        match self {
+            Error::Argument(problem) => Error::Argument(problem.within(whole)),
+            Error::DataTooLarge(problem) => Error::DataTooLarge(problem.within(whole)),
+            // They are no problem of the part, or name a key of the configuration.
+            error => error,
+        }
+    }
+
     /// Returns the error for an argument that is NULL and must not be.
     pub fn null(argument: &str) -> Error {
         Error::argument(argument, "must not be NULL")
@@ -317,7 +342,8 @@ impl fmt::Display for Error {
             Error::Unavailable(what @ "thread") => {
                 write!(
                     f,
-                    "the system has no {what} for this call: raise its limit (ulimit -u, or pids.max of a container)"
+                    "the system has no {what} for this call, which did nothing: raise its limit (ulimit -u, or pids.max of a \
+                     container)"
                 )
             }
             Error::Unavailable(what) => write!(f, "the system has no {what} for this call"),

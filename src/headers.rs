@@ -2,6 +2,7 @@
 //!
 //! Their values may be secrets: they are in no message, no log and no debug output, and are wiped when they are dropped.
 
+use std::collections::TryReserveError;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -39,25 +40,32 @@ const REFUSED: [(&[&str], &str); 4] = [
 pub struct Headers(Vec<(Box<str>, Zeroizing<String>)>);
 
 impl Headers {
-    /// Adds a header. The error says what is wrong, and shows neither the name nor the value.
-    pub fn add(&mut self, name: &str, value: Zeroizing<String>) -> Result<(), &'static str> {
+    /// Adds a header.
+    pub fn add(&mut self, name: &str, value: Zeroizing<String>) -> Result<(), Refused> {
+        self.check(name, &value).map_err(Refused::Wrong)?;
+        let mut name = copied(name)?;
+        name.make_ascii_lowercase();
+        self.0.try_reserve(1)?;
+        self.0.push((name.into(), value));
+        Ok(())
+    }
+
+    fn check(&self, name: &str, value: &str) -> Result<(), &'static str> {
         const TOO_LONG: &str = "makes the names and values of all headers longer than 4,096 bytes";
         if name.len() > MAX_BYTES {
             return Err(TOO_LONG);
         }
-        let name = name.to_ascii_lowercase();
-        check_name(&name)?;
+        check_name(name)?;
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) || value.trim_ascii().len() != value.len() {
             return Err("must be visible ASCII characters, with spaces only between them");
         }
-        if self.has(&name) {
+        if self.has(name) {
             return Err("is given twice (the case of a name does not matter)");
         }
         let size: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size + name.len() + value.len() > MAX_BYTES {
             return Err(TOO_LONG);
         }
-        self.0.push((name.into(), value));
         Ok(())
     }
 
@@ -67,8 +75,30 @@ impl Headers {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(own, _)| **own == *name)
+        self.0.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
     }
+}
+
+/// Why a header cannot be added.
+#[derive(Debug)]
+pub enum Refused {
+    /// Says what is wrong, and shows neither the name nor the value.
+    Wrong(&'static str),
+    /// There is no memory for it: a caller decides its length.
+    NoMemory,
+}
+
+impl From<TryReserveError> for Refused {
+    fn from(_: TryReserveError) -> Refused {
+        Refused::NoMemory
+    }
+}
+
+fn copied(text: &str) -> Result<String, TryReserveError> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len())?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// Returns whether `name` can be the name of a header. (RFC 9110, 5.6.2)
@@ -76,23 +106,25 @@ pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Checks a name in lower case.
+/// Checks a name.
 fn check_name(name: &str) -> Result<(), &'static str> {
     if !is_token(name) {
         return Err("must have a name of the characters of a header's name");
     }
     // Some servers take `_` for `-`.
-    let name = name.replace('_', "-");
-    if name.starts_with("proxy-") {
+    let bytes = || name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+    let is = |other: &str| bytes().eq(other.bytes());
+    let begins_with = |other: &str| bytes().take(other.len()).eq(other.bytes());
+    if begins_with("proxy-") {
         return Err("is for a proxy; the key `proxy` sets its credentials");
     }
-    if name.starts_with("x-pusher-") {
+    if begins_with("x-pusher-") {
         return Err("is a header that the library sends itself");
     }
-    if name == "x-idempotency-key" {
+    if is("x-idempotency-key") {
         return Err("belongs into the option idempotency_key");
     }
-    match REFUSED.iter().find(|(names, _)| names.contains(&&*name)) {
+    match REFUSED.iter().find(|(names, _)| names.iter().any(|refused| is(refused))) {
         Some((_, reason)) => Err(reason),
         None => Ok(()),
     }
@@ -123,11 +155,14 @@ impl<'a> CallerHeaders<'a> {
     }
 
     /// Returns a copy of them. Allocates nothing if there is none.
-    pub fn to_headers(self) -> Headers {
-        if self.is_empty() {
-            return Headers::default();
+    pub fn to_headers(self) -> Result<Headers, TryReserveError> {
+        let mut headers = Vec::new();
+        for (name, value) in self.iter() {
+            let header = (copied(name)?.into(), Zeroizing::new(copied(value)?));
+            headers.try_reserve(1)?;
+            headers.push(header);
         }
-        Headers(self.iter().map(|(name, value)| (name.into(), Zeroizing::new(value.to_owned()))).collect())
+        Ok(Headers(headers))
     }
 
     /// Returns whether there is none.

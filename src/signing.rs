@@ -17,11 +17,17 @@ use sha2::digest::array::Array;
 use sha2::digest::block_api::Buffer;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::bytes::copied_text;
+use crate::decimal::Digits;
+use crate::error::{Error, OutOfMemory};
 use crate::secret::Secret;
 use crate::time_limit::{TimeIsUp, TimeLimit};
 
 /// The characters that a query value encodes: all except RFC 3986's unreserved ones.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The number of hex digits of an MD5.
+const MD5_DIGITS: usize = 32;
 
 /// The number of hex digits of a signature.
 pub const SIGNATURE_DIGITS: usize = 64;
@@ -168,18 +174,13 @@ pub struct Signed {
 
 impl Signer {
     /// Returns a signer for an application.
-    pub fn new(key: &str, secret: &Secret) -> Signer {
-        Signer { key: key.to_owned(), hmac: Hmac::new(secret.expose()) }
+    pub fn new(key: impl Into<String>, secret: &Secret) -> Signer {
+        Signer { key: key.into(), hmac: Hmac::new(secret.expose()) }
     }
 
     /// Returns the application's key, which is public.
     pub fn key(&self) -> &str {
         &self.key
-    }
-
-    /// Returns the lower-case hex HMAC-SHA256 of a message.
-    pub fn sign(&self, message: &[u8]) -> String {
-        hex_string(&self.hmac.code([message]))
     }
 
     /// Returns the lower-case hex HMAC-SHA256 of a message in parts.
@@ -189,6 +190,12 @@ impl Signer {
         text
     }
 
+    /// Returns the lower-case hex HMAC-SHA256 of a message.
+    #[cfg(test)]
+    pub fn sign(&self, message: &[u8]) -> String {
+        hex_string(&self.hmac.code([message]))
+    }
+
     /// Returns whether `signature`, in hex, is the signature of a message. Takes the same time
     /// wherever they differ.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
@@ -196,20 +203,27 @@ impl Signer {
     }
 
     /// Signs a request. Hashing its body stops at a time limit.
-    pub fn sign_request(&self, request: &Unsigned<'_>, limit: TimeLimit) -> Result<Signed, TimeIsUp> {
+    pub fn sign_request(&self, request: &Unsigned<'_>, limit: TimeLimit) -> Result<Signed, Error> {
         let Unsigned { method, base, signed_base, path, parameters, body, timestamp } = *request;
-        let timestamp = timestamp.to_string();
+        let timestamp = Digits::of(timestamp);
         let body_md5 = body.map(|body| md5(body, limit)).transpose()?;
-        let own = [("auth_key", &*self.key), ("auth_timestamp", &timestamp), ("auth_version", "1.0")];
-        let body_md5 = body_md5.as_deref().map(|md5| ("body_md5", md5));
-        let callers = parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
-        let mut all: Vec<(&str, &str)> = own.into_iter().chain(body_md5).chain(callers).collect();
-        let text = string_to_sign(method, [signed_base, path], &mut all);
-        let signature = self.sign(text.as_bytes());
+        let mut all: Vec<(&str, &str)> = Vec::new();
+        all.try_reserve_exact(4 + parameters.len()).map_err(|_| OutOfMemory)?;
+        all.extend([("auth_key", &*self.key), ("auth_timestamp", timestamp.as_str()), ("auth_version", "1.0")]);
+        all.extend(body_md5.as_ref().map(|md5| ("body_md5", ascii(md5))));
+        all.extend(parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
+        let text = string_to_sign(method, [signed_base, path], &mut all)?;
+        let signature = copied_text(ascii(&self.sign_parts([&text])))?;
 
         let signed_query = &text[method.len() + signed_base.len() + path.len() + 2..];
-        let size = base.len() + path.len() + signed_query.len() + SIGNATURE.len() + signature.len() + 1;
-        let mut target = String::with_capacity(size);
+        let encoded = |value| utf8_percent_encode(value, QUERY_VALUE);
+        let query_bytes = match parameters.is_empty() {
+            true => signed_query.len(),
+            false => all.iter().map(|(name, value)| name.len() + 2 + encoded(value).map(str::len).sum::<usize>()).sum(),
+        };
+        let mut target = String::new();
+        let size = base.len() + path.len() + query_bytes + SIGNATURE.len() + signature.len() + 1;
+        target.try_reserve_exact(size).map_err(|_| OutOfMemory)?;
         target.extend([base, path, "?"]);
         if parameters.is_empty() {
             // The values of all other parameters are encoded as they are.
@@ -217,7 +231,7 @@ impl Signer {
         } else {
             for (index, (name, value)) in all.into_iter().enumerate() {
                 target.extend([if index > 0 { "&" } else { "" }, name, "="]);
-                target.extend(utf8_percent_encode(value, QUERY_VALUE));
+                target.extend(encoded(value));
             }
         }
         target.extend([SIGNATURE, &signature]);
@@ -236,7 +250,7 @@ const SIGNATURE: &str = "&auth_signature=";
 
 /// Returns `METHOD\nPATH\nQUERY`, with the query sorted by the bytes of its keys and its values not
 /// encoded. The keys must be in lower case.
-fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]) -> String {
+fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]) -> Result<String, OutOfMemory> {
     // Few parameters, mostly in order: the sort of std takes 10 KB of code.
     for end in 1..parameters.len() {
         if parameters[end - 1].0 <= parameters[end].0 {
@@ -246,12 +260,13 @@ fn string_to_sign(method: &str, path: [&str; 2], parameters: &mut [(&str, &str)]
         parameters[at..=end].rotate_right(1);
     }
     let size: usize = parameters.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    let mut text = String::with_capacity(method.len() + path[0].len() + path[1].len() + size + 2);
+    let mut text = String::new();
+    text.try_reserve_exact(method.len() + path[0].len() + path[1].len() + size + 2).map_err(|_| OutOfMemory)?;
     text.extend([method, "\n", path[0], path[1], "\n"]);
     for (index, (name, value)) in parameters.iter().enumerate() {
         text.extend([if index > 0 { "&" } else { "" }, name, "=", value]);
     }
-    text
+    Ok(text)
 }
 
 /// Redacts the queries of signed URLs in a message. Such a query is as good as the secret until its
@@ -277,18 +292,24 @@ pub fn redact_query(message: String) -> String {
 }
 
 /// Returns the lower-case hex MD5 of a body.
-fn md5(body: &[u8], limit: TimeLimit) -> Result<String, TimeIsUp> {
+fn md5(body: &[u8], limit: TimeLimit) -> Result<[u8; MD5_DIGITS], TimeIsUp> {
     let mut hash = Md5::new();
     for piece in limit.pieces(body) {
         hash.update(piece?);
     }
-    Ok(hex_string(&hash.finalize()))
+    let mut text = [0; MD5_DIGITS];
+    write_hex(&hash.finalize(), &mut text);
+    Ok(text)
 }
 
+#[cfg(test)]
 fn hex_string(bytes: &[u8]) -> String {
-    let mut text = vec![0; 2 * bytes.len()];
-    write_hex(bytes, &mut text);
-    String::from_utf8(text).unwrap_or_default()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns digits as a string.
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// Writes `bytes` in lower-case hex to `text`, which has twice their length.
@@ -363,7 +384,7 @@ mod tests {
                     let signed = string_to_sign("POST", ["", "/"], &mut pairs);
                     let expected = expected["string"].as_str().unwrap();
                     assert_eq!(
-                        signed.trim_start_matches("POST\n/\n"),
+                        signed.unwrap().trim_start_matches("POST\n/\n"),
                         expected.trim_start_matches("POST\n/\n"),
                         "{id}"
                     );
@@ -469,7 +490,7 @@ mod tests {
         let vectors = records(&files[1]);
         assert_eq!(vectors.len(), 7);
         for vector in vectors {
-            assert_eq!(md5(&message(&vector), TimeLimit::NONE).unwrap(), vector["MD"]);
+            assert_eq!(ascii(&md5(&message(&vector), TimeLimit::NONE).unwrap()), vector["MD"]);
         }
     }
 
@@ -537,7 +558,8 @@ mod tests {
 
     #[test]
     fn a_string_to_sign_is_allocated_once() {
-        let text = string_to_sign("DELETE", ["/apps/1", "/connections"], &mut [("b", "longer"), ("a", "1"), ("c", "")]);
+        let text = string_to_sign("DELETE", ["/apps/1", "/connections"], &mut [("b", "longer"), ("a", "1"), ("c", "")])
+            .unwrap();
         assert_eq!(text, "DELETE\n/apps/1/connections\na=1&b=longer&c=");
         // Each parameter has room for a separator, which one of them does not need.
         assert_eq!(text.capacity(), text.len() + 1);
@@ -582,7 +604,7 @@ mod tests {
         let body = vec![b' '; 3 * PIECE_BYTES];
         let request = Unsigned { body: Some(&body), ..get("/x", &[]) };
         let query = |limit| signer.sign_request(&request, limit).map(|signed| signed.target);
-        assert_eq!(query(TimeLimit::after_looks(1)), Err(TimeIsUp));
+        assert_eq!(query(TimeLimit::after_looks(1)), Err(TimeIsUp.into()));
         let whole = query(TimeLimit::after_looks(2)).unwrap();
         assert!(whole.contains(&hex_string(&Md5::digest(&body))), "{whole}");
     }

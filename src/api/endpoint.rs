@@ -5,7 +5,7 @@ use super::publish::{self, Plan};
 use super::queries;
 use crate::config::{Profile, Support};
 use crate::error::{Error, Purpose};
-use crate::json::join;
+use crate::json::shown;
 
 /// A call of the HTTP API. Each has the name of its function in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Endpoint {
         let find = |name: &str| Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == name);
         find(name).ok_or_else(|| {
             // Shortens a long name.
-            let shown = join("", name);
+            let shown = shown(name);
             let message = match name.strip_prefix("pusher_").and_then(find) {
                 Some(_) => format!("is {shown:?}: leave out the prefix pusher_"),
                 None => {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::call::{Effect, Named, RequestContext};
 use super::options::CallOptions;
+use crate::bytes::concat;
 use crate::encryption::{MasterKey, is_encrypted};
-use crate::error::{Error, Problem};
+use crate::error::{Error, OutOfMemory, Problem};
 use crate::idempotency::IdempotencyKey;
 use crate::json::{Json, Writer};
 use crate::time_limit::TimeLimit;
@@ -38,10 +39,11 @@ impl<'a> Recipients<'a> {
         let mut channels = Vec::new();
         channels.try_reserve_exact(elements.len()).map_err(|_| Error::Unavailable("memory"))?;
         for (index, element) in elements.into_iter().enumerate() {
-            let argument = format!("{NAME}[{index}]");
-            let channel = element.string(&argument)?;
-            context.channel_names.check(&channel, &argument)?;
-            channels.push(channel);
+            let channel = element.string("").and_then(|channel| {
+                context.channel_names.check(&channel, "")?;
+                Ok(channel)
+            });
+            channels.push(channel.map_err(|problem| problem.within(format_args!("{NAME}[{index}]")))?);
         }
         let is_encrypted = |channel: &Cow<'_, str>| is_encrypted(channel);
         match channels.iter().position(is_encrypted).filter(|_| channels.len() > 1) {
@@ -63,13 +65,20 @@ impl<'a> Recipients<'a> {
     /// Returns one channel.
     pub(super) fn channel(context: &RequestContext, name: Named<'_, Cow<'a, str>>) -> Result<Recipients<'a>, Problem> {
         context.channel_names.check(&name.value, name.argument)?;
-        Ok(Recipients { names: vec![name.value], is_fan_out: false })
+        Recipients::one(name.value)
     }
 
     /// Returns the channel that a signed-in user's connections are subscribed to.
     pub(super) fn user(id: Named<'_, &str>) -> Result<Recipients<'a>, Problem> {
         validation::user_id(id.value, id.argument)?;
-        Ok(Recipients { names: vec![Cow::Owned(format!("{USER_CHANNEL}{}", id.value))], is_fan_out: false })
+        Recipients::one(Cow::Owned(concat([USER_CHANNEL, id.value])?))
+    }
+
+    fn one(name: Cow<'a, str>) -> Result<Recipients<'a>, Problem> {
+        let mut names = Vec::new();
+        names.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
+        names.push(name);
+        Ok(Recipients { names, is_fan_out: false })
     }
 
     /// Returns the channels' names.
@@ -148,7 +157,7 @@ impl Event {
         validation::event(name.value, name.argument)?;
         if let (Some(_), Some(extra), false) = (recipients.encrypted(), &options.extra, options.extra_in_clear) {
             return Err(Error::argument(
-                &*extra.argument,
+                extra.argument,
                 "is not encrypted, unlike the data of this channel; set extra_in_clear to send it all the same",
             ));
         }

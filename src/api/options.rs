@@ -11,7 +11,7 @@ use crate::config::values::Value;
 use crate::error::Problem;
 use crate::headers::Headers;
 use crate::idempotency::IdempotencyKey;
-use crate::json::{Json, join};
+use crate::json::{Json, shown};
 use crate::validation;
 
 /// The options that a call accepts.
@@ -86,12 +86,12 @@ impl Accepts {
         }
     }
 
-    /// Finds an option by its key. `name` is its full name.
-    fn find(self, key: &str, name: &str) -> Result<OptionKey, Problem> {
+    /// Finds an option by its key.
+    fn find(self, key: &str) -> Result<OptionKey, Problem> {
         key.parse().ok().filter(|key| self.keys().contains(key)).ok_or_else(|| {
             let known: Vec<&'static str> = self.keys().iter().map(Into::into).collect();
             let verb = if known.len() == 1 { "is" } else { "are" };
-            Problem::new(name, format!("is not an option of this call; there {verb} {}", known.join(", ")))
+            Problem::new(shown(key), format!("is not an option of this call; there {verb} {}", known.join(", ")))
         })
     }
 }
@@ -129,26 +129,30 @@ impl<'a> CallOptions<'a> {
         let mut options = CallOptions::default();
         let Some(text) = text else { return Ok(options) };
         for (key, json) in Json::parse(text, NAME)?.members(NAME)? {
-            let name = join(NAME, &key);
-            let value = Value::new(&name, json);
-            match accepts.find(&key, &name)? {
-                _ if !value.is_given() => {}
-                OptionKey::TimeoutMs => options.timeout = Some(value.timeout()?),
-                OptionKey::SocketId => options.socket_id = Some(socket_id(value)?),
-                OptionKey::Info => options.info = Some(info(value)?),
-                OptionKey::Conflate => options.conflate = Some(value.string()?),
-                OptionKey::UserId => options.user_id = Some(value.string()?),
-                OptionKey::IdempotencyKey => {
-                    options.idempotency_key = Some(IdempotencyKey::parse(&value.string()?, value.name())?);
-                }
-                OptionKey::FanOut => options.fan_out = value.boolean()?,
-                OptionKey::Extra => options.extra = Some(Extra::parse(value.json(), value.name())?),
-                OptionKey::Headers => options.headers = value.headers()?,
-                OptionKey::ExtraInClear => options.extra_in_clear = value.boolean()?,
-                OptionKey::Params => options.parameters = parameters::parse(value.json().text(), value.name())?,
-            }
+            options.take(accepts, &key, json).map_err(|problem| problem.within(NAME))?;
         }
         Ok(options)
+    }
+
+    fn take(&mut self, accepts: Accepts, key: &str, json: Json<'a>) -> Result<(), Problem> {
+        let value = Value::new(shown(key), json);
+        match accepts.find(key)? {
+            _ if !value.is_given() => {}
+            OptionKey::TimeoutMs => self.timeout = Some(value.timeout()?),
+            OptionKey::SocketId => self.socket_id = Some(socket_id(value)?),
+            OptionKey::Info => self.info = Some(info(value)?),
+            OptionKey::Conflate => self.conflate = Some(value.string()?),
+            OptionKey::UserId => self.user_id = Some(value.string()?),
+            OptionKey::IdempotencyKey => {
+                self.idempotency_key = Some(IdempotencyKey::parse(&value.string()?, value.name())?);
+            }
+            OptionKey::FanOut => self.fan_out = value.boolean()?,
+            OptionKey::Extra => self.extra = Some(Extra::parse(value, "options.extra")?),
+            OptionKey::Headers => self.headers = value.headers()?,
+            OptionKey::ExtraInClear => self.extra_in_clear = value.boolean()?,
+            OptionKey::Params => self.parameters = parameters::parse(value.json().text(), value.name())?,
+        }
+        Ok(())
     }
 }
 

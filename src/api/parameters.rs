@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::bytes::{copied_text, owned_text, push};
 use crate::error::Problem;
-use crate::json::{Json, join};
+use crate::json::{Json, shown};
 
 /// Names and values, not encoded.
 pub(super) type Parameters = Vec<(Cow<'static, str>, String)>;
@@ -21,27 +21,29 @@ pub(super) fn optional(text: Option<&str>) -> Result<Parameters, Problem> {
 pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::new();
     for (key, value) in Json::parse(text, argument)?.members(argument)? {
-        let name = join(argument, &key);
-        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
-            return Err(Problem::new(name, "must have a name of a-z 0-9 _"));
-        }
-        if SIGNED.iter().any(|signed| key.starts_with(signed)) {
-            return Err(Problem::new(name, "belongs to the signature, which the library adds"));
-        }
-        if value.is_null() {
-            continue;
-        }
-        let value = if value.is_string() {
-            owned_text(value.string(&name)?)?
-        } else if value.boolean().is_some() || value.is_integer() {
-            copied_text(value.text())?
-        } else {
-            return Err(Problem::new(name, "must be a string, an integer or a boolean"));
-        };
-        if value.contains(char::is_control) {
-            return Err(Problem::new(name, "has a control character"));
-        }
-        push(&mut parameters, (owned_text(key)?.into(), value))?;
+        push(&mut parameters, parameter(key, value).map_err(|problem| problem.within(argument))?)?;
     }
     Ok(parameters)
+}
+
+/// Reads a member.
+fn parameter(key: Cow<'_, str>, value: Json<'_>) -> Result<(Cow<'static, str>, String), Problem> {
+    let wrong = |message: &str| Problem::new(shown(&key), message);
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        return Err(wrong("must have a name of a-z 0-9 _"));
+    }
+    if SIGNED.iter().any(|signed| key.starts_with(signed)) {
+        return Err(wrong("belongs to the signature, which the library adds"));
+    }
+    let value = if value.is_string() {
+        owned_text(value.string(shown(&key))?)?
+    } else if value.boolean().is_some() || value.is_integer() {
+        copied_text(value.text())?
+    } else {
+        return Err(wrong("must be a string, an integer or a boolean"));
+    };
+    if value.contains(char::is_control) {
+        return Err(wrong("has a control character"));
+    }
+    Ok((owned_text(key)?.into(), value))
 }

@@ -6,12 +6,13 @@ use super::call::{Arguments, Call, Effect, Named, RequestContext};
 use super::event::{Event, Recipients};
 use super::extra::Extra;
 use super::options::{self, Accepts, CallOptions};
-use crate::bytes::copied;
+use crate::bytes::{concat, copied};
 use crate::config::BatchRoute;
 use crate::config::values::Value;
+use crate::decimal::Digits;
 use crate::error::{Error, OutOfMemory, Problem};
 use crate::headers::Headers;
-use crate::json::{Json, Writer, join};
+use crate::json::{Json, Writer, shown};
 use crate::time_limit::TimeLimit;
 use crate::validation;
 
@@ -98,8 +99,8 @@ pub(super) fn terminate_user_connections(arguments: Arguments<'_>) -> Result<Cal
     let user_id = arguments.required("user_id")?;
     validation::user_id(user_id, "user_id")?;
     let options = CallOptions::parse(arguments.optional("options"), Accepts::Timeout)?;
-    let path = format!("/users/{user_id}/terminate_connections");
-    Ok(Call::post(path, b"{}".to_vec(), Effect::One, options.timeout).with_headers(options.headers))
+    let path = concat(["/users/", user_id, "/terminate_connections"])?;
+    Ok(Call::post(path, copied(b"{}")?, Effect::One, options.timeout).with_headers(options.headers))
 }
 
 /// POST `/batch_events`: several events in one request.
@@ -121,20 +122,18 @@ pub(super) fn trigger_batch(context: &RequestContext, arguments: Arguments<'_>) 
     let mut events = Vec::new();
     events.try_reserve_exact(members.len()).map_err(|_| Error::Unavailable("memory"))?;
     for (index, member) in members.into_iter().enumerate() {
-        let named = Named { argument: &format!("{NAME}[{index}]"), value: member };
-        events.push(batched_event(context, named, limit)?);
+        let event = batched_event(context, member, limit);
+        events.push(event.map_err(|error| error.within(format_args!("{NAME}[{index}]")))?);
     }
     let key = context.key(options.idempotency_key)?;
     Ok(batch(&events, options.timeout, limit)?.with_key(key).with_headers(options.headers))
 }
 
 /// Reads one event of a batch, `{"channel","name","data","socket_id"?,"info"?,"extra"?,"extra_in_clear"?}`.
-fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: TimeLimit) -> Result<Event, Error> {
-    let Named { argument, value: event } = event;
+fn batched_event(context: &RequestContext, event: Json<'_>, limit: TimeLimit) -> Result<Event, Error> {
     let (mut channel, mut name, mut data, mut options) = (None, None, None, CallOptions::default());
-    for (key, value) in event.members_within(argument, limit)? {
-        let member = join(argument, &key);
-        let value = Value::new(&member, value);
+    for (key, value) in event.members_within("", limit)? {
+        let value = Value::new(shown(&key), value);
         match key.as_ref() {
             "channel" | "name" | "socket_id" | "info" | "extra" | "extra_in_clear" if !value.is_given() => {}
             "channel" => channel = Some(value.string()?),
@@ -142,7 +141,7 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
             "data" => data = Some(value.json()),
             "socket_id" => options.socket_id = Some(options::socket_id(value)?),
             "info" => options.info = Some(options::info(value)?),
-            "extra" => options.extra = Some(Extra::parse(value.json(), value.name())?),
+            "extra" => options.extra = Some(Extra::parse(value, "extra")?),
             "extra_in_clear" => options.extra_in_clear = value.boolean()?,
             _ => {
                 let message = "is not a member of an event; there are channel, name, data, socket_id, info, extra and \
@@ -151,14 +150,13 @@ fn batched_event(context: &RequestContext, event: Named<'_, Json<'_>>, limit: Ti
             }
         }
     }
-    let member = |key| join(argument, key);
-    let missing = |key| move || Error::argument(member(key), "is missing");
+    let missing = |key| move || Error::argument(key, "is missing");
     let channel = channel.ok_or_else(missing("channel"))?;
     let name = name.ok_or_else(missing("name"))?;
     let data = data.ok_or_else(missing("data"))?;
-    let recipients = Recipients::channel(context, Named { argument: &member("channel"), value: channel })?;
-    let name = Named { argument: &member("name"), value: &*name };
-    let data = Named { argument: &member("data"), value: data };
+    let recipients = Recipients::channel(context, Named { argument: "channel", value: channel })?;
+    let name = Named { argument: "name", value: &*name };
+    let data = Named { argument: "data", value: data };
     Event::check(context, &recipients, name, data, &options, limit)
 }
 
@@ -226,12 +224,7 @@ pub fn event_to_publish(
 /// Joins everything that a newer event must have in common with the one that it replaces. A channel's name has no line
 /// feed.
 fn conflation_key(channel: &str, name: &str, key: &str) -> Result<Box<str>, OutOfMemory> {
-    let length = name.len().to_string();
-    let parts = [channel, "\n", &length, "\n", name, key];
-    let mut whole = String::new();
-    whole.try_reserve_exact(parts.iter().map(|part| part.len()).sum()).map_err(|_| OutOfMemory)?;
-    parts.iter().for_each(|part| whole.push_str(part));
-    Ok(whole.into())
+    Ok(concat([channel, "\n", Digits::of(name.len() as u64).as_str(), "\n", name, key])?.into())
 }
 
 /// Returns the one request that publishes these events: a trigger for one event, a batch for several, each of which has
@@ -247,28 +240,28 @@ pub fn request(events: &[Event]) -> Result<Call, Error> {
 
 /// Returns, for each of these events, what the response says about it if the event asked for that: the attributes of its
 /// channel, or an object of attributes by channel. Null says nothing.
-pub fn answers<'a>(response: &'a str, events: &[Event]) -> Vec<Option<Json<'a>>> {
+pub fn answers<'a>(response: &'a str, events: &[Event]) -> impl Iterator<Item = Option<Json<'a>>> {
     let member = |text: &'a str, wanted: &str| Json::pick(text, "", [wanted]).ok().and_then(|[found]| found);
-    let found = match events {
+    let (own, by_position) = match events {
         // The response to a trigger is by channel: `{"channels":{"my-channel":{…}}}`.
         [event] => {
             let by_channel = member(response, "channels");
-            vec![if event.has_several_channels {
-                by_channel
-            } else {
-                by_channel.and_then(|channels| member(channels.text(), event.joined_channels()))
-            }]
+            let own = match event.has_several_channels {
+                true => by_channel,
+                false => by_channel.and_then(|channels| member(channels.text(), event.joined_channels())),
+            };
+            (own, Vec::new())
         }
         // The response to a batch is by position: `{"batch":[{…}…]}`.
         _ => {
             let batch = member(response, "batch").and_then(|batch| batch.elements("", events.len()).ok());
-            batch.unwrap_or_default().into_iter().map(Some).collect()
+            (None, batch.unwrap_or_default())
         }
     };
-    let of = |(index, event): (usize, &Event)| {
-        found.get(index).copied().flatten().filter(|said| event.wants_info && !said.is_null())
-    };
-    events.iter().enumerate().map(of).collect()
+    events.iter().enumerate().map(move |(index, event)| {
+        let said = own.or_else(|| by_position.get(index).copied());
+        said.filter(|said| event.wants_info && !said.is_null())
+    })
 }
 
 #[cfg(test)]
@@ -344,9 +337,8 @@ mod tests {
 
     #[test]
     fn a_response_is_split_by_event() {
-        let texts = |response, events| -> Vec<_> {
-            answers(response, events).into_iter().map(|found| found.map(Json::text)).collect()
-        };
+        let texts =
+            |response, events| -> Vec<_> { answers(response, events).map(|found| found.map(Json::text)).collect() };
         let info = Some(r#"{"info":"user_count"}"#);
         let events = [event("a", "1", info), event("b", "1", None), event("c", "1", info)];
         let count = Some(r#"{"user_count":1}"#);

@@ -1,6 +1,7 @@
 //! A client without its callbacks: its configuration, its connections and its view of the server's clock.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,8 +10,9 @@ use super::rate_limit::RateLimit;
 use super::size::{self, SizeLimit};
 use super::stats::Statistics;
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
+use crate::bytes::{concat, copied_text};
 use crate::config::{BatchRoute, Config, Profile};
-use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, Problem, Purpose};
+use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, OutOfMemory, Problem, Purpose};
 use crate::headers::{CallerHeaders, Headers};
 use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
@@ -135,15 +137,15 @@ const MAX_TARGET_BYTES: usize = 6 * 1024;
 
 impl Application {
     /// Creates an application. Connects and starts nothing, and reads no file.
-    pub(super) fn new(config: Config) -> Application {
+    pub(super) fn new(config: Config) -> Result<Application, OutOfMemory> {
         let has_app_id = config.app_id.is_some();
-        let signed_base = format!("/apps/{}", config.app_id.unwrap_or_default());
-        let base = format!("{}{signed_base}", config.path);
+        let signed_base = concat(["/apps/", &config.app_id.unwrap_or_default()])?;
+        let base = concat([&config.path, &signed_base])?;
         let origin = Origin { tls: config.ssl, host: config.host, port: config.port };
-        Application {
-            signer: Signer::new(&config.key, &config.secret),
+        Ok(Application {
+            signer: Signer::new(config.key, &config.secret),
             has_app_id,
-            signed_base: if config.sign_path_prefix { base.clone() } else { signed_base },
+            signed_base: if config.sign_path_prefix { copied_text(&base)? } else { signed_base },
             base,
             timeout: config.timeout,
             attempt_timeout: config.attempt_timeout,
@@ -161,7 +163,7 @@ impl Application {
                 max_connection_age: config.max_connection_age,
                 max_response_bytes: config.limits.response_bytes,
                 trust: config.trust,
-                proxy: config.proxy,
+                proxy: config.proxy.map(Arc::new),
             }),
             origin,
             context: RequestContext {
@@ -175,7 +177,7 @@ impl Application {
             statistics: Statistics::default(),
             stats_format: config.stats_format,
             resend_window: config.server_deduplicates.then_some(config.idempotency_window),
-        }
+        })
     }
 
     /// Checks that the configuration has the id of the application, which is part of the path of every request.
@@ -342,7 +344,7 @@ impl Application {
                 deadline: deadline.of_attempt(self.attempt_timeout),
                 effect: call.effect,
                 signature,
-                caller_headers: caller_headers.to_headers(),
+                caller_headers: caller_headers.to_headers().map_err(|_| OutOfMemory)?,
             },
         })
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::api::{self, Call, CallTime, Event, Plan};
 use crate::authorization::{self, SigningKeys};
 use crate::config::{Config, Support};
-use crate::error::Error;
+use crate::error::{Error, OutOfMemory};
 use crate::headers::Headers;
 use crate::http::{Failure, Response, Transport};
 use crate::log::Log;
@@ -48,7 +48,7 @@ pub struct Pusher {
     application: Arc<Application>,
     hooks: Arc<Hooks>,
     /// More keys that webhooks may be signed with.
-    webhook_tokens: Arc<[Signer]>,
+    webhook_tokens: Arc<Vec<Signer>>,
     webhook_max_age: Duration,
     /// Of this handle alone.
     cancellation: Cancellation,
@@ -58,12 +58,15 @@ impl Pusher {
     /// Creates a client from a configuration that [`Config::parse`] reads. Connects and starts nothing, and reads no file
     /// but that of the client's own certificate.
     pub fn new(configuration: Option<&str>) -> Result<Pusher, Error> {
-        let config = Config::parse(configuration)?;
+        let mut config = Config::parse(configuration)?;
+        let mut webhook_tokens = Vec::new();
+        webhook_tokens.try_reserve_exact(config.webhook_tokens.len()).map_err(|_| OutOfMemory)?;
+        webhook_tokens.extend(config.webhook_tokens.drain(..).map(|(key, secret)| Signer::new(key, &secret)));
         Ok(Pusher {
-            webhook_tokens: config.webhook_tokens.iter().map(|(key, secret)| Signer::new(key, secret)).collect(),
+            webhook_tokens: Arc::new(webhook_tokens),
             webhook_max_age: config.webhook_max_age,
             hooks: Arc::new(Hooks::new(config.log_level)),
-            application: Arc::new(Application::new(config)),
+            application: Arc::new(Application::new(config)?),
             cancellation: Cancellation::new(),
         })
     }

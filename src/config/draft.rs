@@ -1,7 +1,6 @@
 //! A configuration that is being collected: it starts from the defaults, and each source overwrites
 //! them.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +13,13 @@ use super::environment::Variables;
 use super::profile::DefaultHost;
 use super::proxy;
 use super::server::{BatchRoute, Server};
-use super::values::{Value, known_key};
+use super::values::{Value, known_key, known_root_key};
+use crate::bytes::{owned_text, push};
 use crate::encryption::MasterKey;
 use crate::error::Problem;
 use crate::headers::Headers;
 use crate::http::{Identity, Roots, Trust};
-use crate::json::{Json, join};
+use crate::json::{Json, shown};
 use crate::log::Level;
 use crate::platform::is_socket_path;
 use crate::retry::RetryPolicy;
@@ -259,7 +259,7 @@ impl Draft {
     /// Takes the keys of a JSON object.
     pub(super) fn take_json(&mut self, text: &str) -> Result<(), Problem> {
         let members = Json::parse(text, "config")?.members("")?;
-        members.iter().try_for_each(|(key, json)| is_short(json.text(), &join("", key), json.is_string()))?;
+        members.iter().try_for_each(|(key, json)| is_short(json.text(), shown(key), json.is_string()))?;
         // The server is taken before everything else, which overrides its defaults.
         let given = |wanted: &str| {
             let member = members.iter().find(|(key, _)| key == wanted);
@@ -272,12 +272,12 @@ impl Draft {
         // parts.
         if let Some(url) = given("url") {
             // A copy, if there is one, holds the secret.
-            let text = Zeroizing::new(url.string()?.into_owned());
+            let text = Zeroizing::new(owned_text(url.string()?)?);
             self.take_url(&text, url.name())?;
         }
         for (key, json) in &members {
             let value = Value::new(key, *json);
-            let known: ConfigKey = known_key(key, &join("", key), "a configuration key")?;
+            let known: ConfigKey = known_root_key(key, "a configuration key")?;
             if known.is_given(value) {
                 self.take_member(known, value)?;
             }
@@ -286,7 +286,7 @@ impl Draft {
     }
 
     fn take_member(&mut self, key: ConfigKey, value: Value<'_, '_>) -> Result<(), Problem> {
-        let string = || value.string().map(Cow::into_owned);
+        let string = || value.string().and_then(|string| Ok(owned_text(string)?));
         let config = &mut self.config;
         match key {
             ConfigKey::Server | ConfigKey::Url => {}
@@ -573,37 +573,39 @@ fn batch_route(value: Value<'_, '_>) -> Result<BatchRoute, Problem> {
 
 /// Reads `[{"key","secret"}…]`.
 fn webhook_tokens(value: Value<'_, '_>) -> Result<Vec<(String, Secret)>, Problem> {
+    let mut tokens = Vec::new();
+    for (index, json) in value.json().elements(value.name(), MAX_TOKENS)?.into_iter().enumerate() {
+        let token = webhook_token(json).map_err(|problem| problem.within(format_args!("{}[{index}]", value.name())))?;
+        push(&mut tokens, token)?;
+    }
+    Ok(tokens)
+}
+
+fn webhook_token(json: Json<'_>) -> Result<(String, Secret), Problem> {
     #[derive(EnumString, VariantNames)]
     #[strum(serialize_all = "snake_case")]
     enum TokenKey {
         Key,
         Secret,
     }
-    let mut tokens = Vec::new();
-    for (index, token) in value.json().elements(value.name(), MAX_TOKENS)?.into_iter().enumerate() {
-        let argument = format!("{}[{index}]", value.name());
-        let (mut token_key, mut secret) = (None, None);
-        for (member, json) in token.members(&argument)? {
-            let name = join(&argument, &member);
-            is_short(json.text(), &name, json.is_string())?;
-            let value = Value::new(&name, json);
-            match known_key(&member, &name, "part of a token; there are key and secret")? {
-                _ if !value.is_given_string() => {}
-                TokenKey::Key => token_key = Some(value.string()?.into_owned()),
-                TokenKey::Secret => secret = Some(Secret::new(value.string()?.into_owned())),
-            }
+    let (mut token_key, mut secret) = (None, None);
+    for (member, json) in json.members("")? {
+        let value = Value::new(shown(&member), json);
+        is_short(json.text(), value.name(), json.is_string())?;
+        match known_key(&member, "part of a token; there are key and secret")? {
+            _ if !value.is_given_string() => {}
+            TokenKey::Key => token_key = Some(owned_text(value.string()?)?),
+            TokenKey::Secret => secret = Some(Secret::new(owned_text(value.string()?)?)),
         }
-        let missing = |what: &str| Problem::new(join(&argument, what), "is missing");
-        let token_key = token_key.ok_or_else(|| missing("key"))?;
-        validation::key(&token_key, &join(&argument, "key"))?;
-        let secret = secret.ok_or_else(|| missing("secret"))?;
-        without_blank_ends(&secret, &join(&argument, "secret"))?;
-        if secret.expose().is_empty() {
-            return Err(Problem::new(join(&argument, "secret"), "must not be empty"));
-        }
-        tokens.push((token_key, secret));
     }
-    Ok(tokens)
+    let token_key = token_key.ok_or_else(|| Problem::new("key", "is missing"))?;
+    validation::key(&token_key, "key")?;
+    let secret = secret.ok_or_else(|| Problem::new("secret", "is missing"))?;
+    without_blank_ends(&secret, "secret")?;
+    if secret.expose().is_empty() {
+        return Err(Problem::new("secret", "must not be empty"));
+    }
+    Ok((token_key, secret))
 }
 
 /// Checks the length of a string of the configuration: it is copied several times, in memory that is not reserved fallibly.

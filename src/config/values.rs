@@ -14,9 +14,10 @@ use std::time::Duration;
 use strum::{EnumString, VariantNames};
 use zeroize::Zeroizing;
 
+use crate::bytes::owned_text;
 use crate::error::Problem;
-use crate::headers::{Headers, is_token};
-use crate::json::{Json, join};
+use crate::headers::{Headers, Refused, is_token};
+use crate::json::{Json, shown};
 use crate::retry::{Ratio, RetryPolicy};
 
 /// The longest time that may be configured: ten minutes.
@@ -42,15 +43,22 @@ const MIN_SIMILARITY: f64 = 0.8;
 /// A longer key is not compared with the known ones.
 const MAX_COMPARED_BYTES: usize = 64;
 
-/// Returns the key called `key`. `name` is its full name for messages, `what` what it should be: `a
-/// configuration key`.
-pub fn known_key<K: FromStr + VariantNames>(key: &str, name: &str, what: &str) -> Result<K, Problem> {
+/// Returns the key called `key`. `what` is what it should be: `a configuration key`.
+pub fn known_key<K: FromStr + VariantNames>(key: &str, what: &str) -> Result<K, Problem> {
     key.parse().map_err(|_| {
         let message = match nearest(key, K::VARIANTS) {
             Some(known) => format!("is not {what}; did you mean {known}?"),
             None => format!("is not {what}"),
         };
-        Problem::new(name, message)
+        Problem::new(shown(key), message)
+    })
+}
+
+/// Returns the same for a key of a whole configuration, where an empty key has no dot before it.
+pub fn known_root_key<K: FromStr + VariantNames>(key: &str, what: &str) -> Result<K, Problem> {
+    known_key(key, what).map_err(|problem| match key.is_empty() {
+        true => Problem { argument: String::new(), ..problem },
+        false => problem,
     })
 }
 
@@ -160,9 +168,16 @@ impl<'a, 'n> Value<'a, 'n> {
     pub fn headers(self) -> Result<Headers, Problem> {
         let mut headers = Headers::default();
         for (key, json) in self.json.members(self.name)?.into_iter().filter(|(_, json)| !json.is_null()) {
-            let name = if is_token(&key) { join(self.name, &key) } else { self.name.to_owned() };
-            let value = Zeroizing::new(json.string(&name)?.into_owned());
-            headers.add(&key, value).map_err(|message| Problem::new(name, message))?;
+            let value = json.string("").and_then(|value| Ok(Zeroizing::new(owned_text(value)?)));
+            let added = value.and_then(|value| {
+                headers.add(&key, value).map_err(|refused| match refused {
+                    Refused::Wrong(message) => Problem::new("", message),
+                    Refused::NoMemory => Problem::OUT_OF_MEMORY,
+                })
+            });
+            added.map_err(|problem| {
+                if is_token(&key) { problem.within(shown(&key)) } else { problem }.within(self.name)
+            })?;
         }
         Ok(headers)
     }
@@ -171,23 +186,28 @@ impl<'a, 'n> Value<'a, 'n> {
     pub fn retry_policy(self) -> Result<RetryPolicy, Problem> {
         let mut policy = RetryPolicy::default();
         for (key, json) in self.json.members(self.name)? {
-            let name = join(self.name, &key);
-            let value = Value::new(&name, json);
-            match known_key(&key, &name, "a configuration key")? {
-                RetryKey::Mode if !value.is_given_string() => {}
-                _ if !value.is_given() => {}
-                RetryKey::Mode => policy.mode = value.word()?,
-                RetryKey::MaxAttempts => {
-                    policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
-                }
-                RetryKey::Ratio => {
-                    let message = "must be a number from 0 to 1 with at most 3 decimals, such as 0.1";
-                    policy.ratio = Ratio::parse(value.json().text()).ok_or_else(|| value.problem(message))?;
-                }
-            }
+            set_retry(&mut policy, &key, json).map_err(|problem| problem.within(self.name))?;
         }
         Ok(policy)
     }
+}
+
+/// Sets a member of the retry policy.
+fn set_retry(policy: &mut RetryPolicy, key: &str, json: Json<'_>) -> Result<(), Problem> {
+    let value = Value::new(shown(key), json);
+    match known_key(key, "a configuration key")? {
+        RetryKey::Mode if !value.is_given_string() => {}
+        _ if !value.is_given() => {}
+        RetryKey::Mode => policy.mode = value.word()?,
+        RetryKey::MaxAttempts => {
+            policy.max_attempts = u32::try_from(value.integer(1, MAX_ATTEMPTS)?).unwrap_or(u32::MAX);
+        }
+        RetryKey::Ratio => {
+            let message = "must be a number from 0 to 1 with at most 3 decimals, such as 0.1";
+            policy.ratio = Ratio::parse(value.json().text()).ok_or_else(|| value.problem(message))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

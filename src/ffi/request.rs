@@ -8,7 +8,7 @@ use std::time::Instant;
 use zeroize::Zeroize;
 
 use super::boundary::{c_text, guarded, write};
-use crate::bytes::copied;
+use crate::bytes::{concat, copied, push};
 use crate::client::Pending;
 use crate::error::Error;
 use crate::http::{Request, RequestLine, whole_request};
@@ -47,16 +47,17 @@ impl PusherRequest {
         deadline: Instant,
         pending: Option<Pending>,
     ) -> Result<PusherRequest, Error> {
-        let url = format!("{}{}", request.origin.url(), request.target);
+        let url = concat([&request.origin.url(), &request.target])?;
+        let mut headers = Vec::new();
+        for (name, value) in request.all_headers() {
+            push(&mut headers, (c_text(copied(name.as_bytes())?)?, c_text(copied(value.as_bytes())?)?))?;
+        }
         let mut body = copied(request.body.unwrap_or_default())?;
         body.push(0);
         Ok(PusherRequest {
-            method: c_text(request.method.name())?,
+            method: c_text(copied(request.method.name().as_bytes())?)?,
             url: c_text(url)?,
-            headers: request
-                .all_headers()
-                .map(|(name, value)| Ok((c_text(name)?, c_text(value)?)))
-                .collect::<Result<_, Error>>()?,
+            headers,
             body,
             has_body: request.body.is_some(),
             tls: request.origin.tls,

@@ -1,6 +1,7 @@
 //! An HTTP client for one server: takes a kept-alive connection or makes one, and runs the exchange.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub struct HttpConfig {
     /// The certificates that TLS trusts and presents.
     pub trust: Trust,
     /// The proxy, if any.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 /// Sends requests to one server over kept-alive connections.

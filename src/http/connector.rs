@@ -24,7 +24,7 @@ use super::tls::Tls;
 pub(super) struct Connector {
     pub(super) origin: Origin,
     pub(super) connect_timeout: Duration,
-    pub(super) proxy: Option<Proxy>,
+    pub(super) proxy: Option<Arc<Proxy>>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) resolver: Resolver,
     /// The configuration of TLS, if the server speaks it.
@@ -59,7 +59,7 @@ impl Connector {
 
     /// Returns the proxy that requests are sent to, if one forwards them.
     pub(super) fn forwarding_proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_ref().filter(|_| !self.origin.tls)
+        self.proxy.as_deref().filter(|_| !self.origin.tls)
     }
 
     /// Returns the addresses to connect to.
@@ -74,7 +74,10 @@ impl Connector {
         exchange.enter(Phase::Resolving);
         let resolved = self.resolver.resolve(host, port, deadline, exchange.cancellation());
         let addresses = resolved.map_err(|unresolved| exchange.failure(&fault(unresolved, host)))?;
-        Ok(addresses.into_iter().map(Address::Ip).collect())
+        let mut all = Vec::new();
+        all.try_reserve_exact(addresses.len()).map_err(|_| exchange.failure(&fault(Unresolved::no_memory(), host)))?;
+        all.extend(addresses.into_iter().map(Address::Ip));
+        Ok(all)
     }
 }
 

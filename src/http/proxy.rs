@@ -1,5 +1,6 @@
 //! A tunnel through an HTTP proxy, opened by CONNECT. (RFC 9110, 9.3.6)
 
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use zeroize::Zeroizing;
@@ -14,7 +15,9 @@ use super::stream::Stream;
 pub(super) fn open_tunnel(stream: &mut Stream, proxy: &Proxy, authority: &str, deadline: Instant) -> Result<(), Fault> {
     // Allocate once: a string that grows leaves copies of the credentials in freed memory.
     let secret_bytes = proxy.authorization.as_ref().map_or(0, |authorization| authorization.len());
-    let mut request = Zeroizing::new(String::with_capacity(2 * authority.len() + secret_bytes + 64));
+    let mut request = Zeroizing::new(String::new());
+    let no_memory = |_| Fault::of_io(&ErrorKind::OutOfMemory.into(), Cause::Proxy);
+    request.try_reserve_exact(2 * authority.len() + secret_bytes + 64).map_err(no_memory)?;
     request.extend(["CONNECT ", authority, " HTTP/1.1\r\nHost: ", authority, "\r\n"]);
     if let Some(authorization) = &proxy.authorization {
         request.push_str("Proxy-Authorization: ");
@@ -24,7 +27,9 @@ pub(super) fn open_tunnel(stream: &mut Stream, proxy: &Proxy, authority: &str, d
     request.push_str("\r\n");
     stream.send_all(request.as_bytes(), deadline).map_err(|error| Fault::of_io(&error, Cause::Write))?;
 
-    let mut response = vec![0; MAX_HEAD_BYTES];
+    let mut response = Vec::new();
+    response.try_reserve_exact(MAX_HEAD_BYTES).map_err(no_memory)?;
+    response.resize(MAX_HEAD_BYTES, 0);
     let mut filled = 0;
     loop {
         let length =

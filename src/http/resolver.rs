@@ -5,6 +5,7 @@
 //! hosts, mDNS), and because asynchronous resolvers such as hickory need a runtime. An IP address
 //! needs no lookup and no thread.
 
+use std::collections::TryReserveError;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -64,6 +65,27 @@ pub(super) enum Unresolved {
     Cancelled,
 }
 
+impl Unresolved {
+    /// Returns that there is no memory for the addresses, whose number a name server decides.
+    pub(super) fn no_memory() -> Unresolved {
+        Unresolved::Failed(io::Error::from(io::ErrorKind::OutOfMemory).to_string())
+    }
+}
+
+impl From<TryReserveError> for Unresolved {
+    fn from(_: TryReserveError) -> Unresolved {
+        Unresolved::no_memory()
+    }
+}
+
+/// Returns a copy of what a lookup found.
+fn copied(found: &Result<Vec<SocketAddr>, Unresolved>) -> Result<Vec<SocketAddr>, Unresolved> {
+    let (mut copy, found) = (Vec::new(), found.as_ref().map_err(Unresolved::clone)?);
+    copy.try_reserve_exact(found.len())?;
+    copy.extend_from_slice(found);
+    Ok(copy)
+}
+
 impl Resolver {
     /// Returns the addresses of `host`, IPv6 and IPv4 alternating (RFC 8305). The list is never
     /// empty.
@@ -75,16 +97,21 @@ impl Resolver {
         cancellation: Option<&Cancellation>,
     ) -> Result<Vec<SocketAddr>, Unresolved> {
         if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
+            let mut one = Vec::new();
+            one.try_reserve_exact(1)?;
+            one.push(SocketAddr::new(address, port));
+            return Ok(one);
         }
         let mut state = self.0.lock();
         let ended = state.ended;
         loop {
-            let found = state.found.clone().filter(|_| state.ended > ended);
+            let found = state.found.as_ref().filter(|_| state.ended > ended);
             let now = Instant::now();
             match found {
                 // The failure may be that of an old lookup while a newer one is still running.
-                Some(found) if found.is_ok() || state.newest_since.is_none() || now >= deadline => return found,
+                Some(found) if found.is_ok() || state.newest_since.is_none() || now >= deadline => {
+                    return copied(found);
+                }
                 None if now >= deadline => return Err(Unresolved::TimedOut),
                 _ if cancellation.is_some_and(Cancellation::has_happened) => return Err(Unresolved::Cancelled),
                 _ => {}
@@ -165,10 +192,12 @@ fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
         let Ok(mut address) = info.map(|info| info.sockaddr) else { continue };
         address.set_port(port);
         if !addresses.contains(&address) {
+            addresses.try_reserve(1)?;
             addresses.push(address);
         }
     }
-    if addresses.is_empty() { Err(Unresolved::NoSuchHost) } else { Ok(alternate_families(addresses)) }
+    alternate_families(&mut addresses);
+    if addresses.is_empty() { Err(Unresolved::NoSuchHost) } else { Ok(addresses) }
 }
 
 fn unresolved(error: LookupError) -> Unresolved {
@@ -193,17 +222,12 @@ fn try_resources() -> io::Result<()> {
 
 /// Alternates the address families, beginning with that of the first address, so that a family
 /// without a route costs one attempt.
-fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (leading, following): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let mut following = following.into_iter();
-    let mut alternating: Vec<SocketAddr> = Vec::new();
-    for address in leading {
-        alternating.push(address);
-        alternating.extend(following.next());
+fn alternate_families(addresses: &mut [SocketAddr]) {
+    for at in 1..addresses.len() {
+        let wants_v6 = !addresses[at - 1].is_ipv6();
+        let Some(next) = addresses[at..].iter().position(|address| address.is_ipv6() == wants_v6) else { return };
+        addresses[at..=at + next].rotate_right(1);
     }
-    alternating.extend(following);
-    alternating
 }
 
 #[cfg(test)]
@@ -222,9 +246,19 @@ mod tests {
 
     #[test]
     fn address_families_alternate() {
-        let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|a| a.parse().unwrap());
-        let expected = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"].map(|a| a.parse().unwrap());
-        assert_eq!(alternate_families(addresses.to_vec()), expected);
+        let parsed = |addresses: &[&str]| -> Vec<SocketAddr> { addresses.iter().map(|a| a.parse().unwrap()).collect() };
+        let (a, b, c, x, y) = ("[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1");
+        for (addresses, expected) in [
+            (vec![a, b, c, x], vec![a, x, b, c]),
+            (vec![x, y, a, b], vec![x, a, y, b]),
+            (vec![a, x, y, b], vec![a, x, b, y]),
+            (vec![x], vec![x]),
+            (vec![], vec![]),
+        ] {
+            let mut addresses = parsed(&addresses);
+            alternate_families(&mut addresses);
+            assert_eq!(addresses, parsed(&expected));
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Stream {
                 match addresses.next().map(|address| begin_connecting(address, deadline, cancellation)) {
                     Some(Ok((socket, true))) => return Stream::new(socket, cancellation),
                     Some(Ok((socket, false))) => {
+                        pending.try_reserve(1).map_err(|_| ErrorKind::OutOfMemory)?;
                         pending.push(socket);
                         let addresses_left = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
                         next_start = now

@@ -164,6 +164,7 @@ const MAX_SESSIONS: usize = 8;
 ///
 /// Reads files, so it is called when the first connection needs it.
 pub(super) fn configuration(trust: &Trust) -> Result<Arc<ClientConfig>, TrustError> {
+    has_randomness()?;
     let mut store = RootCertStore::empty();
     match &trust.roots {
         Roots::System => add_system(&mut store)?,
@@ -193,6 +194,14 @@ pub(super) fn configuration(trust: &Trust) -> Result<Arc<ClientConfig>, TrustErr
     };
     config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
     Ok(Arc::new(config))
+}
+
+/// Returns an error if the system has no randomness, without which TLS is not possible: rustls makes a table of the standard
+/// library, which would panic.
+fn has_randomness() -> Result<(), TrustError> {
+    let no_randomness =
+        |error| TrustError { message: format!("the system has no randomness: {error}"), is_temporary: true };
+    getrandom::fill(&mut [0; 16]).map_err(no_randomness)
 }
 
 fn add_bundled(store: &mut RootCertStore) {

@@ -8,5 +8,5 @@ mod unescape;
 mod writer;
 
 pub use find::find;
-pub use reader::{Json, join};
+pub use reader::{Json, shown};
 pub use writer::Writer;

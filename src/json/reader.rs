@@ -383,15 +383,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// Returns the name of a member for messages: `options.socket_id`, or the key alone if `argument`
-/// is empty.
+/// Returns the name of a member for messages: the key, or the beginning of a long one, because callers decide its length. An
+/// empty key is the dot before it, so that it is not the object as a whole.
 ///
-/// Callers decide the length of keys, so the name contains only the beginning of a long one.
-pub fn join(argument: &str, key: &str) -> String {
+/// [`Problem::within`] adds the name of the object.
+pub fn shown(key: &str) -> &str {
     const MAX_KEY_CHARS: usize = 64;
+    if key.is_empty() {
+        return ".";
+    }
     let end = key.char_indices().nth(MAX_KEY_CHARS).map_or(key.len(), |(end, _)| end);
-    let key = &key[..end];
-    if argument.is_empty() { key.to_owned() } else { format!("{argument}.{key}") }
+    &key[..end]
+}
+
+/// Returns the problem of an object in `argument` with a member.
+fn problem_with(argument: &str, key: &str, message: &str) -> Problem {
+    let problem = Problem::new(shown(key), message);
+    if argument.is_empty() { problem } else { problem.within(argument) }
 }
 
 /// Returns these members, unless there are two with the same key.
@@ -412,7 +420,7 @@ fn without_duplicates<'a>(
         pairs.filter(|((one, _), (other, _))| one == other).map(|(_, (_, at))| *at).min()
     };
     match first_duplicate {
-        Some(at) => Err(Problem::new(join(argument, &members[at].0), "is given twice")),
+        Some(at) => Err(problem_with(argument, &members[at].0, "is given twice")),
         None => Ok(members),
     }
 }

@@ -3,7 +3,7 @@
 //! No call waits, except a receive that asks for it and those that poll. None raises SIGPIPE.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -162,12 +162,18 @@ pub fn poll(
     timeout: Duration,
     cancellation: Option<&Cancellation>,
 ) -> io::Result<Vec<Readiness>> {
-    let mut entries: Vec<PollFd<'_>> = sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)).collect();
+    let no_memory = |_| ErrorKind::OutOfMemory;
+    let (mut entries, mut all) = (Vec::new(), Vec::new());
+    // The cancellation adds an entry.
+    entries.try_reserve_exact(sockets.len() + 1).map_err(no_memory)?;
+    all.try_reserve_exact(sockets.len()).map_err(no_memory)?;
+    entries.extend(sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)));
     match cancellation {
         None => poll_entries(&mut entries, timeout)?,
         Some(cancellation) => cancellation.poll(&mut entries, timeout)?,
     }
-    Ok(entries.iter().map(happened).collect())
+    all.extend(entries.iter().take(sockets.len()).map(happened));
+    Ok(all)
 }
 
 fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {

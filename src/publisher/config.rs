@@ -10,9 +10,9 @@ use super::shared::Overflow;
 use crate::api;
 use crate::client::{Application, SizeLimit};
 use crate::config::BatchRoute;
-use crate::config::values::{Value, known_key};
+use crate::config::values::{Value, known_root_key};
 use crate::error::{Error, Problem};
-use crate::json::{Json, join};
+use crate::json::Json;
 use crate::retry::{Mode, RetryPolicy};
 use crate::statistics::StatsFormat;
 
@@ -133,7 +133,7 @@ impl PublisherConfig {
         }
         for (key, json) in json.members("")? {
             let value = Value::new(&key, json);
-            match known_key(&key, &join("", &key), "a configuration key of a publisher")? {
+            match known_root_key(&key, "a configuration key of a publisher")? {
                 ConfigKey::Overflow | ConfigKey::Reports | ConfigKey::StatsFormat if !value.is_given_string() => {}
                 _ if !value.is_given() => {}
                 ConfigKey::Connections => self.limits.shards = value.count(1, MAX_SHARDS as u64)?,

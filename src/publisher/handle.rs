@@ -13,6 +13,7 @@ use crate::statistics::StatsFormat;
 
 use super::config::PublisherConfig;
 use super::engine::Engine;
+use super::hashing::Hashing;
 use super::queue::{NewEvent, ShardSet};
 use super::reports::{Outcome, Reports};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
@@ -55,7 +56,7 @@ impl PusherPublisher {
         client.hooks().mark_used();
         let reports = Reports::new(config.keep, config.max_reports, config.limits.bytes);
         let engine = Engine {
-            shared: Shared::new(config.limits.clone(), reports),
+            shared: Shared::new(config.limits.clone(), Hashing::random()?, reports),
             application: Arc::clone(client.application()),
             hooks: config.hooks_on_threads.then(|| Arc::clone(client.hooks())),
             config,

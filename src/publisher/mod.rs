@@ -9,6 +9,7 @@
 mod config;
 mod engine;
 mod handle;
+mod hashing;
 mod pace;
 mod queue;
 mod rate_limit;

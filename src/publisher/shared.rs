@@ -9,6 +9,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::hashing::Hashing;
 use super::pace::Said;
 use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, Remains, ShardSet, Size};
 use super::sync::{Condvar, Descriptor, Mutex, MutexGuard, ReadableFlag, Wakes, wait, wait_until};
@@ -147,11 +148,11 @@ pub trait Backlog: Ledger {
 
 impl<E, L: Backlog> Shared<E, L> {
     /// Returns an empty queue.
-    pub fn new(limits: QueueLimits, ledger: L) -> Shared<E, L> {
+    pub fn new(limits: QueueLimits, hashing: Hashing, ledger: L) -> Shared<E, L> {
         let (shards, now) = (limits.shards.min(MAX_SHARDS), Instant::now());
         Shared {
             state: Mutex::new(State {
-                queue: Queue::new(limits, ledger, now),
+                queue: Queue::new(limits, hashing, ledger, now),
                 senders: vec![SenderState::Awake; shards],
                 waiting: [false; Wait::COUNT],
                 last_space_wake: now,
@@ -632,7 +633,7 @@ mod tests {
             events_per_second: None,
             is_paced: false,
         };
-        Shared::new(limits, Unreported)
+        Shared::new(limits, Hashing::fixed(), Unreported)
     }
 
     #[test]

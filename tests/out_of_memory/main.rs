@@ -145,7 +145,9 @@ fn events() {
         check(&format!("{name} {:.60}", texts.join(" ")), &server, OK, call(&client, name, texts));
     }
     let long = &long_strings()[2];
-    let wrong: [Call<'_>; 10] = [
+    let plain = &long_strings()[0];
+    let wrong: [Call<'_>; 11] = [
+        ("trigger", strings(["c", "e", "1", &format!(r#"{{"headers":{{"x":{plain}}}}}"#)])),
         ("trigger", strings(["c", "e", "1", &format!("{{{members}\"z\":1}}")])),
         ("trigger", strings(["c", "e", "1", &format!("{{{long}:1}}")])),
         ("trigger", strings(["c", "e", "1", &format!(r#"{{"socket_id":{long}}}"#)])),

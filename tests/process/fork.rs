@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::{env, thread};
 
+use crate::support::publisher::Publisher;
 use crate::support::tls::Authority;
 use crate::support::{Answer, Client, End, Server, child, config, host};
 use serde_json::{Value, json};
@@ -543,7 +544,18 @@ fn a_lack_of_threads_is_reported_and_calls_without_a_lookup_succeed() {
             assert!(outcome.text("message").contains("could not start a thread"), "{outcome:?}");
             assert_eq!(outcome.error()["retryable"], json!(true));
         }
+        // An event is not queued when no thread can send it. A later one is.
+        let publisher = Publisher::new(by_address, &json!({}));
+        let outcome = publisher.try_publish("c", "e", "\"never\"", None).unwrap_err();
+        outcome.is("INTERNAL", "not_sent");
+        assert!(
+            outcome.text("message").starts_with("the system has no thread for this call, which did nothing"),
+            "{outcome:?}"
+        );
+        assert_eq!(publisher.stats()["events"]["published"], json!(0));
         no_threads.store(0, Ordering::Relaxed);
+        publisher.publish("c", "e", "\"by a publisher\"");
+        publisher.flush();
         trigger_as(by_name, "then");
         no_threads.store(1, Ordering::Relaxed);
         trigger_as(by_name, "and on");
@@ -555,7 +567,7 @@ fn a_lack_of_threads_is_reported_and_calls_without_a_lookup_succeed() {
     let configs = [json!({"host": "127.0.0.1"}), json!({})].map(|more| scene.config(&server, false, more));
     let variables = [("LD_PRELOAD", preload.file().to_owned()), (CONFIGS, format!("[{}]", configs.join(",")))];
     child::run(module_path!(), TEST, &variables);
-    accepted_once(&server, ["without", "then", "and on"].map(str::to_owned));
+    accepted_once(&server, ["without", "by a publisher", "then", "and on"].map(str::to_owned));
 }
 
 #[test]

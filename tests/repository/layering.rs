@@ -31,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     (
         "config",
         &[
+            "bytes",
             "encryption",
             "error",
             "headers",
@@ -45,12 +46,13 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "validation",
         ],
     ),
-    ("signing", &["secret", "time_limit"]),
+    ("signing", &["bytes", "decimal", "error", "secret", "time_limit"]),
     (
         "api",
         &[
             "bytes",
             "config",
+            "decimal",
             "encryption",
             "error",
             "headers",
@@ -70,6 +72,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
         &[
             "api",
             "authorization",
+            "bytes",
             "config",
             "error",
             "headers",

@@ -28,6 +28,7 @@ enum {
 
 /* What the scenarios send and pass. Made once, in the parent. */
 static char data[9000], text_data[7000], channels[FAN_OUT * 12 + 200], batch[EVENTS * 2400 + 100];
+static char parameters[3200], headers[3200];
 static char channel_data[4000], user_data[4000], many_channels[8000];
 static char webhook[40000], encrypted[12000], signature[65], encrypted_signature[65];
 static int listener, tls_listener, large_listener;
@@ -151,6 +152,22 @@ static void call_query(Scene *scene) {
   record(&scene->call, status, out);
 }
 
+/* What a caller decides is long here: parameters and a header. */
+static void call_get(Scene *scene) {
+  char *out = NULL;
+  int status = pusher_get(scene->client, "/channels", parameters, headers, &out);
+  record(&scene->call, status, out);
+}
+
+static void call_prepare_get(Scene *scene) {
+  const char *arguments[] = {"/channels", parameters, headers};
+  char *out = NULL;
+  PusherRequest *request = NULL;
+  int status = pusher_prepare(scene->client, "get", arguments, 3, &request, &out);
+  pusher_request_free(request);
+  record(&scene->call, status, out);
+}
+
 static void call_authenticate(Scene *scene) {
   char *out = NULL;
   int status = pusher_authenticate(scene->client, "presence-c", "1.2", channel_data, &out);
@@ -258,6 +275,8 @@ static const struct scenario scenarios[] = {
     {"encrypted-trigger", plain, call_encrypted, finish_client, ONE, 1},
     {"fan-out", plain, call_fan_out, finish_client, EACH, 1},
     {"query", with_large_answers, call_query, finish_client, NOTHING, 1},
+    {"get", with_large_answers, call_get, finish_client, NOTHING, 1},
+    {"prepare-get", plain, call_prepare_get, finish_client, NOTHING, 1},
     {"authenticate", plain, call_authenticate, finish_client, NOTHING, 1},
     {"authenticate-user", plain, call_authenticate_user, finish_client, NOTHING, 1},
     {"authenticate-channels", plain, call_authenticate_channels, finish_client, NOTHING, 1},
@@ -534,6 +553,8 @@ static void make_arguments(void) {
   sprintf(channels + length, ",\"private-encrypted-0\",\"private-encrypted-1\"]");
   snprintf(channel_data, sizeof channel_data, "{\"user_id\":\"7\",\"user_info\":{\"name\":\"%.3000s\"}}", data + 1);
   snprintf(user_data, sizeof user_data, "{\"id\":\"7\",\"name\":\"%.3000s\"}", data + 1);
+  snprintf(parameters, sizeof parameters, "{\"info\":\"user_count\",\"more\":\"%.3000s\"}", data + 1);
+  snprintf(headers, sizeof headers, "{\"headers\":{\"X-One\":\"2\",\"X-Long\":\"%.3000s\"}}", data + 1);
   length = 0;
   for (int i = 0; i < PART; i++) {
     length += (size_t)sprintf(many_channels + length,

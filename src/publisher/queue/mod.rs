@@ -18,6 +18,7 @@ use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::shard::{BatchLimits, Entry, InFlight, Shard, Slot, Spanning, Waiting};
+use super::hashing::Hashing;
 use super::pace::{Pace, Said};
 use super::rate_limit::RateLimit;
 
@@ -123,8 +124,14 @@ pub enum Next<E> {
 /// The memory of events that have ended. Freeing that of a million takes longer than a caller should wait.
 pub struct Remains<E> {
     _slots: Vec<VecDeque<Slot<E>>>,
-    _spanning: HashMap<u64, Spanning<E>>,
-    _keys: HashMap<Box<str>, Location>,
+    _spanning: HashMap<u64, Spanning<E>, Hashing>,
+    _keys: HashMap<Box<str>, Location, Hashing>,
+}
+
+/// Empties a table, and returns what was in it.
+fn taken<K, V>(table: &mut HashMap<K, V, Hashing>) -> HashMap<K, V, Hashing> {
+    let empty = HashMap::with_hasher(table.hasher().clone());
+    std::mem::replace(table, empty)
 }
 
 /// The slot of an event with a key.
@@ -158,9 +165,9 @@ pub struct Queue<E, L: Ledger> {
     limits: QueueLimits,
     shards: Vec<Shard<E, L::Outcome>>,
     /// The events that are sent alone, by id.
-    spanning: HashMap<u64, Spanning<E>>,
+    spanning: HashMap<u64, Spanning<E>, Hashing>,
     /// The waiting events with a key.
-    keys: HashMap<Box<str>, Location>,
+    keys: HashMap<Box<str>, Location, Hashing>,
     rate_limit: Option<RateLimit>,
     pace: Option<Pace>,
     /// Until when no request has several events.
@@ -191,11 +198,11 @@ pub struct Queue<E, L: Ledger> {
 
 impl<E, L: Ledger> Queue<E, L> {
     /// Returns an empty queue.
-    pub fn new(limits: QueueLimits, ledger: L, now: Instant) -> Queue<E, L> {
+    pub fn new(limits: QueueLimits, hashing: Hashing, ledger: L, now: Instant) -> Queue<E, L> {
         Queue {
             shards: (0..limits.shards).map(|_| Shard::new()).collect(),
-            spanning: HashMap::new(),
-            keys: HashMap::new(),
+            spanning: HashMap::with_hasher(hashing.clone()),
+            keys: HashMap::with_hasher(hashing),
             rate_limit: limits.events_per_second.map(|rate| RateLimit::new(rate, now)),
             pace: limits.is_paced.then(Pace::new),
             alone_until: None,
@@ -428,7 +435,7 @@ impl<E, L: Ledger> Queue<E, L> {
             }
         }
         let slots: Vec<_> = self.shards.iter_mut().map(Shard::take_slots).collect();
-        let (spanning, keys) = (std::mem::take(&mut self.spanning), std::mem::take(&mut self.keys));
+        let (spanning, keys) = (taken(&mut self.spanning), taken(&mut self.keys));
         let in_slots = slots.iter().flatten().filter_map(|slot| match slot {
             Slot::Event(waiting) => Some(&waiting.entry),
             Slot::Barrier(_) => None,

@@ -48,7 +48,7 @@ fn size(bytes: usize) -> Size {
 impl Bench {
     fn new(limits: QueueLimits) -> Bench {
         let now = Instant::now();
-        Bench { queue: Queue::new(limits, Ends::default(), now), now }
+        Bench { queue: Queue::new(limits, Hashing::fixed(), Ends::default(), now), now }
     }
 
     fn push(&mut self, event: &'static str, shards: ShardSet) -> Option<u64> {
@@ -274,7 +274,7 @@ fn a_request_without_memory_waits_for_the_end_of_another() {
 #[test]
 fn the_memory_of_events_that_a_close_ends_is_left_to_the_caller() {
     let limits = QueueLimits { events: 10, ..limits() };
-    let (mut queue, now) = (Queue::new(limits, Ends::default(), Instant::now()), Instant::now());
+    let (mut queue, now) = (Queue::new(limits, Hashing::fixed(), Ends::default(), Instant::now()), Instant::now());
     let event = std::rc::Rc::new(());
     for (shards, key) in [(A, None), (A, Some("k".into())), (BOTH, None), (B, None)] {
         let event = std::rc::Rc::clone(&event);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::publisher::hashing::Hashing;
 use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
 use crate::publisher::shared::{Backlog, Done, Overflow, Refused, Shared, TimedOut};
 use crate::publisher::sync::Descriptor;
@@ -107,7 +108,7 @@ impl Bench {
     /// Returns a bench with an empty queue. A silent one keeps no reports.
     pub fn new(limits: QueueLimits, is_silent: bool) -> Arc<Bench> {
         let ends = Ends { is_silent, ..Ends::default() };
-        Arc::new(Bench { shared: Shared::new(limits, ends), seen: Mutex::default() })
+        Arc::new(Bench { shared: Shared::new(limits, Hashing::default(), ends), seen: Mutex::default() })
     }
 
     fn seen<R>(&self, look: impl FnOnce(&mut Seen) -> R) -> R {

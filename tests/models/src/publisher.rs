@@ -1,5 +1,7 @@
-//! The queue and its locking from `src/publisher`, with the model checker's `sync`.
+//! The queue and its locking from `src/publisher`, with the model checker's `sync`, and hashes that do not differ.
 
+#[path = "hashing.rs"]
+pub mod hashing;
 #[path = "../../../src/publisher/pace.rs"]
 pub mod pace;
 #[path = "../../../src/publisher/queue/mod.rs"]
