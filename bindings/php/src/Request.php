@@ -19,6 +19,9 @@ final class Request
 
     private readonly Handle $handle;
 
+    /** What {@see feed()} was given. */
+    private ?Handle $fed = null;
+
     /**
      * @internal
      * @param list<string|null> $texts
@@ -92,18 +95,65 @@ final class Request
         return Native::ffi()->pusher_request_timeout_ms($this->handle->pointer);
     }
 
+    /** Returns the host to connect to: a name or an IP address, IPv6 without brackets. */
+    public function getHost(): string
+    {
+        return Native::ffi()->pusher_request_host($this->handle->pointer) ?? throw new \RuntimeException('out of memory');
+    }
+
+    /** Returns the port to connect to. */
+    public function getPort(): int
+    {
+        return Native::ffi()->pusher_request_port($this->handle->pointer);
+    }
+
+    /** Returns whether to speak TLS. */
+    public function isTls(): bool
+    {
+        return Native::ffi()->pusher_request_tls($this->handle->pointer) === 1;
+    }
+
+    /** Returns the whole HTTP/1.1 request, for a socket of your own. It contains the signature: do not log it. */
+    public function toBytes(): string
+    {
+        $length = Native::ffi()->new('size_t');
+        $bytes = Native::ffi()->pusher_request_bytes($this->handle->pointer, FFI::addr($length));
+
+        return $bytes === null ? throw new \RuntimeException('out of memory') : FFI::string($bytes, $length->cdata);
+    }
+
+    /**
+     * Reads bytes of the response as they came from a socket, in any pieces.
+     *
+     * @param string $data no bytes are the end of the input
+     * @return array{int, int} 1 if the response is whole (call {@see finish()} without a status), 0 if more is to come, -1 if it is not
+     *     HTTP or ends too early (call {@see finish()}, too); and how many of the bytes belong to the response
+     */
+    public function feed(string $data): array
+    {
+        $this->fed ??= self::response();
+        $used = Native::ffi()->new('size_t');
+        $bytes = Native::bytes($data);
+        $state = Native::ffi()->pusher_response_feed($this->fed->pointer, $bytes, strlen($data), FFI::addr($used));
+
+        return [$state, $used->cdata];
+    }
+
     /**
      * Interprets the server's response.
      *
-     * @param int $status from 200 to 599
+     * @param int|null $status from 200 to 599; without one, the response is what {@see feed()} was given
      * @param string $body the whole body
      * @param array<string, string|list<string>> $headers all headers
      * @return mixed what the call itself would have returned
      * @throws PusherException as the call itself would have
      */
-    public function finish(int $status, string $body = '', array $headers = []): mixed
+    public function finish(?int $status = null, string $body = '', array $headers = []): mixed
     {
-        $response = self::response();
+        $response = $this->fed ?? self::response();
+        if ($status === null) {
+            return $this->end($response);
+        }
         Native::ffi()->pusher_response_set($response->pointer, $status, Native::bytes($body), strlen($body));
         foreach ($headers as $name => $values) {
             foreach ((array) $values as $value) {
@@ -127,7 +177,8 @@ final class Request
     public function fail(string $delivery, ?string $cause = null, ?string $message = null): never
     {
         $value = self::DELIVERIES[$delivery] ?? Arguments::refuse('delivery', 'must be not_sent or unknown');
-        $response = self::response();
+        // A failure does not outweigh a status that was fed.
+        $response = $this->fed ?? self::response();
         $cause = Arguments::optional($cause, 'cause');
         Native::ffi()->pusher_response_fail($response->pointer, $value, $cause, Arguments::optional($message, 'message'));
         $this->end($response);

@@ -101,6 +101,33 @@ final class RequestTest extends TestCase
         FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1)->fail('rejected');
     }
 
+    public function testASocketNeedsNoHttpClient(): void
+    {
+        $listener = FaultServer::listen();
+        $request = FaultServer::client($listener)->prepare('trigger', 'c', 'e', 1);
+        self::assertFalse($request->isTls());
+        $socket = stream_socket_client("tcp://{$request->getHost()}:{$request->getPort()}");
+        fwrite($socket, $request->toBytes());
+        do {
+            [$state] = $request->feed((string) fread($socket, 1));
+        } while ($state === 0);
+        self::assertSame([1, [1, 0]], [$state, $request->feed('more')]);
+        self::assertEquals(new \stdClass(), $request->finish());
+        self::assertCount(1, $listener->applied());
+    }
+
+    public function testAResponseThatIsNotWholeIsUnknown(): void
+    {
+        $request = FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1);
+        self::assertSame([[0, 9], [-1, 0]], [$request->feed('HTTP/1.1 '), $request->feed('')]);
+        try {
+            $request->finish();
+            self::fail('it was taken');
+        } catch (NetworkException $e) {
+            self::assertSame(['DELIVERY_UNKNOWN', 'unknown'], [$e->getStatus(), $e->getDelivery()]);
+        }
+    }
+
     public function testANulByteInAResponseIsRefused(): void
     {
         $request = FaultServer::nowhere()->prepare('trigger', 'c', 'e', 1);

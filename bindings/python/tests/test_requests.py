@@ -69,6 +69,42 @@ def test_a_prepared_call_is_sent_by_another_client_and_finished(listen: Listen) 
     assert len(listener.published()) == 7
 
 
+def test_asyncio_streams_need_no_http_client(listen: Listen) -> None:
+    listener = listen()
+    client = listener.client()
+
+    async def trigger(number: int) -> None:
+        request = client.prepare.trigger(f"c{number}", "e", number)
+        assert not request.tls
+        reader, writer = await asyncio.open_connection(request.host, request.port)
+        writer.write(request.to_bytes())
+        while (fed := request.feed(await reader.read(7)))[0] == 0:
+            assert fed[1] > 0
+        writer.close()
+        assert (fed[0], request.finish()) == (1, {})
+
+    async def main() -> None:
+        await asyncio.gather(*(trigger(number) for number in range(50)))
+
+    asyncio.run(main())
+    assert len(listener.published()) == 50
+
+
+def test_a_response_that_is_not_whole_is_unknown(client: Pusher) -> None:
+    request = client.prepare.trigger("c", "e", 1)
+    assert [request.feed(part) for part in (b"HTTP/1.1 ", b"")] == [(0, 9), (-1, 0)]
+    with pytest.raises(errors.DeliveryUnknown):
+        request.finish()
+    # The status that came decides.
+    request = client.prepare.trigger("c", "e", 1)
+    assert request.feed(b"HTTP/1.1 200 OK\r\n") == (0, 17)
+    with pytest.raises(errors.BadResponse):
+        request.fail(Delivery.NOT_SENT, "write")
+    request = client.prepare.trigger("c", "e", 1)
+    assert request.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}rest") == (1, 40)
+    assert request.finish() == {}
+
+
 def test_an_event_loop_sends_many_at_once(listen: Listen) -> None:
     listener = listen()
     client = listener.client()

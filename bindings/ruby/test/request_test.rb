@@ -91,6 +91,29 @@ class RequestTest < Minitest::Test
     assert_includes get.url, 'filter_by_prefix=presence-'
   end
 
+  def test_a_socket_needs_no_http_client
+    listener = FaultServer.listen
+    request = FaultServer.client(listener).prepare(:trigger, 'c', 'e', 1)
+    refute_predicate request, :tls?
+    TCPSocket.open(request.host, request.port) do |socket|
+      socket.write(request.to_bytes)
+      nil while request.feed(socket.readpartial(7)).first.zero?
+    end
+    assert_equal [1, 0], request.feed('more')
+    assert_equal({}, request.finish)
+    assert_equal 1, listener.applied.size
+  end
+
+  def test_a_response_that_is_not_whole_is_unknown
+    request = nowhere.prepare(:trigger, 'c', 'e', 1)
+    assert_equal [[0, 9], [-1, 0]], [request.feed('HTTP/1.1 '), request.feed(nil)]
+    assert_equal 'DELIVERY_UNKNOWN', assert_raises(LibPusher::HTTPError) { request.finish }.status
+    request = nowhere.prepare(:trigger, 'c', 'e', 1)
+    request.feed("HTTP/1.1 200 OK\r\n")
+    assert_equal 'BAD_RESPONSE', assert_raises(LibPusher::HTTPError) { request.fail(delivery: :not_sent) }.status
+    assert_raises(LibPusher::UsageError) { nowhere.prepare(:trigger, 'c', 'e', 1).finish }
+  end
+
   private
 
   def send_by_net_http(request)

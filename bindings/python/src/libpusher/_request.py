@@ -54,17 +54,51 @@ class PreparedRequest(Request):
         # finish may log after the client object is gone.
         self._client, self._hooks = client, hooks
         self._call, self._decode = call, decode
+        self._fed: Any = None
         super().__init__(self._handle)
 
+    @property
+    def host(self) -> str:
+        """The host to connect to: a name or an IP address, IPv6 without brackets."""
+        return ffi.string(_texts.made(lib.pusher_request_host(self._handle))).decode()  # type: ignore[no-any-return]
+
+    @property
+    def port(self) -> int:
+        """The port to connect to."""
+        return int(lib.pusher_request_port(self._handle))
+
+    @property
+    def tls(self) -> bool:
+        """Whether to speak TLS."""
+        return bool(lib.pusher_request_tls(self._handle))
+
+    def to_bytes(self) -> bytes:
+        """Returns the whole HTTP/1.1 request, for a socket of your own. It holds the signature: do not log it."""
+        size = ffi.new("size_t *")
+        return bytes(ffi.buffer(_texts.made(lib.pusher_request_bytes(self._handle, size)), size[0]))
+
+    def feed(self, data: bytes) -> tuple[int, int]:
+        """Reads bytes of the response as they came from a socket, in any pieces. No bytes are the end of the input.
+
+        :return: 1 if the response is whole (call `finish` without a status), 0 if more is to come, -1 if it is not HTTP or ends
+            too early (call `finish`, too); and how many of the bytes belong to the response.
+        """
+        if self._fed is None:
+            self._fed = ffi.gc(lib.pusher_response_new(), lib.pusher_response_free)
+        used = ffi.new("size_t *")
+        state = lib.pusher_response_feed(self._fed, ffi.from_buffer(data), len(data), used)
+        return int(state), int(used[0])
+
     def finish(
-        self, status: int, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+        self, status: int | None = None, body: bytes = b"", headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     ) -> dict[str, Any]:
         """Interprets the server's response. Returns or raises what the call itself would have.
 
+        :param status: without one, the response is what `feed` was given.
         :param body: the whole body, without its transfer coding.
         :param headers: all headers: an empty body without a length counts as truncated.
         """
-        return self._finish(Response(status, body, headers))
+        return self._finish(None if status is None else Response(status, body, headers))
 
     def fail(self, delivery: Delivery = Delivery.UNKNOWN, cause: str = "transport", message: str = "") -> dict[str, Any]:
         """Reports that there was no complete response. Raises what the call itself would have.
@@ -74,9 +108,11 @@ class PreparedRequest(Request):
         """
         return self._finish(TransportFailure(delivery, cause, message))
 
-    def _finish(self, outcome: Response | TransportFailure) -> dict[str, Any]:
-        response = ffi.gc(lib.pusher_response_new(), lib.pusher_response_free)
-        outcome._set(response)
+    def _finish(self, outcome: Response | TransportFailure | None) -> dict[str, Any]:
+        # A failure does not outweigh a status that was fed.
+        response = self._fed or ffi.gc(lib.pusher_response_new(), lib.pusher_response_free)
+        if outcome is not None:
+            outcome._set(response)
         out = _texts.place()
         status = lib.pusher_finish(self._client, self._handle, response, out)
         result: dict[str, Any] = _texts.response(self._call, status, out, self._decode)

@@ -183,6 +183,13 @@ _OUT = ffi.typeof("char **")
 _string, _free, _quoted = ffi.string, lib.pusher_string_free, json.encoder.encode_basestring
 
 
+def made(pointer: Any) -> Any:
+    """Returns a pointer that is NULL only if memory ran out."""
+    if pointer == ffi.NULL:
+        raise MemoryError
+    return pointer
+
+
 def place() -> Any:
     """Makes a place for a call's document."""
     return ffi.new(_OUT)

@@ -57,11 +57,16 @@ module LibPusher
     attach_function :pusher_request_header, %i[pointer size_t pointer pointer], :int32
     attach_function :pusher_request_body, %i[pointer pointer], :pointer
     attach_function :pusher_request_timeout_ms, [:pointer], :uint32
+    attach_function :pusher_request_bytes, %i[pointer pointer], :pointer
+    attach_function :pusher_request_host, [:pointer], :string
+    attach_function :pusher_request_port, [:pointer], :uint16
+    attach_function :pusher_request_tls, [:pointer], :int32
     attach_function :pusher_request_free, [:pointer], :void
     attach_function :pusher_response_new, [], :pointer
     attach_function :pusher_response_set, %i[pointer int32 buffer_in size_t], :void
     attach_function :pusher_response_set_header, %i[pointer string string], :void
     attach_function :pusher_response_fail, %i[pointer int32 string string], :void
+    attach_function :pusher_response_feed, %i[pointer buffer_in size_t pointer], :int32
     attach_function :pusher_response_free, [:pointer], :void
 
     attach_function :pusher_publisher_new, %i[pointer string pointer pointer], :int32
@@ -106,6 +111,11 @@ module LibPusher
     # A prepared request.
     class RequestHandle < FFI::AutoPointer
       def self.release(pointer) = Native.pusher_request_free(pointer)
+    end
+
+    # A response, freed with its last reference.
+    class ResponseHandle < FFI::AutoPointer
+      def self.release(pointer) = Native.pusher_response_free(pointer)
     end
 
     # Passes a place for the document to the block, which makes a C call and returns its status.

@@ -46,13 +46,44 @@ module LibPusher
     # @return [Integer] the remaining time; 0: do not send.
     def timeout_ms = Native.pusher_request_timeout_ms(@handle)
 
+    # @return [String] the host to connect to: a name or an IP address, IPv6 without brackets
+    def host = Native.pusher_request_host(@handle) || raise(NoMemoryError)
+
+    # @return [Integer] the port to connect to
+    def port = Native.pusher_request_port(@handle)
+
+    # @return [Boolean] whether to speak TLS
+    def tls? = Native.pusher_request_tls(@handle) == 1
+
+    # @return [String] the whole HTTP/1.1 request, for a socket of your own. It contains the signature: do not log it.
+    def to_bytes
+      length = FFI::MemoryPointer.new(:size_t)
+      bytes = Native.pusher_request_bytes(@handle, length)
+      raise NoMemoryError if bytes.null?
+
+      bytes.read_bytes(length.read(:size_t))
+    end
+
+    # Reads bytes of the response as they came from a socket, in any pieces.
+    # @param data [String, nil] no bytes are the end of the input
+    # @return [Array(Integer, Integer)] 1 if the response is whole (call {#finish} without a status), 0 if more is to come, -1 if it is
+    #   not HTTP or ends too early (call {#finish}, too); and how many of the bytes belong to the response
+    def feed(data)
+      data = Arguments.bytes(data || '', 'data')
+      @fed ||= Native::ResponseHandle.new(Native.pusher_response_new)
+      used = FFI::MemoryPointer.new(:size_t)
+      [Native.pusher_response_feed(@fed, data, data.bytesize, used), used.read(:size_t)]
+    end
+
     # Interprets the server's response.
-    # @param status [Integer] from 200 to 599
+    # @param status [Integer, nil] from 200 to 599; without one, the response is what {#feed} was given
     # @param body [String] the whole body
     # @param headers [Hash{String => String, Array<String>}] pass all headers
     # @return [Hash] what the call itself would have returned
     # @raise [Error] as the call itself would have
-    def finish(status:, body: '', headers: {})
+    def finish(status: nil, body: '', headers: {})
+      return respond { nil } if status.nil? && @fed
+
       Arguments.refuse('status', 'must be an integer', {}) unless status.is_a?(Integer) && status.between?(0, 0x7FFF_FFFF)
       Arguments.refuse('headers', 'must be a hash', {}) unless headers.is_a?(Hash)
       body = Arguments.bytes(body || '', 'body')
@@ -86,11 +117,12 @@ module LibPusher
     private
 
     def respond
-      response = Native.pusher_response_new
+      # A failure does not outweigh a status that was fed.
+      response = @fed || Native::ResponseHandle.new(Native.pusher_response_new)
       yield response
       @client.answer(Native.call(Native::OK, @client.logger) { |out| Native.pusher_finish(@client_handle, @handle, response, out) })
     ensure
-      Native.pusher_response_free(response)
+      response&.free unless response.equal?(@fed)
     end
   end
 end
