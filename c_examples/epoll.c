@@ -92,8 +92,7 @@ static void start(Exchange *exchange) {
     finish(exchange, "tls");
   } else if (!look_up(exchange->request)) {
     finish(exchange, "dns");
-  } else if ((exchange->socket =
-                  socket(run.address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0 ||
+  } else if ((exchange->socket = socket(run.address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0 ||
              epoll_ctl(run.loop, EPOLL_CTL_ADD, exchange->socket, &both) != 0 ||
              (connect(exchange->socket, run.address->ai_addr, run.address->ai_addrlen) != 0 && errno != EINPROGRESS)) {
     finish(exchange, "connect");

@@ -55,6 +55,20 @@
 #include <stop_token>
 #endif
 
+/* Additions for newer standards: each is there if the compiler's library has what it needs. */
+#if __cplusplus >= 202002L || (defined(_MSVC_LANG) && _MSVC_LANG >= 202002L)
+#include <version>
+#ifdef __cpp_lib_span
+#include <span>
+#endif
+#ifdef __cpp_lib_format
+#include <format>
+#endif
+#ifdef __cpp_lib_expected
+#include <expected>
+#endif
+#endif
+
 #include "pusher.h"
 
 /* One program may have sources with and without exceptions: the namespaces give their functions
@@ -102,6 +116,48 @@ enum class observation : std::int32_t {
   call_end = PUSHER_OBSERVATION_CALL_END,
 };
 
+/**
+ * The statuses of ::PusherStatus as a scoped enumeration, for a `switch` that the compiler checks: see
+ * failure::status_code(). Later versions may add values.
+ */
+enum class status_code : std::int32_t {
+  ok = PUSHER_STATUS_OK,
+  invalid_argument = PUSHER_STATUS_INVALID_ARGUMENT,
+  invalid_config = PUSHER_STATUS_INVALID_CONFIG,
+  invalid_state = PUSHER_STATUS_INVALID_STATE,
+  not_sent = PUSHER_STATUS_NOT_SENT,
+  delivery_unknown = PUSHER_STATUS_DELIVERY_UNKNOWN,
+  bad_response = PUSHER_STATUS_BAD_RESPONSE,
+  bad_request = PUSHER_STATUS_BAD_REQUEST,
+  unauthorized = PUSHER_STATUS_UNAUTHORIZED,
+  forbidden = PUSHER_STATUS_FORBIDDEN,
+  not_found = PUSHER_STATUS_NOT_FOUND,
+  payload_too_large = PUSHER_STATUS_PAYLOAD_TOO_LARGE,
+  rate_limited = PUSHER_STATUS_RATE_LIMITED,
+  server_error = PUSHER_STATUS_SERVER_ERROR,
+  redirected = PUSHER_STATUS_REDIRECTED,
+  partial = PUSHER_STATUS_PARTIAL,
+  webhook_invalid = PUSHER_STATUS_WEBHOOK_INVALID,
+  encryption = PUSHER_STATUS_ENCRYPTION,
+  queue_full = PUSHER_STATUS_QUEUE_FULL,
+  closed = PUSHER_STATUS_CLOSED,
+  timed_out = PUSHER_STATUS_TIMED_OUT,
+  forked = PUSHER_STATUS_FORKED,
+  internal = PUSHER_STATUS_INTERNAL,
+};
+
+/** Returns the word of a delivery in documents, such as `not_sent`; `none` if there is none. */
+constexpr std::string_view delivery_name(delivery what) noexcept {
+  switch (what) {
+    case delivery::not_sent: return "not_sent";
+    case delivery::rejected: return "rejected";
+    case delivery::unknown: return "unknown";
+    case delivery::delivered: return "delivered";
+    case delivery::none: break;
+  }
+  return "none";
+}
+
 /** A timeout without limit. */
 inline constexpr std::chrono::milliseconds forever{UINT32_MAX};
 
@@ -125,15 +181,26 @@ public:
   /** `document` is the error document, or empty if there is none (after a poll without reports). */
   failure(status code, std::string document) noexcept : code_(code), document_(std::move(document)) {}
 
+  /** Returns the failure that an error document describes: see pusher_error_status(). */
+  static failure of(std::string document) noexcept {
+    const auto code = static_cast<status>(pusher_error_status(document.c_str()));
+    return {code, std::move(document)};
+  }
+
   /** Returns the status. */
   status code() const noexcept { return code_; }
+
+  /** Returns the status as a scoped enumeration. */
+  pusher::status_code status_code() const noexcept {
+    return static_cast<pusher::status_code>(static_cast<std::int32_t>(code_));
+  }
 
   /** Returns what happened to the events. */
   pusher::delivery delivery() const noexcept {
     return static_cast<pusher::delivery>(pusher_error_delivery(document_.c_str()));
   }
 
-  /** Returns a message for people. */
+  /** Returns a message for people: see pusher_error_message(). */
   std::string message() const {
     std::string text = text_of(pusher_error_message);
     return text.empty() ? std::string(status_name(code_)) : text;
@@ -157,7 +224,7 @@ public:
   /** Returns what broke, such as `timeout`: see pusher_error_cause(). Empty if the network and the response are fine. */
   std::string cause() const { return text_of(pusher_error_cause); }
 
-  /** Returns the error code in the server's response; empty if it has none. */
+  /** Returns the error code in the server's response, empty if it has none: see pusher_error_server_code(). */
   std::string server_code() const { return text_of(pusher_error_server_code); }
 
   /** Returns the error document, JSON: see ::PusherStatus. */
@@ -183,6 +250,8 @@ public:
 
   /** Returns the status. */
   pusher::status status() const noexcept { return failure_->code(); }
+  /** Returns the status as a scoped enumeration. */
+  pusher::status_code status_code() const noexcept { return failure_->status_code(); }
   /** Returns what happened to the events. */
   pusher::delivery delivery() const noexcept { return failure_->delivery(); }
   /** Returns whether the same call may succeed later, and cannot do anything twice. */
@@ -246,6 +315,22 @@ public:
   /** @} */
 #endif
 
+#ifdef __cpp_lib_expected
+  /** @name The same as a std::expected: in C++23
+   *  @{ */
+  std::expected<T, pusher::failure> expected() && {
+    if (!has_value()) return std::unexpected(std::move(*failure_));
+    return std::move(*value_);
+  }
+  std::expected<T, pusher::failure> expected() const &
+    requires std::is_copy_constructible_v<T>
+  {
+    if (!has_value()) return std::unexpected(*failure_);
+    return *value_;
+  }
+  /** @} */
+#endif
+
 private:
   /* One of the two. */
   std::optional<T> value_;
@@ -255,7 +340,10 @@ private:
 /** The value of a call that returns nothing on success. */
 struct done {};
 
-/** Returns a string as a JSON string, in quotes and escaped: the payload for a plain string. */
+/**
+ * Returns a string as a JSON string, in quotes and escaped: the payload for a plain string. It does not check that it is UTF-8,
+ * as pusher_json_string() does.
+ */
 inline std::string json_string(std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string quoted;
@@ -433,6 +521,20 @@ inline std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept {
 inline std::string_view view(const char *text) noexcept {
   return text == nullptr ? std::string_view() : std::string_view(text);
 }
+
+#ifdef __cpp_lib_span
+/* Containers and spans of bytes, but no strings. */
+template <typename Bytes>
+inline constexpr bool are_bytes = !std::is_convertible_v<const Bytes &, std::string_view> &&
+                                  (std::is_convertible_v<const Bytes &, std::span<const std::byte>> ||
+                                   std::is_convertible_v<const Bytes &, std::span<const std::uint8_t>>);
+
+template <typename Bytes>
+std::string_view as_view(const Bytes &bytes) noexcept {
+  const auto all = std::as_bytes(std::span(bytes));
+  return {reinterpret_cast<const char *>(all.data()), all.size()};
+}
+#endif
 
 template <typename Names>
 using name_of = decltype(*std::begin(std::declval<const Names &>()));
@@ -712,6 +814,18 @@ public:
     const auto *first = reinterpret_cast<const std::uint8_t *>(bytes.data());
     return static_cast<fed>(pusher_response_feed(handle_, first, bytes.size(), used));
   }
+#ifdef __cpp_lib_span
+  /** Passes bytes of the response on, from a span or a container of std::byte or std::uint8_t: in C++20. */
+  template <typename Bytes, std::enable_if_t<inside::are_bytes<Bytes>, int> = 0>
+  fed feed(const Bytes &bytes, std::size_t *used = nullptr) noexcept {
+    return feed(inside::as_view(bytes), used);
+  }
+  /** Sets the server's response, whose body is a span or a container of std::byte or std::uint8_t: in C++20. */
+  template <typename Bytes, std::enable_if_t<inside::are_bytes<Bytes>, int> = 0>
+  response_ref &set(int http_status, const Bytes &body) noexcept {
+    return set(http_status, inside::as_view(body));
+  }
+#endif
   /**
    * Reports a failure: `not_sent` if the last byte was certainly not sent, else `unknown`. See
    * pusher_response_fail().
@@ -909,17 +1023,8 @@ public:
 
   /** Publishes several events in one request: see pusher_trigger_batch(). */
   result<std::string> try_trigger_batch(const std::vector<event> &events, const options &more = {}) const {
-    std::string array = "[";
-    for (std::size_t i = 0; i < events.size(); i++) {
-      const inside::object &members = events[i].members_;
-      if (members.wrong()) {
-        return inside::not_json("events[" + std::to_string(i) + "]." + *members.wrong(), true);
-      }
-      if (i > 0) array += ',';
-      array += members.str();
-    }
-    array += ']';
-    return try_trigger_batch(array, more);
+    auto array = array_of(events);
+    return array ? try_trigger_batch(*array, more) : array;
   }
   /** Publishes several events, given as a JSON array. */
   result<std::string> try_trigger_batch(std::string_view events, const options &more = {}) const {
@@ -1026,9 +1131,17 @@ public:
     };
     return inside::call(false, c_validate_webhook, arg{"key", key}, arg{"signature", signature});
   }
+#ifdef __cpp_lib_span
+  /** Checks a webhook whose body is a span or a container of std::byte or std::uint8_t: in C++20. */
+  template <typename Bytes, std::enable_if_t<inside::are_bytes<Bytes>, int> = 0>
+  result<std::string> try_validate_webhook(std::optional<std::string_view> key,
+                                           std::optional<std::string_view> signature, const Bytes &body) const {
+    return try_validate_webhook(key, signature, inside::as_view(body));
+  }
+#endif
 
   /**
-   * Signs a call without sending it: see pusher_prepare(). `arguments` are the strings of the C
+   * Signs a call that is named at run time: see pusher_prepare(), and try_prepare_trigger(). `arguments` are the strings of the C
    * function `pusher_` + `call`, `std::nullopt` for one that is left out.
    */
   result<request> try_prepare(std::string_view call,
@@ -1053,6 +1166,56 @@ public:
     if (!made) return std::move(made).failure();
     return prepared;
   }
+
+  /** @name A call, signed but not sent: see pusher_prepare(). The parameters are those of the call
+   *  @{ */
+  result<request> try_prepare_trigger(const channels &on, std::string_view event, std::string_view data,
+                                      const options &more = {}) const {
+    return signed_call(true, "trigger", more, arg{"channels", on.str()}, arg{"event", event}, arg{"data", data});
+  }
+  result<request> try_prepare_trigger_batch(std::string_view events, const options &more = {}) const {
+    return signed_call(true, "trigger_batch", more, arg{"events", events});
+  }
+  result<request> try_prepare_trigger_batch(const std::vector<event> &events, const options &more = {}) const {
+    auto array = array_of(events);
+    if (!array) return std::move(array).failure();
+    return try_prepare_trigger_batch(*array, more);
+  }
+  result<request> try_prepare_send_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                                           const options &more = {}) const {
+    return signed_call(true, "send_to_user", more, arg{"user_id", user_id}, arg{"event", event}, arg{"data", data});
+  }
+  result<request> try_prepare_terminate_user_connections(std::string_view user_id, const options &more = {}) const {
+    return signed_call(true, "terminate_user_connections", more, arg{"user_id", user_id});
+  }
+  result<request> try_prepare_channels_info(std::optional<std::string_view> prefix_filter = std::nullopt,
+                                            std::optional<std::string_view> attributes = std::nullopt,
+                                            const options &more = {}) const {
+    return signed_call(false, "channels_info", more, arg{"prefix_filter", prefix_filter},
+                       arg{"attributes", attributes});
+  }
+  result<request> try_prepare_channel_info(std::string_view channel,
+                                           std::optional<std::string_view> attributes = std::nullopt,
+                                           const options &more = {}) const {
+    return signed_call(false, "channel_info", more, arg{"channel", channel}, arg{"attributes", attributes});
+  }
+  result<request> try_prepare_users_info(std::string_view channel, const options &more = {}) const {
+    return signed_call(false, "users_info", more, arg{"channel", channel});
+  }
+  result<request> try_prepare_get(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                                  const options &more = {}) const {
+    return signed_call(false, "get", more, arg{"path", path}, arg{"params", params});
+  }
+  result<request> try_prepare_post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                                   std::optional<std::string_view> body = std::nullopt,
+                                   const options &more = {}) const {
+    return signed_call(true, "post", more, arg{"path", path}, arg{"params", params}, arg{"body", body});
+  }
+  result<request> try_prepare_delete_path(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                                          const options &more = {}) const {
+    return signed_call(true, "delete", more, arg{"path", path}, arg{"params", params});
+  }
+  /** @} */
 
   /** Returns the result of a prepared request: see pusher_finish(). */
   result<std::string> try_finish(request &finished, const response_ref &came) const {
@@ -1178,8 +1341,56 @@ public:
                                std::string_view body) const {
     return try_validate_webhook(key, signature, body).value();
   }
+#ifdef __cpp_lib_span
+  template <typename Bytes, std::enable_if_t<inside::are_bytes<Bytes>, int> = 0>
+  std::string validate_webhook(std::optional<std::string_view> key, std::optional<std::string_view> signature,
+                               const Bytes &body) const {
+    return try_validate_webhook(key, signature, body).value();
+  }
+#endif
   request prepare(std::string_view call, const std::vector<std::optional<std::string_view>> &arguments) const {
     return try_prepare(call, arguments).value();
+  }
+  request prepare_trigger(const channels &on, std::string_view event, std::string_view data,
+                          const options &more = {}) const {
+    return try_prepare_trigger(on, event, data, more).value();
+  }
+  request prepare_trigger_batch(std::string_view events, const options &more = {}) const {
+    return try_prepare_trigger_batch(events, more).value();
+  }
+  request prepare_trigger_batch(const std::vector<event> &events, const options &more = {}) const {
+    return try_prepare_trigger_batch(events, more).value();
+  }
+  request prepare_send_to_user(std::string_view user_id, std::string_view event, std::string_view data,
+                               const options &more = {}) const {
+    return try_prepare_send_to_user(user_id, event, data, more).value();
+  }
+  request prepare_terminate_user_connections(std::string_view user_id, const options &more = {}) const {
+    return try_prepare_terminate_user_connections(user_id, more).value();
+  }
+  request prepare_channels_info(std::optional<std::string_view> prefix_filter = std::nullopt,
+                                std::optional<std::string_view> attributes = std::nullopt,
+                                const options &more = {}) const {
+    return try_prepare_channels_info(prefix_filter, attributes, more).value();
+  }
+  request prepare_channel_info(std::string_view channel, std::optional<std::string_view> attributes = std::nullopt,
+                               const options &more = {}) const {
+    return try_prepare_channel_info(channel, attributes, more).value();
+  }
+  request prepare_users_info(std::string_view channel, const options &more = {}) const {
+    return try_prepare_users_info(channel, more).value();
+  }
+  request prepare_get(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                      const options &more = {}) const {
+    return try_prepare_get(path, params, more).value();
+  }
+  request prepare_post(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                       std::optional<std::string_view> body = std::nullopt, const options &more = {}) const {
+    return try_prepare_post(path, params, body, more).value();
+  }
+  request prepare_delete_path(std::string_view path, std::optional<std::string_view> params = std::nullopt,
+                              const options &more = {}) const {
+    return try_prepare_delete_path(path, params, more).value();
   }
   std::string finish(request &finished, const response_ref &came) const { return try_finish(finished, came).value(); }
   template <typename Log>
@@ -1205,6 +1416,49 @@ private:
   explicit client(Pusher *handle) noexcept : handle_(handle) {}
 
   using arg = inside::argument;
+
+  /* Returns events as a JSON array. */
+  static result<std::string> array_of(const std::vector<event> &events) {
+    std::string array = "[";
+    for (std::size_t i = 0; i < events.size(); i++) {
+      const inside::object &members = events[i].members_;
+      if (members.wrong()) {
+        return inside::not_json("events[" + std::to_string(i) + "]." + *members.wrong(), true);
+      }
+      if (i > 0) array += ',';
+      array += members.str();
+    }
+    array += ']';
+    return array;
+  }
+
+  /* pusher_prepare() with the arguments of a call. */
+  struct signer {
+    const Pusher *handle;
+    const char *name;
+    PusherRequest **made;
+
+    status operator()(const char *a, const char *b, char **out) const { return sign({a, b}, out); }
+    status operator()(const char *a, const char *b, const char *c, char **out) const { return sign({a, b, c}, out); }
+    status operator()(const char *a, const char *b, const char *c, const char *d, char **out) const {
+      return sign({a, b, c, d}, out);
+    }
+
+  private:
+    status sign(std::initializer_list<const char *> texts, char **out) const {
+      return pusher_prepare(handle, name, texts.begin(), texts.size(), made, out);
+    }
+  };
+
+  template <typename... Arguments>
+  result<request> signed_call(bool publishes, const char *name, const options &more,
+                              const Arguments &...arguments) const {
+    PusherRequest *handle = nullptr;
+    auto made = call(publishes, more, signer{native_handle(), name, &handle}, arguments...);
+    request prepared(handle);
+    if (!made) return std::move(made).failure();
+    return prepared;
+  }
 
   /* Makes a call whose last string is its options. */
   template <typename Function, typename... Arguments>
@@ -1421,5 +1675,42 @@ private:
 
 } // namespace PUSHER_INLINE_NAMESPACE
 } // namespace pusher
+
+#ifdef __cpp_lib_format
+/** @cond inside */
+template <>
+struct std::formatter<pusher::status_code> : std::formatter<std::string_view> {
+  template <typename Context>
+  auto format(pusher::status_code code, Context &context) const {
+    const auto name = pusher::status_name(static_cast<pusher::status>(static_cast<std::int32_t>(code)));
+    return std::formatter<std::string_view>::format(name, context);
+  }
+};
+template <>
+struct std::formatter<pusher::delivery> : std::formatter<std::string_view> {
+  template <typename Context>
+  auto format(pusher::delivery what, Context &context) const {
+    return std::formatter<std::string_view>::format(pusher::delivery_name(what), context);
+  }
+};
+/* A failure and an error are formatted as their message. */
+template <>
+struct std::formatter<pusher::failure> : std::formatter<std::string_view> {
+  template <typename Context>
+  auto format(const pusher::failure &failed, Context &context) const {
+    return std::formatter<std::string_view>::format(failed.message(), context);
+  }
+};
+#if PUSHER_HAS_EXCEPTIONS
+template <>
+struct std::formatter<pusher::error> : std::formatter<std::string_view> {
+  template <typename Context>
+  auto format(const pusher::error &failed, Context &context) const {
+    return std::formatter<std::string_view>::format(failed.what(), context);
+  }
+};
+#endif
+/** @endcond */
+#endif
 
 #endif // PUSHER_HPP

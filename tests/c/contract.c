@@ -904,7 +904,8 @@ static void check_feeding(unsigned short port) {
     int delivery;
   } cases[] = {
       {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 1, PUSHER_STATUS_OK, 0},
-      {"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 1, PUSHER_STATUS_OK, 0},
+      {"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 1,
+       PUSHER_STATUS_OK, 0},
       {"HTTP/1.1 200 OK\r\n\r\n{}", 1, PUSHER_STATUS_OK, 0},
       {"HTTP/1.1 204 OK\r\n\r\n", 1, PUSHER_STATUS_OK, 0},
       {"HTTP/1.1 429 Slow\r\nContent-Length: 9\r\n\r\ncut", 1, PUSHER_STATUS_RATE_LIMITED, PUSHER_DELIVERY_REJECTED},

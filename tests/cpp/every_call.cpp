@@ -80,6 +80,46 @@ int without_exceptions(pusher::client &client) {
     count(client.try_finish(*prepared, response));
   }
 
+  count(client.try_prepare_trigger("c", "e", "1", more));
+  count(client.try_prepare_trigger_batch({{"c", "e", "1"}}));
+  count(client.try_prepare_trigger_batch(R"([{"channel":"c","name":"e","data":1}])"));
+  count(client.try_prepare_send_to_user("u", "e", "1"));
+  count(client.try_prepare_terminate_user_connections("u"));
+  count(client.try_prepare_channels_info("presence-"));
+  count(client.try_prepare_channel_info("c", "subscription_count"));
+  count(client.try_prepare_users_info("presence-c"));
+  count(client.try_prepare_get("/channels", R"({"limit":1})"));
+  count(client.try_prepare_post("/events", std::nullopt, "{}"));
+  count(client.try_prepare_delete_path("/channels/c"));
+
+  // A request and a response as bytes.
+  if (auto sent = client.try_prepare_trigger("c", "e", "1")) {
+    const std::string_view whole = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    pusher::response came;
+    std::size_t used = 0;
+    succeeded += sent->bytes().substr(0, 5) == "POST " && sent->host() == "127.0.0.1" ? 1 : 0;
+    succeeded += sent->port() == 1 && !sent->tls() && came.feed(whole.substr(0, 20)) == pusher::fed::more ? 1 : 0;
+#ifdef __cpp_lib_span
+    const auto rest = std::as_bytes(std::span(whole.substr(20)));
+    succeeded += came.feed(rest, &used) == pusher::fed::whole && used == rest.size() ? 1 : 0;
+    const std::vector<std::uint8_t> body{'{', '}'};
+    came.set(200, body);
+    count(client.try_validate_webhook(std::nullopt, std::nullopt, body));
+    came.set(200, "{}");
+#else
+    succeeded += came.feed(whole.substr(20), &used) == pusher::fed::whole && used == whole.size() - 20 ? 1 : 0;
+#endif
+    count(client.try_finish(*sent, came));
+  }
+  auto refused = client.try_prepare_trigger("", "e", "1");
+  succeeded += refused.failure().status_code() == pusher::status_code::invalid_argument ? 1 : 0;
+#ifdef __cpp_lib_expected
+  const auto sent = client.try_trigger("c", "e", "1");
+  succeeded += sent.expected() == "{}" && !std::move(refused).expected() ? 1 : 0;
+#else
+  succeeded++;
+#endif
+
   auto publisher = pusher::publisher::make(client, pusher::config().boolean("hooks_on_threads", true));
   if (publisher) {
     count(publisher->try_publish({"c"}, "e", "1", pusher::publish_options().conflate("k")));
@@ -130,6 +170,18 @@ int with_exceptions() {
     client.authenticate_user("1.2", R"({"id":"u"})");
     pusher::request request = client.prepare("trigger", {"c", "e", "1"});
     client.finish(request, pusher::response().set(200, "{}"));
+    pusher::request typed = client.prepare_trigger({"c", "d"}, "e", "1");
+    client.finish(typed, pusher::response().set(200, "{}"));
+    client.prepare_trigger_batch({{"c", "e", "1"}});
+    client.prepare_trigger_batch(R"([{"channel":"c","name":"e","data":1}])");
+    client.prepare_send_to_user("u", "e", "1");
+    client.prepare_terminate_user_connections("u");
+    client.prepare_channels_info();
+    client.prepare_channel_info("c");
+    client.prepare_users_info("presence-c");
+    client.prepare_get("/channels");
+    client.prepare_post("/events");
+    client.prepare_delete_path("/channels/c");
     client.stats();
     pusher::publisher publisher(client, R"({"hooks_on_threads":true})");
     publisher.publish("c", "e", "1");
@@ -154,7 +206,7 @@ int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
   if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
   const int succeeded = without_exceptions(*client);
-  const bool all = succeeded == 27 && with_exceptions() == 1;
+  const bool all = succeeded == 45 && with_exceptions() == 1;
   std::printf("%d calls succeeded\n", succeeded);
   return all ? 0 : 1;
 }

@@ -156,6 +156,40 @@ TEST("a failure tells what a decision about a retry needs") {
   CHECK(nothing.cause().empty() && nothing.server_code().empty() && nothing.message() == "TIMED_OUT");
 }
 
+TEST("a call that is prepared by its name sends what the call sends") {
+  std::vector<exchange> sent;
+  const pusher::client client = recording(sent);
+  client.trigger({"a", "b"}, "e", "1", pusher::options().socket_id("1.2"));
+  client.trigger_batch({{"a", "e", "1"}});
+  client.send_to_user("u", "e", "1");
+  client.terminate_user_connections("u");
+  client.channels_info("presence-", "user_count");
+  client.channel_info("a", "subscription_count");
+  client.users_info("presence-a");
+  client.get("/channels", R"({"x":1})");
+  client.post("/events", std::nullopt, "{}");
+  client.delete_path("/channels/a");
+  std::vector<pusher::request> prepared;
+  prepared.push_back(client.prepare_trigger({"a", "b"}, "e", "1", pusher::options().socket_id("1.2")));
+  prepared.push_back(client.prepare_trigger_batch({{"a", "e", "1"}}));
+  prepared.push_back(client.prepare_send_to_user("u", "e", "1"));
+  prepared.push_back(client.prepare_terminate_user_connections("u"));
+  prepared.push_back(client.prepare_channels_info("presence-", "user_count"));
+  prepared.push_back(client.prepare_channel_info("a", "subscription_count"));
+  prepared.push_back(client.prepare_users_info("presence-a"));
+  prepared.push_back(client.prepare_get("/channels", R"({"x":1})"));
+  prepared.push_back(client.prepare_post("/events", std::nullopt, "{}"));
+  prepared.push_back(client.prepare_delete_path("/channels/a"));
+  CHECK(sent.size() == prepared.size());
+  for (std::size_t i = 0; i < sent.size(); i++) {
+    CHECK(sent[i].method == prepared[i].method() && sent[i].body == prepared[i].body());
+    CHECK(sent[i].url.substr(0, sent[i].url.find('?')) == prepared[i].url().substr(0, prepared[i].url().find('?')));
+  }
+  CHECK(argument_of(client.try_prepare_trigger("a", std::string_view("e\0", 2), "1")) == "event");
+  CHECK(argument_of(client.try_prepare_trigger("a", "e", "1", pusher::options().json("x", "}"))) == "options.x");
+  CHECK(argument_of(client.try_prepare_trigger_batch({{"a", "e", "}"}})) == "events[0].data");
+}
+
 TEST("a result holds the same error, or the value") {
   const pusher::client client(NOWHERE);
   const auto failed = client.try_trigger("c", "e", "{}");
