@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::functions::{Function, Purpose};
-use crate::support::{Answer, End, Outcome, Server, in_time};
+use crate::support::{Answer, Client, End, Outcome, Server, config, in_time};
 use serde_json::{Value, json};
 
 /// A list of channels: a server may have applied a part of it.
@@ -788,6 +788,16 @@ fn the_code_of_a_json_error_is_reported() {
     }
     assert_eq!(answered(Answer::new(200, &[], r#"{"error":"x","code":403}"#)).text("server_code"), "403");
     answered(Answer::new(200, &[], r#"{"code":"fine"}"#)).is_ok(r#"{"code":"fine"}"#);
+}
+
+#[test]
+fn the_code_of_a_large_error_of_a_transport_is_not_read() {
+    for (size, code) in [(64 << 10, "x"), ((64 << 10) + 1, "")] {
+        let body = format!(r#"{{"code":"x"}}{}"#, " ".repeat(size - r#"{"code":"x"}"#.len()));
+        let client = Client::new(&config(9, json!({})));
+        client.send_by(move |_, reply| _ = reply.set(422, body.as_bytes()));
+        assert_eq!(client.trigger("c", "e", "{}").text("server_code"), code, "{size}");
+    }
 }
 
 #[test]

@@ -222,7 +222,8 @@ fn an_attempt_that_may_have_arrived_stays_unknown_when_a_later_one_is_cancelled(
         let outcome = cancelled(&client, is_there, trigger)?;
         outcome.is("DELIVERY_UNKNOWN", "unknown").because("cancelled");
         assert_eq!(outcome.number("attempts"), Some(2));
-        // It is not retried, although its delivery is unknown.
+        // It is not retried, although its delivery is unknown. Nor does it wait for a retry.
+        assert!(!outcome.text("message").contains("wait for a retry"), "{outcome:?}");
         assert_eq!(server.ledger().len(), 2);
         Ok(())
     });
