@@ -1,6 +1,6 @@
 /* Measures one part of the benchmark, prints a table, and writes the figures to a file.
  *
- *   bench PART ROUNDS SECONDS FILE    PART is trigger, tls, signatures, growth or overflow. Each contender works for
+ *   bench PART ROUNDS SECONDS FILE    PART is trigger, tls, signatures, growth, overflow or outage. Each contender works for
  *                                     about SECONDS in each round
  *   bench life COUNT                  only creates and frees COUNT clients, to count their system calls
  *
@@ -18,11 +18,8 @@
 static const struct part {
   const char *name;
   void (*run)(unsigned rounds, double seconds);
-} parts[] = {{"trigger", run_trigger},
-             {"tls", run_tls},
-             {"signatures", run_signatures},
-             {"growth", run_growth},
-             {"overflow", run_overflow}};
+} parts[] = {{"trigger", run_trigger}, {"tls", run_tls},           {"signatures", run_signatures},
+             {"growth", run_growth},   {"overflow", run_overflow}, {"outage", run_outage}};
 
 int main(int count, char **arguments) {
   /* OpenSSL and libcurl write without MSG_NOSIGNAL. */

@@ -11,5 +11,7 @@ void run_signatures(unsigned rounds, double seconds);
 void run_growth(unsigned rounds, double seconds);
 /* The time of publishing to a full queue by its length: overflow.c. */
 void run_overflow(unsigned rounds, double seconds);
+/* The requests that a host serves while the server is down: outage.c. */
+void run_outage(unsigned rounds, double seconds);
 
 #endif

@@ -12,6 +12,8 @@
 #   signatures     the calls that need no network, beside their minimum and a peer
 #   growth         the time of calls by the size of the payload, of the webhook and of the queue
 #   overflow       the time of publishing to a full queue, by its length, for each mode of overflow and each kind of event
+#   outage         the requests that a host serves while the server is down, with and without a circuit breaker;
+#                  BENCH_OUTAGE=30 measures a longer outage than 4 seconds
 #   events         the publisher beside other libraries
 #   allocations    the calls of malloc and their bytes, by call
 #   memory         the bytes of the heap of a client and of a connection
@@ -26,7 +28,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
-ALL=(trigger tls signatures growth overflow events allocations memory size calls languages)
+ALL=(trigger tls signatures growth overflow outage events allocations memory size calls languages)
 rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-0.3}
 # These take longer in each round, so they get a third of the rounds.
 few_rounds=$(((rounds + 2) / 3))
@@ -108,7 +110,7 @@ build_programs() {
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
   cc "${flags[@]}" -o "$out/tls-sink" benches/tls_sink.c "${theirs[@]}"
   cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
-  cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth,overflow}.c benches/{raw,curl,pusher,signatures}.c \
+  cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth,overflow,outage}.c benches/{raw,curl,pusher,signatures}.c \
     benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
   cc "${flags[@]}" -o "$out/heap" benches/{heap,allocations,crowd,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
 }
@@ -192,6 +194,7 @@ seconds_of() {
     signatures) awk "BEGIN { print $rounds * $seconds * 2.5 }" ;;
     growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
     overflow) echo $((queue_rounds * 90)) ;;
+    outage) awk -v outage="${BENCH_OUTAGE:-4}" 'BEGIN { print 4 * (4.5 + outage) + 2 * outage / 3 }' ;;
     events) awk "BEGIN { print $few_rounds * $seconds * 24 }" ;;
     languages) echo 60 ;;
     *) echo 5 ;;
@@ -202,7 +205,7 @@ measure() {
   case $1 in
     trigger | tls | signatures) "$out/bench" "$1" "$rounds" "$seconds" "$out/$1.json" ;;
     growth) "$out/bench" "$1" "$few_rounds" "$seconds" "$out/$1.json" ;;
-    overflow) "$out/bench" "$1" "$queue_rounds" "$seconds" "$out/$1.json" ;;
+    overflow | outage) "$out/bench" "$1" "$queue_rounds" "$seconds" "$out/$1.json" ;;
     events)
       NODE_PATH=$PWD/$out/node/node_modules python3 -B benches/events.py "$few_rounds" "$seconds" "$out" "${missing[@]}"
       ;;

@@ -641,6 +641,7 @@ const char *pusher_status_name(int32_t status);
  * | `attempt_timeout_ms`           | none       | limit of one attempt                       |
  * | `connect_timeout_ms`           | 3000       | limit of connecting, TLS included          |
  * | `retry`                        | safe, 3    | retry mode and attempts: see below         |
+ * | `circuit_breaker`              | none       | fail at once during an outage: see below   |
  * | `idempotency`                  | by `server` | or `"auto"`: a key for each request       |
  * | `server_deduplicates`          | `false`    | resend requests with a key: see below      |
  * | `idempotency_window_ms`        | 120000     | how long the server remembers a key        |
@@ -688,6 +689,13 @@ const char *pusher_status_name(int32_t status);
  *
  * If any attempt may have been delivered and no later one succeeds, the call fails with the
  * error of the first such attempt.
+ *
+ * **Circuit breaker.** With `"circuit_breaker":{"failures":5,"open_ms":10000}` calls fail at once
+ * after so many failures in a row to reach the server: as ::PUSHER_STATUS_NOT_SENT with the
+ * cause `circuit`, and `retry_after_ms`. After `open_ms`, and up to a tenth more, one call is
+ * sent; an answer lets the others pass again. A failure is a connection that cannot be made, and
+ * a request without an answer; any HTTP status is an answer. A client has one circuit. The
+ * events of its publishers wait in the queue while it is open.
  *
  * **Idempotency keys.** A server that knows the key of a request answers as it did the first
  * time, and publishes nothing again. The option `idempotency_key` of a call sets the key, and

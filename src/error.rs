@@ -112,7 +112,7 @@ pub struct FailedExchange {
     /// `None` for a request that cannot deliver anything.
     pub delivery: Option<Delivery>,
     /// One of the words of the error document: `dns connect tls proxy write timeout reset closed
-    /// malformed cancelled transport`.
+    /// malformed cancelled circuit transport`.
     pub cause: Option<&'static str>,
     /// The message for people.
     pub message: String,

@@ -20,6 +20,7 @@
 mod api;
 mod authorization;
 mod bytes;
+mod circuit;
 mod client;
 mod config;
 mod decimal;
@@ -48,7 +49,8 @@ mod webhook;
 /// The keys of configurations and options, for the test that compares docs/configuration.md with
 /// the code.
 #[doc(hidden)]
-pub const KNOWN_KEYS: &[&[&str]] = &[config::KEYS, config::values::RETRY_KEYS, publisher::KEYS];
+pub const KNOWN_KEYS: &[&[&str]] =
+    &[config::KEYS, config::values::RETRY_KEYS, config::values::CIRCUIT_KEYS, publisher::KEYS];
 
 #[doc(hidden)]
 pub mod ffi;

@@ -60,6 +60,8 @@ type Client struct {
 	AttemptTimeout time.Duration // of one attempt of a call, so that a silent server leaves time for a retry: none
 	ConnectTimeout time.Duration // 3 s
 	Retry          Retry
+	// CircuitBreaker makes calls fail at once while the server cannot be reached: off. It does not hold back the calls of HTTPClient.
+	CircuitBreaker *CircuitBreaker
 
 	Idempotency        string        // "auto" gives each request that publishes a key, "off" does not; by the server
 	ServerDeduplicates bool          // the server publishes a request with a key once, so that unknown results are retried (see pusher.h)
@@ -136,6 +138,13 @@ type Retry struct {
 	Mode        string  `json:"mode,omitempty"`
 	MaxAttempts int     `json:"max_attempts,omitempty"`
 	Ratio       float64 `json:"ratio,omitempty"`
+}
+
+// CircuitBreaker configures when calls fail at once with the cause "circuit": after Failures failures in a row to reach the server (5), until
+// one call has reached it. One is sent after Open (10 s).
+type CircuitBreaker struct {
+	Failures int
+	Open     time.Duration
 }
 
 // WebhookToken is a key of webhooks and its secret.
@@ -463,6 +472,16 @@ func (c *Client) configuration() (map[string]any, error) {
 
 	if c.Retry.Mode != "" || c.Retry.MaxAttempts != 0 {
 		config["retry"] = c.Retry
+	}
+	if c.CircuitBreaker != nil {
+		breaker := map[string]any{}
+		if c.CircuitBreaker.Failures != 0 {
+			breaker["failures"] = c.CircuitBreaker.Failures
+		}
+		if c.CircuitBreaker.Open != 0 {
+			breaker["open_ms"] = milliseconds(c.CircuitBreaker.Open)
+		}
+		config["circuit_breaker"] = breaker
 	}
 	if c.WebhookTokens != nil {
 		config["webhook_tokens"] = c.WebhookTokens

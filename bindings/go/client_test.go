@@ -177,6 +177,8 @@ func TestConfigurationOfEachField(t *testing.T) {
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "h:99999"}, "host"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Host: "a:b:c"}, "host"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Retry: pusher.Retry{Mode: "often"}}, "retry.mode"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", CircuitBreaker: &pusher.CircuitBreaker{Failures: -1}}, "circuit_breaker.failures"},
+		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", CircuitBreaker: &pusher.CircuitBreaker{Open: time.Hour}}, "circuit_breaker.open_ms"},
 		{&pusher.Client{AppID: "1", Key: "k", Secret: "s", Extra: map[string]any{"no_such_key": 1}}, "no_such_key"},
 	} {
 		refused(t, wrong.client.Check(), pusher.StatusInvalidConfig, wrong.argument)

@@ -103,7 +103,7 @@ type Error struct {
 	Message  string   // for people
 	Delivery Delivery // what happened to the events; DeliveryNone if there were none
 
-	Cause      string        // of a network failure: dns connect tls proxy write timeout reset closed malformed transport; or cancelled
+	Cause      string        // of a network failure: dns connect tls proxy write timeout reset closed malformed transport; or cancelled, circuit
 	Retryable  bool          // the same call may succeed later, and delivers nothing twice
 	Attempts   int           // the requests that were tried
 	HTTPStatus int           // of the server's response, or 0

@@ -11,6 +11,7 @@ use super::size::{self, SizeLimit};
 use super::stats::Statistics;
 use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::bytes::{concat, copied_text};
+use crate::circuit::{Change, Circuit, Pass, Reach};
 use crate::config::{BatchRoute, Config, Profile};
 use crate::error::{Error, FailedExchange, NO_TIME_TO_SEND, OutOfMemory, Problem, Purpose};
 use crate::headers::{CallerHeaders, Headers};
@@ -44,6 +45,8 @@ pub struct Application {
     pub(super) resend_window: Option<Duration>,
     retry: RetryPolicy,
     pub(super) budget: RetryBudget,
+    /// `None` without a circuit breaker.
+    circuit: Option<Circuit>,
     /// Seconds to add to the local clock, once it was found to be wrong.
     clock_offset: AtomicI64,
     clock_correction: bool,
@@ -151,6 +154,7 @@ impl Application {
             attempt_timeout: config.attempt_timeout,
             retry: config.retry,
             budget: RetryBudget::new(),
+            circuit: config.circuit.map(Circuit::new),
             clock_offset: AtomicI64::new(0),
             clock_correction: config.clock_correction,
             headers: config.headers,
@@ -223,6 +227,11 @@ impl Application {
     /// Returns the retry policy.
     pub fn retry(&self) -> RetryPolicy {
         self.retry
+    }
+
+    /// Returns the circuit breaker, if there is one.
+    pub fn circuit(&self) -> Option<&Circuit> {
+        self.circuit.as_ref()
     }
 
     /// Returns the timeout of a call that does not set one.
@@ -349,31 +358,33 @@ impl Application {
         })
     }
 
-    /// Sends a request once. Sets the rate limit that the response states, if there is a place for it.
+    /// Sends a request once, with the pass of the circuit breaker, if there is one. Sets the rate limit that the response
+    /// states, if there is a place for it.
     pub(super) fn send(
         &self,
         prepared: &Prepared<'_>,
+        pass: Option<Pass<'_>>,
         hooks: Option<&Hooks>,
         rate_limit: Option<&Cell<Option<RateLimit>>>,
         cancellation: Option<&Cancellation>,
     ) -> Result<String, Error> {
         let Prepared { request, pending } = prepared;
         let limit = pending.deadline.limit(cancellation);
-        let exchange = match hooks.and_then(Hooks::transport) {
+        let not_sent = |cause, message| (Err(Failure { progress: Progress::NotSent, cause, message }), None);
+        let (exchange, pass) = match hooks.and_then(Hooks::transport) {
             // Checking and hashing a large payload can take that long.
-            _ if pending.deadline.has_passed() => Err(Failure {
-                progress: Progress::NotSent,
-                cause: Cause::Timeout,
-                message: format!("{} {NO_TIME_TO_SEND}", pending.deadline.key),
-            }),
-            _ if cancellation.is_some_and(Cancellation::has_happened) => Err(Failure {
-                progress: Progress::NotSent,
-                cause: Cause::Cancelled,
-                message: "the client's calls were cancelled before the request was sent".to_owned(),
-            }),
-            Some(transport) => transport.send(request, limit),
-            None => self.http.send(request, limit),
+            _ if pending.deadline.has_passed() => {
+                not_sent(Cause::Timeout, format!("{} {NO_TIME_TO_SEND}", pending.deadline.key))
+            }
+            _ if cancellation.is_some_and(Cancellation::has_happened) => {
+                not_sent(Cause::Cancelled, "the client's calls were cancelled before the request was sent".to_owned())
+            }
+            Some(transport) => (transport.send(request, limit), pass),
+            None => (self.http.send(request, limit), pass),
         };
+        if let Some(pass) = pass {
+            log_circuit(hooks, pass.end(reach(&exchange), Instant::now(), random()));
+        }
         if let Some(meter) = request.meter {
             meter.status.set(match &exchange {
                 Ok(response) => Some(response.status),
@@ -385,6 +396,13 @@ impl Application {
             place.set(RateLimit::read(response.rate_limit, response.date.as_deref(), SystemTime::now));
         }
         self.interpret(pending, exchange, hooks, TimeLimit::until(pending.deadline.at))
+    }
+
+    /// Tells the circuit breaker how an exchange has ended that the caller made.
+    pub(super) fn note_reach(&self, exchange: &Result<Response, Failure>, hooks: Option<&Hooks>) {
+        if let Some(circuit) = &self.circuit {
+            log_circuit(hooks, circuit.note(reach(exchange), Instant::now(), random()));
+        }
     }
 
     /// Returns the result of a request whose exchange has ended. Checking the response stops at a time limit.
@@ -448,6 +466,35 @@ impl Application {
         self.clock_offset.store(offset, Ordering::Relaxed);
         Some(offset)
     }
+}
+
+/// Returns what an exchange says about the server: any status line is an answer.
+fn reach(exchange: &Result<Response, Failure>) -> Reach {
+    match exchange {
+        Ok(_) => Reach::Answered,
+        Err(Failure { progress: Progress::Answered(_), .. }) => Reach::Answered,
+        // The caller ended it, or the request cannot be written.
+        Err(Failure { cause: Cause::Cancelled, .. }) => Reach::Untried,
+        Err(Failure { progress: Progress::NotSent, cause: Cause::Malformed, .. }) => Reach::Untried,
+        Err(Failure { progress: Progress::NotSent | Progress::Sent, .. }) => Reach::Failed,
+    }
+}
+
+/// Returns randomness to spread waits with. Without any, they are the longest.
+pub(super) fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX)
+}
+
+fn log_circuit(hooks: Option<&Hooks>, change: Option<Change>) {
+    let (Some(hooks), Some(change)) = (hooks, change) else { return };
+    let (level, circuit, message) = match change {
+        Change::Opened => (Level::Warn, "open", "the circuit breaker is open: the server cannot be reached"),
+        Change::Closed => (Level::Info, "closed", "the circuit breaker is closed: the server has answered"),
+    };
+    hooks.tell(level, |fields| {
+        fields.key("circuit").string(circuit);
+        message.to_owned()
+    });
 }
 
 fn log_clock(hooks: &Hooks, offset: i64) {

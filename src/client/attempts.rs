@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::application::{Application, Deadline};
+use super::application::{Application, Deadline, random};
 use super::hooks::Hooks;
 use super::observed::{Ending, ObservedCall};
 use super::rate_limit::RateLimit;
-use crate::api::{Call, Endpoint};
+use crate::api::{Call, Effect, Endpoint};
+use crate::circuit::Pass;
 use crate::error::{Error, FailedExchange};
 use crate::http::{Cause, Meter};
 use crate::platform::Cancellation;
@@ -28,6 +29,8 @@ pub struct Attempts<'a> {
     /// The first attempt that may have been delivered.
     first_unknown: Option<Box<FailedExchange>>,
     last: Option<Box<FailedExchange>>,
+    /// Whether the circuit breaker lets the next attempt pass, or until when not, once it was asked.
+    admission: Option<Result<Option<Pass<'a>>, Instant>>,
 }
 
 /// How a call is made.
@@ -45,6 +48,8 @@ pub struct AttemptOptions<'a> {
     pub rate_limit: Option<&'a Cell<Option<RateLimit>>>,
     /// The event that ends all attempts early, if there is one.
     pub cancellation: Option<&'a Cancellation>,
+    /// Whether the caller waits while the circuit breaker is open, instead of failing.
+    pub waits_for_circuit: bool,
 }
 
 impl AttemptOptions<'_> {
@@ -60,6 +65,9 @@ pub enum Step {
     Ended(Result<String, Error>),
     /// There may be another attempt after this time.
     Again(Duration),
+    /// The circuit breaker is open, and nothing was sent: the call can be made again later. Only callers that wait for the
+    /// circuit get it.
+    Held,
 }
 
 impl<'a> Attempts<'a> {
@@ -81,7 +89,23 @@ impl<'a> Attempts<'a> {
             last_start: options.deadline.at,
             first_unknown: None,
             last: None,
+            admission: None,
         }
+    }
+
+    /// Returns whether the circuit breaker lets the next attempt pass.
+    pub fn is_admitted(&mut self) -> bool {
+        let admission = self.admission.take().unwrap_or_else(|| self.ask());
+        self.admission.insert(admission).is_ok()
+    }
+
+    fn ask(&self) -> Result<Option<Pass<'a>>, Instant> {
+        // A cancelled call sends nothing, and says why.
+        let circuit = self.application.circuit().filter(|_| !self.options.is_cancelled());
+        let Some(circuit) = circuit else { return Ok(None) };
+        let (now, deadline) = (Instant::now(), self.options.deadline.at);
+        let attempt = self.application.attempt_timeout.map_or(deadline, |timeout| deadline.min(now + timeout));
+        circuit.admit(now, attempt).map(Some)
     }
 
     /// Makes the next attempt.
@@ -93,12 +117,16 @@ impl<'a> Attempts<'a> {
         if let (0, Some(window), Some(_)) = (self.made, self.application.resend_window, &self.call.idempotency_key) {
             self.recognized_until = Some(Instant::now() + window);
         }
+        let pass = match self.admission.take().unwrap_or_else(|| self.ask()) {
+            Ok(pass) => pass,
+            Err(until) => return self.refused(until),
+        };
         let retry_cause = self.last.as_deref().map(retry::cause);
         self.remember();
         let earlier = self.made;
         self.made += 1;
         let mut meter = None;
-        let result = self.send(retry_cause, &mut meter);
+        let result = self.send(pass, retry_cause, &mut meter);
         if let Some(meter) = &meter {
             meter.stop(Instant::now());
         }
@@ -115,6 +143,14 @@ impl<'a> Attempts<'a> {
             }
         };
         failed.attempts = self.made;
+        if self.application.circuit().is_some_and(|circuit| circuit.check(Instant::now()).is_err()) {
+            self.report_end(meter.as_ref(), Ending::of_exchange(&failed), None);
+            if self.may_be_held(&failed) {
+                self.last = Some(failed);
+                return Step::Held;
+            }
+            return Step::Ended(Err(Error::Exchange(combined(self.first_unknown.take(), failed))));
+        }
         self.last_start = self.last_start_after(&failed);
         let chance = Chance {
             left: self.last_start.saturating_duration_since(Instant::now()),
@@ -140,6 +176,37 @@ impl<'a> Attempts<'a> {
         if let (Some(observed), Some(meter)) = (self.options.observed, meter) {
             observed.end_attempt(self.made, meter, ending, wait);
         }
+    }
+
+    /// Returns the end of a call whose next attempt the circuit breaker refuses.
+    fn refused(&mut self, until: Instant) -> Step {
+        match &self.last {
+            // The failure of its own attempt says more.
+            Some(last) if !self.may_be_held(last) => Step::Ended(Err(self.result_so_far())),
+            None if !self.options.waits_for_circuit => Step::Ended(Err(self.is_open(until))),
+            _ => Step::Held,
+        }
+    }
+
+    /// Returns the result of the call if it ends while it is held.
+    pub fn held(&self) -> Error {
+        match &self.last {
+            Some(_) => self.result_so_far(),
+            None => self.is_open(self.options.deadline.at),
+        }
+    }
+
+    fn is_open(&self, until: Instant) -> Error {
+        is_open(self.call.effect, until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Returns whether the caller may wait for the circuit after this failure: no attempt can have been delivered.
+    fn may_be_held(&self, failed: &FailedExchange) -> bool {
+        self.options.waits_for_circuit
+            && self.options.policy.mode != Mode::Never
+            && self.first_unknown.is_none()
+            && failed.delivery == Some(Delivery::NotSent)
+            && failed.retryable
     }
 
     /// Returns the latest moment at which another attempt may begin after this failure.
@@ -188,7 +255,12 @@ impl<'a> Attempts<'a> {
     }
 
     /// Sends the request once. `retry_cause` is the failure that it follows. Sets `meter` if the call is observed.
-    fn send(&self, retry_cause: Option<&'static str>, meter: &mut Option<Meter>) -> Result<String, Error> {
+    fn send(
+        &self,
+        pass: Option<Pass<'_>>,
+        retry_cause: Option<&'static str>,
+        meter: &mut Option<Meter>,
+    ) -> Result<String, Error> {
         let mut prepared = self.application.sign(self.endpoint, self.call, self.options.deadline)?;
         prepared.request.reads_rate_limit = self.options.rate_limit.is_some();
         let statistics = &self.application.statistics;
@@ -201,7 +273,7 @@ impl<'a> Attempts<'a> {
             prepared.request.meter = Some(meter.insert(started));
         }
         let AttemptOptions { hooks, rate_limit, cancellation, .. } = self.options;
-        self.application.send(&prepared, hooks, rate_limit, cancellation)
+        self.application.send(&prepared, pass, hooks, rate_limit, cancellation)
     }
 }
 
@@ -232,10 +304,23 @@ fn unless_unknown(first_unknown: Option<Box<FailedExchange>>, attempts: u32, err
     }
 }
 
-/// Returns randomness to spread retries with. Without any, waits are the longest.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or(u64::MAX)
+/// Returns the error of a call that the circuit breaker refuses before its first attempt.
+fn is_open(effect: Effect, wait: Duration) -> Error {
+    // Rounded up: after this time a call may pass.
+    let ms = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+    let message = format!(
+        "the circuit breaker is open (circuit_breaker): the server could not be reached, and the next attempt is made in {ms} ms"
+    );
+    Error::Exchange(Box::new(FailedExchange {
+        delivery: Some(Delivery::NotSent).filter(|_| effect != Effect::Nothing),
+        retry_after_ms: Some(ms),
+        attempts: 0,
+        ..FailedExchange::not_sent(CIRCUIT, message)
+    }))
 }
+
+/// The cause of the failure of a call that the circuit breaker refuses.
+pub const CIRCUIT: &str = "circuit";
 
 #[cfg(test)]
 mod tests {
@@ -280,6 +365,7 @@ mod tests {
             observed: None,
             rate_limit: None,
             cancellation: None,
+            waits_for_circuit: false,
         };
         body(&mut Attempts::new(&client.application, Endpoint::Trigger, &call, options));
     }

@@ -3,6 +3,7 @@
 use std::iter;
 
 use super::application::{Application, Deadline};
+use super::attempts::CIRCUIT;
 use crate::api::{self, Call, Event, Parts};
 use crate::error::{Error, FailedExchange, PartialFailure, Purpose};
 use crate::idempotency::IdempotencyKey;
@@ -252,7 +253,7 @@ fn is_of_all_parts(error: &Error) -> bool {
     match error {
         Error::Exchange(failed) => match failed.status {
             Status::Unauthorized | Status::Forbidden | Status::NotFound | Status::Redirected => true,
-            Status::NotSent => !failed.retryable,
+            Status::NotSent => !failed.retryable || failed.cause == Some(CIRCUIT),
             _ => false,
         },
         _ => false,

@@ -147,6 +147,7 @@ impl Pusher {
             observed,
             rate_limit: None,
             cancellation: Some(&self.cancellation),
+            waits_for_circuit: false,
         };
         let mut attempts = Attempts::new(&self.application, endpoint, call, options);
         loop {
@@ -157,6 +158,7 @@ impl Pusher {
                         return (Err(attempts.cancelled()), attempts.made());
                     }
                 }
+                Step::Held => return (Err(attempts.held()), attempts.made()),
             }
         }
     }
@@ -211,6 +213,7 @@ impl Pusher {
     /// Returns the result of a prepared request whose exchange has ended.
     pub fn finish(&self, pending: &Pending, exchange: Result<Response, Failure>) -> Result<String, Error> {
         self.hooks.logged(pending.endpoint.name(), None, || {
+            self.application.note_reach(&exchange, Some(&self.hooks));
             // The caller measures the time of the exchange.
             self.application.interpret(pending, exchange, Some(&self.hooks), TimeLimit::NONE)
         })

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::circuit::CircuitPolicy;
 use crate::encryption::MasterKey;
 use crate::headers::Headers;
 use crate::http::{Proxy, Trust};
@@ -66,6 +67,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Which failures are retried, and how often.
     pub retry: RetryPolicy,
+    /// When calls fail at once because the server cannot be reached. `None` for never.
+    pub circuit: Option<CircuitPolicy>,
     /// Whether to correct a wrong local clock by the server's `Date`.
     pub clock_correction: bool,
     /// The number of idle connections to keep.

@@ -72,6 +72,7 @@ enum ConfigKey {
     AttemptTimeoutMs,
     ConnectTimeoutMs,
     Retry,
+    CircuitBreaker,
     Idempotency,
     ServerDeduplicates,
     IdempotencyWindowMs,
@@ -134,6 +135,7 @@ impl ConfigKey {
             | ConfigKey::AttemptTimeoutMs
             | ConfigKey::ConnectTimeoutMs
             | ConfigKey::Retry
+            | ConfigKey::CircuitBreaker
             | ConfigKey::ServerDeduplicates
             | ConfigKey::IdempotencyWindowMs
             | ConfigKey::ClockCorrection
@@ -215,6 +217,7 @@ impl Draft {
             attempt_timeout: None,
             connect_timeout: Duration::from_millis(3000),
             retry: RetryPolicy::default(),
+            circuit: None,
             idempotency: profile.idempotency,
             server_deduplicates: false,
             idempotency_window: Duration::from_millis(120_000),
@@ -307,6 +310,7 @@ impl Draft {
             ConfigKey::AttemptTimeoutMs => config.attempt_timeout = Some(value.timeout()?),
             ConfigKey::ConnectTimeoutMs => config.connect_timeout = value.timeout()?,
             ConfigKey::Retry => config.retry = value.retry_policy()?,
+            ConfigKey::CircuitBreaker => config.circuit = Some(value.circuit_policy()?),
             ConfigKey::Idempotency => config.idempotency = value.word()?,
             ConfigKey::ServerDeduplicates => config.server_deduplicates = value.boolean()?,
             ConfigKey::IdempotencyWindowMs => config.idempotency_window = value.milliseconds(1, MAX_WINDOW_MS)?,

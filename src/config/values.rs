@@ -15,6 +15,7 @@ use strum::{EnumString, VariantNames};
 use zeroize::Zeroizing;
 
 use crate::bytes::owned_text;
+use crate::circuit::CircuitPolicy;
 use crate::error::Problem;
 use crate::headers::{Headers, Refused, is_token};
 use crate::json::{Json, shown};
@@ -35,6 +36,19 @@ enum RetryKey {
     Mode,
     MaxAttempts,
     Ratio,
+}
+
+/// More failures than that, and the breaker would hardly ever open.
+const MAX_FAILURES: u64 = 1000;
+
+/// The keys of `circuit_breaker`.
+pub const CIRCUIT_KEYS: &[&str] = CircuitKey::VARIANTS;
+
+#[derive(EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum CircuitKey {
+    Failures,
+    OpenMs,
 }
 
 /// Below this similarity a known key is not worth suggesting.
@@ -190,6 +204,26 @@ impl<'a, 'n> Value<'a, 'n> {
         }
         Ok(policy)
     }
+
+    /// Returns the policy of a circuit breaker `{"failures","open_ms"}`. A member that is absent has its default.
+    pub fn circuit_policy(self) -> Result<CircuitPolicy, Problem> {
+        let mut policy = CircuitPolicy::default();
+        for (key, json) in self.json.members(self.name)? {
+            set_circuit(&mut policy, &key, json).map_err(|problem| problem.within(self.name))?;
+        }
+        Ok(policy)
+    }
+}
+
+/// Sets a member of the policy of a circuit breaker.
+fn set_circuit(policy: &mut CircuitPolicy, key: &str, json: Json<'_>) -> Result<(), Problem> {
+    let value = Value::new(shown(key), json);
+    match known_key(key, "a configuration key")? {
+        _ if !value.is_given() => {}
+        CircuitKey::Failures => policy.failures = u32::try_from(value.integer(1, MAX_FAILURES)?).unwrap_or(u32::MAX),
+        CircuitKey::OpenMs => policy.open = value.timeout()?,
+    }
+    Ok(())
 }
 
 /// Sets a member of the retry policy.

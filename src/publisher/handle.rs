@@ -18,7 +18,7 @@ use super::queue::{NewEvent, ShardSet};
 use super::reports::{Outcome, Reports};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
-use super::worker::{self, Worker};
+use super::worker::{self, CircuitGate, Worker};
 
 /// The maximum number of reports that one poll returns.
 const MAX_POLLED_REPORTS: usize = 1000;
@@ -65,6 +65,9 @@ impl PusherPublisher {
             threads: Mutex::new(Vec::new()),
             refused: AtomicU64::new(0),
         };
+        if engine.application.circuit().is_some() {
+            engine.shared.set_gate(Box::new(CircuitGate(Arc::clone(&engine.application))));
+        }
         Ok(PusherPublisher { engine: Arc::new(engine), _hooks: Arc::clone(client.hooks()), process: process_number() })
     }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::hashing::Hashing;
 use super::pace::Said;
-use super::queue::{Batch, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, Remains, ShardSet, Size};
+use super::queue::{
+    Batch, Gate, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, Remains, ShardSet, Size,
+};
 use super::sync::{Condvar, Descriptor, Mutex, MutexGuard, ReadableFlag, Wakes, wait, wait_until};
 
 /// What to do with a new event when the queue is full.
@@ -167,6 +169,23 @@ impl<E, L: Backlog> Shared<E, L> {
             conditions: (0..shards + Wait::COUNT).map(|_| Condvar::new()).collect(),
             shards,
         }
+    }
+
+    /// Sets the gate that holds requests back.
+    pub fn set_gate(&self, gate: Box<dyn Gate>) {
+        self.lock().queue.set_gate(gate);
+    }
+
+    /// Puts the events of a request back into the queue: nothing of it was sent. If there is no memory for that, they end with
+    /// `outcome`.
+    pub fn requeue(&self, shard: usize, request: u64, events: Vec<E>, outcome: &L::Outcome) {
+        let (now, count) = (Instant::now(), events.len());
+        let mut state = self.lock();
+        let requeued = state.queue.requeue(shard, request, events);
+        let woken = requeued.unwrap_or_else(|| state.queue.complete(shard, request, count, outcome, now));
+        self.wake_senders(&mut state, woken);
+        self.wake_after_ends(&mut state, now);
+        self.unlock(state);
     }
 
     /// Queues an event and returns its id.

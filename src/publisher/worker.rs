@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::pace::Said;
-use super::queue::Batch;
+use super::queue::{Batch, Gate};
 use super::reports::Outcome;
 use super::shared::Done;
 use super::stats::Traffic;
 use crate::api::{self, Call, Event};
-use crate::client::{AttemptOptions, Attempts, Deadline, Endpoint, FanOut, ObservedCall, RateLimit, Step};
+use crate::client::{Application, AttemptOptions, Attempts, Deadline, Endpoint, FanOut, ObservedCall, RateLimit, Step};
 use crate::config::BatchRoute;
-use crate::error::{Error, FailedExchange};
+use crate::error::{Error, FailedExchange, OutOfMemory};
 use crate::idempotency::IdempotencyKey;
 use crate::retry;
 use crate::status::Delivery;
@@ -65,8 +65,32 @@ impl Split<'_> {
     }
 }
 
-/// The publisher has abandoned the request, and its events have ended.
-struct Abandoned;
+/// Why a request is not made to its end.
+enum Stop {
+    /// The publisher has abandoned it, and its events have ended.
+    Abandoned,
+    /// The circuit breaker is open, and nothing was sent.
+    Held,
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy)]
+struct Timing {
+    deadline: Deadline,
+    /// Whether its events wait in the queue while the circuit breaker is open.
+    waits_for_circuit: bool,
+}
+
+/// Holds requests back while the circuit breaker of the client is open.
+pub(super) struct CircuitGate(pub(super) Arc<Application>);
+
+impl Gate for CircuitGate {
+    fn check(&self, now: Instant) -> Result<(), Instant> {
+        let Some(circuit) = self.0.circuit() else { return Ok(()) };
+        // The probe of another publisher, or a call, may close it sooner.
+        circuit.check(now).map_err(|until| until.min(now + MAX_TURN_WAIT))
+    }
+}
 
 impl Worker {
     /// Sends batches until the publisher is closed and drained.
@@ -77,7 +101,15 @@ impl Worker {
             // After a bug, the events of the batch must still end, and the next ones must still be
             // sent.
             let sent = catch_unwind(AssertUnwindSafe(|| self.send(request, &events)));
-            let outcome = sent.unwrap_or_else(|panic| Some(Outcome::failed(&Error::from_panic(&*panic))));
+            let outcome = match sent {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(Stop::Abandoned)) => None,
+                Ok(Err(Stop::Held)) => {
+                    self.engine.shared.requeue(self.shard, request, events, &Outcome::failed(&OutOfMemory.into()));
+                    continue;
+                }
+                Err(panic) => Some(Outcome::failed(&Error::from_panic(&*panic))),
+            };
             // The events end as the next ones are taken: that locks the queue once.
             done = outcome.map(|outcome| Done { request, count: events.len(), outcome });
             spent = events;
@@ -86,38 +118,37 @@ impl Worker {
     }
 
     /// Sends a batch. Returns the outcome of its events that have not ended.
-    fn send(&self, request: u64, events: &[Event]) -> Option<Outcome> {
+    fn send(&self, request: u64, events: &[Event]) -> Result<Option<Outcome>, Stop> {
         if let Some(event) = events.first().filter(|event| event.is_fan_out) {
-            return self.fan_out(request, event).ok()?;
+            return self.fan_out(request, event);
         }
         let key = match self.engine.application.key_for(events) {
             Ok(key) => key,
             Err(error) => {
                 self.note_rate_limit(Said::Nothing);
-                return Some(Outcome::failed(&error));
+                return Ok(Some(Outcome::failed(&error)));
             }
         };
-        let error = match self.attempt(request, events, key.clone(), None).ok()? {
-            Ok(response) => return self.delivered(request, events, &response),
+        let error = match self.attempt(request, events, key.clone(), None)? {
+            Ok(response) => return Ok(self.delivered(request, events, &response)),
             Err(error) => error,
         };
         if let Some(failed) = self.without_route(&error, events) {
             self.send_singly(request, events, Split::NoRoute(failed), key.as_ref());
-            return None;
+            return Ok(None);
         }
-        match refused_as_a_whole(&error, events) {
+        Ok(match refused_as_a_whole(&error, events) {
             Some(refusal) if self.engine.config.splits_refused_batches() => {
                 self.send_singly(request, events, Split::Refused(refusal), key.as_ref());
                 None
             }
             Some(refusal) if self.engine.config.batch_is_atomic => Some(Outcome::failed(&rejected(refusal))),
             _ => Some(Outcome::failed(&error)),
-        }
+        })
     }
 
-    /// Makes the requests of a fan-out, unless the publisher abandons it. Returns the outcome of its event, unless that has
-    /// ended.
-    fn fan_out(&self, request: u64, event: &Event) -> Result<Option<Outcome>, Abandoned> {
+    /// Makes the requests of a fan-out. Returns the outcome of its event, unless that has ended.
+    fn fan_out(&self, request: u64, event: &Event) -> Result<Option<Outcome>, Stop> {
         let Engine { application, config, shared, .. } = &*self.engine;
         let deadline = Deadline::new(Instant::now(), config.timeout);
         let mut fan_out = match FanOut::new(application, event, deadline) {
@@ -131,7 +162,7 @@ impl Worker {
             if fan_out.has_begun() {
                 // The publisher may have been closed during the last request.
                 if !shared.is_in_flight(self.shard, request) {
-                    return Err(Abandoned);
+                    return Err(Stop::Abandoned);
                 }
                 let so_far = || Outcome::failed(&fan_out.failure_so_far(None));
                 if config.limits.is_paced && !self.wait_for_turn(request, &so_far(), Some(deadline.at))? {
@@ -142,7 +173,8 @@ impl Worker {
                 Ok(call) => {
                     let so_far =
                         |error: &Error, attempts| Outcome::failed(&fan_out.failure_so_far(Some((error, attempts))));
-                    self.exchange(request, (Endpoint::Trigger, &call), 1, deadline, so_far)?
+                    let timing = Timing { deadline, waits_for_circuit: !fan_out.has_begun() };
+                    self.exchange(request, (Endpoint::Trigger, &call), 1, timing, so_far)?
                 }
                 Err(error) => {
                     self.note_rate_limit(Said::Nothing);
@@ -189,7 +221,7 @@ impl Worker {
             let event = std::slice::from_ref(event);
             self.count(|traffic| *traffic.retries.entry(split.name()).or_default() += 1);
             let outcome = match self.attempt(request, event, key, Some(split)) {
-                Err(Abandoned) => return,
+                Err(_) => return,
                 Ok(Ok(response)) => {
                     if let Split::NoRoute(_) = split {
                         self.engine.shared.send_alone(Instant::now() + MISSING_ROUTE_TIME);
@@ -217,7 +249,7 @@ impl Worker {
         }
     }
 
-    /// Sends events in one request, unless the publisher abandons it. Each of its attempts has the same
+    /// Sends events in one request. Each of its attempts has the same
     /// body, and this key. `split` is set for a single event of a batch.
     fn attempt(
         &self,
@@ -225,7 +257,7 @@ impl Worker {
         events: &[Event],
         key: Option<IdempotencyKey>,
         split: Option<Split<'_>>,
-    ) -> Result<Result<String, Error>, Abandoned> {
+    ) -> Result<Result<String, Error>, Stop> {
         let config = &self.engine.config;
         if let (true, Some(split)) = (config.limits.is_paced, split) {
             self.wait_for_turn(request, &split.outcome(config.batch_is_atomic), None)?;
@@ -239,21 +271,22 @@ impl Worker {
         };
         let endpoint = if events.len() == 1 { Endpoint::Trigger } else { Endpoint::TriggerBatch };
         let deadline = Deadline::new(Instant::now(), config.timeout);
+        // A part of a batch cannot go back into the queue.
+        let timing = Timing { deadline, waits_for_circuit: split.is_none() };
         let outcome = |error: &Error, _| self.outcome_in(split, error);
-        self.exchange(request, (endpoint, &call), events.len(), deadline, outcome).map(|(result, _)| result)
+        self.exchange(request, (endpoint, &call), events.len(), timing, outcome).map(|(result, _)| result)
     }
 
-    /// Makes one request and its retries, unless the publisher abandons it. Returns its result and the
-    /// number of attempts. `outcome` is that of the events if the publisher ends them after a failure
+    /// Makes one request and its retries. Returns its result and the number of attempts. `outcome` is that of the events if the publisher ends them after a failure
     /// and this many attempts.
     fn exchange(
         &self,
         request: u64,
         (endpoint, call): (Endpoint, &Call),
         events: usize,
-        deadline: Deadline,
+        Timing { deadline, waits_for_circuit }: Timing,
         outcome: impl Fn(&Error, u32) -> Outcome,
-    ) -> Result<(Result<String, Error>, u32), Abandoned> {
+    ) -> Result<(Result<String, Error>, u32), Stop> {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
         let is_paced = config.limits.is_paced;
         let rate_limit = Cell::new(None);
@@ -267,12 +300,15 @@ impl Worker {
             rate_limit: is_paced.then_some(&rate_limit),
             // No handle's calls: a publisher ends by its own functions.
             cancellation: None,
+            waits_for_circuit,
         };
         let mut attempts = Attempts::new(application, endpoint, call, options);
-        self.count(|traffic| {
-            traffic.batches.add(events as u64);
-            traffic.requests += 1;
-        });
+        if attempts.is_admitted() {
+            self.count(|traffic| {
+                traffic.batches.add(events as u64);
+                traffic.requests += 1;
+            });
+        }
         loop {
             let step = attempts.next();
             self.note_rate_limit(said(rate_limit.take(), &step));
@@ -284,28 +320,36 @@ impl Worker {
                     return Ok((result, attempts.made()));
                 }
                 Step::Again(wait) => wait,
+                Step::Held => {
+                    if let Some(observed) = &observed {
+                        observed.end(Err(&attempts.held()));
+                    }
+                    return Err(Stop::Held);
+                }
             };
             let so_far = attempts.result_so_far();
             self.count(|traffic| *traffic.retries.entry(why(&so_far)).or_default() += 1);
             let outcome = outcome(&so_far, attempts.made());
             let may_retry = match shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
-                false => Err(Abandoned),
+                false => Err(Stop::Abandoned),
                 true if is_paced => self.wait_for_turn(request, &outcome, Some(deadline.at)),
                 true => Ok(true),
             };
-            if let (Some(observed), Ok(false) | Err(Abandoned)) = (&observed, &may_retry) {
+            if let (Some(observed), Ok(false) | Err(_)) = (&observed, &may_retry) {
                 observed.end(Err(&so_far));
             }
             if !may_retry? {
                 return Ok((Err(so_far), attempts.made()));
             }
-            self.count(|traffic| traffic.requests += 1);
+            if attempts.is_admitted() {
+                self.count(|traffic| traffic.requests += 1);
+            }
         }
     }
 
     /// Waits until the rate limit of the server permits another request. Returns false if that is after
     /// the deadline. If the publisher gives up first, the events in flight end with `outcome`.
-    fn wait_for_turn(&self, request: u64, outcome: &Outcome, deadline: Option<Instant>) -> Result<bool, Abandoned> {
+    fn wait_for_turn(&self, request: u64, outcome: &Outcome, deadline: Option<Instant>) -> Result<bool, Stop> {
         let shared = &self.engine.shared;
         while let Err(until) = shared.take_turn() {
             if deadline.is_some_and(|deadline| until >= deadline) {
@@ -313,7 +357,7 @@ impl Worker {
             }
             let wait = until.saturating_duration_since(Instant::now()).min(MAX_TURN_WAIT);
             if !shared.wait_for_retry(self.shard, request, outcome.clone(), wait) {
-                return Err(Abandoned);
+                return Err(Stop::Abandoned);
             }
         }
         Ok(true)

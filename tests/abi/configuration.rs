@@ -112,7 +112,7 @@ struct Place {
     set: fn(&str, &Value) -> Result<(), Outcome>,
 }
 
-const PLACES: [Place; 3] = [
+const PLACES: [Place; 4] = [
     Place {
         heading: "Client",
         title: "key",
@@ -124,6 +124,12 @@ const PLACES: [Place; 3] = [
         title: "key of `retry`",
         unknown: "is not a configuration key",
         set: |key, value| client("retry", &object(key, value)).map(drop),
+    },
+    Place {
+        heading: "Client",
+        title: "key of `circuit_breaker`",
+        unknown: "is not a configuration key",
+        set: |key, value| client("circuit_breaker", &object(key, value)).map(drop),
     },
     Place {
         heading: "Publisher",
@@ -545,6 +551,7 @@ fn every_configuration_value_is_checked() {
         ("max_channels", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(1000)]),
         ("max_response_bytes", vec![json!(0), json!(-1), json!("1")], vec![json!(1), json!(1 << 24)]),
         ("retry", vec![json!("never"), json!([])], vec![json!({"mode": "never"}), json!({"ratio": 0.05}), json!({})]),
+        ("circuit_breaker", vec![json!(true), json!(5), json!([])], vec![json!({"failures": 1}), json!({})]),
         ("url", vec![json!("x"), json!(1), json!("https://h/apps/1")], vec![json!("https://k:s@h/apps/1")]),
     ] {
         for value in bad {
@@ -557,6 +564,9 @@ fn every_configuration_value_is_checked() {
     no_client(&crate::support::config(1, json!({"retry": {"mode": "sometimes"}})), "retry.mode");
     no_client(&crate::support::config(1, json!({"retry": {"colour": 1}})), "retry.colour");
     no_client(&crate::support::config(1, json!({"retry": {"ratio": 1.1}})), "retry.ratio");
+    no_client(&crate::support::config(1, json!({"circuit_breaker": {"failures": 0}})), "circuit_breaker.failures");
+    no_client(&crate::support::config(1, json!({"circuit_breaker": {"open_ms": 0}})), "circuit_breaker.open_ms");
+    no_client(&crate::support::config(1, json!({"circuit_breaker": {"half": 1}})), "circuit_breaker.half");
 }
 
 /// A configuration with this certificate and key.

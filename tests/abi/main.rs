@@ -6,6 +6,7 @@ mod support;
 mod answers;
 mod arguments;
 mod authorization;
+mod circuit;
 mod configuration;
 mod documents;
 mod encryption;

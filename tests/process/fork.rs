@@ -16,7 +16,7 @@ use std::{env, thread};
 
 use crate::support::publisher::Publisher;
 use crate::support::tls::Authority;
-use crate::support::{Answer, Client, End, Server, child, config, host};
+use crate::support::{Answer, Client, End, Server, child, config, host, trigger};
 use serde_json::{Value, json};
 
 /// The variable that holds the configurations for the process that forks.
@@ -624,4 +624,22 @@ fn no_call_raises_sigpipe() {
             assert_eq!(reported.len(), ENDINGS.len(), "{reported:?}");
         }
     }
+}
+
+#[test]
+fn a_child_begins_with_a_closed_circuit() {
+    if child::is_child() {
+        let client = Client::new(&the_config());
+        trigger(&client).because("connect");
+        trigger(&client).because("circuit");
+        host::fork(|| {
+            trigger(&client).because("connect");
+            trigger(&client).because("circuit");
+        })
+        .join();
+        trigger(&client).because("circuit");
+        return;
+    }
+    let more = json!({"circuit_breaker": {"failures": 1, "open_ms": 600_000}});
+    run("a_child_begins_with_a_closed_circuit", &[config(9, more)]);
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod arguments;
 mod batches;
+mod circuit;
 mod crowd;
 mod ending;
 mod event_loops;

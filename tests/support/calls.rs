@@ -395,7 +395,7 @@ impl Outcome {
             "rate_limit",
             "parts",
         ];
-        const CAUSES: [&str; 12] = [
+        const CAUSES: [&str; 13] = [
             "",
             "dns",
             "connect",
@@ -408,6 +408,7 @@ impl Outcome {
             "malformed",
             "transport",
             "cancelled",
+            "circuit",
         ];
         let fields = self.error();
         assert!(fields.keys().all(|field| FIELDS.contains(&field.as_str())), "{self:?}");

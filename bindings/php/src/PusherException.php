@@ -53,7 +53,7 @@ class PusherException extends \Exception
     }
 
     /**
-     * Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport.
+     * Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, transport, cancelled or circuit.
      */
     public function getNetworkCause(): ?string
     {

@@ -51,6 +51,12 @@ pub struct QueueLimits {
 /// How many expired events a thread ends that needs none of them to end, before others may use the queue.
 const MAX_EXPIRED_AT_ONCE: usize = 1000;
 
+/// Holds requests back.
+pub trait Gate: Send + Sync {
+    /// Returns until when requests have to wait, unless one may be sent now.
+    fn check(&self, now: Instant) -> Result<(), Instant>;
+}
+
 /// One in this many of the events and of the bytes must be free for [`Queue::has_spare_space`].
 const SPARE_FRACTION: usize = 4;
 
@@ -170,6 +176,7 @@ pub struct Queue<E, L: Ledger> {
     keys: HashMap<Box<str>, Location, Hashing>,
     rate_limit: Option<RateLimit>,
     pace: Option<Pace>,
+    gate: Option<Box<dyn Gate>>,
     /// Until when no request has several events.
     alone_until: Option<Instant>,
     /// The number of events that have not ended.
@@ -205,6 +212,7 @@ impl<E, L: Ledger> Queue<E, L> {
             keys: HashMap::with_hasher(hashing),
             rate_limit: limits.events_per_second.map(|rate| RateLimit::new(rate, now)),
             pace: limits.is_paced.then(Pace::new),
+            gate: None,
             alone_until: None,
             events: 0,
             bytes: 0,
@@ -220,6 +228,11 @@ impl<E, L: Ledger> Queue<E, L> {
             limits,
             ledger,
         }
+    }
+
+    /// Sets the gate that holds requests back.
+    pub fn set_gate(&mut self, gate: Box<dyn Gate>) {
+        self.gate = Some(gate);
     }
 
     /// Returns how many events were ever queued.
@@ -295,10 +308,14 @@ impl<E, L: Ledger> Queue<E, L> {
         self.bytes += new.memory_bytes;
         self.largest_request = self.largest_request.max(new.request_bytes);
         let waiting = Waiting {
-            entry: Entry { id, published: now, memory_bytes: new.memory_bytes },
-            place: id,
+            entry: Entry {
+                id,
+                published: now,
+                memory_bytes: new.memory_bytes,
+                request_bytes: new.request_bytes,
+                place: id,
+            },
             since: now,
-            request_bytes: new.request_bytes,
             key: new.key,
             event: new.event,
         };
@@ -419,6 +436,30 @@ impl<E, L: Ledger> Queue<E, L> {
         }
     }
 
+    /// Puts the events of a request back to where they were: nothing of it was sent. No newer event replaces them any
+    /// more. Returns the shards to wake. If there is no memory for that, it changes nothing and returns `None`. Does nothing
+    /// if the request was abandoned.
+    pub fn requeue(&mut self, shard: usize, request: u64, events: Vec<E>) -> Option<ShardSet> {
+        if !self.is_in_flight(shard, request) {
+            return Some(ShardSet::EMPTY);
+        }
+        self.shards[shard].reserve(events.len()).ok()?;
+        let InFlight { entries, spanning, .. } = self.take_request(shard)?;
+        // The last one first.
+        for (entry, event) in entries.into_iter().zip(events).rev() {
+            self.flying_events -= 1;
+            self.flying_bytes -= entry.memory_bytes;
+            let waiting = Waiting { since: entry.published, key: None, entry, event };
+            match spanning.map(|id| self.spanning.get_mut(&id)) {
+                None => self.shards[shard].push_front(waiting),
+                // Its barriers are where they were.
+                Some(Some(spanning)) => spanning.waiting = Some(waiting),
+                Some(None) => {}
+            }
+        }
+        Some(std::mem::replace(&mut self.starved, ShardSet::EMPTY))
+    }
+
     /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with
     /// its outcome so far, and all others in flight with `interrupted`. The caller decides which thread frees their memory.
     #[must_use]
@@ -505,7 +546,7 @@ impl<E, L: Ledger> Queue<E, L> {
     /// Reserves memory for one more event, and returns a copy of its key.
     fn reserve(&mut self, new: &NewEvent<E>) -> Result<Option<Box<str>>, TryReserveError> {
         for shard in new.shards.iter() {
-            self.shards[shard].reserve()?;
+            self.shards[shard].reserve(1)?;
         }
         if new.is_alone {
             self.spanning.try_reserve(1)?;
@@ -540,7 +581,7 @@ impl<E, L: Ledger> Queue<E, L> {
         if let Some(until) = until.filter(|until| !is_draining && now < *until) {
             return Next::WaitUntil(until);
         }
-        if let Err(until) = check(&mut self.pace, now) {
+        if let Err(until) = self.may_send(now) {
             return Next::WaitUntil(until);
         }
         let first = self.shards[shard].first_request_bytes();
@@ -563,7 +604,7 @@ impl<E, L: Ledger> Queue<E, L> {
         }
         let mut request_bytes = 0;
         for waiting in (0..count).map_while(|_| self.remove_event(shard, 0)) {
-            request_bytes += waiting.request_bytes;
+            request_bytes += waiting.entry.request_bytes;
             entries.push_back(waiting.entry);
             events.push(waiting.event);
         }
@@ -587,11 +628,11 @@ impl<E, L: Ledger> Queue<E, L> {
             return Some(Next::Wait);
         }
         // The last shard to be ready sends the event.
-        let request_bytes = waiting.request_bytes;
+        let request_bytes = waiting.entry.request_bytes;
         if !self.has_space_for_request(shard, request_bytes) {
             return Some(Next::Wait);
         }
-        if let Err(until) = check(&mut self.pace, now) {
+        if let Err(until) = self.may_send(now) {
             return Some(Next::WaitUntil(until));
         }
         if let Some(rate_limit) = &mut self.rate_limit {
@@ -600,8 +641,14 @@ impl<E, L: Ledger> Queue<E, L> {
             }
         }
         let waiting = self.spanning.get_mut(&id)?.waiting.take()?;
-        let request = (waiting.request_bytes, Some(id));
+        let request = (waiting.entry.request_bytes, Some(id));
         Some(self.dispatch(shard, VecDeque::from([waiting.entry]), vec![waiting.event], request))
+    }
+
+    /// Returns until when a request has to wait for the gate or for the rate limit of the server, unless one may be sent now.
+    fn may_send(&mut self, now: Instant) -> Result<(), Instant> {
+        self.gate.as_ref().map_or(Ok(()), |gate| gate.check(now))?;
+        check(&mut self.pace, now)
     }
 
     /// Puts a request with these events in flight, which has this size and perhaps the barriers of an event.
@@ -712,14 +759,14 @@ impl<E, L: Ledger> Queue<E, L> {
         let mut index = 0;
         loop {
             let id = match self.shards[shard].slot(index)? {
-                Slot::Event(Waiting { entry, place, .. }) => {
-                    return Some(First { place: *place, published: entry.published, index, alone: None });
+                Slot::Event(Waiting { entry, .. }) => {
+                    return Some(First { place: entry.place, published: entry.published, index, alone: None });
                 }
                 Slot::Barrier(id) => *id,
             };
             match self.spanning.get(&id).map(|spanning| &spanning.waiting) {
-                Some(Some(Waiting { entry, place, .. })) => {
-                    return Some(First { place: *place, published: entry.published, index, alone: Some(id) });
+                Some(Some(Waiting { entry, .. })) => {
+                    return Some(First { place: entry.place, published: entry.published, index, alone: Some(id) });
                 }
                 // In flight, and therefore in the first slot.
                 Some(None) => index += 1,

@@ -11,6 +11,10 @@ pub(super) struct Entry {
     pub(super) id: u64,
     pub(super) published: Instant,
     pub(super) memory_bytes: usize,
+    /// The bytes that it adds to a request.
+    pub(super) request_bytes: usize,
+    /// The id of the event that first took its slot: this one, or the first one that it replaced.
+    pub(super) place: u64,
 }
 
 impl Entry {
@@ -23,12 +27,8 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Waiting<E> {
     pub(super) entry: Entry,
-    /// The id of the event that first took its slot: this one, or the first one that it replaced.
-    pub(super) place: u64,
     /// When its slot was first taken: by this event, or by the first one that it replaced.
     pub(super) since: Instant,
-    /// The bytes that it adds to a request.
-    pub(super) request_bytes: usize,
     /// A newer event with the same key replaces this one.
     pub(super) key: Option<Box<str>>,
     pub(super) event: E,
@@ -94,17 +94,24 @@ impl<E, O> Shard<E, O> {
         self.slots.front()
     }
 
-    /// Reserves memory for one more slot.
-    pub(super) fn reserve(&mut self) -> Result<(), TryReserveError> {
-        self.slots.try_reserve(1)
+    /// Reserves memory for more slots.
+    pub(super) fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
+        self.slots.try_reserve(count)
     }
 
     /// Adds an event and returns the number of its slot.
     pub(super) fn push_event(&mut self, waiting: Waiting<E>) -> u64 {
         let slot = self.first_slot + self.slots.len() as u64;
-        self.request_bytes += waiting.request_bytes;
+        self.request_bytes += waiting.entry.request_bytes;
         self.slots.push_back(Slot::Event(waiting));
         slot
+    }
+
+    /// Puts an event back that was the first one.
+    pub(super) fn push_front(&mut self, waiting: Waiting<E>) {
+        self.first_slot = self.first_slot.wrapping_sub(1);
+        self.request_bytes += waiting.entry.request_bytes;
+        self.slots.push_front(Slot::Event(waiting));
     }
 
     /// Adds a barrier for the event with this id.
@@ -128,7 +135,7 @@ impl<E, O> Shard<E, O> {
         let removed = self.slots.pop_front()?;
         self.first_slot += 1;
         if let Slot::Event(waiting) = &removed {
-            self.request_bytes -= waiting.request_bytes;
+            self.request_bytes -= waiting.entry.request_bytes;
         }
         Some(removed)
     }
@@ -136,7 +143,7 @@ impl<E, O> Shard<E, O> {
     /// Returns the bytes that the event in the first slot adds to a request.
     pub(super) fn first_request_bytes(&self) -> usize {
         match self.slots.front() {
-            Some(Slot::Event(waiting)) => waiting.request_bytes,
+            Some(Slot::Event(waiting)) => waiting.entry.request_bytes,
             _ => 0,
         }
     }
@@ -162,8 +169,8 @@ impl<E, O> Shard<E, O> {
         let index = self.index_of(slot)?;
         let Some(Slot::Event(waiting)) = self.slots.get_mut(index) else { return None };
         let older = std::mem::replace(waiting, newer);
-        (waiting.since, waiting.place) = (older.since, older.place);
-        self.request_bytes = self.request_bytes + waiting.request_bytes - older.request_bytes;
+        (waiting.since, waiting.entry.place) = (older.since, older.entry.place);
+        self.request_bytes = self.request_bytes + waiting.entry.request_bytes - older.entry.request_bytes;
         Some(older)
     }
 
@@ -189,7 +196,7 @@ impl<E, O> Shard<E, O> {
         let (mut count, mut bytes) = (0, 0);
         for slot in self.slots.iter().take(limits.events) {
             let Slot::Event(waiting) = slot else { break };
-            bytes += waiting.request_bytes;
+            bytes += waiting.entry.request_bytes;
             if waiting.entry.is_expired(ttl, now) || (count > 0 && bytes > limits.bytes) {
                 break;
             }

@@ -98,7 +98,7 @@ impl Bench {
             Slot::Barrier(_) => None,
         });
         let alone = self.queue.spanning.values().filter_map(|spanning| spanning.waiting.as_ref());
-        in_slots.chain(alone).min_by_key(|waiting| waiting.place).map(|waiting| waiting.entry.id)
+        in_slots.chain(alone).min_by_key(|waiting| waiting.entry.place).map(|waiting| waiting.entry.id)
     }
 
     fn ends(&self) -> Vec<(u64, End<&'static str>)> {
@@ -578,6 +578,7 @@ enum Step {
     Push { shards: ShardSet, is_alone: bool, key: Option<u8> },
     Send { shard: usize },
     Complete { shard: usize },
+    Requeue { shard: usize },
     Advance { ms: u64 },
     DropOldest,
 }
@@ -592,7 +593,10 @@ fn steps() -> impl Strategy<Value = Step> {
             }
         ),
         1 => (0..2_usize).prop_map(|shard| Step::Send { shard }),
-        1 => (0..2_usize).prop_map(|shard| Step::Complete { shard }),
+        1 => (0..2_usize, prop::bool::weighted(0.25)).prop_map(|(shard, is_put_back)| match is_put_back {
+            true => Step::Requeue { shard },
+            false => Step::Complete { shard },
+        }),
         1 => (0..8_u64).prop_map(|ms| Step::Advance { ms }),
         1 => prop::bool::weighted(0.25).prop_map(|drop| if drop { Step::DropOldest } else { Step::Advance { ms: 0 } }),
     ]
@@ -649,6 +653,7 @@ impl Walk {
             }
             Step::Send { shard } => self.send(shard),
             Step::Complete { shard } => self.complete(shard),
+            Step::Requeue { shard } => self.requeue(shard),
             Step::Advance { ms } => drop(self.bench.after(ms)),
             Step::DropOldest => {
                 let oldest = self.bench.oldest();
@@ -672,6 +677,12 @@ impl Walk {
     fn complete(&mut self, shard: usize) {
         if let Some((request, count)) = self.in_flight[shard].take() {
             self.bench.complete(shard, request, count, "ok");
+        }
+    }
+
+    fn requeue(&mut self, shard: usize) {
+        if let Some((request, count)) = self.in_flight[shard].take() {
+            assert!(self.bench.queue.requeue(shard, request, vec!["e"; count]).is_some());
         }
     }
 

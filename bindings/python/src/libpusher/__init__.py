@@ -10,7 +10,7 @@ Names and arguments are those of the package `pusher`.
 
 from libpusher import errors
 from libpusher._calls import Event
-from libpusher._client import Config, Log, Prepare, Pusher, Retry, WebhookToken
+from libpusher._client import CircuitBreaker, Config, Log, Prepare, Pusher, Retry, WebhookToken
 from libpusher._hooks import Observation, Observer, Transport
 from libpusher._library import ffi as _ffi
 from libpusher._library import lib as _lib
@@ -19,6 +19,7 @@ from libpusher._request import PreparedRequest, Request, Response, TransportFail
 from libpusher.errors import Delivery, PusherError, Status
 
 __all__ = [
+    "CircuitBreaker",
     "Config",
     "Delivery",
     "Event",

@@ -38,6 +38,15 @@ class Retry(TypedDict, total=False):
     """The share of the calls that may be retried, beyond the first ten retries: 0.1; 1 for no limit."""
 
 
+class CircuitBreaker(TypedDict, total=False):
+    """Configures when calls fail at once, with the cause `circuit`, because the server cannot be reached."""
+
+    failures: int
+    """Failures in a row that open it: 5."""
+    open_ms: int
+    """When one call is sent to find out: 10,000."""
+
+
 class WebhookToken(TypedDict):
     """An additional key for webhooks."""
 
@@ -64,6 +73,8 @@ class Config(TypedDict, total=False):
     """To connect: 3000."""
     retry: Retry
     """`{"mode": "safe", "max_attempts": 3}`."""
+    circuit_breaker: CircuitBreaker
+    """Calls fail at once while the server cannot be reached: off; `{}` turns it on."""
     idempotency: str
     """`"auto"` gives each request that publishes a key; `"off"` does not."""
     server_deduplicates: bool

@@ -134,7 +134,7 @@ class PusherError(Exception):
 
     @property
     def cause(self) -> str | None:
-        """The cause of a network failure, such as connect, timeout or closed (see `docs/errors.md`); cancelled after `cancel`."""
+        """The cause of a network failure, such as connect, timeout or closed (see `docs/errors.md`); cancelled after `cancel`, or circuit."""
         return self.document.get("cause")
 
     @property

@@ -38,7 +38,7 @@ module LibPusher
     # @return [String, nil]
     def delivery = document['delivery']
 
-    # Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, cancelled or transport.
+    # Returns the cause of a network failure: dns, connect, tls, proxy, write, timeout, reset, closed, malformed, transport, cancelled or circuit.
     # (Ruby's `cause` is the exception that caused this one.)
     # @return [String, nil]
     def network_cause = document['cause']
