@@ -89,9 +89,9 @@ PusherStatus exchange(const Pusher *client, PusherRequest *request) {
   const uint8_t *bytes = pusher_request_bytes(request, &size);
   PusherResponse *response = pusher_response_new();
   PusherStatus status;
-  int socket = my_connect(pusher_request_host(request),
-                          pusher_request_port(request),
-                          pusher_request_tls(request));
+  int socket =
+      my_connect(pusher_request_host(request), pusher_request_port(request),
+                 pusher_request_tls(request));
   if (socket >= 0 && bytes != NULL)
     sent = my_write(socket, bytes, size);
   while (sent == size && fed == 0 &&

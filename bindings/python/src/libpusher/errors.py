@@ -134,7 +134,10 @@ class PusherError(Exception):
 
     @property
     def cause(self) -> str | None:
-        """The cause of a network failure, such as connect, timeout or closed (see `docs/errors.md`); cancelled after `cancel`, or circuit."""
+        """The cause of a network failure, such as connect, timeout or closed: see `docs/errors.md`.
+
+        It is cancelled after `cancel`, and circuit if the call was not made because the server cannot be reached.
+        """
         return self.document.get("cause")
 
     @property
