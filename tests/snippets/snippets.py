@@ -821,7 +821,7 @@ CASES = [
             EVENT,
             [
                 ("status-401", "^UNAUTHORIZED: fix the setup\n[^\n]+\n$", 1, []),
-                ("refused", "^NOT_SENT: retry later\n[^\n]+\n$", 1, []),
+                ("refused", "^NOT_SENT: retry later\n[^\n]+\nthe same call may succeed in 1000 ms\n$", 1, []),
                 (
                     "fin-after-request-applied",
                     "^DELIVERY_UNKNOWN: retry if twice is fine\n.+\nthe event may have been delivered\n$",
