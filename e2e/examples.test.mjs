@@ -371,9 +371,16 @@ describe('cancel', suite, () => {
   });
 
   it('ends at once on SIGTERM while nothing is sent', { timeout }, async () => {
-    await withApi(accept, async (address) => {
+    let answered;
+    const response = new Promise((resolve) => {
+      answered = resolve;
+    });
+    const serve = (to) => accept(to.on('finish', answered));
+    await withApi(serve, async (address) => {
       const program = start('cancel', address, ['my-channel', 'my-event', '{}']);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await program.until(() => 'request', response);
+      // It reads the response, and rests for a second.
+      await new Promise((resolve) => setTimeout(resolve, 300));
       assert.equal(await program.stop(), 0, program.stderr);
     });
   });

@@ -21,19 +21,24 @@ pub(super) fn optional(text: Option<&str>) -> Result<Parameters, Problem> {
 pub(super) fn parse(text: &str, argument: &str) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::new();
     for (key, value) in Json::parse(text, argument)?.members(argument)? {
-        push(&mut parameters, parameter(key, value).map_err(|problem| problem.within(argument))?)?;
+        if let Some(parameter) = parameter(key, value).map_err(|problem| problem.within(argument))? {
+            push(&mut parameters, parameter)?;
+        }
     }
     Ok(parameters)
 }
 
-/// Reads a member.
-fn parameter(key: Cow<'_, str>, value: Json<'_>) -> Result<(Cow<'static, str>, String), Problem> {
+/// Reads a member. `None` if it is null.
+fn parameter(key: Cow<'_, str>, value: Json<'_>) -> Result<Option<(Cow<'static, str>, String)>, Problem> {
     let wrong = |message: &str| Problem::new(shown(&key), message);
     if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
         return Err(wrong("must have a name of a-z 0-9 _"));
     }
     if SIGNED.iter().any(|signed| key.starts_with(signed)) {
         return Err(wrong("belongs to the signature, which the library adds"));
+    }
+    if value.is_null() {
+        return Ok(None);
     }
     let value = if value.is_string() {
         owned_text(value.string(shown(&key))?)?
@@ -45,5 +50,5 @@ fn parameter(key: Cow<'_, str>, value: Json<'_>) -> Result<(Cow<'static, str>, S
     if value.contains(char::is_control) {
         return Err(wrong("has a control character"));
     }
-    Ok((owned_text(key)?.into(), value))
+    Ok(Some((owned_text(key)?.into(), value)))
 }

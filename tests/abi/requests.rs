@@ -453,6 +453,12 @@ fn numbers_and_booleans_are_sent_as_written() {
 }
 
 #[test]
+fn a_parameter_that_is_null_is_not_given() {
+    let params = r#"{"a":null,"b":1,"c": null }"#;
+    assert_eq!(parts(&sent("get", &[Some("/x"), Some(params)])).1, [("b".to_owned(), "1".to_owned())]);
+}
+
+#[test]
 fn empty_params_add_no_parameter() {
     assert_eq!(parts(&sent("get", &[Some("/x"), Some(" {} ")])).1, []);
 }
