@@ -32,6 +32,8 @@ step 'delivery under faults' scripts/delivery.sh
 step 'the publisher under load' scripts/publisher.sh
 step "the publisher's queue, model-checked" scripts/models.sh
 step 'valgrind' scripts/valgrind.sh
+step 'hard to break: the short forms' scripts/torture.sh --short
+step 'the publisher in event loops' scripts/event-loops.sh
 step "the header's code samples" scripts/samples.sh
 step 'the manual' scripts/manual.sh
 step 'real proxies' scripts/proxy.sh

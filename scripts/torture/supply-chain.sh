@@ -2,8 +2,9 @@
 # What the library is made of: permitted licences and sources; a bill of materials in the wheel that is valid and complete (that of the
 # tarball and the Debian packages: scripts/distribution.sh); two builds without a network, in two folders, with the same bytes.
 #
-#   scripts/torture/supply-chain.sh            the shared and the static library without link-time optimisation
-#   scripts/torture/supply-chain.sh --long     as CMake builds them: the shared one with it
+#   scripts/torture/supply-chain.sh            the shared and the static library without link-time optimisation; the crates that they
+#                                              use are built once (scripts/distribution.sh builds them without a network)
+#   scripts/torture/supply-chain.sh --long     everything twice, as CMake builds it: the shared library with that optimisation
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
@@ -16,6 +17,7 @@ esac
 out=$PWD/build/torture/supply-chain
 rm -rf "$out"
 mkdir -p "$out"
+compiled=${CARGO_TARGET_DIR:-target}/no-lto
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 licences() { scripts/deny.sh >"$out/deny.log" 2>&1 || fail "$(cat "$out/deny.log")"; }
@@ -37,23 +39,37 @@ is_offline() {
   cargo fetch --locked --quiet --target "$host"
 }
 
-# build FOLDER [FLAG]: the source in this folder. The paths of the machine become those that are the same everywhere.
+# with_crates FOLDER: gives a build the crates as `library` has compiled them: cargo takes them, but not this project's own.
+with_crates() {
+  local part
+  mkdir -p "$1/target/no-lto"
+  for part in .fingerprint build deps; do
+    [ ! -d "$compiled/$part" ] || cp -a "$compiled/$part" "$1/target/no-lto/"
+  done
+  rm -rf "$1"/target/no-lto/.fingerprint/libpusher-* "$1"/target/no-lto/deps/libpusher*
+}
+
+# build FOLDER: the source in this folder. The paths of the machine become those that are the same everywhere.
 build() {
   local folder=$out/$1
   mkdir -p "$folder/source"
   git ls-files -z --cached --others --exclude-standard -- src include build.rs Cargo.toml Cargo.lock benches examples tools tests/support |
     xargs -0 tar -cf - 2>/dev/null | tar -C "$folder/source" -xf -
+  if [ "$shared" = no-lto ]; then with_crates "$folder"; fi
   (
     cd "$folder/source"
     export CARGO_TARGET_DIR=$folder/target CARGO_NET_OFFLINE=true
-    export RUSTFLAGS="--remap-path-prefix=$folder/source=/libpusher --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo ${2:-}"
-    "${offline[@]}" cargo rustc --quiet --locked --lib --profile "$shared" --crate-type cdylib
-    "${offline[@]}" cargo rustc --quiet --locked --lib --profile no-lto --crate-type staticlib
+    remap=("--remap-path-prefix=$folder/source=/libpusher" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+    # Flags for all crates would have them built anew.
+    if [ "$shared" != no-lto ]; then export RUSTFLAGS="${remap[*]}"; fi
+    "${offline[@]}" cargo rustc --quiet --locked --lib --profile "$shared" --crate-type cdylib -- "${remap[@]}"
+    "${offline[@]}" cargo rustc --quiet --locked --lib --profile no-lto --crate-type staticlib -- "${remap[@]}"
   ) >"$folder/log" 2>&1 || { cat "$folder/log"; return 1; }
   cp "$folder/target/$shared/libpusher.so" "$folder/target/no-lto/libpusher.a" "$folder/"
 }
 
 two_builds() {
+  if [ "$shared" = no-lto ]; then library "$out/compiled.so"; fi
   build a-folder &
   local other=$!
   build another/with/a/longer/name
