@@ -178,11 +178,11 @@ struct HookObserver {
 
 impl Observer for HookObserver {
     fn observe(&self, kind: Observation, call_id: u64, fields: &[u8]) {
-        if fields.last() != Some(&0) {
-            return;
+        // It does; without it there would be no string for C.
+        if fields.last() == Some(&0) {
+            // SAFETY: a NUL ends the string, which lives until the callback returns, and the caller vouches for callback and data.
+            unsafe { (self.observe)(self.user_data.pointer, kind as i32, call_id, fields.as_ptr().cast()) };
         }
-        // SAFETY: a NUL ends the string, which lives until the callback returns, and the caller vouches for callback and data.
-        unsafe { (self.observe)(self.user_data.pointer, kind as i32, call_id, fields.as_ptr().cast()) };
     }
 }
 

@@ -206,7 +206,7 @@ impl Drop for Reply {
     }
 }
 
-/// Calls every function of requests and responses with NULL.
+/// Calls every function that returns no status with NULL.
 pub fn read_and_set_null() {
     let nothing: *const PusherRequest = ptr::null();
     let stale: *const c_char = NonNull::dangling().as_ptr();
@@ -230,6 +230,7 @@ pub fn read_and_set_null() {
         assert!(ffi::pusher_request_bytes(nothing, ptr::null_mut()).is_null());
         assert!(ffi::pusher_request_host(nothing).is_null());
         assert_eq!((ffi::pusher_request_port(nothing), ffi::pusher_request_tls(nothing)), (0, 0));
+        ffi::pusher_cancel(ptr::null());
         ffi::pusher_request_free(ptr::null_mut());
         ffi::pusher_response_free(ptr::null_mut());
         ffi::pusher_string_free(ptr::null_mut());
