@@ -12,6 +12,7 @@ need cc=gcc pkg-config python3 strace valgrind /usr/include/uv.h=libuv1-dev /usr
 out=$PWD/build/event-loops
 rm -rf "$out"
 mkdir -p "$out"
+export PYTHONPATH=$PWD/tests/support PYTHONDONTWRITEBYTECODE=1
 
 build() {
   as_installed "$out"

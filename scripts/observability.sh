@@ -27,7 +27,7 @@ binding() {
   cp include/pusher.ffi.h "$out/source/"
   PUSHER_LIBRARY=$out/libpusher.so "$PYTHON/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
     --no-build-isolation --target "$out/python" "$out/source"
-  export PYTHONPATH=$out/python PYTHONDONTWRITEBYTECODE=1
+  export PYTHONPATH=$out/python:$PWD/tests/support PYTHONDONTWRITEBYTECODE=1
 }
 
 program() {

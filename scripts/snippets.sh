@@ -14,6 +14,7 @@ ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
 out=$PWD/build/snippets
 rm -rf "$out"
 mkdir -p "$out"
+export PYTHONPATH=$PWD/tests/support PYTHONDONTWRITEBYTECODE=1
 
 get_servers() {
   fault_server

@@ -17,49 +17,28 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+
+from fault_server import FaultServer
 
 EVENTS = 10_000
 FAULTS = ["rst-after-request-applied", "fin-after-request", "rst-mid-request", "status-503", "answer-cut-rst"]
 IDLE_SECONDS = 5
 
 
-class FaultServer:
-    """The program that FAULT_SERVER names. Closing its standard input ends it."""
+def published_by(server: FaultServer, port: int) -> collections.Counter[str]:
+    """Returns how often each payload was published."""
+    return collections.Counter(event["data"] for event in server.applied(port))
 
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        self.ready = json.loads(self.process.stdout.readline())
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Asks the control port."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.ready['control']}{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def url(self, port: int) -> str:
-        """Returns the PUSHER_URL of a listener."""
-        secret = urllib.parse.quote(self.ready["secret"], safe="")
-        return f"http://{self.ready['key']}:{secret}@127.0.0.1:{port}/apps/4711"
-
-    def applied(self, port: int) -> collections.Counter[str]:
-        """Returns how often each payload was published."""
-        attempts = self.ask("GET", f"/listen/{port}")["attempts"]
-        return collections.Counter(event["data"] for attempt in attempts for event in attempt["applied"])
-
-    def settled(self, port: int) -> None:
-        """Waits until no request has come for half a second."""
-        seen, since = -1, time.monotonic()
-        while time.monotonic() - since < 0.5:
-            attempts = len(self.ask("GET", f"/listen/{port}")["attempts"])
-            if attempts != seen:
-                seen, since = attempts, time.monotonic()
-            time.sleep(0.1)
+def wait_until_settled(server: FaultServer, port: int) -> None:
+    """Waits until no request has come for half a second."""
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < 0.5:
+        attempts = len(server.attempts(port))
+        if attempts != seen:
+            seen, since = attempts, time.monotonic()
+        time.sleep(0.1)
 
 
 def listening_port(file: str, program: subprocess.Popen[bytes]) -> int:
@@ -97,8 +76,7 @@ def system_calls(program: subprocess.Popen[bytes]) -> list[str]:
 
 def relay(server: FaultServer, path: str) -> str:
     """Tests one program and returns what was measured."""
-    mix = {"seed": 7, "one_in": 20, "faults": FAULTS}
-    port = server.ask("POST", "/listen", {"mix": mix, "times": 0})["port"]
+    port = server.listen(mix={"seed": 7, "one_in": 20, "faults": FAULTS}, times=0)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PUSHER_")}
     environment["PUSHER_URL"] = server.url(port)
     wrapper = os.environ.get("WRAPPER", "").split()
@@ -108,7 +86,7 @@ def relay(server: FaultServer, path: str) -> str:
         with subprocess.Popen(command, stdout=open(out.name, "w"), stderr=open(err.name, "w"), env=environment) as program:
             try:
                 send_lines(listening_port(out.name, program))
-                server.settled(port)
+                wait_until_settled(server, port)
                 idle = [] if wrapper else system_calls(program)
                 assert not idle, f"{path} is not idle: {idle[:10]}"
                 program.terminate()
@@ -121,7 +99,7 @@ def relay(server: FaultServer, path: str) -> str:
 
     # The first event has the first number. Without a report an event is delivered.
     delivery = {report["id"]: report["delivery"] for page in reports for report in page["reports"]}
-    published, first = server.applied(port), 1
+    published, first = published_by(server, port), 1
     counts: collections.Counter[str] = collections.Counter()
     for n in range(EVENTS):
         reported, times = delivery.get(n + first, "delivered"), published[f"line {n}"]
@@ -140,13 +118,9 @@ def relay(server: FaultServer, path: str) -> str:
 
 def main() -> None:
     """Tests all programs at the same time, because each is idle for five seconds."""
-    server = FaultServer()
-    try:
-        with ThreadPoolExecutor() as threads:
-            for line in threads.map(lambda path: relay(server, path), sys.argv[1:]):
-                print(line)
-    finally:
-        server.process.communicate(timeout=30)
+    with FaultServer() as server, ThreadPoolExecutor() as threads:
+        for line in threads.map(lambda path: relay(server, path), sys.argv[1:]):
+            print(line)
 
 
 if __name__ == "__main__":

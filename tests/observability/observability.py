@@ -7,9 +7,7 @@ observability.py block LANGUAGE NUMBER     prints a block of the page
 """
 
 import contextlib
-import http.client
 import json
-import os
 import pathlib
 import re
 import socket
@@ -20,6 +18,8 @@ import time
 import urllib.parse
 import urllib.request
 
+from fault_server import FaultServer
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "observability.md"
 DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
@@ -28,32 +28,6 @@ DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
 def block(language, number):
     """Returns a block of the page, counted from 1 among those of its language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)[int(number) - 1]
-
-
-@contextlib.contextmanager
-def fault_server():
-    """Starts the fault server. Yields a function that makes a listener with a fault and returns its port, and the credentials."""
-    with subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        ready = json.loads(process.stdout.readline())
-
-        def ask(method, path, body=None):
-            connection = http.client.HTTPConnection("127.0.0.1", ready["control"], timeout=30)
-            connection.request(method, path, None if body is None else json.dumps(body))
-            response = connection.getresponse()
-            text = response.read()
-            assert response.status == 200, text
-            return json.loads(text) if text else None
-
-        def listen(fault="none", **more):
-            return ask("POST", "/listen", {"fault": fault, **more})["port"]
-
-        yield ready, listen
-        process.stdin.close()
-
-
-def url(ready, port):
-    secret = urllib.parse.quote(ready["secret"], safe="")
-    return f"http://{ready['key']}:{secret}@127.0.0.1:{port}/apps/4711"
 
 
 def spans():
@@ -74,14 +48,14 @@ def spans():
     def publish(fault, **more):
         """Publishes by the code of the page. Returns the span of the event, those of its attempts, and the headers received."""
         exporter.clear()
-        port = listen(fault, **more)
-        client = libpusher.Pusher.from_url(url(ready, port), observer=page["Tracing"]("127.0.0.1", port))
+        port = server.listen(fault=fault, **more)
+        client = libpusher.Pusher.from_url(server.url(port), observer=page["Tracing"]("127.0.0.1", port))
         with contextlib.suppress(libpusher.PusherError):
             page["publish"](client, "my-channel", "my-event", {"hello": "world"})
         *attempts, event = exporter.get_finished_spans()
         return event, attempts, port
 
-    with fault_server() as (ready, listen):
+    with FaultServer() as server:
         event, attempts, port = publish("none")
         assert (event.name, event.kind) == ("trigger my-channel", SpanKind.PRODUCER), event
         expected = {
@@ -128,7 +102,7 @@ def spans():
         thread = threading.Thread(target=serve)
         thread.start()
         exporter.clear()
-        client = libpusher.Pusher.from_url(url({"key": "k", "secret": "s"}, listener.getsockname()[1]))
+        client = libpusher.Pusher.from_url(f"http://k:s@127.0.0.1:{listener.getsockname()[1]}/apps/4711")
         page["publish"](client, "my-channel", "my-event", 1)
         thread.join()
         (event,) = exporter.get_finished_spans()
@@ -138,8 +112,9 @@ def spans():
 
 
 def cpp(program):
-    with fault_server() as (ready, listen):
-        said = subprocess.run([program], env={"PUSHER_URL": url(ready, listen())}, capture_output=True, text=True, check=True)
+    with FaultServer() as server:
+        environment = {"PUSHER_URL": server.url(server.listen())}
+        said = subprocess.run([program], env=environment, capture_output=True, text=True, check=True)
     attempt, call = (json.loads(line) for line in said.stdout.splitlines())
     assert attempt["parent"] == call["span"] and call["parent"] == "", said.stdout
     assert len({attempt["span"], call["span"]}) == 2 and call["start_us"] <= attempt["start_us"]
@@ -154,8 +129,8 @@ def metrics(prometheus, out):
     exec(compile(block("python", 3), str(PAGE), "exec"), page)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = one.getsockname()[1], other.getsockname()[1]
-    with fault_server() as (ready, listen):
-        client = libpusher.Pusher.from_url(url(ready, listen()), stats_format="prometheus")
+    with FaultServer() as server:
+        client = libpusher.Pusher.from_url(server.url(server.listen()), stats_format="prometheus")
         publisher = client.publisher(stats_format="prometheus", linger_ms=0)
         server = page["metrics"](client, publisher, ports[0])
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import pathlib
@@ -26,10 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 import urllib.request
 
 import yaml
+from fault_server import FaultServer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 AROUND = ROOT / "tests" / "snippets"
@@ -141,30 +140,9 @@ def listen(process, until, seconds=60):
     raise Wrong(f"{process.args} printed no line like {until}, but:\n{process.said}")
 
 
-class FaultServer:
-    def __init__(self):
-        self.process = subprocess.Popen([os.environ["FAULT_SERVER"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        hello = json.loads(self.process.stdout.readline())
-        self.control, self.key, self.secret = hello["control"], hello["key"], hello["secret"]
-
-    def ask(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=30)
-        connection.request(method, path, None if body is None else json.dumps(body))
-        answer = connection.getresponse().read()
-        connection.close()
-        return json.loads(answer) if answer else None
-
-    def listen(self, fault):
-        port = self.ask("POST", "/listen", {"fault": fault})["port"]
-        return port, f"http://{self.key}:{urllib.parse.quote(self.secret, safe='')}@127.0.0.1:{port}/apps/1"
-
-    def applied(self, port):
-        attempts = self.ask("GET", f"/listen/{port}")["attempts"]
-        return sorted((event["channel"], event["name"]) for attempt in attempts for event in attempt["applied"])
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+def published(server, port):
+    """Returns the channels and names of the events that a listener has published."""
+    return sorted((event["channel"], event["name"]) for event in server.applied(port))
 
 
 class Runner:
@@ -248,9 +226,10 @@ def which(name):
 
 
 def against_fault_server(runner, command, folder, fault="none", say="", applied=(), expect=0, environment=()):
-    port, url = runner.faults.listen(fault)
+    port = runner.faults.listen(fault=fault)
+    url = runner.faults.url(port)
     run(command, say, expect, cwd=folder, env={**runner.environment, "PUSHER_URL": url, **dict(environment)})
-    got = runner.faults.applied(port)
+    got = published(runner.faults, port)
     if got != sorted(applied):
         raise Wrong(f"published: {got}, expected {sorted(applied)}")
 
@@ -277,7 +256,7 @@ def pieces(say, applied=(), faults=(), environment=(), include="", flags=(), cou
         folder = runner.folder(blocks[0])
         code = "".join(block.code for block in blocks)
         name = "piece-" + hashlib.sha256(code.encode()).hexdigest()[:8]
-        port, _ = runner.faults.listen("none")
+        port = runner.faults.listen()
         # If the piece makes its own client.
         configured = code.replace(r"\"cluster\":\"eu\"", rf"\"host\":\"127.0.0.1\",\"port\":{port},\"ssl\":false")
         configured = configured.replace(r"\"KEY\"", rf"\"{runner.faults.key}\"")
@@ -296,7 +275,7 @@ def pieces(say, applied=(), faults=(), environment=(), include="", flags=(), cou
                 cwd=folder,
                 env={**runner.environment, "PUSHER_URL": "http://k:s@127.0.0.1:1/apps/1", **dict(environment)},
             )
-            got = runner.faults.applied(port)
+            got = published(runner.faults, port)
             if got != sorted(applied):
                 raise Wrong(f"published: {got}, expected {sorted(applied)}")
             return
@@ -419,7 +398,7 @@ def error_document(runner, block):
         "  pusher_string_free(out);\n  pusher_free(client);\n  return 0;\n}\n"
     )
     runner.compile(folder / "document.c", folder / "document")
-    _, url = runner.faults.listen("status-401")
+    url = runner.faults.url(runner.faults.listen(fault="status-401"))
     got = json.loads(run([folder / "document"], env={**runner.environment, "PUSHER_URL": url}))
     shown = json.loads(block.code)
     for document in (got, shown):
@@ -439,7 +418,7 @@ def shutting_down(runner, block):
         source = folder / file_of(block)
         source.write_text(block.code.replace("publisher, 3000", f"publisher, {timeout}"))
         runner.compile(source, folder / "ticker")
-        _, url = runner.faults.listen(fault)
+        url = runner.faults.url(runner.faults.listen(fault=fault))
         environment = {**runner.environment, "PUSHER_URL": url}
         process = subprocess.Popen([folder / "ticker"], stdout=subprocess.PIPE, text=True, env=environment)
         time.sleep(1.5)
@@ -455,7 +434,7 @@ def cancelling(runner, block):
     source = folder / "stop.c"
     source.write_text(block.code)
     runner.compile(source, folder / "stop")
-    _, url = runner.faults.listen("silence-after-request")
+    url = runner.faults.url(runner.faults.listen(fault="silence-after-request"))
     environment = {**runner.environment, "PUSHER_URL": url}
     process = subprocess.Popen([folder / "stop"], stdout=subprocess.PIPE, text=True, env=environment)
     time.sleep(1)
@@ -620,7 +599,8 @@ def real_server(runner, block):
 
 def preforking(runner, folder, command, environment, stop=signal.SIGTERM):
     """Each page publishes twice. All events have arrived after the server has ended."""
-    port, url = runner.faults.listen("none")
+    port = runner.faults.listen()
+    url = runner.faults.url(port)
     with program(
         command,
         r"istening (?:at|on)\D*127\.0\.0\.1:(\d+)",
@@ -639,7 +619,7 @@ def preforking(runner, folder, command, environment, stop=signal.SIGTERM):
         said += server.communicate(timeout=60)[0].decode(errors="replace")
     if len(pids) != 6 or str(server.pid) in pids:
         raise Wrong(f"{command[0]}, {server.pid}: pages of {pids}\n{server.said}{said}")
-    got = runner.faults.applied(port)
+    got = published(runner.faults, port)
     if got != sorted([("my-channel", "waited-for")] * 6 + [("my-channel", "in-the-background")] * 6):
         raise Wrong(f"{command[0]} published: {got}\n{server.said}{said}")
 
@@ -742,7 +722,7 @@ def private_certificates(runner, authority, server, soketi, tls, trusted, self_s
     keys = {"app_id": "app-id", "key": "app-key", "secret": "app-secret"}
     with program(["bash", "-euc", started], "up and running", cwd=folder, env=environment):
         publishes(runner, folder, trusted, r'^OK \{"ok":true\}', host="localhost", port=port, **keys)
-    behind, _ = runner.faults.listen("none")
+    behind = runner.faults.listen()
     port = free_port()
     page = tls.code.replace("443", str(port)).replace("6001", str(behind)).replace("/etc/nginx/", f"{folder}/")
     keys = {"app_id": "1", "key": runner.faults.key, "secret": runner.faults.secret, "host": "localhost", "port": port}
@@ -755,7 +735,7 @@ def private_certificates(runner, authority, server, soketi, tls, trusted, self_s
     with nginx(folder, page.replace("location", f"{more}\nlocation")):
         publishes(runner, folder, both, "^OK {}", **keys)
         publishes(runner, folder, trusted, "^BAD_REQUEST .*No required SSL certificate was sent", **keys)
-    got = runner.faults.applied(behind)
+    got = published(runner.faults, behind)
     if got != EVENT * 3:
         raise Wrong(f"published: {got}")
 
@@ -763,12 +743,12 @@ def private_certificates(runner, authority, server, soketi, tls, trusted, self_s
 def unix_socket(runner, page, config):
     """nginx passes on what arrives at its socket."""
     folder = runner.folder(page)
-    behind, _ = runner.faults.listen("none")
+    behind = runner.faults.listen()
     with tempfile.TemporaryDirectory() as short:
         path = f"{short}/channels.sock"
         with nginx(folder, page.code.replace("/run/nginx/channels.sock", path).replace("6001", str(behind))):
             publishes(runner, folder, config, "^OK {}", key=runner.faults.key, secret=runner.faults.secret, unix_socket=path)
-    if runner.faults.applied(behind) != EVENT:
+    if published(runner.faults, behind) != EVENT:
         raise Wrong("nothing was published")
 
 
