@@ -122,8 +122,8 @@ pub unsafe extern "C" fn pusher_error_retry_after_ms(document: *const c_char) ->
 }
 
 /// Extracts the cause of a failure of the network or of the response, like snprintf(): `dns`,
-/// `connect`, `tls`, `proxy`, `write`, `timeout`, `reset`, `closed`, `malformed`, `transport` or
-/// `cancelled`. Later versions may add words.
+/// `connect`, `tls`, `proxy`, `write`, `timeout`, `reset`, `closed`, `malformed`, `transport`,
+/// `cancelled` or `circuit`. Later versions may add words.
 ///
 /// @param document  the error document as the call wrote it to `out`, or NULL.
 /// @param buffer    receives the word, truncated to fit and always NUL-terminated; may be NULL if
