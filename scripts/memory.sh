@@ -12,8 +12,9 @@ CLIENT_KIB=64
 CONNECTION_KIB=48
 # The permitted growth of a publisher over any number of events: the C library keeps some pages of a full queue.
 PUBLISHER_KIB=3072
-# The permitted growth over any number of cancellations.
-CANCELLATIONS_KIB=64
+# The permitted growth over 100,000 cancellations. Threads, their stacks and the C library's arenas move it by some pages. The
+# least block of malloc has 32 bytes, so one block left by each handle takes 3,125 KiB.
+CANCELLATIONS_KIB=512
 # In addition to the queue: threads, connections, and waiting reports.
 DEAD_KIB=2048
 
