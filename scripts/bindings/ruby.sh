@@ -12,6 +12,7 @@ need ruby
 ruby -e 'require "ffi"' 2>/dev/null || need ffi-for-ruby=ruby-ffi
 ruby -e 'require "minitest"' 2>/dev/null || need minitest-for-ruby=ruby-minitest
 ruby -e 'require "eventmachine"' 2>/dev/null || need eventmachine-for-ruby=ruby-eventmachine
+ruby -e 'require "async"' 2>/dev/null || need async-for-ruby=ruby-async
 ruby -e 'require "rack"' 2>/dev/null || need rack-for-ruby=ruby-rack
 ruby -e 'require "logger"; require "active_support"' 2>/dev/null || need activesupport-for-ruby=ruby-activesupport
 need rake

@@ -5,6 +5,7 @@ require 'logger'
 
 require_relative 'libpusher/version'
 require_relative 'libpusher/errors'
+require_relative 'libpusher/fibers'
 require_relative 'libpusher/native'
 require_relative 'libpusher/arguments'
 require_relative 'libpusher/settings'

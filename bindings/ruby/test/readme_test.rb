@@ -29,7 +29,7 @@ class ReadmeTest < Minitest::Test
     %w[my-channel channel-1 channel-2 #server-to-user-user-7 orders].each do |channel|
       assert_includes events.map(&:first), channel
     end
-    assert_equal 3, events.count(%w[my-channel my-event]), 'trigger, publish and prepare'
+    assert_equal 4, events.count(%w[my-channel my-event]), 'trigger, publish, prepare and the one with a time limit'
   ensure
     ENV['PUSHER_URL'] = before
     LibPusher.default_client = nil

@@ -21,6 +21,9 @@ module LibPusher
       delete: :pusher_delete
     }.freeze
 
+    # Those whose success says that something was delivered.
+    SENDING = %i[trigger trigger_batch send_to_user terminate_user_connections post delete].freeze
+
     # Errors found here have a delivery too if the call publishes.
     NOT_SENT = { 'delivery' => 'not_sent' }.freeze
     NO_EVENT = {}.freeze

@@ -205,11 +205,16 @@ module LibPusher
     #
     # `clone` and `dup` make an object of the same client, with the same connections, whose calls are cancelled separately.
     # Publishers are not affected. A writer makes a new client, which is not cancelled.
-    def cancel = Native.pusher_cancel(handle)
+    def cancel
+      # A call of a fiber that begins now sees the first line, or is in the list. No lock, which a signal handler could not take.
+      @cancelled = handle
+      [@cancelled, *@calls.keys].each { |handle| Native.pusher_cancel(handle) }
+    end
 
     # Gives a copy its own cancellation.
     def initialize_copy(other)
       super
+      uncancelled
       return unless other.instance_variable_get(:@handle)
 
       @handle = Native.make(Native::ClientHandle) { |place, out| Native.pusher_clone(other.handle, place, out) }
@@ -499,7 +504,15 @@ module LibPusher
       handle if settings.complete?
     end
 
+    # Begins without running calls. Each call of a fiber has a handle of its own, in @calls, because what interrupts the fiber cancels
+    # this call alone.
+    def uncancelled
+      @cancelled = nil
+      @calls = {}.compare_by_identity
+    end
+
     def prime(settings, logger)
+      uncancelled
       @settings = settings
       @logger = logger
       @observer = nil
@@ -550,10 +563,27 @@ module LibPusher
 
     # Sends a request, and returns the server's document.
     def exchange(call, texts, handle)
-      native(Arguments::FUNCTIONS[call], *texts, handle: handle)
+      return native(Arguments::FUNCTIONS[call], *texts, handle: handle) unless Fibers.scheduled?
+
+      in_fiber(handle) do |own|
+        sends = Arguments::SENDING.include?(call)
+        Native.wait(Native::OK, @logger, @observer, cancel: -> { Native.pusher_cancel(own) }, sends: sends) do |out|
+          Native.public_send(Arguments::FUNCTIONS[call], own, *texts, out)
+        end
+      end
     rescue APIError => e
       e.path = path(call, texts, handle) if APIError.official_messages && e.http_status == 404
       raise
+    end
+
+    # Passes a handle for one call to the block, which {cancel} cancels with the others.
+    def in_fiber(handle)
+      own = Native.make(Native::ClientHandle) { |place, out| Native.pusher_clone(handle, place, out) }
+      @calls[own] = true
+      Native.pusher_cancel(own) if handle.equal?(@cancelled)
+      yield own
+    ensure
+      @calls.delete(own)
     end
 
     # Returns the path of a call, nil for one that makes several requests. It raises nothing, because a call has failed already.

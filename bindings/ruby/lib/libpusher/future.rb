@@ -17,13 +17,6 @@ module LibPusher
     # The server's response, in the form that httpclient gives it.
     Response = Struct.new(:status, :body)
 
-    # The error of a call whose thread is gone: in a forked child, or because it was killed.
-    GONE = { 'status' => 'DELIVERY_UNKNOWN', 'delivery' => 'unknown',
-             'message' => 'the thread of the call is gone, as in a forked child: the event may have been delivered' }.freeze
-    NO_THREAD = { 'status' => 'INTERNAL', 'delivery' => 'not_sent',
-                  'message' => 'no thread can be started for the call: wait for some of the other calls, or use a publisher' }.freeze
-    private_constant :GONE, :NO_THREAD
-
     # @api private
     # @yieldreturn [Array] the server's document, and the result
     def initialize(&call)
@@ -33,7 +26,7 @@ module LibPusher
       @reactor = defined?(::EventMachine) && ::EventMachine.reactor_running?
       @thread = Thread.new { run(call) }
     rescue ThreadError
-      raise InternalError.new(NO_THREAD, Native::INTERNAL)
+      raise InternalError.new(Fibers::NO_THREAD, Native::INTERNAL)
     end
 
     # Returns whether the call has ended.
@@ -108,7 +101,7 @@ module LibPusher
     end
 
     # Returns the outcome of a call whose thread is gone.
-    def gone = [nil, nil, HTTPError.new(GONE, Native::DELIVERY_UNKNOWN)]
+    def gone = [nil, nil, HTTPError.new(Fibers::GONE, Native::DELIVERY_UNKNOWN)]
 
     def settle(outcome)
       blocks = @lock.synchronize do

@@ -126,10 +126,33 @@ module LibPusher
     # @yieldparam out [FFI::MemoryPointer]
     # @return [String, nil] the document, nil if there is none
     # @raise [Error]
-    def self.call(also = OK, logger = nil, observer = nil)
+    def self.call(also = OK, logger = nil, observer = nil, &function)
+      return run(also, &function) unless logger || observer
+
+      telling(logger, observer) do |records|
+        # Nothing may interrupt the thread in a callback: the interruption would unwind the library's stack frames.
+        Thread.handle_interrupt(Object => :never) { recording(records) { run(also, &function) } }
+      end
+    end
+
+    # Makes a call as {call} does, of a function that waits. It lets the other fibers of a scheduler run.
+    #
+    # @param cancel [#call, nil] ends the function, for a fiber that is interrupted
+    # @param sends [Boolean] whether the function publishes
+    def self.wait(also = OK, logger = nil, observer = nil, cancel: nil, sends: false, &function)
+      return call(also, logger, observer, &function) unless Fibers.scheduled?
+      return Fibers.run(cancel: cancel, sends: sends) { run(also, &function) } unless logger || observer
+
+      # The messages are passed on by the fiber that made the call, on its thread.
+      telling(logger, observer) do |records|
+        Fibers.run(cancel: cancel, sends: sends) { recording(records) { run(also, &function) } }
+      end
+    end
+
+    def self.run(also)
       out = FFI::MemoryPointer.new(:pointer)
       begin
-        status = logger || observer ? told(logger, observer) { yield out } : yield(out)
+        status = yield(out)
       ensure
         # Also if Timeout or Thread#raise interrupts the thread, which happens after the call.
         document = take(out)
@@ -162,45 +185,45 @@ module LibPusher
       text.force_encoding(Encoding::UTF_8)
     end
 
-    private_class_method :failure, :take
+    private_class_method :run, :failure, :take
 
-    # Collects the messages and the observations of a call until it has ended. The logger is not called from within C: a throw, Thread#kill or a call of
-    # the client in it would unwind the library's stack frames.
-    LOG_KEY = :libpusher_log
+    # The messages and the observations of a call, until it has ended. The logger is not called from within C: a throw, Thread#kill or
+    # a call of the client in it would unwind the library's stack frames.
+    Records = Struct.new(:messages, :observations)
+    RECORDS_KEY = :libpusher_records
     LOG = FFI::Function.new(:void, %i[pointer int32 string string]) do |_, level, message, fields|
-      Thread.current[LOG_KEY]&.push([level, message, fields])
+      Thread.current[RECORDS_KEY]&.messages&.push([level, message, fields])
     end
-    private_constant :LOG_KEY
-
-    OBSERVER_KEY = :libpusher_observer
     OBSERVER = FFI::Function.new(:void, %i[pointer int32 uint64 string]) do |_, kind, call_id, fields|
-      Thread.current[OBSERVER_KEY]&.push([kind, call_id, fields])
+      Thread.current[RECORDS_KEY]&.observations&.push([kind, call_id, fields])
     end
-    private_constant :OBSERVER_KEY
+    private_constant :Records, :RECORDS_KEY
 
-    # Sets an observer callback that collects observations for {told}.
+    # Sets an observer callback that collects observations for {telling}.
     def self.set_observer(handle)
       call { |out| pusher_set_observer(handle, OBSERVER, nil, nil, out) }
     end
 
-    # Sets a log callback that collects messages for {told}.
+    # Sets a log callback that collects messages for {telling}.
     def self.set_log(handle)
       call { |out| pusher_set_log(handle, LOG, nil, nil, out) }
     end
 
-    # Makes a call, and then passes its messages to `logger` and its observations to `observer`.
-    def self.told(logger, observer)
-      entries, observations = [], []
-      # Nothing may interrupt the thread in the callback: the interruption would unwind the library's stack frames.
-      Thread.handle_interrupt(Object => :never) do
-        Thread.current[LOG_KEY], Thread.current[OBSERVER_KEY] = entries, observations
-        yield
-      ensure
-        Thread.current[LOG_KEY] = Thread.current[OBSERVER_KEY] = nil
-      end
+    # Collects what the callbacks of a call on this thread say.
+    def self.recording(records)
+      Thread.current[RECORDS_KEY] = records
+      yield
     ensure
-      entries.each { |level, message, fields| log(logger, level, message, fields) } if logger
-      observations.each { |kind, call_id, fields| observe(observer, kind, call_id, fields) } if observer
+      Thread.current[RECORDS_KEY] = nil
+    end
+
+    # Passes records to the block, and afterwards their messages to `logger` and their observations to `observer`.
+    def self.telling(logger, observer)
+      records = Records.new([], [])
+      yield records
+    ensure
+      records.messages.each { |level, message, fields| log(logger, level, message, fields) } if logger
+      records.observations.each { |kind, call_id, fields| observe(observer, kind, call_id, fields) } if observer
     end
 
     KINDS = { 1 => :call_start, 2 => :attempt_start, 3 => :attempt_end, 4 => :call_end }.freeze
@@ -223,6 +246,6 @@ module LibPusher
       # A failing log must not turn a delivered event into a failure.
       nil
     end
-    private_class_method :log, :observe, :told
+    private_class_method :log, :observe, :recording, :telling
   end
 end

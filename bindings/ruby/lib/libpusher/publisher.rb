@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require 'io/wait'
 require 'json'
 
 module LibPusher
@@ -22,6 +23,7 @@ module LibPusher
       # The publisher's handle keeps what it needs of the client; the Ruby object keeps the logger.
       @client = client
       @closed = false
+      @blocks = [config[:overflow], config['overflow']].any? { |overflow| overflow.to_s == 'block' }
       if client.logger && (config[:hooks_on_threads] || config['hooks_on_threads'])
         document = { 'status' => 'INVALID_CONFIG', 'argument' => 'hooks_on_threads',
                      'message' => 'hooks_on_threads: a logger is never called on the threads of a publisher' }
@@ -45,7 +47,7 @@ module LibPusher
     def publish(channels, event_name, data, params = {})
       texts = Arguments.trigger(channels, event_name, data, params)
       id = FFI::MemoryPointer.new(:uint64)
-      Native.call { |out| Native.pusher_publisher_publish(@handle, *texts, id, out) }
+      Native.public_send(@blocks ? :wait : :call) { |out| Native.pusher_publisher_publish(@handle, *texts, id, out) }
       id.read(:uint64)
     end
 
@@ -55,9 +57,10 @@ module LibPusher
     #   the time is up, or if the publisher is closed and all reports were fetched.
     def poll(timeout_ms: 0)
       document = nil
+      io = IO.for_fd(fileno, autoclose: false) if timeout_ms != 0 && Fibers.scheduled?
       waiting(timeout_ms) do |time|
         closed = @closed
-        document = Native.call(Native::TIMED_OUT) { |out| Native.pusher_publisher_poll(@handle, time, out) }
+        document = io ? fetch_in_fiber(io, time) : fetch(time)
         # A closed publisher has nothing to wait for.
         document || closed
       end
@@ -93,7 +96,7 @@ module LibPusher
     # @param timeout_ms [Integer] how long to wait; nothing interrupts it.
     # @return [Boolean] whether all events ended in time
     def close(timeout_ms: 5000)
-      ended?(:pusher_publisher_close, Arguments.milliseconds(timeout_ms, 'timeout_ms')).tap { @closed = true }
+      ended?(:pusher_publisher_close, Arguments.milliseconds(timeout_ms, 'timeout_ms')) { @closed = true }
     end
 
     # Returns counters and times.
@@ -110,8 +113,30 @@ module LibPusher
     # Returns whether a waiting C function returned OK, not TIMED_OUT.
     def ended?(function, timeout_ms)
       status = nil
-      Native.call(Native::TIMED_OUT) { |out| status = Native.public_send(function, @handle, timeout_ms, out) }
+      Native.wait(Native::TIMED_OUT) do |out|
+        status = Native.public_send(function, @handle, timeout_ms, out)
+        # Also if the fiber that waits for it was interrupted.
+        yield if block_given? && [Native::OK, Native::TIMED_OUT].include?(status)
+        status
+      end
       status == Native::OK
+    end
+
+    def fetch(timeout_ms)
+      Native.call(Native::TIMED_OUT) { |out| Native.pusher_publisher_poll(@handle, timeout_ms, out) }
+    end
+
+    # Waits on the descriptor, not in a thread: an interruption of the fiber loses no reports.
+    def fetch_in_fiber(io, timeout_ms)
+      document = fetch(0)
+      return document if document || timeout_ms.zero? || @closed
+
+      # If there is only space again, the descriptor stays readable.
+      started = now_ms
+      io.wait_readable(timeout_ms / 1000.0) && (document = fetch(0))
+      left = timeout_ms - (now_ms - started)
+      sleep(left / 1000.0) if document.nil? && left.positive?
+      document
     end
 
     # Calls the block with slices of the time until it returns true.
