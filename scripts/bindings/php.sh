@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
 need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle \
+  /usr/share/php/React/Promise/autoload.php=php-react-promise \
   /usr/share/php/Illuminate/Broadcasting/autoload.php=php-illuminate-broadcasting /usr/share/php/Illuminate/Config/autoload.php=php-illuminate-config \
   /usr/share/php/Illuminate/Http/autoload.php=php-illuminate-http
 version=$(php -r 'echo PHP_MAJOR_VERSION . "." . PHP_MINOR_VERSION;')

@@ -21,11 +21,13 @@ final class Native
     public const OK = 0;
     public const INVALID_ARGUMENT = 1;
     public const INVALID_CONFIG = 2;
+    public const DELIVERY_UNKNOWN = 21;
     public const BAD_RESPONSE = 22;
     public const UNAUTHORIZED = 41;
     public const PAYLOAD_TOO_LARGE = 44;
     public const WEBHOOK_INVALID = 60;
     public const TIMED_OUT = 82;
+    public const INTERNAL = 255;
 
     private static ?FFI $ffi = null;
     private static ?CType $text = null;

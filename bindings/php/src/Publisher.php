@@ -49,10 +49,15 @@ final class Publisher
      * @throws PublisherException it was not queued: `QUEUE_FULL`, `CLOSED` or `FORKED`.
      * @throws PusherException
      */
-    public function publish(string|array|null $channels, string $event, mixed $data, array $params = []): int
-    {
+    public function publish(
+        string|array|null $channels,
+        string $event,
+        mixed $data,
+        array $params = [],
+        bool $already_encoded = false,
+    ): int {
         $id = Native::ffi()->new('uint64_t');
-        $texts = Arguments::trigger($channels, $event, $data, $params);
+        $texts = Arguments::trigger($channels, $event, $data, $params, $already_encoded);
         Native::call('pusher_publisher_publish', [$this->handle->pointer, ...$texts, FFI::addr($id)]);
 
         return $id->cdata;

@@ -720,6 +720,17 @@ class Pusher implements LoggerAware, PusherInterface
         return str_starts_with($document, '{') ? Answer::read($document) : $document;
     }
 
+    /**
+     * Returns the options about connections that are set, which another transport would not follow.
+     *
+     * @internal
+     * @return list<string>
+     */
+    public function connectionOptions(): array
+    {
+        return $this->connection;
+    }
+
     /** @param list<mixed> $arguments */
     private function call(string $function, #[\SensitiveParameter] array $arguments): ?string
     {

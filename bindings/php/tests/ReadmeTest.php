@@ -31,25 +31,27 @@ final class ReadmeTest extends TestCase
             "file_get_contents('php://input')" => var_export($body, true),
             'use LibPusher\Pusher;' => '',
         ]);
-        $said = Wait::program($program, environment: [
+        $bootstrap = 'require ' . var_export(__DIR__ . '/bootstrap.php', true) . ";\n";
+        $said = Wait::program($bootstrap . $program, environment: [
             'PUSHER_URL' => FaultServer::url($listener),
             'HTTP_X_PUSHER_KEY' => $key,
             'HTTP_X_PUSHER_SIGNATURE' => hash_hmac('sha256', $body, $secret),
         ]);
 
-        [$private, $presence, $batch, $user, $webhook] = explode("\n", $said) + ['', '', '', '', ''];
+        [$private, $presence, $batch, $user, $webhook, $promise] = explode("\n", $said) + ['', '', '', '', '', ''];
         self::assertSame(['auth'], array_keys(json_decode($private, true)));
         self::assertSame(['auth', 'channel_data'], array_keys(json_decode($presence, true)));
         self::assertSame(['private-orders', 'private-news'], array_keys(json_decode($batch, true)));
         self::assertSame(['auth', 'user_data'], array_keys(json_decode($user, true)));
         self::assertSame('channel_occupied on c', $webhook);
-        self::assertCount(6, explode("\n", $said), $said);
+        self::assertSame('delivered', $promise);
+        self::assertCount(7, explode("\n", $said), $said);
         $name = static fn (array $event): string => ($event['channel'] ?? '') . ' ' . ($event['name'] ?? '');
         $events = array_map($name, $listener->applied());
         foreach (['channel-1 my-event', 'channel-2 my-event', '#server-to-user-user-7 my-event', 'orders paid'] as $event) {
             self::assertContains($event, $events);
         }
-        self::assertCount(4, array_keys($events, 'my-channel my-event', true), 'trigger, publish, prepare, and the guide');
+        self::assertCount(5, array_keys($events, 'my-channel my-event', true), 'trigger, publish, prepare, a promise, and the guide');
     }
 
     public function testTheReadmesSettingsAreThoseOfThePhpFpmTest(): void
