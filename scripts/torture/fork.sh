@@ -29,7 +29,7 @@ build() {
 # A lock that a thread held, a connection of two processes, and a nonce that is used twice must be found.
 can_fail() {
   local code=0 what
-  timeout 120 "$out/fork" 20 --planted >"$out/planted.log" 2>&1 || code=$?
+  timeout 120 "$out/fork" 8 --planted >"$out/planted.log" 2>&1 || code=$?
   for what in 'a child hangs' 'connection 0 is used by processes' 'a nonce is repeated'; do
     if [ "$code" != 1 ] || ! grep -q "$what" "$out/planted.log"; then fail "not found: $what: $(cat "$out/planted.log")"; fi
   done

@@ -12,10 +12,15 @@ need cc=gcc
 # 8 bytes for each call: the C library keeps some pages, which a short run has not used before.
 MOST_KIB_A_MILLION=8192
 MOST_MIB_AN_HOUR=1
+# A thread may meet the others in a call only late, and then opens its connection; so may the publisher start its second thread.
+MOST_DESCRIPTORS=4
+MOST_THREADS=1
 PLANTED=20000
+# What a loaded machine does to one run, it does not do to three: a leak grows in each.
+tries=3
 case ${1:-} in
   '') calls=200000 ;;
-  --long) calls=100000000 ;;
+  --long) calls=100000000 tries=1 ;;
   *) fail 'usage: scripts/torture/soak.sh [--long]' ;;
 esac
 # Without the caches of each thread, which fill for tens of millions of calls. What the C library says is in use then stays the same.
@@ -33,10 +38,11 @@ build() {
 
 # verdict FILE [long]: prints what grows.
 verdict() {
-  tail -n 1 "$1" | awk -v calls="$MOST_KIB_A_MILLION" -v hour="$MOST_MIB_AN_HOUR" -v long="${2:-}" '{
+  tail -n 1 "$1" | awk -v calls="$MOST_KIB_A_MILLION" -v hour="$MOST_MIB_AN_HOUR" -v descriptors="$MOST_DESCRIPTORS" \
+    -v threads="$MOST_THREADS" -v long="${2:-}" '{
     if ($3 > calls || (long != "" && $4 >= hour)) print "memory"
-    if ($5 > 0) print "descriptors"
-    if ($6 > 0) print "threads"
+    if ($5 > descriptors) print "descriptors"
+    if ($6 > threads) print "threads"
     # A loaded machine delays calls.
     if ($8 > 4 * $7 + 1000) print "p99"
   }'
@@ -49,10 +55,18 @@ can_fail() {
 }
 
 soak() {
-  "$out/soak" "$calls" | tee "$out/soak.log"
-  local grown
-  grown=$(verdict "$out/soak.log" "${1:-}")
-  [ -z "$grown" ] || fail "this grows: $grown"
+  local grown='memory descriptors threads p99' now what try
+  for ((try = 1; try <= tries; try++)); do
+    "$out/soak" "$calls" | tee "$out/soak.log"
+    now=
+    for what in $(verdict "$out/soak.log" "${1:-}"); do
+      if [[ " $grown " = *" $what "* ]]; then now+="$what "; fi
+    done
+    grown=${now% }
+    [ -n "$grown" ] || return 0
+    echo "   this grows in run $try: $grown"
+  done
+  fail "this grows in each run: $grown"
 }
 
 step 'building' build

@@ -24,12 +24,16 @@ build() {
     -Wl,-rpath,"$PWD/$out" -lm
 }
 
-# A comparison that ends at the first difference must be found.
+# A comparison that ends at the first difference must be found. A machine that becomes slow in between may hide it once.
 can_fail() {
-  local code=0
-  "$out/timing" $PLANTED_SAMPLES --planted >"$out/planted.log" || code=$?
-  cat "$out/planted.log"
-  [ "$code" = 1 ] || fail 'a comparison that ends at the first difference is not found'
+  local code try
+  for try in 1 2 3; do
+    code=0
+    "$out/timing" $PLANTED_SAMPLES --planted >"$out/planted.log" || code=$?
+    cat "$out/planted.log"
+    if [ "$code" = 1 ]; then return 0; fi
+  done
+  fail "a comparison that ends at the first difference is not found in $try runs"
 }
 
 test_library() {

@@ -68,7 +68,7 @@ struct scenario {
 
 static const char more[] =
     ",\"encryption_master_key_base64\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\",\"webhook_max_age_ms\":0,"
-    "\"timeout_ms\":5000,\"retry\":{\"mode\":\"never\"},\"headers\":{\"X-One\":\"1\",\"X-Two\":\"2\"},"
+    "\"timeout_ms\":20000,\"retry\":{\"mode\":\"never\"},\"headers\":{\"X-One\":\"1\",\"X-Two\":\"2\"},"
     "\"webhook_tokens\":[{\"key\":\"other\",\"secret\":\"another\"}]";
 
 static Pusher *client_of(int port, int tls) {
@@ -251,8 +251,8 @@ static void call_publisher(Scene *scene) {
     if (status != PUSHER_STATUS_OK && all_queued == PUSHER_STATUS_OK) all_queued = status;
     pusher_string_free(out);
   }
-  pusher_publisher_flush(publisher, 5000, NULL);
-  status = pusher_publisher_close(publisher, 2000, NULL);
+  pusher_publisher_flush(publisher, 20000, NULL);
+  status = pusher_publisher_close(publisher, 20000, NULL);
   if (all_queued == PUSHER_STATUS_OK) all_queued = status;
   /* A report that did not fit into memory comes with the next call. */
   int is_empty = 0;

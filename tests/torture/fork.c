@@ -93,8 +93,9 @@ static void *live(void *argument) {
   for (long i = 0; !atomic_load(&is_over); i++) {
     Pusher *client = clients[number % 2];
     if (is_planted && number == 7) {
+      /* Most of the time, so that a few forks are enough to meet it. */
       pthread_mutex_lock(&held);
-      rest(2000);
+      rest(30000);
       pthread_mutex_unlock(&held);
     }
     switch (number) {

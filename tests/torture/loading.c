@@ -111,7 +111,7 @@ static void use_everything(void) {
   }
   if (pusher_publisher_publish(publisher, "c", "queued", "1", NULL, NULL, &out) != PUSHER_STATUS_OK)
     failed("publish: %s", out);
-  if (pusher_publisher_flush(publisher, 5000, NULL) != PUSHER_STATUS_OK) failed("pusher_publisher_flush");
+  if (pusher_publisher_flush(publisher, 20000, NULL) != PUSHER_STATUS_OK) failed("pusher_publisher_flush");
   if (pusher_publisher_poll(publisher, 0, &out) != PUSHER_STATUS_TIMED_OUT) failed("a report: %s", out);
   pusher_publisher_free(publisher);
   pusher_free(client);
@@ -280,11 +280,13 @@ static void no_descriptors(void) {
   use_everything();
 }
 
-/* Enough for the library and the C library to make calls, over TLS too, and to run a publisher. */
+/* Enough for the library and the C library to make calls, over TLS too, and to run a publisher. Some depend on the kernel and on how
+ * busy the machine is: clone if there is no clone3, mremap for a large block, sched_yield and restart_syscall for a thread that waited. */
 static const int needed[] = {
     SYS_brk,
     SYS_clock_gettime,
     SYS_clock_nanosleep,
+    SYS_clone,
     SYS_clone3,
     SYS_close,
     SYS_connect,
@@ -302,6 +304,7 @@ static const int needed[] = {
     SYS_madvise,
     SYS_mmap,
     SYS_mprotect,
+    SYS_mremap,
     SYS_munmap,
     SYS_newfstatat,
     SYS_openat,
@@ -309,10 +312,12 @@ static const int needed[] = {
     SYS_prctl,
     SYS_read,
     SYS_recvfrom,
+    SYS_restart_syscall,
     SYS_rseq,
     SYS_rt_sigaction,
     SYS_rt_sigprocmask,
     SYS_sched_getaffinity,
+    SYS_sched_yield,
     SYS_sendmsg,
     SYS_sendto,
     SYS_set_robust_list,
@@ -446,7 +451,7 @@ static void copy_certificates(void) {
 
 int main(int count, char **arguments) {
   static const char more[] =
-      ",\"timeout_ms\":5000,\"encryption_master_key_base64\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"";
+      ",\"timeout_ms\":20000,\"encryption_master_key_base64\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"";
   int wrong = 0;
   long events = 0;
   if (count < 2) stop("usage: loading COPY ANOTHER | --planted");
@@ -459,7 +464,7 @@ int main(int count, char **arguments) {
   config_of(plain_config, sizeof plain_config, listener, 0, more);
   config_of(tls_config, sizeof tls_config, tls_listener, 1, more);
   config_of(name_config, sizeof name_config, tls_listener, 0, ",\"timeout_ms\":1000");
-  config_of(chroot_config, sizeof chroot_config, tls_listener, 0, ",\"timeout_ms\":5000,\"ca_file\":\"/ca.pem\"");
+  config_of(chroot_config, sizeof chroot_config, tls_listener, 0, ",\"timeout_ms\":20000,\"ca_file\":\"/ca.pem\"");
   /* The paths in the folder begin at its root. */
   for (int i = 0; i < 2; i++) {
     char *ssl = strstr(i == 0 ? name_config : chroot_config, "\"ssl\":false");

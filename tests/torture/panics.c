@@ -75,8 +75,8 @@ CALL(do_send_to_user, pusher_send_to_user(have.client, "7", event, "1", NULL, ou
 CALL(do_terminate, pusher_terminate_user_connections(have.client, "7", NULL, out))
 CALL(do_trigger, pusher_trigger(have.client, "c", event, "1", NULL, out))
 CALL(do_users_info, pusher_users_info(have.client, "presence-c", NULL, out))
-CALL(do_close, pusher_publisher_close(have.publisher, 2000, out))
-CALL(do_flush, pusher_publisher_flush(have.publisher, 2000, out))
+CALL(do_close, pusher_publisher_close(have.publisher, 20000, out))
+CALL(do_flush, pusher_publisher_flush(have.publisher, 20000, out))
 static intptr_t fd;
 CALL(do_fd, pusher_publisher_fd(have.publisher, &fd, out))
 CALL(do_stats, pusher_publisher_stats(have.publisher, out))
@@ -317,7 +317,7 @@ static int listener;
 static void run(void *argument) {
   char config[4096], name[100], *out = NULL;
   (void)argument;
-  config_of(config, sizeof config, listener, 0, ",\"timeout_ms\":3000");
+  config_of(config, sizeof config, listener, 0, ",\"timeout_ms\":20000");
   const char *arguments[] = {"c", "prepared", "1"};
   if (pusher_new(config, &have.client, &out) != PUSHER_STATUS_OK ||
       pusher_trigger(have.client, "c", "before", "1", NULL, &out) != PUSHER_STATUS_OK ||

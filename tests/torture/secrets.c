@@ -115,7 +115,7 @@ static void in_the_child(void) {
   if (pusher_publisher_new(client, "{\"reports\":\"all\"}", &publisher, &out) != PUSHER_STATUS_OK) stop("%s", out);
   for (int i = 0; i < 20; i++)
     pusher_publisher_publish(publisher, i % 2 ? "c" : "private-encrypted-c", "e", "1", NULL, NULL, NULL);
-  pusher_publisher_flush(publisher, 5000, NULL);
+  pusher_publisher_flush(publisher, 20000, NULL);
   while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
     if (strstr(out, "\"not_sent\"") != NULL) stop("%s", out);
     pusher_string_free(out);

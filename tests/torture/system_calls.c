@@ -24,7 +24,14 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-enum { EVENTS = 6, MOST_EVENTS = 4000, TIMEOUT_MS = 1500, SLACK_MS = 400, MOST_SHOWN = 12, CHILDREN = 6 };
+enum { EVENTS = 6, MOST_EVENTS = 8000, MOST_SHOWN = 12, CHILDREN = 6 };
+
+/* On a loaded machine the thread that lets each system call continue takes milliseconds for it, and a process that is to run may wait
+ * for hundreds. What ignores its deadline ends much later, or hangs. */
+enum { TIMEOUT_MS = 8000, SLACK_MS = 4000 };
+
+/* A timer ticks a thousand times a second, as far as the machine has time. Calls go on until enough signals have come. */
+enum { LEAST_SIGNALS = 20, LEAST_CALLS = 400, QUEUED_AT_ONCE = 1500 };
 
 /* Kinds of system calls, each with those that do the same. */
 enum { SOCKET, CONNECT, SEND, RECV, POLL, GETRANDOM, CLONE, MMAP, MADVISE, KINDS };
@@ -96,7 +103,7 @@ static Pusher *client_with(int port, int tls, const char *more) {
   return client;
 }
 
-#define MORE ",\"timeout_ms\":1500,\"encryption_master_key_base64\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\""
+#define MORE ",\"timeout_ms\":8000,\"encryption_master_key_base64\":\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\""
 static Pusher *plain(void) { return client_with(listener, 0, MORE); }
 static Pusher *without_retries(void) { return client_with(listener, 0, MORE ",\"retry\":{\"mode\":\"never\"}"); }
 static Pusher *with_keys(void) { return client_with(listener, 0, MORE ",\"idempotency\":\"auto\""); }
@@ -158,7 +165,7 @@ static void publish_events(Pusher *client, struct shared *shared, long count) {
     shared->outcomes[i].delivery = status == PUSHER_STATUS_OK ? 0 : PUSHER_DELIVERY_NOT_SENT;
   }
   shared->count = count;
-  pusher_publisher_flush(publisher, 8000, NULL);
+  pusher_publisher_flush(publisher, 20000, NULL);
   pusher_publisher_close(publisher, 1000, NULL);
   while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
     cJSON *document = parsed(out);
@@ -429,9 +436,11 @@ static void run_signals(void *argument) {
     stop("no timer");
   }
   if (shared->scenario->call == call_publisher) {
-    publish_events(client, shared, 1500);
+    publish_events(client, shared, QUEUED_AT_ONCE);
   } else {
-    for (shared->count = 0; shared->count < 400; shared->count++) {
+    for (shared->count = 0;
+         shared->count < MOST_EVENTS - 1 && (shared->count < LEAST_CALLS || atomic_load(&signals) < LEAST_SIGNALS);
+         shared->count++) {
       Pusher *one = shared->scenario->is_warm ? client : shared->scenario->client();
       trigger_on(one, shared, &shared->outcomes[shared->count],
                  shared->scenario->call == call_encrypted ? "private-encrypted-c" : "c", shared->count);
@@ -456,7 +465,7 @@ static void under_signals(void) {
     check_end(&end, shared);
     for (long i = 0; i < shared->count; i++) {
       check_outcome(&shared->outcomes[i], shared->event, i, attempts,
-                    scenarios[s].call == call_publisher ? 10000 : TIMEOUT_MS + SLACK_MS);
+                    scenarios[s].call == call_publisher ? 60000 : TIMEOUT_MS + SLACK_MS);
       /* An interrupted system call is repeated. */
       if (shared->outcomes[i].delivery != PUSHER_DELIVERY_DELIVERED)
         complain("event %ld: %s", i, shared->outcomes[i].message);
@@ -464,7 +473,9 @@ static void under_signals(void) {
     cJSON_Delete(attempts);
     events += shared->count;
     all += shared->first;
-    if (shared->first < 10) complain("only %ld signals came", shared->first);
+    /* A publisher of a fast machine has ended before more come. */
+    if (shared->first < (scenarios[s].call == call_publisher ? 1 : LEAST_SIGNALS))
+      complain("only %ld signals came", shared->first);
   }
   printf("events %ld, signals %ld\n", events, all);
 }
@@ -475,7 +486,7 @@ static void run_until_told(struct shared *shared) {
   Pusher *client = shared->scenario->client();
   if (shared->scenario->call == call_publisher) {
     /* In several parts, as one may be in flight. */
-    publish_events(client, shared, 1500);
+    publish_events(client, shared, QUEUED_AT_ONCE);
   } else {
     for (shared->count = 0; shared->count < MOST_EVENTS - 1 && atomic_load(&shared->failed) < 1; shared->count++) {
       trigger_on(client, shared, &shared->outcomes[shared->count], "c", shared->count);

@@ -5,7 +5,7 @@
  *   timing SAMPLES [--planted]      planted: a comparison that ends at the first difference follows each call
  *
  * The classes alternate at random, so that a loaded machine delays both alike. Welch's t is computed over all samples, and over those
- * below some percentiles, which leave out most delays. Exits with 1 if any |t| reaches 4.5, twice in the same direction.
+ * below some percentiles, which leave out most delays. Exits with 1 if any |t| reaches 4.5, three times in the same direction.
  */
 #include <math.h>
 #include <pusher.h>
@@ -202,10 +202,11 @@ int main(int count, char **arguments) {
   begin();
   for (int pair = 0; pair < PAIRS; pair++) {
     double t = largest_t(pair, samples);
-    if (fabs(t) >= MOST_T) {
-      /* By chance, this happens once in thousands of runs. What is true happens again. */
+    for (int repeated = 0; repeated < 2 && fabs(t) >= MOST_T; repeated++) {
+      /* By chance, or by what else the machine does, this happens now and then. What is true happens again. */
       double again = largest_t(pair, samples);
-      t = (t > 0) == (again > 0) && fabs(again) < fabs(t) ? again : (t > 0) == (again > 0) ? t : 0;
+      if ((t > 0) != (again > 0)) again = 0;
+      if (fabs(again) < fabs(t)) t = again;
     }
     if (fabs(t) > worst) worst = fabs(t);
   }

@@ -19,7 +19,7 @@
 enum { MOST_DOCUMENT = 48 * 1024, MOST_SAID = 4096 };
 
 /* How long a child may take. */
-static unsigned patience_s = 30;
+static unsigned patience_s = 60;
 
 /* The end of a call. */
 struct report {
