@@ -10,6 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # Percent. src/ffi is measured through the C functions, the core also by its unit tests.
 FFI_FLOOR=100 CORE_FLOOR=95
+# Threads meet in another order in each run, and some lines are executed only in a rare one. So what is below a floor is tested again, and
+# the counters of all runs are added up: a line that no test executes stays without one.
+RUNS=3
 
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 need cargo cc=gcc python3 "llvm-cov-$llvm=llvm-$llvm" "llvm-profdata-$llvm=llvm-$llvm"
@@ -32,14 +35,15 @@ build() {
     sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\)".*/\1 \2/p' >"$out/programs"
 }
 
-# Four files, into which the processes of the tests add up their counters.
+# Four files, into which the processes of the tests add up their counters, also those of earlier runs.
 run() {
   LLVM_PROFILE_FILE=$out/%4m.profraw cargo test --quiet --locked "${TESTS[@]}"
   # Processes of tests without an environment write here.
   rm -f default_*.profraw
 }
 
-merge() { "llvm-profdata-$llvm" merge --sparse --output "$out/all.profdata" "$out"/*.profraw; }
+# A process that is killed while it writes may leave a file that ends early. What it had counted is missing then.
+merge() { "llvm-profdata-$llvm" merge --sparse --failure-mode=all --output "$out/all.profdata" "$out"/*.profraw; }
 
 # cov COMMAND PROGRAMS… -- FOLDER…: a report over these folders, without their tests.
 cov() {
@@ -64,19 +68,28 @@ check() {
   }'
 }
 
+# measure: runs the tests, and sets the percentages of all runs until now.
+measure() {
+  step 'the tests' run
+  step 'the counters of all processes' merge
+  ffi=$(cov report abi network process publisher out_of_memory -- "$PWD/src/ffi" | tee "$out/ffi.txt" | percent)
+  core=$(cov report pusher abi network process publisher out_of_memory -- "${others[@]}" | tee "$out/core.txt" | percent)
+}
+
 step 'the tests, built with counters' build
-step 'the tests' run
-step 'the counters of all processes' merge
 others=()
 for path in src/*; do case $path in */ffi | */lib.rs) ;; *) others+=("$PWD/$path") ;; esac; done
-ffi=$(cov report abi network process publisher out_of_memory -- "$PWD/src/ffi" | tee "$out/ffi.txt" | percent)
-core=$(cov report pusher abi network process publisher out_of_memory -- "${others[@]}" | tee "$out/core.txt" | percent)
+verdict=0
+for ((run = 1; run <= RUNS; run++)); do
+  measure
+  verdict=0
+  check 'src/ffi' "$ffi" "$FFI_FLOOR" || verdict=1
+  check 'the core' "$core" "$CORE_FLOOR" || verdict=1
+  if [ $verdict = 0 ]; then break; fi
+done
 if [ "${1:-}" = --lines ]; then
   cov show abi network process publisher out_of_memory -- "$PWD/src/ffi" | grep -E '^/|^ +[0-9]+\| +0\|' || true
   cov show pusher abi network process publisher out_of_memory -- "${others[@]}" | grep -E '^/|^ +[0-9]+\| +0\|' || true
 fi
-verdict=0
-check 'src/ffi' "$ffi" "$FFI_FLOOR" || verdict=1
-check 'the core' "$core" "$CORE_FLOOR" || verdict=1
 printf 'figure: lines executed by the tests: src/ffi %s %%, the core %s %%\n' "$ffi" "$core"
-[ $verdict = 0 ] || fail 'fewer lines than the floor: see build/coverage, and --lines'
+[ "$verdict" = 0 ] || fail 'fewer lines than the floor: see build/coverage, and --lines'
