@@ -10,8 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 CLIENT_KIB=64
 CONNECTION_KIB=48
-# The permitted growth of a publisher over any number of events: the C library keeps some pages of a full queue.
-PUBLISHER_KIB=3072
+# The permitted growth of a publisher over any number of events: the C library keeps pages of a full queue, how many depends on how the
+# threads take turns. A byte lost by each of ten million events would be found.
+PUBLISHER_KIB=8192
 # The permitted growth over 100,000 cancellations. Threads, their stacks and the C library's arenas move it by some pages. The
 # least block of malloc has 32 bytes, so one block left by each handle takes 3,125 KiB.
 CANCELLATIONS_KIB=512
