@@ -51,7 +51,7 @@ get_prometheus() {
   PROMETHEUS=$here/usr/bin/prometheus
 }
 
-bounded() { timeout --kill-after 10 120 "$@"; }
+bounded() { timeout --kill-after 10 240 "$@"; }
 
 step 'the library and the fault server' build
 step 'the binding of Python' binding

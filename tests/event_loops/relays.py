@@ -24,6 +24,8 @@ from fault_server import FaultServer
 EVENTS = 10_000
 FAULTS = ["rst-after-request-applied", "fin-after-request", "rst-mid-request", "status-503", "answer-cut-rst"]
 IDLE_SECONDS = 5
+# The last requests may come late on a loaded machine. What polls does so each time.
+TRIES = int(os.environ.get("TRIES", "3"))
 
 
 def published_by(server: FaultServer, port: int) -> collections.Counter[str]:
@@ -32,9 +34,9 @@ def published_by(server: FaultServer, port: int) -> collections.Counter[str]:
 
 
 def wait_until_settled(server: FaultServer, port: int) -> None:
-    """Waits until no request has come for half a second."""
+    """Waits until no request has come for a second."""
     seen, since = -1, time.monotonic()
-    while time.monotonic() - since < 0.5:
+    while time.monotonic() - since < 1:
         attempts = len(server.attempts(port))
         if attempts != seen:
             seen, since = attempts, time.monotonic()
@@ -54,7 +56,7 @@ def listening_port(file: str, program: subprocess.Popen[bytes]) -> int:
 def send_lines(port: int) -> None:
     """Sends the lines, in pieces that do not end with lines, and waits until the relay has read them."""
     lines = "".join(f"line {n}\n" for n in range(EVENTS)).encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=240) as connection:
         for start in range(0, len(lines), 1001):
             connection.sendall(lines[start : start + 1001])
         connection.shutdown(socket.SHUT_WR)
@@ -74,6 +76,15 @@ def system_calls(program: subprocess.Popen[bytes]) -> list[str]:
     return [line for line in traced.splitlines() if " = " in line]
 
 
+def check_idle(program: subprocess.Popen[bytes], path: str) -> None:
+    """Fails if a program makes system calls each time that it is watched."""
+    for _ in range(TRIES):
+        idle = system_calls(program)
+        if not idle:
+            return
+    raise AssertionError(f"{path} is not idle: {idle[:10]}")
+
+
 def relay(server: FaultServer, path: str) -> str:
     """Tests one program and returns what was measured."""
     port = server.listen(mix={"seed": 7, "one_in": 20, "faults": FAULTS}, times=0)
@@ -87,8 +98,8 @@ def relay(server: FaultServer, path: str) -> str:
             try:
                 send_lines(listening_port(out.name, program))
                 wait_until_settled(server, port)
-                idle = [] if wrapper else system_calls(program)
-                assert not idle, f"{path} is not idle: {idle[:10]}"
+                if not wrapper:
+                    check_idle(program, path)
                 program.terminate()
                 program.wait(timeout=60)
             finally:

@@ -157,7 +157,7 @@ def scraped(client, publisher, port, out):
 
     def query(expression):
         asked = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{asked}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{asked}", timeout=20) as response:
             answer = json.load(response)
         assert answer["status"] == "success", answer
         return answer["data"]["result"]
@@ -166,7 +166,7 @@ def scraped(client, publisher, port, out):
     queries = [target["expr"].replace("$__rate_interval", "5s") for panel in panels for target in panel["targets"]]
     queries += block("text", 2).strip().splitlines()
     assert len(queries) > 12
-    missing, triggered, ends = queries, 0, time.monotonic() + 25
+    missing, triggered, ends = queries, 0, time.monotonic() + 90
     while missing:
         for number in range(10):
             client.trigger("my-channel", "my-event", number)
