@@ -494,7 +494,7 @@ static void check_answers(unsigned short port) {
       {"c", "cut", "{}", NULL, PUSHER_STATUS_BAD_RESPONSE, PUSHER_DELIVERY_UNKNOWN, "\"closed\""},
       {"c", "garbage", "{}", NULL, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN, "\"malformed\""},
       {"c", "close", "{}", NULL, PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN, "\"closed\""},
-      {"c", "silence", "{}", "{\"timeout_ms\":200}", PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN,
+      {"c", "silence", "{}", "{\"timeout_ms\":1500}", PUSHER_STATUS_DELIVERY_UNKNOWN, PUSHER_DELIVERY_UNKNOWN,
        "\"timeout\""},
       {"c", "ok", "{}", NULL, PUSHER_STATUS_OK, 0, "{}"},
   };

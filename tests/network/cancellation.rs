@@ -1,5 +1,6 @@
 //! A cancelled call ends at once, in every phase, and what it reports about its event is true.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// The longest time from a cancellation to the end of the call.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// The longest time from a cancellation to the end of the call, on a loaded machine. Otherwise the call would wait for twenty seconds or
+/// more.
+const AT_ONCE: Duration = Duration::from_millis(1000);
 
 /// Makes a call, and cancels its handle once `is_there` says that the call has got where it should be. Returns the outcome, or
 /// an error if the call took too long to end.
@@ -112,19 +114,22 @@ fn a_call_that_reads_its_response_ends_as_unknown_and_takes_no_cut_body_for_a_wh
 
 #[test]
 fn a_call_that_sends_its_request_ends_as_not_sent() {
+    // A debug build needs time to sign that much, and a loaded machine more.
+    let signing = Cell::new(Duration::ZERO);
     in_time(|| {
+        signing.set(signing.get() + Duration::from_millis(1500));
         let server = Server::builder().receive_buffer(16 * 1024).start();
         server.next(Answer::nothing().without_reading());
         let client = server.client_with(patient(json!({"max_data_bytes": 8 << 20})));
         let data = format!("\"{}\"", "a".repeat(8 << 20));
         let is_there = || {
             server.wait_until("the connection", |log| log.connections == 1);
-            // A debug build needs time to sign that much.
-            thread::sleep(Duration::from_millis(1500));
+            thread::sleep(signing.get());
         };
         let outcome = cancelled(&client, is_there, |client| client.trigger("c", "e", &data))?;
-        was_not_sent(&outcome, "sending the request was cancelled");
-        Ok(())
+        was_not_sent(&outcome, "");
+        let is_there = outcome.text("message").contains("sending the request was cancelled");
+        if is_there { Ok(()) } else { Err(format!("{signing:?}: {outcome:?}")) }
     });
 }
 
@@ -326,7 +331,7 @@ fn all_running_calls_of_a_handle_end_and_those_of_other_handles_do_not() {
             for caller in others {
                 caller.join().unwrap().is("DELIVERY_UNKNOWN", "unknown").because("cancelled");
             }
-            if took < 3 * AT_ONCE { Ok(()) } else { Err(format!("{took:?}")) }
+            if took < 2 * AT_ONCE { Ok(()) } else { Err(format!("{took:?}")) }
         })
     });
 }
@@ -400,7 +405,9 @@ fn what_cancelled_calls_report_is_true_at_every_instant() {
                     (0..CALLS)
                         .map(|number| {
                             let handle = client.another();
-                            let delay = Duration::from_micros(random.below(1200) as u64);
+                            // On a loaded machine a call takes milliseconds.
+                            let most_us = if number % 10 == 9 { 60_000 } else { 1200 };
+                            let delay = Duration::from_micros(random.below(most_us) as u64);
                             let data = format!("{thread} {number}");
                             let outcome = thread::scope(|scope| {
                                 let (handle, data) = (&handle, &data);

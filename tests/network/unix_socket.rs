@@ -180,6 +180,6 @@ fn a_queue_that_stays_full_ends_at_the_connect_timeout() {
     let outcome = trigger(&client_of(&path, json!({"connect_timeout_ms": 300})));
     outcome.is("NOT_SENT", "not_sent").because("timeout");
     assert!(outcome.text("message").contains("connect_timeout_ms"), "{outcome:?}");
-    assert!((300..2000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!((300..4000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     fs::remove_file(path).unwrap();
 }

@@ -83,7 +83,8 @@ fn a_signal_handler_cancels_the_call_that_it_interrupts() {
             let lines = child::run(module_path!(), TEST, &[(CONFIG, patient(port, json!({})))]);
             let (name, cause, late, changes): (String, String, u64, usize) = serde_json::from_str(&lines[0]).unwrap();
             assert_eq!((&*name, &*cause, changes), (status, "cancelled", 0));
-            if late <= 100 { Ok(()) } else { Err(lines.concat()) }
+            // Without the cancellation it would take six seconds or more.
+            if late <= 600 { Ok(()) } else { Err(lines.concat()) }
         });
     }
 }

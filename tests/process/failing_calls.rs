@@ -153,8 +153,8 @@ fn one(
         in_time(|| {
             let report = scene.run(test, case);
             is_true(case, &report)?;
-            expected(case, &report).unwrap_or_else(|why| panic!("{why}"));
-            Ok(())
+            // A call of a busy machine may reach its deadline before what should happen.
+            expected(case, &report)
         });
     };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).map_err(|panic| {

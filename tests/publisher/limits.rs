@@ -383,13 +383,13 @@ fn a_lingering_event_is_sent_before_it_expires() {
 
 #[test]
 fn expired_events_make_room_in_a_full_queue() {
-    let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 50, "max_queue_events": 3}));
+    let scene = Scene::new([], json!({"connections": 1, "event_ttl_ms": 500, "max_queue_events": 3}));
     scene.hold("c");
     for _ in 0..2 {
         scene.publisher.publish("c", "e", "1");
     }
     scene.publisher.try_publish("c", "e", "1", None).unwrap_err().is("QUEUE_FULL", "not_sent");
-    assert!(scene.publisher.poll(100).is_none());
+    assert!(scene.publisher.poll(700).is_none());
     let id = scene.publisher.publish("c", "e", "2");
     for (report, id) in scene.publisher.reports(2).iter().zip([2, 3]) {
         report.is(id, "NOT_SENT", "not_sent", "expired");

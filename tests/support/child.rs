@@ -50,7 +50,7 @@ pub fn run<T: AsRef<OsStr>>(module: &str, test: &str, variables: &[(&str, T)]) -
         let read = stderr.read_to_string(&mut text);
         let _ = tell.send(read.map(|_| text));
     });
-    let Ok(text) = told.recv_timeout(PATIENCE * 2) else {
+    let Ok(text) = told.recv_timeout(PATIENCE * 6) else {
         let _ = child.kill();
         panic!("the child {test} did not end");
     };

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use super::calls;
 
 /// The longest lifetime of a forked process. SIGALRM ends one that hangs.
-const LIFE_SECONDS: u32 = 8;
+const LIFE_SECONDS: u32 = 20;
 
 /// A forked child of this process.
 #[derive(Debug)]
