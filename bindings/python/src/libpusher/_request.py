@@ -27,11 +27,7 @@ class Request:
     def __init__(self, handle: Any) -> None:
         self.method = ffi.string(lib.pusher_request_method(handle)).decode()
         self.url = ffi.string(lib.pusher_request_url(handle)).decode()
-        self.headers = {}
-        name, value = ffi.new("char **"), ffi.new("char **")
-        for index in range(lib.pusher_request_header_count(handle)):
-            lib.pusher_request_header(handle, index, name, value)
-            self.headers[ffi.string(name[0]).decode()] = ffi.string(value[0]).decode()
+        self.headers = _headers(handle)
         size = ffi.new("size_t *")
         body = lib.pusher_request_body(handle, size)
         self.body = bytes(ffi.buffer(body, size[0])) if self.method == "POST" else None
@@ -41,8 +37,17 @@ class Request:
         return f"<{type(self).__name__} {self.method}>"
 
 
-class PreparedRequest(Request):
-    """A signed request. Only one thread at a time may use it. Call `finish` or `fail` once; to retry, prepare the call again."""
+def _headers(handle: Any) -> dict[str, str]:
+    headers = {}
+    name, value = ffi.new("char **"), ffi.new("char **")
+    for index in range(lib.pusher_request_header_count(handle)):
+        lib.pusher_request_header(handle, index, name, value)
+        headers[ffi.string(name[0]).decode()] = ffi.string(value[0]).decode()
+    return headers
+
+
+class Exchange:
+    """A signed request, and what became of it."""
 
     def __init__(self, client: Any, call: str, texts: Iterable[Any], decode: _texts.Decode, hooks: Any) -> None:
         # cffi makes an array of addresses only: keep the strings alive.
@@ -55,7 +60,12 @@ class PreparedRequest(Request):
         self._client, self._hooks = client, hooks
         self._call, self._decode = call, decode
         self._fed: Any = None
-        super().__init__(self._handle)
+
+    def _left(self) -> float:
+        return float(lib.pusher_request_timeout_ms(self._handle)) / 1000
+
+    def _idempotency_key(self) -> str | None:
+        return _headers(self._handle).get("x-idempotency-key")
 
     @property
     def host(self) -> str:
@@ -117,6 +127,14 @@ class PreparedRequest(Request):
         status = lib.pusher_finish(self._client, self._handle, response, out)
         result: dict[str, Any] = _texts.response(self._call, status, out, self._decode)
         return result
+
+
+class PreparedRequest(Exchange, Request):
+    """A signed request. Only one thread at a time may use it. Call `finish` or `fail` once; to retry, prepare the call again."""
+
+    def __init__(self, client: Any, call: str, texts: Iterable[Any], decode: _texts.Decode, hooks: Any) -> None:
+        Exchange.__init__(self, client, call, texts, decode, hooks)
+        Request.__init__(self, self._handle)
 
 
 class Response:
