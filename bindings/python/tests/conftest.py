@@ -74,11 +74,11 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def listen(server: FaultServer) -> Iterator[Any]:
-    """Opens listeners: `listen()`, `listen("status-500", times=0)`."""
+    """Opens listeners: `listen()`, `listen("status-500", times=0)`, `listen(mix={…})`."""
     opened: list[Listener] = []
 
     def open_one(fault: str = "none", **more: Any) -> Listener:
-        opened.append(Listener(server, {"fault": fault, **more}))
+        opened.append(Listener(server, more if "mix" in more else {"fault": fault, **more}))
         return opened[-1]
 
     yield open_one

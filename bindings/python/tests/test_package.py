@@ -56,7 +56,7 @@ def test_importing_is_quick_and_starts_nothing() -> None:
 def test_types_pass_a_strict_checker(tmp_path: Path) -> None:
     good = tmp_path / "good.py"
     good.write_text(
-        "import libpusher\n"
+        "import libpusher\nfrom libpusher.aio import AsyncPusher\n"
         "client = libpusher.Pusher('1', 'k', 's', cluster='eu', retry={'mode': 'never'})\n"
         "answer: dict[str, object] = client.trigger(['a'], 'e', {'k': 1}, info='user_count')\n"
         "request: libpusher.PreparedRequest = client.prepare.trigger('a', 'e', 1)\n"
@@ -64,17 +64,21 @@ def test_types_pass_a_strict_checker(tmp_path: Path) -> None:
         "    number: int = publisher.publish('a', 'e', 1)\n"
         "try:\n    pass\nexcept libpusher.errors.NotSent as error:\n"
         "    delivery: libpusher.Delivery | None = error.delivery\n"
+        "async def trigger() -> dict[str, object]:\n"
+        "    async with AsyncPusher.from_env(batching={'connections': 2}, timeout=3) as client:\n"
+        "        return await client.trigger(['a'], 'e', {'k': 1}, info='user_count')\n"
     )
     bad = tmp_path / "bad.py"
     bad.write_text(
         "import libpusher\nclient = libpusher.Pusher('1', 'k', 's', colour='red')\nclient.trigger(5, 'e', 1)\n"
-        "client.publisher(connections='2')\n"
+        "client.publisher(connections='2')\nfrom libpusher.aio import AsyncPusher\n"
+        "AsyncPusher('1', 'k', 's', colour='red')\nanswer: dict[str, object] = AsyncPusher.from_env().trigger('a', 'e', 1)\n"
     )
     mypy = ["-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
     shown = python(*mypy, str(good))
     assert shown.returncode == 0, shown.stdout
     shown = python(*mypy, str(bad))
-    assert [int(line) for line in re.findall(r"bad\.py:(\d+): error", shown.stdout)] == [2, 3, 4], shown.stdout
+    assert [int(line) for line in re.findall(r"bad\.py:(\d+): error", shown.stdout)] == [2, 3, 4, 6, 7], shown.stdout
 
 
 # Python warns of some regular expressions in the official package.
