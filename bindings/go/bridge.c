@@ -60,6 +60,17 @@ BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, B
   return answer(status, out, buffer, size);
 }
 
+/* The context of the call that this thread makes: the library calls a transport on the thread of its call. */
+static _Thread_local uintptr_t call_context;
+
+BridgeAnswer bridge_call_with(uintptr_t context, int32_t call, const Pusher *client, const char *base,
+                              BridgeTexts texts, char *buffer, size_t size) {
+  call_context = context;
+  BridgeAnswer made = bridge_call(call, client, base, texts, 0, buffer, size);
+  call_context = 0;
+  return made;
+}
+
 BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer,
                           size_t size) {
   static const char *const names[] = {"trigger",       "trigger_batch", "send_to_user", "terminate_user_connections",
@@ -128,7 +139,7 @@ static void on_observation(void *observe, int32_t kind, uint64_t call_id, const 
 static void on_drop(void *log) { libpusherGoDrop((uintptr_t)log); }
 
 static void on_send(void *sender, const PusherRequest *request, PusherResponse *response) {
-  libpusherGoSend((uintptr_t)sender, (PusherRequest *)request, response);
+  libpusherGoSend((uintptr_t)sender, call_context, (PusherRequest *)request, response);
 }
 
 int32_t bridge_set_transport(Pusher *client, uintptr_t sender) {

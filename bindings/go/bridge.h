@@ -65,6 +65,10 @@ Pusher *bridge_clone(const Pusher *client);
 BridgeAnswer bridge_call(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, size_t body_len,
                          char *buffer, size_t size);
 
+/* The same, of a client with a transport, which gets `context`, a cgo.Handle. */
+BridgeAnswer bridge_call_with(uintptr_t context, int32_t call, const Pusher *client, const char *base,
+                              BridgeTexts texts, char *buffer, size_t size);
+
 /* Prepares a call that uses the network. */
 BridgeMade bridge_prepare(int32_t call, const Pusher *client, const char *base, BridgeTexts texts, char *buffer,
                           size_t size);
@@ -77,7 +81,7 @@ BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, Bri
 BridgeDescriptor bridge_descriptor(PusherPublisher *publisher, char *buffer, size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 
-/* Sets a transport that calls Go's libpusherGoSend with `sender`, a cgo.Handle. */
+/* Sets a transport that calls Go's libpusherGoSend with `sender`, a cgo.Handle, and the context of the call. */
 int32_t bridge_set_transport(Pusher *client, uintptr_t sender);
 
 /* Sets a log callback that calls Go's libpusherGoLog with `log`, a cgo.Handle. */

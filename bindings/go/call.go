@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime/cgo"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -382,7 +383,14 @@ func (c *core) local(f *frame, bodyLength int) ([]byte, error) {
 		return nil, c.gone(f)
 	}
 	defer c.life.leave()
-	return f.take(C.bridge_call(f.op.code, c.client, f.base(), f.at, C.size_t(bodyLength), f.buffer(), C.size_t(len(f.answer))))
+	client := c.client
+	if f.op == opStats && c.sender != nil && c.breaks {
+		var err error
+		if client, err = c.fan.open(f.op, c.sender); err != nil {
+			return nil, err
+		}
+	}
+	return f.take(C.bridge_call(f.op.code, client, f.base(), f.at, C.size_t(bodyLength), f.buffer(), C.size_t(len(f.answer))))
 }
 
 func (c *core) gone(f *frame) *Error {
@@ -406,7 +414,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 		limit = o.timeout
 	}
 	client, holdsThread := c.client, c.sender == nil
-	if c.sender != nil && o.fansOut() {
+	if c.sender != nil && (o.fansOut() || c.breaks) {
 		var err error
 		if client, err = c.fan.open(f.op, c.sender); err != nil {
 			return nil, err
@@ -415,7 +423,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	}
 	var waited time.Duration
 	if err := ctx.Err(); err != nil {
-		return nil, late(f, err)
+		return nil, late(f.op, err)
 	}
 	if holdsThread {
 		var err error
@@ -429,13 +437,13 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 		if left := time.Until(deadline); left < limit-waited {
 			byContext, o.timeout = true, left
 			if left <= 0 {
-				return nil, late(f, context.DeadlineExceeded)
+				return nil, late(f.op, context.DeadlineExceeded)
 			}
 		}
 	}
 	if !byContext && waited > 0 {
 		if o.timeout = limit - waited; o.timeout <= 0 {
-			return nil, late(f, context.DeadlineExceeded)
+			return nil, late(f.op, context.DeadlineExceeded)
 		}
 	}
 	o.shorter = given > 0 && (byContext || waited > 0)
@@ -446,7 +454,7 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	var document []byte
 	var err error
 	if holdsThread {
-		document, err = f.call(ctx, client)
+		document, err = f.call(ctx, client, c.sender != nil)
 	} else {
 		document, err = c.send(ctx, f)
 	}
@@ -468,14 +476,20 @@ func (c *core) network(ctx context.Context, f *frame, o options) ([]byte, error)
 	return document, err
 }
 
-// call makes the call, and cancels it in the library when its context is cancelled.
-func (f *frame) call(ctx context.Context, client *C.Pusher) ([]byte, error) {
+// call makes the call, and cancels it in the library when its context is cancelled. The library does not interrupt a transport, so that gets
+// the context.
+func (f *frame) call(ctx context.Context, client *C.Pusher, hasTransport bool) ([]byte, error) {
 	if ctx.Done() != nil {
 		if own := C.bridge_clone(client); own != nil {
 			client = own
 			defer C.pusher_free(own)
 			defer cancelWith(ctx, own)()
 		}
+	}
+	if hasTransport {
+		handle := cgo.NewHandle(ctx)
+		defer handle.Delete()
+		return f.take(C.bridge_call_with(C.uintptr_t(handle), f.op.code, client, f.base(), f.at, f.buffer(), C.size_t(len(f.answer))))
 	}
 	return f.take(C.bridge_call(f.op.code, client, f.base(), f.at, 0, f.buffer(), C.size_t(len(f.answer))))
 }
@@ -524,15 +538,15 @@ func (c *core) slot(ctx context.Context, f *frame, limit time.Duration) (time.Du
 	case c.slots <- struct{}{}:
 		return time.Since(start), nil
 	case <-ctx.Done():
-		return 0, late(f, ctx.Err())
+		return 0, late(f.op, ctx.Err())
 	case <-timer.C:
-		return 0, late(f, context.DeadlineExceeded)
+		return 0, late(f.op, context.DeadlineExceeded)
 	}
 }
 
 // late returns the error of a call that timed out or was cancelled before it sent anything.
-func late(f *frame, why error) *Error {
-	said := failure{Message: why.Error(), Delivery: f.delivery().String()}
+func late(op operation, why error) *Error {
+	said := failure{Message: why.Error(), Delivery: op.delivery().String()}
 	if errors.Is(why, context.DeadlineExceeded) {
 		said.Cause = "timeout"
 	} else {

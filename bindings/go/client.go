@@ -48,7 +48,7 @@ type Client struct {
 
 	// HTTPClient sends the requests instead of the library. Calls then hold no thread while they wait, and end when their context ends. Each
 	// call is one attempt; the proxy, TLS settings and connections are HTTPClient's. Publishers do not use it. It follows no redirects. A
-	// custom Transport must not send a POST twice. A fan-out holds a thread, and ends before its next request when its context is cancelled; that of a client of
+	// custom Transport must not send a POST twice. A fan-out holds a thread, as does each call with CircuitBreaker; a fan-out of a client of
 	// ClientFromEnv("") retries requests that were not delivered.
 	HTTPClient *http.Client
 
@@ -60,7 +60,8 @@ type Client struct {
 	AttemptTimeout time.Duration // of one attempt of a call, so that a silent server leaves time for a retry: none
 	ConnectTimeout time.Duration // 3 s
 	Retry          Retry
-	// CircuitBreaker makes calls fail at once while the server cannot be reached: off. It does not hold back the calls of HTTPClient.
+	// CircuitBreaker makes calls fail at once while the server cannot be reached: off. The calls of HTTPClient have a circuit of their own,
+	// which publishers do not share, and each of them holds a thread.
 	CircuitBreaker *CircuitBreaker
 
 	Idempotency        string        // "auto" gives each request that publishes a key, "off" does not; by the server
@@ -237,6 +238,7 @@ type core struct {
 	timeout time.Duration
 	sender  *sender // by HTTPClient, or nil
 	logs    bool
+	breaks  bool // has a circuit breaker
 	fan     *fan
 }
 
@@ -276,6 +278,7 @@ func (c *Client) build() (*core, *Error) {
 		timeout: c.callTimeout(),
 		sender:  newSender(c.HTTPClient, c.maxResponse()),
 		logs:    c.Log != nil,
+		breaks:  c.CircuitBreaker != nil || c.Extra["circuit_breaker"] != nil,
 	}
 	fan := newFan(*c)
 	opened.fan = fan

@@ -464,6 +464,195 @@ func TestCancellingEndsACall(t *testing.T) {
 	}
 }
 
+// With a circuit breaker and in a fan-out the library calls HTTPClient, and does not interrupt it.
+func TestCancellingEndsACallWhoseRequestTheLibraryPassesToHTTPClient(t *testing.T) {
+	many := make([]string, 250)
+	for index := range many {
+		many[index] = fmt.Sprint("c", index)
+	}
+	for name, breaks := range map[string]bool{"circuit breaker": true, "fan-out": false} {
+		t.Run(name, func(t *testing.T) {
+			server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 1})
+			client := server.client(t)
+			client.HTTPClient, client.Timeout = &http.Client{Transport: &http.Transport{}}, 20*time.Second
+			channels := many
+			if breaks {
+				client.CircuitBreaker, channels = &pusher.CircuitBreaker{}, many[:1]
+			}
+			err := cancelled(t, func() bool { return len(server.attempts(t)) == 1 && len(server.applied(t)) > 0 }, func(ctx context.Context) error {
+				_, err := client.TriggerContext(ctx, channels, "e", "x", pusher.TriggerOptions{FanOut: !breaks})
+				return err
+			})
+			var failed *pusher.Error
+			if !errors.As(err, &failed) || !errors.Is(err, context.Canceled) || failed.Delivery != pusher.DeliveryUnknown {
+				t.Fatalf("%#v", err)
+			}
+			same(t, "the attempts", len(server.attempts(t)), 1)
+			// Other calls go on.
+			if err := client.Trigger("c", "e", "x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Each call that can wait has a variant with a context, and a done context keeps it from waiting.
+func TestEachCallTakesAContext(t *testing.T) {
+	// The fault server would refuse some of these requests.
+	var requests atomic.Int64
+	silence := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		_, _ = io.Copy(io.Discard, request.Body)
+		requests.Add(1)
+		<-silence
+	}))
+	defer server.Close()
+	defer close(silence)
+	port := listener{Port: server.Listener.Addr().(*net.TCPAddr).Port}
+	for name, breaker := range map[string]*pusher.CircuitBreaker{"without a circuit breaker": nil, "with one": {Failures: 1000}} {
+		for sender, with := range map[string]*http.Client{"the library": nil, "net/http": {Transport: &http.Transport{}}} {
+			t.Run(name+", "+sender, func(t *testing.T) {
+				client := port.client(t)
+				client.HTTPClient, client.CircuitBreaker, client.Timeout = with, breaker, 20*time.Second
+				event := []pusher.BatchEvent{{Event: pusher.Event{Channel: "c", Name: "e", Data: "x"}}}
+				calls := map[string]func(context.Context) error{
+					"TriggerContext": func(ctx context.Context) error {
+						_, err := client.TriggerContext(ctx, []string{"c"}, "e", "x", pusher.TriggerOptions{})
+						return err
+					},
+					"TriggerBatchContext": func(ctx context.Context) error {
+						_, err := client.TriggerBatchContext(ctx, []pusher.Event{{Channel: "c", Name: "e", Data: "x"}})
+						return err
+					},
+					"TriggerBatchWithParams": func(ctx context.Context) error {
+						_, err := client.TriggerBatchWithParams(ctx, event, pusher.TriggerBatchParams{})
+						return err
+					},
+					"SendToUserContext": func(ctx context.Context) error {
+						_, err := client.SendToUserContext(ctx, "7", "e", "x", pusher.TriggerOptions{})
+						return err
+					},
+					"TerminateUserConnectionsContext": func(ctx context.Context) error { return client.TerminateUserConnectionsContext(ctx, "7") },
+					"ChannelsContext": func(ctx context.Context) error {
+						_, err := client.ChannelsContext(ctx, pusher.ChannelsParams{})
+						return err
+					},
+					"ChannelContext": func(ctx context.Context) error {
+						_, err := client.ChannelContext(ctx, "c", pusher.ChannelParams{})
+						return err
+					},
+					"GetChannelUsersContext": func(ctx context.Context) error {
+						_, err := client.GetChannelUsersContext(ctx, "presence-c")
+						return err
+					},
+					"GetContext": func(ctx context.Context) error {
+						_, err := client.GetContext(ctx, "/channels", nil)
+						return err
+					},
+					"PostContext": func(ctx context.Context) error {
+						_, err := client.PostContext(ctx, "/events", nil, map[string]string{})
+						return err
+					},
+					"DeleteContext": func(ctx context.Context) error {
+						_, err := client.DeleteContext(ctx, "/users/7", nil)
+						return err
+					},
+				}
+				queries := map[string]bool{"ChannelsContext": true, "ChannelContext": true, "GetChannelUsersContext": true, "GetContext": true}
+				for name, call := range calls {
+					before := requests.Load()
+					err := cancelled(t, func() bool { return requests.Load() > before }, call)
+					failed := refused(t, err, pusher.StatusDeliveryUnknown, "")
+					if !errors.Is(err, context.Canceled) || failed.Cause != "cancelled" {
+						t.Errorf("%s: %#v", name, failed)
+					}
+					delivery := pusher.DeliveryUnknown
+					if queries[name] {
+						delivery = pusher.DeliveryNone
+					}
+					same(t, name, failed.Delivery, delivery)
+					done, cancel := context.WithCancel(context.Background())
+					cancel()
+					if err := call(done); !errors.Is(err, pusher.StatusNotSent) || !errors.Is(err, context.Canceled) {
+						t.Errorf("%s: %#v", name, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestACircuitBreakerHoldsBackHTTPClient(t *testing.T) {
+	server := healthy(t)
+	next := &http.Transport{}
+	defer next.CloseIdleConnections()
+	// down returns a client whose transport fails, the number of its requests, and what repairs it.
+	down := func(t *testing.T) (*pusher.Client, *atomic.Int64, func()) {
+		var requests atomic.Int64
+		var isRepaired atomic.Bool
+		client := server.client(t)
+		client.HTTPClient = &http.Client{Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+			requests.Add(1)
+			if isRepaired.Load() {
+				return next.RoundTrip(request)
+			}
+			return nil, &net.OpError{Op: "dial", Err: errors.New("no route")}
+		})}
+		return client, &requests, func() { isRepaired.Store(true) }
+	}
+	for name, set := range map[string]func(*pusher.Client){
+		"the field": func(client *pusher.Client) {
+			client.CircuitBreaker = &pusher.CircuitBreaker{Failures: 2, Open: 5 * time.Minute}
+		},
+		"Extra": func(client *pusher.Client) {
+			client.Extra = map[string]any{"circuit_breaker": map[string]any{"failures": 2, "open_ms": 300000}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, requests, repair := down(t)
+			set(client)
+			for index := 0; index < 2; index++ {
+				if failed := refused(t, client.Trigger("c", "e", "x"), pusher.StatusDeliveryUnknown, ""); failed.Cause != "connect" {
+					t.Errorf("%#v", failed)
+				}
+			}
+			repair()
+			for _, call := range []func() error{
+				func() error { return client.Trigger("c", "e", "x") },
+				func() error { _, err := client.Channels(pusher.ChannelsParams{}); return err },
+			} {
+				failed := refused(t, call(), pusher.StatusNotSent, "")
+				if failed.Cause != "circuit" || failed.Attempts != 0 || failed.RetryAfter <= 0 {
+					t.Errorf("%#v", failed)
+				}
+			}
+			same(t, "requests", requests.Load(), int64(2))
+			stats, err := client.Stats()
+			if err != nil || stats.Requests != 2 {
+				t.Errorf("%+v, %v", stats, err)
+			}
+		})
+	}
+	t.Run("a probe closes it", func(t *testing.T) {
+		client, _, repair := down(t)
+		client.CircuitBreaker = &pusher.CircuitBreaker{Failures: 1, Open: 100 * time.Millisecond}
+		refused(t, client.Trigger("c", "e", "x"), pusher.StatusDeliveryUnknown, "")
+		repair()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			err := client.Trigger("c", "e", "x")
+			if err == nil {
+				break
+			}
+			if failed := refused(t, err, pusher.StatusNotSent, ""); failed.Cause != "circuit" || time.Now().After(deadline) {
+				t.Fatalf("%#v", failed)
+			}
+		}
+		if err := client.Trigger("c", "e", "x"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestACallThatIsCancelledWhileItConnectsIsNotSent(t *testing.T) {
 	// Nobody accepts, and the handshake gets no answer.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -23,9 +23,7 @@ type TriggerOptions struct {
 	Info     *string // attributes of the channels to return, such as "user_count,subscription_count"
 	// IdempotencyKey makes a server that knows it answer as before and publish nothing. Never use a key for another event.
 	IdempotencyKey string
-	// FanOut sends as many requests as more channels, or encrypted ones among others, need. With HTTPClient, a context that is cancelled ends
-	// such a call before its next request.
-	FanOut         bool
+	FanOut         bool             // sends as many requests as more channels, or encrypted ones among others, need
 	Members        map[string]any   // more members of the event, which only some servers know: pusher_trigger's "extra"
 	MembersInClear bool             // sends Members to an encrypted channel, too, where they are not encrypted
 	Timeout        time.Duration    // of this call, instead of the client's; a context's deadline applies if it is sooner

@@ -48,7 +48,8 @@ func newFan(settings Client) *fan {
 	return &fan{settings: settings}
 }
 
-// fan is a second client of the library, for calls that may take several requests: it sends each by a callback, as pusher_prepare makes only one.
+// fan is a second client of the library, which sends each request by a callback: for calls that may take several requests, as pusher_prepare
+// makes only one, and for all calls of a client with a circuit breaker, which refuses no prepared request.
 type fan struct {
 	settings Client
 	mutex    sync.Mutex // guards client
@@ -71,7 +72,7 @@ func (f *fan) open(op operation, with *sender) (*C.Pusher, error) {
 		// The library owns the handle from here on, even if it fails.
 		if status := C.bridge_set_transport(made, C.uintptr_t(cgo.NewHandle(with))); status != C.PUSHER_STATUS_OK {
 			C.pusher_free(made)
-			failed = refusal(Status(status), failure{Message: "HTTPClient cannot be used for a fan-out"}, nil)
+			failed = refusal(Status(status), failure{Message: "HTTPClient cannot be used for this call"}, nil)
 		}
 	}
 	if failed != nil {
@@ -93,14 +94,15 @@ func without(members map[string]any, name string) map[string]any {
 }
 
 //export libpusherGoSend
-func libpusherGoSend(handle C.uintptr_t, request *C.PusherRequest, response *C.PusherResponse) {
+func libpusherGoSend(handle, ofCall C.uintptr_t, request *C.PusherRequest, response *C.PusherResponse) {
 	with := cgo.Handle(handle).Value().(*sender)
+	ctx := cgo.Handle(ofCall).Value().(context.Context)
 	// On another goroutine, as for libpusherGoLog. A transport that panics may have sent the request.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer func() { _ = recover() }()
-		with.exchange(context.Background(), request, response)
+		with.exchange(ctx, request, response)
 	}()
 	<-done
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // Observation is the start or the end of a call or of one of its attempts. It never contains a secret, a signature or a payload. Calls of a
-// Client with an HTTPClient have none, except those with FanOut.
+// Client with an HTTPClient have none, except those with FanOut, and those of a client with a CircuitBreaker.
 type Observation struct {
 	Kind   ObservationKind
 	CallID uint64

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"runtime"
 	"sync/atomic"
@@ -81,6 +82,24 @@ func (p *PublisherConfig) members(logs bool) map[string]any {
 	return config
 }
 
+// patience returns how long Publish waits for space unless its options say it.
+func (p *PublisherConfig) patience(ofClient time.Duration) time.Duration {
+	overflow, given := p.Extra["overflow"]
+	if !given {
+		overflow = p.Overflow
+	}
+	if overflow != "block" {
+		return 0
+	}
+	if ms := number(p.Extra["timeout_ms"]); ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	if p.Timeout > 0 {
+		return p.Timeout
+	}
+	return ofClient
+}
+
 // PublishParams are the options of an event.
 type PublishParams struct {
 	SocketID *string // excludes this connection
@@ -101,7 +120,8 @@ type PublishParams struct {
 type Publisher struct {
 	life      lifetime
 	publisher *C.PusherPublisher
-	finished  atomic.Bool // no more reports will be added
+	finished  atomic.Bool   // no more reports will be added
+	patience  time.Duration // how long Publish waits for space; 0: not at all
 }
 
 // Report says how an event ended.
@@ -148,7 +168,7 @@ func (c *Client) NewPublisher(config PublisherConfig) (*Publisher, error) {
 		return nil, err
 	}
 	handle := (*C.PusherPublisher)(made.handle)
-	publisher := &Publisher{publisher: handle}
+	publisher := &Publisher{publisher: handle, patience: config.patience(opened.timeout)}
 	publisher.life.free = func() { C.pusher_publisher_free(handle) }
 	runtime.SetFinalizer(publisher, func(unused *Publisher) {
 		// On its own goroutine: freeing waits up to a second for events, and other finalizers wait for this one. It needs only the handle.
@@ -176,6 +196,52 @@ func (p *Publisher) PublishToUser(userID string, eventName string, data any) (ui
 
 // PublishWithParams queues an event with options. channels is nil if params names a user.
 func (p *Publisher) PublishWithParams(channels []string, eventName string, data any, params PublishParams) (uint64, error) {
+	return p.publish(channels, eventName, data, params, false)
+}
+
+// PublishContext is PublishWithParams with a context, which ends a wait for space (Overflow "block"): the event was not queued then, and the
+// error is StatusQueueFull and the context's. Once it is queued, the context has no effect. A long wait counts as several refused events in
+// PublisherStats.
+func (p *Publisher) PublishContext(ctx context.Context, channels []string, eventName string, data any, params PublishParams) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, late(opPublish, err)
+	}
+	limit := p.patience
+	if limit > 0 && params.Timeout > 0 {
+		limit = params.Timeout
+	}
+	if given := number(params.Extra["timeout_ms"]); limit > 0 && given > 0 {
+		limit = time.Duration(given) * time.Millisecond
+	}
+	if limit == 0 || ctx.Done() == nil {
+		return p.publish(channels, eventName, data, params, false)
+	}
+	for end := time.Now().Add(limit); ; {
+		// A publisher's wait cannot be cancelled, so each is short.
+		left := time.Until(end)
+		if most := time.Duration(slice(ctx)) * time.Millisecond; left > most {
+			left = most
+		}
+		if left < time.Millisecond {
+			left = time.Millisecond // 0 would be the default
+		}
+		params.Timeout = left
+		id, err := p.publish(channels, eventName, data, params, true)
+		var full *Error
+		if !errors.As(err, &full) || full.Status != StatusQueueFull {
+			return id, err
+		}
+		if over := ctx.Err(); over != nil {
+			full.wrapped = over
+			return 0, full
+		}
+		if !time.Now().Before(end) {
+			return 0, full
+		}
+	}
+}
+
+func (p *Publisher) publish(channels []string, eventName string, data any, params PublishParams, shorter bool) (uint64, error) {
 	f := newFrame(opPublish)
 	defer f.free()
 	if channels == nil {
@@ -188,7 +254,7 @@ func (p *Publisher) PublishWithParams(channels []string, eventName string, data 
 	f.options(&options{
 		socketID: params.SocketID, info: params.Info, userID: params.UserID, conflate: params.Conflate, fanOut: params.FanOut,
 		idempotencyKey: params.IdempotencyKey, members: params.Members, membersInClear: params.MembersInClear,
-		timeout: params.Timeout, extra: params.Extra,
+		timeout: params.Timeout, shorter: shorter, extra: params.Extra,
 	})
 	if f.failed != nil {
 		return 0, f.failed

@@ -185,6 +185,46 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
+func TestAContextEndsTheWaitForSpace(t *testing.T) {
+	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
+	client := server.client(t)
+	client.Timeout = 20 * time.Second
+	made := publisher(t, client, pusher.PublisherConfig{Connections: 1, MaxQueueEvents: 1, Overflow: "block"})
+	publish := func(ctx context.Context, params pusher.PublishParams) error {
+		_, err := made.PublishContext(ctx, []string{"c"}, "e", "x", params)
+		return err
+	}
+	live, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := publish(live, pusher.PublishParams{}); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	err := cancelled(t, func() bool { return time.Since(start) > 200*time.Millisecond }, func(ctx context.Context) error {
+		return publish(ctx, pusher.PublishParams{})
+	})
+	if failed := refused(t, err, pusher.StatusQueueFull, ""); !errors.Is(err, context.Canceled) || failed.Delivery != pusher.DeliveryNotSent {
+		t.Errorf("%#v", failed)
+	}
+	if err := publish(within(t, 150*time.Millisecond), pusher.PublishParams{}); !errors.Is(err, pusher.StatusQueueFull) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%#v", err)
+	}
+	for _, params := range []pusher.PublishParams{{Timeout: 250 * time.Millisecond}, {Extra: map[string]any{"timeout_ms": 250}}} {
+		start = time.Now()
+		if err := publish(live, params); !errors.Is(err, pusher.StatusQueueFull) || errors.Is(err, context.Canceled) {
+			t.Errorf("%#v", err)
+		}
+		if took := time.Since(start); took < 240*time.Millisecond || took > 10*time.Second {
+			t.Error(took)
+		}
+	}
+	cancel()
+	if err := publish(live, pusher.PublishParams{}); !errors.Is(err, pusher.StatusNotSent) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%#v", err)
+	}
+	same(t, "published", len(server.applied(t)), 1)
+}
+
 func TestShutdownWithoutTimeReportsTheEventsItEnded(t *testing.T) {
 	server := listen(t, map[string]any{"fault": "silence-after-request-applied", "times": 0})
 	made := publisher(t, server.client(t), pusher.PublisherConfig{Connections: 1, MaxBatchEvents: 1})
