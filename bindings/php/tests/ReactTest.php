@@ -122,6 +122,18 @@ final class ReactTest extends TestCase
         }
     }
 
+    /** A connection that never comes does not keep the loop running. */
+    public function testACallThatGetsNoConnectionEndsAtItsTimeout(): void
+    {
+        $listener = FaultServer::listen(['fault' => 'black-hole', 'times' => 0]);
+        $async = $this->async(FaultServer::client($listener, ['timeout_ms' => 300]));
+        $e = $this->failure($async->postAsync('/events', ['name' => 'e', 'channel' => 'c', 'data' => '1']));
+        self::assertSame(['not_sent', 'timeout'], [$e->getDelivery(), $e->getNetworkCause()]);
+        $started = hrtime(true);
+        $this->loop->run();
+        self::assertLessThan(10, (hrtime(true) - $started) / 1e9);
+    }
+
     /** The event was applied, so what is said of a cancelled promise must not be that it was not sent. */
     public function testACancelledPromiseIsUnknownOnceTheRequestMayHaveLeft(): void
     {

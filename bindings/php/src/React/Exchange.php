@@ -20,6 +20,7 @@ use React\Socket\ConnectorInterface;
  */
 final class Exchange
 {
+    private ?PromiseInterface $connecting = null;
     private ?ConnectionInterface $connection = null;
     private ?TimerInterface $timer = null;
     private bool $ended = false;
@@ -56,7 +57,8 @@ final class Exchange
         $this->timer = $this->loop->addTimer($time / 1000, fn () => $this->fail('timeout', 'no response within the time limit'));
         $host = $this->request->getHost();
         $host = str_contains($host, ':') ? "[$host]" : $host;
-        $connector->connect(($this->request->isTls() ? 'tls' : 'tcp') . "://$host:{$this->request->getPort()}")->then(
+        $this->connecting = $connector->connect(($this->request->isTls() ? 'tls' : 'tcp') . "://$host:{$this->request->getPort()}");
+        $this->connecting->then(
             $this->send(...),
             fn (mixed $e) => $this->fail('connect', $e instanceof \Throwable ? $e->getMessage() : 'there was no connection'),
         );
@@ -101,6 +103,10 @@ final class Exchange
             $this->loop->cancelTimer($this->timer);
         }
         $this->connection?->close();
+        // No effect on a connection that there is. react/promise 2 has no cancel() in its interface.
+        if ($this->connecting !== null && method_exists($this->connecting, 'cancel')) {
+            $this->connecting->cancel();
+        }
         try {
             $result = $work();
         } catch (PusherException $e) {

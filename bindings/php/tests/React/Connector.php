@@ -21,9 +21,12 @@ final class Connector implements ConnectorInterface
     public function connect($uri)
     {
         $this->uris[] = $uri;
-        $deferred = new Deferred();
         $flags = STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT;
         $stream = stream_socket_client($uri, $code, $message, null, $flags);
+        $deferred = new Deferred(function () use ($stream): void {
+            $this->loop->removeWriteStream($stream);
+            throw new \RuntimeException('Connection cancelled');
+        });
         stream_set_blocking($stream, false);
         $this->loop->addWriteStream($stream, function () use ($stream, $deferred): void {
             $this->loop->removeWriteStream($stream);
