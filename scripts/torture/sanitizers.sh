@@ -124,30 +124,13 @@ rust_under_asan() {
   sed -nE 's/^test result: ok. ([0-9]+) passed.*/   \1 tests/p' "$out/abi.log"
 }
 
-# Unpacks Debian's compiler and the sources of its std.
+# Debian's compiler and the sources of its std, with the runtime of the stable one.
 old_rust() {
-  local here=$CACHE/rust-web-1.85 version package
-  if [ ! -e "$here/finished" ]; then
-    rm -rf "$here"
-    mkdir -p "$here/root"
-    version=$(apt-cache madison rust-web-src | sed -nE 's/.*\| +(1\.85\.[^ ]+) .*/\1/p' | head -n 1)
-    [ -n "$version" ] || fail "No rust-web-src 1.85 in Debian's archive: ThreadSanitizer cannot be run"
-    (
-      cd "$here"
-      for package in rustc-web cargo-web rust-web-src libstd-rust-web-1.85 libstd-rust-web-dev; do
-        apt-get -qq download "$package=$version" 2>/dev/null
-      done
-      for package in libpcre3 libgit2-1.5 libhttp-parser2.9 libmbedtls14 libmbedcrypto7 libmbedx509-1; do
-        apt-get -qq download "$package" 2>/dev/null
-      done
-      for package in *.deb; do dpkg-deb -x "$package" root; done
-      rm -f ./*.deb
-    )
-    cp "$runtimes/librustc-stable_rt.tsan.a" "$here/root/usr/lib/rustlib/$TARGET/lib/librustc-stable_rt.tsan.a"
-    cp "$runtimes/librustc-stable_rt.tsan.a" "$here/root/usr/lib/rustlib/$TARGET/lib/librustc_rt.tsan.a"
-    touch "$here/finished"
-  fi
-  old=$here/root
+  old=$(tools/rust/get-rust-web.sh)
+  local name
+  for name in rustc-stable_rt rustc_rt; do
+    cp "$runtimes/librustc-stable_rt.tsan.a" "$old/usr/lib/rustlib/$TARGET/lib/lib$name.tsan.a"
+  done
 }
 
 with_tsan() (

@@ -146,14 +146,8 @@ impl TrustError {
     }
 
     fn io(error: &io::Error, message: String) -> TrustError {
-        TrustError { message, is_temporary: is_temporary(error) }
+        TrustError { message, is_temporary: platform::lacks_resources(error) }
     }
-}
-
-/// Returns whether a file could not be read because the process lacked descriptors or memory.
-fn is_temporary(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::OutOfMemory
-        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 /// The sessions that are kept for resumption. A client connects to one server, and that server may
@@ -221,7 +215,7 @@ fn add_found(
 ) -> Result<(), TrustError> {
     const REMEDY: &str = "set ca_file or tls_roots";
     let is_io = |error: &&rustls_native_certs::Error| match &error.kind {
-        rustls_native_certs::ErrorKind::Io { inner, .. } => is_temporary(inner),
+        rustls_native_certs::ErrorKind::Io { inner, .. } => platform::lacks_resources(inner),
         _ => false,
     };
     // The store is kept for as long as the client: it must not lack the certificates of a file that

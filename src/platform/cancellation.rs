@@ -6,19 +6,17 @@
 //! cancellation as well.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
 use once_cell::race::OnceBox;
 
 use super::in_use::{Entry, Flag, Table};
 use super::per_process::PerProcess;
-use super::poll::poll_entries;
 use super::readable::ReadableFlag;
+use super::readiness::Readiness;
+use super::system::{self, PollEntry};
 
 /// Ends the calls of one handle, now and later.
 pub struct Cancellation {
@@ -50,15 +48,15 @@ impl Cancellation {
 
     /// Ends all waits. Async-signal-safe: it takes no lock and no memory, and restores errno.
     pub fn cancel(&self) {
-        let errno = Errno::last_raw();
-        self.flag.set();
-        if let Some(running) = self.process.get() {
-            running.sockets.shut_down();
-            if let Some(alarm) = running.alarm.get() {
-                alarm.raise();
+        system::keep_errno(|| {
+            self.flag.set();
+            if let Some(running) = self.process.get() {
+                running.sockets.shut_down();
+                if let Some(alarm) = running.alarm.get() {
+                    alarm.raise();
+                }
             }
-        }
-        Errno::set_raw(errno);
+        });
     }
 
     fn running(&self) -> &Running {
@@ -68,21 +66,21 @@ impl Cancellation {
         }
     }
 
-    /// Enters a connected socket, so that it is shut down at a cancellation, or at once if that has
+    /// Enters a connected socket by its number, so that it is shut down at a cancellation, or at once if that has
     /// happened. The entry must be dropped before the socket.
-    pub(super) fn enter(&self, socket: RawFd) -> Entry {
+    pub(super) fn enter(&self, socket: i32) -> Entry {
         Table::enter(&self.running().sockets, socket, &self.flag)
     }
 
     /// Waits until one of the entries is ready, `timeout` has passed, or this has happened.
-    pub(super) fn poll<'a>(&'a self, entries: &mut Vec<PollFd<'a>>, timeout: Duration) -> io::Result<()> {
+    pub(super) fn poll<'a>(&'a self, entries: &mut Vec<PollEntry<'a>>, timeout: Duration) -> io::Result<()> {
         let alarm = self.running().alarm.get_or_try_init(|| ReadableFlag::new().map(Box::new))?;
         if self.flag.is_set_before_a_wait() {
             return Ok(());
         }
-        entries.push(PollFd::new(alarm.as_fd(), PollFlags::POLLIN));
-        poll_entries(entries, timeout)?;
-        let was_woken = entries.pop().and_then(|alarm| alarm.any()).unwrap_or(false);
+        entries.push(alarm.poll_entry(Readiness::READ));
+        system::poll(entries, timeout)?;
+        let was_woken = entries.pop().is_some_and(|alarm| system::happened(&alarm).read);
         // If the host has closed the descriptor, polling it again at once would be a busy loop.
         if was_woken && !self.has_happened() {
             thread::sleep(timeout.min(PAUSE));

@@ -1,10 +1,10 @@
 //! Regular files, read whole.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Read};
 
 use zeroize::Zeroizing;
+
+use super::system;
 
 /// The longest file that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -12,7 +12,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 /// Reads a regular file. Refuses files that could block, such as pipes. The result is wiped when
 /// it is dropped, because it may hold a private key.
 pub fn read_file(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file = system::open(path)?;
     let metadata = file.metadata()?;
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
@@ -26,7 +26,7 @@ pub fn read_file(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         match file.read(&mut bytes[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
@@ -37,10 +37,15 @@ pub fn read_file(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// Returns whether a file could not be read because the process lacked descriptors or memory.
+pub fn lacks_resources(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory || system::lacks_resources(error)
+}
+
 /// Returns a buffer of zeros that is wiped when it is dropped. Fails if there is no memory for it.
 pub fn zeroed(length: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
-    bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes.try_reserve_exact(length).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
     bytes.resize(length, 0);
     Ok(bytes)
 }

@@ -1,11 +1,10 @@
 //! The sockets that calls use, for a cancellation to shut them down.
 //!
-//! A descriptor's number may belong to another file as soon as it is closed. So an entry is removed
+//! The number of a socket may belong to another file as soon as it is closed. So an entry is removed
 //! before its socket is closed or used by another call ([`Entry`]'s drop), and never while the socket
 //! is being shut down. The models in `tests/models` run every schedule of these two.
 
 use std::array;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use once_cell::race::OnceBox;
@@ -42,7 +41,7 @@ impl Flag {
     }
 }
 
-/// Sockets in use. An entry is 0 if it is free, `fd + 1` if it is taken, and the negative of that
+/// Sockets in use. An entry is 0 if it is free, `number + 1` if it is taken, and the negative of that
 /// while a cancellation shuts the socket down.
 pub struct Table {
     entries: [AtomicI32; ENTRIES],
@@ -58,24 +57,24 @@ impl Default for Table {
 
 impl Table {
     /// Enters a socket, and shuts it down if the flag is set.
-    pub fn enter(first: &Arc<Table>, fd: RawFd, flag: &Flag) -> Entry {
-        let entry = Table::take(first, fd);
+    pub fn enter(first: &Arc<Table>, number: i32, flag: &Flag) -> Entry {
+        let entry = Table::take(first, number);
         if flag.is_set_before_a_wait() {
-            shut_down(fd);
+            shut_down(number);
         }
         entry
     }
 
-    fn take(first: &Arc<Table>, fd: RawFd) -> Entry {
+    fn take(first: &Arc<Table>, number: i32) -> Entry {
         let mut table = first;
         loop {
-            // Descriptors that are in use differ, so most find a free entry at once. Those of
+            // Numbers that are in use differ, so most find a free entry at once. Those of
             // neighbours are in different cache lines.
-            let start = (fd as usize % 4) * (ENTRIES / 4) + fd as usize / 4;
+            let start = (number as usize % 4) * (ENTRIES / 4) + number as usize / 4;
             for index in (start..start + ENTRIES).map(|index| index % ENTRIES) {
                 let entry = &table.entries[index];
-                if entry.compare_exchange(0, fd + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                    return Entry { table: Arc::clone(table), index: index as u32, fd };
+                if entry.compare_exchange(0, number + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    return Entry { table: Arc::clone(table), index: index as u32, number };
                 }
             }
             table = table.more.get_or_init(Box::default);
@@ -102,7 +101,7 @@ impl Table {
 pub struct Entry {
     table: Arc<Table>,
     index: u32,
-    fd: RawFd,
+    number: i32,
 }
 
 impl Drop for Entry {
@@ -110,7 +109,7 @@ impl Drop for Entry {
         let Some(entry) = self.table.entries.get(self.index as usize) else { return };
         // A cancellation in another thread is about to shut the socket down, or just has. (One in a
         // signal handler of this thread ends before this thread goes on.)
-        while entry.compare_exchange(self.fd + 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        while entry.compare_exchange(self.number + 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             pause();
         }
     }

@@ -5,19 +5,21 @@
 mod cancellation;
 mod file;
 mod in_use;
-mod no_signal;
 mod number;
 mod per_process;
-mod poll;
 mod readable;
+mod readiness;
 mod socket;
 mod sync;
+mod system;
 mod thread;
 
 pub use cancellation::Cancellation;
-pub use file::{read_file, zeroed};
+pub use file::{lacks_resources, read_file, zeroed};
 pub use number::process_number;
 pub use per_process::PerProcess;
 pub use readable::ReadableFlag;
-pub use socket::{Address, Readiness, Receive, Socket, is_socket_path, poll};
+pub use readiness::{Readiness, Receive};
+pub use socket::{Address, Socket, is_socket_path, poll};
+pub use system::Descriptor;
 pub use thread::spawn;

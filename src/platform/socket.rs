@@ -5,18 +5,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags};
-use nix::sys::socket::{self, MsgFlags};
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
 
 use super::cancellation::Cancellation;
 use super::in_use::Entry;
-use super::no_signal::NO_SIGNAL;
-use super::poll::poll_entries;
+use super::readiness::{Readiness, Receive};
+use super::system;
 
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,35 +46,6 @@ pub struct Socket {
     is_tcp: bool,
 }
 
-/// How to receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receive {
-    /// Wait for bytes, up to the socket's receive timeout.
-    Waiting,
-    /// Take the bytes that are there.
-    Now,
-    /// Look at the bytes that are there, and leave them.
-    Peek,
-}
-
-/// The events to wait for, and the events that happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Readiness {
-    /// Bytes, an end or an error can be read.
-    pub read: bool,
-    /// Bytes can be written, or a write will return the error.
-    pub write: bool,
-}
-
-impl Readiness {
-    /// Waits for input only.
-    pub const READ: Readiness = Readiness { read: true, write: false };
-    /// Waits for space to write only.
-    pub const WRITE: Readiness = Readiness { read: false, write: true };
-    /// Waits for either.
-    pub const BOTH: Readiness = Readiness { read: true, write: true };
-}
-
 impl Socket {
     /// Begins to connect. Returns the socket, and whether it is connected already.
     pub fn connect(address: &Address) -> io::Result<(Socket, bool)> {
@@ -90,8 +58,7 @@ impl Socket {
         socket.set_nonblocking(true)?;
         let is_connected = match socket.connect(&address) {
             Ok(()) => true,
-            // After a signal, too, the kernel goes on connecting.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => false,
+            Err(error) if system::is_connecting(&error) => false,
             Err(error) => return Err(error),
         };
         Ok((Socket { entry: None, socket, is_tcp: domain != Domain::UNIX }, is_connected))
@@ -105,7 +72,7 @@ impl Socket {
     /// Prepares a connected socket: [`Receive::Waiting`] waits, small writes leave at once, and the kernel probes a
     /// peer that has been silent for `keep_alive`.
     pub fn prepare(&self, keep_alive: Duration) -> io::Result<()> {
-        self.socket.set_nonblocking(false)?;
+        system::let_receive_wait(&self.socket)?;
         if self.is_tcp {
             self.socket.set_tcp_nodelay(true)?;
             // A system without these options has its own, longer times.
@@ -122,7 +89,7 @@ impl Socket {
     /// Makes a cancellation end every use of the socket from now on, until it is [released](Socket::release).
     pub fn use_until(&mut self, cancellation: &Cancellation) {
         self.release();
-        self.entry = Some(cancellation.enter(self.socket.as_raw_fd()));
+        self.entry = Some(cancellation.enter(system::number(&self.socket)));
     }
 
     /// Makes cancellations leave the socket alone.
@@ -132,25 +99,17 @@ impl Socket {
 
     /// Sends without waiting. The kernel may take some of the bytes, or none (`WouldBlock`).
     pub fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let flags = NO_SIGNAL | MsgFlags::MSG_DONTWAIT;
-        Ok(socket::sendmsg::<()>(self.socket.as_raw_fd(), parts, &[], flags, None)?)
+        system::send(&self.socket, parts)
     }
 
     /// Receives. Returns 0 at the end of the stream, and `WouldBlock` if there is nothing.
     pub fn receive(&self, buffer: &mut [u8], how: Receive) -> io::Result<usize> {
-        let flags = match how {
-            Receive::Waiting => MsgFlags::empty(),
-            Receive::Now => MsgFlags::MSG_DONTWAIT,
-            Receive::Peek => MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK,
-        };
-        Ok(socket::recv(self.socket.as_raw_fd(), buffer, flags)?)
+        system::receive(&self.socket, buffer, how)
     }
 
     /// Waits until the socket is ready or `timeout` has passed.
     pub fn wait(&self, wanted: Readiness, timeout: Duration) -> io::Result<Readiness> {
-        let mut entries = [entry(self.socket.as_fd(), wanted)];
-        poll_entries(&mut entries, timeout)?;
-        Ok(happened(&entries[0]))
+        system::wait(&self.socket, wanted, timeout)
     }
 }
 
@@ -167,27 +126,11 @@ pub fn poll(
     // The cancellation adds an entry.
     entries.try_reserve_exact(sockets.len() + 1).map_err(no_memory)?;
     all.try_reserve_exact(sockets.len()).map_err(no_memory)?;
-    entries.extend(sockets.iter().map(|socket| entry(socket.socket.as_fd(), wanted)));
+    entries.extend(sockets.iter().map(|socket| system::poll_entry(&socket.socket, wanted)));
     match cancellation {
-        None => poll_entries(&mut entries, timeout)?,
+        None => system::poll(&mut entries, timeout)?,
         Some(cancellation) => cancellation.poll(&mut entries, timeout)?,
     }
-    all.extend(entries.iter().take(sockets.len()).map(happened));
+    all.extend(entries.iter().take(sockets.len()).map(system::happened));
     Ok(all)
-}
-
-fn entry(socket: BorrowedFd<'_>, wanted: Readiness) -> PollFd<'_> {
-    let mut events = PollFlags::empty();
-    events.set(PollFlags::POLLIN, wanted.read);
-    events.set(PollFlags::POLLOUT, wanted.write);
-    PollFd::new(socket, events)
-}
-
-fn happened(entry: &PollFd<'_>) -> Readiness {
-    let failed = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-    let happened = entry.revents().unwrap_or_else(PollFlags::empty);
-    Readiness {
-        read: happened.intersects(PollFlags::POLLIN | failed),
-        write: happened.intersects(PollFlags::POLLOUT | failed),
-    }
 }

@@ -1,14 +1,13 @@
 //! The handle of a publisher.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::client::{Hooks, Pusher};
 use crate::error::{Error, OutOfMemory, Problem, Refusal};
-use crate::platform::{process_number, spawn};
+use crate::platform::{Descriptor, process_number, spawn};
 use crate::statistics::StatsFormat;
 
 use super::config::PublisherConfig;
@@ -124,7 +123,7 @@ impl PusherPublisher {
     }
 
     /// Returns a descriptor to wait on. See pusher_publisher_fd().
-    pub fn descriptor(&self) -> Result<RawFd, Error> {
+    pub fn descriptor(&self) -> Result<Descriptor, Error> {
         self.own()?.shared.descriptor().map_err(|_| Error::Unavailable("descriptor"))
     }
 

@@ -7,10 +7,7 @@ use std::time::Instant;
 pub use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::failpoint;
-pub use crate::platform::ReadableFlag;
-
-/// What an event loop waits on.
-pub type Descriptor = std::os::fd::RawFd;
+pub use crate::platform::{Descriptor, ReadableFlag};
 
 /// Locks. A panic while the lock is held is reported where it happens, and does not make the state
 /// unusable.

@@ -1,5 +1,5 @@
 //! Which module may use which. The layers keep HTTP free of Pusher, the core free of C, and
-//! `unsafe` in two files.
+//! `unsafe` in three files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -117,7 +117,7 @@ const ALLOWED: [(&str, &[&str]); 29] = [
 
 /// The files that may allow `unsafe`: the boundary to C, and the page that the kernel wipes in a
 /// forked child.
-const UNSAFE: [&str; 2] = ["src/ffi/mod.rs", "src/platform/number.rs"];
+const UNSAFE: [&str; 3] = ["src/ffi/mod.rs", "src/platform/number.rs", "src/platform/system/windows.rs"];
 
 #[test]
 fn modules_use_only_what_is_below_them() {
@@ -126,7 +126,7 @@ fn modules_use_only_what_is_below_them() {
 }
 
 #[test]
-fn unsafe_is_allowed_in_two_files() {
+fn unsafe_is_allowed_in_three_files() {
     for (file, text) in sources() {
         let allows = text.contains("allow(unsafe_code)");
         assert_eq!(allows, UNSAFE.contains(&file.as_str()), "{file}");

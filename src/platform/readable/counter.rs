@@ -1,9 +1,12 @@
 //! Linux's counter: one descriptor and 8 bytes in the kernel.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::platform::readiness::Readiness;
+use crate::platform::system::{self, Descriptor, PollEntry};
 
 pub(super) struct Counter(EventFd);
 
@@ -19,6 +22,14 @@ impl Counter {
 
     pub(super) fn lower(&self) {
         let _ = self.0.read();
+    }
+
+    pub(super) fn descriptor(&self) -> Descriptor {
+        self.0.as_fd().as_raw_fd()
+    }
+
+    pub(super) fn poll_entry(&self, wanted: Readiness) -> PollEntry<'_> {
+        system::poll_entry(&self.0, wanted)
     }
 }
 

@@ -6,14 +6,16 @@ mod counter;
 mod pair;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use super::readiness::Readiness;
+use super::system::{Descriptor, PollEntry};
 
 #[cfg(target_os = "linux")]
 type Inner = counter::Counter;
 #[cfg(not(target_os = "linux"))]
 type Inner = pair::Pair;
 
-/// A flag with a descriptor that is readable while the flag is raised. Closed on exec. No call waits.
+/// A flag with a descriptor (on Windows, a socket) that is readable while the flag is raised. Closed on exec. No call waits.
 pub struct ReadableFlag(Inner);
 
 impl ReadableFlag {
@@ -23,8 +25,8 @@ impl ReadableFlag {
     }
 
     /// Returns the descriptor, which the flag owns.
-    pub fn descriptor(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+    pub fn descriptor(&self) -> Descriptor {
+        self.0.descriptor()
     }
 
     /// Makes the descriptor readable. If it is readable already, waits by edges end all the same. Async-signal-safe.
@@ -36,45 +38,49 @@ impl ReadableFlag {
     pub fn lower(&self) {
         self.0.lower();
     }
-}
 
-impl AsFd for ReadableFlag {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    /// Returns an entry for a poll.
+    pub(super) fn poll_entry(&self, wanted: Readiness) -> PollEntry<'_> {
+        self.0.poll_entry(wanted)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    #[cfg(target_os = "linux")]
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::time::Duration;
+
     #[cfg(target_os = "linux")]
     use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
     use super::*;
+    use crate::platform::system::{happened, poll};
 
-    fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
-        let mut entries = [PollFd::new(descriptor, PollFlags::POLLIN)];
-        poll(&mut entries, PollTimeout::ZERO).expect("poll") == 1
+    fn is_readable(entry: PollEntry<'_>) -> bool {
+        let mut entries = [entry];
+        poll(&mut entries, Duration::ZERO).expect("poll");
+        happened(&entries[0]).read
     }
 
-    fn check(descriptor: BorrowedFd<'_>, raise: &dyn Fn(), lower: &dyn Fn()) {
-        assert!(!is_readable(descriptor));
+    fn check<'a>(entry: &dyn Fn() -> PollEntry<'a>, raise: &dyn Fn(), lower: &dyn Fn()) {
+        assert!(!is_readable(entry()));
         lower();
         // More often than a socket holds bytes.
         for _ in 0..300_000 {
             raise();
         }
-        assert!(is_readable(descriptor));
+        assert!(is_readable(entry()));
         lower();
-        assert!(!is_readable(descriptor));
+        assert!(!is_readable(entry()));
     }
 
     #[test]
     fn the_descriptor_is_readable_while_the_flag_is_raised() {
         let flag = ReadableFlag::new().expect("a flag");
-        check(flag.0.as_fd(), &|| flag.raise(), &|| flag.lower());
+        check(&|| flag.poll_entry(Readiness::READ), &|| flag.raise(), &|| flag.lower());
         let flag = pair::Pair::new().expect("a flag");
-        check(flag.as_fd(), &|| flag.raise(), &|| flag.lower());
+        check(&|| flag.poll_entry(Readiness::READ), &|| flag.raise(), &|| flag.lower());
     }
 
     #[cfg(target_os = "linux")]
@@ -97,6 +103,6 @@ mod tests {
         let flag = ReadableFlag::new().expect("a flag");
         check_edges(flag.0.as_fd(), &|| flag.raise());
         let flag = pair::Pair::new().expect("a flag");
-        check_edges(flag.as_fd(), &|| flag.raise());
+        check_edges(flag.user.as_fd(), &|| flag.raise());
     }
 }

@@ -1,41 +1,38 @@
 //! Two sockets, with a byte between them while the flag is raised.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::io::{self, IoSlice};
 
-use nix::sys::socket::{self, MsgFlags};
+use socket2::Socket;
 
-use crate::platform::no_signal::NO_SIGNAL;
+use crate::platform::readiness::{Readiness, Receive};
+use crate::platform::system::{self, Descriptor, PollEntry};
 
 pub(super) struct Pair {
-    user: UnixStream,
-    own: UnixStream,
+    pub(super) user: Socket,
+    own: Socket,
 }
 
 impl Pair {
     pub(super) fn new() -> io::Result<Pair> {
-        let (user, own) = UnixStream::pair()?;
-        user.set_nonblocking(true)?;
-        own.set_nonblocking(true)?;
-        #[cfg(target_vendor = "apple")]
-        socket2::SockRef::from(&own).set_nosigpipe(true)?;
+        let (user, own) = system::pair()?;
         Ok(Pair { user, own })
     }
 
     pub(super) fn raise(&self) {
         // One byte at a time, or the bytes of a flag that is raised again and again would fill the socket.
         self.lower();
-        let _ = socket::send(self.own.as_raw_fd(), &[0], NO_SIGNAL);
+        let _ = system::send(&self.own, &[IoSlice::new(&[0])]);
     }
 
     pub(super) fn lower(&self) {
-        let _ = socket::recv(self.user.as_raw_fd(), &mut [0; 8], MsgFlags::empty());
+        let _ = system::receive(&self.user, &mut [0; 8], Receive::Now);
     }
-}
 
-impl AsFd for Pair {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.user.as_fd()
+    pub(super) fn descriptor(&self) -> Descriptor {
+        system::descriptor(&self.user)
+    }
+
+    pub(super) fn poll_entry(&self, wanted: Readiness) -> PollEntry<'_> {
+        system::poll_entry(&self.user, wanted)
     }
 }
