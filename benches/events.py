@@ -7,7 +7,8 @@ which is printed. The table goes to standard output, and the figures and targets
 
 The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. The
 publisher with eight connections runs once for each peer that sends batches with 8 in flight, right before or right after it. The
-other publishers run right beside pusher_trigger, which their processor time is compared with.
+other publishers run right beside pusher_trigger, which their processor time is compared with. So do the calls that are awaited in
+Python beside those of the official library.
 Nothing is pinned to a core: the sink and the threads of the contender share all cores.
 """
 
@@ -31,13 +32,16 @@ ENVIRONMENT = os.environ | {
 }
 WARM_UP = 0.1
 WIDE = "publisher, 8 connections"
+# The calls that are awaited in Python are made by as many tasks at the same time.
+TASKS = 100
 
 
 class Contender:
     """A process that publishes on request."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    def __init__(self, command, **environment):
+        environment = ENVIRONMENT | environment
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
     def ask(self, what, at_once, seconds):
         """Sends one request, and returns the three figures of the response."""
@@ -91,6 +95,22 @@ def best_of(ways):
     return max(ways, key=lambda way: statistics.median(way.per_second))
 
 
+def await_ways(folder, port, missing):
+    """Returns the ways to await calls in Python: the official library's, and libpusher's with and without batches."""
+    if "pusher (PyPI)" in missing:
+        return []
+    command = [f"{folder}/python/bin/python", "-B", "benches/peers/await.py"]
+    theirs = Contender([*command, "pusher", port])
+    ours = Contender(
+        [*command, "libpusher", port], PYTHONPATH=f"{folder}/binding", PUSHER_LIBRARY=os.path.abspath(f"{folder}/libpusher.so.0")
+    )
+    return [
+        Way(f"await, pusher (PyPI) on aiohttp, {TASKS} tasks", theirs, "trigger", TASKS),
+        Way(f"await, AsyncPusher, {TASKS} tasks", ours, "trigger", TASKS),
+        Way(f"await, AsyncPusher with batching, {TASKS} tasks", ours, "batching", TASKS),
+    ]
+
+
 def main():
     rounds, seconds, folder = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
     missing = dict(peer.split("=", 1) for peer in sys.argv[4:])
@@ -125,6 +145,8 @@ def main():
     lonely = Way(WIDE, library, "wide", 4)
     if not wide:
         groups.append([lonely])
+    awaited = await_ways(folder, port, missing)
+    groups.append(awaited)
     ways = [way for group in groups for way in group]
 
     for way in ways:
@@ -142,7 +164,7 @@ def main():
         clocks.append(library.ask("clock", 1, seconds / 10)[0])
         left = (time.monotonic() - start) / (turn + 1) * (rounds - turn - 1)
         print(f"   events: round {turn + 1} of {rounds} done, {left:.0f} s left", file=sys.stderr)
-    for contender in library, *peers.values():
+    for contender in {library, *peers.values(), *(way.contender for way in awaited)}:
         contender.close()
     sink.stdin.close()
     sink.wait(10)
@@ -180,6 +202,10 @@ def main():
             compare(publisher, publisher.name, patient[what], f"of the best {what} x 1", bound)
         times = ratios(publisher.cpu_us, trigger.cpu_us)
         targets.append(target(f"{publisher.name}: CPU per event", "of a trigger's", times, 0.2, True))
+    if awaited:
+        theirs, ours, _ = awaited
+        times = ratios(ours.per_second, theirs.per_second)
+        targets.append(target(f"await in Python, {TASKS} tasks: events/s", "of the official aiohttp backend", times, 5))
     targets.append(target("pusher_publisher_publish, median", "us", medians, 1.5, True))
     targets.append(target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
 

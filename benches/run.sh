@@ -80,11 +80,14 @@ build_fault_server() {
   cp "$target/no-lto/examples/fault-server" "$out"
 }
 
-# The official libraries, in the same versions as in e2e/differential.
+# The official libraries, in the same versions as in e2e/differential. The binding for Python is laid out beside them.
 install_python() {
   python3 -m venv "$out/python" &&
     "$out/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-      --requirement e2e/differential/requirements.txt
+      --requirement e2e/differential/requirements.txt --requirement benches/peers/requirements.txt &&
+    rm -rf "$out/binding" && cp -R bindings/python/src "$out/binding" &&
+    PYTHONPATH=bindings/python "$out/python/bin/python" -B -c \
+      "import cffi_build; cffi_build.ffi.emit_python_code('$out/binding/libpusher/_native.py')"
 }
 
 install_node() {
@@ -195,7 +198,7 @@ seconds_of() {
     growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
     overflow) echo $((queue_rounds * 90)) ;;
     outage) awk -v outage="${BENCH_OUTAGE:-4}" 'BEGIN { print 4 * (4.5 + outage) + 2 * outage / 3 }' ;;
-    events) awk "BEGIN { print $few_rounds * $seconds * 24 }" ;;
+    events) awk "BEGIN { print $few_rounds * $seconds * 27 }" ;;
     languages) echo 60 ;;
     *) echo 5 ;;
   esac
