@@ -110,7 +110,11 @@ fn authority(name: &str) -> Result<(Issuer<'static, KeyPair>, String), rcgen::Er
 }
 
 fn leaf(names: &[&str]) -> io::Result<CertificateParams> {
-    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).map_err(io::Error::other)
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
+    // Python 3.13 refuses a certificate without it. (RFC 5280, 4.2.1.1)
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 fn certified(
