@@ -684,6 +684,8 @@ def test_an_unclosed_client_warns(listen: Listen, run: Run) -> None:
     run(body)
 
 
+# Python 3.12 and later warn: other threads may hold a lock at the fork.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_makes_its_own_connections(listen: Listen, no_socket_is_left: None) -> None:
     listener = listen()
     client = client_of(listener)
