@@ -45,7 +45,7 @@ impl Interpreter<'_> {
     /// Returns the result of the call.
     pub fn interpret(&self, exchange: Result<Response, Failure>) -> Result<String, Error> {
         match exchange {
-            Ok(mut response) => match self.refusal(&response).or_else(|| without_room(&mut response)) {
+            Ok(response) => match self.refusal(&response) {
                 Some(refusal) => Err(Error::Exchange(Box::new(self.refused(&response, refusal)))),
                 // Some servers answer without a body.
                 None if response.body.is_empty() => Ok("{}".to_owned()),
@@ -233,13 +233,6 @@ const REDACTED_HEADER: &str = "[header]";
 
 /// The length of the shortest value of a header that is redacted.
 const MIN_SECRET_BYTES: usize = 8;
-
-/// Makes room for the NUL that the boundary to C appends to the body, which may be large. Returns a
-/// refusal if there is no memory.
-fn without_room(response: &mut Response) -> Option<Refusal> {
-    let reason = "there is not enough memory to return its body";
-    response.body.try_reserve_exact(1).err().map(|_| unreadable(response.status, Cause::Malformed, reason))
-}
 
 /// A 2xx whose body may hold an error, which takes memory to find.
 fn without_memory(http_status: u16) -> Refusal {

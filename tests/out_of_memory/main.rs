@@ -173,6 +173,8 @@ fn responses() {
     );
     let escaped = format!("{{\"a\\n\":{}}}", long_strings()[2]);
     let inside = format!("{{\"error\":{},\"code\":500}}", long_strings()[1]);
+    let members: String = (0..5000).map(|n| format!("\"k{n}\":1,")).collect();
+    let behind_members = format!("{{{members}\"error\":\"x\",\"code\":500}}");
     let chunk = |body: &str| {
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
     };
@@ -182,6 +184,7 @@ fn responses() {
         (Answer::ok(&attributes), OK),
         (Answer::ok(&escaped), OK),
         (Answer::ok(&inside), 46),
+        (Answer::ok(&behind_members), 46),
         (Answer::raw(chunk(&attributes)), OK),
         (Answer::raw(endless(&attributes)).then(End::Close), OK),
         (Answer::new(400, &[], &inside), 40),
