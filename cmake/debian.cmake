@@ -25,7 +25,12 @@ if(CPACK_PACKAGE_FILES)
     file(READ "${unpacked}/DEBIAN/control" control)
     if(NOT control MATCHES "Multi-Arch:")
       string(STRIP "${control}" control)
-      file(WRITE "${unpacked}/DEBIAN/control" "${control}\nMulti-Arch: same\n")
+      # A program serves all architectures; of the libraries, several can be installed together.
+      set(kind same)
+      if(EXISTS "${unpacked}/usr/bin")
+        set(kind foreign)
+      endif()
+      file(WRITE "${unpacked}/DEBIAN/control" "${control}\nMulti-Arch: ${kind}\n")
     endif()
     if(EXISTS "${unpacked}/DEBIAN/shlibs")
       file(REMOVE "${unpacked}/DEBIAN/postinst" "${unpacked}/DEBIAN/postrm")
@@ -47,7 +52,19 @@ foreach(component IN LISTS components)
   set(package "${CPACK_DEBIAN_${upper}_PACKAGE_NAME}")
   set(documents "${component}/usr/share/doc/${package}")
 
-  if(NOT IS_DIRECTORY "${component}/usr/lib/${multiarch}")
+  # What was compiled in: libpusher's crates, or those of the program.
+  set(materials libpusher)
+  set(program)
+  if(name STREQUAL "Pusher_Tools")
+    set(materials pusher-testserver)
+    set(program --program)
+    if(NOT EXISTS "${component}/usr/bin/pusher-testserver")
+      message(FATAL_ERROR "A Debian package has its programs in /usr/bin, but this build installs to another folder. Configure it "
+        "with -DCMAKE_INSTALL_PREFIX=/usr.")
+    endif()
+    run("${CPACK_PUSHER_STRIP}" --strip-unneeded --remove-section=.comment --remove-section=.note
+      "${component}/usr/bin/pusher-testserver")
+  elseif(NOT IS_DIRECTORY "${component}/usr/lib/${multiarch}")
     message(FATAL_ERROR "A Debian package has its libraries in /usr/lib/${multiarch}, but this build installs to another "
       "folder. Configure it with -DCMAKE_INSTALL_PREFIX=/usr.")
   endif()
@@ -70,10 +87,10 @@ foreach(component IN LISTS components)
   endforeach()
 
   file(MAKE_DIRECTORY "${documents}")
-  execute_process(COMMAND python3 packaging/copyright.py "${CPACK_PUSHER_CARGO}" WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
+  execute_process(COMMAND python3 packaging/copyright.py "${CPACK_PUSHER_CARGO}" ${program} WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
     OUTPUT_FILE "${documents}/copyright" COMMAND_ERROR_IS_FATAL ANY)
-  execute_process(COMMAND python3 packaging/sbom.py "${CPACK_PUSHER_CARGO}" WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
-    OUTPUT_FILE "${documents}/libpusher.cdx.json" COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND python3 packaging/sbom.py "${CPACK_PUSHER_CARGO}" ${program} WORKING_DIRECTORY "${CPACK_PUSHER_SOURCE_DIR}"
+    OUTPUT_FILE "${documents}/${materials}.cdx.json" COMMAND_ERROR_IS_FATAL ANY)
   file(COPY_FILE "${CPACK_PUSHER_SOURCE_DIR}/CHANGELOG.md" "${documents}/changelog")
   file(WRITE "${documents}/changelog.Debian"
     "libpusher (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium\n\n"

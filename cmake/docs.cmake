@@ -4,6 +4,11 @@
 file(GLOB pages CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../docs/man/*.3")
 install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man3" COMPONENT Pusher_Development)
 
+if(PUSHER_BUILD_TOOLS)
+  install(FILES "${CMAKE_CURRENT_LIST_DIR}/../docs/man/pusher-testserver.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1"
+    COMPONENT Pusher_Tools)
+endif()
+
 option(PUSHER_BUILD_DOCS "Build the reference as a web site with Doxygen" OFF)
 if(PUSHER_BUILD_DOCS)
   find_package(Doxygen 1.9.4 REQUIRED)

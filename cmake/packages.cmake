@@ -1,5 +1,6 @@
-# Debian packages: `cpack -G DEB` in a build directory writes libpusher0 with the shared library, and libpusher-dev with the
-# files that a compiler needs. See docs/packaging.md. Other generators, such as TGZ, pack the same two components.
+# Debian packages: `cpack -G DEB` in a build directory writes libpusher0 with the shared library, libpusher-dev with the files
+# that a compiler needs, and with PUSHER_BUILD_TOOLS libpusher-tools. See docs/packaging.md. Other generators, such as TGZ, pack
+# the same components.
 
 set(CPACK_PACKAGE_NAME libpusher)
 # Debian sorts 0.2.0~rc.1 before 0.2.0, and reads a hyphen as the beginning of its own revision.
@@ -61,6 +62,18 @@ list(APPEND CPACK_COMPONENTS_ALL Pusher_Development)
 set(CPACK_DEBIAN_PUSHER_DEVELOPMENT_PACKAGE_NAME libpusher-dev)
 set(CPACK_COMPONENT_PUSHER_DEVELOPMENT_DESCRIPTION "server-side SDK for Pusher Channels (development files)\n${description}")
 set(CPACK_DEBIAN_PUSHER_DEVELOPMENT_PACKAGE_SECTION libdevel)
+
+if(PUSHER_BUILD_TOOLS)
+  list(APPEND CPACK_COMPONENTS_ALL Pusher_Tools)
+  set(CPACK_DEBIAN_PUSHER_TOOLS_PACKAGE_NAME libpusher-tools)
+  set(CPACK_COMPONENT_PUSHER_TOOLS_DESCRIPTION
+    "server for tests of programs that publish to Pusher Channels
+pusher-testserver speaks the HTTP API of Pusher Channels. It records what
+a program publishes, checks its signatures, and fails on request: with a
+status, a broken connection or silence, at any moment of a request.")
+  set(CPACK_DEBIAN_PUSHER_TOOLS_PACKAGE_SECTION devel)
+  set(CPACK_DEBIAN_PUSHER_TOOLS_PACKAGE_SHLIBDEPS ON)
+endif()
 
 # Changes the files and the control information as Debian's policy requires.
 set(CPACK_POST_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/debian.cmake")

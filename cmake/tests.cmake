@@ -45,19 +45,7 @@ endforeach()
 # Every call of pusher.hpp, once.
 pusher_test(every_call c++ STANDARD cxx_std_17 SOURCES tests/cpp/every_call.cpp LIBRARIES Pusher::pusher)
 
-# The suites below use the fault server, a program of this repository.
-set(PUSHER_FAULT_SERVER "" CACHE FILEPATH "The fault server; empty: cargo builds it")
-set(fault_server "${PUSHER_FAULT_SERVER}")
-if(fault_server STREQUAL "")
-  set(fault_server "${PUSHER_CARGO_TARGET_DIR}/${rust_target}/no-lto/examples/fault-server")
-  add_custom_target(pusher-fault-server ALL
-    COMMAND "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS
-      "${PUSHER_CARGO}" build ${cargo_flags} --profile no-lto --target ${rust_target}
-      --target-dir "${PUSHER_CARGO_TARGET_DIR}" --example fault-server
-    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    COMMENT "Building the fault server"
-    USES_TERMINAL VERBATIM)
-endif()
+# The suites below use the fault server: cmake/fault-server.cmake.
 set(cases "${PROJECT_SOURCE_DIR}/tests/conformance.json" "${PROJECT_SOURCE_DIR}/tests/answers.json")
 set(with_fault_server)
 

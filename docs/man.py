@@ -438,7 +438,7 @@ def main():
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
     pages = write((ROOT / "include" / "pusher.h").read_text(encoding="utf-8"))
-    there = {file.name: file.read_text(encoding="utf-8") for file in PAGES.glob("*")} if PAGES.is_dir() else {}
+    there = {file.name: file.read_text(encoding="utf-8") for file in PAGES.glob("*.3")} if PAGES.is_dir() else {}
     wrong = sorted(name for name in pages.keys() | there.keys() if pages.get(name) != there.get(name))
     if check:
         if wrong:

@@ -1,7 +1,8 @@
-"""The Rust crates that are compiled into the library, for packaging/copyright.py and packaging/sbom.py."""
+"""The Rust crates in the library or in pusher-testserver, for packaging/copyright.py and packaging/sbom.py."""
 
 import json
 import pathlib
+import re
 import subprocess
 
 # What is made of them is the same for every architecture, because packages of several architectures can be installed together.
@@ -10,9 +11,23 @@ TARGETS.append("armv7-unknown-linux-gnueabihf")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def resolve(cargo):
+# The sources of pusher-testserver, which cargo builds as an example.
+PROGRAM = "tools/fault-server"
+
+
+def used_by_the_program(name):
+    """Returns whether the sources of pusher-testserver name this crate. An example may use all crates of the tests, too, and what
+    it does not name is not linked."""
+    sources = {path for path in (ROOT / PROGRAM).rglob("*.rs") if path.name != "tests.rs"}
+    for path in list(sources):
+        text = path.read_text(encoding="utf-8")
+        sources |= {(path.parent / named).resolve() for named in re.findall(r'#\[path = "(.+)"\]', text)}
+    return any(re.search(rf"\b{name}::", path.read_text(encoding="utf-8")) for path in sources)
+
+
+def resolve(cargo, program=False):
     """Returns the id of libpusher, the packages by id that a build without tests compiles into it, and for each the ids that it
-    uses."""
+    uses. With `program`, those of pusher-testserver instead."""
     command = [cargo, "metadata", "--locked", "--format-version", "1"]
     for target in TARGETS:
         command += ["--filter-platform", target]
@@ -29,7 +44,11 @@ def resolve(cargo):
         edges[node] = [
             dep["pkg"]
             for dep in nodes[node]["deps"]
-            if any(kind["kind"] is None for kind in dep["dep_kinds"])
+            if (
+                used_by_the_program(dep["name"])
+                if program and node == root
+                else any(kind["kind"] is None for kind in dep["dep_kinds"])
+            )
             and "proc-macro" not in packages[dep["pkg"]]["targets"][0]["kind"]
         ]
         todo += edges[node]

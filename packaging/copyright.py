@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Prints the copyright file of the Debian packages: libpusher's own licence, and those of the Rust crates compiled into it.
 
+    packaging/copyright.py [CARGO] [--program]      with --program, those compiled into pusher-testserver
+
 It quotes every licence in full, except Apache's, which Debian has in /usr/share/common-licenses."""
 
 import pathlib
@@ -11,12 +13,13 @@ import sys
 sys.dont_write_bytecode = True
 from compiled_in import ROOT, resolve  # noqa: E402
 
-CARGO = sys.argv[1] if len(sys.argv) > 1 else "cargo"
+PROGRAM = "--program" in sys.argv
+CARGO = next((argument for argument in sys.argv[1:] if argument != "--program"), "cargo")
 
 
 def compiled_in():
-    """Returns the packages that a build without tests compiles into the library."""
-    root, packages, _ = resolve(CARGO)
+    """Returns the packages that a build compiles into the library, or into the program."""
+    root, packages, _ = resolve(CARGO, PROGRAM)
     del packages[root]
     return sorted(packages.values(), key=lambda package: (package["name"], package["version"]))
 
@@ -44,7 +47,7 @@ It is licensed under the MIT licence or the Apache License, version 2.0, at your
 {own}
 
 
-The following Rust crates are compiled into the library, under these licences:
+The following Rust crates are compiled into {"pusher-testserver" if PROGRAM else "the library"}, under these licences:
 """)
     users = {}
     for package in packages:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the software bill of materials of the library: CycloneDX 1.6 in JSON, with the Rust crates that are compiled into it.
 
-    packaging/sbom.py [CARGO]
+    packaging/sbom.py [CARGO] [--program]      with --program, that of pusher-testserver
 
 The same commit gives the same bytes: it has no time, and its serial number is made from its content. The crates are those of
 packaging/copyright.py: of all Linux targets, without those of tests, build scripts and macros. It is a script, and not
@@ -49,7 +49,9 @@ def component(package, hashes, kind="library"):
 
 
 def main():
-    root, packages, edges = resolve(sys.argv[1] if len(sys.argv) > 1 else "cargo")
+    program = "--program" in sys.argv
+    cargo = next((argument for argument in sys.argv[1:] if argument != "--program"), "cargo")
+    root, packages, edges = resolve(cargo, program)
     hashes = checksums()
     reference = {identity: purl(package["name"], package["version"]) for identity, package in packages.items()}
     components = sorted(
@@ -60,11 +62,14 @@ def main():
         {"ref": reference[identity], "dependsOn": sorted({reference[other] for other in edges[identity]})}
         for identity in sorted(packages, key=reference.get)
     ]
+    described = component(packages[root], hashes)
+    if program:
+        described |= {"type": "application", "name": "pusher-testserver"}
     bom = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": component(packages[root], hashes)},
+        "metadata": {"component": described},
         "components": components,
         "dependencies": dependencies,
     }

@@ -69,7 +69,7 @@ tarball_again() {
 }
 
 build() {
-  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen
+  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON
   offline cmake --build "$WORK/build"
   [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo used the network"
 }
@@ -92,8 +92,9 @@ debian_packages() {
   (cd "$WORK/build" && offline cpack -G DEB)
   mkdir "$WORK/deb"
   mv "$WORK/build"/*.deb "$WORK/deb/"
-  [ "$(cd "$WORK/deb" && echo *)" = "$(cd "$WORK/deb" && echo libpusher-dev_"$VERSION"-1_*.deb libpusher0_"$VERSION"-1_*.deb)" ] ||
-    fail "the packages are not libpusher0 and libpusher-dev: $(ls "$WORK/deb")"
+  [ "$(cd "$WORK/deb" && echo *)" = \
+    "$(cd "$WORK/deb" && echo libpusher-dev_"$VERSION"-1_*.deb libpusher-tools_"$VERSION"-1_*.deb libpusher0_"$VERSION"-1_*.deb)" ] ||
+    fail "the packages are not libpusher0, libpusher-dev and libpusher-tools: $(ls "$WORK/deb")"
 }
 
 # field PACKAGE FIELD VALUE
@@ -104,8 +105,12 @@ field() {
 }
 
 debian_control() {
-  local package
+  local package materials
   field libpusher0 Section libs
+  field libpusher-tools Section devel
+  field libpusher-tools Depends 'libc6 \(>= [0-9.]+\), libgcc-s1 \(>= [0-9.]+\)'
+  field libpusher-tools Multi-Arch foreign
+  field libpusher-tools Architecture "$(dpkg --print-architecture)"
   field libpusher-dev Section libdevel
   field libpusher0 Depends 'libc6 \(>= [0-9.]+\), libgcc-s1 \(>= [0-9.]+\)'
   field libpusher-dev Depends "libpusher0 \(= $VERSION-1\)"
@@ -117,6 +122,11 @@ debian_control() {
     dpkg-deb --fsys-tarfile "$WORK/deb/$package"_*.deb | tar -xO "./usr/share/doc/$package/libpusher.cdx.json" |
       cmp - "$SOURCE/libpusher.cdx.json" || fail "$package has another bill of materials than the tarball, or none"
   done
+  # Those of pusher-testserver, one of which the library does not have.
+  materials=$(dpkg-deb --fsys-tarfile "$WORK"/deb/libpusher-tools_*.deb |
+    tar -xO ./usr/share/doc/libpusher-tools/pusher-testserver.cdx.json ./usr/share/doc/libpusher-tools/copyright)
+  grep -q '"name": "rcgen"' <<<"$materials" && grep -q '  rcgen [0-9.]*: ' <<<"$materials" ||
+    fail "libpusher-tools has no bill of materials or no licences of its own"
   # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
   dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "ldconfig is not triggered"
@@ -147,10 +157,10 @@ debian_use() {
   cp "$WORK"/deb/*.deb "$SOURCE"/tests/packages/{CMakeLists.txt,publish.c,system.sh} "$WORK/stage/"
   if unshare --mount true 2>/dev/null; then
     debian_system
-  elif [ "$(id -u)" = 0 ] && ! dpkg-query -W libpusher0 libpusher-dev >/dev/null 2>&1; then
+  elif [ "$(id -u)" = 0 ] && ! dpkg-query -W libpusher0 libpusher-dev libpusher-tools >/dev/null 2>&1; then
     # A container may not mount. There the packages are really installed, and removed at the end.
     say 'no mount namespaces here: the packages are installed on this system for the test'
-    trap 'dpkg --purge libpusher-dev libpusher0 >/dev/null 2>&1; rm -rf "$WORK"' EXIT
+    trap 'dpkg --purge libpusher-dev libpusher-tools libpusher0 >/dev/null 2>&1; rm -rf "$WORK"' EXIT
     (cd "$WORK/stage" && quiet bash -euo pipefail -x ./system.sh)
   else
     fail "installing Debian packages needs root"

@@ -9,12 +9,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CONSUMERS=$ROOT/tests/consumers
 
-need gcc g++ make cmake ninja=ninja-build pkg-config readelf=binutils
+need gcc g++ make cmake ninja=ninja-build pkg-config readelf=binutils python3 curl
 
 BUILD=$(realpath -m "${1:-${BUILD:-$ROOT/build/packaging}}")
 mkdir -p "$BUILD"
 WORK=$(mktemp -d "$BUILD/run.XXXXXX")
 trap 'rm -rf "$WORK"; rmdir --ignore-fail-on-non-empty "$BUILD"' EXIT
+# Before cargo's folder changes, because other scripts use the same fault server.
+cd "$ROOT"
+step "the fault server" fault_server
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
 # CMake and pkg-config must not find another prefix on this machine.
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
@@ -38,22 +41,25 @@ install_to() {
   quiet cmake --install "$build"
 }
 
-# Installs both kinds, and moves the prefix.
+# Installs both kinds and the tools, and moves the prefix.
 install_and_move() {
-  install_to "$WORK/first" -G "Unix Makefiles"
+  install_to "$WORK/first" -G "Unix Makefiles" -DPUSHER_BUILD_TOOLS=ON -DPUSHER_FAULT_SERVER="$FAULT_SERVER"
   mv "$WORK/first" "$PREFIX"
 }
 
 # Installs as packagers do: with DESTDIR, stripped.
 install_stripped() {
+  local file
   DESTDIR=$WORK/root quiet cmake --install "$WORK/library" --prefix /usr --strip
-  [ -z "$(nm "$WORK/root/usr/$LIBDIR/$LIBRARY" 2>/dev/null)" ] || fail "--strip did not strip the shared library"
+  for file in "$LIBDIR/$LIBRARY" bin/pusher-testserver; do
+    [ -z "$(nm "$WORK/root/usr/$file" 2>/dev/null)" ] || fail "--strip did not strip $file"
+  done
 }
 
 check_tree() {
   local lib=$PREFIX/$LIBDIR file dynamic
   for file in include/pusher.{h,hpp,ffi.h} "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
-    "$LIBDIR"/cmake/pusher/pusher-config{,-version}.cmake; do
+    "$LIBDIR"/cmake/pusher/pusher-config{,-version}.cmake bin/pusher-testserver share/man/man1/pusher-testserver.1; do
     [ -s "$PREFIX/$file" ] || fail "not installed: $file"
   done
   [ "$(readlink "$lib/libpusher.so")" = libpusher.so.0 ] || fail "libpusher.so is not a link to libpusher.so.0"
@@ -153,6 +159,26 @@ pkg_config() {
   done
 }
 
+# The component alone has the program and its page.
+tools_alone() {
+  quiet cmake --install "$WORK/library" --component Pusher_Tools --prefix "$WORK/tools"
+  [ "$(cd "$WORK/tools" && find . -type f | sort | xargs)" = "./bin/pusher-testserver ./share/man/man1/pusher-testserver.1" ] ||
+    fail "the component Pusher_Tools has other files: $(find "$WORK/tools" -type f)"
+}
+
+# The example of docs/testing-your-app.md, with the installed program.
+application() {
+  [ ! -e "$WORK/only-shared/bin" ] || fail "the tools are installed without PUSHER_BUILD_TOOLS"
+  mkdir "$WORK/application"
+  cat >"$WORK/application/run" <<'SH'
+set -e
+cc -std=c99 -Wall -Wextra -Werror -pedantic shop.c $(pkg-config --cflags --libs pusher) -o shop
+exec pusher-testserver -- sh test_shop.sh
+SH
+  env -u FAULT_SERVER PATH="$PREFIX/bin:$PATH" PKG_CONFIG_PATH="$PREFIX/$LIBDIR/pkgconfig" LD_LIBRARY_PATH="$PREFIX/$LIBDIR" \
+    python3 "$ROOT/tests/applications/run.py" c "$WORK/application" sh run
+}
+
 # Two static libraries written in Rust, in one program.
 two_rust() {
   quiet cmake -S "$CONSUMERS/two_rust" -B "$WORK/two_rust" -DCMAKE_PREFIX_PATH="$PREFIX"
@@ -164,6 +190,7 @@ two_rust() {
 step "build, install, and move the prefix" install_and_move
 step "the installed files" check_tree
 step "install below another root, stripped" install_stripped
+step "install the tools alone" tools_alone
 step "the native libraries of the static library" check_native_libs
 step "install only the shared library" install_to "$WORK/only-shared" -G Ninja -DPUSHER_BUILD_STATIC=OFF
 step "install only the static library" install_to "$WORK/only-static" -G Ninja -DPUSHER_BUILD_SHARED=OFF
@@ -185,5 +212,7 @@ step "pkg-config, only static" pkg_config "$WORK/only-static" static
 step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
 step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
 step "FetchContent" from_source fetch_content Ninja shared
+
+step "the tests of an application" application
 
 step "two static libraries written in Rust" two_rust

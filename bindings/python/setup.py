@@ -1,10 +1,11 @@
-"""Builds a wheel that contains the shared library.
+"""Builds a wheel that contains the shared library and pusher-testserver, the program of libpusher.testing.
 
-PUSHER_LIBRARY names the library's file. Without it, cargo builds the library in a checkout. With an empty PUSHER_LIBRARY, or
-outside a checkout, the wheel contains no library and uses the system's libpusher.so.0, as distributions want.
+PUSHER_LIBRARY and PUSHER_TESTSERVER name their files. Without both variables, cargo builds them in a checkout. With an empty
+PUSHER_LIBRARY, or outside a checkout, the wheel contains no library and uses the system's libpusher.so.0, as distributions want.
+A wheel with a named library contains the program only if it is named, too; otherwise PATH must have it.
 
-A wheel with the library has its bill of materials (PEP 770): the file that PUSHER_SBOM names, or in a checkout that of
-packaging/sbom.py.
+A wheel has the bills of materials of both (PEP 770): the files that PUSHER_SBOM and PUSHER_TESTSERVER_SBOM name, or in a checkout
+those of packaging/sbom.py.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from cffi_build import HEADER  # noqa: E402
 
 CHECKOUT = HERE / "../.."
 IN_CHECKOUT = (CHECKOUT / "Cargo.toml").exists()
+NAMED_PROGRAM = os.environ.get("PUSHER_TESTSERVER", "")
+WITH_PROGRAM = NAMED_PROGRAM != "" or (IN_CHECKOUT and {"PUSHER_LIBRARY", "PUSHER_TESTSERVER"}.isdisjoint(os.environ))
 WITH_LIBRARY = os.environ.get("PUSHER_LIBRARY", "to be built" if IN_CHECKOUT else "") != ""
 
 
@@ -43,21 +46,41 @@ def library() -> Path:
     if named := os.environ.get("PUSHER_LIBRARY"):
         return Path(named)
     # As in a release: with link-time optimisation, which needs this single crate type.
-    command = ["cargo", "rustc", "--release", "--locked", "--lib", "--crate-type", "cdylib", "--message-format", "json"]
-    output = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    names = built("pusher", "rustc", "--release", "--lib", "--crate-type", "cdylib")
+    return next(name for name in names if name.suffix in (".so", ".dylib", ".dll"))
+
+
+def program() -> Path:
+    return (
+        Path(NAMED_PROGRAM)
+        if NAMED_PROGRAM
+        else built("fault-server", "build", "--profile", "no-lto", "--example", "fault-server")[0]
+    )
+
+
+def built(target: str, command: str, *options: str) -> list[Path]:
+    """Builds a target, and returns its files."""
+    whole = ["cargo", command, "--locked", *options, "--message-format", "json"]
+    output = subprocess.run(whole, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True).stdout
     for message in map(json.loads, output.splitlines()):
-        if message["reason"] == "compiler-artifact" and message["target"]["name"] == "pusher":
-            return next(Path(name) for name in message["filenames"] if Path(name).suffix in (".so", ".dylib", ".dll"))
-    raise RuntimeError("cargo has built no library")
+        if message["reason"] == "compiler-artifact" and message["target"]["name"] == target:
+            return [Path(name) for name in message["filenames"]]
+    raise RuntimeError(f"cargo has not built {target}")
 
 
-def bill_of_materials() -> bytes | None:
-    if named := os.environ.get("PUSHER_SBOM"):
-        return Path(named).read_bytes()
-    if not IN_CHECKOUT:
-        return None
-    script = CHECKOUT / "packaging/sbom.py"
-    return subprocess.run([sys.executable, script], check=True, stdout=subprocess.PIPE).stdout
+def bills_of_materials() -> dict[str, bytes]:
+    """Returns the bills of the library and of the program, as far as they are in the wheel and known."""
+    bills = {}
+    for name, contained, variable, option in (
+        ("libpusher", WITH_LIBRARY, "PUSHER_SBOM", []),
+        ("pusher-testserver", WITH_PROGRAM, "PUSHER_TESTSERVER_SBOM", ["--program"]),
+    ):
+        if contained and (named := os.environ.get(variable)):
+            bills[name] = Path(named).read_bytes()
+        elif contained and IN_CHECKOUT:
+            script = [sys.executable, CHECKOUT / "packaging/sbom.py", *option]
+            bills[name] = subprocess.run(script, check=True, stdout=subprocess.PIPE).stdout
+    return bills
 
 
 class BuildPy(build_py):
@@ -66,8 +89,11 @@ class BuildPy(build_py):
         folder = Path(self.build_lib) / "libpusher/lib"
         # Do not use the result of an earlier build.
         shutil.rmtree(folder, ignore_errors=True)
-        if WITH_LIBRARY:
+        if WITH_LIBRARY or WITH_PROGRAM:
             folder.mkdir(parents=True)
+        if WITH_PROGRAM:
+            shutil.copy(program(), folder / "pusher-testserver")
+        if WITH_LIBRARY:
             found = library()
             # Its name may differ: a system's library may have its version after the suffix.
             names = {".dll": "pusher.dll", ".dylib": "libpusher.dylib"}
@@ -77,7 +103,7 @@ class BuildPy(build_py):
 class WithLibrary(Distribution):
     def has_ext_modules(self) -> bool:
         """Returns whether the wheel is for one platform only."""
-        return WITH_LIBRARY
+        return WITH_LIBRARY or WITH_PROGRAM
 
 
 class Wheel(bdist_wheel):
@@ -87,10 +113,10 @@ class Wheel(bdist_wheel):
 
     def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
         super().egg2dist(egginfo_path, distinfo_path)
-        if WITH_LIBRARY and (made := bill_of_materials()):
+        for name, bill in bills_of_materials().items():
             folder = Path(distinfo_path) / "sboms"
-            folder.mkdir()
-            (folder / "libpusher.cdx.json").write_bytes(made)
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.cdx.json").write_bytes(bill)
 
 
 class Sdist(sdist):

@@ -9,7 +9,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
-need go=golang-go gcc pkg-config
+need go=golang-go gcc pkg-config python3
 root=$PWD
 out=$root/build/bindings-go
 rm -rf "$out"
@@ -34,6 +34,15 @@ formatted() {
     cmp "$root/$licence" "$licence"
     cmp "$root/$licence" "../go-as-pusher/$licence"
   done
+}
+
+# The example of docs/testing-your-app.md, in a module of its own.
+example() {
+  local module=github.com/libpusher/libpusher/bindings/go
+  mkdir -p "$out/example" "$out/bin"
+  ln -s "$FAULT_SERVER" "$out/bin/pusher-testserver"
+  printf 'module shop\n\ngo 1.19\n\nrequire %s v0.0.0\n\nreplace %s => %s\n' $module $module "$root/bindings/go" >"$out/example/go.mod"
+  env -u FAULT_SERVER -u PUSHER_TESTSERVER PATH="$out/bin:$PATH" python3 "$root/tests/applications/run.py" go "$out/example" go test -count=1 .
 }
 
 # The best of many short rounds in turn, because other programs only make a round slower; and the ratio to Go's own.
@@ -84,8 +93,10 @@ if [ "${1:-}" = migration ]; then
 fi
 
 step "Go: gofmt" formatted
-step "Go: vet" go vet .
-step "Go: tests" go test -count=1 .
+step "Go: vet" go vet ./...
+export PUSHER_TESTSERVER=$FAULT_SERVER
+step "Go: tests" go test -count=1 ./...
+step "Go: the tests of an application" example
 # Checks every pointer that is passed to C. Since Go 1.21 this is a compile-time option.
 checked=GODEBUG=cgocheck=2
 case $(go env GOVERSION) in go1.19* | go1.20*) ;; *) checked=GOEXPERIMENT=cgocheck2 ;; esac

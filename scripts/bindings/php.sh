@@ -8,7 +8,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
-need php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle \
+need python3 php=php-cli phpunit composer cgi-fcgi=libfcgi-bin /usr/share/php/GuzzleHttp/Client.php=php-guzzlehttp-guzzle \
   /usr/share/php/React/Promise/autoload.php=php-react-promise \
   /usr/share/php/Illuminate/Broadcasting/autoload.php=php-illuminate-broadcasting /usr/share/php/Illuminate/Config/autoload.php=php-illuminate-config \
   /usr/share/php/Illuminate/Http/autoload.php=php-illuminate-http
@@ -82,6 +82,14 @@ JSON
   case $said in *"cannot be loaded"*/nonexistent/libpusher.so.0*) ;; *) fail "without a library the package says: $said" ;; esac
 }
 
+# The example of docs/testing-your-app.md, with the package as Composer has installed it.
+example() {
+  mkdir -p "$out/bin"
+  ln -s "$FAULT_SERVER" "$out/bin/pusher-testserver"
+  timeout --kill-after 10 300 env -u PUSHER_LIBRARY -u FAULT_SERVER LD_LIBRARY_PATH="$out/system" PATH="$out/bin:$PATH" \
+    python3 tests/applications/run.py php "$out/project" phpunit ShopTest.php
+}
+
 # Runs the tests of tests/migration and writes how each ended.
 migration() {
   local report=$out/migration.xml
@@ -109,4 +117,5 @@ else
   step 'syntax' syntax
   step 'the suite' suite
   step 'the package, installed' installed
+  step 'the tests of an application' example
 fi

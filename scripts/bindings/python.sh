@@ -29,7 +29,7 @@ wheels() {
     # A copy, laid out as in a source distribution: a build writes into its sources.
     cp -rL "bindings/$folder" "$work/$folder"
     cp include/pusher.ffi.h "$work/$folder/"
-    PUSHER_LIBRARY=$built "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work" "$work/$folder"
+    PUSHER_LIBRARY=$built PUSHER_TESTSERVER=$FAULT_SERVER "$work/venv/bin/pip" wheel --no-deps --wheel-dir "$work" "$work/$folder"
   done
 }
 
@@ -42,6 +42,13 @@ install_module() { "$work/venv/bin/pip" install --no-deps --target "$work/as-pus
 in_folder() { (cd "bindings/$1" && timeout --kill-after 10 900 "$work/venv/bin/python" "${@:2}"); }
 python() { in_folder python "$@"; }
 python_as_pusher() { PYTHONPATH=$work/as-pusher in_folder python-as-pusher "$@"; }
+
+# The example of docs/testing-your-app.md, with the fixtures and the program of the wheel.
+example() {
+  mkdir "$work/example"
+  timeout --kill-after 10 300 env -u FAULT_SERVER "$work/venv/bin/python" tests/applications/run.py python "$work/example" \
+    "$work/venv/bin/python" -m pytest -q -p no:cacheprovider
+}
 
 tests=(-m pytest -q -p no:cacheprovider -o faulthandler_timeout=120)
 
@@ -80,5 +87,6 @@ case ${1:-} in
     step 'types of the module pusher' python_as_pusher -m mypy --cache-dir "$work/mypy"
     step 'tests' python "${tests[@]}"
     step 'tests of the module pusher' python_as_pusher "${tests[@]}"
+    step "the tests of an application" example
     ;;
 esac

@@ -15,7 +15,7 @@ ruby -e 'require "eventmachine"' 2>/dev/null || need eventmachine-for-ruby=ruby-
 ruby -e 'require "async"' 2>/dev/null || need async-for-ruby=ruby-async
 ruby -e 'require "rack"' 2>/dev/null || need rack-for-ruby=ruby-rack
 ruby -e 'require "logger"; require "active_support"' 2>/dev/null || need activesupport-for-ruby=ruby-activesupport
-need rake
+need rake python3
 out=$PWD/build/bindings/ruby
 rm -rf "$out"
 mkdir -p "$out"
@@ -46,6 +46,14 @@ installed() {
   [ "$version" = "$(version)" ] || fail "the installed gem says: $version"
 }
 
+# The example of docs/testing-your-app.md, with the installed gem.
+example() {
+  mkdir -p "$out/example" "$out/bin"
+  ln -s "$FAULT_SERVER" "$out/bin/pusher-testserver"
+  timeout --kill-after 10 300 env -u PUSHER_LIBRARY -u FAULT_SERVER GEM_PATH="$out/gems:$(gem env path)" LD_LIBRARY_PATH="$out/system" \
+    PATH="$out/bin:$PATH" python3 tests/applications/run.py ruby "$out/example" ruby -w shop_test.rb
+}
+
 bench() {
   need cc=gcc
   cc -std=c11 -D_GNU_SOURCE -O2 -pthread -Ibenches -o "$out/sink" benches/sink.c
@@ -70,4 +78,5 @@ if [ "${1:-}" = bench ]; then
 else
   step 'the suite' suite
   step 'the gem, installed' installed
+  step 'the tests of an application' example
 fi

@@ -30,6 +30,28 @@ gcc -std=c99 publish.c $(pkg-config --cflags pusher) $(pkg-config --static --lib
 refused grep -F libpusher <<<"$(readelf -d static)"
 ./static
 
+# The tools need no library.
+dpkg -i libpusher-tools_*.deb
+dpkg --verify libpusher-tools
+cat >by-url.c <<'C'
+#include <pusher.h>
+int main(void) {
+  Pusher *client;
+  PusherStatus status = pusher_new(NULL, &client, NULL);
+  if (status == PUSHER_STATUS_OK) {
+    status = pusher_trigger(client, "c", "e", "1", NULL, NULL);
+    pusher_free(client);
+  }
+  return (int)status;
+}
+C
+gcc by-url.c $(pkg-config --cflags --libs pusher) -o by-url
+pusher-testserver -- ./by-url
+refused ./by-url
+test -e /usr/share/man/man1/pusher-testserver.1.gz
+dpkg --purge libpusher-tools
+refused pusher-testserver --version
+
 # By find_package.
 cmake -S . -B by-cmake
 cmake --build by-cmake

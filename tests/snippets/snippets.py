@@ -49,6 +49,15 @@ ELSEWHERE = {
     },
     "docs/observability.md": {language: "scripts/observability.sh" for language in ("python", "cpp", "yaml")},
     "docs/packaging.md": {"sh": "scripts/distribution.sh"},
+    "docs/testing-your-app.md": {
+        "c": "scripts/install.sh",
+        "go": "scripts/bindings/go.sh",
+        "php": "scripts/bindings/php.sh",
+        "python": "scripts/bindings/python.sh",
+        "ruby": "scripts/bindings/ruby.sh",
+        "sh": "scripts/install.sh",
+        "text": "tools/fault-server/tests.rs",
+    },
     "bindings/go/README.md": {"go": "bindings/go/readme_test.go", "sh": "bindings/go/readme_test.go"},
     "bindings/php/README.md": {"php": "bindings/php/tests/ReadmeTest.php", "ini": "bindings/php/tests/ReadmeTest.php"},
     "bindings/python/README.md": {

@@ -11,6 +11,9 @@ use super::http::{self, Request};
 use super::script::Applies;
 use super::signature;
 
+/// The id that the configuration of a client has. The server takes any.
+pub const APP_ID: &str = "1";
+
 /// The key of the only application.
 pub const KEY: &str = "test-key_1";
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,13 @@ use super::script::Params;
 
 /// The longest accepted body, in bytes.
 const MAX_BODY: usize = 1 << 20;
+
+/// The longest wait for events.
+const MAX_WAIT_MS: u64 = 600_000;
+
+/// The answer to any other request.
+const ROUTES: &str =
+    "GET /faults, POST /listen, GET, PUT or DELETE /listen/PORT, GET or DELETE /listen/PORT/events, GET /stats";
 
 /// A status and a message.
 type Refusal = (u16, String);
@@ -85,9 +93,32 @@ fn act(world: &World, head: &Head, body: &[u8]) -> Result<Value, Refusal> {
             }
             known(world.rearm(port(text)?, order))
         }
+        ("GET", ["listen", text, "events"]) => {
+            let port = port(text)?;
+            let (count, patience) = wait(head.query()).map_err(|why| (400, why))?;
+            let deadline = Instant::now() + patience;
+            world.record(port, count, deadline).ok_or_else(|| (404, "there is no such listener".to_owned()))
+        }
+        ("DELETE", ["listen", text, "events"]) => known(world.clear(port(text)?)),
         ("DELETE", ["listen", text]) => known(world.close(port(text)?)),
-        _ => Err((404, "GET /faults, POST /listen, GET, PUT or DELETE /listen/PORT, GET /stats".to_owned())),
+        _ => Err((404, ROUTES.to_owned())),
     }
+}
+
+/// Reads the number of events to wait for, and how long.
+fn wait(query: &str) -> Result<(usize, Duration), String> {
+    let (mut count, mut milliseconds) = (0, 0);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let number: u64 = value.parse().map_err(|_| format!("{name} is a number"))?;
+        match name {
+            "count" => count = usize::try_from(number).map_err(|_| "count is too large")?,
+            "timeout_ms" if number <= MAX_WAIT_MS => milliseconds = number,
+            "timeout_ms" => return Err(format!("timeout_ms is at most {MAX_WAIT_MS}")),
+            _ => return Err(format!("{name:?} is none of count, timeout_ms")),
+        }
+    }
+    Ok((count, Duration::from_millis(milliseconds)))
 }
 
 /// Reads the body of POST and PUT.

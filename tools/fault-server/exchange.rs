@@ -194,6 +194,8 @@ impl Exchange<'_> {
         attempt.applied.clone_from(&handled.applied);
         attempt.applied_all = handled.all;
         attempt.refused.clone_from(&handled.refused);
+        drop(attempt);
+        self.listener.wake();
         handled
     }
 

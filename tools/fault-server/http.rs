@@ -126,6 +126,18 @@ pub fn json_answer(status: u16, body: &str) -> Vec<u8> {
     answer(status, &[("Content-Type", "application/json")], body)
 }
 
+/// Encodes a string for a URL.
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 /// Returns the reason phrase of a status.
 pub fn reason(status: u16) -> &'static str {
     match status {

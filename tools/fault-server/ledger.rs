@@ -1,12 +1,16 @@
 //! The ledger: what really happened. Tests compare a client's report with it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::script::End;
+
+/// The beginning of the channel of a user.
+const USER_CHANNEL: &str = "#server-to-user-";
 
 /// How much of a response is kept. An endless one would fill the memory.
 const MOST_KEPT: usize = 1 << 20;
@@ -101,7 +105,10 @@ impl Entry {
 
 /// All attempts on one listener.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Vec<Entry>>);
+pub struct Ledger {
+    entries: Mutex<Vec<Entry>>,
+    changed: Condvar,
+}
 
 impl Ledger {
     /// Records the start of an attempt.
@@ -139,7 +146,75 @@ impl Ledger {
         entries.iter().map(|entry| entry.lock().to_json()).collect()
     }
 
+    /// Returns what was published, once there are `count` events or at the deadline. See README.md.
+    pub fn record(&self, count: usize, deadline: Instant) -> Value {
+        let mut entries = self.lock();
+        loop {
+            let record = Record::new(&entries);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if record.events.len() >= count || left.is_zero() {
+                return record.to_json();
+            }
+            (entries, _) = self.changed.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Wakes those who wait for events. The caller holds no lock of an attempt.
+    pub fn wake(&self) {
+        // Under the lock, or a thread that has just looked at the attempts would miss it.
+        let _entries = self.lock();
+        self.changed.notify_all();
+    }
+
+    /// Forgets all attempts, also those in progress.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an application published: the ledger without the bytes.
+#[derive(Default)]
+struct Record {
+    attempts: usize,
+    events: Vec<Value>,
+    terminated: Vec<Value>,
+    refused: Vec<String>,
+}
+
+impl Record {
+    fn new(entries: &[Entry]) -> Record {
+        let mut record = Record { attempts: entries.len(), ..Record::default() };
+        for entry in entries {
+            let attempt = entry.lock();
+            record.refused.extend(attempt.refused.clone());
+            for applied in &attempt.applied {
+                if let Some(user) = applied.get("terminated") {
+                    record.terminated.push(user.clone());
+                }
+                if let Some(channel) = applied["channel"].as_str() {
+                    record.events.push(json!({
+                        "channel": channel,
+                        "event": applied["name"],
+                        "data": applied["data"],
+                        "socket_id": applied.get("socket_id"),
+                        "user": channel.strip_prefix(USER_CHANNEL),
+                    }));
+                }
+            }
+        }
+        record
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "attempts": self.attempts,
+            "events": self.events,
+            "terminated": self.terminated,
+            "refused": self.refused,
+        })
     }
 }

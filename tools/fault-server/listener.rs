@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
 use super::catalogue::Fault;
-use super::channels::{Channels, Handled};
+use super::channels::{APP_ID, Channels, Handled, KEY, SECRET};
 use super::http::Request;
 use super::ledger::{Entry, Ledger};
 use super::script::{Applies, Opening, Script};
@@ -40,6 +40,13 @@ pub struct Order {
     pub times: Option<u64>,
     /// Whether it verifies signatures.
     pub verifies: bool,
+}
+
+impl Order {
+    /// Without faults.
+    pub fn healthy() -> Order {
+        Order { faults: Vec::new(), draw: None, tls: false, warm: 0, times: None, verifies: true }
+    }
 }
 
 /// Random choices, from a seed.
@@ -125,6 +132,7 @@ impl World {
         let mut answer = json!({});
         let mut beside = None;
         let mut service = Service::Channels(channels.clone());
+        let tls = order.tls;
         let mut order = order;
         if is_proxy {
             let origin = self.start(healthy, Service::Channels(channels), None)?;
@@ -138,7 +146,22 @@ impl World {
             answer["target"] = json!(target);
             beside = Some(target);
         }
-        answer["port"] = json!(self.start(order, service, beside)?);
+        let port = self.start(order, service, beside)?;
+        answer["port"] = json!(port);
+        let proxy = beside.filter(|_| is_proxy).map(|_| port);
+        let (host, port) = (if tls { "localhost" } else { "127.0.0.1" }, beside.filter(|_| is_proxy).unwrap_or(port));
+        let scheme = if tls { "https" } else { "http" };
+        let secret = http::percent_encoded(SECRET);
+        answer["url"] = json!(format!("{scheme}://{KEY}:{secret}@{host}:{port}/apps/{APP_ID}"));
+        let mut config =
+            json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "host": host, "port": port, "ssl": tls});
+        if tls {
+            config["ca_file"] = json!(self.authorities.file());
+        }
+        if let Some(proxy) = proxy {
+            config["proxy"] = json!(format!("http://127.0.0.1:{proxy}"));
+        }
+        answer["config"] = config;
         Ok(answer)
     }
 
@@ -176,6 +199,27 @@ impl World {
             ledger["followed"] = json!(target.ledger.len());
         }
         Some(ledger)
+    }
+
+    /// Returns what was published on a listener, or through a proxy, once there are `count` events or at the deadline.
+    pub fn record(&self, port: u16, count: usize, deadline: Instant) -> Option<Value> {
+        let listener = self.publisher(port)?;
+        Some(listener.ledger.record(count, deadline))
+    }
+
+    /// Forgets what was published on a listener, or through a proxy. Returns false if there is no such listener.
+    pub fn clear(&self, port: u16) -> bool {
+        let Some(listener) = self.publisher(port) else { return false };
+        listener.ledger.clear();
+        true
+    }
+
+    /// Returns the listener that publishes: for a proxy, the server after it.
+    fn publisher(&self, port: u16) -> Option<Arc<Listener>> {
+        let open = self.lock();
+        let listener = open.get(&port)?;
+        let beside = listener.beside.filter(|_| matches!(listener.service, Service::Proxy(_)));
+        beside.and_then(|port| open.get(&port)).or(Some(listener)).cloned()
     }
 
     /// Closes a listener, its connections and the server that it led to. Returns false if there is no such listener.
@@ -390,6 +434,11 @@ impl Listener {
     pub fn begin(&self, connection: usize, number: usize, fault: Option<&str>) -> Entry {
         self.totals.attempts.fetch_add(1, Ordering::Relaxed);
         self.ledger.begin(connection, number, fault)
+    }
+
+    /// Wakes those who wait for events.
+    pub fn wake(&self) {
+        self.ledger.wake();
     }
 
     /// Returns the URL of its redirects.

@@ -21,48 +21,145 @@ mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::ExitCode;
+use std::process::{self, Command, ExitCode};
 use std::sync::Arc;
 use std::{env, thread};
 
+use nix::sys::signal::{self, SigSet, Signal};
+use nix::unistd::Pid;
 use serde_json::json;
 
+const HELP: &str = "\
+usage: pusher-testserver [--port N]                  serves until standard input ends, or until SIGTERM
+       pusher-testserver [--port N] -- COMMAND…      serves while a command runs: PUSHER_URL is a listener,
+                                                     PUSHER_TESTSERVER_URL its address on the control port
+       pusher-testserver --faults | --help | --version
+";
+
+/// What the command line asks for.
+enum Task {
+    Serve { port: u16 },
+    Run { port: u16, command: Vec<String> },
+    Print(String),
+}
+
 fn main() -> ExitCode {
-    match port().and_then(|port| run(port).map_err(|error| error.to_string())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("fault-server: {why}");
-            ExitCode::FAILURE
+    let done = task(env::args().skip(1).collect()).and_then(|task| match task {
+        Task::Print(text) => print(&text),
+        Task::Serve { port } => serve(port),
+        Task::Run { port, command } => run(port, &command),
+    });
+    done.unwrap_or_else(|why| {
+        eprintln!("pusher-testserver: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn task(arguments: Vec<String>) -> io::Result<Task> {
+    let mut port = 0;
+    let mut rest = &arguments[..];
+    loop {
+        match rest.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => return Ok(Task::Serve { port }),
+            ["--", _, ..] => return Ok(Task::Run { port, command: rest[1..].to_vec() }),
+            ["--port", number, ..] => {
+                port = number.parse().map_err(|_| io::Error::other(format!("{number:?} is not a port")))?
+            }
+            ["--faults"] => return Ok(Task::Print(faults())),
+            ["--help"] => return Ok(Task::Print(HELP.to_owned())),
+            ["--version"] => return Ok(Task::Print(format!("pusher-testserver {}\n", env!("CARGO_PKG_VERSION")))),
+            _ => return Err(io::Error::other(HELP.trim_end())),
         }
+        rest = &rest[2..];
     }
 }
 
-/// The requested control port, or 0.
-fn port() -> Result<u16, String> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(0),
-        ["--port", port] => port.parse().map_err(|_| format!("{port:?} is not a port")),
-        _ => Err("usage: fault-server [--port N]".to_owned()),
-    }
+fn print(text: &str) -> io::Result<ExitCode> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until standard input ends, so that it ends with the process that started it.
-fn run(port: u16) -> io::Result<()> {
-    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+/// Returns a line for each fault.
+fn faults() -> String {
+    let line = |fault: &catalogue::Fault| {
+        let fault = fault.to_json();
+        let text = |name: &str| fault[name].as_str().unwrap_or_default().to_owned();
+        format!("{:34} {:14} {} ({})\n", text("name"), text("phase"), text("what"), text("honest"))
+    };
+    catalogue::all().iter().map(line).collect()
+}
+
+/// The control port is open, and its first line can be printed.
+struct Started {
+    world: Arc<listener::World>,
+    authorities: Arc<tls::Authorities>,
+    control: u16,
+}
+
+fn start(port: u16) -> io::Result<Started> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let control = listener.local_addr()?.port();
     let authorities = Arc::new(tls::Authorities::new()?);
+    let world = Arc::new(listener::World::new(Arc::clone(&authorities)));
+    let serving = Arc::clone(&world);
+    thread::spawn(move || control::serve(&listener, &serving));
+    Ok(Started { world, authorities, control })
+}
+
+/// Serves until standard input ends, so that it ends with the process that started it, or until a signal.
+fn serve(port: u16) -> io::Result<ExitCode> {
+    let signals = block_signals()?;
+    let Started { authorities, control, .. } = start(port)?;
+    let cleaned = Arc::clone(&authorities);
+    thread::spawn(move || {
+        if signals.wait().is_ok() {
+            cleaned.remove();
+            process::exit(0);
+        }
+    });
     let ready = json!({
-        "control": control.local_addr()?.port(),
+        "control": control,
         "ca": authorities.file(),
         "key": channels::KEY,
         "secret": channels::SECRET,
     });
-    let world = Arc::new(listener::World::new(Arc::clone(&authorities)));
-    thread::spawn(move || control::serve(&control, &world));
     writeln!(io::stdout(), "{ready}")?;
     io::stdout().flush()?;
     let mut ignored = [0; 1024];
     while io::stdin().read(&mut ignored)? > 0 {}
     authorities.remove();
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves while a command runs, and ends as it does. A signal is passed on to the command.
+fn run(port: u16, command: &[String]) -> io::Result<ExitCode> {
+    let signals = block_signals()?;
+    let Started { world, authorities, control } = start(port)?;
+    let opened = world.listen(listener::Order::healthy())?;
+    // std clears the mask of signals in a child.
+    let child = Command::new(&command[0])
+        .args(&command[1..])
+        .env("PUSHER_URL", opened["url"].as_str().unwrap_or_default())
+        .env("PUSHER_TESTSERVER_URL", format!("http://127.0.0.1:{control}/listen/{}", opened["port"]))
+        .spawn();
+    let ended = child.map_err(|error| io::Error::other(format!("{}: {error}", command[0]))).and_then(|mut child| {
+        let number = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+        thread::spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                let _ = signal::kill(number, signal);
+            }
+        });
+        child.wait()
+    });
+    authorities.remove();
+    Ok(ended?.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Blocks the signals that end a program, in this thread and in those that it starts, so that one thread can wait for them.
+fn block_signals() -> io::Result<SigSet> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    Ok(signals)
 }

@@ -1315,6 +1315,161 @@ fn an_invalid_command_gets_an_error() {
 }
 
 #[test]
+fn it_records_what_is_published() {
+    let server = server();
+    let listener = server.listen(json!({"fault": "none"}));
+    let path = format!("/listen/{}/events", listener.port);
+    let mut wire = listener.connect();
+    let body =
+        json!({"name": "e", "channels": ["a", "#server-to-user-7"], "data": "[1]", "socket_id": "1.2"}).to_string();
+    wire.goes_well(&server.signed("POST", "/apps/1/events", &body));
+    let body = json!({"batch": [{"channel": "b", "name": "f", "data": "\"x\""}]}).to_string();
+    wire.goes_well(&server.signed("POST", "/apps/1/batch_events", &body));
+    wire.goes_well(&server.signed("POST", "/apps/1/users/7/terminate_connections", "{}"));
+    let mut other = listener.connect();
+    let unsigned =
+        String::from_utf8(server.request(&["c"], "{}")).unwrap().replace("auth_signature=", "auth_signature=0");
+    other.send(unsigned.as_bytes()).unwrap();
+    other.receive(|bytes| Bytes::Status(401).are_there(bytes));
+    let record = server.ask("GET", &path, &Value::Null).1;
+    let expected = json!({
+        "attempts": 4,
+        "events": [
+            {"channel": "a", "event": "e", "data": "[1]", "socket_id": "1.2", "user": null},
+            {"channel": "#server-to-user-7", "event": "e", "data": "[1]", "socket_id": "1.2", "user": "7"},
+            {"channel": "b", "event": "f", "data": "\"x\"", "socket_id": null, "user": null},
+        ],
+        "terminated": ["7"],
+        "refused": ["the signature is wrong"],
+    });
+    assert_eq!(record, expected);
+    assert_eq!(server.ask("DELETE", &path, &Value::Null), (200, json!({})));
+    let record = server.ask("GET", &path, &Value::Null).1;
+    assert_eq!(record, json!({"attempts": 0, "events": [], "terminated": [], "refused": []}));
+}
+
+#[test]
+fn only_what_is_applied_is_recorded_and_also_behind_a_proxy() {
+    let server = server();
+    for (fault, applied) in [("rst-after-request", 0), ("rst-after-request-applied", 1), ("proxy-502-applied", 1)] {
+        let listener = server.listen(json!({"fault": fault}));
+        let mut wire = listener.connect();
+        let request = String::from_utf8(server.request(&["c"], "{}")).unwrap();
+        let request = match listener.beside {
+            Some(port) => request.replacen("POST ", &format!("POST http://127.0.0.1:{port}"), 1),
+            None => request,
+        };
+        wire.send(request.as_bytes()).unwrap();
+        wire.receive(|bytes| Bytes::Status(502).are_there(bytes));
+        let record = server.ask("GET", &format!("/listen/{}/events", listener.port), &Value::Null).1;
+        assert_eq!(record["events"].as_array().unwrap().len(), applied, "{fault}: {record}");
+    }
+}
+
+#[test]
+fn one_can_wait_for_events() {
+    let server = server();
+    let listener = server.listen(json!({"fault": "none"}));
+    let path = format!("/listen/{}/events", listener.port);
+    let count =
+        |query: &str| server.ask("GET", &format!("{path}?{query}"), &Value::Null).1["events"].as_array().unwrap().len();
+    assert_eq!(count("count=1&timeout_ms=20"), 0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| count("count=3&timeout_ms=60000"));
+        let mut wire = listener.connect();
+        for _ in 0..3 {
+            wire.goes_well(&server.request(&["c"], "{}"));
+        }
+        assert_eq!(waiting.join().unwrap(), 3);
+    });
+    for wrong in ["count=x", "timeout_ms=600001", "from=1"] {
+        assert_eq!(server.ask("GET", &format!("{path}?{wrong}"), &Value::Null).0, 400, "{wrong}");
+    }
+    for method in ["GET", "DELETE"] {
+        assert_eq!(server.ask(method, "/listen/1/events", &Value::Null).0, 404, "{method}");
+    }
+}
+
+#[test]
+fn a_new_listener_comes_with_the_configuration_of_a_client() {
+    let server = server();
+    let secret = "s3cr3t%2FCanary%2B%26%3D%25%C3%A9";
+    for (order, scheme, host) in [
+        (json!({"fault": "none"}), "http", "127.0.0.1"),
+        (json!({"fault": "none", "tls": true}), "https", "localhost"),
+        (json!({"fault": "proxy-407"}), "http", "127.0.0.1"),
+        (json!({"fault": "proxy-407", "tls": true}), "https", "localhost"),
+    ] {
+        let (_, answer) = server.ask("POST", "/listen", &order);
+        let port = answer.get("origin").unwrap_or(&answer["port"]);
+        assert_eq!(answer["url"], format!("{scheme}://test-key_1:{secret}@{host}:{port}/apps/1"), "{order}");
+        let config = &answer["config"];
+        let tls = scheme == "https";
+        assert_eq!((&config["host"], &config["port"], &config["ssl"]), (&json!(host), port, &json!(tls)), "{order}");
+        assert_eq!(config.get("ca_file").is_some(), tls, "{order}");
+        let proxy = answer.get("origin").map(|_| format!("http://127.0.0.1:{}", answer["port"]));
+        assert_eq!(config.get("proxy").and_then(Value::as_str), proxy.as_deref(), "{order}");
+        server.ask("DELETE", &format!("/listen/{}", answer["port"]), &Value::Null);
+    }
+}
+
+#[test]
+fn it_serves_while_a_command_runs_and_ends_as_it_does() {
+    let run = |command: &[&str]| Command::new(program()).arg("--").args(command).output().unwrap();
+    let said = run(&["sh", "-c", "echo $PUSHER_URL $PUSHER_TESTSERVER_URL; exit 7"]);
+    let text = String::from_utf8(said.stdout).unwrap();
+    let (url, control) = text.trim().split_once(' ').unwrap();
+    assert!(url.starts_with("http://test-key_1:") && url.ends_with("/apps/1"), "{text}");
+    assert!(control.starts_with("http://127.0.0.1:") && control.contains("/listen/"), "{text}");
+    assert_eq!(said.status.code(), Some(7));
+    let said = run(&["/nonexistent/program"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("/nonexistent/program"), "{said:?}");
+}
+
+#[test]
+fn it_passes_a_signal_on_to_the_command() {
+    let mut command = Command::new(program());
+    let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut process = command.args(["--", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    terminate(&process);
+    assert_eq!(process.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn it_ends_on_a_signal_and_removes_its_file() {
+    let mut server = Server::start();
+    assert!(server.ca.exists());
+    terminate(&server.process);
+    assert!(server.process.wait().unwrap().success());
+    assert!(!server.ca.exists());
+}
+
+fn terminate(process: &Child) {
+    let number = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
+    nix::sys::signal::kill(number, nix::sys::signal::Signal::SIGTERM).unwrap();
+}
+
+#[test]
+fn it_prints_its_faults_and_its_options() {
+    let run = |argument: &str| {
+        let said = Command::new(program()).arg(argument).output().unwrap();
+        (said.status.success(), String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap())
+    };
+    let (_, faults, _) = run("--faults");
+    let names: Vec<&str> = faults.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let expected: Vec<Value> = server().faults();
+    assert_eq!(names, expected.iter().map(|fault| fault["name"].as_str().unwrap()).collect::<Vec<_>>());
+    assert!(run("--help").1.contains("--port N"));
+    assert_eq!(run("--version").1, format!("pusher-testserver {}\n", env!("CARGO_PKG_VERSION")));
+    let (success, _, said) = run("--colour");
+    assert!(!success && said.contains("usage: "), "{said}");
+}
+
+#[test]
 fn it_ends_with_its_standard_input_and_removes_its_file() {
     let mut server = Server::start();
     assert!(server.ca.exists());
