@@ -125,8 +125,9 @@ debian_control() {
   # Those of pusher-testserver, one of which the library does not have.
   materials=$(dpkg-deb --fsys-tarfile "$WORK"/deb/libpusher-tools_*.deb |
     tar -xO ./usr/share/doc/libpusher-tools/pusher-testserver.cdx.json ./usr/share/doc/libpusher-tools/copyright)
-  grep -q '"name": "rcgen"' <<<"$materials" && grep -q '  rcgen [0-9.]*: ' <<<"$materials" ||
-    fail "libpusher-tools has no bill of materials or no licences of its own"
+  for package in '"name": "rcgen"' '  rcgen [0-9.]*: '; do
+    grep -q "$package" <<<"$materials" || fail "libpusher-tools has no bill of materials or no licences of its own"
+  done
   # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
   dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "ldconfig is not triggered"

@@ -56,7 +56,6 @@ ELSEWHERE = {
         "python": "scripts/bindings/python.sh",
         "ruby": "scripts/bindings/ruby.sh",
         "sh": "scripts/install.sh",
-        "text": "tools/fault-server/tests.rs",
     },
     "bindings/go/README.md": {"go": "bindings/go/readme_test.go", "sh": "bindings/go/readme_test.go"},
     "bindings/php/README.md": {"php": "bindings/php/tests/ReadmeTest.php", "ini": "bindings/php/tests/ReadmeTest.php"},

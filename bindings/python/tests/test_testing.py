@@ -160,6 +160,6 @@ def test_the_program_ends_with_a_process_that_is_killed() -> None:
 def test_other_test_runs_do_not_load_the_library(tmp_path: Path) -> None:
     # pytest loads the fixtures of every installed package.
     (tmp_path / "test_nothing.py").write_text("import sys\ndef test_nothing():\n    assert 'libpusher' not in sys.modules\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout

@@ -64,11 +64,12 @@ class Program:
     """A running pusher-testserver. It ends with this process, or by `close()`. Any number of threads may use it."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([_path()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        path = _path()
+        self._process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
+            raise RuntimeError(f"{path} ended with {self._process.wait()}")
         self._port: int = json.loads(line)["control"]
 
     def open(self, fault: str = "none", *, tls: bool = False, times: int = 1, warm: int = 0, **params: Any) -> Server:
