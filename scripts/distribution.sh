@@ -17,6 +17,9 @@ trap 'rm -rf "$WORK"' EXIT
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 SOURCE=$WORK/source/libpusher-$VERSION
 CONAN_VERSION=2.34.0
+# Other scripts use the same fault server, which becomes pusher-testserver. To build it again would take longer than all else here.
+cd "$ROOT"
+step "the fault server" fault_server
 # All tests build the unpacked tarball, so its Rust code is compiled once. The builds of the working tree use another folder,
 # because their crates come from elsewhere.
 export CARGO_TARGET_DIR=$BUILD/cargo
@@ -69,7 +72,8 @@ tarball_again() {
 }
 
 build() {
-  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON
+  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON \
+    -DPUSHER_FAULT_SERVER="$FAULT_SERVER"
   offline cmake --build "$WORK/build"
   [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo used the network"
 }

@@ -41,12 +41,12 @@ changes_are_found() {
 
 well_formed() {
   local page said
-  for page in docs/man/*.3; do
+  for page in docs/man/*.[13]; do
     said=$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null) || fail "man can't show $page"
     [ -z "$said" ] || fail "$page: $said"
   done
   # They have no date, so that a rebuild gives the same pages.
-  said=$(mandoc -T lint -W warning docs/man/*.3 | grep -v 'WARNING: missing date' || true)
+  said=$(mandoc -T lint -W warning docs/man/*.[13] | grep -v 'WARNING: missing date' || true)
   [ -z "$said" ] || fail "$said"
 }
 
