@@ -19,7 +19,9 @@ type recorder struct {
 
 func (r *recorder) Helper() {}
 
-func (r *recorder) Errorf(format string, values ...any) { r.said = append(r.said, fmt.Sprintf(format, values...)) }
+func (r *recorder) Errorf(format string, values ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, values...))
+}
 
 func (r *recorder) Fatalf(format string, values ...any) {
 	r.Errorf(format, values...)
