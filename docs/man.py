@@ -72,6 +72,8 @@ ERRORS = {
     "pusher_publisher_fd": "FORKED",
     "pusher_publisher_flush": "TIMED_OUT FORKED",
     "pusher_publisher_close": "TIMED_OUT FORKED",
+    "pusher_publisher_drain": "FORKED",
+    "pusher_publisher_restore": "PAYLOAD_TOO_LARGE ENCRYPTION QUEUE_FULL CLOSED FORKED",
     "pusher_publisher_stats": "FORKED",
 }
 

@@ -1606,6 +1606,21 @@ public:
     return inside::without_document(inside::take_result(code, out));
   }
 
+  /** Stops accepting events, and returns those that were never sent: see pusher_publisher_drain(). */
+  result<std::string> try_drain(std::chrono::milliseconds timeout) {
+    char *out = nullptr;
+    const status code = pusher_publisher_drain(native_handle(), inside::milliseconds(timeout), &out);
+    return inside::take_result(code, out);
+  }
+
+  /** Queues the events of a drained document, all or none: see pusher_publisher_restore(). */
+  result<std::string> try_restore(std::string_view drained) {
+    const auto c_restore = [&](const char *text, char **out) {
+      return pusher_publisher_restore(native_handle(), text, out);
+    };
+    return inside::call(true, c_restore, inside::argument{"drained", drained});
+  }
+
   /** Returns statistics: see pusher_publisher_stats(). */
   result<std::string> try_stats() const {
     char *out = nullptr;
@@ -1636,6 +1651,10 @@ public:
   [[nodiscard]] bool flush(std::chrono::milliseconds timeout) { return in_time(try_flush(timeout)); }
   /** Returns whether every event ended in time; the others end as `not_sent` or `unknown`. */
   [[nodiscard]] bool close(std::chrono::milliseconds timeout) { return in_time(try_close(timeout)); }
+  /** Returns the events that were never sent: see try_drain(). */
+  [[nodiscard]] std::string drain(std::chrono::milliseconds timeout) { return try_drain(timeout).value(); }
+  /** Queues the events of a drained document: see try_restore(). */
+  std::string restore(std::string_view drained) { return try_restore(drained).value(); }
   std::string stats() const { return try_stats().value(); }
   /** @} */
 #endif

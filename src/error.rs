@@ -223,8 +223,8 @@ impl Refusal {
 
     const fn message(self) -> &'static str {
         match self {
-            Refusal::QueueFull => "the queue is full (max_queue_events, max_queue_bytes); the event was not accepted",
-            Refusal::Closed => "the publisher is closed; the event was not accepted",
+            Refusal::QueueFull => "the queue is full (max_queue_events, max_queue_bytes); nothing was accepted",
+            Refusal::Closed => "the publisher is closed; nothing was accepted",
             Refusal::TimedOut => "the timeout passed before all events had ended",
             Refusal::Forked => "this publisher belongs to the parent process; create one in this process",
         }

@@ -48,6 +48,22 @@ void settle(PusherPublisher *publisher) {
   pusher_string_free(out);
 }
 
+/* EXAMPLE pusher_publisher_drain pusher_publisher_restore */
+int hand_over(PusherPublisher *old, PusherPublisher *successor) {
+  char *drained, *result;
+  if (pusher_publisher_drain(old, 2000, &drained) != PUSHER_STATUS_OK) {
+    fprintf(stderr, "%s\n", drained);
+    pusher_string_free(drained);
+    return -1;
+  }
+  int restored = pusher_publisher_restore(successor, drained, &result);
+  if (restored != PUSHER_STATUS_OK)
+    fprintf(stderr, "%s\n%s\n", result, drained);
+  pusher_string_free(drained);
+  pusher_string_free(result);
+  return restored == PUSHER_STATUS_OK ? 0 : -1;
+}
+
 /* EXAMPLE pusher_publisher_fd */
 void watch(PusherPublisher *publisher) {
   intptr_t fd;

@@ -14,7 +14,7 @@ mod signatures;
 pub use events::{batch, channels, data, prepare_and_finish};
 pub use network::{response, retry_after, tunnel};
 pub use sequences::sequences;
-pub use settings::{configuration, proxy, publisher, url};
+pub use settings::{configuration, proxy, publisher, restored, url};
 pub use signatures::{channel_data, encrypted, user_data, webhook};
 
 use std::ffi::c_void;

@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::OnceLock;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{APP_ID, Client, KEY, SECRET, config, publisher as publishers};
 use crate::{knows_a_secret, text, texts};
@@ -72,4 +72,49 @@ pub fn publisher(bytes: &[u8]) {
         let _ = publishers::publish(Some(&publisher), [Some(b"c"), Some(b"e"), Some(b"{}"), options]);
         publishers::stats(Some(&publisher));
     }
+}
+
+/// A document is refused as a whole, or restored as a whole: then the publisher hands out the same events again.
+pub fn restored(bytes: &[u8]) {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    // While the circuit is open, events wait.
+    let client = CLIENT.get_or_init(|| {
+        let client = crate::client(json!({"circuit_breaker": {"failures": 1, "open_ms": 600_000}}));
+        client.trigger("c", "e", "1").is("NOT_SENT", "not_sent");
+        client
+    });
+    let text = text(bytes);
+    if knows_a_secret(text) {
+        return;
+    }
+    let publisher = || publishers::Publisher::new(client, &json!({"connections": 1, "max_queue_events": 20}));
+    let first = publisher();
+    let outcome = publishers::restore(Some(&first), Some(text));
+    if outcome.name() != "OK" {
+        assert_eq!(first.stats()["events"]["published"], 0, "restored in part: {outcome:?}");
+        return;
+    }
+    let once = first.drain(0);
+    let stats = first.stats();
+    let count = parsed(&once)["events"].as_array().map_or(0, Vec::len) as u64;
+    let superseded = stats["unsent"]["superseded"].as_u64().unwrap_or_default();
+    assert_eq!(stats["events"]["published"], count + superseded, "{once}");
+    let second = publisher();
+    assert_eq!(second.restore(&once).len() as u64, count);
+    let twice = second.drain(0);
+    assert_eq!(without_numbers(&once), without_numbers(&twice));
+}
+
+fn parsed(document: &str) -> Value {
+    serde_json::from_str(document).unwrap_or_else(|error| panic!("{error}: {document}"))
+}
+
+/// Returns a drained document without ids and times.
+fn without_numbers(document: &str) -> Value {
+    let mut document = parsed(document);
+    for event in document["events"].as_array_mut().into_iter().flatten() {
+        event["id"] = Value::Null;
+        event["published_ms"] = Value::Null;
+    }
+    document
 }

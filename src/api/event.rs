@@ -171,6 +171,50 @@ impl Event {
         Ok(Event { is_fan_out: true, ..event })
     }
 
+    /// Checks an event that was encoded before, with the strings of that, and encodes it again. For an encrypted channel `data`
+    /// is sealed: as it is sent or, for a fan-out, by [`Event::sealed_data`].
+    pub(super) fn check_again(
+        context: &RequestContext,
+        recipients: &Recipients<'_>,
+        name: Named<'_, &str>,
+        data: Named<'_, Json<'_>>,
+        options: &CallOptions<'_>,
+    ) -> Result<Event, Error> {
+        let Named { argument, value: sealed } = data;
+        let content = sealed.string(argument)?;
+        let Some(channel) = recipients.encrypted() else {
+            return Event::check(context, recipients, name, data, options, TimeLimit::NONE);
+        };
+        validation::event(name.value, name.argument)?;
+        if !recipients.is_fan_out {
+            if !is_sealed(&content)? {
+                return Err(Error::argument(
+                    argument,
+                    "is not encrypted, but the channel is: it needs nonce and ciphertext",
+                ));
+            }
+            check_size(context, content.len(), " once encrypted", argument)?;
+            let payload = Payload::Literal(sealed.text());
+            return Event::encode(recipients.names(), name.value, &payload, options, TimeLimit::NONE);
+        }
+        let opened = MasterKey::required(context.master_key.as_ref())?.decrypt(channel, &content)?;
+        let opened = opened.map_err(|why| Error::argument(argument, format!("cannot be decrypted: {why}")))?;
+        let data = Json::parse(&opened, argument).ok().filter(|data| data.is_string());
+        let value = data.ok_or_else(|| Error::argument(argument, "is not a JSON string once decrypted"))?;
+        Event::check(context, recipients, name, Named { argument, value }, options, TimeLimit::NONE)
+    }
+
+    /// Returns the data as it may be kept outside of the process: a JSON string, encrypted for the first encrypted channel, if
+    /// there is one and the data is not encrypted yet. `None` for data that may be kept as it is.
+    pub(super) fn sealed_data(&self, context: &RequestContext) -> Result<Option<String>, Error> {
+        match self.channels().find(|channel| self.is_fan_out && is_encrypted(channel)) {
+            Some(channel) => {
+                MasterKey::required(context.master_key.as_ref())?.encrypt(channel, self.data().as_bytes()).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
     fn encode(
         channels: &[Cow<'_, str>],
         name: &str,
@@ -256,15 +300,27 @@ impl Event {
     /// Returns the data, a JSON string.
     pub(super) fn data(&self) -> &str {
         let start = self.channels_end + AFTER_CHANNELS.len() + BEFORE_DATA.len();
-        let rest = self.body.get(start..).unwrap_or_default();
-        let mut is_escaped = false;
-        let is_end = |byte: &u8| {
-            let is_end = *byte == b'"' && !is_escaped;
-            is_escaped = *byte == b'\\' && !is_escaped;
-            is_end
-        };
-        let length = rest.iter().skip(1).position(is_end).map_or(0, |length| length + 2);
-        rest.get(..length).and_then(|data| std::str::from_utf8(data).ok()).unwrap_or_default()
+        first_string(self.body.get(start..).unwrap_or_default())
+    }
+
+    /// Returns the name, a JSON string.
+    pub(super) fn name(&self) -> &str {
+        first_string(self.body.get(BEFORE_NAME.len()..).unwrap_or_default())
+    }
+
+    /// Returns the members after the data, as they are written: `socket_id` and `info`, each with its name and as a JSON string
+    /// if it is present, and the others with commas between them.
+    pub(super) fn rest(&self) -> ([Option<(&'static str, &str)>; 2], &str) {
+        let start = self.channels_end + AFTER_CHANNELS.len() + BEFORE_DATA.len() + self.data().len();
+        let mut rest = self.body.get(start..self.body.len().saturating_sub(1)).unwrap_or_default();
+        let known = ["socket_id", "info"].map(|name| {
+            let after = rest.strip_prefix(b",\"")?.strip_prefix(name.as_bytes())?.strip_prefix(b"\":")?;
+            let value = first_string(after);
+            rest = after.get(value.len()..).unwrap_or_default();
+            Some((name, value))
+        });
+        let others = rest.strip_prefix(b",").unwrap_or_default();
+        (known, std::str::from_utf8(others).unwrap_or_default())
     }
 
     /// Returns the size of the body without the names of the channels.
@@ -331,6 +387,42 @@ impl Event {
     }
 }
 
+/// Returns the JSON string that this text begins with.
+fn first_string(text: &[u8]) -> &str {
+    let mut is_escaped = false;
+    let is_end = |byte: &u8| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    };
+    let length = text.iter().skip(1).position(is_end).map_or(0, |length| length + 2);
+    text.get(..length).and_then(|string| std::str::from_utf8(string).ok()).unwrap_or_default()
+}
+
+/// Returns whether this looks like what [`MasterKey::encrypt`] returns.
+fn is_sealed(content: &str) -> Result<bool, OutOfMemory> {
+    match Json::members_of(content, "") {
+        Err(problem) if problem == Problem::OUT_OF_MEMORY => Err(OutOfMemory),
+        Ok(members) => {
+            let has = |name: &str| members.iter().any(|(key, value)| key == name && value.is_string());
+            Ok(members.len() == 2 && has("nonce") && has("ciphertext"))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// Checks the size of an event's content.
+fn check_size(context: &RequestContext, size: usize, encrypted: &str, argument: &str) -> Result<(), Error> {
+    let limit = context.limits.data_bytes;
+    if size > limit {
+        let message = format!(
+            "is too large: the content of this event has {size} bytes{encrypted}, and the limit is {limit} (max_data_bytes)"
+        );
+        return Err(Error::DataTooLarge(Problem::new(argument, message)));
+    }
+    Ok(())
+}
+
 /// Returns the size of an encoded event, so that its buffer is allocated once. A queue of events keeps these buffers.
 fn encoded_size(channels: &[Cow<'_, str>], name: &str, payload: &Payload<'_>, options: &CallOptions<'_>) -> usize {
     /// All member names and punctuation.
@@ -383,14 +475,7 @@ impl<'a> Payload<'a> {
             }
             None => (Payload::Text(content), data.text().len()),
         };
-        let limit = context.limits.data_bytes;
-        if size > limit {
-            let encrypted = if encrypted.is_some() { " once encrypted" } else { "" };
-            let message = format!(
-                "is too large: the content of this event has {size} bytes{encrypted}, and the limit is {limit} (max_data_bytes)"
-            );
-            return Err(Error::DataTooLarge(Problem::new(argument, message)));
-        }
+        check_size(context, size, if encrypted.is_some() { " once encrypted" } else { "" }, argument)?;
         Ok(payload)
     }
 }

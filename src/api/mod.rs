@@ -4,6 +4,7 @@
 //! HTTP API reference; comments say where self-hosted servers differ.
 
 mod call;
+mod drained;
 mod endpoint;
 mod event;
 mod extra;
@@ -15,6 +16,7 @@ mod publish;
 mod queries;
 
 pub use call::{Call, CallTime, Effect, RequestContext};
+pub use drained::{DrainedEvent, read_drained, write_drained};
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use fan_out::{Parts, attributes_in, largest_part_bytes, part_request, parts};

@@ -223,8 +223,15 @@ pub fn event_to_publish(
 
 /// Joins everything that a newer event must have in common with the one that it replaces. A channel's name has no line
 /// feed.
-fn conflation_key(channel: &str, name: &str, key: &str) -> Result<Box<str>, OutOfMemory> {
+pub(super) fn conflation_key(channel: &str, name: &str, key: &str) -> Result<Box<str>, OutOfMemory> {
     Ok(concat([channel, "\n", Digits::of(name.len() as u64).as_str(), "\n", name, key])?.into())
+}
+
+/// Returns the caller's part of a key that [`conflation_key`] has made.
+pub(super) fn caller_part(key: &str) -> &str {
+    let Some((_, rest)) = key.split_once('\n') else { return "" };
+    let Some((length, rest)) = rest.split_once('\n') else { return "" };
+    length.parse().ok().and_then(|length: usize| rest.get(length..)).unwrap_or_default()
 }
 
 /// Returns the one request that publishes these events: a trigger for one event, a batch for several, each of which has
@@ -333,6 +340,7 @@ mod tests {
         let keys = [("a", "e", "k"), ("b", "e", "k"), ("a", "ek", ""), ("a", "e\n1", "k"), ("a", "e", "\n1k")];
         let keys: Vec<_> = keys.map(|(channel, name, key)| conflation_key(channel, name, key).unwrap()).into();
         assert!((0..keys.len()).all(|i| !keys[i + 1..].contains(&keys[i])), "{keys:?}");
+        assert_eq!(keys.iter().map(|key| caller_part(key)).collect::<Vec<_>>(), ["k", "k", "", "k", "\n1k"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::hooks::Hooks;
 use super::rate_limit::RateLimit;
 use super::size::{self, SizeLimit};
 use super::stats::Statistics;
-use crate::api::{self, Call, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
+use crate::api::{self, Call, DrainedEvent, Effect, Endpoint, Event, Interpreter, PublishOptions, RequestContext};
 use crate::bytes::{concat, copied_text};
 use crate::circuit::{Change, Circuit, Pass, Reach};
 use crate::config::{BatchRoute, Config, Profile};
@@ -19,6 +19,7 @@ use crate::http::{
     Cause, Failure, HttpClient, HttpConfig, Limit, Origin, Progress, Request, Response, Transport, request_size,
 };
 use crate::idempotency::{Idempotency, IdempotencyKey, KEY_HEADER, MAX_GENERATED_KEY_BYTES};
+use crate::json::{Json, Writer};
 use crate::log::Level;
 use crate::platform::Cancellation;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -202,6 +203,28 @@ impl Application {
         options: Option<&str>,
     ) -> Result<(Event, PublishOptions), Error> {
         api::event_to_publish(&self.context, channels, event, data, options)
+    }
+
+    /// Writes an event that was not sent, with its id, its time in milliseconds since 1970 and its key. See
+    /// pusher_publisher_drain().
+    pub fn write_drained(
+        &self,
+        json: &mut Writer,
+        numbers: (u64, u64),
+        event: &Event,
+        key: Option<&str>,
+    ) -> Result<(), Error> {
+        api::write_drained(&self.context, json, numbers, event, key)
+    }
+
+    /// Reads such an event. See pusher_publisher_restore().
+    pub fn read_drained(&self, event: Json<'_>) -> Result<DrainedEvent, Error> {
+        api::read_drained(&self.context, event)
+    }
+
+    /// Returns the id of the application; empty if the configuration has none.
+    pub fn app_id(&self) -> &str {
+        self.base.rsplit_once('/').map_or("", |(_, app_id)| app_id)
     }
 
     /// Returns what the server takes and lacks.

@@ -153,7 +153,8 @@ pub unsafe extern "C" fn pusher_publisher_publish(
 /// - `answer`: the attributes that the option `info` asked for; for several channels, an object
 ///   of them by channel. A string of JSON if some parsers would refuse it: it has more than 64
 ///   levels, a number of more than 1,000 digits, or half a surrogate pair.
-/// - `reason`: why the event was given up: `expired`, `dropped`, `superseded` or `closed`.
+/// - `reason`: why the event was given up: `expired`, `dropped`, `superseded`, `closed` or
+///   `drained` (the document of pusher_publisher_drain() has it).
 ///
 /// Next to `reports`, `lost` is the number of reports discarded since the last call because
 /// more than `max_reports` waited, or large ones (more than 8 KiB, such as `parts` of thousands of
@@ -277,6 +278,82 @@ pub unsafe extern "C" fn pusher_publisher_close(
             Ok(())
         })
     }
+}
+
+/// Stops accepting events, and returns those that were never sent as a document for another
+/// publisher. So a program that is replaced loses none: its successor calls
+/// pusher_publisher_restore(), on another machine, too.
+///
+/// Requests in flight go on until they end or the time is up. Their events end as those of
+/// pusher_publisher_close() do, and are not in the document. An event that waits for a retry is in
+/// it if certainly nothing of it was sent. Each event of the document ends as `not_sent` with the
+/// reason `drained`. Reports can still be fetched: call pusher_publisher_poll() until it times
+/// out.
+///
+/// The document has everything of an event: channels or user, name, data, options and when it was
+/// published. The data of end-to-end encrypted channels is encrypted. All other data is not, nor
+/// is an `idempotency_key`: keep the document as you would keep these. Its members may change
+/// between versions; a later version reads it.
+///
+/// Calling it again is allowed, from several threads too: an event is in one document. After an
+/// error no event has ended: call it again, or pusher_publisher_close().
+///
+/// @param publisher   the publisher.
+/// @param timeout_ms  how long to wait for the requests in flight, in milliseconds; UINT32_MAX
+///                    to wait until they have ended.
+/// @param out         receives the document, or the error document on failure. The caller frees
+///                    it with pusher_string_free(). It must not be NULL: the events would be
+///                    lost.
+/// @return ::PUSHER_STATUS_OK, even if requests in flight had not ended in time or no event was
+///         left; ::PUSHER_STATUS_FORKED, ::PUSHER_STATUS_INVALID_ARGUMENT, or
+///         ::PUSHER_STATUS_INTERNAL if there is no memory for the document.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_publisher_drain(
+    publisher: *mut PusherPublisher,
+    timeout_ms: u32,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe {
+        boundary(out, Purpose::Other, || {
+            let publisher = handle(publisher, "publisher")?;
+            out_place(out, "out")?;
+            publisher.drain(duration(timeout_ms))
+        })
+    }
+}
+
+/// Queues the events of a document of pusher_publisher_drain(): all of them, or none.
+///
+/// Each event is checked as by pusher_publisher_publish() and gets a new id. Events of a channel
+/// keep their order, and come after those that were published here before. `event_ttl_ms` counts
+/// from when an event was first published. An event ends as `superseded` if one with the same
+/// `conflate` waits here already: that one is newer.
+///
+/// Restore a document once: the library does not know whether another process has done so, and
+/// would deliver its events again.
+///
+/// @param publisher  the publisher. Its client must have the same `app_id`, limits that are not
+///                   smaller, and the same `encryption_master_key_base64` if there are encrypted
+///                   events.
+/// @param drained    the document.
+/// @param out        receives `{"restored":[{"id":101,"drained_id":7},...]}` in the order of the
+///                   document, or the error document on failure: each event's id here, and the
+///                   one it had. The caller frees it with pusher_string_free(). May be NULL.
+/// @return ::PUSHER_STATUS_OK if all events are queued. Otherwise none is:
+///         ::PUSHER_STATUS_QUEUE_FULL if there is no space for all of them, whatever `overflow`
+///         is; ::PUSHER_STATUS_INVALID_ARGUMENT or ::PUSHER_STATUS_PAYLOAD_TOO_LARGE
+///         (`argument` names the part: `drained.events[3].channels`);
+///         ::PUSHER_STATUS_ENCRYPTION, ::PUSHER_STATUS_CLOSED, ::PUSHER_STATUS_FORKED, or
+///         ::PUSHER_STATUS_INTERNAL if there is no memory for them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pusher_publisher_restore(
+    publisher: *mut PusherPublisher,
+    drained: *const c_char,
+    out: *mut *mut c_char,
+) -> Status {
+    // SAFETY: each pointer is as the caller of this function promises.
+    unsafe { boundary(out, Purpose::Publish, || handle(publisher, "publisher")?.restore(text(drained, "drained")?)) }
 }
 
 /// Returns the statistics of a publisher.

@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::api::{DrainedEvent, Event};
 use crate::client::{Hooks, Pusher};
 use crate::error::{Error, OutOfMemory, Problem, Refusal};
 use crate::platform::{Descriptor, process_number, spawn};
 use crate::statistics::StatsFormat;
 
 use super::config::PublisherConfig;
+use super::drained::{self, Clock};
 use super::engine::Engine;
 use super::hashing::Hashing;
-use super::queue::{NewEvent, ShardSet};
+use super::queue::{NewEvent, OldEvent, ShardSet};
 use super::reports::{Outcome, Reports};
 use super::shared::{Overflow, Refused, Shared, TimedOut};
 use super::stats::{Stats, Traffic};
@@ -83,30 +85,13 @@ impl PusherPublisher {
         if let Some(limit) = engine.config.event_size {
             engine.application.check_size(&event, limit)?;
         }
-        let count = engine.config.limits.shards;
-        let shards = event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count)));
-        start(engine, shards)?;
-        let key = publish_options.conflate.as_ref().map_or(0, |key| 2 * key.len());
-        let new = NewEvent {
-            memory_bytes: event.memory() + key + EVENT_OVERHEAD_BYTES,
-            request_bytes: engine.application.request_bytes(&event)?,
-            shards,
-            is_alone: event.is_alone(),
-            key: publish_options.conflate,
-            event,
-        };
+        let new = new_event(engine, event, publish_options.conflate)?;
+        start(engine, new.shards)?;
         let overflow = match (engine.config.overflow, publish_options.timeout) {
             (Overflow::Block(_), Some(patience)) => Overflow::Block(patience),
             (overflow, _) => overflow,
         };
-        engine.shared.publish(new, overflow).map_err(|refused| match refused {
-            Refused::OutOfMemory => OutOfMemory.into(),
-            Refused::Closed => Error::Publisher(Refusal::Closed),
-            Refused::Full => {
-                engine.refused.fetch_add(1, Ordering::Relaxed);
-                Error::Publisher(Refusal::QueueFull)
-            }
-        })
+        engine.shared.publish(new, overflow).map_err(Error::from).map_err(|error| counted(engine, error))
     }
 
     /// Waits for reports and returns them, or `None` at the timeout. See pusher_publisher_poll().
@@ -137,6 +122,37 @@ impl PusherPublisher {
     pub fn close(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         self.own()?.shared.close(deadline, &Outcome::interrupted()).map_err(timed_out)
+    }
+
+    /// Stops taking events, and returns those that were never sent. See pusher_publisher_drain().
+    pub fn drain(&self, timeout: Option<Duration>) -> Result<Vec<u8>, Error> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let engine = self.own()?;
+        engine.shared.hand_over(deadline, &Outcome::interrupted(), |queue| {
+            let unsent = queue.unsent().map_err(|_| OutOfMemory)?;
+            drained::document(&engine.application, &unsent, Clock::read())
+        })
+    }
+
+    /// Queues the events that another publisher did not send. See pusher_publisher_restore().
+    pub fn restore(&self, drained: &str) -> Result<Vec<u8>, Error> {
+        let engine = self.own()?;
+        let PublisherConfig { limits, event_size, .. } = &engine.config;
+        let restored = drained::read(&engine.application, drained, limits.events, *event_size);
+        let restored = restored.map_err(|error| counted(engine, error))?;
+        let (mut ids, mut events, mut shards) = (Vec::new(), Vec::new(), ShardSet::EMPTY);
+        ids.try_reserve_exact(restored.len()).map_err(|_| OutOfMemory)?;
+        events.try_reserve_exact(restored.len()).map_err(|_| OutOfMemory)?;
+        let clock = Clock::read();
+        for DrainedEvent { id, event, conflate, published_ms } in restored {
+            let new = new_event(engine, event, conflate)?;
+            shards = shards.union(new.shards);
+            ids.push(id);
+            events.push(OldEvent { new, published: clock.instant(published_ms) });
+        }
+        start(engine, shards)?;
+        let result = engine.shared.restore(events, |first| drained::restored(&ids, first));
+        result.map_err(|error| counted(engine, error))
     }
 
     /// Returns the statistics, in the configured format. See pusher_publisher_stats().
@@ -184,6 +200,37 @@ impl Drop for PusherPublisher {
             // Another thread of the parent may have held a lock at the fork: neither wait for it
             // nor drop it.
             Err(_) => std::mem::forget(Arc::clone(&self.engine)),
+        }
+    }
+}
+
+/// Returns an event for the queue.
+fn new_event(engine: &Engine, event: Event, key: Option<Box<str>>) -> Result<NewEvent<Event>, Error> {
+    let count = engine.config.limits.shards;
+    Ok(NewEvent {
+        memory_bytes: event.memory() + key.as_ref().map_or(0, |key| 2 * key.len()) + EVENT_OVERHEAD_BYTES,
+        request_bytes: engine.application.request_bytes(&event)?,
+        shards: event.channels().fold(ShardSet::EMPTY, |shards, channel| shards.with(shard_of(channel, count))),
+        is_alone: event.is_alone(),
+        key,
+        event,
+    })
+}
+
+/// Counts a call that found the queue full, and returns its error.
+fn counted(engine: &Engine, error: Error) -> Error {
+    if error == Error::Publisher(Refusal::QueueFull) {
+        engine.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    error
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Error {
+        match refused {
+            Refused::OutOfMemory => OutOfMemory.into(),
+            Refused::Closed => Error::Publisher(Refusal::Closed),
+            Refused::Full => Error::Publisher(Refusal::QueueFull),
         }
     }
 }

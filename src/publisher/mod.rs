@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! handle → worker → engine → shared (the queue between threads) → queue (its state) → rate_limit, pace
-//!      ╰ config           ╰─ reports (how events ended) ← stats
+//!      ╰ config, drained  ╰─ reports (how events ended) ← stats
 //! ```
 
 mod config;
+mod drained;
 mod engine;
 mod handle;
 mod hashing;

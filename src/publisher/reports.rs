@@ -258,6 +258,10 @@ impl Taken {
 impl Ledger for Reports {
     type Outcome = Outcome;
 
+    fn is_not_sent(outcome: &Outcome) -> bool {
+        outcome.delivery == Delivery::NotSent
+    }
+
     fn end(&mut self, id: u64, age: Duration, end: End<Outcome>) {
         self.latency.add(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
         let delivery = match &end {

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::hashing::Hashing;
 use super::pace::Said;
 use super::queue::{
-    Batch, Gate, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, Queue, QueueLimits, Remains, ShardSet, Size,
+    Batch, Gate, Ledger, MAX_SHARDS, NewEvent, Next, NotPushed, NotRestored, OldEvent, Queue, QueueLimits, Reason,
+    Remains, ShardSet, Size,
 };
 use super::sync::{Condvar, Descriptor, Mutex, MutexGuard, ReadableFlag, Wakes, wait, wait_until};
 
@@ -47,6 +48,9 @@ const MAX_SPENT_EVENTS: usize = 1000;
 
 /// The time that ending an event takes at most: counting it and keeping its report.
 const ENDING_TIME: Duration = Duration::from_nanos(200);
+
+/// How long a drain waits after its deadline for a sender that has woken up to give its events back.
+const GIVING_BACK_TIME: Duration = Duration::from_secs(1);
 
 /// How often blocked publishers are woken while little space is free.
 const SPACE_WAKE_INTERVAL: Duration = Duration::from_millis(5);
@@ -87,6 +91,8 @@ struct State<E, L: Ledger> {
     /// for the thread that freed it, so the next event of that thread takes it without a lock of the
     /// allocator, which all threads would share.
     spent: Vec<E>,
+    /// The number of callers that wait to take the events over.
+    takers: usize,
     /// Events that a close has ended. A sender drops them, because a close has a deadline. If no sender is left, they are
     /// dropped with the queue.
     remains: Option<Remains<E>>,
@@ -98,6 +104,15 @@ struct State<E, L: Ledger> {
     has_space_again: bool,
     /// Tells an event loop about reports and space, once a caller has asked for its descriptor.
     beacon: Option<Beacon>,
+}
+
+impl<E, L: Ledger> State<E, L> {
+    /// Returns whether events are going to end. Those that a drain has kept wait for the next one, if it could not hand them
+    /// over.
+    fn awaits_ends(&self) -> bool {
+        let is_kept = self.queue.is_held() && self.takers == 0;
+        if is_kept { self.queue.in_flight() > 0 } else { self.queue.events() > 0 }
+    }
 }
 
 /// A descriptor that is readable while there are reports, or space again after a refusal.
@@ -160,6 +175,7 @@ impl<E, L: Backlog> Shared<E, L> {
                 last_space_wake: now,
                 finished: 0,
                 spent: Vec::new(),
+                takers: 0,
                 remains: None,
                 wakes: Wakes::NONE,
                 refused: None,
@@ -186,6 +202,45 @@ impl<E, L: Backlog> Shared<E, L> {
         self.wake_senders(&mut state, woken);
         self.wake_after_ends(&mut state, now);
         self.unlock(state);
+    }
+
+    /// Gives the events of a request back if the queue asks for them, after [`Shared::wait_for_retry`] has returned false.
+    pub fn take_back(&self, shard: usize, request: u64, events: Vec<E>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let woken = state.queue.take_back(shard, request, events, now);
+        self.wake_senders(&mut state, woken);
+        self.wake_after_ends(&mut state, now);
+        self.unlock(state);
+    }
+
+    /// Queues all these events of another publisher, or none. `accept` gets the id of the first one, those of the others
+    /// follow. If it fails, none is queued.
+    pub fn restore<R, X: From<Refused>>(
+        &self,
+        events: Vec<OldEvent<E>>,
+        accept: impl FnOnce(u64) -> Result<R, X>,
+    ) -> Result<R, X> {
+        let now = Instant::now();
+        let shards = events.iter().fold(ShardSet::EMPTY, |shards, event| shards.union(event.new.shards));
+        let mut state = self.lock();
+        if state.queue.is_closed() {
+            return Err(Refused::Closed.into());
+        }
+        let (reserved, woken) = state.queue.reserve_for(&events, now);
+        self.wake_senders(&mut state, woken);
+        let accepted = match reserved {
+            Ok(reserved) => accept(state.queue.published() + 1).inspect(|_| {
+                state.queue.restore(events, reserved, now);
+                self.wake_for_new_event(&mut state, shards);
+            }),
+            Err(NotRestored::Full) => Err(Refused::Full.into()),
+            Err(NotRestored::OutOfMemory) => Err(Refused::OutOfMemory.into()),
+        };
+        // Events may have expired, or have ended at once.
+        self.wake_after_ends(&mut state, now);
+        self.unlock(state);
+        accepted
     }
 
     /// Queues an event and returns its id.
@@ -295,20 +350,21 @@ impl<E, L: Backlog> Shared<E, L> {
     }
 
     /// Waits between two attempts of a request. If the publisher gives up first, the request's
-    /// events end with `outcome`, and this returns false.
+    /// events end with `outcome`, and this returns false. So it does if the queue asks for the events: see
+    /// [`Shared::take_back`].
     pub fn wait_for_retry(&self, shard: usize, request: u64, outcome: L::Outcome, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         let mut state = self.lock();
-        let mut is_in_flight = state.queue.suspend(shard, request, outcome);
-        while is_in_flight {
-            // No other thread waits on the sender's condition variable, and only abandoning the
-            // request wakes it here.
+        let mut may_retry = state.queue.suspend(shard, request, outcome);
+        while may_retry {
+            // No other thread waits on the sender's condition variable, and only the end of the
+            // publisher wakes it here.
             let (woken, timed_out) = self.wait_as_sender(shard, SenderState::Awake, state, Some(until));
             state = woken;
-            if timed_out {
+            may_retry = state.queue.may_retry(shard, request);
+            if timed_out && may_retry {
                 return state.queue.resume(shard, request);
             }
-            is_in_flight = state.queue.is_in_flight(shard, request);
         }
         false
     }
@@ -410,12 +466,43 @@ impl<E, L: Backlog> Shared<E, L> {
         self.wake_all(&mut state);
         let (mut state, result) = self.drain(state, deadline, ENDING_TIME);
         if result.is_err() {
-            let remains = state.queue.abandon(interrupted, Instant::now());
+            let remains = state.queue.abandon(interrupted, Reason::Closed, Instant::now());
             state.remains = Some(remains);
             self.wake_all(&mut state);
         }
         self.unlock(state);
         result
+    }
+
+    /// Closes the queue, keeps the events that wait, and waits for the requests in flight until the deadline. Then `write`
+    /// reads those events, and all events end: those as [`Reason::Drained`], and those in flight with `interrupted`. If
+    /// `write` fails, none ends, and the call may be repeated.
+    pub fn hand_over<R, X>(
+        &self,
+        deadline: Option<Instant>,
+        interrupted: &L::Outcome,
+        write: impl FnOnce(&Queue<E, L>) -> Result<R, X>,
+    ) -> Result<R, X> {
+        let mut state = self.lock();
+        state.queue.hold();
+        (state.refused, state.has_space_again) = (None, false);
+        self.wake_all(&mut state);
+        state.takers += 1;
+        let mut timed_out = false;
+        while state.queue.in_flight() > 0 && !timed_out {
+            (state, timed_out) = self.wait(Wait::Drained, state, deadline);
+        }
+        let (until, mut timed_out) = (Instant::now() + GIVING_BACK_TIME, false);
+        while state.queue.awaits_events() && !timed_out {
+            (state, timed_out) = self.wait(Wait::Drained, state, Some(until));
+        }
+        state.takers -= 1;
+        let written = write(&state.queue);
+        let remains = written.is_ok().then(|| state.queue.abandon(interrupted, Reason::Drained, Instant::now()));
+        self.wake_all(&mut state);
+        self.unlock(state);
+        drop(remains);
+        written
     }
 
     /// Waits until this many senders of a closed publisher have ended.
@@ -507,8 +594,9 @@ impl<E, L: Backlog> Shared<E, L> {
         deadline: Option<Instant>,
         time_for_each: Duration,
     ) -> (MutexGuard<'a, State<E, L>>, Result<(), TimedOut>) {
-        if state.queue.events() == 0 {
-            return (state, Ok(()));
+        if !state.awaits_ends() {
+            let result = if state.queue.events() == 0 { Ok(()) } else { Err(TimedOut) };
+            return (state, result);
         }
         // No sender lingers during a drain.
         state.queue.begin_drain();
@@ -516,7 +604,7 @@ impl<E, L: Backlog> Shared<E, L> {
             self.wake_sender(&mut state, shard);
         }
         let mut timed_out = false;
-        while state.queue.events() > 0 && !timed_out {
+        while state.awaits_ends() && !timed_out {
             let events = state.queue.events();
             let until = deadline.map(|deadline| earlier(deadline, time_for_each, events));
             (state, timed_out) = self.wait(Wait::Drained, state, until);
@@ -562,10 +650,10 @@ impl<E, L: Backlog> Shared<E, L> {
         if state.waiting[Wait::Reports as usize] && state.queue.ledger.has_reports() {
             self.wake(state, Wait::Reports);
         }
+        if (state.queue.events() == 0 || state.queue.is_held()) && state.waiting[Wait::Drained as usize] {
+            self.wake(state, Wait::Drained);
+        }
         if state.queue.events() == 0 {
-            if state.waiting[Wait::Drained as usize] {
-                self.wake(state, Wait::Drained);
-            }
             // No more reports will come.
             if state.waiting[Wait::Reports as usize] && state.queue.is_closed() {
                 self.wake(state, Wait::Reports);
@@ -621,6 +709,9 @@ mod tests {
 
     impl Ledger for Unreported {
         type Outcome = ();
+        fn is_not_sent(_: &()) -> bool {
+            false
+        }
         fn end(&mut self, _: u64, _: Duration, _: End<()>) {}
     }
 

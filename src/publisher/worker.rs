@@ -67,7 +67,7 @@ impl Split<'_> {
 
 /// Why a request is not made to its end.
 enum Stop {
-    /// The publisher has abandoned it, and its events have ended.
+    /// The publisher has abandoned it, and its events have ended; or it takes them back.
     Abandoned,
     /// The circuit breaker is open, and nothing was sent.
     Held,
@@ -103,7 +103,10 @@ impl Worker {
             let sent = catch_unwind(AssertUnwindSafe(|| self.send(request, &events)));
             let outcome = match sent {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(Stop::Abandoned)) => None,
+                Ok(Err(Stop::Abandoned)) => {
+                    self.engine.shared.take_back(self.shard, request, events);
+                    continue;
+                }
                 Ok(Err(Stop::Held)) => {
                     self.engine.shared.requeue(self.shard, request, events, &Outcome::failed(&OutOfMemory.into()));
                     continue;
@@ -134,12 +137,12 @@ impl Worker {
             Err(error) => error,
         };
         if let Some(failed) = self.without_route(&error, events) {
-            self.send_singly(request, events, Split::NoRoute(failed), key.as_ref());
+            self.send_singly(request, events, Split::NoRoute(failed), key.as_ref())?;
             return Ok(None);
         }
         Ok(match refused_as_a_whole(&error, events) {
             Some(refusal) if self.engine.config.splits_refused_batches() => {
-                self.send_singly(request, events, Split::Refused(refusal), key.as_ref());
+                self.send_singly(request, events, Split::Refused(refusal), key.as_ref())?;
                 None
             }
             Some(refusal) if self.engine.config.batch_is_atomic => Some(Outcome::failed(&rejected(refusal))),
@@ -211,31 +214,37 @@ impl Worker {
 
     /// Sends the events of a batch one at a time, so that one invalid event does not affect the others.
     /// `key` is that of the batch.
-    fn send_singly(&self, request: u64, events: &[Event], split: Split<'_>, key: Option<&IdempotencyKey>) {
+    fn send_singly(
+        &self,
+        request: u64,
+        events: &[Event],
+        split: Split<'_>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<(), Stop> {
         for (number, event) in events.iter().enumerate() {
             // The publisher may have been closed during the last one.
             if !self.engine.shared.is_in_flight(self.shard, request) {
-                return;
+                return Err(Stop::Abandoned);
             }
             let key = key.map(|key| key.of_part(number, [event.body()]));
             let event = std::slice::from_ref(event);
             self.count(|traffic| *traffic.retries.entry(split.name()).or_default() += 1);
-            let outcome = match self.attempt(request, event, key, Some(split)) {
-                Err(_) => return,
-                Ok(Ok(response)) => {
+            let outcome = match self.attempt(request, event, key, Some(split))? {
+                Ok(response) => {
                     if let Split::NoRoute(_) = split {
                         self.engine.shared.send_alone(Instant::now() + MISSING_ROUTE_TIME);
                     }
                     self.delivered(request, event, &response)
                 }
                 // A refusal of this event proves that the batch did not apply it.
-                Ok(Err(error)) if is_refused(&error) => Some(Outcome::failed(&error)),
-                Ok(Err(error)) => Some(self.outcome_in(Some(split), &error)),
+                Err(error) if is_refused(&error) => Some(Outcome::failed(&error)),
+                Err(error) => Some(self.outcome_in(Some(split), &error)),
             };
             if let Some(outcome) = outcome {
                 self.complete(request, outcome);
             }
         }
+        Ok(())
     }
 
     /// Returns the outcome of an event whose own request failed, and of those after it in a batch that

@@ -1276,6 +1276,16 @@ static void check_publisher_arguments(unsigned short port) {
   expect("flush", status, out, invalid, 0, "\"publisher\"");
   status = pusher_publisher_close(NULL, 0, (out = &stale, &out));
   expect("close", status, out, invalid, 0, "\"publisher\"");
+  status = pusher_publisher_drain(NULL, 0, (out = &stale, &out));
+  expect("drain", status, out, invalid, 0, "\"publisher\"");
+  CHECK(pusher_publisher_drain(publisher, 0, NULL) == invalid, "drained without a place for the events");
+  status = pusher_publisher_restore(NULL, "{}", (out = &stale, &out));
+  expect("restore", status, out, invalid, PUSHER_DELIVERY_NOT_SENT, "\"publisher\"");
+  for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+    status = pusher_publisher_restore(publisher, bad[b], (out = &stale, &out));
+    expect("restore", status, out, invalid, PUSHER_DELIVERY_NOT_SENT, "\"drained\"");
+    CHECK(pusher_publisher_restore(publisher, bad[b], NULL) == invalid, "restored");
+  }
   status = pusher_publisher_stats(NULL, (out = &stale, &out));
   expect("stats", status, out, invalid, 0, "\"publisher\"");
   pusher_publisher_free(NULL);
@@ -1329,6 +1339,29 @@ static void check_publisher(unsigned short port) {
   expect("stats", status, out, PUSHER_STATUS_OK, 0, "pusher_publisher_published_total 1\n");
   /* Freed with reports that were not fetched. */
   publish(publisher, "404 No", NULL);
+  pusher_publisher_free(publisher);
+
+  /* Events that were not sent, in another publisher. */
+  publisher = publisher_of(client, "{\"connections\":1}");
+  publish(publisher, "silence", NULL);
+  for (int i = 0; i < 20; i++) publish(publisher, "e", NULL);
+  char *drained = &stale;
+  status = pusher_publisher_drain(publisher, 1, &drained);
+  expect("drain", status, drained, PUSHER_STATUS_OK, 0, "\"libpusher_drained\":1");
+  pusher_publisher_free(publisher);
+  static const char document[] =
+      "{\"libpusher_drained\":1,\"app_id\":\"1\",\"events\":[{\"id\":7,\"published_ms\":0,\"name\":\"e\","
+      "\"channels\":[\"c\",\"d\"],\"data\":\"1\",\"socket_id\":\"1.2\",\"info\":\"user_count\",\"extra\":{\"t\":1}}]}";
+  publisher = publisher_of(client, "{\"reports\":\"all\"}");
+  status = pusher_publisher_restore(publisher, document, (out = &stale, &out));
+  expect("restore", status, out, PUSHER_STATUS_OK, 0, "{\"restored\":[{\"id\":1,\"drained_id\":7}]}");
+  CHECK(pusher_publisher_restore(publisher, document, NULL) == PUSHER_STATUS_OK, "restore without out");
+  CHECK(pusher_publisher_flush(publisher, PATIENCE_MS, NULL) == PUSHER_STATUS_OK, "flush");
+  expect_reports(publisher, 2, "\"delivery\":\"delivered\"");
+  status = pusher_publisher_drain(publisher, PATIENCE_MS, (out = &stale, &out));
+  expect("drain", status, out, PUSHER_STATUS_OK, 0, "\"events\":[]}");
+  status = pusher_publisher_restore(publisher, document, (out = &stale, &out));
+  expect("restore", status, out, PUSHER_STATUS_CLOSED, PUSHER_DELIVERY_NOT_SENT, "CLOSED");
   pusher_publisher_free(publisher);
 
   /* A server that does not respond. */
@@ -1388,6 +1421,7 @@ static int is_forked(PusherPublisher *publisher) {
          pusher_publisher_poll(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&
          pusher_publisher_flush(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&
          pusher_publisher_close(publisher, UINT32_MAX, NULL) == PUSHER_STATUS_FORKED &&
+         pusher_publisher_restore(publisher, "{}", NULL) == PUSHER_STATUS_FORKED &&
          pusher_publisher_stats(publisher, NULL) == PUSHER_STATUS_FORKED;
 }
 

@@ -125,7 +125,11 @@ int without_exceptions(pusher::client &client) {
     count(publisher->try_publish({"c"}, "e", "1", pusher::publish_options().conflate("k")));
     count(publisher->try_publish_to_user("u", "e", "1"));
     count(publisher->try_flush(std::chrono::seconds(1)));
+    const auto drained = publisher->try_drain(pusher::forever);
+    count(drained);
     count(publisher->try_close(pusher::forever));
+    auto other = pusher::publisher::make(client, pusher::config().boolean("hooks_on_threads", true));
+    if (other && drained) count(other->try_restore(*drained));
     count(publisher->try_poll(std::chrono::milliseconds(0)));
     count(publisher->try_fd());
     count(publisher->try_stats());
@@ -186,6 +190,9 @@ int with_exceptions() {
     pusher::publisher publisher(client, R"({"hooks_on_threads":true})");
     publisher.publish("c", "e", "1");
     publisher.publish_to_user("u", "e", "1");
+    const auto on_threads = pusher::config().boolean("hooks_on_threads", true);
+    const std::string drained = pusher::publisher(client, on_threads).drain(pusher::forever);
+    if (publisher.restore(drained) != R"({"restored":[]})") return 0;
     if (!publisher.flush(std::chrono::seconds(10)) || !publisher.close(std::chrono::seconds(10))) return 0;
     if (publisher.poll(std::chrono::milliseconds(0)) || publisher.fd() < 0 || publisher.stats().empty()) return 0;
     client.validate_webhook("k", "signature", "{}");
@@ -206,7 +213,7 @@ int main() {
   auto client = pusher::client::make("http://k:s@127.0.0.1:1/apps/1");
   if (!client || pusher::version_number() != PUSHER_VERSION_NUMBER || pusher::version().empty()) return 2;
   const int succeeded = without_exceptions(*client);
-  const bool all = succeeded == 45 && with_exceptions() == 1;
+  const bool all = succeeded == 47 && with_exceptions() == 1;
   std::printf("%d calls succeeded\n", succeeded);
   return all ? 0 : 1;
 }

@@ -569,6 +569,74 @@ fn the_queue_of_a_publisher() {
     assert!(sent >= 5000, "{sent}");
 }
 
+/// Without memory for its document, a drain ends no event; without memory for all events, a restore queues none.
+#[test]
+fn a_drained_publisher() {
+    let _alone = alone();
+    let server = Server::start([Answer::ok("{}").when_released()]);
+    let client = server.client_with(limits());
+    let config = json!({"connections": 1, "max_queue_bytes": 1 << 30, "max_queue_events": 100_000});
+    let publisher = Publisher::new(&client, &config);
+    publisher.publish("c", "held", "0");
+    server.wait_until("a request", |log| log.ledger.len() == 1);
+    for number in 0..600 {
+        match number % 3 {
+            0 => publisher.publish_with("c", "e", "1", &json!({"conflate": number.to_string()})),
+            1 => publisher.publish(r#"["c","d"]"#, "e", "1"),
+            _ => publisher.publish("d", "e", "1"),
+        };
+    }
+    let fan_out = json!({"fan_out": true});
+    publisher.publish_with(r#"["c","private-encrypted-c"]"#, "e", &format!("\"{}\"", "a\\n".repeat(10_000)), &fan_out);
+    let waiting = publisher.stats()["queue"]["events"].clone();
+    let drain = || {
+        let mut out = ptr::null_mut();
+        // SAFETY: every pointer is good for the call.
+        let status = unsafe { ffi::pusher_publisher_drain(publisher.0.as_ptr().cast(), 0, &raw mut out) };
+        Returned(status as i32, out)
+    };
+    let refused = |returned: &Returned, number| {
+        assert_eq!(returned.0, INTERNAL, "{number}");
+        assert!(returned.text().is_some_and(|text| text.contains("memory")));
+    };
+    let mut number = 1;
+    let drained = loop {
+        let (returned, _) = during(Plan::Only(number), drain);
+        if returned.0 == OK {
+            break returned;
+        }
+        refused(&returned, number);
+        assert_eq!(publisher.stats()["queue"]["events"], waiting);
+        number += 1;
+    };
+    assert!(number > 3, "{number}");
+
+    let document = CString::new(drained.text().unwrap()).unwrap();
+    let other = Publisher::new(&client, &config);
+    let restore = || {
+        let mut out = ptr::null_mut();
+        let raw = other.0.as_ptr().cast();
+        // SAFETY: every pointer is good for the call.
+        let status = unsafe { ffi::pusher_publisher_restore(raw, document.as_ptr(), &raw mut out) };
+        Returned(status as i32, out)
+    };
+    let mut number = 1;
+    let restored = loop {
+        let (returned, _) = during(Plan::Only(number), restore);
+        if returned.0 == OK {
+            break returned;
+        }
+        refused(&returned, number);
+        assert_eq!(other.stats()["events"]["published"], 0);
+        number += 1;
+    };
+    assert!(number > 3 && restored.text().is_some(), "{number}");
+    assert_eq!(other.stats()["events"]["published"], 601);
+    server.release();
+    other.flush();
+    assert_eq!(other.stats()["events"]["delivered"], 601);
+}
+
 /// The threads of a publisher, with large events, batches and responses: each event ends truly.
 #[test]
 fn the_threads_of_a_publisher() {

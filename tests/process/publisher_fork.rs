@@ -57,6 +57,8 @@ fn is_forked(publisher: &Publisher) {
     forked(&publisher::close(Some(publisher), FOR_EVER), "");
     forked(&publisher::stats(Some(publisher)), "");
     forked(&publisher::fd(Some(publisher)).unwrap_err(), "");
+    forked(&publisher::drain(Some(publisher), FOR_EVER), "");
+    forked(&publisher::restore(Some(publisher), Some(b"{}")), "not_sent");
     assert_eq!(publisher::without_out(Some(publisher)), [83; 5]);
 }
 

@@ -45,6 +45,10 @@ fn each_required_pointer_that_is_null_is_refused_by_name() {
         refused(&outcome, "INVALID_ARGUMENT", "publisher");
     }
     refused(&publisher::fd(None).unwrap_err(), "INVALID_ARGUMENT", "publisher");
+    refused(&publisher::drain(None, 0), "INVALID_ARGUMENT", "publisher");
+    refused(&publisher::restore(None, Some(b"{}")), "INVALID_ARGUMENT", "publisher");
+    refused(&publisher::restore(Some(&publisher), None), "INVALID_ARGUMENT", "drained");
+    refused(&publisher::restore(Some(&publisher), Some(b"\xff")), "INVALID_ARGUMENT", "drained");
     refused(&publisher::fd_without_place(&publisher), "INVALID_ARGUMENT", "fd");
     publisher::free_null();
     assert_eq!(publisher.stats()["events"]["published"], 0);

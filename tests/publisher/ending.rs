@@ -284,5 +284,5 @@ fn each_event_for_a_closed_port_is_reported_as_not_sent() {
     let stats = publisher.stats();
     assert_eq!((&stats["events"]["not_sent"], &stats["retries"]), (&json!(25), &json!({})));
     // These events were attempted, so they have no reason in `unsent`.
-    assert_eq!(stats["unsent"], json!({"expired": 0, "dropped": 0, "superseded": 0, "closed": 0}));
+    assert_eq!(stats["unsent"], json!({"expired": 0, "dropped": 0, "superseded": 0, "closed": 0, "drained": 0}));
 }

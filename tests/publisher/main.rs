@@ -10,6 +10,7 @@ mod arguments;
 mod batches;
 mod circuit;
 mod crowd;
+mod drain;
 mod ending;
 mod event_loops;
 mod fan_out;

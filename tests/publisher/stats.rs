@@ -35,7 +35,7 @@ fn the_fields_are_the_documented_ones() {
     let members = |name: &str| stats[name].as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(members("queue"), ["bytes", "events", "in_flight"]);
     assert_eq!(members("events"), ["delivered", "not_sent", "published", "refused", "rejected", "unknown"]);
-    assert_eq!(members("unsent"), ["closed", "dropped", "expired", "superseded"]);
+    assert_eq!(members("unsent"), ["closed", "drained", "dropped", "expired", "superseded"]);
     assert_eq!(members("retries"), ["rate_limited"]);
     assert_eq!(members("reports"), ["lost", "waiting"]);
     for histogram in ["batch_events", "latency_ms"] {
@@ -60,7 +60,7 @@ fn all_counts_of_a_new_publisher_are_zero() {
     for (name, empty) in [
         ("queue", json!({"events": 0, "bytes": 0, "in_flight": 0})),
         ("events", json!({"published": 0, "refused": 0, "delivered": 0, "not_sent": 0, "rejected": 0, "unknown": 0})),
-        ("unsent", json!({"expired": 0, "dropped": 0, "superseded": 0, "closed": 0})),
+        ("unsent", json!({"expired": 0, "dropped": 0, "superseded": 0, "closed": 0, "drained": 0})),
         ("requests", json!(0)),
         ("retries", json!({})),
         ("reports", json!({"waiting": 0, "lost": 0})),
@@ -275,7 +275,7 @@ fn prometheus_and_json_have_the_same_numbers() {
         ended += count;
     }
     assert_eq!(value("published_total", None), ended + value("queue_events", None));
-    for reason in ["expired", "dropped", "superseded", "closed"] {
+    for reason in ["expired", "dropped", "superseded", "closed", "drained"] {
         assert_eq!(value("unsent_total", Some(("reason", reason))), number(&stats["unsent"][reason]), "{reason}");
     }
     assert!(value("unsent_total", Some(("reason", "dropped"))) > 0.0, "{text}");

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 Pusher *client;
-PusherPublisher *publisher;
+PusherPublisher *publisher, *successor;
 char *out;
 const char *user = "alice", *channel_name = "private-room", *socket_id = "1234.5678";
 const char *price = "{\"EURUSD\":1.0843}";
@@ -27,7 +27,8 @@ int may_subscribe(const char *name, const char *channel) {
 
 void before(void) {
   if (pusher_new(NULL, &client, &out) != PUSHER_STATUS_OK ||
-      pusher_publisher_new(client, NULL, &publisher, &out) != PUSHER_STATUS_OK) {
+      pusher_publisher_new(client, NULL, &publisher, &out) != PUSHER_STATUS_OK ||
+      pusher_publisher_new(client, NULL, &successor, &out) != PUSHER_STATUS_OK) {
     fprintf(stderr, "%s\n", out);
     exit(1);
   }
@@ -44,6 +45,8 @@ void before(void) {
 /* Events that were published in the background must have arrived. */
 void after(void) {
   pusher_publisher_close(publisher, 10000, NULL);
+  pusher_publisher_close(successor, 10000, NULL);
   pusher_publisher_free(publisher);
+  pusher_publisher_free(successor);
   pusher_free(client);
 }

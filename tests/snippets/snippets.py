@@ -876,6 +876,7 @@ CASES = [
     ("docs/forking-servers.md", ["<?php"], php),
     ("docs/publisher.md", ["/* in the loop */"], pieces("^$", [("prices", "tick")])),
     ("docs/publisher.md", ["conflate"], pieces("^$", [("prices", "tick")])),
+    ("docs/publisher.md", ["pusher_publisher_drain"], pieces("^$", [])),
     (
         "docs/private-certificates.md",
         [

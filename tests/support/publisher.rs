@@ -275,6 +275,29 @@ pub fn stats(publisher: Option<&Publisher>) -> Outcome {
     calls::call(|out| unsafe { ffi::pusher_publisher_stats(raw(publisher).cast(), out) as i32 })
 }
 
+/// `pusher_publisher_drain`.
+#[track_caller]
+pub fn drain(publisher: Option<&Publisher>, timeout_ms: u32) -> Outcome {
+    // SAFETY: as above.
+    calls::call(|out| unsafe { ffi::pusher_publisher_drain(raw(publisher).cast(), timeout_ms, out) as i32 })
+}
+
+/// `pusher_publisher_drain` with NULL for `out`. Returns the status.
+pub fn drain_without_out(publisher: Option<&Publisher>) -> i32 {
+    // SAFETY: as above; the function accepts NULL.
+    unsafe { ffi::pusher_publisher_drain(raw(publisher).cast(), 0, ptr::null_mut()) as i32 }
+}
+
+/// `pusher_publisher_restore`; `None` is NULL.
+#[track_caller]
+pub fn restore(publisher: Option<&Publisher>, drained: Option<&[u8]>) -> Outcome {
+    let drained = drained.map(calls::c_string);
+    // SAFETY: as above, and a C string or NULL.
+    calls::call(|out| unsafe {
+        ffi::pusher_publisher_restore(raw(publisher).cast(), calls::pointer(drained.as_deref()), out) as i32
+    })
+}
+
 fn raw(publisher: Option<&Publisher>) -> *mut c_void {
     publisher.map_or(ptr::null_mut(), |publisher| publisher.0.as_ptr())
 }
@@ -384,6 +407,30 @@ impl Publisher {
         assert_eq!((outcome.name(), &outcome.document), ("OK", &None), "{outcome:?}");
     }
 
+    /// Drains the publisher, and returns the document.
+    #[track_caller]
+    pub fn drain(&self, timeout_ms: u32) -> String {
+        let outcome = drain(Some(self), timeout_ms);
+        assert_eq!(outcome.name(), "OK", "{outcome:?}");
+        let document = outcome.document.unwrap();
+        assert_eq!(calls::leak(&document), None, "{document}");
+        document
+    }
+
+    /// Restores a document, and returns the pairs of `id` and `drained_id`.
+    #[track_caller]
+    pub fn restore(&self, drained: &str) -> Vec<(u64, u64)> {
+        let outcome = restore(Some(self), Some(drained.as_bytes()));
+        assert_eq!(outcome.name(), "OK", "{outcome:?}");
+        let document: Value = serde_json::from_str(&outcome.document.unwrap()).unwrap();
+        assert_eq!(document.as_object().unwrap().len(), 1, "{document}");
+        let pair = |pair: &Value| {
+            assert_eq!(pair.as_object().unwrap().len(), 2, "{document}");
+            (pair["id"].as_u64().unwrap(), pair["drained_id"].as_u64().unwrap())
+        };
+        document["restored"].as_array().unwrap().iter().map(pair).collect()
+    }
+
     /// Returns the statistics as a string.
     #[track_caller]
     pub fn stats_text(&self) -> String {
@@ -402,8 +449,10 @@ impl Publisher {
         let number = |group: &str, name: &str| stats[group][name].as_u64().unwrap_or_else(|| panic!("{group}.{name}"));
         let ended: u64 = ["delivered", "not_sent", "rejected", "unknown"].map(|end| number("events", end)).iter().sum();
         assert_eq!(number("events", "published"), ended + number("queue", "events"), "{stats}");
-        let unsent: u64 =
-            ["expired", "dropped", "superseded", "closed"].map(|reason| number("unsent", reason)).iter().sum();
+        let unsent: u64 = ["expired", "dropped", "superseded", "closed", "drained"]
+            .map(|reason| number("unsent", reason))
+            .iter()
+            .sum();
         assert!(unsent <= number("events", "not_sent"), "{stats}");
         assert_eq!(number("latency_ms", "count"), ended, "{stats}");
         stats

@@ -24,6 +24,11 @@ static struct {
 
 static const char *event;
 
+/* The events of a publisher that is not there any more. */
+static const char drained[] =
+    "{\"libpusher_drained\":1,\"app_id\":\"1\",\"events\":[{\"id\":7,\"published_ms\":0,\"name\":\"restored\","
+    "\"channels\":[\"c\"],\"data\":\"1\"}]}";
+
 /* Shared with the child. */
 static struct shared {
   const struct function *function;
@@ -79,6 +84,8 @@ CALL(do_close, pusher_publisher_close(have.publisher, 20000, out))
 CALL(do_flush, pusher_publisher_flush(have.publisher, 20000, out))
 static intptr_t fd;
 CALL(do_fd, pusher_publisher_fd(have.publisher, &fd, out))
+CALL(do_drain, pusher_publisher_drain(have.publisher, 2000, out))
+CALL(do_restore, pusher_publisher_restore(have.publisher, drained, out))
 CALL(do_stats, pusher_publisher_stats(have.publisher, out))
 CALL(do_publish, pusher_publisher_publish(have.publisher, "c", event, "1", NULL, NULL, out))
 ACT(do_response_set, pusher_response_set(have.response, 200, (const uint8_t *)"{}", 2))
@@ -264,12 +271,14 @@ static const struct function {
     {"pusher_post", do_post},
     {"pusher_prepare", do_prepare},
     {"pusher_publisher_close", do_close},
+    {"pusher_publisher_drain", do_drain},
     {"pusher_publisher_fd", do_fd},
     {"pusher_publisher_flush", do_flush},
     {"pusher_publisher_free", do_publisher_free},
     {"pusher_publisher_new", do_publisher_new},
     {"pusher_publisher_poll", do_poll},
     {"pusher_publisher_publish", do_publish},
+    {"pusher_publisher_restore", do_restore},
     {"pusher_publisher_stats", do_stats},
     {"pusher_request_bytes", do_request_bytes},
     {"pusher_request_free", do_request_free},

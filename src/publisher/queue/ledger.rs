@@ -22,11 +22,14 @@ pub enum Reason {
     Superseded,
     /// The publisher was closed first.
     Closed,
+    /// The publisher was drained first, and the caller has the event.
+    Drained,
 }
 
 impl Reason {
     /// All reasons, in the order in which they are counted.
-    pub const ALL: [Reason; 4] = [Reason::Expired, Reason::Dropped, Reason::Superseded, Reason::Closed];
+    pub const ALL: [Reason; 5] =
+        [Reason::Expired, Reason::Dropped, Reason::Superseded, Reason::Closed, Reason::Drained];
 
     /// Returns its name in reports and statistics.
     pub const fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Reason {
             Reason::Dropped => "dropped",
             Reason::Superseded => "superseded",
             Reason::Closed => "closed",
+            Reason::Drained => "drained",
         }
     }
 
@@ -45,6 +49,7 @@ impl Reason {
             Reason::Dropped => "the queue was full, and this was its oldest event",
             Reason::Superseded => "a newer event with the same conflate key replaced this one",
             Reason::Closed => "the publisher was closed before the event was sent",
+            Reason::Drained => "the publisher was drained before the event was sent: the drained document has it",
         }
     }
 }
@@ -53,6 +58,9 @@ impl Reason {
 pub trait Ledger {
     /// The result of a request for one of its events.
     type Outcome: Clone;
+
+    /// Returns whether the outcome says that certainly nothing was sent.
+    fn is_not_sent(outcome: &Self::Outcome) -> bool;
 
     /// Records the end of an event. Called exactly once for each; `age` is the time since it was
     /// published.

@@ -93,6 +93,49 @@ impl<E> NewEvent<E> {
     }
 }
 
+/// An event that another publisher did not send.
+#[derive(Debug)]
+pub struct OldEvent<E> {
+    /// The event.
+    pub new: NewEvent<E>,
+    /// When it was first published.
+    pub published: Instant,
+}
+
+/// Why events of another publisher were not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRestored {
+    /// The queue has no space for all of them.
+    Full,
+    /// There is no memory for more events.
+    OutOfMemory,
+}
+
+/// The memory that [`Queue::restore`] needs, reserved: a copy of each event's key.
+#[derive(Debug)]
+pub struct Reserved(Vec<Option<Box<str>>>);
+
+/// An event that was never sent.
+#[derive(Debug)]
+pub struct Unsent<'q, E> {
+    /// Its id.
+    pub id: u64,
+    /// When it was first published.
+    pub published: Instant,
+    /// Its key, unless it can no longer be replaced.
+    pub key: Option<&'q str>,
+    /// The event.
+    pub event: &'q E,
+    place: u64,
+}
+
+impl<E> Unsent<'_, E> {
+    fn new(waiting: &Waiting<E>) -> Unsent<'_, E> {
+        let Entry { id, published, place, .. } = waiting.entry;
+        Unsent { id, published, key: waiting.key.as_deref(), event: &waiting.event, place }
+    }
+}
+
 /// Why an event was not queued.
 #[derive(Debug)]
 pub enum NotPushed<E> {
@@ -123,7 +166,7 @@ pub enum Next<E> {
     WaitUntil(Instant),
     /// Ask again: other threads have waited long enough.
     Again,
-    /// End: the queue is closed and the shard is empty.
+    /// End: the queue is closed and the shard is empty, or the queue keeps its events.
     Finished,
 }
 
@@ -162,6 +205,7 @@ struct First {
 /// A waiting event that a newer one with the same key is going to replace.
 #[derive(Clone, Copy, Debug)]
 struct Replacement {
+    id: u64,
     location: Location,
     memory_bytes: usize,
 }
@@ -197,6 +241,8 @@ pub struct Queue<E, L: Ledger> {
     last_id: u64,
     last_request: u64,
     is_closed: bool,
+    /// Whether the events that wait are no longer sent.
+    is_held: bool,
     /// The number of callers that wait for the queue to drain.
     drains: usize,
     /// Records how events end.
@@ -224,6 +270,7 @@ impl<E, L: Ledger> Queue<E, L> {
             last_id: 0,
             last_request: 0,
             is_closed: false,
+            is_held: false,
             drains: 0,
             limits,
             ledger,
@@ -265,6 +312,37 @@ impl<E, L: Ledger> Queue<E, L> {
         self.is_closed = true;
     }
 
+    /// Stops taking events as [`Queue::close`] does, and stops sending those that wait. A request whose events were
+    /// certainly not sent is no longer retried: its sender gives them back by [`Queue::take_back`].
+    pub fn hold(&mut self) {
+        self.is_closed = true;
+        self.is_held = true;
+    }
+
+    /// Returns whether the events that wait are no longer sent.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Returns whether events wait to be given back by their senders.
+    pub fn awaits_events(&self) -> bool {
+        self.shards.iter().filter_map(|shard| shard.in_flight.as_ref()).any(|in_flight| self.is_withdrawn(in_flight))
+    }
+
+    /// Returns the events that wait, so that those of each channel are in their order.
+    pub fn unsent(&self) -> Result<Vec<Unsent<'_, E>>, TryReserveError> {
+        let in_slots = self.shards.iter().flat_map(Shard::slots).filter_map(|slot| match slot {
+            Slot::Event(waiting) => Some(waiting),
+            Slot::Barrier(_) => None,
+        });
+        let alone = self.spanning.values().filter_map(|spanning| spanning.waiting.as_ref());
+        let mut unsent = Vec::new();
+        unsent.try_reserve_exact(self.events - self.flying_events)?;
+        unsent.extend(in_slots.chain(alone).map(Unsent::new));
+        unsent.sort_unstable_by_key(|unsent| unsent.place);
+        Ok(unsent)
+    }
+
     /// Puts each event into a request of its own, until then.
     pub fn send_alone(&mut self, until: Instant) {
         self.alone_until = Some(until);
@@ -302,29 +380,63 @@ impl<E, L: Ledger> Queue<E, L> {
             Ok(key) => key.flatten(),
             Err(_) => return (Err(NotPushed::OutOfMemory), woken),
         };
-        self.last_id += 1;
-        let id = self.last_id;
-        self.events += 1;
-        self.bytes += new.memory_bytes;
-        self.largest_request = self.largest_request.max(new.request_bytes);
-        let waiting = Waiting {
-            entry: Entry {
-                id,
-                published: now,
-                memory_bytes: new.memory_bytes,
-                request_bytes: new.request_bytes,
-                place: id,
-            },
-            since: now,
-            key: new.key,
-            event: new.event,
-        };
+        let (shards, is_alone) = (new.shards, new.is_alone);
+        let waiting = self.admit(new, now);
+        let id = waiting.entry.id;
         match replacement {
             Some(Replacement { location, .. }) => self.replace(location, waiting, now),
-            None if new.is_alone => self.push_alone(new.shards, waiting),
-            None => self.push_to_shard(new.shards.iter().next().unwrap_or(0), waiting, key),
+            None if is_alone => self.push_alone(shards, waiting),
+            None => self.push_to_shard(shards.iter().next().unwrap_or(0), waiting, key),
         }
         (Ok(id), woken)
+    }
+
+    /// Reserves space and memory for all these events, or says why it cannot. Returns the shards to wake: expired
+    /// events may have made room.
+    pub fn reserve_for(&mut self, events: &[OldEvent<E>], now: Instant) -> (Result<Reserved, NotRestored>, ShardSet) {
+        let size = events.iter().fold(Size { memory_bytes: 0, request_bytes: 0 }, |sum, event| Size {
+            memory_bytes: sum.memory_bytes.saturating_add(event.new.memory_bytes),
+            request_bytes: sum.request_bytes.max(event.new.request_bytes),
+        });
+        let mut woken = ShardSet::EMPTY;
+        if !self.has_space_for_all(events.len(), size) {
+            woken = self.expire_for(size, now);
+            if !self.has_space_for_all(events.len(), size) {
+                return (Err(NotRestored::Full), woken);
+            }
+        }
+        (self.reserve_all(events).map(Reserved).map_err(|_| NotRestored::OutOfMemory), woken)
+    }
+
+    /// Queues events of another publisher, for which memory is reserved. Their ids follow each other, and
+    /// [`Queue::published`]. An event whose key a waiting one has ends as [`Reason::Superseded`]: that one is newer.
+    pub fn restore(&mut self, events: Vec<OldEvent<E>>, reserved: Reserved, now: Instant) {
+        let last_before = self.last_id;
+        for (OldEvent { new, published }, key) in events.into_iter().zip(reserved.0) {
+            let (shards, is_alone) = (new.shards, new.is_alone);
+            let replacement = new.key.as_deref().and_then(|key| self.replacement(key));
+            let waiting = self.admit(new, published);
+            match replacement {
+                Some(Replacement { id, .. }) if id <= last_before => {
+                    self.end(&waiting.entry, now, End::Unsent(Reason::Superseded));
+                }
+                Some(Replacement { location, .. }) => self.replace(location, waiting, now),
+                None if is_alone => self.push_alone(shards, waiting),
+                None => self.push_to_shard(shards.iter().next().unwrap_or(0), waiting, key),
+            }
+        }
+    }
+
+    /// Counts an event, and returns it with a new id.
+    fn admit(&mut self, new: NewEvent<E>, published: Instant) -> Waiting<E> {
+        let NewEvent { event, memory_bytes, request_bytes, key, .. } = new;
+        self.last_id += 1;
+        self.events += 1;
+        self.bytes += memory_bytes;
+        self.largest_request = self.largest_request.max(request_bytes);
+        let id = self.last_id;
+        let entry = Entry { id, published, memory_bytes, request_bytes, place: id };
+        Waiting { entry, since: published, key, event }
     }
 
     /// Returns whether waiting would not add events to the shard's next batch.
@@ -360,6 +472,9 @@ impl<E, L: Ledger> Queue<E, L> {
     /// Returns what the sender of a shard does next, and the other shards to wake. The shard must
     /// have no request in flight.
     pub fn next(&mut self, shard: usize, now: Instant) -> (Next<E>, ShardSet) {
+        if self.is_held {
+            return (Next::Finished, ShardSet::EMPTY);
+        }
         if self.alone_until.is_some_and(|until| now >= until) {
             self.alone_until = None;
         }
@@ -401,11 +516,23 @@ impl<E, L: Ledger> Queue<E, L> {
     }
 
     /// Marks the request as waiting for a retry. If the publisher gives up first, its events end
-    /// with `outcome`. Returns false if the request was already abandoned.
+    /// with `outcome`. Returns whether it may be retried, as [`Queue::may_retry`] does.
     pub fn suspend(&mut self, shard: usize, request: u64, outcome: L::Outcome) -> bool {
-        let Some(in_flight) = self.shards[shard].request(request) else { return false };
-        in_flight.suspended = Some(outcome);
-        true
+        if let Some(in_flight) = self.shards[shard].request(request) {
+            in_flight.suspended = Some(outcome);
+        }
+        self.may_retry(shard, request)
+    }
+
+    /// Returns whether a suspended request may be retried: it was not abandoned, and the queue does not ask for its events.
+    pub fn may_retry(&self, shard: usize, request: u64) -> bool {
+        let in_flight = self.shards[shard].in_flight.as_ref().filter(|in_flight| in_flight.request == request);
+        in_flight.is_some_and(|in_flight| !self.is_withdrawn(in_flight))
+    }
+
+    /// Returns whether the queue asks for the events of a request.
+    fn is_withdrawn(&self, in_flight: &InFlight<L::Outcome>) -> bool {
+        self.is_held && in_flight.suspended.as_ref().is_some_and(L::is_not_sent)
     }
 
     /// Marks the request as being retried. Returns false if it was already abandoned.
@@ -460,10 +587,27 @@ impl<E, L: Ledger> Queue<E, L> {
         Some(std::mem::replace(&mut self.starved, ShardSet::EMPTY))
     }
 
-    /// Ends all events: those that wait as [`Reason::Closed`], those of a suspended request with
+    /// Puts the events of a request back that the queue asks for. `events` are those that the request began with. If there
+    /// is no memory for that, they end with the outcome so far. Does nothing if the queue does not ask for them. Returns the
+    /// shards to wake.
+    pub fn take_back(&mut self, shard: usize, request: u64, mut events: Vec<E>, now: Instant) -> ShardSet {
+        let in_flight = self.shards[shard].in_flight.as_ref().filter(|in_flight| in_flight.request == request);
+        let Some(in_flight) = in_flight.filter(|in_flight| self.is_withdrawn(in_flight)) else {
+            return ShardSet::EMPTY;
+        };
+        let (count, outcome) = (in_flight.entries.len(), in_flight.suspended.clone());
+        // The first ones have ended.
+        drop(events.drain(..events.len().saturating_sub(count)));
+        match (self.requeue(shard, request, events), outcome) {
+            (None, Some(outcome)) => self.complete(shard, request, count, &outcome, now),
+            (requeued, _) => requeued.unwrap_or(ShardSet::EMPTY),
+        }
+    }
+
+    /// Ends all events: those that wait for this reason, those of a suspended request with
     /// its outcome so far, and all others in flight with `interrupted`. The caller decides which thread frees their memory.
     #[must_use]
-    pub fn abandon(&mut self, interrupted: &L::Outcome, now: Instant) -> Remains<E> {
+    pub fn abandon(&mut self, interrupted: &L::Outcome, reason: Reason, now: Instant) -> Remains<E> {
         for shard in 0..self.shards.len() {
             if let Some(in_flight) = self.take_request(shard) {
                 let outcome = in_flight.suspended.unwrap_or_else(|| interrupted.clone());
@@ -483,7 +627,7 @@ impl<E, L: Ledger> Queue<E, L> {
         });
         let alone = spanning.values().filter_map(|spanning| spanning.waiting.as_ref()).map(|waiting| &waiting.entry);
         for entry in in_slots.chain(alone) {
-            self.end(entry, now, End::Unsent(Reason::Closed));
+            self.end(entry, now, End::Unsent(reason));
         }
         Remains { _slots: slots, _spanning: spanning, _keys: keys }
     }
@@ -502,7 +646,8 @@ impl<E, L: Ledger> Queue<E, L> {
     fn replacement(&self, key: &str) -> Option<Replacement> {
         let location = *self.keys.get(key)?;
         let waiting = self.shards.get(location.shard)?.event_at(location.slot)?;
-        Some(Replacement { location, memory_bytes: waiting.entry.memory_bytes })
+        let Entry { id, memory_bytes, .. } = waiting.entry;
+        Some(Replacement { id, location, memory_bytes })
     }
 
     fn has_space(&self, size: Size, replacement: Option<Replacement>) -> bool {
@@ -511,11 +656,16 @@ impl<E, L: Ledger> Queue<E, L> {
             && self.bytes - freed_bytes + self.needs(size) <= self.limits.bytes
     }
 
+    fn has_space_for_all(&self, count: usize, size: Size) -> bool {
+        self.events.saturating_add(count) <= self.limits.events
+            && self.bytes.saturating_add(self.needs(size)) <= self.limits.bytes
+    }
+
     /// Returns the memory that an event needs: its own, and so much that the largest request of the queue has space once those
     /// in flight have ended.
     fn needs(&self, size: Size) -> usize {
         let largest = self.largest_request.max(size.request_bytes);
-        size.memory_bytes + largest.saturating_sub(self.requests_bytes)
+        size.memory_bytes.saturating_add(largest.saturating_sub(self.requests_bytes))
     }
 
     /// Returns whether there is memory for a request with an event of this size. If not, the shard is woken when another's
@@ -553,10 +703,23 @@ impl<E, L: Ledger> Queue<E, L> {
         }
         let Some(key) = new.key.as_deref() else { return Ok(None) };
         self.keys.try_reserve(1)?;
-        let mut copy = String::new();
-        copy.try_reserve_exact(key.len())?;
-        copy.push_str(key);
-        Ok(Some(copy.into()))
+        copied(key).map(Some)
+    }
+
+    /// Reserves memory for all these events, and returns copies of their keys.
+    fn reserve_all(&mut self, events: &[OldEvent<E>]) -> Result<Vec<Option<Box<str>>>, TryReserveError> {
+        for shard in 0..self.shards.len() {
+            let count = events.iter().filter(|event| event.new.shards.contains(shard)).count();
+            self.shards[shard].reserve(count)?;
+        }
+        self.spanning.try_reserve(events.iter().filter(|event| event.new.is_alone).count())?;
+        self.keys.try_reserve(events.iter().filter(|event| event.new.key.is_some()).count())?;
+        let mut keys = Vec::new();
+        keys.try_reserve_exact(events.len())?;
+        for event in events {
+            keys.push(event.new.key.as_deref().map(copied).transpose()?);
+        }
+        Ok(keys)
     }
 
     fn push_to_shard(&mut self, shard: usize, waiting: Waiting<E>, key: Option<Box<str>>) {
@@ -774,6 +937,14 @@ impl<E, L: Ledger> Queue<E, L> {
             }
         }
     }
+}
+
+/// Returns a copy of a key, whose length a caller decides.
+fn copied(key: &str) -> Result<Box<str>, TryReserveError> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(key.len())?;
+    copy.push_str(key);
+    Ok(copy.into())
 }
 
 /// Returns until when a request has to wait for the rate limit of the server.

@@ -119,6 +119,11 @@ impl<E, O> Shard<E, O> {
         self.slots.push_back(Slot::Barrier(id));
     }
 
+    /// Returns the slots in their order.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot<E>> {
+        self.slots.iter()
+    }
+
     /// Returns the slot at this index: 0 is the first.
     pub(super) fn slot(&self, index: usize) -> Option<&Slot<E>> {
         self.slots.get(index)

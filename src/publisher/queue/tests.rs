@@ -11,6 +11,9 @@ struct Ends(Vec<(u64, End<&'static str>)>);
 
 impl Ledger for Ends {
     type Outcome = &'static str;
+    fn is_not_sent(outcome: &&'static str) -> bool {
+        *outcome == "not sent"
+    }
     fn end(&mut self, id: u64, _: Duration, end: End<&'static str>) {
         assert!(self.0.iter().all(|(other, _)| *other != id), "{id} ends twice");
         self.0.push((id, end));
@@ -211,6 +214,167 @@ fn the_last_ready_shard_sends_and_two_spanning_events_do_not_block_each_other() 
     assert_eq!(bench.sends(0).0, ["y"]);
 }
 
+/// Returns the events that were never sent, in the order in which they are handed over.
+fn unsent(bench: &Bench) -> Vec<&'static str> {
+    bench.queue.unsent().unwrap().iter().map(|unsent| *unsent.event).collect()
+}
+
+#[test]
+fn a_held_queue_keeps_the_events_that_wait_and_ends_its_senders() {
+    let mut bench = Bench::new(QueueLimits { events: 10, ..limits() });
+    for (event, shards) in [("a1", A), ("b1", B), ("a2", A), ("x", BOTH), ("b2", B), ("a3", A)] {
+        bench.push(event, shards);
+    }
+    let (events, request) = bench.sends(0);
+    assert_eq!(events, ["a1", "a2"]);
+    bench.queue.hold();
+    assert!(bench.queue.is_closed());
+    assert_eq!((bench.next(1), unsent(&bench)), (Next::Finished, vec!["b1", "x", "b2", "a3"]));
+    bench.complete(0, request, 2, "ok");
+    assert_eq!((bench.next(0), bench.queue.in_flight()), (Next::Finished, 0));
+    let now = bench.now;
+    drop(bench.queue.abandon(&"interrupted", Reason::Drained, now));
+    let drained = bench.ends().iter().filter(|(_, end)| *end == End::Unsent(Reason::Drained)).count();
+    assert_eq!((drained, bench.queue.events(), bench.queue.bytes()), (4, 0, 0));
+    assert_eq!(unsent(&bench), [""; 0]);
+}
+
+#[test]
+fn a_held_queue_takes_back_what_was_certainly_not_sent() {
+    for (outcome, is_withdrawn) in [("not sent", true), ("unknown", false)] {
+        for is_held_before in [true, false] {
+            let mut bench = Bench::new(limits());
+            for event in ["a1", "a2", "a3", "a4"] {
+                bench.push(event, A);
+            }
+            let (events, request) = bench.sends(0);
+            assert_eq!(events, ["a1", "a2", "a3"]);
+            // The first one of its events has ended.
+            bench.complete(0, request, 1, "ok");
+            if is_held_before {
+                bench.queue.hold();
+                assert_eq!(bench.queue.suspend(0, request, outcome), !is_withdrawn);
+            } else {
+                assert!(bench.queue.suspend(0, request, outcome));
+                let now = bench.now;
+                bench.queue.take_back(0, request, events.clone(), now);
+                assert!(bench.queue.is_in_flight(0, request), "no one asks for them");
+                bench.queue.hold();
+            }
+            assert_eq!(bench.queue.may_retry(0, request), !is_withdrawn);
+            assert_eq!(bench.queue.awaits_events(), is_withdrawn);
+            let now = bench.now;
+            bench.queue.take_back(0, request, events, now);
+            assert!(!bench.queue.awaits_events());
+            let expected: &[_] = if is_withdrawn { &["a2", "a3", "a4"] } else { &["a4"] };
+            assert_eq!(
+                (unsent(&bench), bench.queue.in_flight()),
+                (expected.to_vec(), if is_withdrawn { 0 } else { 2 })
+            );
+            drop(bench.queue.abandon(&"interrupted", Reason::Drained, now));
+            assert_eq!((bench.ends().len(), bench.queue.events(), bench.queue.bytes()), (4, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn an_event_across_shards_is_taken_back_before_those_that_wait_for_it() {
+    let mut bench = Bench::new(limits());
+    for (event, shards) in [("x", BOTH), ("a", A), ("b", B)] {
+        bench.push(event, shards);
+    }
+    assert_eq!(bench.next(1), Next::Wait);
+    let (events, request) = bench.sends(0);
+    bench.queue.hold();
+    assert!(!bench.queue.suspend(0, request, "not sent"));
+    let now = bench.now;
+    bench.queue.take_back(0, request, events, now);
+    assert_eq!(unsent(&bench), ["x", "a", "b"]);
+}
+
+/// Returns an event of another publisher, published this long ago.
+fn old(bench: &Bench, event: &'static str, shards: ShardSet, key: Option<&str>, age_ms: u64) -> OldEvent<&'static str> {
+    let key = key.map(Into::into);
+    let new = NewEvent { event, memory_bytes: 10, request_bytes: 10, shards, is_alone: shards == BOTH, key };
+    OldEvent { new, published: bench.now - Duration::from_millis(age_ms) }
+}
+
+/// Restores events, or returns why they are not.
+fn restore(bench: &mut Bench, events: Vec<OldEvent<&'static str>>) -> Result<(), NotRestored> {
+    let now = bench.now;
+    let reserved = bench.queue.reserve_for(&events, now).0?;
+    bench.queue.restore(events, reserved, now);
+    Ok(())
+}
+
+#[test]
+fn restored_events_follow_those_that_wait_and_keep_their_order_and_age() {
+    let ttl = Some(Duration::from_millis(1000));
+    let mut bench = Bench::new(QueueLimits { events: 10, linger: Duration::from_millis(500), ttl, ..limits() });
+    bench.push("a0", A);
+    let events = vec![
+        old(&bench, "expired", A, None, 1000),
+        old(&bench, "x", BOTH, None, 900),
+        old(&bench, "a1", A, None, 0),
+        old(&bench, "a2", A, None, 0),
+    ];
+    assert_eq!(restore(&mut bench, events), Ok(()));
+    assert_eq!((bench.queue.published(), unsent(&bench)), (5, vec!["a0", "expired", "x", "a1", "a2"]));
+    let (events, request) = bench.sends(0);
+    assert_eq!(events, ["a0"]);
+    bench.complete(0, request, 1, "ok");
+    assert_eq!(bench.next(1), Next::Wait);
+    let (events, request) = bench.sends(0);
+    assert_eq!(events, ["x"]);
+    bench.complete(0, request, 1, "ok");
+    assert_eq!(bench.ends()[1], (2, End::Unsent(Reason::Expired)));
+    bench.after(500);
+    assert_eq!(bench.sends(0).0, ["a1", "a2"]);
+}
+
+#[test]
+fn events_are_restored_as_a_whole_or_not_at_all() {
+    let all = |bench: &Bench| {
+        vec![old(bench, "a", A, Some("k"), 0), old(bench, "x", BOTH, None, 0), old(bench, "b", B, None, 0)]
+    };
+    // The largest request needs space, too.
+    for (limits, fits) in [
+        (QueueLimits { events: 3, ..limits() }, true),
+        (QueueLimits { events: 2, ..limits() }, false),
+        (QueueLimits { bytes: 40, ..limits() }, true),
+        (QueueLimits { bytes: 39, ..limits() }, false),
+    ] {
+        let mut bench = Bench::new(limits);
+        let events = all(&bench);
+        assert_eq!(restore(&mut bench, events), if fits { Ok(()) } else { Err(NotRestored::Full) });
+        assert_eq!((bench.queue.events(), bench.queue.bytes()), if fits { (3, 30) } else { (0, 0) });
+    }
+    // Expired events make room.
+    let mut bench = Bench::new(QueueLimits { events: 3, ttl: Some(Duration::from_millis(20)), ..limits() });
+    bench.push("old", A);
+    bench.after(20);
+    let events = all(&bench);
+    assert_eq!((restore(&mut bench, events), unsent(&bench)), (Ok(()), vec!["a", "x", "b"]));
+}
+
+#[test]
+fn a_restored_event_does_not_replace_one_that_waits() {
+    let mut bench = Bench::new(QueueLimits { events: 10, ..limits() });
+    bench.push_keyed("newer", A, "k");
+    let events = vec![
+        old(&bench, "older", A, Some("k"), 0),
+        old(&bench, "l1", A, Some("l"), 0),
+        old(&bench, "l2", A, Some("l"), 0),
+    ];
+    assert_eq!(restore(&mut bench, events), Ok(()));
+    assert_eq!(unsent(&bench), ["newer", "l2"]);
+    let superseded = End::Unsent(Reason::Superseded);
+    assert_eq!(bench.ends(), [(2, superseded.clone()), (3, superseded.clone())]);
+    // Those that were restored can be replaced.
+    bench.push_keyed("l3", A, "l");
+    assert_eq!((unsent(&bench), bench.queue.bytes()), (vec!["newer", "l3"], 20));
+}
+
 #[test]
 fn events_and_bytes_are_limited() {
     let mut bench = Bench::new(limits());
@@ -242,7 +406,7 @@ fn requests_in_flight_count() {
     bench.sends(1);
     assert_eq!(bench.queue.bytes(), 20);
     let now = bench.now;
-    drop(bench.queue.abandon(&"interrupted", now));
+    drop(bench.queue.abandon(&"interrupted", Reason::Closed, now));
     assert_eq!((bench.queue.bytes(), bench.queue.requests_bytes), (0, 0));
 }
 
@@ -281,7 +445,7 @@ fn the_memory_of_events_that_a_close_ends_is_left_to_the_caller() {
         let new = NewEvent { event, memory_bytes: 1, request_bytes: 1, shards, is_alone: shards == BOTH, key };
         queue.push(new, now).0.unwrap();
     }
-    let remains = queue.abandon(&"interrupted", now);
+    let remains = queue.abandon(&"interrupted", Reason::Closed, now);
     assert_eq!((queue.events(), queue.bytes(), queue.ledger.0.len()), (0, 0, 4));
     assert_eq!(std::rc::Rc::strong_count(&event), 5);
     drop(remains);
@@ -537,7 +701,7 @@ fn abandon_ends_each_event_once() {
     bench.push("a", A);
     bench.queue.close();
     let now = bench.now;
-    drop(bench.queue.abandon(&"interrupted", now));
+    drop(bench.queue.abandon(&"interrupted", Reason::Closed, now));
     let mut ends = bench.ends();
     ends.sort_by_key(|(id, _)| *id);
     assert_eq!(

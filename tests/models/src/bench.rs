@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::publisher::hashing::Hashing;
-use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, ShardSet};
+use crate::publisher::queue::{End, Ledger, NewEvent, QueueLimits, Reason, ShardSet};
 use crate::publisher::shared::{Backlog, Done, Overflow, Refused, Shared, TimedOut};
 use crate::publisher::sync::Descriptor;
 
@@ -62,6 +62,10 @@ pub struct Ends {
 impl Ledger for Ends {
     type Outcome = &'static str;
 
+    fn is_not_sent(outcome: &&'static str) -> bool {
+        *outcome == "not sent"
+    }
+
     fn end(&mut self, id: u64, _: Duration, end: End<&'static str>) {
         let before = self.ends.insert(id, end);
         assert_eq!(before, None, "event {id} ends twice");
@@ -91,6 +95,9 @@ struct Seen {
     /// Shards with a request in flight.
     busy: Vec<usize>,
     reported: Vec<u64>,
+    /// Events that a sender took and gave back, unless they had ended by then.
+    given_back: Vec<Event>,
+    handed_over: Vec<Event>,
 }
 
 /// How a sender ends a request.
@@ -102,6 +109,8 @@ pub enum Manner {
     Piecemeal,
     /// Retries it once, after a wait.
     Twice,
+    /// The same, after an attempt that sent nothing.
+    SecondTime,
 }
 
 impl Bench {
@@ -152,12 +161,20 @@ impl Bench {
                 seen.sent.extend(&batch.events);
             });
             let count = batch.events.len();
-            let goes_on = manner != Manner::Twice || self.shared.wait_for_retry(shard, batch.request, "resting", LONG);
+            let goes_on = match manner {
+                Manner::Twice => self.shared.wait_for_retry(shard, batch.request, "resting", LONG),
+                Manner::SecondTime => self.shared.wait_for_retry(shard, batch.request, "not sent", LONG),
+                Manner::Plain | Manner::Piecemeal => true,
+            };
             // Completing the request lets other senders use these shards.
             self.seen(|seen| seen.busy.retain(|shard| !held.contains(*shard)));
             let sent = |count| Done { request: batch.request, count, outcome: "sent" };
             match manner {
-                Manner::Plain | Manner::Twice if goes_on => done = Some(sent(count)),
+                Manner::Plain | Manner::Twice | Manner::SecondTime if goes_on => done = Some(sent(count)),
+                Manner::SecondTime => {
+                    self.seen(|seen| seen.given_back.extend(&batch.events));
+                    self.shared.take_back(shard, batch.request, batch.events);
+                }
                 Manner::Piecemeal => (0..count).for_each(|_| self.shared.complete(shard, sent(1))),
                 _ => assert!(!self.shared.is_in_flight(shard, batch.request), "given up, and still in flight"),
             }
@@ -220,6 +237,23 @@ impl Bench {
         result
     }
 
+    /// Takes over the events that were never sent, or fails after it has waited. Checks that every event has ended unless it
+    /// fails.
+    pub fn hand_over(&self, deadline: Option<Instant>, fails: bool) {
+        let handed_over = self.shared.hand_over(deadline, &"interrupted", |queue| {
+            let unsent = queue.unsent().expect("memory");
+            if fails { Err(()) } else { Ok(unsent.iter().map(|unsent| *unsent.event).collect::<Vec<_>>()) }
+        });
+        let Ok(handed_over) = handed_over else { return };
+        self.shared.read(|queue| assert_eq!((queue.events(), queue.bytes(), queue.in_flight()), (0, 0, 0)));
+        self.seen(|seen| seen.handed_over.extend(handed_over));
+    }
+
+    /// Returns the number of events that were handed over.
+    pub fn handed_over(&self) -> usize {
+        self.seen(|seen| seen.handed_over.len())
+    }
+
     /// Waits until `count` senders have ended.
     pub fn wait_for_senders(&self, count: usize) -> Result<(), TimedOut> {
         self.shared.wait_for_senders(count, Instant::now() + LONG)
@@ -229,6 +263,14 @@ impl Bench {
     pub fn check(&self) {
         let ends = self.shared.read(|queue| queue.ledger.ends.clone());
         self.seen(|seen| {
+            // Those that were given back in time were not sent.
+            let is_unsent = |event: &Event| matches!(ends.get(&seen.accepted[event]), Some(End::Unsent(_)));
+            let not_sent: Vec<Event> = seen.given_back.iter().copied().filter(is_unsent).collect();
+            seen.sent.retain(|event| !not_sent.contains(event));
+            let drained = ends.values().filter(|end| **end == End::Unsent(Reason::Drained)).count();
+            assert_eq!(drained, seen.handed_over.len(), "handed over twice, or not at all");
+            let is_drained = |event: &Event| ends[&seen.accepted[event]] == End::Unsent(Reason::Drained);
+            assert!(seen.handed_over.iter().all(is_drained));
             assert_eq!(ends.len(), seen.accepted.len(), "an accepted event has not ended, or a refused one has");
             assert!(seen.accepted.values().all(|id| ends.contains_key(id)), "an event has no end");
             // An event across shards counts in each of them.

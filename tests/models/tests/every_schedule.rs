@@ -611,6 +611,105 @@ models! {
         ..PLAIN
     };
 
+    /// Each event is sent or handed over, and the sender ends although events wait.
+    a_drain_hands_over_what_is_not_sent: Model {
+        preemptions: Some(3),
+        limits: |limits| limits.batch_events = 1,
+        needs: &[SENDER_A, QUIET],
+        body: |bench| {
+            let sender = sender(bench, 0);
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            bench.publish(0, 1, A, Overflow::Reject).expect("room");
+            bench.hand_over(None, false);
+            join([sender]);
+            assert_eq!(bench.ended_otherwise(), bench.handed_over());
+        },
+        ..PLAIN
+    };
+
+    /// A sender that waits for its retry is woken, and gives its events back.
+    a_drain_takes_back_what_waits_for_a_retry: Model {
+        preemptions: Some(3),
+        needs: &[SENDER_A],
+        body: |bench| {
+            let sender = go(bench, |bench| bench.send(0, Manner::SecondTime));
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            bench.publish(0, 1, A, Overflow::Reject).expect("room");
+            bench.hand_over(None, false);
+            join([sender]);
+            assert_eq!(bench.ended_otherwise(), bench.handed_over());
+        },
+        waits: 0,
+        ..PLAIN
+    };
+
+    /// The same with an event that has several shards, and waits that end early.
+    a_drain_takes_back_an_event_of_two_shards: Model {
+        preemptions: Some(2),
+        waits: 1,
+        body: |bench| {
+            let senders = [0, 1].map(|shard| go(bench, move |bench| bench.send(shard, Manner::SecondTime)));
+            bench.publish(0, 0, BOTH, Overflow::Reject).expect("room");
+            bench.publish(0, 1, B, Overflow::Reject).expect("room");
+            bench.hand_over(None, false);
+            join(senders);
+        },
+        ..PLAIN
+    };
+
+    /// Another thread publishes meanwhile, and a third one drains, too.
+    two_drains_hand_each_event_over_once: Model {
+        preemptions: Some(2),
+        waits: 1,
+        needs: &[QUIET],
+        body: |bench| {
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            let threads = [
+                sender(bench, 0),
+                go(bench, |bench| bench.hand_over(None, false)),
+                go(bench, |bench| {
+                    let _ = bench.publish(1, 0, A, Overflow::Reject);
+                }),
+            ];
+            bench.hand_over(None, false);
+            join(threads);
+        },
+        ..PLAIN
+    };
+
+    /// The flush waits for events that no sender ends.
+    a_flush_and_a_close_end_with_a_drain: Model {
+        preemptions: Some(2),
+        waits: 1,
+        needs: &[QUIET],
+        body: |bench| {
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            let threads = [
+                go(bench, |bench| {
+                    let _ = bench.flush(None);
+                }),
+                go(bench, |bench| bench.hand_over(None, false)),
+            ];
+            let _ = bench.close(None);
+            join(threads);
+        },
+        ..PLAIN
+    };
+
+    /// A drain that fails keeps the events. The close, which may have begun before, does not wait for a sender.
+    a_close_ends_what_a_failed_drain_has_kept: Model {
+        preemptions: Some(3),
+        needs: &[QUIET],
+        body: |bench| {
+            bench.publish(0, 0, A, Overflow::Reject).expect("room");
+            let draining = go(bench, |bench| bench.hand_over(None, true));
+            let _ = bench.close(None);
+            join([draining]);
+            bench.close(None).expect("nothing is left");
+        },
+        ..PLAIN
+    };
+
     /// Publishing ends expired events even if there is no room afterwards. Their reports must wake
     /// the poll.
     a_refused_event_reports_the_events_that_it_expired: Model {
