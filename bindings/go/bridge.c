@@ -108,6 +108,13 @@ BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, Bri
   return (BridgePublished){answer(status, out, buffer, size), id};
 }
 
+BridgeAnswer bridge_restore(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer,
+                            size_t size) {
+  char *out;
+  PusherStatus status = pusher_publisher_restore(publisher, text(base, texts.at[0]), &out);
+  return answer(status, out, buffer, size);
+}
+
 BridgeDescriptor bridge_descriptor(PusherPublisher *publisher, char *buffer, size_t size) {
   intptr_t fd;
   char *out;
@@ -123,6 +130,7 @@ BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t
     case BRIDGE_POLL: status = pusher_publisher_poll(publisher, timeout_ms, &out); break;
     case BRIDGE_FLUSH: status = pusher_publisher_flush(publisher, timeout_ms, &out); break;
     case BRIDGE_CLOSE: status = pusher_publisher_close(publisher, timeout_ms, &out); break;
+    case BRIDGE_DRAIN: status = pusher_publisher_drain(publisher, timeout_ms, &out); break;
     case BRIDGE_STATS: status = pusher_publisher_stats(publisher, &out); break;
   }
   return answer(status, out, buffer, size);

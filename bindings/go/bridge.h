@@ -27,7 +27,7 @@ enum {
 };
 
 /* A publisher's calls. */
-enum { BRIDGE_PUBLISH, BRIDGE_POLL, BRIDGE_FLUSH, BRIDGE_CLOSE, BRIDGE_STATS };
+enum { BRIDGE_PUBLISH, BRIDGE_POLL, BRIDGE_FLUSH, BRIDGE_CLOSE, BRIDGE_STATS, BRIDGE_DRAIN, BRIDGE_RESTORE };
 
 /* A call's strings: the offset of each in `base`, where a NUL ends it; -1 for NULL. By value, because C must not hold Go pointers. */
 typedef struct {
@@ -78,6 +78,7 @@ BridgeAnswer bridge_finish(const Pusher *client, PusherRequest *request, PusherR
 BridgeMade bridge_publisher_new(const Pusher *client, const char *config, char *buffer, size_t size);
 BridgePublished bridge_publish(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer,
                                size_t size);
+BridgeAnswer bridge_restore(PusherPublisher *publisher, const char *base, BridgeTexts texts, char *buffer, size_t size);
 BridgeDescriptor bridge_descriptor(PusherPublisher *publisher, char *buffer, size_t size);
 BridgeAnswer bridge_publisher(int32_t call, PusherPublisher *publisher, uint32_t timeout_ms, char *buffer, size_t size);
 

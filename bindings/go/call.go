@@ -40,6 +40,7 @@ var (
 	opWebhook      = operation{C.BRIDGE_VALIDATE_WEBHOOK, false}
 	opStats        = operation{C.BRIDGE_CLIENT_STATS, false}
 	opPublish      = operation{C.BRIDGE_PUBLISH, true}
+	opRestore      = operation{C.BRIDGE_RESTORE, true}
 	opNone         = operation{}
 )
 

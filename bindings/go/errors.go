@@ -112,7 +112,7 @@ type Error struct {
 	ServerCode string        // the member "code" of the response, such as sockudo's "feature_disabled"
 	RetryAfter time.Duration // the server's Retry-After
 	RateLimit  *RateLimit    // the server's X-RateLimit headers, or nil
-	Reason     string        // why the publisher did not send the event: expired dropped superseded closed
+	Reason     string        // why the publisher did not send the event: expired dropped superseded closed drained
 
 	Parts []Part // after StatusPartial: how each request of the fan-out ended
 

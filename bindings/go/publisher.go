@@ -129,7 +129,7 @@ type Report struct {
 	ID       uint64
 	Status   Status
 	Delivery Delivery
-	Reason   string          // why it was not sent: "expired", "dropped", "superseded" or "closed"
+	Reason   string          // why it was not sent: "expired", "dropped", "superseded", "closed" or "drained"
 	Answer   json.RawMessage // the attributes that Info asked for
 	Err      *Error          // nil if it was delivered
 }
@@ -359,6 +359,56 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// Restored is an event that Restore has queued.
+type Restored struct {
+	ID        uint64 `json:"id"`
+	DrainedID uint64 `json:"drained_id"` // its id in the publisher that was drained
+}
+
+// Drain takes no more events, and returns those that were never sent as a document for Restore of another publisher, also in another process. They
+// end as not_sent with the reason "drained". Requests in flight may end until the context's deadline; then their events end as unknown, and are not
+// in the document. A context that is cancelled before its deadline does not end the wait. Keep the document as you would keep the events' data.
+func (p *Publisher) Drain(ctx context.Context) ([]byte, error) {
+	timeout := uint32(math.MaxUint32)
+	if deadline, has := ctx.Deadline(); has {
+		if left := time.Until(deadline).Milliseconds(); left < math.MaxUint32 {
+			timeout = uint32(left)
+		}
+	}
+	if ctx.Err() != nil {
+		timeout = 0
+	}
+	document, err := p.call(C.BRIDGE_DRAIN, timeout)
+	if err != nil {
+		return nil, err
+	}
+	p.finished.Store(true)
+	return document, nil
+}
+
+// Restore queues all events of a document of Drain, or none. Restore a document once.
+func (p *Publisher) Restore(drained []byte) ([]Restored, error) {
+	f := newFrame(opRestore)
+	defer f.free()
+	f.text("drained", string(drained))
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	if !p.life.enter() {
+		return nil, p.gone(DeliveryNotSent)
+	}
+	defer p.life.leave()
+	document, err := f.take(C.bridge_restore(p.publisher, f.base(), f.at, f.buffer(), C.size_t(len(f.answer))))
+	if err != nil {
+		return nil, err
+	}
+	var result struct {
+		Restored []Restored `json:"restored"`
+	}
+	_ = json.Unmarshal(document, &result)
+	return result.Restored, nil
 }
 
 // Fd returns a descriptor that is readable while reports wait, and when there is space again after StatusQueueFull, until the next Publish. Wait on it,

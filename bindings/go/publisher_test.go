@@ -72,6 +72,42 @@ func TestTheDescriptorIsReadableWhileReportsWait(t *testing.T) {
 	}
 }
 
+func TestAnotherPublisherDeliversWhatOneDidNotSend(t *testing.T) {
+	client := healthy(t).client(t)
+	made := publisher(t, client, pusher.PublisherConfig{Reports: "all", MaxEventsPerSecond: 1})
+	for number := 0; number < 100; number++ {
+		if _, err := made.Publish("c", "e", number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drained, err := made.Drain(within(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := made.Publish("c", "e", 1); err == nil {
+		t.Error("a drained publisher takes an event")
+	}
+	other := publisher(t, client, pusher.PublisherConfig{Reports: "all"})
+	for _, wrong := range [][]byte{[]byte(strings.Replace(string(drained), `"name"`, `"colour"`, 1)), []byte(string(drained) + "\x00")} {
+		_, err := other.Restore(wrong)
+		var refused *pusher.Error
+		if !errors.As(err, &refused) || refused.Status != pusher.StatusInvalidArgument {
+			t.Errorf("restored: %v", err)
+		}
+	}
+	restored, err := other.Restore(drained)
+	if err != nil || len(restored) < 90 || restored[0].ID != 1 || restored[len(restored)-1].DrainedID != 100 {
+		t.Fatalf("%v, %v", restored, err)
+	}
+	if err := other.Flush(within(t, 60*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	stats, err := other.Stats()
+	if err != nil || int(stats.Events.Delivered) != len(restored) {
+		t.Errorf("%v, %v", stats, err)
+	}
+}
+
 func TestEachEventIsReportedOnce(t *testing.T) {
 	server := healthy(t)
 	made := publisher(t, server.client(t), pusher.PublisherConfig{Reports: "all", Connections: 4, MaxQueueEvents: 100, Overflow: "block"})

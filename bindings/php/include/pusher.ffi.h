@@ -121,5 +121,7 @@ PusherStatus pusher_publisher_poll(PusherPublisher *publisher, uint32_t timeout_
 PusherStatus pusher_publisher_fd(PusherPublisher *publisher, intptr_t *fd, char **out);
 PusherStatus pusher_publisher_flush(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
 PusherStatus pusher_publisher_close(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
+PusherStatus pusher_publisher_drain(PusherPublisher *publisher, uint32_t timeout_ms, char **out);
+PusherStatus pusher_publisher_restore(PusherPublisher *publisher, const char *drained, char **out);
 PusherStatus pusher_publisher_stats(const PusherPublisher *publisher, char **out);
 void pusher_publisher_free(PusherPublisher *publisher);

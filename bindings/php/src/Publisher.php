@@ -134,6 +134,36 @@ final class Publisher
     }
 
     /**
+     * Takes no more events, and returns those that were never sent as a document for {@see restore()} of another publisher, also in
+     * another process. They end as `not_sent` with the reason `drained`. Keep the document as you would keep their data.
+     *
+     * @param int $timeout_ms how long to wait for the requests in flight; nothing interrupts it. Events that are still being sent
+     *     then end as `unknown`, and are not in the document.
+     * @throws PublisherException
+     */
+    public function drain(int $timeout_ms = 5000): string
+    {
+        $document = Native::call('pusher_publisher_drain', [$this->handle->pointer, max($timeout_ms, 0)]);
+        $this->closed = true;
+
+        return $document;
+    }
+
+    /**
+     * Queues all events of a document of {@see drain()}, or none. Restore a document once.
+     *
+     * @return list<object> `id` and `drained_id` of each event: its id here, and the one that it had
+     * @throws PublisherException none was queued: `QUEUE_FULL`, `CLOSED` or `FORKED`
+     */
+    public function restore(#[\SensitiveParameter] string $drained): array
+    {
+        $text = Arguments::text($drained, 'drained');
+        $document = Native::call('pusher_publisher_restore', [$this->handle->pointer, $text]);
+
+        return Answer::read($document)->restored;
+    }
+
+    /**
      * Returns counters and times.
      *
      * @return object|string a string in Prometheus' format if `stats_format` is `prometheus`

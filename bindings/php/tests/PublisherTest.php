@@ -55,6 +55,34 @@ final class PublisherTest extends TestCase
         self::assertSame($publisher->fd(), $publisher->fd());
     }
 
+    public function testAnotherPublisherDeliversWhatOneDidNotSend(): void
+    {
+        $client = FaultServer::client(FaultServer::listen());
+        $publisher = $client->publisher(['max_events_per_second' => 1, 'reports' => 'all']);
+        for ($number = 0; $number < 100; $number++) {
+            $publisher->publish('c', 'e', $number);
+        }
+        $drained = $publisher->drain();
+        $waiting = array_filter($publisher->poll(), static fn (object $report): bool => ($report->reason ?? '') === 'drained');
+        self::assertNotEmpty($waiting);
+
+        $other = $client->publisher(['reports' => 'all']);
+        foreach ([str_replace('"name"', '"colour"', $drained), $drained . "\0"] as $wrong) {
+            try {
+                $other->restore($wrong);
+                self::fail('restored');
+            } catch (UsageException $error) {
+                self::assertStringContainsString('drained', $error->getMessage());
+            }
+        }
+        $restored = $other->restore($drained);
+        $ids = array_column($waiting, 'id');
+        sort($ids);
+        self::assertSame($ids, array_column($restored, 'drained_id'));
+        self::assertTrue($other->flush(60_000));
+        self::assertSame(count($ids), $other->stats()->events->delivered);
+    }
+
     public function testAWaitEndsAtItsTimeout(): void
     {
         $listener = FaultServer::listen(['fault' => 'silence-after-request']);

@@ -61,6 +61,29 @@ def test_the_descriptor_is_readable_while_reports_wait(listen: Listen) -> None:
         assert not os.get_inheritable(publisher.fileno())
 
 
+def test_another_publisher_delivers_what_one_did_not_send(listen: Listen) -> None:
+    client = listen().client()
+    with client.publisher(max_events_per_second=1, reports="all") as publisher:
+        numbers = [publisher.publish("c", "e", number) for number in range(100)]
+        drained = publisher.drain()
+        ended = {report["id"]: report for report in publisher.poll()}
+        assert len(ended) == 100
+        waiting = [number for number in numbers if ended[number].get("reason") == "drained"]
+        assert waiting
+        with pytest.raises(errors.Closed):
+            publisher.publish("c", "e", 1)
+    with client.publisher(reports="all") as other:
+        with pytest.raises(errors.InvalidArgument):
+            other.restore(drained.replace('"name"', '"colour"'))
+        with pytest.raises(errors.InvalidArgument):
+            other.restore(drained + "\0")
+        restored = other.restore(drained)
+        assert [event["drained_id"] for event in restored] == waiting
+        other.flush(60)
+        assert {report["id"] for report in other.poll()} == {event["id"] for event in restored}
+        assert other.stats()["events"]["delivered"] == len(waiting)
+
+
 def test_flush_waits_and_raises_after_the_timeout(listen: Listen) -> None:
     with listen("late-answer", params={"ms": 1500}).client().publisher() as publisher:
         publisher.publish("c", "e", 1)

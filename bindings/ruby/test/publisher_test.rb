@@ -39,6 +39,27 @@ class PublisherTest < Minitest::Test
     assert_predicate publisher.to_io, :close_on_exec?
   end
 
+  def test_another_publisher_delivers_what_one_did_not_send
+    client = FaultServer.client(FaultServer.listen)
+    publisher = client.publisher(max_events_per_second: 1, reports: 'all')
+    ids = Array.new(100) { |number| publisher.publish('c', 'e', number) }
+    drained = publisher.drain
+    reasons = publisher.poll.to_h { |report| [report[:id], report[:reason]] }
+    waiting = ids.select { |id| reasons[id] == 'drained' }
+    assert_equal 100, reasons.size
+    refute_empty waiting
+    assert_raises(LibPusher::PublisherError) { publisher.publish('c', 'e', 1) }
+
+    other = client.publisher(reports: 'all')
+    assert_raises(LibPusher::UsageError) { other.restore(drained.sub('"name"', '"colour"')) }
+    assert_raises(LibPusher::UsageError) { other.restore("#{drained}\0") }
+    restored = other.restore(drained)
+    assert_equal waiting, (restored.map { |event| event[:drained_id] })
+    assert other.flush(timeout_ms: 60_000)
+    assert_equal restored.map { |event| event[:id] }.sort, other.poll.map { |report| report[:id] }.sort
+    assert_equal waiting.size, other.stats[:events]['delivered']
+  end
+
   def test_a_wait_ends_at_its_timeout
     listener = FaultServer.listen('silence-after-request')
     publisher = FaultServer.client(listener, timeout_ms: 2000, retry: { mode: 'never' }).publisher

@@ -181,6 +181,30 @@ class Publisher:
         self._closed = True
         _texts.answer(status, out)
 
+    def drain(self, timeout: float = 10) -> str:
+        """Takes no more events, and returns those that were never sent as a document for `restore` of another publisher, also in
+        another process. They end as `not_sent` with the reason `drained`. Keep the document as you would keep their data.
+
+        :param timeout: how long to wait for the requests in flight, in seconds. Events that are still being sent then end as
+            `unknown`, and are not in the document. A signal handler that raises meanwhile loses the document.
+        """
+        out = _texts.place()
+        status = lib.pusher_publisher_drain(self._handle, _milliseconds(timeout), out)
+        document = _texts.answer(status, out)
+        self._closed = True
+        return document
+
+    def restore(self, drained: str | bytes) -> list[dict[str, int]]:
+        """Queues all events of a document of `drain`, or none. Restore a document once.
+
+        :returns: `{"id", "drained_id"}` of each event: its id here, and the one that it had.
+        :raises QueueFull: there is no space for all of them.
+        """
+        text, out = _texts.text(drained, "drained"), _texts.place()
+        answer = _texts.answer(lib.pusher_publisher_restore(self._handle, text, out), out)
+        restored: list[dict[str, int]] = json.loads(answer)["restored"]
+        return restored
+
     def stats(self) -> Any:
         """Returns counters and times: a dict, or with `stats_format="prometheus"` a str in Prometheus' format."""
         out = _texts.place()

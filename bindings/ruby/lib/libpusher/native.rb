@@ -75,6 +75,8 @@ module LibPusher
     attach_function :pusher_publisher_fd, %i[pointer pointer pointer], :int32
     attach_function :pusher_publisher_flush, %i[pointer uint32 pointer], :int32, **waits
     attach_function :pusher_publisher_close, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_drain, %i[pointer uint32 pointer], :int32, **waits
+    attach_function :pusher_publisher_restore, %i[pointer string pointer], :int32
     attach_function :pusher_publisher_stats, %i[pointer pointer], :int32
     attach_function :pusher_publisher_free, [:pointer], :void, **waits
 

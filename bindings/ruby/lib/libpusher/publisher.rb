@@ -99,6 +99,29 @@ module LibPusher
       ended?(:pusher_publisher_close, Arguments.milliseconds(timeout_ms, 'timeout_ms')) { @closed = true }
     end
 
+    # Takes no more events, and returns those that were never sent as a document for {#restore} of another publisher, also in another
+    # process. They end as `not_sent` with the reason `drained`. Keep the document as you would keep their data.
+    # An exception from another thread (Timeout) that comes meanwhile loses the document.
+    # @param timeout_ms [Integer] how long to wait for the requests in flight; nothing shortens it. Events that are still being
+    #   sent then end as `unknown`, and are not in the document.
+    # @return [String]
+    def drain(timeout_ms: 5000)
+      timeout_ms = Arguments.milliseconds(timeout_ms, 'timeout_ms')
+      document = Native.call { |out| Native.pusher_publisher_drain(@handle, timeout_ms, out) }
+      @closed = true
+      document
+    end
+
+    # Queues all events of a document of {#drain}, or none. Restore a document once.
+    # @param drained [String]
+    # @return [Array<Hash>] `id` and `drained_id` of each event: its id here, and the one that it had
+    # @raise [PublisherError] none was queued: `QUEUE_FULL`, `CLOSED` or `FORKED`
+    def restore(drained)
+      drained = Arguments.text(drained, 'drained')
+      document = Native.call { |out| Native.pusher_publisher_restore(@handle, drained, out) }
+      JSON.parse(document)['restored'].map { |event| event.transform_keys!(&:to_sym) }
+    end
+
     # Returns counters and times.
     # @return [Hash, String] a string in Prometheus' format with `stats_format: 'prometheus'`
     def stats
