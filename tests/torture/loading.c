@@ -30,7 +30,7 @@ static char plain_config[2048], tls_config[2048], chroot_config[2048], name_conf
 /* Shared with the child. */
 static struct shared {
   int count, is_done;
-  char failure[300];
+  char failure[MOST_FAILURE];
   struct {
     int delivery, wanted;
     char event[64];
@@ -39,13 +39,7 @@ static struct shared {
 
 static char event_now[40];
 
-__attribute__((format(printf, 1, 2))) static void failed(const char *format, ...) {
-  va_list arguments;
-  if (shared->failure[0] != '\0') return;
-  va_start(arguments, format);
-  vsnprintf(shared->failure, sizeof shared->failure, format, arguments);
-  va_end(arguments);
-}
+#define failed(...) keep_failure(shared->failure, __VA_ARGS__)
 
 /* The functions that a copy has. */
 struct library {

@@ -22,16 +22,10 @@ static const char *rsa_server[4];
 /* Shared with the child. */
 static struct shared {
   size_t used;
-  char failure[300];
+  char failure[MOST_FAILURE];
 } *shared;
 
-__attribute__((format(printf, 1, 2))) static void failed(const char *format, ...) {
-  va_list arguments;
-  if (shared->failure[0] != '\0') return;
-  va_start(arguments, format);
-  vsnprintf(shared->failure, sizeof shared->failure, format, arguments);
-  va_end(arguments);
-}
+#define failed(...) keep_failure(shared->failure, __VA_ARGS__)
 
 static void expect(int wanted, int status, char *out) {
   if (status != wanted) failed("%s: %s", pusher_status_name(status), out != NULL ? out : "");

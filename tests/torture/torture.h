@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-enum { MOST_DOCUMENT = 48 * 1024, MOST_SAID = 4096 };
+enum { MOST_DOCUMENT = 48 * 1024, MOST_SAID = 4096, MOST_FAILURE = 300 };
 
 /* How long a child may take. */
 static unsigned patience_s = 60;
@@ -39,6 +39,15 @@ __attribute__((format(printf, 1, 2), noreturn)) static inline void stop(const ch
   va_end(arguments);
   fputc('\n', stderr);
   exit(2);
+}
+
+/* Keeps the message of a child's first failure, which the parent reads. */
+__attribute__((format(printf, 2, 3))) static inline void keep_failure(char *failure, const char *format, ...) {
+  va_list arguments;
+  if (failure[0] != '\0') return;
+  va_start(arguments, format);
+  vsnprintf(failure, MOST_FAILURE, format, arguments);
+  va_end(arguments);
 }
 
 /* Records the end of a call, and frees the document. Allocates nothing. */
