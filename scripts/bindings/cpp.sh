@@ -113,7 +113,7 @@ PYTHON
     grep -q 'refused' "${sample%.cpp}.said" || fail "$sample said: $(cat "${sample%.cpp}.said")"
   done
   g++ -std=c++17 "${FLAGS[@]}" -o "$out/program" "$out/program.cpp" "${LIBRARY[@]}"
-  bounded python3 tests/cpp/program.py "$out/program"
+  PYTHONPATH=tests/support PYTHONDONTWRITEBYTECODE=1 bounded python3 tests/cpp/program.py "$out/program"
 }
 
 build_wrapper() {
