@@ -207,11 +207,15 @@ impl Signer {
         let Unsigned { method, base, signed_base, path, parameters, body, timestamp } = *request;
         let timestamp = Digits::of(timestamp);
         let body_md5 = body.map(|body| md5(body, limit)).transpose()?;
+        let own = [("auth_key", &*self.key), ("auth_timestamp", timestamp.as_str()), ("auth_version", "1.0")];
+        let pairs = own
+            .into_iter()
+            .chain(body_md5.as_ref().map(|md5| ("body_md5", ascii(md5))))
+            .chain(parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
         let mut all: Vec<(&str, &str)> = Vec::new();
-        all.try_reserve_exact(4 + parameters.len()).map_err(|_| OutOfMemory)?;
-        all.extend([("auth_key", &*self.key), ("auth_timestamp", timestamp.as_str()), ("auth_version", "1.0")]);
-        all.extend(body_md5.as_ref().map(|md5| ("body_md5", ascii(md5))));
-        all.extend(parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
+        // Each of the three knows its length.
+        all.try_reserve_exact(pairs.size_hint().0).map_err(|_| OutOfMemory)?;
+        all.extend(pairs);
         let text = string_to_sign(method, [signed_base, path], &mut all)?;
         let signature = copied_text(ascii(&self.sign_parts([&text])))?;
 
@@ -554,6 +558,11 @@ mod tests {
             assert_eq!(target, format!("{expected}{signature}"));
             assert_eq!(target.capacity(), target.len());
         }
+        let parameters = [("a".into(), "b c".to_owned()), ("longer".into(), String::new())];
+        let target = signer.sign_request(&get("/x", &parameters), TimeLimit::NONE).unwrap().target;
+        assert!(target.contains("?a=b%20c&auth_key=k"), "{target}");
+        // Each parameter has room for a separator, which the first does not need.
+        assert_eq!(target.capacity(), target.len() + 1);
     }
 
     #[test]
