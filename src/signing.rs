@@ -558,7 +558,7 @@ mod tests {
             assert_eq!(target, format!("{expected}{signature}"));
             assert_eq!(target.capacity(), target.len());
         }
-        let parameters = [("a".into(), "b c".to_owned()), ("longer".into(), String::new())];
+        let parameters = [("a".into(), "b c".to_owned()), ("longer".into(), "a longer value".to_owned())];
         let target = signer.sign_request(&get("/x", &parameters), TimeLimit::NONE).unwrap().target;
         assert!(target.contains("?a=b%20c&auth_key=k"), "{target}");
         // Each parameter has room for a separator, which the first does not need.

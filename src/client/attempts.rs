@@ -326,6 +326,7 @@ pub const CIRCUIT: &str = "circuit";
 mod tests {
     use super::*;
     use crate::api::Plan;
+    use crate::circuit::Reach;
     use crate::client::Pusher;
     use crate::error::Purpose;
     use crate::status::Status;
@@ -385,6 +386,53 @@ mod tests {
                 attempts.recognized_until = Some(until);
                 assert_eq!(attempts.last_start_after(&unknown), last);
             }
+        });
+    }
+
+    #[test]
+    fn a_refused_call_is_held_only_if_its_caller_waits_and_it_may_be_retried() {
+        let not_sent = FailedExchange::not_sent("connect", "no connection".to_owned());
+        let unknown = FailedExchange { delivery: Some(Delivery::Unknown), ..not_sent.clone() };
+        let hopeless = FailedExchange { retryable: false, ..not_sent.clone() };
+        for (waits, mode, first_unknown, last, is_held) in [
+            (true, Mode::Safe, None, None, true),
+            (true, Mode::Never, None, None, true),
+            (false, Mode::Safe, None, None, false),
+            (true, Mode::Safe, None, Some(&not_sent), true),
+            (false, Mode::Safe, None, Some(&not_sent), false),
+            (true, Mode::Never, None, Some(&not_sent), false),
+            (true, Mode::Safe, Some(&unknown), Some(&not_sent), false),
+            (true, Mode::Safe, None, Some(&unknown), false),
+            (true, Mode::Safe, None, Some(&hopeless), false),
+        ] {
+            with_attempts(r#","circuit_breaker":{"failures":1,"open_ms":60000}"#, |attempts| {
+                attempts.application.circuit().unwrap().note(Reach::Failed, Instant::now(), 0);
+                attempts.options.waits_for_circuit = waits;
+                attempts.options.policy.mode = mode;
+                attempts.first_unknown = first_unknown.cloned().map(Box::new);
+                attempts.last = last.cloned().map(Box::new);
+                assert!(!attempts.is_admitted());
+                let cause = match attempts.next() {
+                    Step::Ended(Err(Error::Exchange(failed))) => failed.cause,
+                    Step::Ended(_) | Step::Again(_) => panic!("not refused"),
+                    Step::Held => None,
+                };
+                let expected = if last.is_some() { "connect" } else { CIRCUIT };
+                assert_eq!(cause, (!is_held).then_some(expected), "{waits} {mode:?} {first_unknown:?} {last:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_probe_has_the_time_of_an_attempt() {
+        let limits = r#","timeout_ms":120000,"attempt_timeout_ms":60000"#;
+        with_attempts(&format!(r#"{limits},"circuit_breaker":{{"failures":1,"open_ms":1000}}"#), |attempts| {
+            let circuit = attempts.application.circuit().unwrap();
+            let (before, limit) = (Instant::now(), Duration::from_secs(60));
+            circuit.note(Reach::Failed, before - Duration::from_secs(10), 0);
+            assert!(attempts.is_admitted());
+            let until = circuit.check(before).unwrap_err();
+            assert!(until >= before + limit && until <= Instant::now() + limit);
         });
     }
 
