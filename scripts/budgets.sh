@@ -12,6 +12,8 @@
 # one, with link-time optimisation. Callgrind counts the instructions of the library, the C library and the program, and
 # not those of the kernel. Waiting costs nothing: no thread spins. Valgrind's CPU has no SHA instructions, so
 # hashing takes a greater share here than on most machines.
+#
+# An observer may add so many percent to a trigger, whatever its budget is: observer-percentage in tests/budgets.txt.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
@@ -118,6 +120,7 @@ judge() {
     /^#/ || NF == 0 { next }
     FILENAME == ARGV[1] && $1 == "tolerance" { same = $2; next }
     FILENAME == ARGV[1] && $1 == "other-toolchain-tolerance" { other = $2; next }
+    FILENAME == ARGV[1] && $1 == "observer-percentage" { observer = $2; next }
     FILENAME == ARGV[1] && $1 == "toolchain" {
       if ($2 == arch) { recorded = $0; sub("^toolchain +[^ ]+ +", "", recorded) }
       next
@@ -129,7 +132,7 @@ judge() {
         exit wrong = 1
       }
       percent = recorded == toolchain ? same : other
-      if (percent + 0 <= 0) { print "The file of budgets has no tolerance."; exit wrong = 1 }
+      if (percent + 0 <= 0 || observer + 0 <= 0) { print "The file of budgets lacks a percentage."; exit wrong = 1 }
     }
     # compare NAME COST BUDGET TOLERANCE
     function compare(name, cost, limit, tolerance) {
@@ -140,8 +143,17 @@ judge() {
         below = below sprintf("%s: %s %s, and the budget is %s\n", call, cost, name, limit)
       }
     }
+    # The ratio of two costs of this tree hardly depends on the toolchain.
+    function compare_observed(plain, observed) {
+      printf "%-22s %13.2f %% of %8s %%\n", "an observer adds", (observed / plain - 1) * 100, observer
+      if (observed > plain * (1 + observer / 100)) {
+        above = above sprintf("trigger-observed: %s instructions, and %s without an observer", observed, plain)
+        above = above " plus " observer " %\n"
+      }
+    }
     {
       call = $1
+      instructions[call] = $2
       if (!(call in budget)) { above = above call ": no budget\n"; next }
       split(budget[call], b, " ")
       printf "%-22s %14d of %8d %7.3f %11s of %5s %12s of %7s\n", call, $2, b[1], $2 / b[1], $3, b[2], $4, b[3]
@@ -151,6 +163,9 @@ judge() {
     }
     END {
       if (wrong) exit 1
+      if ("trigger-observed" in instructions) {
+        compare_observed(instructions["trigger-100-bytes"], instructions["trigger-observed"])
+      }
       if (recorded != toolchain) {
         printf "NOTE: another toolchain recorded the budgets, so %s %% more is permitted, not %s %%.\n", other, same
         printf "  recorded: %s\n  this one: %s\n", recorded, toolchain
@@ -209,7 +224,7 @@ expect() {
 # scaled CALL FACTOR: writes budgets that are the costs of this tree, with the instructions of one call multiplied.
 scaled() {
   awk -v call="$1" -v factor="$2" -v arch="$arch" '
-    BEGIN { print "tolerance 3\nother-toolchain-tolerance 10" }
+    BEGIN { print "tolerance 3\nother-toolchain-tolerance 10\nobserver-percentage 3" }
     { $2 = sprintf("%.0f", $1 == call ? $2 * factor : $2); print arch, $0 }' "$out/this/costs" >"$out/planted"
   echo "toolchain $arch $(toolchain)" >>"$out/planted"
 }
@@ -217,6 +232,9 @@ scaled() {
 planted_budgets() {
   local costs=$out/this/costs call=trigger-100-bytes
   scaled $call 1
+  # Within its own tolerance, but not within that of an observer.
+  awk '$1 == "trigger-observed" { $2 = sprintf("%.0f", $2 * 1.02) } { print }' "$costs" >"$out/dearer"
+  expect fails 'trigger-observed: ' "$out/dearer" "$out/planted"
   expect passes "$call" "$costs" "$out/planted"
   scaled $call 0.96
   expect fails "$call: " "$costs" "$out/planted"
@@ -262,7 +280,7 @@ esac || fail 'usage: scripts/budgets.sh [--record | --against REVISION | --self-
 
 step 'build' build . "$out/this"
 if [ "${1:-}" = --self-test ]; then
-  step 'measure two calls' measure "$out/this" authenticate trigger-100-bytes
+  step 'measure three calls' measure "$out/this" authenticate trigger-100-bytes trigger-observed
   step 'budgets that are too low are found' planted_budgets
   step 'a slower library is found' planted_library
   exit

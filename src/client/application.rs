@@ -381,6 +381,11 @@ impl Application {
         })
     }
 
+    /// Returns the path of the request for a call, without its query. It has only characters that JSON need not escape.
+    pub(super) fn path_of<'r>(&self, request: &'r Request<'_>, call: &Call) -> &'r str {
+        request.target.get(..self.base.len() + call.path.len()).unwrap_or_default()
+    }
+
     /// Sends a request once, with the pass of the circuit breaker, if there is one. Sets the rate limit that the response
     /// states, if there is a place for it.
     pub(super) fn send(

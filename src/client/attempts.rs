@@ -128,7 +128,7 @@ impl<'a> Attempts<'a> {
         let mut meter = None;
         let result = self.send(pass, retry_cause, &mut meter);
         if let Some(meter) = &meter {
-            meter.stop(Instant::now());
+            meter.stop();
         }
         let mut failed = match result {
             Err(Error::Exchange(failed)) => failed,
@@ -174,7 +174,7 @@ impl<'a> Attempts<'a> {
     /// Reports the end of an attempt, if the call is observed.
     fn report_end(&self, meter: Option<&Meter>, ending: Ending, wait: Option<Duration>) {
         if let (Some(observed), Some(meter)) = (self.options.observed, meter) {
-            observed.end_attempt(self.made, meter, ending, wait);
+            observed.end_attempt(meter, ending, wait);
         }
     }
 
@@ -269,8 +269,9 @@ impl<'a> Attempts<'a> {
             statistics.count_retry(cause);
         }
         if let Some(observed) = self.options.observed {
-            let started = observed.start_attempt(&prepared.request, self.made, retry_cause);
-            prepared.request.meter = Some(meter.insert(started));
+            let path = self.application.path_of(&prepared.request, self.call);
+            observed.start_attempt(self.call.method, path, self.made, retry_cause);
+            prepared.request.meter = Some(meter.insert(Meter::new()));
         }
         let AttemptOptions { hooks, rate_limit, cancellation, .. } = self.options;
         self.application.send(&prepared, pass, hooks, rate_limit, cancellation)

@@ -100,7 +100,8 @@ impl Pusher {
     /// Makes a call: sends its request, retries it by the retry policy, and returns the result.
     pub fn call(&self, endpoint: Endpoint, arguments: &[Option<&str>]) -> Result<String, Error> {
         let started = Instant::now();
-        let observed = ObservedCall::start(&self.hooks, endpoint, started, None);
+        let mut observations = None;
+        let observed = ObservedCall::start(&self.hooks, endpoint, started, None, &mut observations);
         let call = || self.try_call(endpoint, arguments, started, observed.as_ref());
         let result = self.hooks.logged(endpoint.name(), Some(started), call);
         let (duration, ended) = (started.elapsed(), result.as_ref().map(drop));

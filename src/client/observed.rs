@@ -1,13 +1,13 @@
 //! What an observer is told of a call. Nothing here runs without one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::hooks::Hooks;
 use crate::api::Endpoint;
 use crate::error::{Error, FailedExchange};
-use crate::http::{Meter, Phase, Request};
-use crate::observer::{Fields, Observation, Observer, SHORT, WITH_PATH, WITH_TIMES};
+use crate::http::{Meter, Method, Phase};
+use crate::observer::{Fields, Observation, Observer};
 use crate::status::{Delivery, Status};
 
 /// How a call or an attempt ended.
@@ -37,6 +37,9 @@ impl Ending {
     }
 }
 
+/// The place for the observations of a call.
+pub type Observations = RefCell<Fields>;
+
 /// A call that is observed. The observer learns of its end even if a bug ends it.
 pub struct ObservedCall<'a> {
     observer: &'a dyn Observer,
@@ -47,19 +50,33 @@ pub struct ObservedCall<'a> {
     part: Cell<u32>,
     attempts: Cell<u32>,
     has_ended: Cell<bool>,
+    fields: &'a Observations,
+    /// The length of the fields that all observations of the call have.
+    of_call: usize,
+    /// The length of those that both observations of the attempt have.
+    of_attempt: Cell<usize>,
 }
 
 impl<'a> ObservedCall<'a> {
-    /// Reports the start of a call, if there is an observer. `events` is the number of events that a publisher sends.
+    /// Reports the start of a call, if there is an observer. `events` is the number of events that a publisher sends, and `place`
+    /// is for the observations: a call without an observer does not make one.
     #[inline]
     pub fn start(
         hooks: &'a Hooks,
         endpoint: Endpoint,
         started: Instant,
         events: Option<usize>,
+        place: &'a mut Option<Observations>,
     ) -> Option<ObservedCall<'a>> {
         let (observer, id) = hooks.observer()?;
-        let call = ObservedCall {
+        let place = place.insert(RefCell::new(Fields::new()));
+        let fields = place.get_mut();
+        let of_call = fields.begin(endpoint.name()).length();
+        if let Some(events) = events {
+            fields.number(br#","events":"#, events as u64);
+        }
+        observer.observe(Observation::CallStart, id, fields.finish());
+        Some(ObservedCall {
             observer,
             id,
             endpoint,
@@ -67,14 +84,10 @@ impl<'a> ObservedCall<'a> {
             part: Cell::new(0),
             attempts: Cell::new(0),
             has_ended: Cell::new(false),
-        };
-        let mut fields = Fields::<SHORT>::new();
-        fields.begin(endpoint.name());
-        if let Some(events) = events {
-            fields.number(br#","events":"#, events as u64);
-        }
-        call.tell(Observation::CallStart, &mut fields);
-        Some(call)
+            of_call,
+            of_attempt: Cell::new(of_call),
+            fields: place,
+        })
     }
 
     /// Begins the next request of a fan-out.
@@ -82,24 +95,32 @@ impl<'a> ObservedCall<'a> {
         self.part.set(self.part.get() + 1);
     }
 
-    /// Reports the start of an attempt, and returns the place for its measurements. `number` is counted from 1 in each
-    /// request. `last` is the failure that it follows.
-    pub(super) fn start_attempt(&self, request: &Request<'_>, number: u32, last: Option<&'static str>) -> Meter {
+    /// Reports the start of an attempt. `path` is that of the target, without the
+    /// query, which holds the signature. `number` is counted from 1 in each request. `last` is the failure that it follows.
+    pub(super) fn start_attempt(&self, method: Method, path: &str, number: u32, last: Option<&'static str>) {
         self.attempts.set(self.attempts.get() + 1);
-        let mut fields = Fields::<WITH_PATH>::new();
-        self.begin_attempt(&mut fields, number);
-        fields.word(br#","method":"#, request.method.name()).path(br#","path":"#, &request.target);
+        let fields = &mut *self.fields.borrow_mut();
+        fields.return_to(self.of_call);
+        if self.part.get() > 0 {
+            fields.number(br#","part":"#, self.part.get().into());
+        }
+        fields.number(br#","attempt":"#, number.into());
+        self.of_attempt.set(fields.length());
+        match method {
+            Method::Get => fields.path(br#","method":"GET","path":""#, path),
+            Method::Post => fields.path(br#","method":"POST","path":""#, path),
+            Method::Delete => fields.path(br#","method":"DELETE","path":""#, path),
+        };
         if let Some(last) = last {
             fields.word(br#","retry_cause":"#, last);
         }
-        self.tell(Observation::AttemptStart, &mut fields);
-        Meter::new(Instant::now())
+        self.tell(Observation::AttemptStart, fields);
     }
 
-    /// Reports the end of an attempt. `wait` is the time before the next one, if there may be one.
-    pub(super) fn end_attempt(&self, number: u32, meter: &Meter, ending: Ending, wait: Option<Duration>) {
-        let mut fields = Fields::<WITH_TIMES>::new();
-        self.begin_attempt(&mut fields, number);
+    /// Reports the end of the attempt. `wait` is the time before the next one, if there may be one.
+    pub(super) fn end_attempt(&self, meter: &Meter, ending: Ending, wait: Option<Duration>) {
+        let fields = &mut *self.fields.borrow_mut();
+        fields.return_to(self.of_attempt.get());
         fields.micros(br#","duration_us":"#, meter.duration());
         if let Some(pool) = meter.pool() {
             fields.micros(br#","pool_us":"#, pool);
@@ -127,18 +148,20 @@ impl<'a> ObservedCall<'a> {
             fields.micros(br#","read_us":"#, time);
         }
         if let Some(is_reused) = meter.is_reused.get() {
-            fields.boolean(br#","reused":"#, is_reused);
-            fields.number(br#","sent_bytes":"#, meter.sent.get() as u64);
+            match is_reused {
+                true => fields.number(br#","reused":true,"sent_bytes":"#, meter.sent.get() as u64),
+                false => fields.number(br#","reused":false,"sent_bytes":"#, meter.sent.get() as u64),
+            };
             fields.number(br#","received_bytes":"#, meter.received.get() as u64);
         }
         if let Some(status) = meter.status.get() {
             fields.number(br#","http_status":"#, status.into());
         }
-        self.add(&mut fields, ending);
+        self.add(fields, ending);
         if let Some(wait) = wait {
-            fields.micros(br#","retry_wait_us":"#, wait);
+            fields.number(br#","retry_wait_us":"#, in_micros(wait));
         }
-        self.tell(Observation::AttemptEnd, &mut fields);
+        self.tell(Observation::AttemptEnd, fields);
     }
 
     /// Reports the end of the call.
@@ -149,31 +172,25 @@ impl<'a> ObservedCall<'a> {
     /// Reports the end of the call, which took this long.
     pub(super) fn end_after(&self, duration: Duration, result: Result<(), &Error>) {
         self.has_ended.set(true);
-        let mut fields = Fields::<SHORT>::new();
-        fields.begin(self.endpoint.name());
-        fields.micros(br#","duration_us":"#, duration);
+        let fields = &mut *self.fields.borrow_mut();
+        fields.return_to(self.of_call);
+        fields.number(br#","duration_us":"#, in_micros(duration));
         fields.number(br#","attempts":"#, self.attempts.get().into());
-        self.add(&mut fields, result.map_or_else(|error| Ending::of(error, self.endpoint), |()| Ending::OK));
-        self.tell(Observation::CallEnd, &mut fields);
+        self.add(fields, result.map_or_else(|error| Ending::of(error, self.endpoint), |()| Ending::OK));
+        self.tell(Observation::CallEnd, fields);
     }
 
-    #[inline]
-    fn begin_attempt<const SIZE: usize>(&self, fields: &mut Fields<SIZE>, number: u32) {
-        fields.begin(self.endpoint.name());
-        if self.part.get() > 0 {
-            fields.number(br#","part":"#, self.part.get().into());
-        }
-        fields.number(br#","attempt":"#, number.into());
-    }
-
-    #[inline]
-    fn add<const SIZE: usize>(&self, fields: &mut Fields<SIZE>, ending: Ending) {
+    #[inline(always)]
+    fn add(&self, fields: &mut Fields, ending: Ending) {
         let Ending { status, delivery, cause } = ending;
-        match (status, self.endpoint.publishes()) {
-            (Status::Ok, true) => fields.push(br#","status":"OK","delivery":"delivered""#),
-            (Status::Ok, false) => fields.push(br#","status":"OK""#),
-            (status, _) => fields.word(br#","status":"#, status.name()),
-        };
+        if status == Status::Ok {
+            match self.endpoint.publishes() {
+                true => fields.push(br#","status":"OK","delivery":"delivered""#),
+                false => fields.push(br#","status":"OK""#),
+            };
+            return;
+        }
+        fields.word(br#","status":"#, status.name());
         if let Some(delivery) = delivery {
             fields.word(br#","delivery":"#, delivery.name());
         }
@@ -182,9 +199,13 @@ impl<'a> ObservedCall<'a> {
         }
     }
 
-    fn tell<const SIZE: usize>(&self, kind: Observation, fields: &mut Fields<SIZE>) {
+    fn tell(&self, kind: Observation, fields: &mut Fields) {
         self.observer.observe(kind, self.id, fields.finish());
     }
+}
+
+fn in_micros(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_micros()))
 }
 
 impl Drop for ObservedCall<'_> {

@@ -1,20 +1,19 @@
 //! The measurements of one exchange, for the caller who wants them. Without one, the exchange reads no clock for its phases.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 use super::phase::Phase;
+use crate::platform::nanoseconds;
 
-/// What one exchange took.
+/// What one exchange took. Times are in nanoseconds.
 #[derive(Debug)]
 pub struct Meter {
     /// When the current phase began.
-    since: Cell<Instant>,
-    /// The current phase. Before the first one the exchange takes a connection from the pool.
-    phase: Cell<Option<Phase>>,
-    pool: Cell<Duration>,
-    /// The time of each phase.
-    phases: [Cell<Duration>; Phase::COUNT],
+    since: Cell<u64>,
+    /// The place of the time of the current phase.
+    current: Cell<usize>,
+    /// The time of each phase. The last one is that before the first phase: the exchange takes a connection from the pool.
+    times: [Cell<u64>; POOL + 1],
     /// The phases that were entered, one bit each.
     entered: Cell<u8>,
     /// Whether the connection had been used before. `None` if there was none.
@@ -27,14 +26,22 @@ pub struct Meter {
     pub status: Cell<Option<u16>>,
 }
 
+/// The place of the time before the first phase.
+const POOL: usize = Phase::COUNT;
+
 impl Meter {
-    /// Returns a meter of an exchange that begins at `now`.
-    pub fn new(now: Instant) -> Meter {
+    /// Returns a meter of an exchange that begins now.
+    #[inline(always)]
+    pub fn new() -> Meter {
+        Meter::since(nanoseconds())
+    }
+
+    #[inline(always)]
+    fn since(now: u64) -> Meter {
         Meter {
             since: Cell::new(now),
-            phase: Cell::new(None),
-            pool: Cell::new(Duration::ZERO),
-            phases: Default::default(),
+            current: Cell::new(POOL),
+            times: Default::default(),
             entered: Cell::new(0),
             is_reused: Cell::new(None),
             sent: Cell::new(0),
@@ -45,34 +52,36 @@ impl Meter {
 
     /// Ends the current phase and begins another.
     pub(super) fn enter(&self, phase: Phase) {
-        self.stop(Instant::now());
-        self.phase.set(Some(phase));
+        self.stop();
+        self.current.set(phase as usize);
         self.entered.set(self.entered.get() | (1 << phase as u8));
     }
 
     /// Ends the current phase. The time of a phase that is entered again is added.
-    pub fn stop(&self, now: Instant) {
-        let place = match self.phase.get() {
-            Some(phase) => &self.phases[phase as usize],
-            None => &self.pool,
-        };
-        place.set(place.get() + now.saturating_duration_since(self.since.replace(now)));
+    pub fn stop(&self) {
+        self.stop_at(nanoseconds());
+    }
+
+    #[inline(always)]
+    fn stop_at(&self, now: u64) {
+        if let Some(time) = self.times.get(self.current.get()) {
+            time.set(time.get().wrapping_add(now).wrapping_sub(self.since.replace(now)));
+        }
     }
 
     /// Returns the time from the start to the last stop.
-    pub fn duration(&self) -> Duration {
-        // Cheaper than the difference of two instants.
-        self.phases.iter().map(Cell::get).fold(self.pool.get(), |sum, time| sum + time)
+    pub fn duration(&self) -> u64 {
+        self.times.iter().map(Cell::get).sum()
     }
 
     /// Returns the time that the exchange waited for a connection of the pool. `None` if the exchange was not this library's.
-    pub fn pool(&self) -> Option<Duration> {
-        (self.entered.get() != 0).then(|| self.pool.get())
+    pub fn pool(&self) -> Option<u64> {
+        (self.entered.get() != 0).then(|| self.times[POOL].get())
     }
 
     /// Returns the time of a phase, if it was entered.
-    pub fn time(&self, phase: Phase) -> Option<Duration> {
-        (self.entered.get() & (1 << phase as u8) != 0).then(|| self.phases[phase as usize].get())
+    pub fn time(&self, phase: Phase) -> Option<u64> {
+        (self.entered.get() & (1 << phase as u8) != 0).then(|| self.times[phase as usize].get())
     }
 }
 
@@ -82,15 +91,15 @@ mod tests {
 
     #[test]
     fn each_moment_belongs_to_one_phase() {
-        let start = Instant::now();
-        let meter = Meter::new(start);
+        let start = nanoseconds();
+        let meter = Meter::since(start);
         assert_eq!((meter.pool(), meter.time(Phase::Sending)), (None, None));
         meter.enter(Phase::Connecting);
         meter.enter(Phase::Sending);
-        let end = Instant::now() + Duration::from_secs(1);
-        meter.stop(end);
+        let end = nanoseconds() + 1_000_000_000;
+        meter.stop_at(end);
         let times = [meter.pool(), meter.time(Phase::Connecting), meter.time(Phase::Sending)];
-        assert_eq!(times.into_iter().flatten().sum::<Duration>(), end - start);
+        assert_eq!(times.into_iter().flatten().sum::<u64>(), end - start);
         assert_eq!(meter.duration(), end - start);
         assert_eq!((meter.time(Phase::Resolving), meter.time(Phase::Reading)), (None, None));
     }

@@ -3,6 +3,7 @@
 //! Everything that differs between operating systems is here. Knows nothing of HTTP or of Pusher.
 
 mod cancellation;
+mod clock;
 mod file;
 mod in_use;
 mod number;
@@ -15,6 +16,7 @@ mod system;
 mod thread;
 
 pub use cancellation::Cancellation;
+pub use clock::nanoseconds;
 pub use file::{lacks_resources, read_file, zeroed};
 pub use number::process_number;
 pub use per_process::PerProcess;

@@ -299,8 +299,10 @@ impl Worker {
         let Engine { application, hooks, config, shared, .. } = &*self.engine;
         let is_paced = config.limits.is_paced;
         let rate_limit = Cell::new(None);
-        let observed =
-            hooks.as_deref().and_then(|hooks| ObservedCall::start(hooks, endpoint, Instant::now(), Some(events)));
+        let mut observations = None;
+        let observed = hooks
+            .as_deref()
+            .and_then(|hooks| ObservedCall::start(hooks, endpoint, Instant::now(), Some(events), &mut observations));
         let options = AttemptOptions {
             policy: config.retry,
             deadline,

@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 29] = [
     ("failpoint", &[]),
     ("headers", &[]),
     ("log", &[]),
-    ("observer", &[]),
+    ("observer", &["decimal"]),
     ("platform", &[]),
     ("rate_limit", &["decimal"]),
     ("secret", &[]),

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::socket::{self, MsgFlags, Shutdown};
+use nix::time::{ClockId, clock_gettime};
 use socket2::Socket;
 
 use crate::platform::readiness::{Readiness, Receive};
@@ -134,6 +135,14 @@ pub fn open(path: &str) -> io::Result<File> {
 /// Returns whether the process lacked descriptors or memory.
 pub fn lacks_resources(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
+/// Returns the nanoseconds since some moment in the past. They never decrease.
+#[inline]
+pub fn nanoseconds() -> u64 {
+    // It fails only for a clock that the system does not have.
+    let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return 0 };
+    (time.tv_sec() as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec() as u64)
 }
 
 /// Runs `start`, which starts a thread, with signals blocked, because a thread inherits the mask.

@@ -22,6 +22,7 @@ use windows_sys::Win32::Networking::WinSock::{
     self, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, SD_BOTH, SOCKET_ERROR, WSAEMFILE, WSAENOBUFS, WSAESHUTDOWN,
     WSAPOLLFD,
 };
+use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
 
 use crate::platform::readiness::{Readiness, Receive};
 
@@ -167,6 +168,17 @@ pub fn lacks_resources(error: &io::Error) -> bool {
         ERROR_OUTOFMEMORY as i32,
     ];
     error.raw_os_error().is_some_and(|code| CODES.contains(&code))
+}
+
+/// Returns the nanoseconds since some moment in the past. They never decrease.
+pub fn nanoseconds() -> u64 {
+    let (mut ticks, mut per_second) = (0, 0);
+    // SAFETY: both places are writable. Neither function fails on a version of Windows that std supports.
+    unsafe {
+        QueryPerformanceFrequency(&raw mut per_second);
+        QueryPerformanceCounter(&raw mut ticks);
+    }
+    u64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(per_second.max(1_i64))).unwrap_or(0)
 }
 
 /// Runs `start`, which starts a thread. There are no signals to block.
