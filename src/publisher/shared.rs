@@ -633,19 +633,16 @@ impl<E, L: Backlog> Shared<E, L> {
 
     /// Wakes the threads that may wait for the end of an event.
     fn wake_after_ends(&self, state: &mut State<E, L>, now: Instant) {
+        // An event loop learns of it at once, because nothing else may happen for a long time.
+        if state.refused.is_some_and(|size| state.queue.has_space_for(size)) {
+            (state.refused, state.has_space_again) = (None, true);
+        }
         // Waking several publishers for each request that ends, only for them to wait again, costs
-        // more than the request.
+        // more than the request. Such a thread looks for space at its deadline, too.
         let is_due = || now.saturating_duration_since(state.last_space_wake) >= SPACE_WAKE_INTERVAL;
-        let is_awaited = state.waiting[Wait::Space as usize];
-        let was_refused = state.refused.is_some_and(|size| state.queue.has_space_for(size));
-        if (is_awaited || was_refused) && (state.queue.has_spare_space() || is_due()) {
+        if state.waiting[Wait::Space as usize] && (state.queue.has_spare_space() || is_due()) {
             state.last_space_wake = now;
-            if is_awaited {
-                self.wake(state, Wait::Space);
-            }
-            if was_refused {
-                (state.refused, state.has_space_again) = (None, true);
-            }
+            self.wake(state, Wait::Space);
         }
         if state.waiting[Wait::Reports as usize] && state.queue.ledger.has_reports() {
             self.wake(state, Wait::Reports);

@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::json;
 
+use crate::support::Answer;
 use crate::support::publisher::{self, Publisher, patience_ms};
 use crate::{Scene, delivered};
 
@@ -136,6 +137,28 @@ fn the_descriptor_is_readable_when_there_is_space_again_until_the_next_publish()
         scene.publisher.flush();
         assert!(!is_readable(fd, 0), "nothing was refused since");
     }
+}
+
+#[test]
+fn a_little_space_shows_although_no_other_event_ends() {
+    const EVENTS: usize = 8;
+    const TIMES: usize = 20;
+    let answers = vec![Answer::ok("{}").when_released(); EVENTS + TIMES];
+    let config = json!({"connections": 1, "max_batch_events": 1, "max_queue_events": EVENTS, "reports": "none", "timeout_ms": 60_000});
+    let scene = Scene::new(answers, config);
+    let fd = fd_of(&scene.publisher);
+    for _ in 0..EVENTS {
+        scene.publisher.publish("c", "e", "1");
+    }
+    for _ in 0..TIMES {
+        scene.publisher.try_publish("c", "e", "1", None).unwrap_err().is("QUEUE_FULL", "not_sent");
+        assert!(!is_readable(fd, 0));
+        scene.server.release();
+        assert!(is_readable(fd, patience()), "one event has ended, and the next one waits for the server");
+        scene.publisher.publish("c", "e", "1");
+    }
+    (0..EVENTS).for_each(|_| scene.server.release());
+    scene.publisher.flush();
 }
 
 #[test]
