@@ -776,11 +776,13 @@ PusherStatus pusher_clone(const Pusher *client,
  *
  * A call that was cancelled reports what is true of its event, with the cause `cancelled`:
  * ::PUSHER_STATUS_NOT_SENT if the request's last byte was not sent, else usually
- * ::PUSHER_STATUS_DELIVERY_UNKNOWN. It is not retried. A call whose response is complete
- * succeeds. A later call returns ::PUSHER_STATUS_NOT_SENT and sends nothing. Functions that send
- * no request work on, such as pusher_authenticate(), pusher_prepare() and pusher_clone().
+ * ::PUSHER_STATUS_DELIVERY_UNKNOWN. It is not retried. A call that waited for a retry keeps status
+ * and delivery of its last attempt: after a 429, ::PUSHER_STATUS_RATE_LIMITED and `rejected`. A
+ * call whose response is complete succeeds. A later call returns ::PUSHER_STATUS_NOT_SENT and
+ * sends nothing. Functions that send no request work on, such as pusher_authenticate(),
+ * pusher_prepare() and pusher_clone().
  *
- * A lookup of a host name is abandoned: its thread ends by itself. A transport that
+ * A lookup of a host name is abandoned within 50 ms: its thread ends by itself. A transport that
  * pusher_set_transport() set is not interrupted: the call ends with what the transport reports.
  * A publisher is not affected, even if it was created with this handle.
  *
