@@ -346,6 +346,9 @@ impl fmt::Display for Error {
                      container)"
                 )
             }
+            Error::Unavailable(what @ "descriptor") => {
+                write!(f, "the system has no {what} for this call, which did nothing: raise its limit (ulimit -n)")
+            }
             Error::Unavailable(what) => write!(f, "the system has no {what} for this call"),
             Error::Internal(message) => write!(f, "a bug in libpusher, please report it: {message}"),
         }

@@ -6,6 +6,7 @@
 use std::env;
 
 use crate::fork::with_descriptors_left;
+use crate::support::publisher::{self, Publisher};
 use crate::support::tls::Authority;
 use crate::support::{Client, Server, child, config, host};
 use serde_json::{Value, json};
@@ -114,4 +115,21 @@ fn the_cause_of_a_lack_of_descriptors_for_certificates_is_connect() {
         [("TEST_CONFIG", config(server.port(), json!({"ssl": true}))), ("SSL_CERT_FILE", authority.file().to_owned())];
     child::run(module_path!(), TEST, &variables);
     assert_eq!(server.ledger().len(), 1);
+}
+
+#[test]
+fn a_publisher_without_a_descriptor_names_the_limit_and_makes_one_later() {
+    const TEST: &str = "a_publisher_without_a_descriptor_names_the_limit_and_makes_one_later";
+    if child::is_child() {
+        let client = Client::new(&config(9, json!({})));
+        let publisher = Publisher::new(&client, &json!({}));
+        let refused = with_descriptors_left(0, || publisher::fd(Some(&publisher)).unwrap_err());
+        assert!(publisher::fd(Some(&publisher)).is_ok());
+        return child::tell(&refused.document.unwrap());
+    }
+    let no_variables: [(&str, &str); 0] = [];
+    let lines = child::run(module_path!(), TEST, &no_variables);
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.contains(r#""status":"INTERNAL""#) && line.contains("no descriptor"), "{line}");
+    assert!(line.contains("ulimit -n"), "{line}");
 }
