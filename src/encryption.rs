@@ -42,9 +42,6 @@ impl MasterKey {
     pub fn from_base64(text: &str) -> Result<MasterKey, &'static str> {
         // The decoder needs room for its rounded-up estimate.
         let mut bytes = Zeroizing::new([0; KEY_BYTES + 4]);
-        if text.trim().len() != text.len() {
-            return Err("begins or ends with white space, such as the line end of a file: remove it");
-        }
         match BASE64.decode_slice(text, bytes.as_mut_slice()) {
             Ok(KEY_BYTES) => {}
             _ => {

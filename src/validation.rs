@@ -235,12 +235,26 @@ pub fn key(text: &str, key: &str) -> Result<(), Problem> {
 fn credential(text: &str, key: &str, more: &[u8], named: &str) -> Result<(), Problem> {
     let is_permitted = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || more.contains(&b);
     if !text.is_empty() && text.bytes().all(is_permitted) {
-        Ok(())
-    } else if text.trim().len() != text.len() && !text.trim().is_empty() {
-        Err(Problem::new(key, "begins or ends with white space, such as the line end of a file: remove it"))
-    } else {
-        Err(Problem::new(key, format!("must be one or more of A-Z a-z 0-9 {named}")))
+        return Ok(());
     }
+    let message = match without_blank_ends(text) {
+        Err(message) if !text.trim().is_empty() => message.to_owned(),
+        _ => format!("must be one or more of A-Z a-z 0-9 {named}"),
+    };
+    Err(Problem::new(key, message))
+}
+
+/// Refuses white space at an end: the line end of a file.
+pub fn without_blank_ends(text: &str) -> Result<(), &'static str> {
+    match text.starts_with(is_blank) || text.ends_with(is_blank) {
+        true => Err("begins or ends with white space, such as the line end of a file: remove it"),
+        false => Ok(()),
+    }
+}
+
+/// Returns whether a character at the end of a string is seen by nobody.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}')
 }
 
 #[inline]

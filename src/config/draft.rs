@@ -330,7 +330,8 @@ impl Draft {
             ConfigKey::UnixSocket => self.unix_socket = Some(string()?),
             ConfigKey::EncryptionMasterKeyBase64 => {
                 let text = Zeroizing::new(string()?);
-                config.master_key = Some(MasterKey::from_base64(&text).map_err(|message| value.problem(message))?);
+                let key = validation::without_blank_ends(&text).and_then(|()| MasterKey::from_base64(&text));
+                config.master_key = Some(key.map_err(|message| value.problem(message))?);
             }
             ConfigKey::WebhookTokens => config.webhook_tokens = webhook_tokens(value)?,
             ConfigKey::WebhookMaxAgeMs => config.webhook_max_age = value.milliseconds(0, u64::from(u32::MAX))?,
@@ -435,7 +436,7 @@ impl Draft {
         let key = self.key.ok_or_else(|| missing_key(missing))?;
         validation::key(&key, "key")?;
         let secret = self.secret.ok_or_else(|| Problem::new("secret", "is missing"))?;
-        without_blank_ends(&secret, "secret")?;
+        check_secret(&secret, "secret")?;
         if let Some(app_id) = &self.app_id {
             validation::app_id(app_id, "app_id")?;
         }
@@ -524,19 +525,10 @@ fn uses_tls(ssl: Option<bool>, scheme: Option<bool>, of_host: Option<bool>) -> R
     }
 }
 
-/// Refuses a secret with white space at an end: the line end of a file, which would be signed with it.
-fn without_blank_ends(secret: &Secret, key: &str) -> Result<(), Problem> {
+/// Refuses a secret with white space at an end, which would be signed with it.
+fn check_secret(secret: &Secret, key: &str) -> Result<(), Problem> {
     let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
-    if text.starts_with(is_blank) || text.ends_with(is_blank) {
-        let message = "begins or ends with white space, such as the line end of a file: remove it";
-        return Err(Problem::new(key, message));
-    }
-    Ok(())
-}
-
-/// Returns whether a character at the end of a string is seen by nobody.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}')
+    validation::without_blank_ends(text).map_err(|message| Problem::new(key, message))
 }
 
 /// Returns the host of a client that sets neither a host nor a cluster.
@@ -605,7 +597,7 @@ fn webhook_token(json: Json<'_>) -> Result<(String, Secret), Problem> {
     let token_key = token_key.ok_or_else(|| Problem::new("key", "is missing"))?;
     validation::key(&token_key, "key")?;
     let secret = secret.ok_or_else(|| Problem::new("secret", "is missing"))?;
-    without_blank_ends(&secret, "secret")?;
+    check_secret(&secret, "secret")?;
     if secret.expose().is_empty() {
         return Err(Problem::new("secret", "must not be empty"));
     }

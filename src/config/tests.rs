@@ -134,9 +134,15 @@ fn a_secret_or_a_key_with_white_space_at_an_end_is_refused_and_not_shown() {
         ("secret", "\\ufeffs3cr3t", "secret"),
         ("key", "s3cr3t\\n", "key"),
         ("app_id", " s3cr3t", "app_id"),
+        ("app_id", "\\ufeffs3cr3t", "app_id"),
         (
             "encryption_master_key_base64",
             "czNjcjN0czNjcjN0czNjcjN0czNjcjN0czNjcjN0czM=\\n",
+            "encryption_master_key_base64",
+        ),
+        (
+            "encryption_master_key_base64",
+            "\\ufeffczNjcjN0czNjcjN0czNjcjN0czNjcjN0czNjcjN0czM=",
             "encryption_master_key_base64",
         ),
     ] {
