@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CONSUMERS=$ROOT/tests/consumers
 
-need gcc g++ make cmake ninja=ninja-build pkg-config readelf=binutils python3 curl
+need gcc g++ nm=binutils clang-19 /usr/lib/llvm-19/bin/ld.lld=lld-19 make cmake ninja=ninja-build pkg-config readelf=binutils python3 curl
 
 BUILD=$(realpath -m "${1:-${BUILD:-$ROOT/build/packaging}}")
 mkdir -p "$BUILD"
@@ -71,11 +71,43 @@ check_tree() {
   ! grep -rlF -e "$WORK" -e "$ROOT" "$lib/cmake" "$lib/pkgconfig" || fail "these files name a folder of the build"
 }
 
-# Compares pusher.pc with the native libraries that rustc names for the real crate. CMake asks for an empty one.
+# The libraries name no folder of this machine, neither Rust's nor those of C code.
+check_paths() {
+  local folder file
+  for folder in "$ROOT" "${CARGO_HOME:-$HOME/.cargo}" "$CARGO_TARGET_DIR" "$WORK"; do
+    for file in "$PREFIX/$LIBDIR"/{libpusher.so,libpusher.a}; do
+      if grep -qF "$folder/" "$file"; then
+        fail "$file names $folder: $(strings -a "$file" | grep -F -m 3 "$folder/"). Old files in $CARGO_TARGET_DIR? make clean removes them."
+      fi
+    done
+  done
+  # The search finds what is there.
+  strings -a "$PREFIX/$LIBDIR/libpusher.so" | grep '^/cargo/registry/' >/dev/null || fail 'the library names no crate'
+}
+
+# What docs/packaging.md says of hardening.
+check_hardening() {
+  local library=$PREFIX/$LIBDIR/libpusher.so headers dynamic undefined
+  headers=$(readelf -lW "$library")
+  dynamic=$(readelf -dW "$library")
+  undefined=$(nm -D --undefined-only "$library")
+  grep -q 'GNU_RELRO' <<<"$headers" || fail "no RELRO: $headers"
+  grep -q 'FLAGS.*BIND_NOW' <<<"$dynamic" || fail "no full RELRO: $dynamic"
+  grep -Eq 'GNU_STACK .* RW +0' <<<"$headers" || fail "the stack may be executed: $headers"
+  ! grep -q 'LOAD.* RWE' <<<"$headers" || fail "a segment may be written and executed: $headers"
+  ! grep -q 'TEXTREL' <<<"$dynamic" || fail "code is relocated: $dynamic"
+  grep -q '__stack_chk_fail' <<<"$undefined" || fail "no C function has a stack protector: $undefined"
+}
+
+# Compares pusher.pc with the native libraries that rustc names for the real crate. CMake asks for an empty one. The C compiler adds
+# libgcc.
 check_native_libs() {
-  local said written
-  said=$(cd "$ROOT" && cargo rustc --locked --profile no-lto --target "$(rustc -vV | sed -n 's/^host: //p')" --lib \
-    --crate-type staticlib -- --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p')
+  local said written flags
+  # With the flags that CMake gives to C code: others would compile it once more.
+  flags=$(grep -oh '"CFLAGS=[^"]*"' "$WORK/library/CMakeFiles/pusher-static.dir/build.make" | head -n 1 | tr -d '"')
+  said=$(cd "$ROOT" && env "$flags" cargo rustc --locked --profile no-lto --target "$(rustc -vV | sed -n 's/^host: //p')" --lib \
+    --crate-type staticlib -- --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' |
+    sed -E 's/-lgcc_s ?//')
   written=$(sed -n 's/^Libs.private: //p' "$PREFIX/$LIBDIR/pkgconfig/pusher.pc")
   [[ -n $said && $said == "$written" ]] || fail "rustc says '$said', and pusher.pc has '$written'"
 }
@@ -179,6 +211,24 @@ SH
     python3 "$ROOT/tests/applications/run.py" c "$WORK/application" sh run
 }
 
+# Runs each command of docs/packaging.md that makes a program without shared libraries, and the same for one that needs those of the system.
+fully_static() {
+  local folder=$WORK/fully-static command commands
+  mkdir "$folder"
+  cp "$CONSUMERS/main.c" "$folder/server.c"
+  mapfile -t commands < <(grep -E '^(gcc|clang-19) .*-static' "$ROOT/docs/packaging.md")
+  [ ${#commands[@]} = 4 ] || fail "docs/packaging.md has ${#commands[@]} commands that link statically, not 4"
+  for command in "${commands[@]}"; do
+    (cd "$folder" && PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig quiet bash -euc "$command")
+    if readelf -dW "$folder/server" | grep NEEDED; then fail "the program needs a shared library: $command"; fi
+    quiet "$folder/server"
+    command=$(sed -E 's/ -static(-pie)?//; s/--libs pusher/& | sed s,-lpusher,-l:libpusher.a,/' <<<"$command")
+    (cd "$folder" && PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig quiet bash -euc "$command")
+    linked static "$folder/server"
+    quiet "$folder/server"
+  done
+}
+
 # Two static libraries written in Rust, in one program.
 two_rust() {
   quiet cmake -S "$CONSUMERS/two_rust" -B "$WORK/two_rust" -DCMAKE_PREFIX_PATH="$PREFIX"
@@ -189,6 +239,8 @@ two_rust() {
 
 step "build, install, and move the prefix" install_and_move
 step "the installed files" check_tree
+step "no folder of this machine" check_paths
+step "hardening" check_hardening
 step "install below another root, stripped" install_stripped
 step "install the tools alone" tools_alone
 step "the native libraries of the static library" check_native_libs
@@ -208,6 +260,7 @@ step "find_package refuses wrong versions and missing components" find_package_r
 step "pkg-config, shared" pkg_config "$PREFIX" shared
 step "pkg-config, static" pkg_config "$PREFIX" static STATIC=1
 step "pkg-config, only static" pkg_config "$WORK/only-static" static
+step "fully static programs, by gcc, and by clang and lld" fully_static
 
 step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
 step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
