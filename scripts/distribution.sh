@@ -132,6 +132,12 @@ debian_control() {
   for package in '"name": "rcgen"' '  rcgen [0-9.]*: '; do
     grep -q "$package" <<<"$materials" || fail "libpusher-tools has no bill of materials or no licences of its own"
   done
+  # No file names a folder in which it was built.
+  for package in libpusher0 libpusher-dev libpusher-tools; do
+    if dpkg-deb --fsys-tarfile "$WORK/deb/$package"_*.deb | grep -aF -e "$BUILD/" -e "$HOME/.cargo/" >/dev/null; then
+      fail "$package names a folder of this machine"
+    fi
+  done
   # The dependency of a package that is built with libpusher.
   [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
   dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "ldconfig is not triggered"
