@@ -545,6 +545,14 @@ template <typename Names>
 inline constexpr bool are_names<Names, std::void_t<name_of<Names>>> =
     std::is_convertible_v<name_of<Names>, std::string_view> && !std::is_convertible_v<const Names &, std::string_view>;
 
+/* Gives pusher_asio.hpp what users do not see. */
+struct access {
+  template <typename Built>
+  static const object &members(const Built &of) noexcept {
+    return of.members_;
+  }
+};
+
 } // namespace inside
 /** @endcond */
 
@@ -588,6 +596,7 @@ public:
 private:
   friend class client;
   friend class publisher;
+  friend struct inside::access;
   inside::object members_;
 };
 
@@ -650,6 +659,7 @@ protected:
 private:
   friend class client;
   friend class publisher;
+  friend struct inside::access;
   Options &self() noexcept { return static_cast<Options &>(*this); }
   /** @endcond */
 };

@@ -7,8 +7,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
-need cc=gcc pkg-config python3 strace valgrind /usr/include/uv.h=libuv1-dev /usr/include/event2/event.h=libevent-dev \
-  /usr/include/glib-2.0/glib-unix.h=libglib2.0-dev
+need cc=gcc g++ pkg-config python3 strace valgrind /usr/include/uv.h=libuv1-dev /usr/include/event2/event.h=libevent-dev \
+  /usr/include/glib-2.0/glib-unix.h=libglib2.0-dev /usr/include/boost/asio.hpp=libboost-dev
 out=$PWD/build/event-loops
 rm -rf "$out"
 mkdir -p "$out"
@@ -21,6 +21,9 @@ build() {
   compile libuv libuv
   compile libevent libevent
   compile glib glib-2.0
+  # shellcheck disable=SC2046 # flags
+  g++ -std=c++20 -O1 -g -Wall -Wextra -Werror -pthread -o "$out/relay_asio" c_examples/event_loops/asio.cpp \
+    $(PKG_CONFIG_PATH=$out pkg-config --cflags --libs pusher)
 }
 
 # compile LOOP [PACKAGE] [SOURCE]
@@ -31,7 +34,7 @@ compile() {
 }
 
 relays() {
-  timeout 600 python3 tests/event_loops/relays.py "$out"/relay_{epoll,libuv,libevent,glib}
+  timeout 600 python3 tests/event_loops/relays.py "$out"/relay_{epoll,libuv,libevent,glib,asio}
 }
 
 relays_in_valgrind() {

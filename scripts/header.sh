@@ -29,14 +29,15 @@ step "pusher.h as C, clang" compile c clang-19 c99 c11 c17 c23
 step "pusher.h as C++, g++" compile c++ g++ c++11 c++14 c++17 c++20
 step "pusher.h as C++, clang" compile c++ clang-19 c++11 c++14 c++17 c++20
 
-# needs_17 COMPILER: an older standard is refused with a sentence.
-needs_17() {
-  printf '#include <pusher.hpp>\n' >"$WORK/wrapper"
-  ! "$1" -std=c++14 -x c++ -fsyntax-only -I "$ROOT/include" "$WORK/wrapper" 2>"$WORK/said" ||
-    fail "pusher.hpp compiles as C++14"
-  grep -q '#error "pusher.hpp needs C++17"' "$WORK/said" || grep -q 'error: "pusher.hpp needs C++17"' "$WORK/said" ||
+# needs COMPILER HEADER STANDARD OLDER: an older standard is refused with a sentence.
+needs() {
+  printf '#include <%s>\n' "$2" >"$WORK/wrapper"
+  ! "$1" -std="$4" -x c++ -fsyntax-only -I "$ROOT/include" "$WORK/wrapper" 2>"$WORK/said" || fail "$2 compiles as $4"
+  grep -q "#error \"$2 needs $3\"" "$WORK/said" || grep -q "error: \"$2 needs $3\"" "$WORK/said" ||
     fail "the compiler says: $(head -n 5 "$WORK/said")"
 }
 
-step "pusher.hpp before C++17, g++" needs_17 g++
-step "pusher.hpp before C++17, clang" needs_17 clang++-19
+step "pusher.hpp before C++17, g++" needs g++ pusher.hpp C++17 c++14
+step "pusher.hpp before C++17, clang" needs clang++-19 pusher.hpp C++17 c++14
+step "pusher_asio.hpp before C++20, g++" needs g++ pusher_asio.hpp C++20 c++17
+step "pusher_asio.hpp before C++20, clang" needs clang++-19 pusher_asio.hpp C++20 c++17

@@ -58,7 +58,7 @@ install_stripped() {
 
 check_tree() {
   local lib=$PREFIX/$LIBDIR file dynamic
-  for file in include/pusher.{h,hpp,ffi.h} "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
+  for file in include/pusher{.h,.hpp,.ffi.h,_asio.hpp} "$LIBDIR"/{libpusher.so,libpusher.so.0,"$LIBRARY",libpusher.a,pkgconfig/pusher.pc} \
     "$LIBDIR"/cmake/pusher/pusher-config{,-version}.cmake bin/pusher-testserver share/man/man1/pusher-testserver.1; do
     [ -s "$PREFIX/$file" ] || fail "not installed: $file"
   done

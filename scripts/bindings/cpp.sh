@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests pusher.hpp and pusher.ffi.h, and the conformance cases in C and C++.
+# Tests pusher.hpp, pusher_asio.hpp and pusher.ffi.h, and the conformance cases in C and C++.
 #
 #   scripts/bindings/cpp.sh                                              builds the library and the fault server
 #   PUSHER_LIBRARY=file FAULT_SERVER=file scripts/bindings/cpp.sh        uses these
@@ -11,7 +11,8 @@ out=build/cpp
 rm -rf "$out"
 mkdir -p "$out"
 need gcc g++ clang-19 python3 luajit php=php-cli /usr/include/nlohmann/json.hpp=nlohmann-json3-dev \
-  /usr/include/cjson/cJSON.h=libcjson-dev /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
+  /usr/include/cjson/cJSON.h=libcjson-dev /usr/include/boost/asio.hpp=libboost-dev /usr/include/asio.hpp=libasio-dev \
+  /usr/lib/llvm-19/lib/clang/19/lib/linux=libclang-rt-19-dev /usr/lib/python3/dist-packages/cffi/__init__.py=python3-cffi
 
 FLAGS=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -pthread -Iinclude)
 # Stricter flags for the header, which users compile, than for the sources of the tests.
@@ -139,6 +140,69 @@ sanitizers_see() {
   grep -q 'LeakSanitizer: detected memory leaks' "$out/leak.log" || fail "$(cat "$out/leak.log")"
 }
 
+# asio_test NAME COMPILER [FLAG…]: compiles the test of pusher_asio.hpp.
+asio_test() {
+  local name=$1 compiler=$2
+  shift 2
+  # Asio of Debian 12 does not know that newer versions of clang have coroutines.
+  case $compiler in clang*) set -- "$@" -D{BOOST_,}ASIO_HAS_{CO_AWAIT,STD_COROUTINE} ;; esac
+  "$compiler" -std=c++20 -g "${FLAGS[@]}" "${STRICT[@]}" "$@" -o "$out/asio-$name" tests/cpp/asio.cpp "${LIBRARY[@]}"
+}
+
+# Each of the two libraries with each sanitizer and each compiler, in four programs. Without optimisation they compile in half the time.
+build_asio() {
+  local jobs=() sanitizers=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
+  asio_test boost-address g++ "${sanitizers[@]}" &
+  jobs+=($!)
+  asio_test boost-thread clang++-19 -fsanitize=thread &
+  jobs+=($!)
+  all_of "${jobs[@]}"
+  asio_test standalone-address clang++-19 -DPUSHER_ASIO_STANDALONE "${sanitizers[@]}" &
+  jobs=($!)
+  # Asio has fences, which ThreadSanitizer does not see.
+  asio_test standalone-thread g++ -DPUSHER_ASIO_STANDALONE -fsanitize=thread -Wno-tsan &
+  jobs+=($!)
+  all_of "${jobs[@]}"
+}
+asio() {
+  local program
+  # ThreadSanitizer cannot see the locks of the library, which scripts/torture/sanitizers.sh compiles with it.
+  echo 'called_from_lib:libpusher.so.0' >"$out/tsan.txt"
+  for program in "$out"/asio-{boost,standalone}-{address,thread}; do
+    TSAN_OPTIONS=suppressions=$PWD/$out/tsan.txt bounded "$program" >"$out/asio.log" 2>&1 || { cat "$out/asio.log" >&2; fail "$program"; }
+  done
+}
+
+# ThreadSanitizer must find a planted race, or its silence proves nothing.
+races_are_found() {
+  local compiler
+  printf '#include <thread>\nint main() { int x = 0; std::thread other([&] { x++; }); x++; other.join(); return x == 3; }\n' >"$out/race.cpp"
+  for compiler in g++ clang++-19; do
+    "$compiler" -std=c++20 -g -fsanitize=thread -pthread -o "$out/race" "$out/race.cpp"
+    if "$out/race" >"$out/race.log" 2>&1; then fail "$compiler: ThreadSanitizer does not find a race"; fi
+    grep -q 'ThreadSanitizer: data race' "$out/race.log" || fail "$(cat "$out/race.log")"
+  done
+}
+
+# Compiles the samples of the header and of docs/event-loops.md, and the header without exceptions.
+asio_samples() {
+  {
+    printf '#include <pusher_asio.hpp>\n\n#include <boost/asio.hpp>\n#include <iostream>\n\n'
+    printf 'namespace header {\n'
+    sed -n '/@code/,/@endcode/ { /@code\|@endcode/d; s/^ \* \?//; p }' include/pusher_asio.hpp
+    printf '} // namespace header\n'
+    sed -n '/^```cpp/,/^```$/ { /^```/d; p }' docs/event-loops.md
+  } >"$out/asio_sample.cpp"
+  [ "$(grep -c 'co_await publisher.async_publish' "$out/asio_sample.cpp")" = 2 ] || fail "two samples are expected: $out/asio_sample.cpp"
+  g++ -std=c++20 "${FLAGS[@]}" -fsyntax-only "$out/asio_sample.cpp"
+  printf '#include <exception>\nnamespace asio::detail { template <typename E> void throw_exception(const E &) { std::terminate(); } }\n' \
+    >"$out/asio_throw.hpp"
+  printf '#include <pusher_asio.hpp>\nvoid f(pusher::async_publisher &p) { p.async_publish("c", "e", "1", [](auto, const auto &) {}); }\n' \
+    >"$out/asio_quiet.cpp"
+  g++ -std=c++20 "${FLAGS[@]}" -fno-exceptions -DPUSHER_ASIO_STANDALONE -DASIO_NO_EXCEPTIONS -include "$out/asio_throw.hpp" -fsyntax-only \
+    "$out/asio_quiet.cpp"
+}
+
 conformance() {
   # Without optimisation it compiles in half the time.
   g++ -std=c++17 "${SANITIZED[@]}" -O0 -D_GNU_SOURCE "${FLAGS[@]}" -o "$out/conformance" tests/cpp/conformance.cpp "${LIBRARY[@]}" &
@@ -227,6 +291,10 @@ step "building the tests of pusher.hpp" build_wrapper
 step "pusher.hpp" bounded "$out/wrapper"
 step "the sanitizers" sanitizers_see
 step "pusher.hpp under the sanitizers" bounded "$out/wrapper-sanitized"
+step "building the tests of pusher_asio.hpp" build_asio
+step "ThreadSanitizer" races_are_found
+step "pusher_asio.hpp with Boost.Asio and standalone Asio, under the sanitizers" asio
+step "the samples of pusher_asio.hpp" asio_samples
 step "conformance: C++ with exceptions, C++ without, C" conformance
 step "conformance can fail" conformance_can_fail
 step "pusher.ffi.h beside a preprocessor" same_as_preprocessed

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "docs/frameworks.md": {
         language: "e2e/frameworks/frameworks.test.mjs" for language in ("python", "ruby", "php", "go", "yaml", "ini")
     },
+    "docs/event-loops.md": {"cpp": "scripts/bindings/cpp.sh"},
     "docs/migrating.md": {
         "cpp": "scripts/bindings/cpp.sh",
         "go": "bindings/go/readme_test.go",
