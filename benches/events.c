@@ -7,7 +7,8 @@
  *   trigger      pusher_trigger
  *   batch        pusher_trigger_batch of 10
  *   publisher    pusher_publisher_publish by THREADS threads, until everything is delivered
- *   wide         the same with eight connections instead of the default two
+ *   reported     the same, and the threads fetch the report of each event
+ *   wide         the same as `publisher` with eight connections instead of the default two
  *   latency      the duration of pusher_publisher_publish in bursts that do not fill the queue: the response is the
  *                median and the 99.9th percentile in microseconds, and the number of samples
  *   clock        the same for reading the clock, which is part of each duration */
@@ -75,11 +76,26 @@ static void *publish_until(void *argument) {
   return NULL;
 }
 
-static PusherPublisher *make_publisher(unsigned connections) {
+static void fetch(PusherPublisher *publisher) {
+  char *out;
+  while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) pusher_string_free(out);
+}
+
+static void *publish_and_fetch_until(void *argument) {
+  struct work *work = argument;
+  while (now() < work->until) {
+    for (unsigned i = 0; i < CHECK_EVERY; i++) publish(work->publisher, work->events++);
+    fetch(work->publisher);
+  }
+  return NULL;
+}
+
+static PusherPublisher *make_publisher(unsigned connections, const char *reports) {
   PusherPublisher *publisher;
-  char config[64], *out;
+  char config[128], *out;
   /* The defaults with a queue of 10,000 events, which blocks instead of refusing events. */
-  snprintf(config, sizeof config, "{\"overflow\":\"block\",\"connections\":%u}", connections);
+  snprintf(config, sizeof config, "{\"overflow\":\"block\",\"connections\":%u,\"reports\":\"%s\"}", connections,
+           reports);
   expect_ok(pusher_publisher_new(client, config, &publisher, &out), &out, "pusher_publisher_new");
   return publisher;
 }
@@ -102,7 +118,8 @@ static void check_delivered(PusherPublisher *publisher, unsigned long count) {
 static void count_events(void *(*run)(void *), unsigned connections, unsigned threads, double seconds) {
   struct work works[MAX_THREADS];
   if (threads < 1 || threads > MAX_THREADS) die("1 to %d threads", MAX_THREADS);
-  PusherPublisher *publisher = connections > 0 ? make_publisher(connections) : NULL;
+  const char *reports = run == publish_and_fetch_until ? "all" : "failures";
+  PusherPublisher *publisher = connections > 0 ? make_publisher(connections, reports) : NULL;
   double cpu = cpu_seconds(), start = now();
   for (unsigned i = 0; i < threads; i++) {
     works[i] = (struct work){.publisher = publisher, .until = start + seconds};
@@ -114,6 +131,7 @@ static void count_events(void *(*run)(void *), unsigned connections, unsigned th
     events += works[i].events;
   }
   if (publisher != NULL) flush(publisher);
+  if (publisher != NULL) fetch(publisher);
   double elapsed = now() - start;
   if (publisher != NULL) check_delivered(publisher, events);
   pusher_publisher_free(publisher);
@@ -127,7 +145,7 @@ static int compare(const void *a, const void *b) {
 
 static void time_calls(int is_publisher, double seconds) {
   static float times[MAX_TIMES];
-  PusherPublisher *publisher = make_publisher(DEFAULT_CONNECTIONS);
+  PusherPublisher *publisher = make_publisher(DEFAULT_CONNECTIONS, "failures");
   size_t count = 0;
   for (double until = now() + seconds; now() < until && count + BURST <= MAX_TIMES;) {
     for (unsigned i = 0; i < BURST; i++) {
@@ -170,6 +188,8 @@ int main(int count, char **arguments) {
       count_events(batch_until, 0, threads, seconds);
     } else if (strcmp(what, "publisher") == 0) {
       count_events(publish_until, DEFAULT_CONNECTIONS, threads, seconds);
+    } else if (strcmp(what, "reported") == 0) {
+      count_events(publish_and_fetch_until, DEFAULT_CONNECTIONS, threads, seconds);
     } else if (strcmp(what, "wide") == 0) {
       count_events(publish_until, MANY_CONNECTIONS, threads, seconds);
     } else if (strcmp(what, "latency") == 0 || strcmp(what, "clock") == 0) {

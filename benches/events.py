@@ -7,8 +7,9 @@ which is printed. The table goes to standard output, and the figures and targets
 
 The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. The
 publisher with eight connections runs once for each peer that sends batches with 8 in flight, right before or right after it. The
-other publishers run right beside pusher_trigger, which their processor time is compared with. So do the calls that are awaited in
-Python beside those of the official library.
+other publishers run right beside pusher_trigger, which their processor time is compared with, and the one with co_await between
+two in C: as it is, and with the report of each event. The calls that are awaited in Python run beside those of the official
+library.
 Nothing is pinned to a core: the sink and the threads of the contender share all cores.
 """
 
@@ -118,6 +119,7 @@ def main():
     port = sink.stdout.readline().strip()
 
     library = Contender([f"{folder}/events", port])
+    asio = Contender([f"{folder}/asio", port])
     commands = {
         "pushers (Rust)": [f"{folder}/rust-peers", "pushers", port],
         "sockudo-http (Rust)": [f"{folder}/rust-peers", "sockudo-http", port],
@@ -129,6 +131,8 @@ def main():
     trigger = Way("pusher_trigger", library, "trigger", 1)
     batch = Way("pusher_trigger_batch of 10", library, "batch", 1)
     publishers = [Way(f"publisher, {threads} publishing", library, "publisher", threads) for threads in (1, 4)]
+    reported = Way("publisher, 1 publishing, fetching each report", library, "reported", 1)
+    awaiting = Way("publisher, 1000 coroutines of Asio on a thread", asio, "await", 1000)
     peer_ways = {"trigger": [], "batch": []}
     for name, peer in peers.items():
         for what, word in ("trigger", "trigger"), ("batch", "batch of 10"):
@@ -140,7 +144,10 @@ def main():
     rivals = [way for way in peer_ways["batch"] if way.at_once == 8]
     wide = {way: Way(f"{WIDE}, beside {way.name.split(',')[0]}", library, "wide", 4) for way in rivals}
     others = [way for way in peer_ways["batch"] if way not in wide]
-    groups = [[trigger, *publishers], *([way] for way in (batch, *peer_ways["trigger"], *others))]
+    groups = [
+        [trigger, publishers[1], publishers[0], awaiting, reported],
+        *([way] for way in (batch, *peer_ways["trigger"], *others)),
+    ]
     groups += [[publisher, way] for way, publisher in wide.items()]
     lonely = Way(WIDE, library, "wide", 4)
     if not wide:
@@ -164,7 +171,7 @@ def main():
         clocks.append(library.ask("clock", 1, seconds / 10)[0])
         left = (time.monotonic() - start) / (turn + 1) * (rounds - turn - 1)
         print(f"   events: round {turn + 1} of {rounds} done, {left:.0f} s left", file=sys.stderr)
-    for contender in {library, *peers.values(), *(way.contender for way in awaited)}:
+    for contender in {library, asio, *peers.values(), *(way.contender for way in awaited)}:
         contender.close()
     sink.stdin.close()
     sink.wait(10)
@@ -206,6 +213,9 @@ def main():
         theirs, ours, _ = awaited
         times = ratios(ours.per_second, theirs.per_second)
         targets.append(target(f"await in Python, {TASKS} tasks: events/s", "of the official aiohttp backend", times, 5))
+    for publisher, unit in (publishers[0], "of 1 publishing"), (reported, "of 1 that fetches each report"):
+        times = ratios(awaiting.per_second, publisher.per_second)
+        targets.append(target(f"{awaiting.name}: events/s", unit, times, 0.9))
     targets.append(target("pusher_publisher_publish, median", "us", medians, 1.5, True))
     targets.append(target("pusher_publisher_publish, 99.9 %", "us", tails, 50, True))
 

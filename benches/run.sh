@@ -14,7 +14,7 @@
 #   overflow       the time of publishing to a full queue, by its length, for each mode of overflow and each kind of event
 #   outage         the requests that a host serves while the server is down, with and without a circuit breaker;
 #                  BENCH_OUTAGE=30 measures a longer outage than 4 seconds
-#   events         the publisher beside other libraries
+#   events         the publisher, also with co_await in C++, beside other libraries
 #   allocations    the calls of malloc and their bytes, by call
 #   memory         the bytes of the heap of a client and of a connection
 #   size           the size of the library
@@ -54,7 +54,7 @@ wants() {
 }
 
 # shellcheck disable=SC2046 # nothing, or one word
-need cc=gcc pkg-config strip=binutils openssl strace python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
+need cc=gcc g++ /usr/include/boost/asio.hpp=libboost-dev pkg-config strip=binutils openssl strace python3 $(python3 -c 'import ensurepip' 2>/dev/null || echo ensurepip=python3-venv)
 pkg-config --exists libcurl || need libcurl-headers=libcurl4-openssl-dev
 pkg-config --exists libssl || need libssl-headers=libssl-dev
 
@@ -113,6 +113,7 @@ build_programs() {
   cc "${flags[@]}" -o "$out/sink" benches/sink.c
   cc "${flags[@]}" -o "$out/tls-sink" benches/tls_sink.c "${theirs[@]}"
   cc "${flags[@]}" -o "$out/events" benches/events.c benches/server.c "${ours[@]}"
+  g++ -std=c++20 -O2 -Wall -Wextra -Werror -pthread -Ibenches -Iinclude -o "$out/asio" benches/asio.cpp "${ours[@]}"
   cc "${flags[@]}" -o "$out/bench" benches/{main,requests,offline,growth,overflow,outage}.c benches/{raw,curl,pusher,signatures}.c \
     benches/{report,harness,server}.c "${ours[@]}" "${theirs[@]}"
   cc "${flags[@]}" -o "$out/heap" benches/{heap,allocations,crowd,curl,pusher,signatures,report,harness,server}.c "${ours[@]}" "${theirs[@]}"
@@ -198,7 +199,7 @@ seconds_of() {
     growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
     overflow) echo $((queue_rounds * 90)) ;;
     outage) awk -v outage="${BENCH_OUTAGE:-4}" 'BEGIN { print 4 * (4.5 + outage) + 2 * outage / 3 }' ;;
-    events) awk "BEGIN { print $few_rounds * $seconds * 27 }" ;;
+    events) awk "BEGIN { print $few_rounds * $seconds * 29 }" ;;
     languages) echo 60 ;;
     *) echo 5 ;;
   esac
