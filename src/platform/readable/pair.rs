@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use socket2::Socket;
 
 use crate::platform::readiness::{Readiness, Receive};
-use crate::platform::system::{self, Descriptor, PollEntry};
+use crate::platform::system::{self, PollEntry};
 
 pub(super) struct Pair {
     pub(super) user: Socket,
@@ -28,7 +28,8 @@ impl Pair {
         let _ = system::receive(&self.user, &mut [0; 8], Receive::Now);
     }
 
-    pub(super) fn descriptor(&self) -> Descriptor {
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn descriptor(&self) -> system::Descriptor {
         system::descriptor(&self.user)
     }
 

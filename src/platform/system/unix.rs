@@ -87,7 +87,7 @@ pub fn receive(socket: &Socket, buffer: &mut [u8], how: Receive) -> io::Result<u
 }
 
 /// Returns what an event loop waits on for a socket.
-#[cfg(any(test, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 pub fn descriptor(socket: &Socket) -> Descriptor {
     socket.as_raw_fd()
 }
