@@ -13,7 +13,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 need gcc cmake make nm=binutils abidiff=abigail-tools
 
-MAX_BYTES=2350000
+MAX_BYTES=2400000
 BUILD=$ROOT/build/abi
 LIBRARY=$BUILD/libpusher.so
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/build/cargo}
