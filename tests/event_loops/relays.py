@@ -121,7 +121,8 @@ def relay(server: FaultServer, path: str) -> str:
     assert events["published"] == EVENTS and stats["queue"]["events"] == 0, stats
     assert all(events[said] == counts[said] for said in ("delivered", "unknown", "not_sent", "rejected")), (events, counts)
     assert counts["delivered"] > EVENTS / 2 and counts["unknown"] > 0, counts
-    assert events["refused"] > 0, "the queue was never full"
+    # In valgrind a relay may be so slow that its queue never is.
+    assert events["refused"] > 0 or wrapper, "the queue was never full"
     server.ask("DELETE", f"/listen/{port}")
     name = os.path.basename(path)
     return f"{name}: {counts['delivered']} delivered, {counts['unknown']} unknown, queue full {events['refused']} times"

@@ -542,7 +542,9 @@ fn a_flush_and_a_close_end_with_a_drain() {
     publish_numbers(&scene.publisher, 1..=20);
     thread::scope(|scope| {
         let closing = scope.spawn(|| publisher::close(Some(&scene.publisher), FOR_EVER));
-        let text = drain_and_release(&scene.server, &scene.publisher);
+        // A publisher that is closed already does not tell when a drain has begun: this one does not wait for the held request.
+        let text = scene.publisher.drain(0);
+        scene.server.release();
         assert_eq!(ids_in(&parsed(&text)).len(), 20);
         assert_eq!(closing.join().unwrap().name(), "OK");
     });
