@@ -7,7 +7,7 @@
  *   trigger      pusher_trigger
  *   batch        pusher_trigger_batch of 10
  *   publisher    pusher_publisher_publish by THREADS threads, until everything is delivered
- *   reported     the same, and the threads fetch the report of each event
+ *   reported     the same, and one thread reads the report of each event and finds the event that it belongs to
  *   wide         the same as `publisher` with eight connections instead of the default two
  *   latency      the duration of pusher_publisher_publish in bursts that do not fill the queue: the response is the
  *                median and the 99.9th percentile in microseconds, and the number of samples
@@ -24,6 +24,8 @@
 
 enum { BATCH = 10, CHANNELS = 100, BURST = 2000, MAX_TIMES = 10 * 1000 * 1000, MAX_THREADS = 16, CHECK_EVERY = 64 };
 enum { DEFAULT_CONNECTIONS = 2, MANY_CONNECTIONS = 8 };
+/* The events whose reports have not been read. A power of two, more than the queue and the reports that wait. */
+enum { MAX_PENDING = 32768 };
 
 static const char *data;
 static Pusher *client;
@@ -61,10 +63,17 @@ static void *batch_until(void *argument) {
   return NULL;
 }
 
-static void publish(PusherPublisher *publisher, unsigned long number) {
+static uint64_t publish(PusherPublisher *publisher, unsigned long number) {
   char *out;
-  PusherStatus status = pusher_publisher_publish(publisher, channels[number % CHANNELS], EVENT, data, NULL, NULL, &out);
+  uint64_t id;
+  PusherStatus status = pusher_publisher_publish(publisher, channels[number % CHANNELS], EVENT, data, NULL, &id, &out);
   if (status != PUSHER_STATUS_OK) die("pusher_publisher_publish: %s", out);
+  return id;
+}
+
+static void flush(PusherPublisher *publisher) {
+  char *out;
+  expect_ok(pusher_publisher_flush(publisher, 30000, &out), &out, "pusher_publisher_flush");
 }
 
 static void *publish_until(void *argument) {
@@ -76,17 +85,52 @@ static void *publish_until(void *argument) {
   return NULL;
 }
 
-static void fetch(PusherPublisher *publisher) {
+/* What a program knows of an event that it has published. */
+struct pending {
+  uint64_t id;
+  int is_delivered;
+};
+static struct pending pending[MAX_PENDING];
+
+/* Reads the reports of a page, and returns the number of delivered events among them. */
+static unsigned long read_reports(const char *page) {
+  static const char id_key[] = "{\"id\":", delivered[] = ",\"status\":\"OK\",\"delivery\":\"delivered\"}";
+  unsigned long count = 0;
+  for (const char *at = strstr(page, id_key); at != NULL; at = strstr(at, id_key)) {
+    char *end;
+    uint64_t id = strtoull(at + sizeof id_key - 1, &end, 10);
+    struct pending *event = &pending[id % MAX_PENDING];
+    if (event->id != id || event->is_delivered) die("an unexpected report: %s", at);
+    event->is_delivered = strncmp(end, delivered, sizeof delivered - 1) == 0;
+    count += (unsigned long)event->is_delivered;
+    at = end;
+  }
+  return count;
+}
+
+static unsigned long fetch(PusherPublisher *publisher) {
   char *out;
-  while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) pusher_string_free(out);
+  unsigned long count = 0;
+  while (pusher_publisher_poll(publisher, 0, &out) == PUSHER_STATUS_OK) {
+    count += read_reports(out);
+    pusher_string_free(out);
+  }
+  return count;
 }
 
 static void *publish_and_fetch_until(void *argument) {
   struct work *work = argument;
+  unsigned long delivered = 0;
   while (now() < work->until) {
-    for (unsigned i = 0; i < CHECK_EVERY; i++) publish(work->publisher, work->events++);
-    fetch(work->publisher);
+    for (unsigned i = 0; i < CHECK_EVERY; i++) {
+      uint64_t id = publish(work->publisher, work->events++);
+      pending[id % MAX_PENDING] = (struct pending){.id = id};
+    }
+    delivered += fetch(work->publisher);
   }
+  flush(work->publisher);
+  delivered += fetch(work->publisher);
+  if (delivered != work->events) die("%lu of %lu events have a report that says delivered", delivered, work->events);
   return NULL;
 }
 
@@ -98,11 +142,6 @@ static PusherPublisher *make_publisher(unsigned connections, const char *reports
            reports);
   expect_ok(pusher_publisher_new(client, config, &publisher, &out), &out, "pusher_publisher_new");
   return publisher;
-}
-
-static void flush(PusherPublisher *publisher) {
-  char *out;
-  expect_ok(pusher_publisher_flush(publisher, 30000, &out), &out, "pusher_publisher_flush");
 }
 
 /* Checks that every published event was delivered. */
@@ -118,6 +157,7 @@ static void check_delivered(PusherPublisher *publisher, unsigned long count) {
 static void count_events(void *(*run)(void *), unsigned connections, unsigned threads, double seconds) {
   struct work works[MAX_THREADS];
   if (threads < 1 || threads > MAX_THREADS) die("1 to %d threads", MAX_THREADS);
+  if (threads > 1 && run == publish_and_fetch_until) die("one thread only");
   const char *reports = run == publish_and_fetch_until ? "all" : "failures";
   PusherPublisher *publisher = connections > 0 ? make_publisher(connections, reports) : NULL;
   double cpu = cpu_seconds(), start = now();
@@ -131,7 +171,6 @@ static void count_events(void *(*run)(void *), unsigned connections, unsigned th
     events += works[i].events;
   }
   if (publisher != NULL) flush(publisher);
-  if (publisher != NULL) fetch(publisher);
   double elapsed = now() - start;
   if (publisher != NULL) check_delivered(publisher, events);
   pusher_publisher_free(publisher);

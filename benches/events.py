@@ -131,7 +131,7 @@ def main():
     trigger = Way("pusher_trigger", library, "trigger", 1)
     batch = Way("pusher_trigger_batch of 10", library, "batch", 1)
     publishers = [Way(f"publisher, {threads} publishing", library, "publisher", threads) for threads in (1, 4)]
-    reported = Way("publisher, 1 publishing, fetching each report", library, "reported", 1)
+    reported = Way("publisher, 1 publishing, reading each report", library, "reported", 1)
     awaiting = Way("publisher, 1000 coroutines of Asio on a thread", asio, "await", 1000)
     peer_ways = {"trigger": [], "batch": []}
     for name, peer in peers.items():
@@ -213,7 +213,7 @@ def main():
         theirs, ours, _ = awaited
         times = ratios(ours.per_second, theirs.per_second)
         targets.append(target(f"await in Python, {TASKS} tasks: events/s", "of the official aiohttp backend", times, 5))
-    for publisher, unit in (publishers[0], "of 1 publishing"), (reported, "of 1 that fetches each report"):
+    for publisher, unit in (publishers[0], "of 1 publishing"), (reported, "of 1 that reads each report"):
         times = ratios(awaiting.per_second, publisher.per_second)
         targets.append(target(f"{awaiting.name}: events/s", unit, times, 0.9))
     targets.append(target("pusher_publisher_publish, median", "us", medians, 1.5, True))
