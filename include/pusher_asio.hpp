@@ -37,6 +37,7 @@
 #endif
 
 #include <charconv>
+#include <cstring>
 #include <mutex>
 #include <system_error>
 
@@ -343,14 +344,15 @@ private:
   }
 };
 
-/* The arguments of pusher_publisher_publish(), or why there are none. It owns them: a token may start the operation later. */
+/* The arguments of pusher_publisher_publish(), or why there are none. It owns them: a token may start the operation later. They
+ * are one allocation, which moves fast: a token may move them several times. */
 class event_arguments {
 public:
   event_arguments() = default;
   event_arguments(std::optional<std::string_view> on, std::string_view event, std::string_view data,
                   const inside::object &more) {
     if (more.wrong()) {
-      wrong_ = inside::not_json("options." + *more.wrong(), true);
+      refuse(inside::not_json("options." + *more.wrong(), true));
       return;
     }
     const std::string text = more.empty() ? std::string() : more.str();
@@ -360,30 +362,52 @@ public:
     std::size_t size = 0;
     for (const inside::argument &one : all) {
       if (one.has_nul()) {
-        wrong_ = inside::has_nul(one.name, true);
+        refuse(inside::has_nul(one.name, true));
         return;
       }
       size += one.size();
     }
-    bytes_.reset(new char[size]);
-    char *to = bytes_.get();
+    char *to = allocate(size);
     for (std::size_t i = 0; i < all.size(); i++) {
       if (!all[i].text) continue;
-      texts_[i] = to;
+      content_->texts[i] = to;
       to += all[i].text->copy(to, all[i].text->size());
       *to++ = '\0';
     }
   }
 
-  const std::optional<pusher::failure> &wrong() const noexcept { return wrong_; }
+  /* Returns why there are no arguments, or nullptr. */
+  const pusher::failure *wrong() const noexcept { return content_->wrong ? &*content_->wrong : nullptr; }
   status publish(PusherPublisher *publisher, std::uint64_t *id, char **out) const noexcept {
-    return pusher_publisher_publish(publisher, texts_[0], texts_[1], texts_[2], texts_[3], id, out);
+    const auto &texts = content_->texts;
+    return pusher_publisher_publish(publisher, texts[0], texts[1], texts[2], texts[3], id, out);
   }
 
 private:
-  std::unique_ptr<char[]> bytes_;
-  std::array<const char *, 4> texts_{};
-  std::optional<pusher::failure> wrong_;
+  /* The texts follow it. */
+  struct content {
+    std::array<const char *, 4> texts{};
+    std::optional<pusher::failure> wrong;
+  };
+  struct free_content {
+    void operator()(content *freed) const noexcept {
+      freed->~content();
+      ::operator delete(freed);
+    }
+  };
+
+  /* Returns the place of the texts. */
+  char *allocate(std::size_t size) {
+    void *memory = ::operator new(sizeof(content) + size);
+    content_.reset(::new (memory) content());
+    return static_cast<char *>(memory) + sizeof(content);
+  }
+  void refuse(pusher::failure &&why) {
+    allocate(0);
+    content_->wrong = std::move(why);
+  }
+
+  std::unique_ptr<content, free_content> content_;
 };
 
 class state;
@@ -420,11 +444,28 @@ public:
 
   /* Frees the operation, and calls its handler: never inside this call, or possibly inside it, or not at all. */
   enum class end_by { defer, dispatch, destruction };
-  void end(end_by how) { end_(this, how); }
+  /* The executor is that of the publisher, nullptr for the destruction. `dispatch` is only for its handlers. */
+  void end(end_by how, const net::any_io_executor *executor) { end_(this, how, executor); }
+  /* Loads what the handler will need soon into the cache. */
+  void prefetch() const noexcept {
+#ifdef __GNUC__
+    for (const std::uintptr_t one : words_) {
+      __builtin_prefetch(reinterpret_cast<const void *>(one), 1);
+      __builtin_prefetch(reinterpret_cast<const void *>(one + 64), 1);
+    }
+#endif
+  }
 
 protected:
-  explicit operation(void (*ending)(operation *, end_by)) noexcept : end_(ending) {}
+  using end_function = void (*)(operation *, end_by, const net::any_io_executor *);
+  explicit operation(end_function ending) noexcept : end_(ending) {}
   ~operation() = default;
+
+  /* Keeps the beginning of a handler. That of a coroutine begins with pointers to its frames, which are in no cache if many wait.
+   * What else it may be does not matter: a prefetch of any address is harmless. */
+  void look_at(const void *handler, std::size_t size) noexcept {
+    std::memcpy(words_.data(), handler, std::min(size, sizeof words_));
+  }
 
   error_code error_;
   report report_;
@@ -438,11 +479,12 @@ private:
   /* Waits for room, is queued, or waits for the end of the publisher. */
   enum class place { nowhere, waiting, queued, closing };
 
-  void (*end_)(operation *, end_by);
+  end_function end_;
   operation *next_ = nullptr, *previous_ = nullptr;
   canceller *canceller_ = nullptr;
   place place_ = place::nowhere;
   event_arguments arguments_;
+  std::array<std::uintptr_t, 2> words_{};
 };
 
 /* Operations in their order. It owns them: those that are left are destroyed with it. */
@@ -452,7 +494,7 @@ public:
   operation_list(const operation_list &) = delete;
   operation_list &operator=(const operation_list &) = delete;
   ~operation_list() {
-    while (!empty()) pop()->end(operation::end_by::destruction);
+    while (!empty()) pop()->end(operation::end_by::destruction, nullptr);
   }
 
   bool empty() const noexcept { return first_ == nullptr; }
@@ -475,17 +517,24 @@ public:
     remove(popped);
     return popped;
   }
-  /* Calls the handlers. No lock may be held. */
-  void defer() {
-    while (!empty()) pop()->end(operation::end_by::defer);
+  /* Calls the handlers. No lock may be held. Afterwards another thread may have destroyed what has the executor. */
+  void defer(const net::any_io_executor &of_publisher) {
+    if (empty()) return;
+    const net::any_io_executor executor(of_publisher);
+    while (!empty()) pop()->end(operation::end_by::defer, &executor);
   }
   /* The same in a handler of the executor: those with the same executor run inside the call. */
-  void dispatch() {
+  void dispatch(const net::any_io_executor &executor) {
     struct others {
-      ~others() { left.defer(); }
+      ~others() { left.defer(executor); }
       operation_list &left;
-    } after_exception{*this};
-    while (!empty()) pop()->end(operation::end_by::dispatch);
+      const net::any_io_executor &executor;
+    } after_exception{*this, executor};
+    while (!empty()) {
+      operation *first = pop();
+      if (!empty()) first_->prefetch();
+      first->end(operation::end_by::dispatch, &executor);
+    }
   }
 
 private:
@@ -577,8 +626,9 @@ class state : public std::enable_shared_from_this<state> {
 public:
   state(net::any_io_executor executor, publisher &&owned, std::intptr_t descriptor, std::size_t max_outstanding)
       : executor_(std::move(executor)), publisher_(std::move(owned)), max_outstanding_(max_outstanding),
+        descriptor_(static_cast<int>(descriptor)),
         registry_(&net::use_service<registry>(net::query(executor_, net::execution::context))) {
-    io_.emplace(executor_, static_cast<int>(descriptor));
+    io_.emplace(executor_);
   }
   state(const state &) = delete;
   state &operator=(const state &) = delete;
@@ -610,7 +660,7 @@ public:
       }
       watch();
     }
-    completed.defer();
+    completed.defer(executor_);
   }
 
   /* Closes the publisher when all events have ended. */
@@ -627,7 +677,7 @@ public:
         watch();
       }
     }
-    completed.defer();
+    completed.defer(executor_);
   }
 
   /* Cancels every operation. */
@@ -638,7 +688,7 @@ public:
       abort_all(cancelled);
       watch();
     }
-    cancelled.defer();
+    cancelled.defer(executor_);
   }
 
   /* Cancels the operation of a slot. */
@@ -663,7 +713,7 @@ public:
       end_if_drained(completed);
       watch();
     }
-    completed.defer();
+    completed.defer(executor_);
   }
 
   /* Lets go of a slot that is destroyed. */
@@ -686,20 +736,20 @@ public:
       enlisted = std::exchange(registry_, nullptr);
     }
     if (completes && enlisted != nullptr) enlisted->remove(this);
-    if (completes) cancelled.defer();
+    if (completes) cancelled.defer(executor_);
   }
 
 private:
   /* How long it does not look at a descriptor that is readable without a use for that. */
   static constexpr std::chrono::milliseconds USELESS_PAUSE{10};
   /* With so many events in the queue it fetches the reports of several requests together. The pause is so short that this many
-   * events do not end in it. */
+   * events do not end in it. Meanwhile the descriptor is not registered: each time that it becomes readable would wake the thread. */
   static constexpr std::size_t MANY_EVENTS = 256;
   static constexpr std::chrono::microseconds MANY_EVENTS_PAUSE{500};
 
   struct io_objects {
-    io_objects(const net::any_io_executor &executor, int fd)
-        : descriptor(executor, fd), pause(executor), deadline(executor) {}
+    explicit io_objects(const net::any_io_executor &executor)
+        : descriptor(executor), pause(executor), deadline(executor) {}
     net::posix::stream_descriptor descriptor;
     net::steady_timer pause, deadline;
   };
@@ -764,14 +814,21 @@ private:
   void watch() {
     if (!io_) return;
     const bool is_needed = table_.size() + waiting_.size() + closers_.size() > 0;
+    error_code failed, ignored;
     if (is_needed && !is_watching_) {
+      if (!io_->descriptor.is_open()) io_->descriptor.assign(descriptor_, failed);
       is_watching_ = true;
-      io_->descriptor.async_wait(net::posix::stream_descriptor::wait_read,
-                                 [owner = weak_from_this()](const error_code &error) {
-                                   if (const auto self = owner.lock()) self->fetch(!error);
-                                 });
+      if (failed) {
+        /* The system has no memory for it now. */
+        pause(USELESS_PAUSE);
+      } else {
+        io_->descriptor.async_wait(net::posix::stream_descriptor::wait_read,
+                                   [owner = weak_from_this()](const error_code &error) {
+                                     if (const auto self = owner.lock())
+                                       self->fetch(error ? after::cancellation : after::wait);
+                                   });
+      }
     }
-    error_code ignored;
     if (!is_needed && is_watching_) {
       io_->descriptor.cancel(ignored);
       io_->pause.cancel();
@@ -782,8 +839,11 @@ private:
     }
   }
 
+  /* What a fetch comes after. */
+  enum class after { wait, pause, cancellation };
+
   /* Fetches reports. The next wait begins afterwards, so that only one thread is here. */
-  void fetch(bool is_readable) {
+  void fetch(after what) {
     operation_list completed;
     char *out = nullptr;
     const status code = pusher_publisher_poll(publisher_.native_handle(), 0, &out);
@@ -805,31 +865,29 @@ private:
       if (outstanding_ == 0 && table_.size() > 0) complete_lost(code, completed);
       const bool has_tried = publish_waiting(completed);
       end_if_drained(completed);
-      if (!is_readable || code == PUSHER_STATUS_FORKED) {
-        is_watching_ = false;
-      } else if (code == PUSHER_STATUS_OK) {
-        is_watching_ = has_many && pause(MANY_EVENTS_PAUSE);
-      } else {
-        /* There is room for an event that has been cancelled, or the library is out of memory. */
-        is_watching_ = !has_tried && pause(USELESS_PAUSE);
+      is_watching_ = false;
+      if (what != after::cancellation && io_) {
+        if (code == PUSHER_STATUS_OK) {
+          is_watching_ = has_many;
+          if (has_many) io_->descriptor.release();
+          if (has_many) pause(MANY_EVENTS_PAUSE);
+        } else if (code != PUSHER_STATUS_FORKED && what == after::wait && !has_tried) {
+          /* There is room for an event that has been cancelled, or the library is out of memory. */
+          is_watching_ = true;
+          pause(USELESS_PAUSE);
+        }
       }
       watch();
     }
-    completed.dispatch();
+    completed.dispatch(executor_);
   }
 
-  /* Begins to wait for the publisher later. */
-  bool pause(std::chrono::microseconds length) {
-    if (!io_) return false;
+  /* Fetches reports later. */
+  void pause(std::chrono::microseconds length) {
     io_->pause.expires_after(length);
-    io_->pause.async_wait([owner = weak_from_this()](const error_code &) {
-      const auto self = owner.lock();
-      if (!self) return;
-      const std::lock_guard<std::mutex> lock(self->mutex_);
-      self->is_watching_ = false;
-      self->watch();
+    io_->pause.async_wait([owner = weak_from_this()](const error_code &error) {
+      if (const auto self = owner.lock()) self->fetch(error ? after::cancellation : after::pause);
     });
-    return true;
   }
 
   /* Reads a document of reports. Returns how many were lost. */
@@ -886,7 +944,7 @@ private:
       end_if_drained(completed);
       watch();
     }
-    completed.dispatch();
+    completed.dispatch(executor_);
   }
 
   void close_publisher() noexcept {
@@ -908,6 +966,7 @@ private:
   publisher publisher_;
   /* As many events may be without a fetched report. */
   const std::size_t max_outstanding_;
+  const int descriptor_;
   /* Only of the thread that fetches. */
   std::vector<report> fetched_;
 
@@ -951,11 +1010,12 @@ class handled_operation final : public operation {
   using allocator_type =
       typename std::allocator_traits<net::associated_allocator_t<Handler>>::template rebind_alloc<handled_operation>;
   using memory = std::allocator_traits<allocator_type>;
-  using work_type = net::executor_work_guard<net::associated_executor_t<Handler, net::any_io_executor>>;
+  using executor_type = net::associated_executor_t<Handler, net::any_io_executor>;
+  using work_type = net::executor_work_guard<executor_type>;
 
 public:
   /* Returns a new operation, and tells the handler's cancellation slot. */
-  static handled_operation *make(Handler &&handler, const std::shared_ptr<state> &owner) {
+  static handled_operation *make(Handler &&handler, state &owner) {
     allocator_type allocator(net::get_associated_allocator(handler));
     struct allocation {
       allocator_type &from;
@@ -965,34 +1025,48 @@ public:
       }
     } allocated{allocator, memory::allocate(allocator, 1)};
     auto *made =
-        ::new (static_cast<void *>(std::to_address(allocated.at))) handled_operation(std::move(handler), *owner);
+        ::new (static_cast<void *>(std::to_address(allocated.at))) handled_operation(std::move(handler), owner);
     allocated.at = nullptr;
 #if PUSHER_ASIO_HAS_CANCELLATION
     auto slot = net::get_associated_cancellation_slot(made->handler_);
-    if (slot.is_connected()) slot.template emplace<canceller>(owner, static_cast<operation &>(*made));
+    if (slot.is_connected()) slot.template emplace<canceller>(owner.weak_from_this(), static_cast<operation &>(*made));
 #endif
     return made;
   }
 
 private:
-  handled_operation(Handler &&handler, const state &owner)
-      : operation(&end_this), handler_(std::move(handler)),
-        work_(net::get_associated_executor(handler_, owner.executor())) {}
+  handled_operation(Handler &&handler, const state &owner) : operation(&end_this), handler_(std::move(handler)) {
+    executor_type executor(net::get_associated_executor(handler_, owner.executor()));
+    if (!is_same(executor, owner.executor())) work_.emplace(std::move(executor));
+    look_at(&handler_, sizeof handler_);
+  }
+
+  static bool is_same(const executor_type &one, const net::any_io_executor &other) noexcept {
+    if constexpr (std::is_same_v<executor_type, net::any_io_executor>) {
+      return one == other;
+    } else {
+      return false;
+    }
+  }
+
+  /* Calls a handler. */
+  static void call(Handler &&handler, const error_code &error, report &&ended) {
+    if constexpr (HasReport) {
+      std::move(handler)(error, std::move(ended));
+    } else {
+      std::move(handler)(error);
+    }
+  }
 
   /* The function object that Asio runs. */
+  template <typename Executor>
   struct completion {
-    using executor_type = net::associated_executor_t<Handler, net::any_io_executor>;
+    using executor_type = Executor;
     using allocator_type = net::associated_allocator_t<Handler>;
 
     executor_type get_executor() const noexcept { return executor; }
     allocator_type get_allocator() const noexcept { return net::get_associated_allocator(handler); }
-    void operator()() {
-      if constexpr (HasReport) {
-        std::move(handler)(error, std::move(ended));
-      } else {
-        std::move(handler)(error);
-      }
-    }
+    void operator()() { call(std::move(handler), error, std::move(ended)); }
 
     Handler handler;
     executor_type executor;
@@ -1000,20 +1074,32 @@ private:
     report ended;
   };
 
-  static void end_this(operation *base, end_by how) {
+  static void end_this(operation *base, end_by how, const net::any_io_executor *executor) {
     auto *self = static_cast<handled_operation *>(base);
     allocator_type allocator(net::get_associated_allocator(self->handler_));
-    const work_type work(std::move(self->work_));
-    completion last{std::move(self->handler_), work.get_executor(), self->error_, std::move(self->report_)};
+    const std::optional<work_type> work(std::move(self->work_));
+    Handler handler(std::move(self->handler_));
+    const error_code error = self->error_;
+    report ended = std::move(self->report_);
     /* Freed first, so that the handler can use the memory again. */
     self->~handled_operation();
     memory::deallocate(allocator, std::pointer_traits<typename memory::pointer>::pointer_to(*self), 1);
-    if (how == end_by::defer) net::defer(std::move(last));
-    if (how == end_by::dispatch) net::dispatch(std::move(last));
+    if (how == end_by::destruction) return;
+    if (work) {
+      using with_executor = completion<executor_type>;
+      with_executor last{std::move(handler), work->get_executor(), error, std::move(ended)};
+      how == end_by::defer ? net::defer(std::move(last)) : net::dispatch(std::move(last));
+    } else if (how == end_by::defer) {
+      net::defer(completion<net::any_io_executor>{std::move(handler), *executor, error, std::move(ended)});
+    } else {
+      /* What dispatch() would do, which needs memory and several virtual calls for an executor of any type. */
+      call(std::move(handler), error, std::move(ended));
+    }
   }
 
   Handler handler_;
-  work_type work_;
+  /* Not for the publisher's executor: that has work while an operation is pending. */
+  std::optional<work_type> work_;
 };
 
 /* Starts an operation for the handler that a token makes. */
@@ -1024,13 +1110,12 @@ struct initiation {
   template <typename Handler>
   void operator()(Handler &&handler, event_arguments arguments) const {
     using made = handled_operation<std::decay_t<Handler>, true>;
-    owner->publish(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), owner->shared_from_this()),
-                   std::move(arguments));
+    owner->publish(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), *owner), std::move(arguments));
   }
   template <typename Handler>
   void operator()(Handler &&handler, std::chrono::milliseconds limit) const {
     using made = handled_operation<std::decay_t<Handler>, false>;
-    owner->close(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), owner->shared_from_this()), limit);
+    owner->close(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), *owner), limit);
   }
 
   state *owner;
