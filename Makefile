@@ -1,7 +1,7 @@
 # The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
 # its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench release-check clean
+.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench portability release-check clean
 
 help:
 	@echo 'To see it work'
@@ -19,6 +19,7 @@ help:
 	@echo '  make budgets        instructions and allocations of each call, against tests/budgets.txt'
 	@echo '  make deny           licences, sources and duplicates of the Rust crates'
 	@echo '  make advisories     known vulnerabilities of the Rust crates (fetches a database from GitHub)'
+	@echo '  make portability    build and run on ARM, Windows (wine), s390x, RISC-V, i686 and musl: an hour the first time'
 	@echo 'To measure'
 	@echo '  make bench          speed, allocations, memory and size against raw sockets, libcurl and peers'
 	@echo 'To release'
@@ -67,6 +68,9 @@ advisories:
 
 bench:
 	@benches/run.sh
+
+portability:
+	@scripts/portability.sh
 
 release-check:
 	@scripts/release-check.sh

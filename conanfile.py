@@ -49,7 +49,7 @@ class PusherConan(ConanFile):
 
     def validate(self):
         if self.settings.os == "Windows":
-            raise ConanInvalidConfiguration("libpusher does not support Windows")
+            raise ConanInvalidConfiguration("this recipe was never tested on Windows: build with CMake")
 
     def layout(self):
         cmake_layout(self)

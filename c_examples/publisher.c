@@ -24,7 +24,7 @@ enum { PATIENCE_MS = 10000 };
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number) {
-  (void)signal_number;
+  signal(signal_number, SIG_DFL);
   interrupted = 1;
 }
 
@@ -88,7 +88,6 @@ static long publish_all(PusherPublisher *publisher, const char *channel, const c
 }
 
 int main(int argc, char **argv) {
-  struct sigaction action;
   Pusher *client;
   PusherPublisher *publisher;
   PusherStatus status;
@@ -115,10 +114,9 @@ int main(int argc, char **argv) {
     return CODE_USAGE;
   }
 
-  memset(&action, 0, sizeof action);
-  action.sa_handler = on_interrupt;
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
+  /* A second Ctrl-C ends the program at once. */
+  signal(SIGINT, on_interrupt);
+  signal(SIGTERM, on_interrupt);
 
   published = publish_all(publisher, argv[1], argv[2], count, rate);
 

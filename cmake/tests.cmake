@@ -4,7 +4,10 @@
 #   ctest -N                 lists the tests
 #   ctest -R contract        runs those whose names match
 #   ctest -L c++             runs those with a label: c, c++, header
-enable_language(CXX)
+option(PUSHER_BUILD_CXX_TESTS "Build the suites in C++, too" ON)
+if(PUSHER_BUILD_CXX_TESTS)
+  enable_language(CXX)
+endif()
 enable_testing()
 find_package(Threads REQUIRED)
 
@@ -33,7 +36,9 @@ function(pusher_header_test language compiler)
   endforeach()
 endfunction()
 pusher_header_test(c "${CMAKE_C_COMPILER}" c99 c11 c17)
-pusher_header_test(c++ "${CMAKE_CXX_COMPILER}" c++11 c++14 c++17 c++20)
+if(PUSHER_BUILD_CXX_TESTS)
+  pusher_header_test(c++ "${CMAKE_CXX_COMPILER}" c++11 c++14 c++17 c++20)
+endif()
 
 # Every function of the ABI, right and wrong, with a server in a thread.
 foreach(kind IN ITEMS shared static)
@@ -43,7 +48,9 @@ foreach(kind IN ITEMS shared static)
 endforeach()
 
 # Every call of pusher.hpp, once.
-pusher_test(every_call c++ STANDARD cxx_std_17 SOURCES tests/cpp/every_call.cpp LIBRARIES Pusher::pusher)
+if(PUSHER_BUILD_CXX_TESTS)
+  pusher_test(every_call c++ STANDARD cxx_std_17 SOURCES tests/cpp/every_call.cpp LIBRARIES Pusher::pusher)
+endif()
 
 # The suites below use the fault server: cmake/fault-server.cmake.
 set(cases "${PROJECT_SOURCE_DIR}/tests/conformance.json" "${PROJECT_SOURCE_DIR}/tests/answers.json")
@@ -58,11 +65,17 @@ if(CJSON_INCLUDE_DIR AND CJSON_LIBRARY)
     LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS ${cases})
   target_include_directories(test-conformance-c PRIVATE "${CJSON_INCLUDE_DIR}")
   list(APPEND with_fault_server conformance.c)
+  # The vectors of other libraries.
+  pusher_test(vectors.c c STANDARD c_std_11 SOURCES tests/c/vectors.c
+    LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS "${PROJECT_SOURCE_DIR}/tests/vectors/peers.json")
+  target_include_directories(test-vectors-c PRIVATE "${CJSON_INCLUDE_DIR}")
 else()
-  message(STATUS "Not built: the test conformance.c, because cJSON is missing (Debian's libcjson-dev)")
+  message(STATUS "Not built: the tests conformance.c and vectors.c, because cJSON is missing (Debian's libcjson-dev)")
 endif()
 
-find_package(nlohmann_json QUIET)
+if(PUSHER_BUILD_CXX_TESTS)
+  find_package(nlohmann_json QUIET)
+endif()
 if(nlohmann_json_FOUND)
   pusher_test(conformance.cpp c++ STANDARD cxx_std_17 SOURCES tests/cpp/conformance.cpp
     LIBRARIES Pusher::pusher nlohmann_json::nlohmann_json ARGUMENTS ${cases})
@@ -73,7 +86,7 @@ if(nlohmann_json_FOUND)
   set_source_files_properties(tests/cpp/not_throwing.cpp PROPERTIES
     COMPILE_OPTIONS "-fno-exceptions;-fno-rtti" COMPILE_DEFINITIONS JSON_NOEXCEPTION)
   list(APPEND with_fault_server conformance.cpp wrapper)
-else()
+elseif(PUSHER_BUILD_CXX_TESTS)
   message(STATUS "Not built: the tests conformance.cpp and wrapper, because JSON for Modern C++ is missing "
     "(Debian's nlohmann-json3-dev)")
 endif()

@@ -36,8 +36,8 @@ sed "s|$WORK/$NAME/||" "$WORK/config.toml" >>.cargo/config.toml
 grep -q 'directory = "vendor"' .cargo/config.toml ||
   fail "cargo vendor wrote no usable configuration: $(cat "$WORK/config.toml")"
 
-# Cargo needs every crate of Cargo.lock, including those for Windows only, which libpusher does not support. They would be nine
-# tenths of the bytes, so only their manifests and licences stay, with an empty library.
+# Cargo needs every crate of Cargo.lock, including those for Windows only. They would be nine tenths of the bytes, and who builds for
+# Windows can build from git, so only their manifests and licences stay, with an empty library.
 python3 - <<'PYTHON'
 import json, pathlib, shutil
 

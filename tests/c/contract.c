@@ -8,21 +8,13 @@
  */
 #include <pusher.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "portable.h"
 
 static int failures;
 
@@ -65,7 +57,7 @@ typedef struct {
 static Server listen_somewhere(int stop) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof address;
-  Server server = {.listener = socket(AF_INET, SOCK_STREAM, 0), .stop = stop};
+  Server server = {.listener = (int)socket(AF_INET, SOCK_STREAM, 0), .stop = stop};
   NEED(server.listener >= 0);
   NEED(bind(server.listener, (struct sockaddr *)&address, size) == 0);
   NEED(listen(server.listener, 64) == 0);
@@ -163,29 +155,29 @@ static void *serve(void *argument) {
     if (waiting[1].revents != 0) break;
     for (int i = 0; i < MOST_CONNECTIONS; i++) {
       Connection *connection = &connections[i];
-      if (waiting[i + 2].revents == 0) continue;
+      if (connection->socket == 0 || waiting[i + 2].revents == 0) continue;
       ssize_t got =
           recv(connection->socket, connection->bytes + connection->length, MOST_BYTES - connection->length, 0);
       if (got > 0) connection->length += (size_t)got;
       if (got <= 0 || !serve_one(connection, numbers[i])) {
-        close(connection->socket);
+        close_socket(connection->socket);
         connection->socket = 0;
         connection->length = 0;
       }
     }
     if (waiting[0].revents != 0) {
       int one = 1;
-      int accepted = accept(server->listener, NULL, NULL);
+      int accepted = (int)accept(server->listener, NULL, NULL);
       NEED(accepted > 0);
-      setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+      setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, (const char *)&one, sizeof one);
       connections[free_one].socket = accepted;
       numbers[free_one] = ++count;
     }
   }
   for (int i = 0; i < MOST_CONNECTIONS; i++) {
-    if (connections[i].socket != 0) close(connections[i].socket);
+    if (connections[i].socket != 0) close_socket(connections[i].socket);
   }
-  close(server->listener);
+  close_socket(server->listener);
   return NULL;
 }
 
@@ -555,6 +547,8 @@ static int connection_of(const Pusher *client) {
   return number;
 }
 
+/* Windows has no fork. */
+#ifndef _WIN32
 /* Returns whether the client works in a child, on a new connection. */
 static int works_in_child(const Pusher *client, int parents_connection) {
   int own = connection_of(client);
@@ -594,6 +588,7 @@ static void check_fork(unsigned short port) {
   CHECK(connection_of(client) == before, "a child has spoilt its parent's connection");
   pusher_free(client);
 }
+#endif
 
 static void *trigger_often(void *argument) {
   for (int i = 0; i < 25; i++) {
@@ -1383,10 +1378,14 @@ static void check_publisher(unsigned short port) {
   pusher_free(client);
   intptr_t fd = -1;
   CHECK(pusher_publisher_fd(publisher, &fd, (out = &stale, &out)) == PUSHER_STATUS_OK && out == NULL, "fd");
+#ifndef _WIN32
   CHECK(fcntl((int)fd, F_GETFD) == FD_CLOEXEC, "not closed on exec");
+#endif
   time_t start = time(NULL);
   pusher_publisher_free(publisher);
+#ifndef _WIN32
   CHECK(fcntl((int)fd, F_GETFD) == -1 && errno == EBADF, "not closed, although a thread still waits");
+#endif
   CHECK(time(NULL) - start < 20, "freed after %ld s", (long)(time(NULL) - start));
 }
 
@@ -1412,6 +1411,7 @@ static void check_publisher_hooks(void) {
   CHECK(drops == 2, "%d", drops);
 }
 
+#ifndef _WIN32
 /* Returns whether every function reports FORKED in a child. */
 static int is_forked(PusherPublisher *publisher) {
   uint64_t id = 7;
@@ -1456,6 +1456,8 @@ static void check_publisher_fork(unsigned short port) {
   pusher_free(client);
 }
 
+#endif
+
 static void *publish_often(void *argument) {
   for (int i = 0; i < 50; i++)
     publish(argument, i % 10 == 0 ? "404 No" : "e", i % 7 == 0 ? "{\"conflate\":\"k\"}" : NULL);
@@ -1482,9 +1484,9 @@ static int check_all(void) {
                          "PUSHER_APP_CLUSTER", "PUSHER_PORT",       "PUSHER_SCHEME"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) NEED(unsetenv(names[i]) == 0);
   int stop[2];
-  NEED(pipe(stop) == 0);
+  NEED(connected_pair(stop) == 0);
   Server nobody = listen_somewhere(-1);
-  close(nobody.listener);
+  close_socket(nobody.listener);
   Server server = listen_somewhere(stop[0]);
 
   check_versions_and_names();
@@ -1505,21 +1507,26 @@ static int check_all(void) {
   check_answers(server.port);
   check_network(server.port);
   check_that_nothing_is_signalled(server.port);
+#ifndef _WIN32
   check_fork(server.port);
+#endif
   check_threads(server.port);
   check_publisher_arguments(nobody.port);
   check_publisher(server.port);
   check_publisher_hooks();
+#ifndef _WIN32
   check_publisher_fork(server.port);
+#endif
   check_publisher_threads(server.port);
-  close(stop[1]);
+  close_socket(stop[1]);
   NEED(pthread_join(thread, NULL) == 0);
-  close(stop[0]);
+  close_socket(stop[0]);
 
   if (failures == 0) puts("the contract is kept");
   return failures == 0 ? 0 : 1;
 }
 
+#ifndef _WIN32
 static int serve_others(void) {
   Server server = listen_somewhere(STDIN_FILENO);
   printf("%d\n", server.port);
@@ -1527,6 +1534,7 @@ static int serve_others(void) {
   serve(&server);
   return 0;
 }
+#endif
 
 static void call(const char *port, int count) {
   char *config = text("http://k:s@localhost:%s/apps/1", port);
@@ -1544,7 +1552,9 @@ static void call(const char *port, int count) {
 
 int main(int argc, char **argv) {
   if (argc == 1) return check_all();
+#ifndef _WIN32
   if (argc == 2 && strcmp(argv[1], "serve") == 0) return serve_others();
+#endif
   int count = argc == 4 ? atoi(argv[3]) : 0;
   if (count > 0 && strcmp(argv[1], "calls") == 0) {
     call(argv[2], count);

@@ -2,21 +2,12 @@
 #ifndef FAULT_SERVER_H
 #define FAULT_SERVER_H
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "../c/portable.h"
 
 #define FAULT_SERVER_PATIENCE_S 20
 
 struct fault_server {
-  pid_t pid;
+  long pid;         /* 0: another program has started it, and ends it */
   int input;        /* closing it ends the server */
   char ready[1024]; /* its first line: {"ca","control","key","secret"} */
 };
@@ -26,12 +17,24 @@ static inline void fault_server_fail(const char *why) {
   exit(2);
 }
 
-/* Starts the program that the environment's FAULT_SERVER names. */
+/* Starts the program that the environment's FAULT_SERVER names, or uses the one whose first line is FAULT_SERVER_READY: a program
+ * for Windows cannot start one of this system. */
 static inline struct fault_server fault_server_start(void) {
   struct fault_server server;
+  const char *ready = getenv("FAULT_SERVER_READY");
+#ifndef _WIN32
   const char *program = getenv("FAULT_SERVER");
   int to_it[2], from_it[2];
+#endif
   memset(&server, 0, sizeof server);
+  if (ready != NULL) {
+    snprintf(server.ready, sizeof server.ready, "%s", ready);
+    return server;
+  }
+#ifdef _WIN32
+  fprintf(stderr, "FAULT_SERVER_READY is not set: the first line of a fault server\n");
+  exit(2);
+#else
   if (program == NULL) {
     fprintf(stderr, "FAULT_SERVER is not set: the path of the fault server\n");
     exit(2);
@@ -59,21 +62,27 @@ static inline struct fault_server fault_server_start(void) {
   }
   close(from_it[0]);
   return server;
+#endif
 }
 
 static inline void fault_server_stop(struct fault_server *server) {
+#ifdef _WIN32
+  (void)server;
+#else
+  if (server->pid == 0) return;
   close(server->input);
-  waitpid(server->pid, NULL, 0);
+  waitpid((pid_t)server->pid, NULL, 0);
+#endif
 }
 
 /* Sends a request to 127.0.0.1. Returns the response's body, which the caller frees, or ends the test. */
 static inline char *fault_server_ask(int port, const char *method, const char *path, const char *body) {
-  struct timeval patience = {FAULT_SERVER_PATIENCE_S, 0};
   struct sockaddr_in address;
   size_t length = 0, room = 1 << 16, head = strlen(body) + strlen(path) + 200;
   char *answer = (char *)malloc(room), *request = (char *)malloc(head);
-  char *start = NULL, *said;
-  int at = socket(AF_INET, SOCK_STREAM, 0);
+  char *start = NULL;
+  const char *said;
+  int at = (int)socket(AF_INET, SOCK_STREAM, 0);
   ssize_t got;
   memset(&address, 0, sizeof address);
   address.sin_family = AF_INET;
@@ -81,7 +90,7 @@ static inline char *fault_server_ask(int port, const char *method, const char *p
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   snprintf(request, head, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n\r\n%s", method, path,
            strlen(body), body);
-  if (setsockopt(at, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0) fault_server_fail("setsockopt");
+  if (receive_within(at, FAULT_SERVER_PATIENCE_S) != 0) fault_server_fail("setsockopt");
   if (connect(at, (struct sockaddr *)&address, sizeof address) != 0) fault_server_fail("connect to the fault server");
   if (send(at, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request)) fault_server_fail("send");
   /* The connection stays open: Content-Length gives the end. */
@@ -95,7 +104,7 @@ static inline char *fault_server_ask(int port, const char *method, const char *p
     }
     if (room - length < 1 << 12) answer = (char *)realloc(answer, room *= 2);
   }
-  close(at);
+  close_socket(at);
   free(request);
   if (got <= 0) fault_server_fail("the fault server does not answer");
   if (strncmp(answer, "HTTP/1.1 200", 12) != 0) {

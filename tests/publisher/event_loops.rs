@@ -11,6 +11,18 @@ use crate::support::publisher::{self, Publisher, patience_ms};
 use crate::{Scene, delivered};
 
 /// Waits until the descriptor is readable. Returns whether it is in time.
+#[cfg(windows)]
+fn is_readable(fd: i32, timeout_ms: i32) -> bool {
+    use windows_sys::Win32::Networking::WinSock::{POLLIN, WSAPOLLFD, WSAPoll};
+    let mut entry = WSAPOLLFD { fd: fd as usize, events: POLLIN, revents: 0 };
+    // SAFETY: one valid entry.
+    let count = unsafe { WSAPoll(&raw mut entry, 1, timeout_ms) };
+    assert!(count >= 0 && entry.revents & !POLLIN == 0, "{count}, {}", entry.revents);
+    count == 1
+}
+
+/// Waits until the descriptor is readable. Returns whether it is in time.
+#[cfg(unix)]
 fn is_readable(fd: i32, timeout_ms: i32) -> bool {
     let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid entry.
@@ -59,6 +71,7 @@ impl Drop for Edges {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn the_descriptor_is_closed_on_exec_does_not_block_and_stays_the_same() {
     let scene = Scene::new([], json!({}));

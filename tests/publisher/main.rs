@@ -1,8 +1,6 @@
 //! The background publisher through the C ABI: the promises of `pusher.h`, checked against a server
 //! that records every request.
 
-#![cfg(unix)]
-
 #[path = "../support/mod.rs"]
 mod support;
 

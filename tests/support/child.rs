@@ -22,12 +22,24 @@ pub fn tell(line: &str) {
     eprintln!("child: {line}");
 }
 
+/// Returns a command that runs this test program. The system cannot run one for another processor by itself, so
+/// `TEST_EMULATOR` may name the program that runs it, with its arguments.
+fn this_program() -> Command {
+    let program = env::current_exe().unwrap();
+    let emulator = env::var("TEST_EMULATOR").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let Some(first) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
+}
+
 /// Runs a test of a module (`module_path!()`) in a child process with these variables, and returns the lines that it sent.
 #[track_caller]
 pub fn run<T: AsRef<OsStr>>(module: &str, test: &str, variables: &[(&str, T)]) -> Vec<String> {
     // A test's name has the modules in it, but not the crate.
     let test = &module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"));
-    let mut command = Command::new(env::current_exe().unwrap());
+    let mut command = this_program();
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("PUSHER_") || name.starts_with("REVERB_") || name.to_uppercase().ends_with("_PROXY") {

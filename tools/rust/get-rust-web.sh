@@ -2,34 +2,156 @@
 # Puts Rust 1.85 of Debian and the sources of its standard library into the cache, and prints the folder that has usr/. Nothing is
 # installed.
 #
+#   get-rust-web.sh                  the compiler, with the standard library of this machine
+#   get-rust-web.sh arm64 s390x      also the standard libraries of these architectures of Debian
+#   get-rust-web.sh windows          also the two objects that rustc links into each program for x86_64-pc-windows-gnu, and that
+#                                    -Zbuild-std does not build
+#   get-rust-web.sh --source cjson   prints the folder with the original source of a package of Debian instead
+#
 # The stable compiler comes without those sources (rust-src), and without a standard library for other targets. Debian has both for
 # 1.85, which is also the oldest version that builds libpusher.
 . "$(dirname "$0")/../../scripts/lib.sh"
 exec 3>&1 >&2 # only the folder goes to standard output
 
-HERE=$CACHE/debian-rust-1.85
+RUST=$CACHE/debian-rust-1.85
+VERSION_OF_RUST='1\.85\.'
 
-finished() { [ -e "$HERE/complete" ]; }
-
-install() {
-  local version package folder=$HERE.part
-  version=$(apt-cache madison rust-web-src | sed -nE 's/.*\| +(1\.85\.[^ ]+) .*/\1/p' | head -n 1)
-  [ -n "$version" ] || fail "No rust-web-src 1.85 in Debian's archive"
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  (
-    cd "$folder"
-    for package in rustc-web cargo-web rust-web-src libstd-rust-web-1.85 libstd-rust-web-dev; do
-      apt download "$package=$version"
-    done
-    for package in libpcre3 libgit2-1.5 libhttp-parser2.9 libmbedtls14 libmbedcrypto7 libmbedx509-1; do apt download "$package"; done
-    for package in *.deb; do dpkg-deb -x "$package" .; done
-    rm -f ./*.deb
-    touch complete
-  )
-  rm -rf "$HERE"
-  mv "$folder" "$HERE"
+# foreign_apt ARCHITECTURE…: runs apt-get for an architecture, or for sources, that this system does not have, with its own lists.
+foreign_apt() {
+  local architecture=$1 private=$CACHE/foreign-apt
+  shift
+  mkdir -p "$private"/{lists/partial,archives/partial,sources}
+  : >"$private/status"
+  find "$private/sources" -type f -delete
+  # The system's own sources, in both formats, and their source packages.
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [ ! -e "$file" ] || sed -E 's/^Types:.*/Types: deb deb-src/' "$file" >"$private/sources/$(basename "$file")"
+  done
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [ ! -e "$file" ] || sed -nE 's/^deb /&/p; s/^deb /deb-src /p' "$file" >"$private/sources/$(basename "$file" .list).list"
+  done
+  apt-get -qq -o APT::Architecture="$architecture" -o APT::Architectures::="$architecture" -o Dir::State::lists="$private/lists" -o Dir::State::status="$private/status" \
+    -o Dir::Cache::archives="$private/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+    -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$private/sources" -o APT::Sandbox::User=root "$@"
 }
 
-once "$HERE" "get Rust 1.85 of Debian, with its sources (once)"
-echo "$HERE" >&3
+# unpack FOLDER ARCHITECTURE PACKAGE…: downloads the packages and unpacks them into the folder.
+unpack() {
+  local folder=$1 architecture=$2
+  shift 2
+  mkdir -p "$folder/deb"
+  (cd "$folder/deb" && foreign_apt "$architecture" download "$@")
+  for package in "$folder"/deb/*.deb; do dpkg-deb -x "$package" "$folder"; done
+  rm -r "$folder/deb"
+}
+
+# The newest version of rust-web-src that is 1.85.
+rust_version() {
+  local version
+  version=$(apt-cache madison rust-web-src | sed -nE "s/.*\\| +(${VERSION_OF_RUST}[^ ]+) .*/\\1/p" | head -n 1)
+  [ -n "$version" ] || fail "No rust-web-src 1.85 in Debian's archive"
+  echo "$version"
+}
+
+compiler() (
+  finished() { [ -e "$RUST/complete" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    local version package folder=$RUST.part
+    version=$(rust_version)
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+      cd "$folder"
+      for package in rustc-web cargo-web rust-web-src libstd-rust-web-1.85 libstd-rust-web-dev; do
+        apt download "$package=$version"
+      done
+      for package in libpcre3 libgit2-1.5 libhttp-parser2.9 libmbedtls14 libmbedcrypto7 libmbedx509-1; do apt download "$package"; done
+      for package in *.deb; do dpkg-deb -x "$package" .; done
+      rm -f ./*.deb
+      touch complete
+    )
+    rm -rf "$RUST"
+    mv "$folder" "$RUST"
+  }
+
+  once "$RUST" "get Rust 1.85 of Debian, with its sources (once)"
+)
+
+standard_library() (
+  architecture=$1
+  mark=$RUST/std-$architecture
+
+  finished() { [ -e "$mark" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    local part=$RUST.std-$architecture version
+    version=$(rust_version)
+    rm -rf "$part"
+    # A list that the mirror lacks at this moment may not be needed.
+    foreign_apt "$architecture" update || true
+    # The shared one is not used, but a link to it must lead somewhere.
+    unpack "$part" "$architecture" "libstd-rust-web-dev=$version" "libstd-rust-web-1.85=$version"
+    cp -a "$part"/usr/lib/. "$RUST/usr/lib/"
+    rm -rf "$part"
+    touch "$mark"
+  }
+
+  once "$mark" "get the standard library of Rust 1.85 for $architecture (once)"
+)
+
+windows_objects() (
+  folder=$RUST/usr/lib/rustlib/x86_64-pc-windows-gnu/lib
+
+  finished() { [ -e "$folder/rsend.o" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    local name
+    mkdir -p "$folder"
+    for name in rsbegin rsend; do
+      LD_LIBRARY_PATH=$RUST/lib/x86_64-linux-gnu:$RUST/usr/lib/x86_64-linux-gnu RUSTC_BOOTSTRAP=1 "$RUST/usr/bin/rustc" --target x86_64-pc-windows-gnu --emit=obj \
+        -o "$folder/$name.part" "$RUST/usr/lib/rustlib/src/rust/library/rtstartup/$name.rs"
+      mv "$folder/$name.part" "$folder/$name.o"
+    done
+  }
+
+  once "$RUST/windows" "compile rsbegin.o and rsend.o for Windows (once)"
+)
+
+source_package() (
+  package=$1
+  folder=$CACHE/debian-source-$package
+
+  finished() { [ -e "$folder/complete" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    rm -rf "$folder.part"
+    mkdir -p "$folder.part"
+    (
+      cd "$folder.part"
+      foreign_apt "$(dpkg --print-architecture)" update || true
+      foreign_apt "$(dpkg --print-architecture)" source --download-only "$package"
+      tar --strip-components=1 -xf ./*.orig.tar.*
+      touch complete
+    )
+    rm -rf "$folder"
+    mv "$folder.part" "$folder"
+  }
+
+  once "$folder" "get the source of $package (once)"
+)
+
+if [ "${1:-}" = --source ]; then
+  source_package "$2"
+  echo "$CACHE/debian-source-$2" >&3
+  exit
+fi
+compiler
+for architecture in "$@"; do
+  if [ "$architecture" = windows ]; then windows_objects; else standard_library "$architecture"; fi
+done
+echo "$RUST" >&3

@@ -1,0 +1,320 @@
+#!/usr/bin/env bash
+# Builds the library, the C examples and the tests for other targets, and runs them: under qemu, under wine, or natively. Prints a table.
+#
+#   scripts/portability.sh                    all targets
+#   scripts/portability.sh TARGET…            these, such as aarch64-unknown-linux-gnu
+#   scripts/portability.sh --write [TARGET…]  also writes the table into docs/platforms.md; targets that did not run keep their rows
+#   scripts/portability.sh --rust [TARGET…]   also the Rust suites of the C ABI and of the publisher, which take long to compile
+#   scripts/portability.sh --short            only 64-bit ARM and Windows, and only the shared library
+#
+# Rust 1.85 is Debian's, because Debian has its standard library for other architectures, and its sources for the rest (-Zbuild-std).
+# The fault server runs natively, on the loopback. Build folders are kept in build/portability.
+. "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+TARGETS=(aarch64-unknown-linux-gnu x86_64-pc-windows-gnu s390x-unknown-linux-gnu armv7-unknown-linux-gnueabihf i686-unknown-linux-gnu
+  riscv64gc-unknown-linux-gnu x86_64-unknown-linux-musl)
+short='' write='' rust='' chosen=()
+for argument in "$@"; do
+  case $argument in
+    --short) short=1 ;;
+    --write) write=1 ;;
+    --rust) rust=1 ;;
+    *)
+      [[ " ${TARGETS[*]} " = *" $argument "* ]] || fail "no such target: $argument. There are: ${TARGETS[*]}"
+      chosen+=("$argument")
+      ;;
+  esac
+done
+if [ ${#chosen[@]} = 0 ]; then
+  chosen=("${TARGETS[@]}")
+  if [ -n "$short" ]; then chosen=(aarch64-unknown-linux-gnu x86_64-pc-windows-gnu); fi
+fi
+
+OUT=$PWD/build/portability
+mkdir -p "$OUT"
+# Each target's row of the table is in a file.
+rows=$OUT/rows
+mkdir -p "$rows"
+# The least numbers of cases and tests, so that a suite that runs nothing fails.
+LEAST_CASES=300 LEAST_VECTORS=90 LEAST_ABI=200 LEAST_PUBLISHER=100
+
+# Builds the standard library from its sources.
+BUILD_STD=-Zbuild-std=std,panic_unwind
+
+# --- the targets ---
+
+# Each function sets: PREFIX (of the compiler), PROCESSOR and SYSTEM (CMake's names), RUN (what runs a program), HOW (the same in the
+# table), STD (cargo's flags for the standard library), ARCHITECTURE (of Debian's standard library) and LINK (flags of each program).
+aarch64-unknown-linux-gnu() {
+  need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64=qemu-user
+  PREFIX=aarch64-linux-gnu PROCESSOR=aarch64 ARCHITECTURE=arm64
+  RUN=(qemu-aarch64 -L /usr/aarch64-linux-gnu) HOW='qemu-user'
+}
+
+armv7-unknown-linux-gnueabihf() {
+  need arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf arm-linux-gnueabihf-g++=g++-arm-linux-gnueabihf qemu-arm=qemu-user
+  PREFIX=arm-linux-gnueabihf PROCESSOR=armv7l ARCHITECTURE=armhf
+  RUN=(qemu-arm -L /usr/arm-linux-gnueabihf) HOW='qemu-user'
+}
+
+# qemu-i386 hangs on some kernels, and a kernel of x86-64 runs these programs itself.
+i686-unknown-linux-gnu() {
+  need i686-linux-gnu-gcc=gcc-i686-linux-gnu i686-linux-gnu-g++=g++-i686-linux-gnu
+  PREFIX=i686-linux-gnu PROCESSOR=i686 ARCHITECTURE=i386
+  RUN=(/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib) HOW='natively'
+}
+
+s390x-unknown-linux-gnu() {
+  need s390x-linux-gnu-gcc=gcc-s390x-linux-gnu s390x-linux-gnu-g++=g++-s390x-linux-gnu qemu-s390x=qemu-user
+  PREFIX=s390x-linux-gnu PROCESSOR=s390x ARCHITECTURE=s390x
+  RUN=(qemu-s390x -L /usr/s390x-linux-gnu) HOW='qemu-user'
+}
+
+# Debian 12 has no Rust for it.
+riscv64gc-unknown-linux-gnu() {
+  need riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu riscv64-linux-gnu-g++=g++-riscv64-linux-gnu qemu-riscv64=qemu-user
+  PREFIX=riscv64-linux-gnu PROCESSOR=riscv64 STD=("$BUILD_STD")
+  RUN=(qemu-riscv64 -L /usr/riscv64-linux-gnu) HOW='qemu-user'
+}
+
+x86_64-pc-windows-gnu() {
+  need x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64 /usr/lib/wine/wine64=wine64
+  PREFIX=x86_64-w64-mingw32 SYSTEM=Windows PROCESSOR=AMD64 ARCHITECTURE=windows STD=("$BUILD_STD")
+  # The compiler's own libraries are linked statically, so that pusher.dll is the only DLL beside Windows's.
+  LINK=-static
+  export WINEPREFIX=$OUT/wine WINEDEBUG=-all WINEPATH
+  wine
+  RUN=(/usr/lib/wine/wine64) HOW="wine $(/usr/lib/wine/wine64 --version | sed -n 's/^wine-\([0-9.]*\).*/\1/p')"
+}
+
+# wine before 9 lacks a DLL from which the standard library takes the seeds of its hash maps.
+wine() {
+  local dll=$OUT/bcryptprimitives
+  mkdir -p "$dll"
+  WINEPATH="Z:${dll//\//\\}"
+  if [ ! -e "$dll/bcryptprimitives.dll" ]; then
+    cat >"$dll/bcryptprimitives.c" <<'C'
+#define SystemFunction036 NTAPI SystemFunction036
+#include <windows.h>
+#include <ntsecapi.h>
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T length) { return RtlGenRandom(data, (ULONG)length); }
+C
+    x86_64-w64-mingw32-gcc -shared -O1 -o "$dll/bcryptprimitives.part" "$dll/bcryptprimitives.c" -ladvapi32
+    mv "$dll/bcryptprimitives.part" "$dll/bcryptprimitives.dll"
+  fi
+  /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1 || true
+}
+
+x86_64-unknown-linux-musl() {
+  need musl-gcc=musl-tools /usr/lib/llvm-14/lib/libunwind.a=libunwind-14-dev
+  musl
+  PREFIX=$OUT/musl/musl PROCESSOR=x86_64 STD=("$BUILD_STD")
+  RUN=() HOW='natively, fully static'
+}
+
+# Debian's libgcc_eh needs a function of glibc. LLVM's unwinder does not, except for fortified printing.
+musl() {
+  local folder=$OUT/musl
+  mkdir -p "$folder/lib"
+  cat >"$folder/fortified.c" <<'C'
+#include <stdarg.h>
+#include <stdio.h>
+int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
+  va_list arguments;
+  (void)flag;
+  va_start(arguments, format);
+  int count = vfprintf(file, format, arguments);
+  va_end(arguments);
+  return count;
+}
+C
+  musl-gcc -O1 -c -o "$folder/fortified.o" "$folder/fortified.c"
+  cp /usr/lib/llvm-14/lib/libunwind.a "$folder/lib/libgcc_eh.a"
+  ar rs "$folder/lib/libgcc_eh.a" "$folder/fortified.o" 2>/dev/null
+  cp "$folder/lib/libgcc_eh.a" "$folder/lib/libunwind.a"
+  printf '#!/bin/sh\nexec musl-gcc -static -B%q/lib -L%q/lib "$@"\n' "$folder" "$folder" >"$folder/musl-gcc"
+  chmod +x "$folder/musl-gcc"
+}
+
+# --- building ---
+
+# Uses Debian's Rust for this target.
+with_rust() {
+  local rust
+  # shellcheck disable=SC2086 # no word, or one
+  rust=$(tools/rust/get-rust-web.sh $ARCHITECTURE)
+  export PATH=$rust/usr/bin:$PATH RUSTC=$rust/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$OUT/cargo
+  export LD_LIBRARY_PATH=$rust/lib/x86_64-linux-gnu:$rust/usr/lib/x86_64-linux-gnu
+  unset RUSTUP_TOOLCHAIN
+  CARGO=$rust/usr/bin/cargo
+}
+
+toolchain_file() {
+  local compilers
+  compilers="set(CMAKE_C_COMPILER $PREFIX-gcc)"
+  [ "$HOW" = 'natively, fully static' ] || compilers+="
+set(CMAKE_CXX_COMPILER $PREFIX-g++)"
+  cat >"$HERE/toolchain.cmake" <<CMAKE
+set(CMAKE_SYSTEM_NAME $SYSTEM)
+set(CMAKE_SYSTEM_PROCESSOR $PROCESSOR)
+$compilers
+set(CMAKE_EXE_LINKER_FLAGS_INIT "$LINK")
+set(CMAKE_CROSSCOMPILING_EMULATOR "$(IFS=\; && echo "${RUN[*]}")")
+set(CMAKE_FIND_ROOT_PATH /usr/$PREFIX)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+CMAKE
+  if [ "$SYSTEM" = Windows ]; then echo "set(CMAKE_RC_COMPILER $PREFIX-windres)" >>"$HERE/toolchain.cmake"; fi
+}
+
+# Only its source fits every target.
+cjson() {
+  local source
+  source=$(tools/rust/get-rust-web.sh --source cjson)
+  mkdir -p "$HERE/cjson/cjson"
+  cp "$source/cJSON.h" "$HERE/cjson/cjson/"
+  [ "$HERE/cjson/libcjson.a" -nt "$source/cJSON.c" ] || {
+    "$PREFIX-gcc" -O1 -c -o "$HERE/cjson/cJSON.o" "$source/cJSON.c"
+    ar rcs "$HERE/cjson/libcjson.a" "$HERE/cjson/cJSON.o"
+  }
+}
+
+# logged NAME COMMAND…: runs a command, and prints its output only if it fails.
+logged() {
+  local log=$HERE/$1.log
+  shift
+  "$@" >"$log" 2>&1 || {
+    tail -n 60 "$log" >&2
+    fail "failed: $*"
+  }
+}
+
+build() {
+  local options=(-DPUSHER_BUILD_TESTS=ON -DPUSHER_BUILD_EXAMPLES=ON -DPUSHER_CARGO_PROFILE=no-lto)
+  toolchain_file
+  cjson
+  if [ -n "$short" ]; then options+=(-DPUSHER_BUILD_STATIC=OFF); else options+=(-DPUSHER_BUILD_STATIC=ON); fi
+  [ "$HOW" != 'natively, fully static' ] || options+=(-DPUSHER_BUILD_SHARED=OFF -DPUSHER_BUILD_CXX_TESTS=OFF "-DPUSHER_CARGO_BUILD_TARGET=$TARGET")
+  logged configure cmake -S . -B "$HERE/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$HERE/toolchain.cmake" -DPUSHER_CARGO="$CARGO" \
+    -DPUSHER_CARGO_FLAGS="--locked ${STD[*]}" -DPUSHER_FAULT_SERVER="$FAULT_SERVER" -DCJSON_INCLUDE_DIR="$HERE/cjson" \
+    -DCJSON_LIBRARY="$HERE/cjson/libcjson.a" -DCMAKE_INSTALL_PREFIX="$HERE/prefix" "${options[@]}"
+  logged build cmake --build "$HERE/build"
+}
+
+# --- running ---
+
+# The last line of a test's output, which has its numbers.
+count() { sed -nE "$1" "$HERE/$2.log" | tail -n 1; }
+
+ctest_suites() {
+  local all vectors passed
+  # The header was checked by the host's compilers; these are the target's.
+  logged ctest ctest --test-dir "$HERE/build" --no-tests=error --timeout 900 --output-on-failure -V
+  all=$(count 's/.*[^0-9]([0-9]+) cases in C: 0 failed; .*/\1/p' ctest)
+  [ "${all:-0}" -ge $LEAST_CASES ] || fail "only ${all:-0} cases ran"
+  grep -q 'the contract is kept' "$HERE/ctest.log" || fail 'the contract did not run'
+  vectors=$(count 's/.*[^0-9]([0-9]+) vectors in C: 0 failed; .*/\1/p' ctest)
+  [ "${vectors:-0}" -ge $LEAST_VECTORS ] || fail "only ${vectors:-0} vectors ran"
+  passed=$(count 's/^100% tests passed, 0 tests failed out of ([0-9]+)$/\1/p' ctest)
+  tests+=("$passed suites with $all shared cases, $vectors vectors and the contract")
+}
+
+# rust_suite NAME LEAST [CARGO'S ARGUMENT…] [-- FILTER]: runs a suite in Rust.
+rust_suite() {
+  local name=$1 least=$2 passed
+  shift 2
+  logged "$name" "$CARGO" test --quiet "${STD[@]}" --locked --target "$TARGET" --test "$name" "$@"
+  passed=$(count 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$name")
+  [ "${passed:-0}" -ge "$least" ] || fail "only ${passed:-0} tests of $name ran"
+  tests+=("$passed of tests/$name")
+}
+
+# An event, and 50 of the publisher, by the examples.
+examples() {
+  local run=("${RUN[@]}") url suffix='' folder=$HERE/build
+  [ "$SYSTEM" = Linux ] || suffix=.exe
+  url=$(python3 - <<'PYTHON'
+import json, os, urllib.parse, http.client
+ready = json.loads(os.environ["FAULT_SERVER_READY"])
+connection = http.client.HTTPConnection("127.0.0.1", ready["control"], timeout=60)
+connection.request("POST", "/listen", '{"fault":"none"}')
+port = json.loads(connection.getresponse().read())["port"]
+print(f"http://{ready['key']}:{urllib.parse.quote(ready['secret'], safe='')}@127.0.0.1:{port}/apps/4711")
+PYTHON
+  )
+  PUSHER_URL=$url logged trigger "${run[@]}" "$folder/trigger$suffix" my-channel my-event '{"hello":"world"}'
+  PUSHER_URL=$url logged publisher-example "${run[@]}" "$folder/publisher$suffix" my-channel my-event 50
+  grep -q '"delivered":50,' "$HERE/publisher-example.log" || fail "not all events were delivered: $(cat "$HERE/publisher-example.log")"
+  tests+=('2 examples')
+}
+
+size() {
+  local file
+  for file in "$HERE/build/pusher.dll" "$HERE"/build/libpusher.so.*.*.* "$HERE/build/trigger"; do
+    [ -e "$file" ] || continue
+    "$STRIP" -o "$HERE/stripped" "$file"
+    stat -c %s "$HERE/stripped" | sed -E ':a; s/([0-9])([0-9]{3})($|,)/\1,\2\3/; ta'
+    return
+  done
+}
+
+# Starts the fault server, which serves all targets, and keeps its first line.
+start_fault_server() {
+  coproc FAULTS { exec "$FAULT_SERVER"; }
+  read -r FAULT_SERVER_READY <&"${FAULTS[0]}"
+  export FAULT_SERVER_READY
+}
+
+one() (
+  TARGET=$1 HERE=$OUT/$1
+  SYSTEM=Linux ARCHITECTURE='' STD=() LINK='' tests=()
+  mkdir -p "$HERE"
+  "$TARGET"
+  STRIP=$PREFIX-strip
+  command -v "$STRIP" >/dev/null || STRIP='strip'
+  with_rust
+  name=$(echo "$TARGET" | tr a-z- A-Z_)
+  export "CARGO_TARGET_${name}_LINKER=$PREFIX-gcc" "CARGO_TARGET_${name}_RUNNER=${RUN[*]}" TEST_EMULATOR="${RUN[*]}" CARGO_PROFILE_DEV_DEBUG=0
+  step "$TARGET: build" build
+  step "$TARGET: examples" examples
+  step "$TARGET: the suites in C and C++" ctest_suites
+  if [ -n "$rust" ]; then
+    step "$TARGET: the C ABI, in Rust" rust_suite abi $LEAST_ABI
+    step "$TARGET: the publisher, in Rust" rust_suite publisher $LEAST_PUBLISHER
+  fi
+  list=$(printf '%s, ' "${tests[@]}")
+  [ -n "$short" ] || echo "| \`$TARGET\` | $HOW | ${list%, } | $(size) |" >"$rows/$TARGET"
+)
+
+step 'the fault server' fault_server
+start_fault_server
+# shellcheck disable=SC2034 # the trap closes it
+faults=${FAULTS[1]}
+trap 'exec {faults}>&-' EXIT
+for target in "${chosen[@]}"; do step "$target" one "$target"; done
+
+# The rows of the targets that ran, and those of docs/platforms.md for the others.
+table() {
+  echo '| target | run | tests that passed | bytes |'
+  echo '|---|---|---|---|'
+  for target in "${TARGETS[@]}"; do
+    if [[ " ${chosen[*]} " = *" $target "* ]]; then
+      cat "$rows/$target"
+    else
+      grep -F "| \`$target\` |" docs/platforms.md || true
+    fi
+  done
+}
+
+if [ -z "$short" ]; then
+  table | tee "$OUT/table"
+  if [ -n "$write" ]; then
+    # Prettier wants an empty line on both sides of the table.
+    sed -e '/^<!-- written by /,/^<!-- end -->/ { /^<!--/!d }' -e "/^<!-- written by /r /dev/stdin" docs/platforms.md \
+      < <(echo && cat "$OUT/table" && echo) >"$OUT/platforms.md"
+    cp "$OUT/platforms.md" docs/platforms.md
+  fi
+fi
