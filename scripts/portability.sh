@@ -232,6 +232,29 @@ rust_suite() {
   tests+=("$passed of tests/$name")
 }
 
+# What another project finds where the library is installed.
+installed() {
+  local prefix=$HERE/prefix package components='shared;static' consumer=$HERE/consumer
+  rm -rf "$prefix"
+  logged install cmake --install "$HERE/build" --prefix "$prefix" --strip
+  package=$(dirname "$(find "$prefix" -name pusher-config.cmake)")
+  if [ "$HOW" = 'natively, fully static' ]; then
+    # shellcheck disable=SC2046 # words
+    logged consumer "$PREFIX-gcc" -o "$HERE/pkg-config-consumer" tests/consumers/main.c \
+      $(PKG_CONFIG_LIBDIR=$(dirname "$package")/../pkgconfig pkg-config --static --cflags --libs pusher)
+    logged consumer "$HERE/pkg-config-consumer"
+  else
+    [ -z "$short" ] || components=shared
+    logged consumer cmake -S tests/consumers/find_package -B "$consumer" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$HERE/toolchain.cmake" \
+      -DPusher_DIR="$package" -DCONSUMER_COMPONENTS="$components"
+    logged consumer cmake --build "$consumer"
+    # There is no path to a DLL in a program of Windows.
+    if [ "$SYSTEM" = Windows ]; then cp "$prefix/bin/pusher.dll" "$consumer/"; fi
+    logged consumer ctest --test-dir "$consumer" --no-tests=error --output-on-failure
+  fi
+  tests+=('consumers of the installed library')
+}
+
 # An event, and 50 of the publisher, by the examples.
 examples() {
   local run=("${RUN[@]}") url suffix='' folder=$HERE/build
@@ -281,6 +304,7 @@ one() (
   step "$TARGET: build" build
   step "$TARGET: examples" examples
   step "$TARGET: the suites in C and C++" ctest_suites
+  step "$TARGET: install, and use it from another project" installed
   if [ -n "$rust" ]; then
     step "$TARGET: the C ABI, in Rust" rust_suite abi $LEAST_ABI
     step "$TARGET: the publisher, in Rust" rust_suite publisher $LEAST_PUBLISHER

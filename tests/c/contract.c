@@ -538,6 +538,8 @@ static void check_that_nothing_is_signalled(unsigned short port) {
   free(data);
 }
 
+/* Windows has no fork. */
+#ifndef _WIN32
 static int connection_of(const Pusher *client) {
   char *out = NULL;
   int number = -1;
@@ -547,8 +549,6 @@ static int connection_of(const Pusher *client) {
   return number;
 }
 
-/* Windows has no fork. */
-#ifndef _WIN32
 /* Returns whether the client works in a child, on a new connection. */
 static int works_in_child(const Pusher *client, int parents_connection) {
   int own = connection_of(client);

@@ -73,6 +73,12 @@ pub fn wait(socket: &Socket, wanted: Readiness, timeout: Duration) -> io::Result
         let mut entries = [poll_entry(socket, wanted)];
         poll(&mut entries, left.min(SLICE))?;
         let ready = happened(&entries[0]);
+        // Windows keeps a reset for the next call. Wine forgets it once WSAPoll() has reported it, and then reads the end of a
+        // stream that nobody ended.
+        let is_broken = entries[0].0.revents & POLLERR != 0;
+        if is_broken && matches!(receive(socket, &mut [], Receive::Peek), Ok(0)) {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         if ready.read || ready.write || left.is_zero() {
             return Ok(ready);
         }
