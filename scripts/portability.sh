@@ -274,6 +274,17 @@ PYTHON
   tests+=('2 examples')
 }
 
+# The DLL exports the functions of the ABI and nothing else, needs no DLL of a compiler, has a version and names no folder.
+dll() {
+  local file=$HERE/build/pusher.dll
+  x86_64-w64-mingw32-objdump -p "$file" >"$HERE/dll.log"
+  sed -n '/Name Pointer. Table/,/^$/s/.* \([a-z_]*\)$/\1/p' "$HERE/dll.log" | sort | diff - <(sort abi/symbols.txt) ||
+    fail 'pusher.dll exports other symbols than abi/symbols.txt'
+  ! grep -E 'DLL Name: lib' "$HERE/dll.log" || fail 'pusher.dll needs a DLL of the compiler'
+  strings -el "$file" | grep -A 1 ProductVersion | grep -qxF "$(version)" || fail 'pusher.dll has no version'
+  ! strings "$file" | grep -F -e "$PWD" -e "$HOME/" || fail 'pusher.dll names a folder of this machine'
+}
+
 size() {
   local file
   for file in "$HERE/build/pusher.dll" "$HERE"/build/libpusher.so.*.*.* "$HERE/build/trigger"; do
@@ -304,6 +315,7 @@ one() (
   step "$TARGET: build" build
   step "$TARGET: examples" examples
   step "$TARGET: the suites in C and C++" ctest_suites
+  [ "$SYSTEM" = Linux ] || step "$TARGET: what the DLL exports and needs" dll
   step "$TARGET: install, and use it from another project" installed
   if [ -n "$rust" ]; then
     step "$TARGET: the C ABI, in Rust" rust_suite abi $LEAST_ABI
