@@ -6,11 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use serde_json::{Value, json};
 
+use crate::support::publisher::{self, Publisher, Report};
 use crate::support::{APP_ID, Client, KEY, Outcome, SECRET, child};
 use crate::witness::{self, Log, LogFile, Witness};
 
@@ -134,18 +135,63 @@ pub enum Wrong {
     CallsEverythingUnknown,
     NeverRetries,
     CallsEveryRefusalRejected,
+    HasNoCircuit,
 }
 
 impl Wrong {
     /// All values.
-    pub const ALL: [Wrong; 6] = [
+    pub const ALL: [Wrong; 7] = [
         Wrong::RetriesUnknown,
         Wrong::FollowsRedirects,
         Wrong::TakesWrittenForDelivered,
         Wrong::CallsEverythingUnknown,
         Wrong::NeverRetries,
         Wrong::CallsEveryRefusalRejected,
+        Wrong::HasNoCircuit,
     ];
+}
+
+/// The circuit breaker of a step. One failure opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    pub open_ms: u64,
+    pub part: Part,
+}
+
+/// The part of a step in a life of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A call of a new client.
+    First,
+    /// A call of the client of the step before.
+    AtOnce,
+    /// As above, after the time that the refusal of the call before it states.
+    Later,
+    /// A publisher of a new client, which has [`EVENTS`] events. It waits for their ends.
+    Publisher,
+    /// As above, but the server stays away. The publisher is closed.
+    Abandoned,
+}
+
+impl Part {
+    const ALL: [Part; 5] = [Part::First, Part::AtOnce, Part::Later, Part::Publisher, Part::Abandoned];
+
+    /// Returns the number of reports of a step.
+    pub const fn reports(self) -> usize {
+        match self {
+            Part::First | Part::AtOnce | Part::Later => 1,
+            Part::Publisher | Part::Abandoned => EVENTS,
+        }
+    }
+}
+
+/// The number of events of a publisher.
+pub const EVENTS: usize = 3;
+
+/// Returns the id of an event of a publisher. All have the same length.
+pub fn id_of_event(id: &str, number: usize) -> String {
+    let first: usize = id.parse().unwrap();
+    format!("{:06}", first + number)
 }
 
 /// One call, and the calls before it.
@@ -170,6 +216,7 @@ pub struct Step {
     pub cut: Option<(usize, i32, i32)>,
     /// The most bytes that the kernel takes at a time.
     pub pieces: usize,
+    pub circuit: Option<Circuit>,
     pub wrong: Option<Wrong>,
 }
 
@@ -178,7 +225,8 @@ impl Step {
         json!({
             "port": self.port, "ca": self.ca, "proxy": self.proxy, "mode": self.mode as u8, "timeout_ms": self.timeout_ms,
             "connect_timeout_ms": self.connect_timeout_ms, "warm": self.warm, "settle": self.settle, "call": self.call as u8, "id": self.id, "cut": self.cut.map(|(b, e, t)| json!([b, e, t])),
-            "pieces": self.pieces, "wrong": self.wrong.map(|wrong| wrong as u8),
+            "pieces": self.pieces, "circuit": self.circuit.map(|circuit| json!([circuit.open_ms, circuit.part as u8])),
+            "wrong": self.wrong.map(|wrong| wrong as u8),
         })
     }
 
@@ -199,17 +247,32 @@ impl Step {
             id: step["id"].as_str().unwrap().to_owned(),
             cut: step["cut"].is_array().then(|| (cut(0) as usize, cut(1) as i32, cut(2) as i32)),
             pieces: number("pieces") as usize,
+            circuit: step["circuit"].as_array().map(|circuit| Circuit {
+                open_ms: circuit[0].as_u64().unwrap(),
+                part: Part::ALL[circuit[1].as_u64().unwrap() as usize],
+            }),
             wrong: step["wrong"].as_u64().map(|wrong| Wrong::ALL[wrong as usize]),
         }
     }
 
-    fn configuration(&self) -> String {
+    /// Returns the configuration of retries.
+    fn retry(&self) -> Value {
         let mode = if self.wrong == Some(Wrong::NeverRetries) { Mode::Never } else { self.mode };
+        json!({"mode": mode.name()})
+    }
+
+    fn configuration(&self) -> String {
         let mut config = json!({
             "app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": self.port, "ssl": self.ca.is_some(),
-            "retry": {"mode": mode.name()}, "max_response_bytes": MAX_RESPONSE,
+            "retry": self.retry(), "max_response_bytes": MAX_RESPONSE,
             "connect_timeout_ms": self.connect_timeout_ms,
         });
+        if let Some(Circuit { open_ms, .. }) = self.circuit.filter(|_| self.wrong != Some(Wrong::HasNoCircuit)) {
+            config["circuit_breaker"] = json!({"failures": 1, "open_ms": open_ms});
+        }
+        if self.circuit.is_some() {
+            config["timeout_ms"] = json!(self.timeout_ms);
+        }
         if self.mode.has_keys() {
             config["idempotency"] = json!("auto");
             config["server_deduplicates"] = json!(true);
@@ -240,6 +303,15 @@ pub struct Said {
 }
 
 impl Said {
+    /// Returns for how long the circuit breaker refuses calls, if it has refused this one.
+    fn is_refused_for(&self) -> Duration {
+        if self.cause != "circuit" {
+            return Duration::ZERO;
+        }
+        let document: Value = serde_json::from_str(&self.document).unwrap_or_default();
+        Duration::from_millis(document["error"]["retry_after_ms"].as_u64().unwrap_or(0))
+    }
+
     fn of(outcome: &Outcome) -> Said {
         let failed = outcome.status != 0;
         Said {
@@ -250,6 +322,17 @@ impl Said {
             cause: if failed { outcome.text("cause") } else { String::new() },
             document: outcome.document.clone().unwrap_or_default(),
             elapsed: outcome.elapsed,
+        }
+    }
+
+    fn of_event(report: &Report, elapsed: Duration) -> Said {
+        Said {
+            status: report.status.clone(),
+            delivery: report.delivery.clone(),
+            attempts: report.number("attempts").unwrap_or(0),
+            cause: report.text("cause").to_owned(),
+            document: json!(report.members).to_string(),
+            elapsed,
         }
     }
 
@@ -282,7 +365,8 @@ pub fn run(steps: &[Step]) -> (Vec<Said>, Log) {
     let variables = [("LD_PRELOAD", witness::library()), ("WITNESS_LOG", log.path()), (PLAN, &*plan)];
     let lines = child::run("", PROGRAM, &variables);
     let said: Vec<Said> = lines.iter().map(|line| Said::from_json(&serde_json::from_str(line).unwrap())).collect();
-    assert_eq!(said.len(), steps.len());
+    let reports = |step: &Step| step.circuit.map_or(1, |circuit| circuit.part.reports());
+    assert_eq!(said.len(), steps.iter().map(reports).sum::<usize>());
     (said, log.read())
 }
 
@@ -292,10 +376,13 @@ pub fn program() {
     let plan: Value = serde_json::from_str(&plan).unwrap();
     let witness = Witness::here();
     let mut kept: Option<(String, Client)> = None;
+    let mut last: Option<Said> = None;
     for (index, step) in plan.as_array().unwrap().iter().map(Step::from_json).enumerate() {
         let configuration = step.configuration();
         witness.buffer(if step.call == Call::Large { SMALL_BUFFER } else { 0 });
-        let again = kept.take().filter(|(kept, _)| step.warm > 0 && *kept == configuration);
+        let part = step.circuit.map(|circuit| circuit.part);
+        let continues = step.warm > 0 || matches!(part, Some(Part::AtOnce | Part::Later));
+        let again = kept.take().filter(|(kept, _)| continues && *kept == configuration);
         let client = again.map_or_else(|| Client::new(&configuration), |(_, client)| client);
         for warm in 0..step.warm {
             let outcome = client.trigger("orders", "placed", &data_of(&format!("warm-{warm:02}")));
@@ -308,13 +395,40 @@ pub fn program() {
         witness.mark(&witness::begin_of(index));
         witness.cut(byte, errno, times);
         witness.pieces(step.pieces);
-        let said = call(&client, &step);
+        if let (Some(Part::Later), Some(last)) = (part, &last) {
+            thread::sleep(last.is_refused_for());
+        }
+        let said = match part {
+            Some(Part::Publisher | Part::Abandoned) => publish(&client, &step),
+            _ => vec![call(&client, &step)],
+        };
         witness.cut(0, 0, 0);
         witness.pieces(0);
         witness.mark(&witness::end_of(index));
-        child::tell(&said.to_json().to_string());
+        said.iter().for_each(|said| child::tell(&said.to_json().to_string()));
+        last = said.into_iter().last();
         kept = Some((configuration, client));
     }
+}
+
+/// Publishes the events of a step by a publisher with one connection. Returns their reports, in their order.
+fn publish(client: &Client, step: &Step) -> Vec<Said> {
+    let config = json!({"connections": 1, "max_batch_events": 1, "reports": "all", "retry": step.retry()});
+    let publisher = Publisher::new(client, &config);
+    let started = Instant::now();
+    for number in 0..EVENTS {
+        publisher.publish("orders", "placed", &data_of(&id_of_event(&step.id, number)));
+    }
+    if step.circuit.is_some_and(|circuit| circuit.part == Part::Abandoned) {
+        publisher::flush(Some(&publisher), 1000);
+        publisher::close(Some(&publisher), 0);
+    } else {
+        publisher.flush();
+    }
+    let elapsed = started.elapsed();
+    let mut reports = publisher.reports(EVENTS);
+    reports.sort_by_key(|report| report.id);
+    reports.iter().map(|report| misreported(step.wrong, Said::of_event(report, elapsed))).collect()
 }
 
 /// Makes the call, with the right or a wrong client.
@@ -322,14 +436,21 @@ fn call(client: &Client, step: &Step) -> Said {
     let options = json!({"timeout_ms": step.timeout_ms}).to_string();
     let make = || Said::of(&step.call.make(client, &step.id, &options));
     let said = make();
-    let is = |delivery: &str| said.delivery == delivery;
-    let calling = |delivery: &str| Said { delivery: delivery.to_owned(), ..said.clone() };
     match step.wrong {
-        Some(Wrong::RetriesUnknown) if is("unknown") => make(),
+        Some(Wrong::RetriesUnknown) if said.delivery == "unknown" => make(),
         Some(Wrong::FollowsRedirects) if said.status == "REDIRECTED" => {
             follow(step.port);
-            Said { status: "OK".to_owned(), ..calling("delivered") }
+            Said { status: "OK".to_owned(), delivery: "delivered".to_owned(), ..said }
         }
+        wrong => misreported(wrong, said),
+    }
+}
+
+/// Returns the report of the right or of a wrong client.
+fn misreported(wrong: Option<Wrong>, said: Said) -> Said {
+    let is = |delivery: &str| said.delivery == delivery;
+    let calling = |delivery: &str| Said { delivery: delivery.to_owned(), ..said.clone() };
+    match wrong {
         Some(Wrong::TakesWrittenForDelivered) if is("unknown") => {
             Said { status: "OK".to_owned(), ..calling("delivered") }
         }

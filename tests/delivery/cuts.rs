@@ -111,6 +111,8 @@ fn run_chunk<'a>(server: &FaultServer, bench: &Bench<'_>, cuts: &'a [Cut]) -> Ve
             timeout: Duration::from_millis(steps[index].timeout_ms),
             is_temporary: true,
             server_lies: false,
+            opens_circuit: false,
+            has_later_calls: false,
             lengths: bench.lengths(Call::One, Mode::Never),
             first_connection: log.connections_before(index),
         };

@@ -39,6 +39,8 @@ pub enum Gate {
     Followed,
     /// It ended after its deadline.
     Late,
+    /// It did not obey its circuit breaker.
+    Circuit,
     /// The ledger and the witness contradict each other: the test is wrong.
     Witnesses,
 }
@@ -68,6 +70,10 @@ pub struct Case<'a> {
     pub is_temporary: bool,
     /// Whether the server reports a success without doing the work. No client can detect that.
     pub server_lies: bool,
+    /// Whether the last attempt opened the circuit breaker, or left it open: then nothing is retried.
+    pub opens_circuit: bool,
+    /// Whether later calls of the same client may use its connections.
+    pub has_later_calls: bool,
     pub lengths: Lengths,
     /// The connections that the witness had seen before the first one to this server.
     pub first_connection: usize,
@@ -101,7 +107,7 @@ pub fn evidence(case: &Case<'_>, connections: &[Connection], ledger: &Ledger, or
             }
             found.attempts.push(Attempt { whole, entry, tunnel_failed });
         }
-        if let Some((Some(entry), _)) = entries.next() {
+        if let (Some((Some(entry), _)), false) = (entries.next(), case.has_later_calls) {
             found.contradictions.push(format!("the server saw more attempts than the kernel: {entry:?}"));
         }
     }
@@ -142,7 +148,9 @@ fn entries_of(
         // Only the proxy knows whether a response came back through a tunnel that was cut. Here the
         // cuts come before one.
         let is_cut = suffers(&connect, "proxy-tunnel-cut");
-        return on(origin, before).into_iter().map(|entry| (Some(entry).filter(|_| !is_cut), false)).collect();
+        entries = on(origin, before);
+        entries.drain(..oracle::requests_before(connection, case.tls, case.lengths).min(entries.len()));
+        return entries.into_iter().map(|entry| (Some(entry).filter(|_| !is_cut), false)).collect();
     }
     entries.drain(..oracle::requests_before(connection, case.tls, case.lengths).min(entries.len()));
     entries.into_iter().map(|entry| (Some(entry), false)).collect()
@@ -211,7 +219,7 @@ pub fn complaints(case: &Case<'_>, said: &Said, found: &Evidence) -> Vec<Complai
     // server asks for it.
     let longest = Duration::from_millis(100 << (verdicts.len() - 1)).max(last.retry_after.unwrap_or_default());
     let fits = said.elapsed.saturating_add(longest) < case.timeout;
-    if again(verdicts.len()) && verdicts.len() < MAX_ATTEMPTS && fits {
+    if again(verdicts.len()) && verdicts.len() < MAX_ATTEMPTS && fits && !case.opens_circuit {
         complain(Gate::MissingRetry, format!("after {} attempts, with {last:?}", verdicts.len()));
     }
     if said.elapsed > case.timeout + MAX_DELAY {

@@ -11,6 +11,7 @@
 mod support;
 
 mod caller;
+mod circuit;
 mod crowd;
 mod cuts;
 mod gates;
@@ -21,12 +22,14 @@ mod server;
 mod witness;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use std::{env, fs, iter};
 
 use caller::{Call, Mode, Wrong};
+use circuit::{Outcomes, Sender, Trial};
 use cuts::{By, Cut};
 use gates::Gate;
-use matrix::{Bench, Cell, Column, Results};
+use matrix::{Bench, Cell, Column, Results, Row};
 use server::FaultServer;
 use support::child;
 
@@ -46,13 +49,23 @@ fn the_report_is_right_under_every_fault_and_as_documented() {
     let mut cells = matrix::cells(&rows);
     // To look for the cause of a failure: part of the label of the cells to run.
     let only = env::var("DELIVERY_ONLY").ok();
-    cells.retain(|cell| only.as_ref().is_none_or(|only| bench.label(*cell).contains(only)));
-    assert!(!cells.is_empty());
+    let is_wanted = |label: String| only.as_ref().is_none_or(|only| label.contains(only));
+    cells.retain(|cell| is_wanted(bench.label(*cell)));
+    let started = Instant::now();
     let mut results = bench.run_all(&cells);
-    let pages = |results: &Results| {
+    let without = started.elapsed();
+    let mut circuits = circuit::run(&bench, &rows, |trial| is_wanted(trial.label(&rows)));
+    let with = started.elapsed() - without;
+    println!(
+        "{} calls in {without:.1?}; with a circuit breaker {} trials in {with:.1?}",
+        results.len(),
+        circuits.len()
+    );
+    assert!(!results.is_empty() || !circuits.is_empty());
+    let pages = |results: &Results, circuits: &Outcomes| {
         let said = matrix::said(results);
         [
-            ("delivery.md", picture::markdown(&rows, &said)),
+            ("delivery.md", picture::markdown(&rows, &said, circuits)),
             ("delivery.svg", picture::svg(&rows, &said)),
             ("idempotency.svg", picture::keys_svg(&rows, &said)),
         ]
@@ -61,15 +74,16 @@ fn the_report_is_right_under_every_fault_and_as_documented() {
         for _ in 0..2 {
             // A loaded machine may have used up a deadline before the fault could occur. Repeat the
             // cells with short ones.
-            if !pages(&results).iter().all(|(name, text)| documented(name) == *text) {
+            if !pages(&results, &circuits).iter().all(|(name, text)| documented(name) == *text) {
                 results.extend(bench.run_all(&bench.of_short_deadlines(&cells)));
+                circuit::run_short_deadlines(&bench, &rows, &mut circuits);
             }
         }
     }
-    let complaints = matrix::complaints(&bench, &results);
+    let complaints = matrix::complaints(&bench, &results) + &circuit::complaints(&rows, &circuits);
     assert!(complaints.is_empty(), "{complaints}");
     if only.is_none() {
-        pages(&results).iter().for_each(|(name, text)| is_as_documented(name, text));
+        pages(&results, &circuits).iter().for_each(|(name, text)| is_as_documented(name, text));
     }
 }
 
@@ -108,8 +122,7 @@ fn is_caught(wrong: Wrong, trials: &[(&str, Column, bool, Gate)]) {
     let rows = matrix::rows(&server.faults());
     let bench = Bench::new(&server, &rows);
     for (name, column, forever, gate) in trials {
-        let row = rows.iter().position(|row| picture::name(row) == *name).unwrap_or_else(|| panic!("no fault {name}"));
-        let cell = Cell { row, column: *column, forever: *forever };
+        let cell = Cell { row: row_of(&rows, name), column: *column, forever: *forever };
         let right = bench.run(0, cell, None);
         assert!(right.complaints.is_empty(), "{name}: {:?}", right.complaints);
         let caught = bench.run(1, cell, Some(wrong));
@@ -199,6 +212,50 @@ fn a_client_that_calls_every_refusal_rejected_is_caught() {
             ("partly-413 (a batch of three)", plain(true, Mode::Safe), false, Gate::FalselyRejected),
         ],
     );
+}
+
+#[test]
+fn each_wrong_client_is_caught_with_a_circuit_breaker() {
+    const SAFE: Sender = Sender::Publisher(Mode::Safe);
+    const NEVER: Sender = Sender::Publisher(Mode::Never);
+    let caught = [
+        (Wrong::RetriesUnknown, "rst-after-request-applied", false, Sender::Calls, Gate::FalselyNotSent),
+        (Wrong::FollowsRedirects, "redirect-302", false, Sender::Calls, Gate::Followed),
+        (Wrong::TakesWrittenForDelivered, "rst-after-request", false, Sender::Calls, Gate::FalselyDelivered),
+        (Wrong::TakesWrittenForDelivered, "fin-after-request", true, NEVER, Gate::FalselyDelivered),
+        (Wrong::CallsEverythingUnknown, "refused", false, Sender::Calls, Gate::Circuit),
+        (Wrong::CallsEverythingUnknown, "tls-rst-after-hello", true, NEVER, Gate::Delivery),
+        (Wrong::NeverRetries, "status-429", false, Sender::Calls, Gate::MissingRetry),
+        (Wrong::NeverRetries, "kernel-reset-last", true, SAFE, Gate::Delivery),
+        (Wrong::CallsEveryRefusalRejected, "status-503-applied", true, Sender::Calls, Gate::FalselyRejected),
+        (Wrong::HasNoCircuit, "rst-after-request-applied", false, Sender::Calls, Gate::Circuit),
+        (Wrong::HasNoCircuit, "rst-after-request-applied", false, NEVER, Gate::Circuit),
+        (Wrong::HasNoCircuit, "tls-rst-after-hello", true, Sender::Calls, Gate::Circuit),
+        (Wrong::HasNoCircuit, "tls-rst-after-hello", true, SAFE, Gate::Circuit),
+    ];
+    assert!(Wrong::ALL.iter().all(|wrong| caught.iter().any(|(client, ..)| client == wrong)));
+    let server = FaultServer::start();
+    let rows = matrix::rows(&server.faults());
+    let bench = Bench::new(&server, &rows);
+    for (wrong, name, tls, sender, gate) in caught {
+        let trial = Trial { row: row_of(&rows, name), tls, sender };
+        let right = circuit::run_right(&bench, &rows, 0, trial);
+        assert!(right.complaints.is_empty(), "{}: {:?}", trial.label(&rows), right.complaints);
+        let caught = circuit::run_wrong(&bench, &rows, 1, trial, wrong);
+        let gates: Vec<Gate> = caught.complaints.iter().map(|complaint| complaint.gate).collect();
+        let label = trial.label(&rows);
+        assert!(
+            gates.contains(&gate),
+            "{wrong:?} under {label} reports {:?} and fails at {gates:?}",
+            caught.deliveries
+        );
+    }
+}
+
+/// Returns the number of the row with this name.
+#[track_caller]
+fn row_of(rows: &[Row], wanted: &str) -> usize {
+    rows.iter().position(|row| picture::name(row) == wanted).unwrap_or_else(|| panic!("no fault {wanted}"))
 }
 
 /// Makes a call for each of these places, on every kind of connection, and prints the counts.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::caller::{self, Call, Mode, Said, Step, Wrong};
 use crate::gates::{self, Case, Complaint};
 use crate::oracle::{Delivery, Lengths};
-use crate::server::{Fault, FaultServer, Ledger, Listen};
+use crate::server::{Fault, FaultServer, Ledger, Listen, Listener};
 use crate::witness::Connection;
 
 /// The number of children that run at a time.
@@ -28,10 +28,10 @@ pub struct Row {
     pub what: String,
     pub call: Call,
     cause: Cause,
-    plain: bool,
-    tls: bool,
+    pub plain: bool,
+    pub tls: bool,
     reused: bool,
-    forever: bool,
+    pub forever: bool,
     proxy: bool,
 }
 
@@ -215,7 +215,7 @@ fn is_temporary(fault: &str) -> bool {
 }
 
 /// Returns whether a fault lasts until the client's deadline, which should therefore be short.
-fn lasts(row: &Row) -> bool {
+pub fn lasts(row: &Row) -> bool {
     let endless = ["black-hole", "endless-interim", "endless-trailer", "tls-old-version", "proxy-granted-extra"];
     row.name.contains("silence") || endless.contains(&row.name.as_str())
 }
@@ -294,6 +294,7 @@ impl<'a> Bench<'a> {
             id: "000000".to_owned(),
             cut: None,
             pieces: 0,
+            circuit: None,
             wrong: None,
         }
     }
@@ -318,6 +319,21 @@ impl<'a> Bench<'a> {
 
     /// Makes the call of a cell in its own child, and compares the report with what happened.
     pub fn run(&self, number: usize, cell: Cell, wrong: Option<Wrong>) -> Result {
+        let (listener, step) = self.prepare(cell, format!("{number:06}"), usize::from(!cell.forever), wrong);
+        let (said, log) = caller::run(std::slice::from_ref(&step));
+        let connections = log.step(0);
+        let (ledger, origin) = listener.ledgers();
+        let case = self.case(cell.row, &step);
+        let found = gates::evidence(&case, &connections, &ledger, origin.as_ref());
+        let complaints = gates::complaints(&case, &said[0], &found);
+        let evidence =
+            if complaints.is_empty() { String::new() } else { shown(&connections, &ledger, origin.as_ref()) };
+        let [said] = <[Said; 1]>::try_from(said).unwrap();
+        Result { said, complaints, evidence }
+    }
+
+    /// Opens a listener for a cell, whose fault occurs this many times (0: every time), and returns it with the call.
+    pub fn prepare(&self, cell: Cell, id: String, times: usize, wrong: Option<Wrong>) -> (Listener<'a>, Step) {
         let (row, Column { tls, reused, mode }) = (&self.rows[cell.row], cell.column);
         // A fault after the response affects the call itself, or the previous one on the same
         // connection.
@@ -332,11 +348,10 @@ impl<'a> Bench<'a> {
             params,
             tls,
             warm: if affects_previous { 0 } else { warm },
-            times: usize::from(!cell.forever),
+            times,
             // A client that follows redirects does not sign the second request.
             verify: wrong != Some(Wrong::FollowsRedirects),
         });
-        let id = format!("{number:06}");
         let (timeout_ms, connect_timeout_ms) = if lasts(row) { (1_500, 700) } else { (10_000, 10_000) };
         let mut step = Step {
             timeout_ms,
@@ -344,7 +359,7 @@ impl<'a> Bench<'a> {
             warm,
             settle: affects_previous && !matches!(&*row.name, "stale-silence" | "silent-close-soon"),
             call: row.call,
-            id: id.clone(),
+            id,
             wrong,
             ..self.step(listener.port, tls, mode)
         };
@@ -360,32 +375,33 @@ impl<'a> Bench<'a> {
                     Place::Half => whole - request / 2,
                     Place::Last => whole - 1,
                 };
-                step.cut = Some((byte, errno, i32::from(!cell.forever)));
+                step.cut = Some((byte, errno, i32::try_from(times).unwrap()));
             }
             Cause::Pieces(most) => step.pieces = most,
             Cause::Server { .. } => {}
         }
-        let (said, log) = caller::run(std::slice::from_ref(&step));
-        let connections = log.step(0);
-        let ledger = listener.ledger();
-        let origin = listener.origin.map(|origin| self.server.ledger(origin));
-        let case = Case {
-            call: row.call,
-            id: &id,
-            mode,
-            tls,
+        (listener, step)
+    }
+
+    /// Returns what is asked of a step that was prepared for a row.
+    pub fn case<'s>(&self, row: usize, step: &'s Step) -> Case<'s> {
+        let fault = match &self.rows[row].cause {
+            Cause::Server { fault, .. } => fault.as_str(),
+            _ => "none",
+        };
+        Case {
+            call: step.call,
+            id: &step.id,
+            mode: step.mode,
+            tls: step.ca.is_some(),
             timeout: Duration::from_millis(step.timeout_ms),
             is_temporary: is_temporary(fault),
             server_lies: lies(fault),
-            lengths: self.lengths(row.call, mode),
+            opens_circuit: false,
+            has_later_calls: false,
+            lengths: self.lengths(step.call, step.mode),
             first_connection: 0,
-        };
-        let found = gates::evidence(&case, &connections, &ledger, origin.as_ref());
-        let complaints = gates::complaints(&case, &said[0], &found);
-        let evidence =
-            if complaints.is_empty() { String::new() } else { shown(&connections, &ledger, origin.as_ref()) };
-        let [said] = <[Said; 1]>::try_from(said).unwrap();
-        Result { said, complaints, evidence }
+        }
     }
 
     /// Returns the label of a cell in messages.
@@ -407,18 +423,12 @@ impl<'a> Bench<'a> {
         let numbered = cells.iter().copied().enumerate();
         let (waiting, busy): (Vec<_>, Vec<_>) =
             numbered.partition(|(_, cell)| waits(&self.rows[cell.row], cell.column));
-        let (next_waiting, next_busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let results = Mutex::new(BTreeMap::new());
-        let work = |cells: &[(usize, Cell)], next: &AtomicUsize| {
-            while let Some((number, cell)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.run(*number, *cell, None);
-                results.lock().unwrap_or_else(PoisonError::into_inner).insert(*cell, result);
-            }
+        let work = |(number, cell): &(usize, Cell)| {
+            let result = self.run(*number, *cell, None);
+            results.lock().unwrap_or_else(PoisonError::into_inner).insert(*cell, result);
         };
-        thread::scope(|scope| {
-            (0..CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&busy, &next_busy))));
-            (0..WAITING_CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| work(&waiting, &next_waiting))));
-        });
+        in_children(&waiting, &busy, work);
         results.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -426,6 +436,20 @@ impl<'a> Bench<'a> {
     pub fn of_short_deadlines(&self, cells: &[Cell]) -> Vec<Cell> {
         cells.iter().copied().filter(|cell| lasts(&self.rows[cell.row])).collect()
     }
+}
+
+/// Does the work for each item, several at a time: more of those that mostly wait.
+pub fn in_children<T: Sync>(waiting: &[T], busy: &[T], work: impl Fn(&T) + Sync) {
+    let (next_waiting, next_busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let all = |items: &[T], next: &AtomicUsize| {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(item);
+        }
+    };
+    thread::scope(|scope| {
+        (0..CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| all(busy, &next_busy))));
+        (0..WAITING_CHILDREN_AT_A_TIME).for_each(|_| drop(scope.spawn(|| all(waiting, &next_waiting))));
+    });
 }
 
 /// Returns the report in each cell.
@@ -444,7 +468,7 @@ pub fn complaints(bench: &Bench<'_>, results: &Results) -> String {
     text
 }
 
-fn shown(connections: &[Connection], ledger: &Ledger, origin: Option<&Ledger>) -> String {
+pub fn shown(connections: &[Connection], ledger: &Ledger, origin: Option<&Ledger>) -> String {
     let mut text = String::new();
     for connection in connections {
         text.push_str(&format!(

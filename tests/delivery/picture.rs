@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::caller::{Call, Mode};
+use crate::circuit::{Outcome, Outcomes, PUBLISHERS, Sender, Trial};
 use crate::matrix::{Cell, Column, Forever, PHASES, Row, columns, is_race};
 use crate::oracle::Delivery;
 
@@ -173,7 +174,7 @@ faults; those of the kernel are described below.
 ";
 
 /// Returns `docs/delivery.md`.
-pub fn markdown(rows: &[Row], said: &Said) -> String {
+pub fn markdown(rows: &[Row], said: &Said, circuits: &Outcomes) -> String {
     let totals = Totals::of(rows, said);
     let mut text = HEAD.to_owned();
     text.push('\n');
@@ -211,6 +212,7 @@ pub fn markdown(rows: &[Row], said: &Said) -> String {
             }
         }
     }
+    text.push_str(&circuit(rows, circuits));
     text.push_str(KEYS);
     text.push_str(&keys_totals(rows, said));
     text.push_str(&keys_rows(rows, said));
@@ -250,6 +252,107 @@ fn mode_totals(rows: &[Row], said: &Said) -> String {
         text.push('\n');
     }
     text
+}
+
+const CIRCUIT: &str = "
+## With a circuit breaker
+
+Here the client has [`circuit_breaker`](connections.md#when-the-server-cannot-be-reached) with `\"failures\":1`. The fault occurs
+twice, and then the server is well again. These calls are made in mode `safe`, one after the other:
+
+| call | what happens |
+|---|---|
+| *opens* | its only attempt fails, and opens the circuit: it is not retried |
+| *open* | nothing is sent: `NOT_SENT` with the cause `circuit`, and no attempt |
+| *probe* | after the time that the refusal states, it is the probe. It fails, and the next call is refused like *open* |
+| *back* | the next probe succeeds, and the call after it is sent as usual |
+
+A publisher with one connection has three events, one in each request. The letters are the reports of the three: the first event
+opens the circuit, and the probe is the next one in the queue. An event stays in the queue if it was not sent and may be retried.
+While the circuit is open nothing is sent. The test follows the circuit and the queue by the records of server and kernel, as above.
+Where a race decides (~) whether an event stays in the queue, it decides the fate of the next ones, too.
+If the server never comes back (`refused`, `black-hole`), the publisher is closed, and *back* is empty.
+
+";
+
+/// Returns the part about the circuit breaker.
+fn circuit(rows: &[Row], outcomes: &Outcomes) -> String {
+    let any = |row: usize, is: fn(&Outcome) -> bool| {
+        [false, true].into_iter().any(|tls| outcomes.get(&Trial { row, tls, sender: Sender::Calls }).is_some_and(is))
+    };
+    let tested = |row: usize| outcomes.keys().any(|trial| trial.row == row);
+    let (opening, others): (Vec<usize>, Vec<usize>) =
+        (0..rows.len()).filter(|row| tested(*row)).partition(|row| any(*row, Outcome::opens));
+    // Rows with the same reports, as in the other tables.
+    let mut groups: Vec<(Vec<String>, Vec<usize>)> = Vec::new();
+    for row in &opening {
+        let cells = circuit_cells(*row, &rows[*row], outcomes);
+        match groups.iter_mut().find(|(shown, _)| *shown == cells) {
+            Some((_, rows)) => rows.push(*row),
+            None => groups.push((cells, vec![*row])),
+        }
+    }
+    let names = |of: &[usize]| of.iter().map(|row| format!("`{}`", name(&rows[*row]))).collect::<Vec<_>>().join(", ");
+    let opening_later: Vec<usize> =
+        others.iter().copied().filter(|row| any(*row, |outcome| outcome.opened_by.is_some())).collect();
+    let mut text = CIRCUIT.to_owned();
+    writeln!(
+        text,
+        "{} faults open the circuit. The other {} do not: the server has answered, however badly. After some it reads no more\n\
+         ({}): then the next call on the same connection opens the circuit.\n",
+        opening.len(),
+        others.len(),
+        names(&opening_later)
+    )
+    .unwrap();
+    text.push_str("| | plain, a call | | | | TLS, a call | | | | plain, a publisher | | | TLS, a publisher | | |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    text.push_str(
+        "| | opens | open | probe | back | opens | open | probe | back | never | safe | alo | never | safe | alo |\n",
+    );
+    for (cells, of) in groups {
+        writeln!(text, "| {} | {} |", names(&of), cells.join(" | ")).unwrap();
+    }
+    text
+}
+
+/// Returns the cells of a row about the circuit breaker.
+fn circuit_cells(number: usize, row: &Row, outcomes: &Outcomes) -> Vec<String> {
+    /// The calls of a trial that are shown.
+    const SHOWN_CALLS: [usize; 4] = [0, 1, 2, 4];
+    let outcome = |tls: bool, sender: Sender| outcomes.get(&Trial { row: number, tls, sender });
+    let shown = |trial: Trial, delivery: Delivery| match delivery {
+        // The attempts that suffer from the fault.
+        Delivery::NotSent | Delivery::Unknown if is_race(row, trial.column()) => RACE,
+        _ => letter(delivery),
+    };
+    let calls = |tls: bool| outcome(tls, Sender::Calls).filter(|outcome| outcome.opens());
+    let mut cells = Vec::new();
+    for tls in [false, true] {
+        let trial = Trial { row: number, tls, sender: Sender::Calls };
+        for (place, call) in SHOWN_CALLS.into_iter().enumerate() {
+            cells.push(match calls(tls).map(|outcome| outcome.deliveries[call]) {
+                Some(delivery) if place == 1 => letter(delivery).to_string(),
+                // Only a server that is back lets a probe succeed.
+                Some(_) if place == 3 && row.forever => String::new(),
+                Some(delivery) => shown(trial, delivery).to_string(),
+                None => String::new(),
+            });
+        }
+    }
+    for tls in [false, true] {
+        for sender in PUBLISHERS {
+            let trial = Trial { row: number, tls, sender };
+            let letters = |delivery: &Delivery| letter(*delivery).to_string();
+            cells.push(match calls(tls).and_then(|_| outcome(tls, sender)) {
+                None => String::new(),
+                // The race decides whether an event stays in the queue, and so the fate of the next one, too.
+                Some(_) if is_race(row, trial.column()) => RACE.to_string(),
+                Some(outcome) => outcome.deliveries.iter().map(letters).collect::<Vec<_>>().join(" "),
+            });
+        }
+    }
+    cells
 }
 
 const KEYS: &str = "
@@ -318,7 +421,8 @@ const FOOT: &str = "
   handshake and of the records; without and with TLS, on new and reused connections. The report follows the rule each time.
 - **Wrong clients.** The same checks run against clients that are wrong on purpose: one that retries `unknown`, one that follows
   redirects, one that takes a written request for a delivered one, one that calls every failure `unknown`, one that never
-  retries, one that calls every 4xx and 5xx `rejected`. Each is caught.
+  retries, one that calls every 4xx and 5xx `rejected`, one that has no circuit breaker. Each is caught, with a
+  circuit breaker too.
 - **A crowd.** 100,000 events from eight threads of one client on a server that fails at random, in the modes `never` and `safe`:
   each event has one result, and the server's ledger agrees with it (`scripts/delivery.sh`).
 ";

@@ -238,6 +238,11 @@ impl Listener<'_> {
     pub fn ledger(&self) -> Ledger {
         self.server.ledger(self.port)
     }
+
+    /// Returns its ledger, and that of the origin behind a proxy.
+    pub fn ledgers(&self) -> (Ledger, Option<Ledger>) {
+        (self.ledger(), self.origin.map(|origin| self.server.ledger(origin)))
+    }
 }
 
 impl Drop for Listener<'_> {
