@@ -1004,18 +1004,35 @@ inline void registry::shutdown() noexcept {
   }
 }
 
+/* What keeps the executor of a handler at work while its operation is pending. */
+template <typename Executor>
+class executor_at_work {
+public:
+  explicit executor_at_work(const Executor &executor) : work_(executor) {}
+
+  using executor_type = Executor;
+  executor_type executor(const net::any_io_executor *) const { return work_.get_executor(); }
+
+private:
+  net::executor_work_guard<Executor> work_;
+};
+
+/* The same for the publisher's executor: that has the wait for the publisher. It takes no place, since many operations may wait. */
+struct own_executor {
+  using executor_type = net::any_io_executor;
+  static const executor_type &executor(const net::any_io_executor *own) noexcept { return *own; }
+};
+
 /* An operation with its handler, in memory of the handler's allocator. */
-template <typename Handler, bool HasReport>
+template <typename Handler, bool HasReport, typename Work>
 class handled_operation final : public operation {
   using allocator_type =
       typename std::allocator_traits<net::associated_allocator_t<Handler>>::template rebind_alloc<handled_operation>;
   using memory = std::allocator_traits<allocator_type>;
-  using executor_type = net::associated_executor_t<Handler, net::any_io_executor>;
-  using work_type = net::executor_work_guard<executor_type>;
 
 public:
   /* Returns a new operation, and tells the handler's cancellation slot. */
-  static handled_operation *make(Handler &&handler, state &owner) {
+  static handled_operation *make(Handler &&handler, Work &&work, [[maybe_unused]] state &owner) {
     allocator_type allocator(net::get_associated_allocator(handler));
     struct allocation {
       allocator_type &from;
@@ -1024,29 +1041,25 @@ public:
         if (at) memory::deallocate(from, at, 1);
       }
     } allocated{allocator, memory::allocate(allocator, 1)};
-    auto *made =
-        ::new (static_cast<void *>(std::to_address(allocated.at))) handled_operation(std::move(handler), owner);
+    auto *made = ::new (static_cast<void *>(std::to_address(allocated.at)))
+        handled_operation(std::move(handler), std::move(work));
     allocated.at = nullptr;
 #if PUSHER_ASIO_HAS_CANCELLATION
     auto slot = net::get_associated_cancellation_slot(made->handler_);
-    if (slot.is_connected()) slot.template emplace<canceller>(owner.weak_from_this(), static_cast<operation &>(*made));
+    if (slot.is_connected()) {
+      operation_list after_exception;
+      after_exception.push(made);
+      slot.template emplace<canceller>(owner.weak_from_this(), static_cast<operation &>(*made));
+      after_exception.pop();
+    }
 #endif
     return made;
   }
 
 private:
-  handled_operation(Handler &&handler, const state &owner) : operation(&end_this), handler_(std::move(handler)) {
-    executor_type executor(net::get_associated_executor(handler_, owner.executor()));
-    if (!is_same(executor, owner.executor())) work_.emplace(std::move(executor));
+  handled_operation(Handler &&handler, Work &&work)
+      : operation(&end_this), handler_(std::move(handler)), work_(std::move(work)) {
     look_at(&handler_, sizeof handler_);
-  }
-
-  static bool is_same(const executor_type &one, const net::any_io_executor &other) noexcept {
-    if constexpr (std::is_same_v<executor_type, net::any_io_executor>) {
-      return one == other;
-    } else {
-      return false;
-    }
   }
 
   /* Calls a handler. */
@@ -1059,9 +1072,8 @@ private:
   }
 
   /* The function object that Asio runs. */
-  template <typename Executor>
   struct completion {
-    using executor_type = Executor;
+    using executor_type = typename Work::executor_type;
     using allocator_type = net::associated_allocator_t<Handler>;
 
     executor_type get_executor() const noexcept { return executor; }
@@ -1074,10 +1086,10 @@ private:
     report ended;
   };
 
-  static void end_this(operation *base, end_by how, const net::any_io_executor *executor) {
+  static void end_this(operation *base, end_by how, const net::any_io_executor *own) {
     auto *self = static_cast<handled_operation *>(base);
     allocator_type allocator(net::get_associated_allocator(self->handler_));
-    const std::optional<work_type> work(std::move(self->work_));
+    const Work work(std::move(self->work_));
     Handler handler(std::move(self->handler_));
     const error_code error = self->error_;
     report ended = std::move(self->report_);
@@ -1085,22 +1097,31 @@ private:
     self->~handled_operation();
     memory::deallocate(allocator, std::pointer_traits<typename memory::pointer>::pointer_to(*self), 1);
     if (how == end_by::destruction) return;
-    if (work) {
-      using with_executor = completion<executor_type>;
-      with_executor last{std::move(handler), work->get_executor(), error, std::move(ended)};
-      how == end_by::defer ? net::defer(std::move(last)) : net::dispatch(std::move(last));
-    } else if (how == end_by::defer) {
-      net::defer(completion<net::any_io_executor>{std::move(handler), *executor, error, std::move(ended)});
-    } else {
-      /* What dispatch() would do, which needs memory and several virtual calls for an executor of any type. */
-      call(std::move(handler), error, std::move(ended));
+    if constexpr (std::is_same_v<Work, own_executor>) {
+      /* dispatch() would do so too, but needs memory and several virtual calls for an executor of any type. */
+      if (how == end_by::dispatch) return call(std::move(handler), error, std::move(ended));
     }
+    completion last{std::move(handler), work.executor(own), error, std::move(ended)};
+    how == end_by::defer ? net::defer(std::move(last)) : net::dispatch(std::move(last));
   }
 
   Handler handler_;
-  /* Not for the publisher's executor: that has work while an operation is pending. */
-  std::optional<work_type> work_;
+  [[no_unique_address]] Work work_;
 };
+
+/* Returns a new operation for a handler. */
+template <bool HasReport, typename Handler>
+operation *make_operation(Handler handler, state &owner) {
+  using executor_type = net::associated_executor_t<Handler, net::any_io_executor>;
+  using work_type = executor_at_work<executor_type>;
+  const executor_type executor(net::get_associated_executor(handler, owner.executor()));
+  if constexpr (std::is_same_v<executor_type, net::any_io_executor>) {
+    if (executor == owner.executor()) {
+      return handled_operation<Handler, HasReport, own_executor>::make(std::move(handler), own_executor(), owner);
+    }
+  }
+  return handled_operation<Handler, HasReport, work_type>::make(std::move(handler), work_type(executor), owner);
+}
 
 /* Starts an operation for the handler that a token makes. */
 struct initiation {
@@ -1109,13 +1130,12 @@ struct initiation {
 
   template <typename Handler>
   void operator()(Handler &&handler, event_arguments arguments) const {
-    using made = handled_operation<std::decay_t<Handler>, true>;
-    owner->publish(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), *owner), std::move(arguments));
+    owner->publish(make_operation<true, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner),
+                   std::move(arguments));
   }
   template <typename Handler>
   void operator()(Handler &&handler, std::chrono::milliseconds limit) const {
-    using made = handled_operation<std::decay_t<Handler>, false>;
-    owner->close(made::make(std::decay_t<Handler>(std::forward<Handler>(handler)), *owner), limit);
+    owner->close(make_operation<false, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner), limit);
   }
 
   state *owner;

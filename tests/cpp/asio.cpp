@@ -246,6 +246,61 @@ TEST("the executor and the allocator of a handler are respected") {
   CHECK(publisher.get_executor() == context.get_executor());
 }
 
+net::awaitable<void> publish_on(pusher::async_publisher &publisher, std::set<std::thread::id> &threads,
+                                int &delivered) {
+  for (int i = 0; i < 10; i++) {
+    const auto report = co_await publisher.async_publish("c", "e", "1", use_awaitable);
+    threads.insert(std::this_thread::get_id());
+    delivered += report.delivered();
+  }
+}
+
+TEST("a coroutine stays on its executor, which has work until it resumes") {
+  server from;
+  from.open(false);
+  net::io_context context, other;
+  pusher::async_publisher publisher(context, from.client, with());
+  std::set<std::thread::id> threads;
+  int delivered = 0;
+  net::co_spawn(other, publish_on(publisher, threads, delivered), net::detached);
+  std::thread::id expected;
+  std::thread thread([&] {
+    expected = std::this_thread::get_id();
+    other.run();
+  });
+  from.wait_for(1);
+  from.open();
+  // It has work only while a coroutine waits for a report.
+  while (!has(publisher.stats(), R"("delivered":10,)")) {
+    context.run();
+    context.restart();
+  }
+  context.run();
+  thread.join();
+  CHECK(delivered == 10 && threads == std::set<std::thread::id>{expected});
+}
+
+TEST("a strand has the handlers of its publisher") {
+  server from;
+  net::thread_pool pool(4);
+  int running = 0, most = 0, delivered = 0;
+  {
+    const auto strand = net::make_strand(pool);
+    pusher::async_publisher publisher(strand, from.client, with());
+    for (int i = 0; i < 300; i++) {
+      publisher.async_publish("c", "e", "1", [&](const error_code &, const pusher::report &ended) {
+        // ThreadSanitizer sees a race if it is not the strand that calls.
+        most = std::max(most, ++running);
+        delivered += ended.delivered();
+        running--;
+      });
+    }
+    publisher.async_close(net::use_future).get();
+  }
+  pool.join();
+  CHECK(most == 1 && delivered == 300);
+}
+
 TEST("no handler is called inside the call that starts its operation") {
   server from;
   net::io_context context;
@@ -413,6 +468,67 @@ TEST("nothing is done while a queued event waits and another, which waited for r
   CHECK(!context.stopped());
   from.open();
   context.run();
+}
+
+// Publishes an event that is delivered at once, and so many that are not, and runs until the first has ended.
+void publish_beside(net::io_context &context, server &from, pusher::async_publisher &publisher,
+                    std::vector<outcome> &others) {
+  outcome first;
+  from.open(false);
+  publisher.async_publish("c", "now", "1", first.handler());
+  while (!has(publisher.stats(), R"("waiting":1)")) std::this_thread::sleep_for(1ms);
+  for (outcome &one : others) publisher.async_publish("c", "e", "1", one.handler());
+  while (first.calls == 0) context.run_one();
+  CHECK(first.report.delivered());
+}
+
+TEST("many events complete, also after a time without any") {
+  server from;
+  net::io_context context;
+  pusher::async_publisher publisher(context, from.client, with());
+  int delivered = 0;
+  for (int i = 0; i < 3; i++) {
+    for (int j = 0; j < 1000; j++) {
+      publisher.async_publish("c" + std::to_string(j), "e", "1", [&](const error_code &, const pusher::report &ended) {
+        delivered += ended.delivered();
+        publisher.async_publish(
+            "c", "e", "1", [&](const error_code &, const pusher::report &again) { delivered += again.delivered(); });
+      });
+    }
+    context.run();
+    context.restart();
+  }
+  CHECK(delivered == 6000);
+  std::vector<outcome> others(500);
+  publish_beside(context, from, publisher, others);
+  context.run_for(20ms);
+  from.open();
+  context.run();
+  for (const outcome &one : others) CHECK(one.calls == 1 && one.report.delivered());
+}
+
+TEST("cancel() and the destructor end the pause between the reports of many events") {
+  server from;
+  net::io_context context;
+  std::vector<outcome> others(500), last(500);
+  {
+    pusher::async_publisher publisher(context, from.client, with());
+    publish_beside(context, from, publisher, others);
+    publisher.cancel();
+    context.run();
+    close(context, from, publisher);
+    CHECK(has(publisher.stats(), R"("delivered":501,)"));
+  }
+  {
+    pusher::async_publisher publisher(context, from.client, with());
+    context.restart();
+    publish_beside(context, from, publisher, last);
+    from.open();
+  }
+  context.run();
+  for (const auto *all : {&others, &last}) {
+    for (const outcome &one : *all) CHECK(one.calls == 1 && one.error == net::error::operation_aborted);
+  }
 }
 
 // --- the end ---
