@@ -137,8 +137,10 @@ static void *publish_and_fetch_until(void *argument) {
 static PusherPublisher *make_publisher(unsigned connections, const char *reports) {
   PusherPublisher *publisher;
   char config[128], *out;
-  /* The defaults with a queue of 10,000 events, which blocks instead of refusing events. */
-  snprintf(config, sizeof config, "{\"overflow\":\"block\",\"connections\":%u,\"reports\":\"%s\"}", connections,
+  /* The defaults with a queue of 10,000 events, which blocks instead of refusing events. There is room for the report of each event
+   * that is in the queue or on its way when the last one has been published. */
+  snprintf(config, sizeof config,
+           "{\"overflow\":\"block\",\"connections\":%u,\"reports\":\"%s\",\"max_reports\":20000}", connections,
            reports);
   expect_ok(pusher_publisher_new(client, config, &publisher, &out), &out, "pusher_publisher_new");
   return publisher;
