@@ -153,19 +153,22 @@ public:
   }
 
   /* Skips this text if it is next. */
-  bool skip(std::string_view text) noexcept {
-    const bool is_next = json_.substr(at_).starts_with(text);
-    if (is_next) at_ += text.size();
+  template <std::size_t Size>
+  bool skip(const char (&text)[Size]) noexcept {
+    const bool is_next = json_.size() - at_ >= Size - 1 && std::memcmp(json_.data() + at_, text, Size - 1) == 0;
+    if (is_next) at_ += Size - 1;
     return is_next;
   }
 
-  /* Reads the member "id" if it is next. */
-  bool skip_id(std::uint64_t &id) noexcept {
-    if (!skip(std::string_view("\"id\":"))) return false;
-    const auto read = std::from_chars(json_.data() + at_, json_.data() + json_.size(), id);
+  /* Reads an integer if one is next. */
+  bool skip_number(std::uint64_t &number) noexcept {
+    const auto read = std::from_chars(json_.data() + at_, json_.data() + json_.size(), number);
     at_ = static_cast<std::size_t>(read.ptr - json_.data());
     return read.ec == std::errc();
   }
+
+  /* Goes back to where it was. */
+  void back_to(std::size_t at) noexcept { at_ = at; }
 
   /* Returns how much was read. */
   std::size_t at() const noexcept { return at_; }
@@ -228,7 +231,7 @@ public:
   std::string document() const {
     if (document_) return *document_;
     if (!delivered()) return {};
-    return "{\"id\":" + std::to_string(id_) + std::string(PLAIN);
+    return "{\"id\":" + std::to_string(id_) + PLAIN;
   }
 
   /** Returns why the event was not delivered. */
@@ -259,7 +262,7 @@ private:
   friend struct asio_inside::report_writer;
 
   /* What follows the id in the report of an event that was delivered, if nothing else is known. It is not kept. */
-  static constexpr std::string_view PLAIN = ",\"status\":\"OK\",\"delivery\":\"delivered\"}";
+  static constexpr char PLAIN[] = ",\"status\":\"OK\",\"delivery\":\"delivered\"}";
 
   std::uint64_t id_ = 0;
   status code_ = PUSHER_STATUS_DELIVERY_UNKNOWN;
@@ -274,14 +277,17 @@ namespace asio_inside {
 struct report_writer {
   /* Reads one of the reports of a poll. Returns whether it is one. */
   static bool read(json_reader &page, std::string_view json, report &into) {
-    page.skip(',');
-    if (!page.skip('{')) return false;
-    const std::size_t start = page.at() - 1;
-    if (page.skip_id(into.id_) && page.skip(report::PLAIN)) {
+    const std::size_t before = page.at();
+    /* As the library writes most of them. */
+    if ((page.skip(",{\"id\":") || page.skip("{\"id\":")) && page.skip_number(into.id_) && page.skip(report::PLAIN)) {
       into.code_ = PUSHER_STATUS_OK;
       into.delivery_ = pusher::delivery::delivered;
       return true;
     }
+    page.back_to(before);
+    page.skip(',');
+    if (!page.skip('{')) return false;
+    const std::size_t start = page.at() - 1;
     std::string_view key, value, code;
     while (page.member(key, value)) {
       if (key == "id") {
@@ -742,10 +748,13 @@ public:
 private:
   /* How long it does not look at a descriptor that is readable without a use for that. */
   static constexpr std::chrono::milliseconds USELESS_PAUSE{10};
-  /* With so many events in the queue it fetches the reports of several requests together. The pause is so short that this many
-   * events do not end in it. Meanwhile the descriptor is not registered: each time that it becomes readable would wake the thread. */
+  /* With so many events in the queue it fetches the reports of several requests together. The pause grows with their number, and is
+   * so short that they do not end in it. Meanwhile the descriptor is not registered: each time that it becomes readable would wake
+   * the thread. */
   static constexpr std::size_t MANY_EVENTS = 256;
-  static constexpr std::chrono::microseconds MANY_EVENTS_PAUSE{500};
+  static std::chrono::microseconds pause_of(std::size_t events) noexcept {
+    return std::chrono::microseconds(std::clamp<std::size_t>(events, 500, 1000));
+  }
 
   struct io_objects {
     explicit io_objects(const net::any_io_executor &executor)
@@ -859,7 +868,7 @@ private:
           complete(ended, completed);
         }
       }
-      const bool has_many = outstanding_ >= MANY_EVENTS;
+      const std::size_t before = outstanding_;
       outstanding_ -= std::min(outstanding_, fetched_.size() + lost);
       if (code == PUSHER_STATUS_FORKED) outstanding_ = 0;
       if (outstanding_ == 0 && table_.size() > 0) complete_lost(code, completed);
@@ -868,9 +877,9 @@ private:
       is_watching_ = false;
       if (what != after::cancellation && io_) {
         if (code == PUSHER_STATUS_OK) {
-          is_watching_ = has_many;
-          if (has_many) io_->descriptor.release();
-          if (has_many) pause(MANY_EVENTS_PAUSE);
+          is_watching_ = before >= MANY_EVENTS;
+          if (is_watching_) io_->descriptor.release();
+          if (is_watching_) pause(pause_of(before));
         } else if (code != PUSHER_STATUS_FORKED && what == after::wait && !has_tried) {
           /* There is room for an event that has been cancelled, or the library is out of memory. */
           is_watching_ = true;
