@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::publisher::{self, FOR_EVER, Publisher, Report, data_of, events_of, patience_ms};
 use crate::support::{APP_ID, Answer, Client, MASTER_KEY, PATIENCE, Server, calls, child, config, secretbox};
-use crate::{Scene, delivered, reporting_all};
+use crate::{Scene, busy, delivered, reporting_all, wait_for_retry};
 
 /// Channels of every connection.
 const CHANNELS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
@@ -155,11 +155,7 @@ fn events_that_wait_for_a_retry_are_handed_out_while_the_server_is_down() {
     let client = Client::new(&config(address.port(), more));
     let publisher = Publisher::new(&client, &reporting_all(json!({"connections": 3, "max_batch_events": 5})));
     let ids = publish_numbers(&publisher, 1..=50);
-    let start = Instant::now();
-    while publisher.stats()["retries"].as_object().unwrap().is_empty() {
-        assert!(start.elapsed() < PATIENCE);
-        thread::yield_now();
-    }
+    wait_for_retry(&publisher);
     // No request is left to wait for.
     let text = publisher.drain(FOR_EVER);
     let mut handed_out = ids_in(&parsed(&text));
@@ -193,6 +189,32 @@ fn requests_in_flight_at_the_deadline_end_as_unknown_and_are_not_in_the_document
         assert!(reports[1..].iter().all(|report| report.text("reason") == "drained"));
         assert!(scene.publisher.poll(FOR_EVER).is_none());
     }
+}
+
+#[test]
+fn an_event_that_waits_for_a_retry_after_429_ends_as_rejected_and_is_not_in_the_document() {
+    let refusal = Answer::new(429, &[("Retry-After", "4")], "later");
+    let scene = Scene::new([refusal], json!({"retry": {"mode": "safe"}}));
+    let refused = scene.publisher.publish("c", "e", "1");
+    wait_for_retry(&scene.publisher);
+    // The next event of the channel is never sent.
+    let waiting = scene.publisher.publish("c", "e", "2");
+    assert_eq!(data_of(&scene.server.ledger()).concat(), ["1"]);
+    let document = parsed(&scene.publisher.drain(100));
+    assert_eq!(ids_in(&document), [waiting]);
+    let reports = scene.publisher.reports(2);
+    let of = |id: u64| reports.iter().find(|report| report.id == id).unwrap();
+    of(refused).is(refused, "RATE_LIMITED", "rejected", "");
+    of(waiting).is(waiting, "NOT_SENT", "not_sent", "drained");
+    assert!(scene.publisher.poll(FOR_EVER).is_none());
+    assert_eq!(scene.server.ledger().len(), 1);
+    // A drain with enough time lets the retry happen.
+    let scene = Scene::new([busy()], json!({"retry": {"mode": "safe"}}));
+    let refused = scene.publisher.publish("c", "e", "1");
+    wait_for_retry(&scene.publisher);
+    assert!(ids_in(&parsed(&scene.publisher.drain(FOR_EVER))).is_empty());
+    delivered(&[scene.publisher.report()], [refused]);
+    assert_eq!(data_of(&scene.server.ledger()).concat(), ["1", "1"]);
 }
 
 #[test]

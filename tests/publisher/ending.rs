@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::publisher::{self, FOR_EVER, Publisher, Report, data_of, patience_ms};
 use crate::support::{Answer, Client, PATIENCE, Server, config, in_time};
-use crate::{Scene, busy, delivered};
+use crate::{Scene, busy, delivered, wait_for_retry};
 
 /// Returns the reports, ordered by id.
 fn sorted(mut reports: Vec<Report>) -> Vec<Report> {
@@ -147,13 +147,8 @@ fn an_event_that_waits_for_a_retry_keeps_its_last_result_on_close() {
     let refusal = Answer::new(429, &[("Retry-After", "4")], "later");
     let scene = Scene::new([refusal], json!({"retry": {"mode": "safe"}}));
     scene.publisher.publish("c", "e", "1");
-    scene.wait_for_requests(1);
-    // Wait until the response has been read. Before that, a close finds the request in flight.
-    let start = Instant::now();
-    while scene.publisher.stats()["retries"]["rate_limited"] != json!(1) {
-        assert!(start.elapsed() < PATIENCE);
-        thread::yield_now();
-    }
+    // Before that, a close finds the request in flight.
+    wait_for_retry(&scene.publisher);
     publisher::close(Some(&scene.publisher), 100).is("TIMED_OUT", "");
     let report = scene.publisher.report();
     report.is(1, "RATE_LIMITED", "rejected", "");

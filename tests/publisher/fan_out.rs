@@ -1,15 +1,12 @@
 //! Fan-out: an event that takes several requests has one report.
 
-use std::thread;
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
 use crate::support::fan_out::{FAULTS, names};
 use crate::support::publisher::close;
 use crate::support::server::Received;
-use crate::support::{Answer, MASTER_KEY, PATIENCE, Publisher, Server, calls, secretbox};
-use crate::{Scene, delivered, reporting_all};
+use crate::support::{Answer, MASTER_KEY, Publisher, Server, calls, secretbox};
+use crate::{Scene, delivered, reporting_all, wait_for_retry};
 
 fn options() -> Value {
     json!({"fan_out": true})
@@ -106,14 +103,8 @@ fn a_publisher_that_closes_during_a_retry_reports_the_parts_so_far() {
     let busy = Answer::new(429, &[("Retry-After", "60")], "busy");
     let scene = Scene::new([Answer::ok("{}"), busy], json!({"timeout_ms": 300_000, "retry": {"mode": "safe"}}));
     let id = scene.publisher.publish_with(&list(&names()[..300]), "e", "1", &options());
-    scene.wait_for_requests(2);
-    // The retry waits for a minute. The publisher counts it before.
-    let retries = || scene.publisher.stats()["retries"]["rate_limited"] == json!(1);
-    let end = Instant::now() + PATIENCE;
-    while !retries() {
-        assert!(Instant::now() < end, "no retry");
-        thread::yield_now();
-    }
+    // The retry waits for a minute.
+    wait_for_retry(&scene.publisher);
     close(Some(&scene.publisher), 50).is("TIMED_OUT", "");
     let report = scene.publisher.reports(1).remove(0);
     report.is(id, "PARTIAL", "unknown", "");

@@ -24,12 +24,12 @@ mod secrecy;
 mod stats;
 mod threads;
 
-use std::env;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{env, thread};
 
 use serde_json::{Value, json};
 use support::publisher::Report;
-use support::{Answer, Client, Publisher, Server};
+use support::{Answer, Client, PATIENCE, Publisher, Server};
 
 /// A server that sends the given responses and then 200 with `{}`, its client, and a publisher that
 /// reports everything.
@@ -97,6 +97,16 @@ fn delivered(reports: &[Report], ids: impl IntoIterator<Item = u64>) {
 /// A 429 response that allows an immediate retry.
 fn busy() -> Answer {
     Answer::new(429, &[("Retry-After", "0")], "busy")
+}
+
+/// Waits until a request waits for a retry. Its attempt has ended then.
+#[track_caller]
+fn wait_for_retry(publisher: &Publisher) {
+    let start = Instant::now();
+    while publisher.stats()["retries"].as_object().unwrap().is_empty() {
+        assert!(start.elapsed() < PATIENCE, "no retry");
+        thread::yield_now();
+    }
 }
 
 /// Returns `PUBLISHER_SEED` of the environment, or a new seed on each run.
