@@ -110,7 +110,7 @@ x86_64-unknown-linux-musl() {
   need musl-gcc=musl-tools /usr/lib/llvm-14/lib/libunwind.a=libunwind-14-dev
   musl
   PREFIX=$OUT/musl/musl PROCESSOR=x86_64 STD=("$BUILD_STD")
-  RUN=() HOW='natively, fully static'
+  RUN=(env) HOW='natively, fully static'
 }
 
 # Debian's libgcc_eh needs a function of glibc. LLVM's unwinder does not, except for fortified printing.

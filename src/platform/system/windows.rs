@@ -73,12 +73,6 @@ pub fn wait(socket: &Socket, wanted: Readiness, timeout: Duration) -> io::Result
         let mut entries = [poll_entry(socket, wanted)];
         poll(&mut entries, left.min(SLICE))?;
         let ready = happened(&entries[0]);
-        // Windows keeps a reset for the next call. Wine forgets it once WSAPoll() has reported it, and then reads the end of a
-        // stream that nobody ended.
-        let is_broken = entries[0].0.revents & POLLERR != 0;
-        if is_broken && matches!(receive(socket, &mut [], Receive::Peek), Ok(0)) {
-            return Err(ErrorKind::ConnectionReset.into());
-        }
         if ready.read || ready.write || left.is_zero() {
             return Ok(ready);
         }
@@ -107,10 +101,20 @@ pub fn send(socket: &Socket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
 
 /// Receives, and never waits. [`Receive::Peek`] leaves the buffer as it is.
 pub fn receive(mut socket: &Socket, buffer: &mut [u8], how: Receive) -> io::Result<usize> {
-    match how {
-        Receive::Waiting | Receive::Now => socket.read(buffer),
-        Receive::Peek => socket.peek(&mut [MaybeUninit::uninit()]),
+    let count = match how {
+        Receive::Waiting | Receive::Now => socket.read(buffer)?,
+        Receive::Peek => socket.peek(&mut [MaybeUninit::uninit()])?,
+    };
+    // Wine forgets a reset before recv() can return it, and then reads the end of a stream that nobody ended. WSAPoll() still
+    // knows.
+    if count == 0 {
+        let mut entries = [poll_entry(socket, Readiness::READ)];
+        poll(&mut entries, Duration::ZERO)?;
+        if entries[0].0.revents & POLLERR != 0 {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
     }
+    Ok(count)
 }
 
 /// Returns what an event loop waits on for a socket.
