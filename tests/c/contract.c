@@ -1288,6 +1288,19 @@ static void check_publisher_arguments(unsigned short port) {
   pusher_free(client);
 }
 
+/* Waits until the only event is being sent. */
+static void wait_until_in_flight(PusherPublisher *publisher) {
+  time_t end = time(NULL) + PATIENCE_MS / 1000;
+  for (int is_sent = 0; !is_sent;) {
+    struct timespec pause = {0, 1000000};
+    char *out = NULL;
+    NEED(pusher_publisher_stats(publisher, &out) == PUSHER_STATUS_OK && time(NULL) <= end);
+    is_sent = strstr(out, "\"in_flight\":1") != NULL;
+    pusher_string_free(out);
+    if (!is_sent) nanosleep(&pause, NULL);
+  }
+}
+
 static void check_publisher(unsigned short port) {
   enum { EVENTS = 200 };
   Pusher *client = client_of(port, "");
@@ -1362,6 +1375,8 @@ static void check_publisher(unsigned short port) {
   /* A server that does not respond. */
   publisher = publisher_of(client, "{\"connections\":1,\"max_queue_events\":4}");
   publish(publisher, "silence", NULL);
+  /* On a slow machine the others would be sent with it. */
+  wait_until_in_flight(publisher);
   for (int i = 0; i < 3; i++) publish(publisher, "e", i > 0 ? "{\"conflate\":\"k\"}" : NULL);
   expect_reports(publisher, 1, "\"reason\":\"superseded\"");
   publish(publisher, "e", NULL);
