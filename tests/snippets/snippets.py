@@ -35,7 +35,7 @@ AROUND = ROOT / "tests" / "snippets"
 MASTER_KEY = "ZUhQVldIZzduRkdZVkJzS2pPRkRYV1JyaWJJUjJiMGI="
 # Languages that are not code.
 OUTPUT = {"text"}
-# The tests that run the blocks of a file instead, by language. Each must name the file.
+# The tests that run the blocks of a file in these languages instead. Each must name the file.
 ELSEWHERE = {
     "docs/frameworks.md": {
         language: "e2e/frameworks/frameworks.test.mjs" for language in ("python", "ruby", "php", "go", "yaml", "ini")
@@ -920,9 +920,10 @@ def main():
     parser.add_argument("--only")
     arguments = parser.parse_args()
     names = ["README.md", *sorted(str(file.relative_to(arguments.docs)) for file in arguments.docs.glob("docs/*.md"))]
-    names = [name for name in names if name not in ELSEWHERE]
-    blocks = [block for name in names for block in read_blocks(name, (arguments.docs / name).read_text(encoding="utf-8"))]
-    elsewhere = [block for name in ELSEWHERE for block in read_blocks(name, (ROOT / name).read_text(encoding="utf-8"))]
+    pages = [(name, arguments.docs / name) for name in names] + [(name, ROOT / name) for name in ELSEWHERE if name not in names]
+    every = [block for name, page in pages for block in read_blocks(name, page.read_text(encoding="utf-8"))]
+    elsewhere = [block for block in every if block.language in ELSEWHERE.get(block.file, {})]
+    blocks = [block for block in every if block not in elsewhere]
     runner = Runner(arguments.out)
     wrong = []
     try:
@@ -948,7 +949,7 @@ def main():
             print(f"   ran {', '.join(map(str, found))} ({time.monotonic() - start:.1f} s)", flush=True)
     finally:
         runner.faults.close()
-    for block in blocks + elsewhere:
+    for block in every:
         by = ELSEWHERE.get(block.file, {}).get(block.language)
         if block.reason:
             print(f"   not run: {block}: {block.reason}")
