@@ -104,7 +104,7 @@ check_hardening() {
 check_native_libs() {
   local said written flags
   # With the flags that CMake gives to C code: others would compile it once more.
-  flags=$(grep -oh '"CFLAGS=[^"]*"' "$WORK/library/CMakeFiles/pusher-static.dir/build.make" | head -n 1 | tr -d '"')
+  flags=$(grep -oh '"CFLAGS_[^"]*"' "$WORK/library/CMakeFiles/pusher-static.dir/build.make" | head -n 1 | tr -d '"')
   said=$(cd "$ROOT" && env "$flags" cargo rustc --locked --profile no-lto --target "$(rustc -vV | sed -n 's/^host: //p')" --lib \
     --crate-type staticlib -- --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' |
     sed -E 's/-lgcc_s ?//')
