@@ -64,13 +64,24 @@ if(CJSON_INCLUDE_DIR AND CJSON_LIBRARY)
   pusher_test(conformance.c c STANDARD c_std_11 SOURCES tests/c/conformance.c
     LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS ${cases})
   target_include_directories(test-conformance-c PRIVATE "${CJSON_INCLUDE_DIR}")
-  list(APPEND with_fault_server conformance.c)
+  # Delivery under faults, reduced; scripts/delivery.sh runs all of it on Linux.
+  pusher_test(delivery c STANDARD c_std_11 SOURCES tests/c/delivery.c
+    LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS "${PROJECT_SOURCE_DIR}/docs/delivery.md")
+  target_include_directories(test-delivery PRIVATE "${CJSON_INCLUDE_DIR}")
+  set_tests_properties(delivery PROPERTIES TIMEOUT 900)
+  list(APPEND with_fault_server conformance.c delivery)
+  # For e2e/bindings/bindings.test.mjs, which needs a real server.
+  add_executable(test-with-server e2e/bindings/c.c)
+  target_compile_features(test-with-server PRIVATE c_std_99)
+  target_compile_options(test-with-server PRIVATE ${test_flags})
+  target_include_directories(test-with-server PRIVATE "${CJSON_INCLUDE_DIR}")
+  target_link_libraries(test-with-server PRIVATE Pusher::pusher "${CJSON_LIBRARY}")
   # The vectors of other libraries.
   pusher_test(vectors.c c STANDARD c_std_11 SOURCES tests/c/vectors.c
     LIBRARIES Pusher::pusher "${CJSON_LIBRARY}" ARGUMENTS "${PROJECT_SOURCE_DIR}/tests/vectors/peers.json")
   target_include_directories(test-vectors-c PRIVATE "${CJSON_INCLUDE_DIR}")
 else()
-  message(STATUS "Not built: the tests conformance.c and vectors.c, because cJSON is missing (Debian's libcjson-dev)")
+  message(STATUS "Not built: the tests conformance.c, delivery and vectors.c, because cJSON is missing (Debian's libcjson-dev)")
 endif()
 
 if(PUSHER_BUILD_CXX_TESTS)

@@ -37,7 +37,7 @@ mkdir -p "$OUT"
 rows=$OUT/rows
 mkdir -p "$rows"
 # The least numbers of cases and tests, so that a suite that runs nothing fails.
-LEAST_CASES=300 LEAST_VECTORS=90 LEAST_ABI=200 LEAST_PUBLISHER=100
+LEAST_CASES=300 LEAST_VECTORS=90 LEAST_SERVER=9 LEAST_ABI=200 LEAST_PUBLISHER=100
 
 # Builds the standard library from its sources.
 BUILD_STD=-Zbuild-std=std,panic_unwind
@@ -212,6 +212,7 @@ count() { sed -nE "$1" "$HERE/$2.log" | tail -n 1; }
 ctest_suites() {
   local all vectors passed
   # The header was checked by the host's compilers; these are the target's.
+  [ -n "$short" ] || export DELIVERY_WHOLE=1
   logged ctest ctest --test-dir "$HERE/build" --no-tests=error --timeout 900 --output-on-failure -V
   # Without those that are skipped.
   all=$(($(count 's/.*[^0-9]([0-9]+) cases in C: 0 failed; ([0-9]+) skipped.*/\1 - \2/p' ctest)))
@@ -219,8 +220,21 @@ ctest_suites() {
   grep -q 'the contract is kept' "$HERE/ctest.log" || fail 'the contract did not run'
   vectors=$(count 's/.*[^0-9]([0-9]+) vectors in C: 0 failed; .*/\1/p' ctest)
   [ "${vectors:-0}" -ge $LEAST_VECTORS ] || fail "only ${vectors:-0} vectors ran"
+  # The program itself knows how many calls are too few.
+  delivery=$(count 's/.*[^0-9]([0-9]+) calls under faults in C: 0 failed.*/\1/p' ctest)
+  [ -n "$delivery" ] || fail 'no calls under faults ran'
   passed=$(count 's/^100% tests passed, 0 tests failed out of ([0-9]+)$/\1/p' ctest)
   tests+=("$passed suites with $all shared cases, $vectors vectors and the contract")
+}
+
+# A program of the target with a real server, soketi, and a real subscriber, pusher-js; both run natively.
+with_soketi() {
+  local suffix=''
+  [ "$SYSTEM" = Linux ] || suffix=.exe
+  logged soketi env BINDINGS="$(node -p 'JSON.stringify({ [process.argv[1]]: process.argv.slice(2) })' -- "$TARGET" "${RUN[@]}" \
+    "$HERE/build/test-with-server$suffix")" node --test e2e/bindings/bindings.test.mjs
+  soketi=$(count 's/^[^ ]+ pass ([0-9]+)$/\1/p' soketi)
+  [ "${soketi:-0}" -ge $LEAST_SERVER ] || fail "only ${soketi:-0} tests with soketi ran"
 }
 
 # rust_suite NAME LEAST [CARGO'S ARGUMENT…] [-- FILTER]: runs a suite in Rust.
@@ -286,12 +300,14 @@ dll() {
   ! strings "$file" | grep -F -e "$PWD" -e "$HOME/" || fail 'pusher.dll names a folder of this machine'
 }
 
+thousands() { sed -E ':a; s/([0-9])([0-9]{3})($|,)/\1,\2\3/; ta' <<<"$1"; }
+
 size() {
   local file
   for file in "$HERE/build/pusher.dll" "$HERE"/build/libpusher.so.*.*.* "$HERE/build/trigger"; do
     [ -e "$file" ] || continue
     "$STRIP" -o "$HERE/stripped" "$file"
-    stat -c %s "$HERE/stripped" | sed -E ':a; s/([0-9])([0-9]{3})($|,)/\1,\2\3/; ta'
+    thousands "$(stat -c %s "$HERE/stripped")"
     return
   done
 }
@@ -305,7 +321,7 @@ start_fault_server() {
 
 one() (
   TARGET=$1 HERE=$OUT/$1
-  SYSTEM=Linux ARCHITECTURE='' STD=() LINK='' tests=()
+  SYSTEM=Linux ARCHITECTURE='' STD=() LINK='' tests=() delivery='' soketi=''
   mkdir -p "$HERE"
   "$TARGET"
   STRIP=$PREFIX-strip
@@ -316,6 +332,7 @@ one() (
   step "$TARGET: build" build
   step "$TARGET: examples" examples
   step "$TARGET: the suites in C and C++" ctest_suites
+  [ -n "$short" ] || step "$TARGET: with a real server" with_soketi
   [ "$SYSTEM" = Linux ] || step "$TARGET: what the DLL exports and needs" dll
   step "$TARGET: install, and use it from another project" installed
   if [ -n "$rust" ]; then
@@ -323,9 +340,15 @@ one() (
     step "$TARGET: the publisher, in Rust" rust_suite publisher $LEAST_PUBLISHER
   fi
   list=$(printf '%s, ' "${tests[@]}")
-  [ -n "$short" ] || echo "| \`$TARGET\` | $HOW | ${list%, } | $(size) |" >"$rows/$TARGET"
+  [ -n "$short" ] || echo "| \`$TARGET\` | $HOW | ${list%, } | $(thousands "$delivery") calls | $soketi tests | $(size) |" >"$rows/$TARGET"
 )
 
+servers() {
+  need node=nodejs
+  tools/servers/get-soketi.sh >/dev/null && tools/servers/get-pusher-js.sh >/dev/null
+}
+
+[ -n "$short" ] || step 'the real server and its subscriber' servers
 step 'the fault server' fault_server
 start_fault_server
 # shellcheck disable=SC2034 # the trap closes it
@@ -335,8 +358,8 @@ for target in "${chosen[@]}"; do step "$target" one "$target"; done
 
 # The rows of the targets that ran, and those of docs/platforms.md for the others.
 table() {
-  echo '| target | run | tests that passed | bytes |'
-  echo '|---|---|---|---|'
+  echo '| target | run | tests that passed | under faults | with soketi | bytes |'
+  echo '|---|---|---|---|---|---|'
   for target in "${TARGETS[@]}"; do
     if [[ " ${chosen[*]} " = *" $target "* ]]; then
       cat "$rows/$target"

@@ -1,5 +1,4 @@
-/* The C program for bindings.test.mjs, which describes the protocol of these programs. */
-#define _POSIX_C_SOURCE 200809L
+/* The C program for bindings.test.mjs, which describes the protocol of these programs. It is portable. */
 #include <pusher.h>
 
 #include <cjson/cJSON.h>
@@ -76,6 +75,21 @@ static PusherStatus perform(const Pusher *client, const cJSON *job, char **out) 
   return status;
 }
 
+/* Reads a line of any length into `*line`, which it allocates or enlarges. Returns 0 at the end of the input. */
+static int read_line(char **line, size_t *size) {
+  size_t length = 0;
+  for (;;) {
+    if (*size - length < 2) {
+      *size = *size == 0 ? 1024 : *size * 2;
+      *line = realloc(*line, *size);
+      if (*line == NULL) die("no memory");
+    }
+    if (fgets(*line + length, (int)(*size - length), stdin) == NULL) return length > 0;
+    length += strlen(*line + length);
+    if ((*line)[length - 1] == '\n') return 1;
+  }
+}
+
 int main(void) {
   char *line = NULL, *out;
   size_t size = 0;
@@ -87,7 +101,7 @@ int main(void) {
   length = snprintf(config, sizeof config, "{\"url\":\"%s\",\"encryption_master_key_base64\":\"%s\"}", url, key);
   if (length < 0 || (size_t)length >= sizeof config) die("PUSHER_URL or MASTER_KEY is too long");
   if (pusher_new(config, &client, &out) != PUSHER_STATUS_OK) die(out);
-  while (getline(&line, &size, stdin) > 0) {
+  while (read_line(&line, &size)) {
     cJSON *job = cJSON_Parse(line);
     PusherStatus status;
     if (job == NULL) die("the job is not JSON");
