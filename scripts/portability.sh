@@ -5,10 +5,11 @@
 #   scripts/portability.sh TARGET…            these, such as aarch64-unknown-linux-gnu
 #   scripts/portability.sh --write [TARGET…]  also writes the table into docs/platforms.md; targets that did not run keep their rows
 #   scripts/portability.sh --rust [TARGET…]   also the Rust suites of the C ABI and of the publisher, which take long to compile
-#   scripts/portability.sh --short            only 64-bit ARM and Windows, and only the shared library
+#   scripts/portability.sh --short            only 64-bit ARM and Windows: the shared library, unoptimised, and the suites in C
+#   BUILD=folder scripts/portability.sh       another build folder than build/portability, which is kept
 #
-# Rust 1.85 is Debian's, because Debian has its standard library for other architectures, and its sources for the rest (-Zbuild-std).
-# The fault server runs natively, on the loopback. Build folders are kept in build/portability.
+# Rust 1.85 is Debian's, because Debian has its standard library for other architectures, and its sources for the rest.
+# The fault server runs natively, on the loopback.
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 
@@ -31,56 +32,54 @@ if [ ${#chosen[@]} = 0 ]; then
   if [ -n "$short" ]; then chosen=(aarch64-unknown-linux-gnu x86_64-pc-windows-gnu); fi
 fi
 
-OUT=$PWD/build/portability
-mkdir -p "$OUT"
+mkdir -p "${BUILD:=build/portability}"
+OUT=$(realpath "$BUILD")
 # Each target's row of the table is in a file.
 rows=$OUT/rows
 mkdir -p "$rows"
 # The least numbers of cases and tests, so that a suite that runs nothing fails.
 LEAST_CASES=300 LEAST_VECTORS=90 LEAST_SERVER=9 LEAST_ABI=200 LEAST_PUBLISHER=100
 
-# Builds the standard library from its sources.
-BUILD_STD=-Zbuild-std=std,panic_unwind
-
 # --- the targets ---
 
 # Each function sets: PREFIX (of the compiler), PROCESSOR and SYSTEM (CMake's names), RUN (what runs a program), HOW (the same in the
-# table), STD (cargo's flags for the standard library), ARCHITECTURE (of Debian's standard library) and LINK (flags of each program).
+# table), STD (the standard library, for tools/rust/get-rust-web.sh: Debian's architecture, or Rust's name of a target that Debian does not
+# have) and LINK (flags of each program).
 aarch64-unknown-linux-gnu() {
   need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64=qemu-user
-  PREFIX=aarch64-linux-gnu PROCESSOR=aarch64 ARCHITECTURE=arm64
+  PREFIX=aarch64-linux-gnu PROCESSOR=aarch64 STD=arm64
   RUN=(qemu-aarch64 -L /usr/aarch64-linux-gnu) HOW='qemu-user'
 }
 
 armv7-unknown-linux-gnueabihf() {
   need arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf arm-linux-gnueabihf-g++=g++-arm-linux-gnueabihf qemu-arm=qemu-user
-  PREFIX=arm-linux-gnueabihf PROCESSOR=armv7l ARCHITECTURE=armhf
+  PREFIX=arm-linux-gnueabihf PROCESSOR=armv7l STD=armhf
   RUN=(qemu-arm -L /usr/arm-linux-gnueabihf) HOW='qemu-user'
 }
 
 # qemu-i386 hangs on some kernels, and a kernel of x86-64 runs these programs itself.
 i686-unknown-linux-gnu() {
   need i686-linux-gnu-gcc=gcc-i686-linux-gnu i686-linux-gnu-g++=g++-i686-linux-gnu
-  PREFIX=i686-linux-gnu PROCESSOR=i686 ARCHITECTURE=i386
+  PREFIX=i686-linux-gnu PROCESSOR=i686 STD=i386
   RUN=(/usr/i686-linux-gnu/lib/ld-linux.so.2 --library-path /usr/i686-linux-gnu/lib) HOW='natively'
 }
 
 s390x-unknown-linux-gnu() {
   need s390x-linux-gnu-gcc=gcc-s390x-linux-gnu s390x-linux-gnu-g++=g++-s390x-linux-gnu qemu-s390x=qemu-user
-  PREFIX=s390x-linux-gnu PROCESSOR=s390x ARCHITECTURE=s390x
+  PREFIX=s390x-linux-gnu PROCESSOR=s390x STD=s390x
   RUN=(qemu-s390x -L /usr/s390x-linux-gnu) HOW='qemu-user'
 }
 
 # Debian 12 has no Rust for it.
 riscv64gc-unknown-linux-gnu() {
   need riscv64-linux-gnu-gcc=gcc-riscv64-linux-gnu riscv64-linux-gnu-g++=g++-riscv64-linux-gnu qemu-riscv64=qemu-user
-  PREFIX=riscv64-linux-gnu PROCESSOR=riscv64 STD=("$BUILD_STD")
+  PREFIX=riscv64-linux-gnu PROCESSOR=riscv64 STD=$TARGET
   RUN=(qemu-riscv64 -L /usr/riscv64-linux-gnu) HOW='qemu-user'
 }
 
 x86_64-pc-windows-gnu() {
   need x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 x86_64-w64-mingw32-g++=g++-mingw-w64-x86-64 /usr/lib/wine/wine64=wine64
-  PREFIX=x86_64-w64-mingw32 SYSTEM=Windows PROCESSOR=AMD64 ARCHITECTURE=windows STD=("$BUILD_STD")
+  PREFIX=x86_64-w64-mingw32 SYSTEM=Windows PROCESSOR=AMD64 STD=$TARGET
   # The compiler's own libraries are linked statically, so that pusher.dll is the only DLL beside Windows's.
   LINK=-static
   export WINEPREFIX=$OUT/wine WINEDEBUG=-all WINEPATH
@@ -109,7 +108,7 @@ C
 x86_64-unknown-linux-musl() {
   need musl-gcc=musl-tools /usr/lib/llvm-14/lib/libunwind.a=libunwind-14-dev
   musl
-  PREFIX=$OUT/musl/musl PROCESSOR=x86_64 STD=("$BUILD_STD")
+  PREFIX=$OUT/musl/musl PROCESSOR=x86_64 STD=$TARGET
   RUN=(env) HOW='natively, fully static'
 }
 
@@ -142,8 +141,7 @@ C
 # Uses Debian's Rust for this target.
 with_rust() {
   local rust
-  # shellcheck disable=SC2086 # no word, or one
-  rust=$(tools/rust/get-rust-web.sh $ARCHITECTURE)
+  rust=$(tools/rust/get-rust-web.sh "$STD")
   export PATH=$rust/usr/bin:$PATH RUSTC=$rust/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$OUT/cargo
   export LD_LIBRARY_PATH=$rust/lib/x86_64-linux-gnu:$rust/usr/lib/x86_64-linux-gnu
   unset RUSTUP_TOOLCHAIN
@@ -193,13 +191,18 @@ logged() {
 }
 
 build() {
-  local options=(-DPUSHER_BUILD_TESTS=ON -DPUSHER_BUILD_EXAMPLES=ON -DPUSHER_CARGO_PROFILE=no-lto)
+  local options=(-DPUSHER_BUILD_TESTS=ON -DPUSHER_BUILD_EXAMPLES=ON)
   toolchain_file
   cjson
-  if [ -n "$short" ]; then options+=(-DPUSHER_BUILD_STATIC=OFF); else options+=(-DPUSHER_BUILD_STATIC=ON); fi
+  if [ -n "$short" ]; then
+    # Unoptimised, because it runs for a shorter time than optimising takes.
+    options+=(-DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_CXX_TESTS=OFF -DPUSHER_CARGO_PROFILE=dev)
+  else
+    options+=(-DPUSHER_BUILD_STATIC=ON -DPUSHER_CARGO_PROFILE=no-lto)
+  fi
   [ "$HOW" != 'natively, fully static' ] || options+=(-DPUSHER_BUILD_SHARED=OFF -DPUSHER_BUILD_CXX_TESTS=OFF "-DPUSHER_CARGO_BUILD_TARGET=$TARGET")
   logged configure cmake -S . -B "$HERE/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$HERE/toolchain.cmake" -DPUSHER_CARGO="$CARGO" \
-    -DPUSHER_CARGO_FLAGS="--locked ${STD[*]}" -DPUSHER_FAULT_SERVER="$FAULT_SERVER" -DCJSON_INCLUDE_DIR="$HERE/cjson" \
+    -DPUSHER_CARGO_FLAGS=--locked -DPUSHER_FAULT_SERVER="$FAULT_SERVER" -DCJSON_INCLUDE_DIR="$HERE/cjson" \
     -DCJSON_LIBRARY="$HERE/cjson/libcjson.a" -DCMAKE_INSTALL_PREFIX="$HERE/prefix" "${options[@]}"
   logged build cmake --build "$HERE/build"
 }
@@ -212,8 +215,9 @@ count() { sed -nE "$1" "$HERE/$2.log" | tail -n 1; }
 ctest_suites() {
   local all vectors passed
   # The header was checked by the host's compilers; these are the target's.
-  [ -n "$short" ] || export DELIVERY_WHOLE=1
-  logged ctest ctest --test-dir "$HERE/build" --no-tests=error --timeout 900 --output-on-failure -V
+  local at_once=1
+  if [ -n "$short" ]; then at_once=4; else export DELIVERY_WHOLE=1; fi
+  logged ctest ctest --test-dir "$HERE/build" --parallel "$at_once" --no-tests=error --timeout 900 --output-on-failure -V
   # Without those that are skipped.
   all=$(($(count 's/.*[^0-9]([0-9]+) cases in C: 0 failed; ([0-9]+) skipped.*/\1 - \2/p' ctest)))
   [ "${all:-0}" -ge $LEAST_CASES ] || fail "only ${all:-0} cases ran"
@@ -241,7 +245,7 @@ with_soketi() {
 rust_suite() {
   local name=$1 least=$2 passed
   shift 2
-  logged "$name" "$CARGO" test --quiet "${STD[@]}" --locked --target "$TARGET" --test "$name" "$@"
+  logged "$name" "$CARGO" test --quiet --locked --target "$TARGET" --test "$name" "$@"
   passed=$(count 's/^test result: ok\. ([0-9]+) passed.*/\1/p' "$name")
   [ "${passed:-0}" -ge "$least" ] || fail "only ${passed:-0} tests of $name ran"
   tests+=("$passed of tests/$name")
@@ -321,7 +325,7 @@ start_fault_server() {
 
 one() (
   TARGET=$1 HERE=$OUT/$1
-  SYSTEM=Linux ARCHITECTURE='' STD=() LINK='' tests=() delivery='' soketi=''
+  SYSTEM=Linux STD='' LINK='' tests=() delivery='' soketi=''
   mkdir -p "$HERE"
   "$TARGET"
   STRIP=$PREFIX-strip

@@ -4,8 +4,8 @@
 #
 #   get-rust-web.sh                  the compiler, with the standard library of this machine
 #   get-rust-web.sh arm64 s390x      also the standard libraries of these architectures of Debian
-#   get-rust-web.sh windows          also the two objects that rustc links into each program for x86_64-pc-windows-gnu, and that
-#                                    -Zbuild-std does not build
+#   get-rust-web.sh riscv64gc-unknown-linux-gnu   also the standard library of this target of Rust, which Debian does not have: compiles
+#                                    it from its sources, once. This needs the target's C compiler only to link programs
 #   get-rust-web.sh --source cjson   prints the folder with the original source of a package of Debian instead
 #
 # The stable compiler comes without those sources (rust-src), and without a standard library for other targets. Debian has both for
@@ -46,9 +46,16 @@ unpack() {
 }
 
 # The newest version of rust-web-src that is 1.85.
+listed_version() { apt-cache madison rust-web-src | sed -nE "s/.*\\| +(${VERSION_OF_RUST}[^ ]+) .*/\\1/p" | head -n 1; }
+
 rust_version() {
   local version
-  version=$(apt-cache madison rust-web-src | sed -nE "s/.*\\| +(${VERSION_OF_RUST}[^ ]+) .*/\\1/p" | head -n 1)
+  version=$(listed_version)
+  if [ -z "$version" ]; then
+    # A new machine has no lists of packages.
+    apt update
+    version=$(listed_version)
+  fi
   [ -n "$version" ] || fail "No rust-web-src 1.85 in Debian's archive"
   echo "$version"
 }
@@ -102,23 +109,44 @@ standard_library() (
   once "$mark" "get the standard library of Rust 1.85 for $architecture (once)"
 )
 
-windows_objects() (
-  folder=$RUST/usr/lib/rustlib/x86_64-pc-windows-gnu/lib
+# Compiles the standard library of a target into the compiler's folder, where rustc looks for it. No folder of this machine is in it.
+compiled_standard_library() (
+  target=$1
+  mark=$RUST/std-$target
 
-  finished() { [ -e "$folder/rsend.o" ]; }
+  finished() { [ -e "$mark" ]; }
 
   # shellcheck disable=SC2329 # step runs it
   install() {
-    local name
-    mkdir -p "$folder"
-    for name in rsbegin rsend; do
-      LD_LIBRARY_PATH=$RUST/lib/x86_64-linux-gnu:$RUST/usr/lib/x86_64-linux-gnu RUSTC_BOOTSTRAP=1 "$RUST/usr/bin/rustc" --target x86_64-pc-windows-gnu --emit=obj \
-        -o "$folder/$name.part" "$RUST/usr/lib/rustlib/src/rust/library/rtstartup/$name.rs"
-      mv "$folder/$name.part" "$folder/$name.o"
-    done
+    local part=$RUST.std-$target folder=$RUST/usr/lib/rustlib/$target/lib name
+    rm -rf "$part"
+    mkdir -p "$part/src" "$part/lib"
+    export LD_LIBRARY_PATH=$RUST/lib/x86_64-linux-gnu:$RUST/usr/lib/x86_64-linux-gnu RUSTC_BOOTSTRAP=1 RUSTC=$RUST/usr/bin/rustc
+    # rustc links them into each program for MinGW.
+    if [[ $target = *-windows-gnu ]]; then
+      for name in rsbegin rsend; do
+        "$RUSTC" --target "$target" --emit=obj -o "$part/lib/$name.o" "$RUST/usr/lib/rustlib/src/rust/library/rtstartup/$name.rs"
+      done
+    fi
+    : >"$part/src/lib.rs"
+    printf '[package]\nname = "none"\nversion = "0.0.0"\nedition = "2024"\n[profile.release]\ncodegen-units = 1\n' >"$part/Cargo.toml"
+    # Configuration and flags for other code must not reach it.
+    unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER CARGO_BUILD_TARGET CARGO_ENCODED_RUSTFLAGS
+    (
+      cd "$part"
+      RUSTFLAGS="--remap-path-prefix=$RUST/usr/lib/rustlib/src/rust=/rust --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+        CARGO_TARGET_DIR=$part/target "$RUST/usr/bin/cargo" build --quiet --release --target "$target" -Zbuild-std=std,panic_unwind,test
+    )
+    cp "$part/target/$target"/release/deps/lib*.rlib "$part/lib/"
+    rm "$part"/lib/libnone-*.rlib
+    rm -rf "$folder"
+    mkdir -p "$(dirname "$folder")"
+    mv "$part/lib" "$folder"
+    rm -rf "$part"
+    touch "$mark"
   }
 
-  once "$RUST/windows" "compile rsbegin.o and rsend.o for Windows (once)"
+  once "$mark" "compile the standard library of Rust 1.85 for $target (once)"
 )
 
 source_package() (
@@ -152,6 +180,6 @@ if [ "${1:-}" = --source ]; then
 fi
 compiler
 for architecture in "$@"; do
-  if [ "$architecture" = windows ]; then windows_objects; else standard_library "$architecture"; fi
+  if [[ $architecture = *-* ]]; then compiled_standard_library "$architecture"; else standard_library "$architecture"; fi
 done
 echo "$RUST" >&3
