@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and installs libpusher, moves the prefix, and uses it from other projects: in C and C++, shared and static, by
-# find_package, pkg-config, add_subdirectory and FetchContent. The projects are in tests/consumers.
+# find_package, pkg-config, Meson, add_subdirectory and FetchContent. The projects are in tests/consumers.
 #
 #   scripts/install.sh [DIRECTORY]      the build folder, also BUILD; default: build/packaging
 #
@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CONSUMERS=$ROOT/tests/consumers
 
-need gcc g++ nm=binutils clang-19 /usr/lib/llvm-19/bin/ld.lld=lld-19 make cmake ninja=ninja-build pkg-config readelf=binutils python3 curl
+need gcc g++ nm=binutils clang-19 /usr/lib/llvm-19/bin/ld.lld=lld-19 make cmake ninja=ninja-build pkg-config readelf=binutils python3 curl meson
 
 BUILD=$(realpath -m "${1:-${BUILD:-$ROOT/build/packaging}}")
 mkdir -p "$BUILD"
@@ -191,6 +191,31 @@ pkg_config() {
   done
 }
 
+# meson_project KIND [OPTION…]: builds and runs the programs with Meson.
+meson_project() {
+  local kind=$1 build
+  shift
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig quiet meson setup "$@" "$build" "$CONSUMERS/meson"
+  quiet meson test -C "$build" --print-errorlogs
+  linked "$kind" "$build"/consumer-{c,hpp}
+}
+
+# Configures each preset of CMakePresets.json, and builds the one for the static library. The one for Windows needs MinGW and a Rust for it, which
+# scripts/portability.sh tests.
+presets() {
+  local preset presets
+  mapfile -t presets < <(cd "$ROOT" && cmake --list-presets=configure | sed -n 's/^ *"\(.*\)" .*/\1/p')
+  [ "${presets[*]}" = "default dev tests static mingw" ] || fail "CMakePresets.json has other presets: ${presets[*]}"
+  for preset in "${presets[@]}"; do
+    [ "$preset" = mingw ] ||
+      (cd "$ROOT" && quiet cmake --preset "$preset" -B "$WORK/preset-$preset" -DPUSHER_FAULT_SERVER="$FAULT_SERVER")
+  done
+  quiet cmake --build "$WORK/preset-static"
+  [ -s "$WORK/preset-static/libpusher.a" ] && [ ! -e "$WORK/preset-static/libpusher.so" ] ||
+    fail "the preset static builds something else: $(ls "$WORK/preset-static")"
+}
+
 # The component alone has the program and its page.
 tools_alone() {
   quiet cmake --install "$WORK/library" --component Pusher_Tools --prefix "$WORK/tools"
@@ -261,6 +286,10 @@ step "pkg-config, shared" pkg_config "$PREFIX" shared
 step "pkg-config, static" pkg_config "$PREFIX" static STATIC=1
 step "pkg-config, only static" pkg_config "$WORK/only-static" static
 step "fully static programs, by gcc, and by clang and lld" fully_static
+
+step "Meson, shared" meson_project shared
+step "Meson, static" meson_project static --prefer-static
+step "the presets of CMake" presets
 
 step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
 step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
