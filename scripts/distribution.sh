@@ -71,6 +71,16 @@ tarball_again() {
   cmp "$SOURCE.tar.xz" "$WORK/again/libpusher-$VERSION.tar.xz" || fail "a second tarball of the same files differs"
 }
 
+# The recipes of distributions name this tarball. Their shells can read them.
+recipes() {
+  quiet "$ROOT/packaging/recipes.sh" "$SOURCE.tar.xz" "$WORK/recipes"
+  grep -qF "$(sha256sum <"$SOURCE.tar.xz" | cut -d ' ' -f 1)" "$WORK/recipes/arch/PKGBUILD" || fail "PKGBUILD has another checksum"
+  grep -qF "$(sha512sum <"$SOURCE.tar.xz" | cut -d ' ' -f 1)" "$WORK/recipes/alpine/APKBUILD" || fail "APKBUILD has another checksum"
+  grep -q "^Version: *$VERSION\$" "$WORK/recipes/rpm/libpusher.spec" || fail "libpusher.spec has another version"
+  quiet bash -n "$WORK/recipes/arch/PKGBUILD"
+  quiet sh -n "$WORK/recipes/alpine/APKBUILD"
+}
+
 build() {
   offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON \
     -DPUSHER_FAULT_SERVER="$FAULT_SERVER"
@@ -199,6 +209,7 @@ conan_create() {
 }
 
 step "source tarball" tarball
+step "recipes of distributions" recipes
 step "build the tarball without a network" build
 step "install it, and publish" install
 step "a second tarball is identical" tarball_again
