@@ -3,6 +3,10 @@
 #   need cmake strace /usr/include/curl/curl.h=libcurl4-openssl-dev    installs missing commands and files; the Debian
 #                                                                      package follows "=" if its name differs
 #   step "what is done" COMMAND…                                       prints the step, then "ok" and its duration
+#   background FUNCTION                                                starts it beside the other steps, with its output in
+#                                                                      build/FUNCTION.log; it is killed when the script exits
+#   finish FUNCTION                                                    waits for it, and prints its steps, or the whole log if
+#                                                                      it failed
 #   library FILE                                                       copies the shared library: the file PUSHER_LIBRARY, or
 #                                                                      the one in the folder PUSHER_LIB_DIR, or builds it
 #   as_installed FOLDER                                                copies it with its link, and writes a pusher.pc
@@ -72,12 +76,35 @@ step() {
   printf '   ok: %s (%d s)\n' "$what" $((SECONDS - start))
 }
 
+declare -A BACKGROUND=()
+
+background() {
+  mkdir -p build
+  # Job control gives it a process group of its own, so that one signal reaches all that it started.
+  set -m
+  ("$1") >"build/$1.log" 2>&1 </dev/null &
+  set +m
+  BACKGROUND[$1]=$!
+  trap stop_background EXIT
+}
+
+stop_background() {
+  local group
+  for group in "${BACKGROUND[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+}
+
+finish() {
+  wait "${BACKGROUND[$1]}" || { cat "build/$1.log" >&2; fail "failed: see build/$1.log above"; }
+  grep '^   ok: ' "build/$1.log" || true
+}
+
 library() {
   local file=${PUSHER_LIBRARY:-${PUSHER_LIB_DIR:+$PUSHER_LIB_DIR/libpusher.so}}
   if [ -z "$file" ]; then
-    # Without link-time optimisation, which takes long and does not change what these tests check.
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib
-    file=${CARGO_TARGET_DIR:-target}/no-lto/libpusher.so
+    # Without link-time optimisation, which takes long and does not change what these tests check. In a folder of its own: tests and
+    # examples have more features of some crates, and each of the two builds would cause the other again.
+    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib --target-dir "${CARGO_TARGET_DIR:-target}/library"
+    file=${CARGO_TARGET_DIR:-target}/library/no-lto/libpusher.so
   fi
   cp -L "$file" "$1"
 }

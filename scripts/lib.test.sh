@@ -61,3 +61,32 @@ if made false; then fail 'A failed install is not reported.'; fi
 made true || fail "An install fails: $(cat "$scratch/said")"
 made false || fail "A finished install runs again: $(cat "$scratch/said")"
 [ "$(wc -l <"$scratch/installs")" = 2 ] || fail "Two installs ran $(wc -l <"$scratch/installs") times."
+
+# beside COMMAND…: a script that starts these commands with `background`, and waits for them. sleep.pid has the process of `lasting`.
+cat >"$scratch/beside.sh" <<'BESIDE'
+cd "$2"
+. "$1/lib.sh"
+good() { step 'something good' true; }
+bad() { echo 'what was said'; false; echo 'not reached'; }
+lasting() { sleep 1000 & echo $! >sleep.pid; wait; }
+shift 2
+for name in "$@"; do background "$name"; done
+for name in "$@"; do
+  if [ "$name" = lasting ]; then
+    while [ ! -s sleep.pid ]; do sleep 0.01; done
+  else
+    finish "$name"
+  fi
+done
+BESIDE
+beside() { bash "$scratch/beside.sh" "$(realpath "$(dirname "$0")")" "$scratch" "$@" >"$scratch/said" 2>&1; }
+
+beside good good || fail "What succeeds is reported as failed: $(cat "$scratch/said")"
+grep -q 'ok: something good' "$scratch/said" || fail "The steps are not printed: $(cat "$scratch/said")"
+if beside good bad; then fail 'A failure beside the other steps is not reported.'; fi
+grep -q 'what was said' "$scratch/said" || fail "The log is not printed: $(cat "$scratch/said")"
+if grep -q 'not reached' "$scratch/said"; then fail 'What runs beside goes on after a failure.'; fi
+beside lasting || fail "$(cat "$scratch/said")"
+# The signal was sent before the script ended; the process ends a moment later.
+for _ in $(seq 500); do kill -0 "$(cat "$scratch/sleep.pid")" 2>/dev/null || break; sleep 0.01; done
+if kill -0 "$(cat "$scratch/sleep.pid")" 2>/dev/null; then fail 'What runs beside outlives the script.'; fi

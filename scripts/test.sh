@@ -4,16 +4,25 @@
 cd "$(dirname "$0")/.."
 start=$SECONDS
 
-# The first run compiles a real server and cargo-deny, which takes minutes: at a low priority, in the background, into the
-# cache.
 mkdir -p build
-say 'get the real servers and cargo-deny in the background (build/servers.log)'
-(
+say 'at a low priority beside the other steps: real servers (build/servers.log), models and packages (build/aside.log)'
+# The first run compiles a real server and cargo-deny, which takes minutes.
+servers() {
   # Packages that they need are installed at normal priority.
-  tools/servers/get-soketi.sh && tools/servers/get-pusher-js.sh && tools/servers/get-sockudo.sh && tools/lint/get-cargo-deny.sh
-) >build/servers.log 2>&1 &
-servers=$!
-trap 'kill "$servers" 2>/dev/null || true' EXIT
+  tools/servers/get-soketi.sh
+  tools/servers/get-pusher-js.sh
+  tools/servers/get-sockudo.sh
+  tools/lint/get-cargo-deny.sh
+}
+# These compute and compile, and measure no time: they take what the other steps leave idle.
+aside() {
+  renice -n 19 "$BASHPID" >/dev/null
+  step "the publisher's queue, model-checked" scripts/models.sh
+  step 'the fuzz targets' scripts/torture/fuzz.sh --build
+  step 'tarball, Debian and Conan packages' scripts/distribution.sh
+}
+background servers
+background aside
 
 step 'checks' scripts/check.sh --lines
 step 'the header in C and C++' scripts/header.sh
@@ -22,7 +31,6 @@ step 'the suites in C and C++ by CTest' scripts/ctest.sh
 step 'the ABI' scripts/abi.sh
 step 'the lints can fail' scripts/lint.sh --self-test
 step 'the check of a release finds planted faults' scripts/release-check.sh --self-test
-step 'tarball, Debian and Conan packages' scripts/distribution.sh
 step 'responses as ureq reads them' scripts/reference.sh
 step 'system calls of a warm call' scripts/syscalls.sh
 step 'memory' scripts/memory.sh
@@ -30,7 +38,6 @@ step 'the budgets of calls find planted regressions' scripts/budgets.sh --self-t
 step 'instructions and allocations of calls' scripts/budgets.sh
 step 'delivery under faults' scripts/delivery.sh
 step 'the publisher under load' scripts/publisher.sh
-step "the publisher's queue, model-checked" scripts/models.sh
 step 'valgrind' scripts/valgrind.sh
 step 'hard to break: the short forms' scripts/torture.sh --short
 step 'the publisher in event loops' scripts/event-loops.sh
@@ -46,8 +53,7 @@ step 'PHP' scripts/bindings/php.sh
 step 'traces and metrics' scripts/observability.sh
 step "the official suites' tests that a changed import keeps" scripts/migration.sh
 
-say 'wait for the real servers'
-wait "$servers" || fail "A real server or cargo-deny is not available: $(tail -n 20 build/servers.log)"
+step 'wait for the real servers' finish servers
 step 'dependencies: licences, sources, duplicates' scripts/deny.sh
 step 'real servers and real subscribers' scripts/e2e.sh
 step 'idempotency keys with a real server' scripts/idempotency.sh --short
@@ -56,5 +62,6 @@ step 'every binding with a real server' scripts/e2e-bindings.sh
 step 'frameworks with a real server' scripts/frameworks.sh
 step 'the chat, with two users in real browsers' scripts/chat.sh
 step "the manual's code" scripts/snippets.sh
+step 'wait for what runs beside: models, packages' finish aside
 
 printf '\nAll passed in %d min %d s.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

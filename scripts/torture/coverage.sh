@@ -24,6 +24,8 @@ mkdir -p "$out"
 # (tests/abi/panics.rs) executes what catches panics.
 printf '#!/bin/sh\nexec "$@" -C instrument-coverage --cfg pusher_failpoints\n' >"$out/rustc"
 chmod +x "$out/rustc"
+# Most tests wait for something most of the time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 export RUSTC_WORKSPACE_WRAPPER=$out/rustc CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/coverage
 TESTS=(--lib --test abi --test network --test process --test publisher --test out_of_memory --test fault_server --test repository)
 

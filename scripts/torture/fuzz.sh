@@ -4,15 +4,17 @@
 #   scripts/torture/fuzz.sh                    15 seconds each
 #   scripts/torture/fuzz.sh --long             an hour each
 #   scripts/torture/fuzz.sh --seconds N NAME…  N seconds each, these targets
+#   scripts/torture/fuzz.sh --build            only builds them
 #
 # A failing input is left in build/fuzz/TARGET-crash-….
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib.sh
 
-seconds=15
+seconds=15 only_build=
 case ${1:-} in
   --long) seconds=3600 && shift ;;
   --seconds) seconds=$2 && shift 2 ;;
+  --build) only_build=1 && shift ;;
 esac
 targets=("$@")
 if [ $# = 0 ]; then
@@ -67,6 +69,7 @@ all() {
 }
 
 step 'build the fuzz targets' build
+if [ -n "$only_build" ]; then exit; fi
 step 'a planted fault is found' planted_fault_is_found
 step "$seconds s for each target" all
 printf 'figure: %s\n' "$(cat "$out"/*.figure | awk '{ runs += $2; targets++ } END { print runs " inputs in " targets " targets, 0 failures" }')"
