@@ -94,17 +94,27 @@ stop_background() {
 }
 
 finish() {
-  wait "${BACKGROUND[$1]}" || { cat "build/$1.log" >&2; fail "failed: see build/$1.log above"; }
+  local group=${BACKGROUND[$1]}
+  # Its process group has ended with it, and the number may become that of another.
+  unset "BACKGROUND[$1]"
+  wait "$group" || { cat "build/$1.log" >&2; fail "failed: see build/$1.log above"; }
   grep '^   ok: ' "build/$1.log" || true
+}
+
+# quick_library TYPE: builds the library as this crate type, into the folder QUICK. Without link-time optimisation, which takes long
+# and does not change what these tests check. In a folder of its own: tests and examples have more features of some crates, and each of
+# the two builds would cause the other again.
+quick_library() {
+  local folder=${CARGO_TARGET_DIR:-target}/library
+  cargo rustc --quiet --profile no-lto --locked --lib --crate-type "$1" --target-dir "$folder"
+  QUICK=$folder/no-lto
 }
 
 library() {
   local file=${PUSHER_LIBRARY:-${PUSHER_LIB_DIR:+$PUSHER_LIB_DIR/libpusher.so}}
   if [ -z "$file" ]; then
-    # Without link-time optimisation, which takes long and does not change what these tests check. In a folder of its own: tests and
-    # examples have more features of some crates, and each of the two builds would cause the other again.
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type cdylib --target-dir "${CARGO_TARGET_DIR:-target}/library"
-    file=${CARGO_TARGET_DIR:-target}/library/no-lto/libpusher.so
+    quick_library cdylib
+    file=$QUICK/libpusher.so
   fi
   cp -L "$file" "$1"
 }

@@ -67,6 +67,7 @@ cat >"$scratch/beside.sh" <<'BESIDE'
 cd "$2"
 . "$1/lib.sh"
 good() { step 'something good' true; }
+also_good() { good; }
 bad() { echo 'what was said'; false; echo 'not reached'; }
 lasting() { sleep 1000 & echo $! >sleep.pid; wait; }
 shift 2
@@ -81,7 +82,7 @@ done
 BESIDE
 beside() { bash "$scratch/beside.sh" "$(realpath "$(dirname "$0")")" "$scratch" "$@" >"$scratch/said" 2>&1; }
 
-beside good good || fail "What succeeds is reported as failed: $(cat "$scratch/said")"
+beside good also_good || fail "What succeeds is reported as failed: $(cat "$scratch/said")"
 grep -q 'ok: something good' "$scratch/said" || fail "The steps are not printed: $(cat "$scratch/said")"
 if beside good bad; then fail 'A failure beside the other steps is not reported.'; fi
 grep -q 'what was said' "$scratch/said" || fail "The log is not printed: $(cat "$scratch/said")"

@@ -22,8 +22,8 @@ build() {
   cp "$out/libpusher.so.0" "$out/copy.so"
   cp "$out/libpusher.so.0" "$out/another.so"
   if [ -z "$static" ]; then
-    cargo rustc --quiet --profile no-lto --locked --lib --crate-type staticlib --target-dir "${CARGO_TARGET_DIR:-target}/library"
-    static=${CARGO_TARGET_DIR:-target}/library/no-lto/libpusher.a
+    quick_library staticlib
+    static=$QUICK/libpusher.a
   fi
   torture_program "$out" loading -ldl
   cargo rustc --quiet --release --locked --lib --crate-type cdylib
