@@ -3,10 +3,9 @@
  *   FAULT_SERVER=path conformance tests/conformance.json
  *
  * A C string ends at its first NUL, so cases with a NUL in an argument are skipped, and counted. */
-#include <cjson/cJSON.h>
 #include <pusher.h>
 
-#include "../cpp/fault_server.h"
+#include "listeners.h"
 
 static struct fault_server server;
 static cJSON *ready;
@@ -14,32 +13,6 @@ static int failures, left_out;
 
 /* Replaces \u0000 in the file: cJSON would end the string there. No case uses this character. */
 #define NUL_MARK "\xEF\xBF\xBF"
-
-static void stop(const char *why, const char *what) {
-  fprintf(stderr, "%s: %s\n", why, what);
-  exit(2);
-}
-
-static cJSON *parsed(const char *document) {
-  cJSON *value = cJSON_Parse(document);
-  if (value == NULL) stop("not JSON", document);
-  return value;
-}
-
-static const cJSON *member(const cJSON *object, const char *name) {
-  return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-/* Returns a string argument; NULL if it is absent. */
-static const char *text(const cJSON *arguments, const char *name) {
-  return cJSON_GetStringValue(member(arguments, name));
-}
-
-static int number(const cJSON *object, const char *name) {
-  const cJSON *value = member(object, name);
-  if (!cJSON_IsNumber(value)) stop("no number", name);
-  return value->valueint;
-}
 
 /* JSON arguments of the current case, freed after it. */
 static char *written[64];
@@ -207,18 +180,14 @@ static int has_keys(const cJSON *value, const cJSON *keys) {
 
 /* Returns the events that the listener's ledger has as applied, in order. */
 static cJSON *published_at(int port) {
-  cJSON *all = cJSON_CreateArray(), *ledger, *attempt;
-  char path[40], *answer;
-  snprintf(path, sizeof path, "/listen/%d", port);
-  answer = fault_server_ask(number(ready, "control"), "GET", path, "");
-  ledger = parsed(answer);
-  free(answer);
+  int control = number(ready, "control");
+  cJSON *all = cJSON_CreateArray(), *ledger = ledger_of(control, port), *attempt;
   cJSON_ArrayForEach(attempt, member(ledger, "attempts")) {
     cJSON *applied = cJSON_GetObjectItemCaseSensitive(attempt, "applied");
     while (cJSON_GetArraySize(applied) > 0) cJSON_AddItemToArray(all, cJSON_DetachItemFromArray(applied, 0));
   }
   cJSON_Delete(ledger);
-  free(fault_server_ask(number(ready, "control"), "DELETE", path, ""));
+  close_listener(control, port);
   return all;
 }
 
@@ -244,12 +213,10 @@ static char *config_of(const cJSON *one, const cJSON *credentials, int *port) {
   *port = 1;
   if (cJSON_IsObject(member(one, "server"))) {
     char *how = cJSON_PrintUnformatted(member(one, "server"));
-    char *answer = fault_server_ask(number(ready, "control"), "POST", "/listen", how);
-    cJSON *listener = parsed(answer);
+    cJSON *listener = asked(number(ready, "control"), "POST", "/listen", how);
     *port = number(listener, "port");
     tls = cJSON_IsTrue(member(member(one, "server"), "tls"));
     cJSON_Delete(listener);
-    free(answer);
     cJSON_free(how);
   }
   cJSON_AddStringToObject(config, "host", tls ? "localhost" : "127.0.0.1");

@@ -6,12 +6,11 @@
  *
  * Each fault of the server strikes once, plain and with TLS. (The whole test also repeats faults, and makes the kernel refuse
  * bytes.) */
-#include <cjson/cJSON.h>
 #include <pthread.h>
 #include <pusher.h>
 #include <time.h>
 
-#include "../cpp/fault_server.h"
+#include "listeners.h"
 
 enum { KINDS = 4, MODES = 3, COLUMNS = KINDS * MODES };
 
@@ -46,33 +45,14 @@ static int next_waiting, next_busy, failures, deliveries[5];
 /* How many false reports the judge was shown, and caught. */
 static int planted, caught;
 
-static void stop(const char *why, const char *what) {
-  fprintf(stderr, "%s: %s\n", why, what);
-  exit(2);
-}
-
-static cJSON *parsed(const char *document) {
-  cJSON *value = cJSON_Parse(document);
-  if (value == NULL) stop("not JSON", document);
-  return value;
-}
-
-static const cJSON *member(const cJSON *object, const char *name) {
-  return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static const char *text(const cJSON *object, const char *name) {
-  const char *value = cJSON_GetStringValue(member(object, name));
+/* Returns a string that must be there. */
+static const char *needed(const cJSON *object, const char *name) {
+  const char *value = text(object, name);
   if (value == NULL) stop("no string", name);
   return value;
 }
 
 static int flag(const cJSON *object, const char *name) { return cJSON_IsTrue(member(object, name)); }
-
-static int number(const cJSON *object, const char *name) {
-  if (!cJSON_IsNumber(member(object, name))) stop("no number", name);
-  return member(object, name)->valueint;
-}
 
 static int control(void) { return number(ready, "control"); }
 
@@ -113,18 +93,16 @@ static void read_row(char *line) {
 }
 
 static void read_document(const char *path) {
-  static char contents[1 << 20];
+  static char contents[1 << 20]; /* the rows point into it */
   FILE *file = fopen(path, "rb");
   size_t length;
-  char *copy, *line;
+  char *line;
   if (file == NULL) stop("can't be read", path);
   length = fread(contents, 1, sizeof contents - 1, file);
   if (length == sizeof contents - 1) stop("too long", path);
   fclose(file);
   contents[length] = '\0';
-  copy = (char *)malloc(length + 1); /* the rows point into it */
-  strcpy(copy, contents);
-  for (line = copy; line != NULL;) {
+  for (line = contents; line != NULL;) {
     char *next = strchr(line, '\n');
     if (next != NULL) *next++ = '\0';
     read_row(line);
@@ -135,7 +113,7 @@ static void read_document(const char *path) {
 /* Returns the letter of a cell: 0 if there is none. */
 static char letter_of(const struct cell *cell) {
   char name[120];
-  snprintf(name, sizeof name, "`%s%s`", text(cell->fault, "name"), calls[cell->call]);
+  snprintf(name, sizeof name, "`%s%s`", needed(cell->fault, "name"), calls[cell->call]);
   for (int i = 0; i < row_count; i++) {
     if (strstr(rows[i].faults, name) != NULL) return rows[i].letters[cell->kind * MODES + cell->mode];
   }
@@ -167,7 +145,7 @@ static int lies(const char *name) {
 static void add_cells(void) {
   const cJSON *fault;
   cJSON_ArrayForEach(fault, catalogue) {
-    const char *name = text(fault, "name");
+    const char *name = needed(fault, "name");
     int most = strncmp(name, "partly-", 7) == 0 ? BATCH : ONE;
     /* Their ledgers are large, and the endless bodies test the same. */
     if (strstr(name, "huge") != NULL || (!is_whole && lasts(name))) continue;
@@ -245,31 +223,10 @@ static PusherStatus make(const Pusher *client, int call, const char *data, const
 }
 
 static cJSON *listen_for(const struct cell *cell, int warm) {
-  char body[300], *answer;
-  cJSON *listener;
-  snprintf(body, sizeof body, "{\"fault\":\"%s\",\"tls\":%s,\"warm\":%d,\"times\":%d}", text(cell->fault, "name"),
+  char body[300];
+  snprintf(body, sizeof body, "{\"fault\":\"%s\",\"tls\":%s,\"warm\":%d,\"times\":%d}", needed(cell->fault, "name"),
            cell->kind >= 2 ? "true" : "false", warm, flag(cell->fault, "forever") ? 0 : 1);
-  answer = fault_server_ask(control(), "POST", "/listen", body);
-  listener = parsed(answer);
-  free(answer);
-  return listener;
-}
-
-static cJSON *ledger_of(int port) {
-  char path[40], *answer;
-  cJSON *ledger;
-  snprintf(path, sizeof path, "/listen/%d", port);
-  answer = fault_server_ask(control(), "GET", path, "");
-  ledger = parsed(answer);
-  free(answer);
-  return ledger;
-}
-
-/* Closes a listener; for a proxy, the server after it, too. */
-static void close_listener(int port) {
-  char path[40];
-  snprintf(path, sizeof path, "/listen/%d", port);
-  free(fault_server_ask(control(), "DELETE", path, ""));
+  return asked(control(), "POST", "/listen", body);
 }
 
 /* Returns the configuration of the cell's client. */
@@ -280,13 +237,13 @@ static char *config_of(const struct cell *cell, const cJSON *listener) {
   char *printed, proxy[40];
   cJSON_AddStringToObject(retry, "mode", modes[cell->mode]);
   for (size_t i = 0; i < sizeof credentials / sizeof *credentials; i++) {
-    cJSON_AddStringToObject(config, credentials[i], text(member(listener, "config"), credentials[i]));
+    cJSON_AddStringToObject(config, credentials[i], needed(member(listener, "config"), credentials[i]));
   }
   cJSON_AddStringToObject(config, "host", "127.0.0.1");
   cJSON_AddBoolToObject(config, "ssl", tls);
   cJSON_AddNumberToObject(config, "max_response_bytes", 64 << 10);
   cJSON_AddNumberToObject(config, "connect_timeout_ms", cell->waits ? 1500 : 20000);
-  if (tls) cJSON_AddStringToObject(config, "ca_file", text(ready, "ca"));
+  if (tls) cJSON_AddStringToObject(config, "ca_file", needed(ready, "ca"));
   if (flag(cell->fault, "proxy")) {
     snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", port);
     cJSON_AddStringToObject(config, "proxy", proxy);
@@ -300,8 +257,8 @@ static char *config_of(const struct cell *cell, const cJSON *listener) {
 
 /* Makes the call of a cell, and returns the delivery that the library reports. */
 static int run(const struct cell *cell, struct facts *facts, char **document) {
-  const char *name = text(cell->fault, "name");
-  int reused = cell->kind % 2, after = strcmp(text(cell->fault, "phase"), "after answer") == 0;
+  const char *name = needed(cell->fault, "name");
+  int reused = cell->kind % 2, after = strcmp(needed(cell->fault, "phase"), "after answer") == 0;
   int wanted = cell->call == ONE ? 1 : 3, timeout_ms = lasts(name) ? 3500 : 20000, times[3] = {0}, delivery;
   cJSON *listener = listen_for(cell, reused && !after), *ledger, *origin = NULL;
   char *config = config_of(cell, listener), *out = NULL, data[40], options[40];
@@ -328,9 +285,9 @@ static int run(const struct cell *cell, struct facts *facts, char **document) {
   pusher_string_free(out);
   pusher_free(client);
 
-  ledger = ledger_of(number(listener, "port"));
-  if (flag(cell->fault, "proxy")) origin = ledger_of(number(listener, "origin"));
-  close_listener(number(listener, "port"));
+  ledger = ledger_of(control(), number(listener, "port"));
+  if (flag(cell->fault, "proxy")) origin = ledger_of(control(), number(listener, "origin"));
+  close_listener(control(), number(listener, "port"));
   count_published(ledger, data, times);
   if (origin != NULL) count_published(origin, data, times);
   facts->most = 0;
@@ -377,7 +334,7 @@ static void run_and_judge(const struct cell *cell) {
   plant(&facts);
   if (why != NULL) {
     failures++;
-    printf("FAILED  %s%s, %s, %s: %s where %c is documented, published %d times: %s: %s\n", text(cell->fault, "name"),
+    printf("FAILED  %s%s, %s, %s: %s where %c is documented, published %d times: %s: %s\n", needed(cell->fault, "name"),
            calls[cell->call], kinds[cell->kind], modes[cell->mode], names[delivery],
            facts.letter == '\0' ? '-' : facts.letter, facts.most, why, document);
     fflush(stdout);
@@ -403,7 +360,6 @@ static void *worker(void *argument) {
 int main(int count, char **words) {
   enum { BUSY = 6, WAITING = 24 };
   pthread_t threads[BUSY + WAITING];
-  char *answer;
   double started = now();
   int i;
   if (count != 2) stop("usage", "delivery docs/delivery.md");
@@ -411,9 +367,7 @@ int main(int count, char **words) {
   read_document(words[1]);
   server = fault_server_start();
   ready = parsed(server.ready);
-  answer = fault_server_ask(control(), "GET", "/faults", "");
-  catalogue = parsed(answer);
-  free(answer);
+  catalogue = asked(control(), "GET", "/faults", "");
   add_cells();
   for (i = 0; i < BUSY + WAITING; i++) {
     if (pthread_create(&threads[i], NULL, worker, i < BUSY ? NULL : threads) != 0) stop("pthread_create", "failed");

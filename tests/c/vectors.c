@@ -4,9 +4,9 @@
  *   vectors tests/vectors/peers.json
  *
  * This one is in C, so that it runs on every platform. */
-#include <cjson/cJSON.h>
 #include <pusher.h>
 
+#include "json.h"
 #include "portable.h"
 
 static int failures, checked, left_out;
@@ -14,12 +14,6 @@ static int failures, checked, left_out;
 /* Vectors that contradict the protocol; tests/abi/vectors.rs says how. */
 static const char *const different[] = {"go-md5", "rustn-md5", "python-json-encoder",
                                         "python-s2u-ok-#server-to-user-ID-123", NULL};
-
-static const cJSON *member(const cJSON *object, const char *name) {
-  return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static const char *text(const cJSON *object, const char *name) { return cJSON_GetStringValue(member(object, name)); }
 
 static void check(int holds, const cJSON *vector, const char *what) {
   if (holds) return;
