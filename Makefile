@@ -1,7 +1,7 @@
 # The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
 # its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench portability release-check clean
+.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench portability release-check dist clean
 
 help:
 	@echo 'To see it work'
@@ -24,6 +24,7 @@ help:
 	@echo '  make bench          speed, allocations, memory and size against raw sockets, libcurl and peers'
 	@echo 'To release'
 	@echo '  make release-check  what RELEASE.md asks for, as far as it can be checked on one machine'
+	@echo '  make dist           write the files of a release into build/dist'
 	@echo 'To clean up'
 	@echo '  make clean          remove everything that was built here'
 
@@ -71,6 +72,9 @@ bench:
 
 portability:
 	@scripts/portability.sh
+
+dist:
+	@scripts/dist.sh
 
 release-check:
 	@scripts/release-check.sh

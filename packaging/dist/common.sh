@@ -1,0 +1,67 @@
+# What the parts of `make dist` share. Each part is a script in this folder, which writes files of a release. Source this file from it.
+#
+#   DIST                  the folder with the files of the release; default: build/dist
+#   WORK                  the scratch folder of this part, empty
+#   OUT                   a folder that is kept between runs, for scripts/targets.sh
+#   VERSION               the library's version
+#   SOURCE_DATE_EPOCH     the date of the commit: no file has a later one
+#   CHECKOUT              a clone of the commit, without anything that was built
+#   tarball               prints the path of the source tarball, which packaging/dist/source.sh wrote, or makes it
+#   unpacked FOLDER       unpacks it into a folder, without its first folder
+#   release_file FILE…    moves finished files to DIST, and says how large they are
+#   quiet COMMAND…        runs a command, and prints its output only if it fails
+# shellcheck disable=SC2034 # for the scripts that source this file
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$ROOT/scripts/lib.sh"
+cd "$ROOT"
+. scripts/targets.sh
+
+need git xz=xz-utils python3
+DIST=$(realpath -m "${DIST:-$ROOT/build/dist}")
+PART=$(basename "$0" .sh)
+OUT=$(realpath -m "${DIST_BUILD:-$ROOT/build/dist-build}")
+WORK=$OUT/$PART
+rm -rf "$WORK"
+mkdir -p "$DIST" "$WORK"
+VERSION=$(version)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+# The user's settings must not reach the files.
+unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR CARGO_TARGET_DIR RUSTFLAGS CFLAGS CXXFLAGS LDFLAGS
+umask 022
+
+CHECKOUT=$OUT/checkout
+checkout() {
+  local commit
+  commit=$(git rev-parse HEAD)
+  [ "$(git -C "$CHECKOUT" rev-parse HEAD 2>/dev/null)" = "$commit" ] || {
+    rm -rf "$CHECKOUT"
+    git clone --quiet "$ROOT" "$CHECKOUT"
+    git -C "$CHECKOUT" checkout --quiet --detach "$commit"
+  }
+}
+[ -z "$(git status --porcelain)" ] || say 'the working tree differs from the commit: the files of the release have the commit'
+checkout
+
+tarball() {
+  local file=$DIST/libpusher-$VERSION.tar.xz
+  [ -e "$file" ] || "$ROOT/packaging/dist/source.sh" >&2
+  echo "$file"
+}
+
+unpacked() {
+  mkdir -p "$1"
+  tar -C "$1" --strip-components=1 -xf "$(tarball)"
+}
+
+release_file() {
+  local file
+  for file in "$@"; do
+    mv "$file" "$DIST/"
+    printf '   %s: %s bytes\n' "$(basename "$file")" "$(stat -c %s "$DIST/$(basename "$file")")"
+  done
+}
+
+quiet() {
+  "$@" >"$WORK/quiet.log" 2>&1 || { cat "$WORK/quiet.log" >&2; fail "failed: $*"; }
+}

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Writes the source tarball with the source of every crate.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+quiet "$CHECKOUT/packaging/tarball.sh" "$WORK"
+release_file "$WORK/libpusher-$VERSION.tar.xz"
