@@ -24,15 +24,9 @@ for what in soketi pusher-js; do
   exit
 done
 
-need node=nodejs chromium
-if [ "${PUSHER_WRITE_SCREENSHOT:-}" = 1 ]; then
-  # The screenshot depends on the fonts.
-  need /usr/share/fonts/opentype/inter/Inter-Regular.otf=fonts-inter \
-    /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf=fonts-noto-color-emoji
-fi
-PLAYWRIGHT=$(e2e/chat/get-playwright.sh)
-CHROMIUM=$(command -v chromium)
-export PLAYWRIGHT CHROMIUM PROGRAMS="$PWD/build/chat"
+browser
+export PROGRAMS="$PWD/build/chat"
 
 step "build the chat" build
+step "stale pictures are found" node --test e2e/browser/pictures.test.mjs
 step "two people chat" node --test e2e/chat/chat.test.mjs

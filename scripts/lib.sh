@@ -15,8 +15,10 @@
 #   torture_program FOLDER NAME [FLAG…]                                compiles tests/torture/NAME.c against the library in the
 #                                                                      folder
 #   version                                                            prints the version of the library
-#   npm_package NAME VERSION FOLDER                                    prints the path of an npm package in the cache, installed
-#                                                                      by the package-lock.json of the folder
+#   npm_package NAME FOLDER                                            prints the path of an npm package in the cache, installed
+#                                                                      by the package.json and package-lock.json of the folder
+#   browser                                                            exports CHROMIUM, PLAYWRIGHT and AXE for e2e/browser, and
+#                                                                      installs the fonts of the pictures in docs/pictures
 #   python_packages NAME FILE                                          prints the path of a virtual environment in the cache
 #                                                                      with the packages of a file of requirements
 #   cargo_program NAME VERSION [FEATURES]                              prints the path of a program in the cache that cargo
@@ -164,7 +166,8 @@ once() {
 
 npm_package() (
   exec 3>&1 >&2 # only the path goes to standard output
-  name=$1 version=$2 from=$3
+  name=$1 from=$2
+  version=$(sed -n "s/^ *\"$name\": \"\(.*\)\".*/\1/p" "$from/package.json")
   here=$CACHE/$name-$version
   folder=$here/node_modules/$name
 
@@ -185,6 +188,16 @@ npm_package() (
   once "$here" "install $name $version (once)"
   echo "$folder" >&3
 )
+
+# Playwright downloads no browser: Debian's is used. The fonts decide where a line breaks, and so what a picture shows.
+browser() {
+  need node=nodejs chromium /usr/share/fonts/opentype/inter/Inter-Regular.otf=fonts-inter \
+    /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf=fonts-noto-color-emoji
+  CHROMIUM=$(command -v chromium)
+  PLAYWRIGHT=$(npm_package playwright-core e2e/browser)
+  AXE=$(npm_package axe-core e2e/browser)
+  export CHROMIUM PLAYWRIGHT AXE
+}
 
 python_packages() (
   exec 3>&1 >&2 # only the path goes to standard output

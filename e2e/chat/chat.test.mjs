@@ -4,13 +4,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { app, fetched, showing, start } from '../../tools/servers/servers.mjs';
+import { launch } from '../browser/browser.mjs';
 import { Listener } from '../program.mjs';
 
-const { chromium } = createRequire(import.meta.url)(process.env.PLAYWRIGHT);
 const pusherJs = join(fetched('pusher-js')[0], 'dist/web/pusher.min.js');
 const timeout = 120_000;
 
@@ -100,9 +99,7 @@ describe('chat', { timeout: 600_000 }, () => {
       await once(relay.listen(0, '127.0.0.1'), 'listening');
       server = await start('soketi', { webhook: `http://127.0.0.1:${relay.address().port}/` });
       chat = await Listener.start('chat', server.url, ['--pusher-js', pusherJs]);
-      // Chromium's sandbox does not work for root. The browser only loads our own page.
-      const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
-      browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args });
+      browser = await launch();
     },
     { timeout },
   );
