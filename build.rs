@@ -15,6 +15,11 @@ fn main() {
         if let Ok(resource) = std::env::var("PUSHER_VERSION_RESOURCE") {
             println!("cargo::rustc-cdylib-link-arg={resource}");
         }
+        // The time of the build would be in each file.
+        if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
+            println!("cargo::rustc-cdylib-link-arg=-Wl,--no-insert-timestamp");
+            println!("cargo::rustc-link-arg-examples=-Wl,--no-insert-timestamp");
+        }
     } else {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libpusher.so.{SOVERSION}");
         // Unloading a Rust library while threads run is unsound: its thread-locals have destructors.

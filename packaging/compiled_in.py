@@ -1,5 +1,6 @@
-"""The Rust crates in the library or in pusher-testserver, for packaging/copyright.py and packaging/sbom.py."""
+"""The Rust crates in the library or in pusher-testserver, for packaging/copyright.py, packaging/license.py and packaging/sbom.py."""
 
+import argparse
 import json
 import pathlib
 import re
@@ -9,7 +10,6 @@ import subprocess
 TARGETS = [f"{machine}-unknown-linux-gnu" for machine in ("x86_64", "i686", "aarch64", "riscv64gc", "powerpc64le", "s390x")]
 TARGETS.append("armv7-unknown-linux-gnueabihf")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-
 
 # The sources of pusher-testserver, which cargo builds as an example.
 PROGRAM = "tools/fault-server"
@@ -25,11 +25,20 @@ def used_by_the_program(name):
     return any(re.search(rf"\b{name}::", path.read_text(encoding="utf-8")) for path in sources)
 
 
-def resolve(cargo, program=False):
+def arguments():
+    """Returns a parser of the arguments that the scripts share."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cargo", nargs="?", default="cargo")
+    parser.add_argument("--program", action="store_true", help="pusher-testserver instead of the library")
+    parser.add_argument("--target", action="append", dest="targets", help="Rust's name of a target; default: those of Linux")
+    return parser
+
+
+def resolve(cargo, program=False, targets=None):
     """Returns the id of libpusher, the packages by id that a build without tests compiles into it, and for each the ids that it
     uses. With `program`, those of pusher-testserver instead."""
     command = [cargo, "metadata", "--locked", "--format-version", "1"]
-    for target in TARGETS:
+    for target in targets or TARGETS:
         command += ["--filter-platform", target]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}

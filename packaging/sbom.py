@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Prints the software bill of materials of the library: CycloneDX 1.6 in JSON, with the Rust crates that are compiled into it.
 
-    packaging/sbom.py [CARGO] [--program]      with --program, that of pusher-testserver
+    packaging/sbom.py [CARGO] [--program] [--target TARGET]      with --program, that of pusher-testserver
 
 The same commit gives the same bytes: it has no time, and its serial number is made from its content. The crates are those of
-packaging/copyright.py: of all Linux targets, without those of tests, build scripts and macros. It is a script, and not
+packaging/copyright.py: of all Linux targets or of TARGET, without those of tests, build scripts and macros. It is a script, and not
 cargo-cyclonedx, so that packages are built from the tarball with cargo and Python only, and without a network."""
 
 import json
@@ -14,7 +14,7 @@ import uuid
 
 # The source tree stays as it is.
 sys.dont_write_bytecode = True
-from compiled_in import ROOT, resolve  # noqa: E402
+from compiled_in import ROOT, arguments, resolve  # noqa: E402
 
 # SPDX's names of single licences; all others are expressions.
 NAMES = {"MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "Unicode-3.0", "CDLA-Permissive-2.0", "Zlib"}
@@ -49,9 +49,8 @@ def component(package, hashes, kind="library"):
 
 
 def main():
-    program = "--program" in sys.argv
-    cargo = next((argument for argument in sys.argv[1:] if argument != "--program"), "cargo")
-    root, packages, edges = resolve(cargo, program)
+    given = arguments().parse_args()
+    root, packages, edges = resolve(given.cargo, given.program, given.targets)
     hashes = checksums()
     reference = {identity: purl(package["name"], package["version"]) for identity, package in packages.items()}
     components = sorted(
@@ -63,7 +62,7 @@ def main():
         for identity in sorted(packages, key=reference.get)
     ]
     described = component(packages[root], hashes)
-    if program:
+    if given.program:
         described |= {"type": "application", "name": "pusher-testserver"}
     bom = {
         "bomFormat": "CycloneDX",
