@@ -18,6 +18,7 @@ debian_root() (
   with=$(IFS=, && echo "$*")
   here=$CACHE/debian-12/minbase${with:++${with//,/+}}
 
+  # shellcheck disable=SC2329 # once runs it
   finished() { [ -e "$here/etc/debian_version" ]; }
 
   # shellcheck disable=SC2329 # step runs it
