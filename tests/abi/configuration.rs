@@ -25,7 +25,10 @@ impl Row {
     }
 
     fn example(&self) -> Value {
-        value(self.cell("example"))
+        match value(self.cell("example")) {
+            Value::String(path) if self.cell("range") == "an absolute path" => absolute(&path),
+            example => example,
+        }
     }
 
     /// Whether `pusher_new()` reads the file that is the value.
@@ -64,6 +67,11 @@ fn value(cell: &str) -> Value {
 
 fn json_in(cell: &str) -> Option<Value> {
     serde_json::from_str(cell.strip_prefix('`')?.strip_suffix('`')?).ok()
+}
+
+/// An absolute path of this platform: on Windows, it begins with a drive.
+fn absolute(path: &str) -> Value {
+    json!(if cfg!(windows) { format!("C:{path}") } else { path.to_owned() })
 }
 
 /// The rows of the tables below a heading of docs/configuration.md whose first column has this title.
@@ -516,10 +524,10 @@ fn every_configuration_value_is_checked() {
                 json!("a.sock"),
                 json!("./a.sock"),
                 json!("\0abstract"),
-                json!("/a\0b"),
-                json!(format!("/{}", "a".repeat(200))),
+                absolute("/a\0b"),
+                absolute(&format!("/{}", "a".repeat(200))),
             ],
-            vec![json!("/run/a.sock"), json!("/ä b")],
+            vec![absolute("/run/a.sock"), absolute("/ä b")],
         ),
         (
             "tls_roots",
@@ -693,7 +701,8 @@ fn every_kind_of_key_is_accepted_in_each_of_its_forms() {
 #[test]
 fn a_unix_socket_has_no_tls_and_the_host_localhost_by_default() {
     let url = |more: Value| {
-        let mut config = json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "unix_socket": "/run/x.sock"});
+        let mut config =
+            json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "unix_socket": absolute("/run/x.sock")});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
         request.url.split("/apps/").next().unwrap().to_owned()
@@ -710,11 +719,11 @@ fn a_unix_socket_has_no_tls_and_the_host_localhost_by_default() {
         assert_eq!(url(more.clone()), expected, "{more}");
     }
     for (scheme, expected) in [("https", "https://h.example"), ("http", "http://h.example")] {
-        let config = json!({"url": format!("{scheme}://k:s@h.example/apps/1"), "unix_socket": "/run/x.sock"});
+        let config = json!({"url": format!("{scheme}://k:s@h.example/apps/1"), "unix_socket": absolute("/run/x.sock")});
         let request = Client::new(&config.to_string()).prepare("channels_info", &[]).read();
         assert!(request.url.starts_with(&format!("{expected}/apps/")), "{}", request.url);
     }
-    no_client(&crate::support::config(1, json!({"unix_socket": "/a", "proxy": "http://h"})), "proxy");
+    no_client(&crate::support::config(1, json!({"unix_socket": absolute("/a"), "proxy": "http://h"})), "proxy");
 }
 
 #[test]

@@ -218,13 +218,12 @@ type Responder = dyn Fn(&Received) -> Answer + Send + Sync;
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 struct Shared {
-    listener: TcpListener,
+    address: SocketAddr,
     log: Mutex<Log>,
     changed: Condvar,
     responder: Option<Box<Responder>>,
@@ -267,6 +266,9 @@ pub struct Log {
     answers: VecDeque<Answer>,
     releases: usize,
     stopping: bool,
+    /// Whether the listener is to be closed, and whether it is.
+    closing: bool,
+    closed: bool,
     open: Vec<(usize, TcpStream)>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -344,15 +346,15 @@ impl Builder {
         let listener = TcpListener::from(socket);
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            listener: listener.try_clone()?,
+            address,
             log: Mutex::default(),
             changed: Condvar::new(),
             responder: self.responder,
             options: self.options,
         });
         let acceptor = Arc::clone(&shared);
-        let acceptor = thread::spawn(move || acceptor.accept(&listener));
-        Ok(Server { address, shared, acceptor: Some(acceptor) })
+        let acceptor = thread::spawn(move || acceptor.accept(listener));
+        Ok(Server { shared, acceptor: Some(acceptor) })
     }
 }
 
@@ -371,7 +373,7 @@ impl Server {
 
     /// The port it listens on.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.shared.address.port()
     }
 
     /// Returns a client of this server, with more configuration.
@@ -466,8 +468,7 @@ impl Drop for Server {
             }
             std::mem::take(&mut log.threads)
         });
-        // Wakes the acceptor.
-        let _ = TcpStream::connect(self.address);
+        self.shared.wake_acceptor();
         let ended: Vec<_> = self.acceptor.take().into_iter().chain(threads).map(JoinHandle::join).collect();
         if thread::panicking() {
             return;
@@ -531,10 +532,10 @@ impl Shared {
         result
     }
 
-    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+    fn accept(self: &Arc<Self>, listener: TcpListener) {
         while let Ok((connection, _)) = listener.accept() {
             let mut log = self.lock();
-            if log.stopping {
+            if log.stopping || log.closing {
                 break;
             }
             let number = log.connections;
@@ -544,6 +545,16 @@ impl Shared {
             log.threads.push(thread::spawn(move || shared.serve(number, connection)));
             drop(log);
             self.changed.notify_all();
+        }
+        drop(listener);
+        self.change(|log| log.closed = true);
+    }
+
+    /// Wakes the acceptor, so that it sees that it should end.
+    fn wake_acceptor(&self) {
+        // The port of a closed listener may be another server's.
+        if !self.lock().closed {
+            let _ = TcpStream::connect(self.address);
         }
     }
 
@@ -623,7 +634,10 @@ impl Shared {
             log.ledger.len()
         });
         if options.refusing_after == Some(accepted) {
-            SockRef::from(&self.listener).shutdown(Shutdown::Both).unwrap();
+            // Only Linux ends accept() by a shutdown() of its listener.
+            self.change(|log| log.closing = true);
+            self.wake_acceptor();
+            self.wait(PATIENCE, |log| log.closed);
         }
         Ok(answer.unwrap_or_else(|| Answer::ok("{}")))
     }
