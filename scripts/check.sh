@@ -13,7 +13,7 @@ export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
 
 if [ "${1:-}" != --tests ]; then
   scripts/lint.sh
-  step 'waiting for apt' scripts/lib.test.sh
+  step 'the functions of the scripts' scripts/lib.test.sh
   # Both tools are components of the toolchain, from Debian and from rustup.
   step 'Rust: layout' cargo fmt --all --check
   step 'Rust: layout of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check

@@ -13,47 +13,85 @@ CHANNEL=${DEMO_CHANNEL:-my-channel}
 EVENT=${DEMO_EVENT:-my-event}
 DATA=${DEMO_DATA:-'{"message":"Hello from C 🎈"}'}
 SERVER=${DEMO_SERVER:-$([ -x "$CACHE/sockudo-5.2.0-local+redis/bin/sockudo" ] && echo sockudo || echo soketi)}
-export TRIGGER=$PWD/build/demo/trigger
+OUT=build/demo
+RECEIVED=$OUT/received
 
 build() {
   need cmake make cc=gcc
-  # Without link-time optimisation, which would take another minute.
-  cmake -S . -B build/demo -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" >/dev/null
-  cmake --build build/demo --target trigger
+  # Without link-time optimisation, which would take another minute, and without the static library.
+  cmake -S . -B $OUT -DPUSHER_CARGO_PROFILE=no-lto -DPUSHER_CARGO_TARGET_DIR="$PWD/build/cargo" -DPUSHER_BUILD_STATIC=OFF
+  cmake --build $OUT --target trigger
 }
 
-trigger() {
-  local answer
-  printf "   \$ trigger %s %s '%s'\n" "$CHANNEL" "$EVENT" "$DATA"
-  answer=$("$TRIGGER" "$CHANNEL" "$EVENT" "$DATA")
-  printf '   the result: %s\n' "$answer"
+servers() { tools/servers/get-pusher-js.sh && "tools/servers/get-$SERVER.sh"; }
+
+# The receiver runs until this script ends. Its first line is the URL for PUSHER_URL, and the next two are the event.
+subscriber() { exec node tools/servers/demo.mjs "$SERVER" "$CHANNEL" "$EVENT" >$RECEIVED; }
+recorder() { exec python3 tools/servers/recorder.py --seconds 60 >$RECEIVED; }
+
+# received NUMBER: waits until the receiver has printed so many lines.
+received() {
+  local tries
+  for ((tries = 0; tries < 600; tries++)); do
+    if [ "$(wc -l <$RECEIVED)" -ge "$1" ]; then return; fi
+    kill -0 "${BACKGROUND[$RECEIVER]}" 2>/dev/null || break
+    sleep 0.05
+  done
+  cat $RECEIVED "$LOGS/$RECEIVER.log"
+  fail "Nothing more arrived."
 }
 
-record() {
-  local pid lines url line
-  coproc RECORDER { exec python3 tools/servers/recorder.py --seconds 30; }
-  pid=$RECORDER_PID
-  # shellcheck disable=SC2064 # expand now: the variable may change
-  trap "kill $pid 2>/dev/null || true" EXIT
-  # bash closes its end of the pipe when the recorder exits, which is after the event.
-  exec {lines}<&"${RECORDER[0]}"
-  read -r url <&"$lines" || fail "the recorder did not start"
-  PUSHER_URL=$url trigger
-  say "what the recorder verified"
-  while IFS= read -r line <&"$lines"; do printf '   %s\n' "$line"; done
-  wait "$pid"
-  trap - EXIT
+trigger() { $OUT/trigger "$CHANNEL" "$EVENT" "$DATA" | tee $OUT/result; }
+
+rule() { printf '%s%s%s\n' "$GREEN" '────────────────────────────────────────────────────────────────────────' "$PLAIN"; }
+
+# show WHAT: prints the path of the event in a frame, and what can be done next.
+show() {
+  printf '\n'
+  rule
+  printf '   %s%s%s\n\n' "$BOLD" "$1" "$PLAIN"
+  printf "   sent       trigger %s %s '%s'\n" "$CHANNEL" "$EVENT" "$DATA"
+  printf '   response   %s\n' "$(cat $OUT/result)"
+  [ ! -s $RECEIVED ] || sed -n '2s/^/   received   /p; 3s/^/              /p' $RECEIVED
+  rule
+  cat <<'NEXT'
+
+Next: the same with your application,
+   PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID make demo
+install the library,
+   cmake -S . -B build/release && cmake --build build/release && sudo cmake --install build/release
+and write a program of your own:
+   less docs/getting-started.md c_examples/trigger.c
+NEXT
 }
 
-step "build the library and the C example" build
+in_lines $OUT/logs
+: >$RECEIVED
+if [ ! -e $OUT/trigger ]; then say "about 3 minutes the first time, most of it for the build; the output of the steps is in $OUT/logs"; fi
+step 'build the library and a program in C' build
 
 if [ -n "${PUSHER_URL:-}" ]; then
-  step "trigger the event on your application" trigger
-elif tools/servers/get-pusher-js.sh >/dev/null && "tools/servers/get-$SERVER.sh" >/dev/null; then
-  step "send an event from C to a subscriber" node tools/servers/demo.mjs "$SERVER" "$CHANNEL" "$EVENT" "$DATA"
-elif command -v python3 >/dev/null; then
-  say "no Channels server, for the reason above: a recorder in Python replaces it"
-  step "trigger the event with the C program" record
-else
-  fail "The library and the example are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
+  step 'send an event to your application' trigger
+  show 'a program in C  →  your application'
+  exit
 fi
+
+# In a subshell, so that a failure is printed but does not end the demonstration.
+if (step "get $SERVER and pusher-js (up to a minute the first time)" servers); then
+  RECEIVER=subscriber
+  background subscriber
+  step "start $SERVER, and subscribe to $CHANNEL with pusher-js" received 1
+  what="a program in C  →  $SERVER  →  pusher-js, the library for browsers"
+elif command -v python3 >/dev/null; then
+  RECEIVER=recorder
+  background recorder
+  step "start a recorder in Python instead of a server and a subscriber" received 1
+  what='a program in C  →  a recorder, which has verified the signature'
+else
+  fail "The library and the program are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
+fi
+PUSHER_URL=$(sed -n 1p $RECEIVED)
+export PUSHER_URL
+step 'send an event with the program in C' trigger
+step 'receive it' received 3
+show "$what"

@@ -5,8 +5,11 @@
 #   step "what is done" COMMAND…                                       prints the step, then "ok" and its duration
 #   background FUNCTION                                                starts it beside the other steps, with its output in
 #                                                                      build/FUNCTION.log; it is killed when the script exits
-#   finish FUNCTION                                                    waits for it, and prints its steps, or the whole log if
+#   finish FUNCTION "what it does"                                     waits for it, and prints its steps, or the whole log if
 #                                                                      it failed
+#   in_lines FOLDER [FUNCTION]                                         from here on, a step is one line on the screen and a log in
+#                                                                      the folder, which is printed if the step fails; with a
+#                                                                      function, runs it, and numbers its steps: "12 of 40"
 #   library FILE                                                       copies the shared library: the file PUSHER_LIBRARY, or
 #                                                                      the one in the folder PUSHER_LIB_DIR, or builds it
 #   as_installed FOLDER                                                copies it with its link, and writes a pusher.pc
@@ -29,7 +32,11 @@ set -euo pipefail
 NEEDS=()
 
 # Colours only on a terminal.
-if [ -t 1 ]; then BOLD=$(printf '\033[1m') PLAIN=$(printf '\033[0m'); else BOLD='' PLAIN=''; fi
+if [ -t 1 ]; then
+  BOLD=$(printf '\033[1m') GREEN=$(printf '\033[32m') RED=$(printf '\033[31m') PLAIN=$(printf '\033[0m')
+else
+  BOLD='' GREEN='' RED='' PLAIN=''
+fi
 
 say() { printf '%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
@@ -73,18 +80,112 @@ need() {
 step() {
   local what=$1 start=$SECONDS
   shift
+  if [ -n "$LOGS" ]; then
+    in_line "$what" "$@"
+    return
+  fi
   say "$what"
   "$@"
   printf '   ok: %s (%d s)\n' "$what" $((SECONDS - start))
 }
 
+# The folder of the logs, if a step is one line. Not exported: a script that a step runs prints its steps as usual, into the log.
+LOGS=''
+# The titles of all steps if they are known, and the number of the present one.
+PLAN=() AT=0 COUNTING=''
+
+in_lines() {
+  mkdir -p "$1"
+  rm -f "$1"/*.log
+  LOGS=$1
+  [ $# -gt 1 ] || return 0
+  touch "$LOGS/durations"
+  COUNTING=yes
+  "$2"
+  COUNTING=''
+  "$2"
+}
+
+# Prints a number of seconds.
+duration() { if (($1 < 60)); then echo "$1 s"; else echo "$(($1 / 60)) min $(($1 % 60)) s"; fi; }
+
+# Prints how much is left, and how long that took before. Without a duration for each of these steps it prints no time.
+what_is_left() {
+  local seconds
+  printf '%d left' $((${#PLAN[@]} - AT))
+  seconds=$(printf '%s\n' "${PLAN[@]:AT}" | awk -F '\t' '
+    FILENAME != "-" { took[$2] = $1; next }
+    !($0 in took) { unknown = 1 }
+    { sum += took[$0] }
+    END { if (!unknown) print sum }' "$LOGS/durations" -)
+  [ -z "$seconds" ] || printf ': about %s' "$(duration "$seconds")"
+}
+
+# Draws a line again and again, with the seconds since $2, until it is killed or its script has ended.
+spin() {
+  local turn=0 signs='-\|/'
+  while kill -0 $$ 2>/dev/null; do
+    printf '\r%s%s %s\033[K' "$1" "${signs:turn++ % 4:1}" "$(duration $((SECONDS - $2)))"
+    sleep 0.2
+  done
+}
+
+# Runs a command whose own steps are printed as usual.
+with_steps() {
+  local LOGS=''
+  "$@"
+}
+
+# Runs a step as one line. Its output goes into a log, and the whole log is printed if the step fails.
+in_line() {
+  local what=$1 line=$1 start=$SECONDS total=${#PLAN[@]} name log status spinner=''
+  shift
+  if [ -n "$COUNTING" ]; then
+    PLAN+=("$what")
+    return
+  fi
+  AT=$((AT + 1))
+  name=${what,,}
+  name=${name//[^a-z0-9]/-}
+  printf -v log '%s/%02d-%s.log' "$LOGS" "$AT" "$(tr -s - <<<"${name:0:40}")"
+  [ "$total" = 0 ] || printf -v line '%*d of %d  %s' "${#total}" "$AT" "$total" "$what"
+  printf '%s ... ' "$line"
+  if [ -t 1 ]; then
+    spin "$line ... " "$start" &
+    spinner=$!
+  fi
+  # As a condition, the command would go on after its first failure.
+  set +e
+  if [ "$1" = wait_for ]; then "$@" "$log"; else (set -e; with_steps "$@") >"$log" 2>&1; fi
+  status=$?
+  set -e
+  if [ -n "$spinner" ]; then
+    kill "$spinner"
+    wait "$spinner" 2>/dev/null || true
+    printf '\r%s ... \033[K' "$line"
+  fi
+  if [ "$status" != 0 ]; then
+    printf '%sFAILED%s after %s\n' "$RED" "$PLAIN" "$(duration $((SECONDS - start)))"
+    cat "$log"
+    fail "FAILED: $what. The whole output is above, and in $log."
+  fi
+  printf '%sok%s, %s' "$GREEN" "$PLAIN" "$(duration $((SECONDS - start)))"
+  if [ "$total" -gt 0 ]; then
+    printf '%d\t%s\n' $((SECONDS - start)) "$what" >>"$LOGS/durations"
+    printf ' (%s since the start, %s)' "$(duration $SECONDS)" "$(what_is_left)"
+  fi
+  echo
+}
+
 declare -A BACKGROUND=()
 
 background() {
+  local log=${LOGS:-build}/$1.log
+  [ -z "$COUNTING" ] || return 0
   mkdir -p build
   # Job control gives it a process group of its own, so that one signal reaches all that it started.
   set -m
-  ("$1") >"build/$1.log" 2>&1 </dev/null &
+  (with_steps "$1") >"$log" 2>&1 </dev/null &
   set +m
   BACKGROUND[$1]=$!
   trap stop_background EXIT
@@ -95,11 +196,28 @@ stop_background() {
   for group in "${BACKGROUND[@]}"; do kill -- "-$group" 2>/dev/null || true; done
 }
 
-finish() {
+# ended FUNCTION: waits until what runs in the background has ended, and returns its exit status.
+ended() {
   local group=${BACKGROUND[$1]}
   # Its process group has ended with it, and the number may become that of another.
   unset "BACKGROUND[$1]"
-  wait "$group" || { cat "build/$1.log" >&2; fail "failed: see build/$1.log above"; }
+  wait "$group"
+}
+
+# wait_for FUNCTION LOG: as `ended`, and renames the log.
+wait_for() {
+  local status=0
+  ended "$1" || status=$?
+  mv "$LOGS/$1.log" "$2"
+  return "$status"
+}
+
+finish() {
+  if [ -n "$LOGS" ]; then
+    in_line "$2" wait_for "$1"
+    return
+  fi
+  ended "$1" || { cat "build/$1.log" >&2; fail "failed: see build/$1.log above"; }
   grep '^   ok: ' "build/$1.log" || true
 }
 

@@ -91,3 +91,47 @@ beside lasting || fail "$(cat "$scratch/said")"
 # The signal was sent before the script ended; the process ends a moment later.
 for _ in $(seq 500); do kill -0 "$(cat "$scratch/sleep.pid")" 2>/dev/null || break; sleep 0.01; done
 if kill -0 "$(cat "$scratch/sleep.pid")" 2>/dev/null; then fail 'What runs beside outlives the script.'; fi
+
+# in_lines FUNCTION…: a script that runs these steps and background functions as lines, with logs in $scratch/logs.
+cat >"$scratch/lines.sh" <<'LINES'
+cd "$2"
+. "$1/lib.sh"
+quiet() { step 'a step in a step' echo 'what a step says'; }
+bad() { echo 'what was said'; false; echo 'not reached'; }
+nested() { bash -c '. "$1/lib.sh"; step "a script in a step" true' -- "$library"; }
+beside() { echo 'what was said beside'; "${BESIDE:-true}"; echo 'not reached'; }
+library=$1
+shift 2
+names=("$@")
+steps() {
+  local name
+  background beside
+  for name in "${names[@]}"; do step "it is $name: \$[a-z]*" "$name"; done
+  finish beside 'beside'
+}
+in_lines logs steps
+echo 'the end'
+LINES
+in_lines() { bash "$scratch/lines.sh" "$(realpath "$(dirname "$0")")" "$scratch" "$@" >"$scratch/said" 2>&1; }
+says() { grep -qE "$1" "$scratch/said" || fail "$2: $(cat "$scratch/said")"; }
+
+in_lines quiet nested || fail "Steps that succeed are reported as failed: $(cat "$scratch/said")"
+[ "$(wc -l <"$scratch/said")" = 4 ] || fail "Three steps and an end are not four lines: $(cat "$scratch/said")"
+says '^1 of 3  it is quiet: .* \.\.\. ok, [0-9]+ s \([0-9]+ s since the start, 2 left\)$' 'A step without known durations prints another line'
+grep -q '   ok: a step in a step' "$scratch/logs/01-it-is-quiet-a-z-.log" || fail 'A step in a step is not in its log.'
+grep -q '   ok: a script in a step' "$scratch/logs/02-it-is-nested-a-z-.log" || fail 'A step of a script is not in the log.'
+grep -q 'what was said beside' "$scratch/logs/03-beside.log" || fail 'What ran beside has no log.'
+in_lines quiet nested || fail "$(cat "$scratch/said")"
+says '^1 of 3 .*, 2 left: about [0-9]+ s\)$' 'The durations of the run before are not used'
+
+if in_lines quiet bad nested; then fail 'A failed step is not reported.'; fi
+says '^2 of 4  it is bad: .* \.\.\. FAILED after' 'The line does not say that the step has failed'
+says '^what was said$' 'The log of a failed step is not printed'
+says '^FAILED: it is bad: .*logs/02-it-is-bad' 'The last line does not name the step and its log'
+for never in 'not reached' 'what a step says' 'it is nested' 'the end'; do
+  if grep -q "$never" "$scratch/said"; then fail "After a failed step it prints '$never': $(cat "$scratch/said")"; fi
+done
+if BESIDE=false in_lines quiet; then fail 'A failure beside the lines is not reported.'; fi
+says '^2 of 2  beside \.\.\. FAILED' 'The line does not say that what ran beside has failed'
+says '^what was said beside$' 'The log of what ran beside is not printed'
+if grep -q 'not reached' "$scratch/said"; then fail "What runs beside goes on after a failure: $(cat "$scratch/said")"; fi

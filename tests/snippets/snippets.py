@@ -499,7 +499,7 @@ def demo(runner, block):
         raise Wrong(f"unexpected commands: {commands}")
     # Build as a newcomer would, without the replacements for sudo and cmake.
     environment = {**runner.environment, "PATH": os.environ["PATH"], "DEMO_SERVER": "soketi"}
-    run(commands[0], r"event my-event on channel my-channel", cwd=ROOT, env=environment, timeout=1200, shell=True)
+    run(commands[0], r"received   my-event on my-channel\n +\{\"message\"", cwd=ROOT, env=environment, timeout=1200, shell=True)
 
 
 def is_a_url(runner, block):

@@ -95,7 +95,7 @@ class Recorder(http.server.ThreadingHTTPServer):
     def took(self, event):
         with self.lock:
             channels, name, data = ", ".join(event["channels"]), event["name"], event["data"]
-            print(f"verified: the event {name} on {channels}\n{data}", flush=True)
+            print(f"{name} on {channels}\n{data}", flush=True)
             self.left -= 1
             if self.left == 0:
                 threading.Thread(target=self.shutdown).start()
