@@ -74,6 +74,8 @@ declared() {
   # surface found the whole interface: a function that it missed would not be checked.
   diff -u "$ROOT/abi/symbols.txt" <(grep -oE 'pusher_\w+ ?\(' "$BUILD/surface/functions.txt" | tr -d ' (' | LC_ALL=C sort) ||
     fail "pusher.h and abi/symbols.txt do not have the same functions"
+  diff -u "$ROOT/abi/symbols.txt" <(cut -d ' ' -f 1 "$ROOT/abi/since.txt") ||
+    fail "abi/symbols.txt and abi/since.txt do not have the same functions"
   compatible "$BUILD/surface" || {
     cat "$BUILD/report" >&2
     fail "This breaks programs that were compiled before; see docs/abi.md."
@@ -137,6 +139,10 @@ abi/pusher.abi and abi/functions.txt first."
   fi
   cp "$BUILD/surface/functions.txt" "$ROOT/abi/functions.txt"
   grep -oE 'pusher_\w+ ?\(' "$BUILD/surface/functions.txt" | tr -d ' (' | LC_ALL=C sort >"$ROOT/abi/symbols.txt"
+  # What is new came with this version.
+  touch "$ROOT/abi/since.txt"
+  LC_ALL=C join -a 1 -e "$(cd "$ROOT" && version)" -o 0,2.2 "$ROOT/abi/symbols.txt" "$ROOT/abi/since.txt" >"$BUILD/since.txt"
+  cp "$BUILD/since.txt" "$ROOT/abi/since.txt"
   abidw --no-show-locs --no-comp-dir-path --no-corpus-path --out-file "$ROOT/abi/pusher.abi" "$BUILD/surface/surface.so"
 }
 
