@@ -20,5 +20,5 @@ if(PUSHER_BUILD_DOCS)
     WORKING_DIRECTORY "${CMAKE_CURRENT_LIST_DIR}/.."
     COMMENT "Writing the reference to ${PUSHER_DOCS_DIR}"
     VERBATIM)
-  install(DIRECTORY "${PUSHER_DOCS_DIR}" TYPE DOC COMPONENT Pusher_Development)
+  install(DIRECTORY "${PUSHER_DOCS_DIR}" TYPE DOC COMPONENT Pusher_Documentation)
 endif()

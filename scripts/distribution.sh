@@ -7,7 +7,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-need git gcc make cmake pkg-config xz=xz-utils file unshare=util-linux ip=iproute2 dpkg-shlibdeps=dpkg-dev lintian readelf=binutils \
+need git gcc make cmake pkg-config xz=xz-utils file dpkg-shlibdeps=dpkg-dev lintian readelf=binutils \
   /usr/bin/python3=python3 /usr/share/doc/python3-venv=python3-venv
 
 BUILD=$(realpath -m "${1:-$ROOT/build/packages}")
@@ -32,18 +32,9 @@ quiet() {
   "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
 }
 
-# Runs a command with no network except the loopback, and with a cargo that has never downloaded anything.
-# shellcheck disable=SC2016
-OFFLINE=(unshare --net sh -c 'ip link set lo up && exec "$@"' _)
-if ! "${OFFLINE[@]}" true 2>/dev/null; then
-  OFFLINE=(unshare --map-root-user "${OFFLINE[@]:1}")
-  if ! "${OFFLINE[@]}" true 2>/dev/null; then
-    say 'no network namespaces here: only cargo is kept offline'
-    OFFLINE=()
-  fi
-fi
-offline() {
-  CARGO_HOME=$WORK/cargo-home CARGO_NET_OFFLINE=true quiet "${OFFLINE[@]}" "$@"
+# Builds with no network, and with a cargo that has never downloaded anything.
+without_network() {
+  CARGO_HOME=$WORK/cargo-home quiet offline "$@"
 }
 
 tarball() {
@@ -82,9 +73,9 @@ recipes() {
 }
 
 build() {
-  offline cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON \
+  without_network cmake -S "$SOURCE" -B "$WORK/build" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO_FLAGS=--frozen -DPUSHER_BUILD_TOOLS=ON \
     -DPUSHER_FAULT_SERVER="$FAULT_SERVER"
-  offline cmake --build "$WORK/build"
+  without_network cmake --build "$WORK/build"
   [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo used the network"
 }
 
@@ -103,12 +94,15 @@ install() {
 }
 
 debian_packages() {
-  (cd "$WORK/build" && offline cpack -G DEB)
+  local arch package packages=()
+  arch=$(dpkg --print-architecture)
+  (cd "$WORK/build" && without_network cpack -G DEB)
   mkdir "$WORK/deb"
   mv "$WORK/build"/*.deb "$WORK/deb/"
-  [ "$(cd "$WORK/deb" && echo *)" = \
-    "$(cd "$WORK/deb" && echo libpusher-dev_"$VERSION"-1_*.deb libpusher-tools_"$VERSION"-1_*.deb libpusher0_"$VERSION"-1_*.deb)" ] ||
-    fail "the packages are not libpusher0, libpusher-dev and libpusher-tools: $(ls "$WORK/deb")"
+  for package in libpusher-dev libpusher-doc libpusher-tools libpusher0; do
+    packages+=("${package}_$VERSION-1_$([ $package = libpusher-doc ] && echo all || echo "$arch").deb")
+  done
+  [ "$(cd "$WORK/deb" && echo *)" = "${packages[*]}" ] || fail "the packages are not ${packages[*]}: $(ls "$WORK/deb")"
 }
 
 # field PACKAGE FIELD VALUE
@@ -149,7 +143,8 @@ debian_control() {
     fi
   done
   # The dependency of a package that is built with libpusher.
-  [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION-1)" ] || fail "wrong shlibs"
+  [ "$(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb shlibs)" = "libpusher 0 libpusher0 (>= $VERSION)" ] || fail "wrong shlibs"
+  diff <(dpkg-deb -I "$WORK"/deb/libpusher0_*.deb symbols | sed -n 's/^ \(.*\)@Base /\1 /p') "$SOURCE/abi/since.txt" || fail "wrong symbols"
   dpkg-deb -I "$WORK"/deb/libpusher0_*.deb triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "ldconfig is not triggered"
   # The changelog closes no bug report of Debian, because these packages are not part of Debian.
   quiet lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$WORK"/deb/*.deb
@@ -204,7 +199,7 @@ conan_get() {
 
 # conan_create True|False: creates the shared or the static package
 conan_create() {
-  CONAN_HOME=$WORK/conan offline "$BUILD/venv/bin/conan" create "$SOURCE" --no-remote -o "libpusher/*:shared=$1"
+  CONAN_HOME=$WORK/conan without_network "$BUILD/venv/bin/conan" create "$SOURCE" --no-remote -o "libpusher/*:shared=$1"
   grep -F "libpusher $VERSION: OK {}" "$WORK/log" || { cat "$WORK/log" >&2; fail "Conan's test program published nothing"; }
 }
 

@@ -17,6 +17,7 @@
 #                                                                      a fault server that it builds
 #   torture_program FOLDER NAME [FLAG…]                                compiles tests/torture/NAME.c against the library in the
 #                                                                      folder
+#   offline COMMAND…                                                   runs it with no network but the loopback, and tells cargo
 #   version                                                            prints the version of the library
 #   npm_package NAME FOLDER                                            prints the path of an npm package in the cache, installed
 #                                                                      by the package.json and package-lock.json of the folder
@@ -237,6 +238,23 @@ library() {
     file=$QUICK/libpusher.so
   fi
   cp -L "$file" "$1"
+}
+
+# Where no network of its own may be made, only cargo is kept offline. OFFLINE is the beginning of the command.
+offline() {
+  if [ -z "${OFFLINE+set}" ]; then
+    need unshare=util-linux ip=iproute2
+    # shellcheck disable=SC2016 # the shell inside expands it
+    OFFLINE=(unshare --net sh -c 'ip link set lo up && exec "$@"' _)
+    if ! "${OFFLINE[@]}" true 2>/dev/null; then
+      OFFLINE=(unshare --map-root-user "${OFFLINE[@]:1}")
+      if ! "${OFFLINE[@]}" true 2>/dev/null; then
+        say 'no network namespaces here: only cargo is kept offline'
+        OFFLINE=(env)
+      fi
+    fi
+  fi
+  CARGO_NET_OFFLINE=true "${OFFLINE[@]}" "$@"
 }
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }
