@@ -1,7 +1,7 @@
-# The targets that libpusher is built for here, besides that of this machine, and the compilers of each. Source this file after lib.sh, in
+# The targets that libpusher is built for here, and the compilers of each. Source this file after lib.sh, in
 # the project's folder.
 #
-#   TARGETS               Rust's names of the targets
+#   TARGETS               Rust's names of the targets, besides that of this machine
 #   target NAME           sets the variables of a target, and exports what cargo needs to build for it:
 #     TARGET                its name
 #     PREFIX                the compiler's, without `-gcc`; STRIP is its strip
@@ -29,7 +29,13 @@ target() {
 }
 
 # Each of these functions sets the variables of a target. STD is the standard library, for tools/rust/get-rust-web.sh: Debian's architecture,
-# or Rust's name of a target that Debian does not have.
+# or Rust's name of a target that Debian does not have; empty: this machine's.
+x86_64-unknown-linux-gnu() {
+  need gcc g++
+  PREFIX=x86_64-linux-gnu PROCESSOR=x86_64 STD=''
+  RUN=(env) HOW='natively'
+}
+
 aarch64-unknown-linux-gnu() {
   need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64=qemu-user
   PREFIX=aarch64-linux-gnu PROCESSOR=aarch64 STD=arm64
@@ -124,7 +130,7 @@ C
 # Uses Debian's Rust for this target.
 with_rust() {
   local rust
-  rust=$(tools/rust/get-rust-web.sh "$STD")
+  rust=$(tools/rust/get-rust-web.sh ${STD:+"$STD"})
   export PATH=$rust/usr/bin:$PATH RUSTC=$rust/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$OUT/cargo
   export LD_LIBRARY_PATH=$rust/lib/x86_64-linux-gnu:$rust/usr/lib/x86_64-linux-gnu
   unset RUSTUP_TOOLCHAIN

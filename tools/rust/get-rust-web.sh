@@ -6,6 +6,8 @@
 #   get-rust-web.sh arm64 s390x      also the standard libraries of these architectures of Debian
 #   get-rust-web.sh riscv64gc-unknown-linux-gnu   also the standard library of this target of Rust, which Debian does not have: compiles
 #                                    it from its sources, once. This needs the target's C compiler only to link programs
+#   get-rust-web.sh --packages arm64 libc6 libgcc-s1   prints the folder with these packages of an architecture instead, each in a folder of
+#                                    its own, unpacked with its control information
 #   get-rust-web.sh --source cjson   prints the folder with the original source of a package of Debian instead
 #
 # The stable compiler comes without those sources (rust-src), and without a standard library for other targets. Debian has both for
@@ -35,12 +37,19 @@ foreign_apt() {
     -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$private/sources" -o APT::Sandbox::User=root "$@"
 }
 
+# download FOLDER ARCHITECTURE PACKAGE…
+download() {
+  local folder=$1 architecture=$2
+  shift 2
+  mkdir -p "$folder"
+  (cd "$folder" && foreign_apt "$architecture" download "$@")
+}
+
 # unpack FOLDER ARCHITECTURE PACKAGE…: downloads the packages and unpacks them into the folder.
 unpack() {
   local folder=$1 architecture=$2
   shift 2
-  mkdir -p "$folder/deb"
-  (cd "$folder/deb" && foreign_apt "$architecture" download "$@")
+  download "$folder/deb" "$architecture" "$@"
   for package in "$folder"/deb/*.deb; do dpkg-deb -x "$package" "$folder"; done
   rm -r "$folder/deb"
 }
@@ -173,6 +182,37 @@ source_package() (
   once "$folder" "get the source of $package (once)"
 )
 
+foreign_packages() (
+  architecture=$1
+  shift
+  # shellcheck disable=SC2030 # each function has its own
+  folder=$CACHE/debian-12/$architecture+$(IFS=+ && echo "$*")
+
+  finished() { [ -e "$folder/complete" ]; }
+
+  # shellcheck disable=SC2329 # step runs it
+  install() {
+    local package
+    rm -rf "$folder.part"
+    foreign_apt "$architecture" update || true
+    download "$folder.part/deb" "$architecture" "${packages[@]}"
+    for package in "$folder.part"/deb/*.deb; do dpkg-deb -R "$package" "$folder.part/$(dpkg-deb -f "$package" Package)"; done
+    rm -r "$folder.part/deb"
+    touch "$folder.part/complete"
+    rm -rf "$folder"
+    mv "$folder.part" "$folder"
+  }
+
+  packages=("$@")
+  once "$folder" "get $* for $architecture (once)"
+  echo "$folder" >&3
+)
+
+if [ "${1:-}" = --packages ]; then
+  shift
+  foreign_packages "$@"
+  exit
+fi
 if [ "${1:-}" = --source ]; then
   source_package "$2"
   echo "$CACHE/debian-source-$2" >&3
