@@ -18,6 +18,7 @@
  *   operation, and allocates with the handler's associated allocator.
  * - Outcomes: a completed event has a pusher::report, also if it was refused, for example because it is too large. An
  *   error code (an exception of `use_awaitable` and `use_future`) only says that the wait ended without a report.
+ * - Deploys: async_drain() returns what was never sent, and async_restore() of another publisher takes it in again.
  * - Cancellation: if Asio has cancellation slots (since 1.19, Boost 1.77), each operation has its own cancellation. It
  *   ends the wait with `operation_aborted`, and not the event: an event that is queued may still be sent. An event
  *   that waits for room is never sent; its report says `not_sent`, and that of a queued event `unknown`. The type
@@ -40,6 +41,7 @@
 #include <cstring>
 #include <mutex>
 #include <system_error>
+#include <thread>
 
 #include "pusher.hpp"
 
@@ -55,6 +57,7 @@
 #include <asio/execution_context.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
 #if __has_include(<asio/associated_cancellation_slot.hpp>)
@@ -75,6 +78,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
 #if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
@@ -482,8 +486,8 @@ private:
   friend class operation_table;
   friend class state;
 
-  /* Waits for room, is queued, or waits for the end of the publisher. */
-  enum class place { nowhere, waiting, queued, closing };
+  /* Waits for room, is queued, or waits for the end of the publisher, for its document, or for the events of a document. */
+  enum class place { nowhere, waiting, queued, closing, draining, restoring };
 
   end_function end_;
   operation *next_ = nullptr, *previous_ = nullptr;
@@ -491,6 +495,64 @@ private:
   place place_ = place::nowhere;
   event_arguments arguments_;
   std::array<std::uintptr_t, 2> words_{};
+};
+
+/* Completes with the report of its event. */
+class event_operation : public operation {
+protected:
+  using operation::operation;
+  using outcome = report;
+  outcome take() noexcept { return std::move(report_); }
+  template <typename Handler>
+  static void call(Handler &&handler, const error_code &error, outcome &&ended) {
+    std::move(handler)(error, std::move(ended));
+  }
+};
+
+/* Completes with nothing else than the error code. */
+class close_operation : public operation {
+protected:
+  using operation::operation;
+  struct outcome {};
+  static outcome take() noexcept { return {}; }
+  template <typename Handler>
+  static void call(Handler &&handler, const error_code &error, outcome &&) {
+    std::move(handler)(error);
+  }
+};
+
+/* Completes with a value, or the failure of the call that it waits for. */
+template <typename Value>
+class value_operation : public operation {
+protected:
+  using operation::operation;
+  using outcome = result<Value>;
+  /* Without an outcome the wait was cancelled. */
+  outcome take() { return outcome_ ? std::move(*outcome_) : outcome(report_.failure()); }
+  template <typename Handler>
+  static void call(Handler &&handler, const error_code &error, outcome &&ended) {
+    std::move(handler)(error, std::move(ended));
+  }
+
+private:
+  friend class state;
+  std::optional<outcome> outcome_;
+};
+using drain_operation = value_operation<std::string>;
+using restore_operation = value_operation<std::vector<report>>;
+
+/* The events of a document that were queued, while somebody waits for their reports. */
+struct restored_events {
+  /* Returns where the report of an event belongs, or nullptr. Ids ascend. */
+  report *place_of(std::uint64_t id) noexcept {
+    const auto found = std::lower_bound(ids.begin(), ids.end(), id);
+    return found == ids.end() || *found != id ? nullptr : &reports[static_cast<std::size_t>(found - ids.begin())];
+  }
+
+  restore_operation *waits;
+  std::vector<std::uint64_t> ids;
+  std::vector<report> reports;
+  std::size_t left;
 };
 
 /* Operations in their order. It owns them: those that are left are destroyed with it. */
@@ -654,8 +716,7 @@ public:
         started->report_ = report_writer::refused(*arguments.wrong());
         complete(own, started, completed);
       } else if (is_closing_) {
-        const char *message = "the publisher is closed; the event was not accepted";
-        started->report_ = report_writer::ended(0, PUSHER_STATUS_CLOSED, message);
+        refuse_closed(started);
         complete(own, started, completed);
       } else {
         table_.reserve(table_.size() + waiting_.size() + 1);
@@ -686,6 +747,54 @@ public:
     completed.defer(executor_);
   }
 
+  /* Hands over what is not sent when the requests in flight have ended. pusher_publisher_drain() waits for them, on a thread that is
+   * there only meanwhile: no other call keeps the queue from sending more. */
+  void drain(drain_operation *started, std::chrono::milliseconds limit) {
+    operation_list own, completed;
+    own.push(started);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      is_closing_ = true;
+      if (io_) {
+        /* They are not in the queue, and so not in the document. */
+        while (!waiting_.empty()) {
+          refuse_closed(waiting_.first());
+          complete(waiting_, waiting_.first(), completed);
+        }
+        if (!drained_ && !drainer_.joinable()) start_drainer(limit);
+        place(own.pop(), draining_, operation::place::draining);
+        end_if_drained(completed);
+        watch();
+      }
+    }
+    completed.defer(executor_);
+  }
+
+  /* Queues the events of a document. */
+  void restore(restore_operation *started, const std::string &document) {
+    operation_list own, completed;
+    own.push(started);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (io_) {
+        /* No report can be fetched before it is known who waits for it. */
+        result<std::string> restored =
+            is_closing_ ? closed("the publisher is closed; no event was queued") : publisher_.try_restore(document);
+        if (restored) {
+          restores_.push_back(read_restored(*restored, started));
+          outstanding_ += restores_.back().left;
+          place(own.pop(), restoring_, operation::place::restoring);
+          complete_restored(completed);
+        } else {
+          started->outcome_ = std::move(restored).failure();
+          complete(own, started, completed);
+        }
+        watch();
+      }
+    }
+    completed.defer(executor_);
+  }
+
   /* Cancels every operation. */
   void cancel() {
     operation_list cancelled;
@@ -708,6 +817,12 @@ public:
         case operation::place::nowhere: return;
         case operation::place::waiting: waiting_.remove(cancelled); break;
         case operation::place::closing: closers_.remove(cancelled); break;
+        case operation::place::draining: draining_.remove(cancelled); break;
+        case operation::place::restoring:
+          if (!also_queued) return;
+          restoring_.remove(cancelled);
+          forget_restored(cancelled);
+          break;
         case operation::place::queued:
           if (!also_queued) return;
           table_.take(cancelled->report_.id());
@@ -732,14 +847,21 @@ public:
   void end(bool completes) {
     operation_list cancelled;
     registry *enlisted = nullptr;
+    std::thread drainer;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       is_closing_ = true;
       abort_all(cancelled);
+      drainer = std::move(drainer_);
       /* The publisher closes the descriptor, not Asio. */
       if (io_) io_->descriptor.release();
       io_.reset();
       enlisted = std::exchange(registry_, nullptr);
+    }
+    if (drainer.joinable()) {
+      /* With nothing in flight it ends at once. */
+      pusher_publisher_close(publisher_.native_handle(), 0, nullptr);
+      drainer.join();
     }
     if (completes && enlisted != nullptr) enlisted->remove(this);
     if (completes) cancelled.defer(executor_);
@@ -787,9 +909,18 @@ private:
   void abort_all(operation_list &completed) noexcept {
     operation_list queued;
     table_.take_all(queued);
-    for (operation_list *all : {&queued, &waiting_, &closers_}) {
+    restores_.clear();
+    for (operation_list *all : {&queued, &waiting_, &closers_, &draining_, &restoring_}) {
       while (!all->empty()) abort(all->pop(), completed);
     }
+  }
+
+  static void refuse_closed(operation *refused) {
+    refused->report_ =
+        report_writer::ended(0, PUSHER_STATUS_CLOSED, "the publisher is closed; the event was not accepted");
+  }
+  static result<std::string> closed(std::string_view message) {
+    return report_writer::ended(0, PUSHER_STATUS_CLOSED, message).failure();
   }
 
   /* Publishes the events that wait, as far as there is room. Returns whether it has tried. */
@@ -822,7 +953,7 @@ private:
   /* Waits for the publisher while an operation does. */
   void watch() {
     if (!io_) return;
-    const bool is_needed = table_.size() + waiting_.size() + closers_.size() > 0;
+    const bool is_needed = table_.size() + waiting_.size() + closers_.size() + draining_.size() + restoring_.size() > 0;
     error_code failed, ignored;
     if (is_needed && !is_watching_) {
       if (!io_->descriptor.is_open()) io_->descriptor.assign(descriptor_, failed);
@@ -866,12 +997,15 @@ private:
         if (operation *ended = table_.take(one.id())) {
           ended->report_ = std::move(one);
           complete(ended, completed);
+        } else if (!restores_.empty()) {
+          keep_restored(std::move(one));
         }
       }
       const std::size_t before = outstanding_;
       outstanding_ -= std::min(outstanding_, fetched_.size() + lost);
       if (code == PUSHER_STATUS_FORKED) outstanding_ = 0;
-      if (outstanding_ == 0 && table_.size() > 0) complete_lost(code, completed);
+      if (outstanding_ == 0 && table_.size() + restores_.size() > 0) complete_lost(code, completed);
+      if (!restores_.empty()) complete_restored(completed);
       const bool has_tried = publish_waiting(completed);
       end_if_drained(completed);
       is_watching_ = false;
@@ -922,13 +1056,114 @@ private:
     operation_list lost;
     table_.take_all(lost);
     const bool is_forked = code == PUSHER_STATUS_FORKED;
+    const auto lost_report = [&](std::uint64_t id) {
+      return report_writer::ended(id, is_forked ? code : PUSHER_STATUS_DELIVERY_UNKNOWN,
+                                  is_forked ? "the publisher belongs to the parent process"
+                                            : "the report of this event was lost");
+    };
     while (!lost.empty()) {
       operation *one = lost.first();
-      one->report_ = report_writer::ended(one->report_.id(), is_forked ? code : PUSHER_STATUS_DELIVERY_UNKNOWN,
-                                          is_forked ? "the publisher belongs to the parent process"
-                                                    : "the report of this event was lost");
+      one->report_ = lost_report(one->report_.id());
       complete(lost, one, completed);
     }
+    for (restored_events &one : restores_) {
+      for (std::size_t i = 0; i < one.ids.size(); i++) {
+        if (one.reports[i].id() == 0) one.reports[i] = lost_report(one.ids[i]);
+      }
+      one.left = 0;
+    }
+  }
+
+  /* Reads the document of pusher_publisher_restore(). */
+  static restored_events read_restored(std::string_view document, restore_operation *waits) {
+    restored_events made{waits, {}, {}, 0};
+    json_reader json(document);
+    std::string_view key, value;
+    std::uint64_t id = 0;
+    json.skip('{');
+    while (json.key(key)) {
+      if (key == "restored" && json.skip('[')) {
+        for (json.skip(','); json.skip('{'); json.skip(',')) {
+          while (json.member(key, value)) {
+            if (key == "id" && parse(value, id)) made.ids.push_back(id);
+          }
+          json.skip('}');
+        }
+        json.skip(']');
+      } else {
+        json.value();
+      }
+    }
+    made.reports.resize(made.ids.size());
+    made.left = made.ids.size();
+    return made;
+  }
+
+  void keep_restored(report &&ended) {
+    for (restored_events &one : restores_) {
+      report *place = one.place_of(ended.id());
+      if (place == nullptr) continue;
+      *place = std::move(ended);
+      one.left--;
+      return;
+    }
+  }
+
+  /* Completes those whose events have all ended. */
+  void complete_restored(operation_list &completed) {
+    std::erase_if(restores_, [&](restored_events &one) {
+      if (one.left > 0) return false;
+      one.waits->outcome_ = std::move(one.reports);
+      complete(restoring_, one.waits, completed);
+      return true;
+    });
+  }
+
+  void forget_restored(const operation *cancelled) noexcept {
+    std::erase_if(restores_, [&](const restored_events &one) { return one.waits == cancelled; });
+  }
+
+  /* Starts the thread of a drain. */
+  void start_drainer(std::chrono::milliseconds limit) {
+    const auto run = [this, limit] {
+      result<std::string> document = publisher_.try_drain(limit);
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        drained_ = std::move(document);
+      }
+      net::post(executor_, [owner = weak_from_this()] {
+        if (const auto self = owner.lock()) self->end_drain();
+      });
+    };
+#if PUSHER_HAS_EXCEPTIONS
+    try {
+      drainer_ = std::thread(run);
+    } catch (const std::system_error &) {
+      drained_ =
+          result<std::string>(report_writer::ended(0, PUSHER_STATUS_INTERNAL, "no thread for the drain").failure());
+    }
+#else
+    drainer_ = std::thread(run);
+#endif
+  }
+
+  void complete_drain(result<std::string> document, operation_list &completed) {
+    auto *first = static_cast<drain_operation *>(draining_.first());
+    first->outcome_ = std::move(document);
+    complete(draining_, first, completed);
+  }
+
+  /* The document is there, or there is none. */
+  void end_drain() {
+    operation_list completed;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (drainer_.joinable()) drainer_.join();
+      if (drained_ && *drained_) is_closed_ = true;
+      end_if_drained(completed);
+      watch();
+    }
+    completed.dispatch(executor_);
   }
 
   void set_deadline(std::chrono::steady_clock::time_point limit) {
@@ -961,8 +1196,20 @@ private:
     pusher_publisher_close(publisher_.native_handle(), 0, nullptr);
   }
 
-  void end_if_drained(operation_list &completed) noexcept {
-    if (closers_.empty() || !waiting_.empty() || outstanding_ > 0) return;
+  void end_if_drained(operation_list &completed) {
+    if (drained_ && !*drained_) {
+      /* No event has ended, and the drain can be repeated. */
+      while (!draining_.empty()) complete_drain(*drained_, completed);
+      drained_.reset();
+    }
+    if (!waiting_.empty() || outstanding_ > 0) return;
+    if (drained_ && !draining_.empty()) {
+      complete_drain(std::move(*drained_), completed);
+      drained_.reset();
+      /* An event is in one document: theirs are empty. */
+      while (!draining_.empty()) complete_drain(publisher_.try_drain(std::chrono::milliseconds(0)), completed);
+    }
+    if (closers_.empty()) return;
     close_publisher();
     while (!closers_.empty()) {
       if (is_late_) closers_.first()->error_ = net::error::timed_out;
@@ -983,7 +1230,12 @@ private:
   registry *registry_;
   std::optional<io_objects> io_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
-  operation_list waiting_, closers_;
+  operation_list waiting_, closers_, draining_, restoring_;
+  std::vector<restored_events> restores_;
+  /* Waits in pusher_publisher_drain(). */
+  std::thread drainer_;
+  /* The document of a drain until an operation takes it, also if the one that started it was cancelled. */
+  std::optional<result<std::string>> drained_;
   operation_table table_;
   std::size_t outstanding_ = 0;
   bool is_watching_ = false, is_closing_ = false, is_closed_ = false, is_late_ = false;
@@ -1033,8 +1285,8 @@ struct own_executor {
 };
 
 /* An operation with its handler, in memory of the handler's allocator. */
-template <typename Handler, bool HasReport, typename Work>
-class handled_operation final : public operation {
+template <typename Base, typename Handler, typename Work>
+class handled_operation final : public Base {
   using allocator_type =
       typename std::allocator_traits<net::associated_allocator_t<Handler>>::template rebind_alloc<handled_operation>;
   using memory = std::allocator_traits<allocator_type>;
@@ -1067,17 +1319,8 @@ public:
 
 private:
   handled_operation(Handler &&handler, Work &&work)
-      : operation(&end_this), handler_(std::move(handler)), work_(std::move(work)) {
-    look_at(&handler_, sizeof handler_);
-  }
-
-  /* Calls a handler. */
-  static void call(Handler &&handler, const error_code &error, report &&ended) {
-    if constexpr (HasReport) {
-      std::move(handler)(error, std::move(ended));
-    } else {
-      std::move(handler)(error);
-    }
+      : Base(&end_this), handler_(std::move(handler)), work_(std::move(work)) {
+    this->look_at(&handler_, sizeof handler_);
   }
 
   /* The function object that Asio runs. */
@@ -1087,28 +1330,29 @@ private:
 
     executor_type get_executor() const noexcept { return executor; }
     allocator_type get_allocator() const noexcept { return net::get_associated_allocator(handler); }
-    void operator()() { call(std::move(handler), error, std::move(ended)); }
+    void operator()() { Base::call(std::move(handler), error, std::move(ended)); }
 
     Handler handler;
     executor_type executor;
     error_code error;
-    report ended;
+    typename Base::outcome ended;
   };
 
+  using typename operation::end_by;
   static void end_this(operation *base, end_by how, const net::any_io_executor *own) {
     auto *self = static_cast<handled_operation *>(base);
     allocator_type allocator(net::get_associated_allocator(self->handler_));
     const Work work(std::move(self->work_));
     Handler handler(std::move(self->handler_));
     const error_code error = self->error_;
-    report ended = std::move(self->report_);
+    typename Base::outcome ended = self->take();
     /* Freed first, so that the handler can use the memory again. */
     self->~handled_operation();
     memory::deallocate(allocator, std::pointer_traits<typename memory::pointer>::pointer_to(*self), 1);
     if (how == end_by::destruction) return;
     if constexpr (std::is_same_v<Work, own_executor>) {
       /* dispatch() would do so too, but needs memory and several virtual calls for an executor of any type. */
-      if (how == end_by::dispatch) return call(std::move(handler), error, std::move(ended));
+      if (how == end_by::dispatch) return Base::call(std::move(handler), error, std::move(ended));
     }
     completion last{std::move(handler), work.executor(own), error, std::move(ended)};
     how == end_by::defer ? net::defer(std::move(last)) : net::dispatch(std::move(last));
@@ -1119,18 +1363,26 @@ private:
 };
 
 /* Returns a new operation for a handler. */
-template <bool HasReport, typename Handler>
-operation *make_operation(Handler handler, state &owner) {
+template <typename Base, typename Handler>
+Base *make_operation(Handler handler, state &owner) {
   using executor_type = net::associated_executor_t<Handler, net::any_io_executor>;
   using work_type = executor_at_work<executor_type>;
   const executor_type executor(net::get_associated_executor(handler, owner.executor()));
   if constexpr (std::is_same_v<executor_type, net::any_io_executor>) {
     if (executor == owner.executor()) {
-      return handled_operation<Handler, HasReport, own_executor>::make(std::move(handler), own_executor(), owner);
+      return handled_operation<Base, Handler, own_executor>::make(std::move(handler), own_executor(), owner);
     }
   }
-  return handled_operation<Handler, HasReport, work_type>::make(std::move(handler), work_type(executor), owner);
+  return handled_operation<Base, Handler, work_type>::make(std::move(handler), work_type(executor), owner);
 }
+
+/* The arguments of operations. */
+struct drain_limit {
+  std::chrono::milliseconds time;
+};
+struct drained_document {
+  std::string text;
+};
 
 /* Starts an operation for the handler that a token makes. */
 struct initiation {
@@ -1139,12 +1391,22 @@ struct initiation {
 
   template <typename Handler>
   void operator()(Handler &&handler, event_arguments arguments) const {
-    owner->publish(make_operation<true, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner),
+    owner->publish(make_operation<event_operation, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner),
                    std::move(arguments));
   }
   template <typename Handler>
   void operator()(Handler &&handler, std::chrono::milliseconds limit) const {
-    owner->close(make_operation<false, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner), limit);
+    owner->close(make_operation<close_operation, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner), limit);
+  }
+  template <typename Handler>
+  void operator()(Handler &&handler, drain_limit limit) const {
+    owner->drain(make_operation<drain_operation, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner),
+                 limit.time);
+  }
+  template <typename Handler>
+  void operator()(Handler &&handler, const drained_document &drained) const {
+    owner->restore(make_operation<restore_operation, std::decay_t<Handler>>(std::forward<Handler>(handler), *owner),
+                   drained.text);
   }
 
   state *owner;
@@ -1283,6 +1545,39 @@ public:
   template <typename CompletionToken>
   auto async_close(CompletionToken &&token) {
     return async_close(forever, std::forward<CompletionToken>(token));
+  }
+
+  /**
+   * Stops accepting events, and completes with a document of those that were never sent, for async_restore() of another publisher, in
+   * another process, too: see pusher_publisher_drain(). A deploy so loses no event.
+   *
+   * Requests in flight go on until they end or `limit` is over. The operation completes when every event has ended and its own
+   * operation has its report: an event of the document is `not_sent` with the reason `drained`. An event that waits for room is not in
+   * the document: its report says ::PUSHER_STATUS_CLOSED at once. A thread waits for the requests meanwhile, and no thread of yours.
+   *
+   * The signature of the handler is `void(error_code, pusher::result<std::string>)`. If the operation is cancelled, the next
+   * async_drain() completes with the document; destroy the publisher only when one has. Several operations can wait: the first gets the
+   * events, and the limit is that of the one that began. After a failure no event has ended: drain it again, or close it.
+   */
+  template <typename CompletionToken>
+  auto async_drain(std::chrono::milliseconds limit, CompletionToken &&token) {
+    return asio_inside::net::async_initiate<CompletionToken, void(asio_inside::error_code, result<std::string>)>(
+        asio_inside::initiation{state_.get()}, token, asio_inside::drain_limit{limit});
+  }
+
+  /**
+   * Queues the events of a document of async_drain(), all or none, and completes with their reports, in the order of the document,
+   * when all of them have ended: see pusher_publisher_restore(). Restore a document once.
+   *
+   * The signature of the handler is `void(error_code, pusher::result<std::vector<pusher::report>>)`. The result has the failure if no
+   * event is queued, such as ::PUSHER_STATUS_QUEUE_FULL: events do not wait for room here. `max_reports` must be at least the number of
+   * events, or reports can be lost. Cancelling ends the wait, and not the events.
+   */
+  template <typename CompletionToken>
+  auto async_restore(std::string_view drained, CompletionToken &&token) {
+    return asio_inside::net::async_initiate<CompletionToken,
+                                            void(asio_inside::error_code, result<std::vector<report>>)>(
+        asio_inside::initiation{state_.get()}, token, asio_inside::drained_document{std::string(drained)});
   }
 
   /** Cancels every operation: each completes with `operation_aborted`. */

@@ -197,8 +197,14 @@ asio_samples() {
   g++ -std=c++20 "${FLAGS[@]}" -fsyntax-only "$out/asio_sample.cpp"
   printf '#include <exception>\nnamespace asio::detail { template <typename E> void throw_exception(const E &) { std::terminate(); } }\n' \
     >"$out/asio_throw.hpp"
-  printf '#include <pusher_asio.hpp>\nvoid f(pusher::async_publisher &p) { p.async_publish("c", "e", "1", [](auto, const auto &) {}); }\n' \
-    >"$out/asio_quiet.cpp"
+  cat >"$out/asio_quiet.cpp" <<'CPP'
+#include <pusher_asio.hpp>
+void f(pusher::async_publisher &publisher) {
+  publisher.async_publish("c", "e", "1", [](auto, const auto &) {});
+  publisher.async_drain(std::chrono::seconds(1), [](auto, const auto &) {});
+  publisher.async_restore("", [](auto, const auto &) {});
+}
+CPP
   g++ -std=c++20 "${FLAGS[@]}" -fno-exceptions -DPUSHER_ASIO_STANDALONE -DASIO_NO_EXCEPTIONS -include "$out/asio_throw.hpp" -fsyntax-only \
     "$out/asio_quiet.cpp"
 }

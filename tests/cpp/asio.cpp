@@ -49,6 +49,7 @@ public:
     client.set_transport([this](const pusher::request_ref &request, pusher::response_ref &response) {
       const std::string body(request.body());
       std::unique_lock<std::mutex> lock(mutex_);
+      const inside in(*this);
       bodies_.push_back(body);
       changed_.notify_all();
       changed_.wait_for(lock, 60s, [&] { return is_open_ || body.find(opened_) != body.npos; });
@@ -58,6 +59,14 @@ public:
         response.set(200, "{}").header("Content-Length", "2");
       }
     });
+  }
+  server(const server &) = delete;
+  server &operator=(const server &) = delete;
+  // A publisher that is freed does not wait for its requests.
+  ~server() {
+    open();
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return inside_ == 0; });
   }
   void open(bool opened = true) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -85,9 +94,22 @@ public:
   pusher::client client;
 
 private:
+  // A request that is in the transport, as long as the lock is held again when it ends.
+  struct inside {
+    explicit inside(server &entered) : of(entered) { of.inside_++; }
+    ~inside() {
+      of.inside_--;
+      of.changed_.notify_all();
+    }
+    inside(const inside &) = delete;
+    inside &operator=(const inside &) = delete;
+    server &of;
+  };
+
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> bodies_;
+  int inside_ = 0;
   bool is_open_ = true;
   std::string opened_ = "\"now\"";
 };
@@ -697,6 +719,254 @@ TEST("any number of threads run the io_context, publish and close") {
   context.run();
   CHECK(delivered + lost == TASKS * EVENTS && lost == TASKS * 14 && called == EVENTS);
   CHECK(has(publisher.stats(), R"("waiting":0,"lost":0)"));
+}
+
+// --- deploys ---
+
+// How often an event with this data was sent.
+std::size_t times(const std::string &sent, int data) {
+  const std::string part = "\"data\":\"" + std::to_string(data) + '"';
+  std::size_t count = 0;
+  for (std::size_t at = sent.find(part); at != sent.npos; at = sent.find(part, at + 1)) count++;
+  return count;
+}
+
+// What a drain or a restore completed with.
+template <typename Value>
+struct value_outcome {
+  int calls = 0;
+  error_code error;
+  std::optional<pusher::result<Value>> value;
+
+  auto handler() {
+    return [this](const error_code &failed, pusher::result<Value> ended) {
+      calls++;
+      error = failed;
+      value = std::move(ended);
+    };
+  }
+  bool has_value() const { return calls == 1 && !error && value->has_value(); }
+};
+using drain_outcome = value_outcome<std::string>;
+using restore_outcome = value_outcome<std::vector<pusher::report>>;
+
+// Waits until the thread of a drain has closed the queue. Nothing shows it: events that are sent before are not in the document.
+void wait_for_drainer() { std::this_thread::sleep_for(300ms); }
+
+TEST("a drain hands over what was never sent, and another publisher restores it") {
+  server from;
+  from.open(false);
+  net::io_context context;
+  pusher::async_publisher old(context, from.client, with(R"("max_reports":4,"connections":1,"max_batch_events":1)"));
+  outcome sent, queued[3], waiting, late;
+  old.async_publish("c", "e", "0", sent.handler());
+  from.wait_for(1);
+  for (int i = 0; i < 3; i++) old.async_publish("c", i == 1 ? "lost" : "e", std::to_string(i + 1), queued[i].handler());
+  old.async_publish("c", "e", "9", waiting.handler());
+  drain_outcome drained;
+  int completed_before = 0;
+  old.async_drain(60s, [&, keep = drained.handler()](const error_code &error, pusher::result<std::string> document) {
+    completed_before = sent.calls + queued[0].calls + queued[1].calls + queued[2].calls;
+    keep(error, std::move(document));
+  });
+  old.async_publish("c", "e", "8", late.handler());
+  context.poll();
+  for (const outcome *one : {&waiting, &late}) {
+    CHECK(one->calls == 1 && !one->error && one->report.code() == PUSHER_STATUS_CLOSED);
+    CHECK(one->report.delivery() == pusher::delivery::not_sent && one->report.id() == 0);
+  }
+  CHECK(drained.calls == 0 && sent.calls == 0);
+  wait_for_drainer();
+  from.open();
+  context.run();
+  CHECK(drained.has_value() && completed_before == 4 && sent.report.delivered());
+  for (const outcome &one : queued) {
+    CHECK(one.calls == 1 && !one.error && one.report.delivery() == pusher::delivery::not_sent);
+    CHECK(has(one.report.document(), R"("reason":"drained")"));
+  }
+  CHECK(times(from.sent(), 1) == 0);
+
+  pusher::async_publisher successor(context, from.client, with(R"("max_batch_events":1)"));
+  restore_outcome restored;
+  successor.async_restore(**drained.value, restored.handler());
+  context.restart();
+  context.run();
+  CHECK(restored.has_value());
+  const std::vector<pusher::report> &reports = **restored.value;
+  CHECK(reports.size() == 3);
+  for (std::size_t i = 0; i < reports.size(); i++) {
+    CHECK(reports[i].id() > 0 && (i == 0 || reports[i].id() > reports[i - 1].id()));
+    CHECK(reports[i].delivery() == (i == 1 ? pusher::delivery::unknown : pusher::delivery::delivered));
+  }
+  for (int i = 0; i < 4; i++) CHECK(times(from.sent(), i) == 1);
+  CHECK(times(from.sent(), 9) == 0 && times(from.sent(), 8) == 0);
+}
+
+TEST("after its limit a drain ends what is in flight, and has the rest") {
+  server from;
+  from.open(false);
+  net::io_context context;
+  pusher::async_publisher publisher(context, from.client, with(R"("connections":1,"max_batch_events":1)"));
+  outcome sent, queued;
+  publisher.async_publish("c", "e", "11", sent.handler());
+  from.wait_for(1);
+  publisher.async_publish("c", "e", "22", queued.handler());
+  drain_outcome drained;
+  publisher.async_drain(50ms, drained.handler());
+  context.run();
+  CHECK(drained.has_value() && has(**drained.value, R"("22")") && !has(**drained.value, R"("11")"));
+  CHECK(sent.report.delivery() == pusher::delivery::unknown && queued.report.delivery() == pusher::delivery::not_sent);
+  bool closed = false;
+  publisher.async_close([&](const error_code &error) { closed = !error; });
+  context.restart();
+  context.run();
+  CHECK(closed);
+  from.open();
+}
+
+TEST("each event is in one document, and a cancelled drain leaves it to the next one") {
+  server from;
+  from.open(false);
+  net::io_context context;
+  pusher::async_publisher publisher(context, from.client, with(R"("connections":1,"max_batch_events":1)"));
+  outcome sent, queued;
+  publisher.async_publish("c", "e", "11", sent.handler());
+  from.wait_for(1);
+  publisher.async_publish("c", "e", "22", queued.handler());
+  drain_outcome cancelled, first, second, third;
+  publisher.async_drain(60s, cancelled.handler());
+  publisher.cancel();
+  context.run();
+  CHECK(cancelled.calls == 1 && cancelled.error == net::error::operation_aborted && !cancelled.value->has_value());
+  CHECK(queued.error == net::error::operation_aborted);
+  wait_for_drainer();
+  from.open();
+  publisher.async_drain(0ms, first.handler());
+  publisher.async_drain(0ms, second.handler());
+  context.restart();
+  context.run();
+  CHECK(first.has_value() && has(**first.value, R"("22")"));
+  CHECK(second.has_value() && has(**second.value, R"("events":[])"));
+  restore_outcome closed;
+  publisher.async_drain(60s, third.handler());
+  publisher.async_restore(**first.value, closed.handler());
+  context.restart();
+  context.run();
+  CHECK(third.has_value() && has(**third.value, R"("events":[])"));
+  CHECK(closed.calls == 1 && !closed.error && closed.value->failure().code() == PUSHER_STATUS_CLOSED);
+}
+
+TEST("a document that cannot be restored is refused, and nothing of it is queued") {
+  server from;
+  from.open(false);
+  net::io_context context;
+  pusher::async_publisher old(context, from.client, with(R"("connections":1,"max_batch_events":1)"));
+  outcome sent, queued[3];
+  old.async_publish("c", "e", "0", sent.handler());
+  from.wait_for(1);
+  for (int i = 0; i < 3; i++) old.async_publish("c", "e", std::to_string(i + 1), queued[i].handler());
+  drain_outcome drained;
+  old.async_drain(0ms, drained.handler());
+  context.run();
+  CHECK(drained.has_value());
+  pusher::async_publisher small(context, from.client, with(R"("max_queue_events":2)"));
+  restore_outcome full, wrong, with_nul;
+  small.async_restore(**drained.value, full.handler());
+  small.async_restore("{}", wrong.handler());
+  small.async_restore(std::string_view("{}\0", 3), with_nul.handler());
+  context.restart();
+  context.run();
+  CHECK(full.calls == 1 && !full.error && full.value->failure().code() == PUSHER_STATUS_QUEUE_FULL);
+  for (const restore_outcome *one : {&wrong, &with_nul}) {
+    CHECK(one->calls == 1 && !one->error && one->value->failure().code() == PUSHER_STATUS_INVALID_ARGUMENT);
+  }
+  from.open();
+  close(context, from, small);
+  for (int i = 1; i < 4; i++) CHECK(times(from.sent(), i) == 0);
+  pusher::async_publisher successor(context, from.client, with());
+  restore_outcome abandoned, empty;
+  successor.async_restore(**drained.value, abandoned.handler());
+  successor.cancel();
+  successor.async_restore(R"({"libpusher_drained":1,"app_id":"1","events":[]})", empty.handler());
+  context.restart();
+  context.run();
+  CHECK(abandoned.calls == 1 && abandoned.error == net::error::operation_aborted && !abandoned.value->has_value());
+  CHECK(empty.has_value() && (*empty.value)->empty());
+  close(context, from, successor);
+  for (int i = 1; i < 4; i++) CHECK(times(from.sent(), i) == 1);
+}
+
+TEST("a publisher or an io_context that is destroyed ends its drain") {
+  server from;
+  from.open(false);
+  drain_outcome destroyed, never;
+  {
+    net::io_context context;
+    std::optional<pusher::async_publisher> publisher(std::in_place, context, from.client, with(R"("connections":1)"));
+    publisher->async_publish("c", "e", "1", [](const error_code &, const pusher::report &) {});
+    from.wait_for(1);
+    publisher->async_drain(600s, destroyed.handler());
+    context.poll();
+    publisher.reset();
+    context.run();
+    CHECK(destroyed.calls == 1 && destroyed.error == net::error::operation_aborted);
+    auto owned = std::make_shared<pusher::async_publisher>(context, from.client, with(R"("connections":1)"));
+    owned->async_publish("c", "e", "2", [owned](const error_code &, const pusher::report &) {});
+    from.wait_for(2);
+    owned->async_drain(600s, [owned, keep = never.handler()](const error_code &error, pusher::result<std::string> got) {
+      keep(error, std::move(got));
+    });
+  }
+  CHECK(never.calls == 0);
+  from.open();
+}
+
+net::awaitable<void> deploy(pusher::async_publisher &old, pusher::async_publisher &successor,
+                            std::atomic<int> &restored) {
+  pusher::result<std::string> document = co_await old.async_drain(60s, use_awaitable);
+  const auto reports = co_await successor.async_restore(std::move(document).value(), use_awaitable);
+  for (const pusher::report &one : *reports) restored += one.delivered();
+}
+
+TEST("a deploy loses no event, with any number of threads") {
+  constexpr int EVENTS = 2000, PRODUCERS = 4;
+  server from;
+  net::io_context context(4);
+  pusher::async_publisher old(context, from.client, with(R"("connections":2,"max_batch_events":3,"max_reports":3000)"));
+  pusher::async_publisher successor(context, from.client, with(R"("connections":2)"));
+  std::atomic<int> delivered{0}, drained{0}, refused{0}, restored{0}, other{0};
+  std::vector<std::atomic<bool>> was_refused(EVENTS);
+  auto work = net::make_work_guard(context);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; i++) threads.emplace_back([&] { context.run(); });
+  std::vector<std::thread> producers;
+  for (int producer = 0; producer < PRODUCERS; producer++) {
+    producers.emplace_back([&, producer] {
+      for (int i = producer; i < EVENTS; i += PRODUCERS) {
+        old.async_publish("c" + std::to_string(producer), "e", std::to_string(i),
+                          [&, i](const error_code &, const pusher::report &ended) {
+                            const bool is_drained = has(ended.document(), R"("reason":"drained")");
+                            was_refused[static_cast<std::size_t>(i)] =
+                                ended.code() == PUSHER_STATUS_CLOSED && !is_drained;
+                            if (ended.delivered())
+                              delivered++;
+                            else if (is_drained)
+                              drained++;
+                            else if (was_refused[static_cast<std::size_t>(i)])
+                              refused++;
+                            else
+                              other++;
+                          });
+        if (i == EVENTS / 2) net::co_spawn(context, deploy(old, successor, restored), net::detached);
+      }
+    });
+  }
+  for (std::thread &one : producers) one.join();
+  work.reset();
+  for (std::thread &one : threads) one.join();
+  CHECK(delivered + drained + refused == EVENTS && other == 0 && drained == restored);
+  const std::string all = from.sent();
+  for (int i = 0; i < EVENTS; i++) CHECK(times(all, i) == (was_refused[static_cast<std::size_t>(i)] ? 0U : 1U));
 }
 
 // --- cancellation slots ---
