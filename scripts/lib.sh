@@ -8,8 +8,9 @@
 #   finish FUNCTION "what it does"                                     waits for it, and prints its steps, or the whole log if
 #                                                                      it failed
 #   in_lines FOLDER [FUNCTION]                                         from here on, a step is one line on the screen and a log in
-#                                                                      the folder, which is printed if the step fails; with a
-#                                                                      function, runs it, and numbers its steps: "12 of 40"
+#                                                                      the folder, which is printed if the step fails, or if
+#                                                                      VERBOSE is set; with a function, runs it, and numbers
+#                                                                      its steps: "12 of 40"
 #   library FILE                                                       copies the shared library: the file PUSHER_LIBRARY, or
 #                                                                      the one in the folder PUSHER_LIB_DIR, or builds it
 #   as_installed FOLDER                                                copies it with its link, and writes a pusher.pc
@@ -170,6 +171,7 @@ in_line() {
     cat "$log"
     fail "FAILED: $what. The whole output is above, and in $log."
   fi
+  if [ -n "${VERBOSE:-}" ]; then printf '\n' && cat "$log"; fi
   printf '%sok%s, %s' "$GREEN" "$PLAIN" "$(duration $((SECONDS - start)))"
   if [ "$total" -gt 0 ]; then
     printf '%d\t%s\n' $((SECONDS - start)) "$what" >>"$LOGS/durations"

@@ -124,6 +124,9 @@ grep -q 'what was said beside' "$scratch/logs/03-beside.log" || fail 'What ran b
 in_lines quiet nested || fail "$(cat "$scratch/said")"
 says '^1 of 3 .*, 2 left: about [0-9]+ s\)$' 'The durations of the run before are not used'
 
+VERBOSE=1 in_lines quiet || fail "$(cat "$scratch/said")"
+says 'what a step says' 'VERBOSE does not print the log of a step that succeeds'
+
 if in_lines quiet bad nested; then fail 'A failed step is not reported.'; fi
 says '^2 of 4  it is bad: .* \.\.\. FAILED after' 'The line does not say that the step has failed'
 says '^what was said$' 'The log of a failed step is not printed'
