@@ -1,8 +1,8 @@
 #!/bin/bash
-# Tests c_examples/chat, built with AddressSanitizer and UndefinedBehaviorSanitizer: two people in headless Chromium, on a real
-# server.
+# Tests c_examples/chat, built with AddressSanitizer and UndefinedBehaviorSanitizer: people in headless Chromium, on a real server.
 #
-#   PUSHER_WRITE_SCREENSHOT=1 scripts/chat.sh    also takes docs/chat.png
+#   PUSHER_WRITE_PICTURES=1 scripts/chat.sh    takes the pictures docs/pictures/chat-*.png instead of comparing them
+#   scripts/chat.sh --self-test                plants a fault in the page for each test of the page, and expects it to be found
 #   LIBPUSHER_SKIP_SERVERS=1                   skips the test, with a message, if a server is not available
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
@@ -28,5 +28,9 @@ browser
 export PROGRAMS="$PWD/build/chat"
 
 step "build the chat" build
-step "stale pictures are found" node --test e2e/browser/pictures.test.mjs
-step "two people chat" node --test e2e/chat/chat.test.mjs
+if [ "${1:-}" = --self-test ]; then
+  step "the tests of the page find planted faults" node e2e/chat/faults.mjs
+  exit
+fi
+tests=(e2e/chat/page.test.mjs e2e/chat/chat.test.mjs e2e/browser/pictures.test.mjs)
+step "people chat" node --test --test-concurrency=2 "${tests[@]}"

@@ -75,12 +75,12 @@ static size_t character(const unsigned char *at) {
 
 static int is_name(const char *name) {
   const unsigned char *at = (const unsigned char *)name;
-  size_t length = strlen(name), step;
+  size_t length = strlen(name), step, count = 0;
   if (length == 0 || length >= PERSON_NAME_SIZE || name[0] == ' ' || name[length - 1] == ' ') return 0;
-  for (; *at != '\0'; at += step) {
+  for (; *at != '\0'; at += step, count++) {
     if ((step = character(at)) == 0) return 0;
   }
-  return 1;
+  return count <= NAME_CHARACTERS;
 }
 
 People *people_new(void) {

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { PERSON_ID_SIZE = 17, PERSON_NAME_SIZE = 49, SESSION_TOKEN_SIZE = 65 };
+enum { PERSON_ID_SIZE = 17, NAME_CHARACTERS = 40, PERSON_NAME_SIZE = 4 * NAME_CHARACTERS + 1, SESSION_TOKEN_SIZE = 65 };
 
 typedef struct {
   char id[PERSON_ID_SIZE];     /* the user id for Channels: random, hexadecimal */

@@ -11,7 +11,7 @@
 
 static const char PRESENCE[] = "presence-room", TALK[] = "private-room";
 
-enum { SEEN_WEBHOOKS = 256, MAX_SIGNATURE = 129, WATCH_MS = 500, CLOSE_MS = 5000, MAX_TEXT = 2000 };
+enum { SEEN_WEBHOOKS = 256, MAX_SIGNATURE = 129, WATCH_MS = 500, CLOSE_MS = 5000, MAX_TEXT = 4000 };
 
 struct Room {
   Pusher *client;
@@ -235,7 +235,7 @@ Answer room_say(Room *room, const Person *person, const char *text) {
   cJSON *message;
   char *data, *document;
   PusherStatus status;
-  if (*text == '\0' || strlen(text) > MAX_TEXT) return answer_error(400, "a message has 1 to 2,000 bytes");
+  if (*text == '\0' || strlen(text) > MAX_TEXT) return answer_error(400, "a message has 1 to 4,000 bytes");
   if (!people_may_speak(room->people, person->id)) return answer_error(429, "too many messages: wait a moment");
   message = person_object(person, "id");
   cJSON_AddStringToObject(message, "text", text);

@@ -95,7 +95,7 @@ static Answer sign_in(Web *web, Request *request, const Form *form) {
   Person person, former;
   switch (people_sign_in(web->people, form->field[NAME], &person, token)) {
     case SIGNED_IN: break;
-    case NAME_WRONG: return answer_error(400, "a name has 1 to 48 bytes, and no space around it");
+    case NAME_WRONG: return answer_error(400, "a name has 1 to 40 characters, and no space around it");
     case NAME_TAKEN: return answer_error(409, "this name is taken");
     case HOUSE_FULL: return answer_error(503, "the chat is full");
     default: return answer_error(500, "internal error");
