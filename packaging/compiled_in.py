@@ -1,4 +1,4 @@
-"""The Rust crates in the library or in pusher-testserver, for packaging/copyright.py, packaging/license.py and packaging/sbom.py."""
+"""The Rust crates in the library or in pusher-testserver, for copyright.py, license.py and sbom.py in this folder."""
 
 import argparse
 import json

@@ -32,7 +32,8 @@ def compiled_in(given):
 
 # Debian has this text. A file may have other licences before and after it.
 APACHE = re.compile(
-    r" *Apache License\s+Version 2\.0, January 2004.*?END OF TERMS AND CONDITIONS(\s+APPENDIX:.*?limitations under the License\.)?",
+    r" *Apache License\s+Version 2\.0, January 2004.*?END OF TERMS AND CONDITIONS"
+    r"(\s+APPENDIX:.*?limitations under the License\.)?",
     re.DOTALL,
 )
 OTHERS = re.compile(r"Permission is hereby granted|Permission to use|Redistribution and use")

@@ -3,7 +3,8 @@
 
     packaging/license.py [CARGO] [--program] [--target TARGET] [--homebrew]
 
-With --program, that of pusher-testserver; with --homebrew, as a formula of Homebrew writes it. No choice between licences is made."""
+With --program, that of pusher-testserver; with --homebrew, as a formula of Homebrew writes it. Where a crate leaves a choice, it
+stays."""
 
 import sys
 
@@ -25,7 +26,7 @@ def terms(packages, root):
 
 
 def alternatives(term):
-    """Returns the licences that a term lets choose from, in the order of the alphabet. Older manifests separate them by a slash."""
+    """Returns the licences that a term lets choose from, sorted. Older manifests separate them by a slash."""
     return tuple(sorted(term.replace("/", " OR ").split(" OR ")))
 
 

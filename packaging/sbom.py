@@ -4,8 +4,8 @@
     packaging/sbom.py [CARGO] [--program] [--target TARGET]      with --program, that of pusher-testserver
 
 The same commit gives the same bytes: it has no time, and its serial number is made from its content. The crates are those of
-packaging/copyright.py: of all Linux targets or of TARGET, without those of tests, build scripts and macros. It is a script, and not
-cargo-cyclonedx, so that packages are built from the tarball with cargo and Python only, and without a network."""
+packaging/copyright.py: of all Linux targets or of TARGET, without those of tests, build scripts and macros. It is a script, and
+not cargo-cyclonedx, so that packages are built from the tarball with cargo and Python only, and without a network."""
 
 import json
 import re
