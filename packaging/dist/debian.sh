@@ -71,28 +71,34 @@ assert parsed.find_files_paragraph("src/lib.rs").license.synopsis == "Expat or A
   done
 }
 
+# prefix ARCHITECTURE: prints the beginning of the names of its tools.
+prefix() (target "${TARGET_OF[$1]}" >&2 && echo "$PREFIX")
+
 # No file names a folder in which it was built.
 check_folders() {
-  local file
-  for file in "$WORK"/deb/*.deb; do
-    rm -rf "$WORK/unpacked"
-    dpkg-deb -R "$file" "$WORK/unpacked"
-    # What is in the files, and compressed sections are in other bytes.
-    find "$WORK/unpacked" -name '*.debug' -exec objcopy --decompress-debug-sections {} \; 2>/dev/null || true
-    ! grep -rlaF -e "$ROOT/" -e "$HOME/.car" -e "$CACHE" "$WORK/unpacked" || fail "$(basename "$file") names a folder of this machine"
+  local arch file debug unpacked=$WORK/unpacked
+  for arch in "${ARCHITECTURES[@]}"; do
+    for file in "$WORK"/deb/*_{"$arch",all}.deb; do
+      rm -rf "$unpacked"
+      dpkg-deb -R "$file" "$unpacked"
+      # Compressed sections hide it.
+      for debug in "$unpacked"/usr/lib/debug/.build-id/*/*.debug; do
+        [ ! -e "$debug" ] || "$(prefix "$arch")-objcopy" --decompress-debug-sections "$debug"
+      done
+      ! grep -rlaF -e "$ROOT/" -e "$OUT/" -e "$HOME/" "$unpacked" || fail "$(basename "$file") names a folder of this machine"
+    done
   done
 }
 
 # debug_info ARCHITECTURE: from an address in the stripped file, the debug information finds the line.
 debug_info() {
-  local arch=$1 library address id line prefix
-  prefix=$(target "${TARGET_OF[$arch]}" >&2 && echo "$PREFIX")
+  local arch=$1 library address id line
   dpkg-deb -x "$(deb libpusher0 "$arch")" "$WORK/$arch-root"
   dpkg-deb -x "$(deb libpusher0-dbgsym "$arch")" "$WORK/$arch-root"
   library=$(echo "$WORK/$arch-root/usr/lib"/*/libpusher.so.*.*.*)
   address=$(nm -D "$library" | sed -n 's/ T pusher_trigger$//p')
   id=$(readelf -nW "$library" | sed -n 's/.*Build ID: //p')
-  line=$("$prefix-addr2line" -e "$WORK/$arch-root/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" "0x$address")
+  line=$("$(prefix "$arch")-addr2line" -e "$WORK/$arch-root/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" "0x$address")
   [[ $line =~ ^/libpusher/src/.*\.rs:[0-9]+ ]] || fail "no debug information for pusher_trigger of $arch: $line"
 }
 
