@@ -1,11 +1,12 @@
 # The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
 # its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo check format lint unit ctest test torture budgets deny advisories header bench portability release-check dist clean
+.PHONY: help demo listen check format lint unit ctest test torture budgets deny advisories header bench portability release-check dist clean
 
 help:
 	@echo 'To see it work'
 	@echo '  make demo           build the library and an example, and show an event as a subscriber receives it'
+	@echo '  make listen         run a server and a subscriber, which prints the events of your program'
 	@echo 'While you work'
 	@echo '  make check          layouts, lints, and the tests that need no real server'
 	@echo '  make format         apply the layouts of all languages'
@@ -30,6 +31,9 @@ help:
 
 demo:
 	@scripts/demo.sh
+
+listen:
+	@scripts/demo.sh --listen
 
 check:
 	@scripts/check.sh

@@ -1,6 +1,9 @@
 #!/bin/bash
 # `make demo`: shows an event that a C program sends and a subscriber receives.
 #
+#   scripts/demo.sh             all of it
+#   scripts/demo.sh --listen    `make listen`: only the server and the subscriber, which prints each event until Ctrl-C
+#
 #   PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/ID    triggers the event on that application, and shows the response
 #   DEMO_CHANNEL, DEMO_EVENT, DEMO_DATA                        the event
 #   DEMO_SERVER=soketi or sockudo                              the local server, if PUSHER_URL is not set
@@ -15,6 +18,7 @@ DATA=${DEMO_DATA:-'{"message":"Hello from C 🎈"}'}
 SERVER=${DEMO_SERVER:-$([ -x "$CACHE/sockudo-5.2.0-local+redis/bin/sockudo" ] && echo sockudo || echo soketi)}
 OUT=build/demo
 RECEIVED=$OUT/received
+FETCH="get $SERVER and pusher-js (up to a minute the first time)"
 
 build() {
   need cmake make cc=gcc
@@ -25,8 +29,9 @@ build() {
 
 servers() { tools/servers/get-pusher-js.sh && "tools/servers/get-$SERVER.sh"; }
 
-# The receiver runs until this script ends. Its first line is the URL for PUSHER_URL, and the next two are the event.
-subscriber() { exec node tools/servers/demo.mjs "$SERVER" "$CHANNEL" "$EVENT" >$RECEIVED; }
+# The receiver runs until this script ends. Its first line has the URL of the server, and the next two are the event.
+listen() { exec node tools/servers/listen.mjs "$SERVER" "$CHANNEL"; }
+subscriber() { listen >$RECEIVED; }
 recorder() { exec python3 tools/servers/recorder.py --seconds 60 >$RECEIVED; }
 
 # received NUMBER: waits until the receiver has printed so many lines.
@@ -56,17 +61,23 @@ show() {
   rule
   cat <<'NEXT'
 
-Next: the same with your application,
+Next, the same with your application:
    PUSHER_URL=https://KEY:SECRET@api-eu.pusher.com/apps/APP_ID make demo
-install the library,
-   cmake -S . -B build/release && cmake --build build/release && sudo cmake --install build/release
-and write a program of your own:
-   less docs/getting-started.md c_examples/trigger.c
+To write a program (README.md, "One program"), install the library,
+   cmake -S . -B build/release && cmake --build build/release && sudo cmake --install build/release && sudo ldconfig
+and let a subscriber print what it sends:
+   make listen
 NEXT
 }
 
 in_lines $OUT/logs
 : >$RECEIVED
+if [ "${1:-}" = --listen ]; then
+  step "$FETCH" servers
+  say "events on $CHANNEL are printed here, until Ctrl-C; this line is for the terminal of your program"
+  listen
+fi
+
 if [ ! -e $OUT/trigger ]; then say "about 3 minutes the first time, most of it for the build; the output of the steps is in $OUT/logs"; fi
 step 'build the library and a program in C' build
 
@@ -90,7 +101,7 @@ elif command -v python3 >/dev/null; then
 else
   fail "The library and the program are built. To see an event arrive, install nodejs and npm or python3, or set PUSHER_URL."
 fi
-PUSHER_URL=$(sed -n 1p $RECEIVED)
+PUSHER_URL=$(sed -n '1s/^export PUSHER_URL=//p' $RECEIVED)
 export PUSHER_URL
 step 'send an event with the program in C' trigger
 step 'receive it' received 3

@@ -3,7 +3,7 @@
 
     recorder.py [--events N] [--seconds S]
 
-The first line on standard output is the URL for PUSHER_URL. The recorder checks signature, timestamp and body_md5
+The first line on standard output is `export PUSHER_URL=URL`. The recorder checks signature, timestamp and body_md5
 independently of libpusher, and responds to an invalid request with the reason. It exits after N events (default 1),
 or after S seconds (default 60) with exit code 1. It listens on 127.0.0.1 only, and needs only Python.
 """
@@ -107,7 +107,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, metavar="S")
     arguments = parser.parse_args()
     recorder = Recorder(arguments.events)
-    print(f"http://{KEY}:{SECRET}@127.0.0.1:{recorder.server_port}/apps/{APP_ID}", flush=True)
+    print(f"export PUSHER_URL=http://{KEY}:{SECRET}@127.0.0.1:{recorder.server_port}/apps/{APP_ID}", flush=True)
     limit = threading.Timer(arguments.seconds, recorder.shutdown)
     limit.daemon = True
     limit.start()
