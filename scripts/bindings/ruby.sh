@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the Ruby gem: its suite, with the conformance cases, and the gem as a user installs it.
+# Tests the Ruby gem: its suite, with the conformance cases, and both kinds of gem as a user installs them.
 #
 #   scripts/bindings/ruby.sh                                                    builds the library and the fault server
 #   PUSHER_LIBRARY=…/libpusher.so FAULT_SERVER=…/fault-server scripts/bindings/ruby.sh
@@ -29,29 +29,64 @@ build() {
 # A time limit, so that a hang ends.
 suite() { (cd bindings/ruby && timeout --kill-after 10 900 rake); }
 
-# As a user has it: the library is in a default folder, and nothing comes from this repository.
-installed() {
-  local version licence
-  # A gem cannot have symbolic links, so its licences are copies. Check that they are the same.
-  for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$licence" "bindings/ruby/$licence"; done
-  cp -r bindings/ruby/libpusher.gemspec bindings/ruby/lib bindings/ruby/README.md bindings/ruby/LICENSE-* "$out"
+# install_gem FOLDER [PLATFORM VENDOR]: builds the gem by packaging/gem.sh, and installs it as the only one in the folder.
+install_gem() {
+  local folder=$out/$1 file
+  shift
+  mkdir -p "$folder"
+  file=$(packaging/gem.sh "$out" "$@")
   # Print the warnings of gem only if it fails.
-  (cd "$out" && gem build --quiet libpusher.gemspec &&
-    gem install --quiet --local --ignore-dependencies --no-document --install-dir gems libpusher-*.gem) >"$out/gem.log" 2>&1 ||
-    fail "$(cat "$out/gem.log")"
-  mkdir -p "$out/system"
-  cp "$PUSHER_LIBRARY" "$out/system/libpusher.so.0"
-  version=$(cd / && env -u PUSHER_LIBRARY GEM_PATH="$out/gems:$(gem env path)" LD_LIBRARY_PATH="$out/system" \
-    ruby -e 'require "libpusher"; print LibPusher.library_version')
-  [ "$version" = "$(version)" ] || fail "the installed gem says: $version"
+  GEM_HOME=$folder gem install --quiet --local --ignore-dependencies --no-document "$file" >"$out/gem.log" 2>&1 || fail "$(cat "$out/gem.log")"
 }
 
-# The example of docs/testing-your-app.md, with the installed gem.
-example() {
-  mkdir -p "$out/example" "$out/bin"
+# with_gem FOLDER COMMAND…: runs a command as a user of that gem, far from this repository.
+with_gem() {
+  local folder=$out/$1
+  shift
+  timeout --kill-after 10 300 env -u PUSHER_LIBRARY -u FAULT_SERVER GEM_PATH="$folder:$(gem env path)" "$@"
+}
+
+# Prints the version of the library, and the file that the process has loaded.
+LOADED='require "libpusher"; puts LibPusher.library_version, File.read("/proc/self/maps")[%r{/\S*libpusher\.so\S*}]'
+
+# The gem for all platforms: the library is in a default folder, and the program in PATH.
+plain_gem() {
+  local licence said
+  # A gem cannot have symbolic links, so its licences are copies. Check that they are the same.
+  for licence in LICENSE-APACHE LICENSE-MIT; do cmp "$licence" "bindings/ruby/$licence"; done
+  install_gem plain
+  mkdir -p "$out/system" "$out/bin" "$out/plain-example"
+  cp "$PUSHER_LIBRARY" "$out/system/libpusher.so.0"
   ln -s "$FAULT_SERVER" "$out/bin/pusher-testserver"
-  timeout --kill-after 10 300 env -u PUSHER_LIBRARY -u FAULT_SERVER GEM_PATH="$out/gems:$(gem env path)" LD_LIBRARY_PATH="$out/system" \
-    PATH="$out/bin:$PATH" python3 tests/applications/run.py ruby "$out/example" ruby -w shop_test.rb
+  export LD_LIBRARY_PATH=$out/system
+  said=$(cd / && with_gem plain ruby -e "$LOADED")
+  [ "$said" = "$(version)"$'\n'"$out/system/libpusher.so.0" ] || fail "the installed gem says: $said"
+  with_gem plain PATH="$out/bin:$PATH" python3 tests/applications/run.py ruby "$out/plain-example" ruby -w shop_test.rb
+  unset LD_LIBRARY_PATH
+}
+
+# The gem for this platform, in which is all that the example of docs/testing-your-app.md needs. Another library in the default folder is
+# not loaded.
+platform_gem() {
+  local gem said
+  mkdir -p "$out/vendor" "$out/platform-example"
+  cp "$PUSHER_LIBRARY" "$out/vendor/libpusher.so"
+  cp "$FAULT_SERVER" "$out/vendor/pusher-testserver"
+  install_gem platform "$(ruby -e 'print Gem::Platform.new([Gem::Platform.local.cpu, Gem::Platform.local.os, nil])')" "$out/vendor"
+  gem=$(echo "$out"/platform/gems/libpusher-*)
+  said=$(cd / && LD_LIBRARY_PATH=$out/system with_gem platform ruby -e "$LOADED")
+  [ "$said" = "$(version)"$'\n'"$gem/vendor/libpusher.so" ] || fail "the installed gem says: $said"
+  if said=$(with_gem platform PUSHER_LIBRARY=/nowhere/libpusher.so ruby -e "$LOADED" 2>&1); then
+    fail "PUSHER_LIBRARY does not select another library: $said"
+  fi
+  # A library that does not fit this system, as glibc's where musl is, is passed over.
+  echo 'not a library' >"$gem/vendor/libpusher.so.part"
+  mv "$gem/vendor/libpusher.so" "$out/vendor/libpusher.so"
+  mv "$gem/vendor/libpusher.so.part" "$gem/vendor/libpusher.so"
+  said=$(cd / && LD_LIBRARY_PATH=$out/system with_gem platform ruby -e "$LOADED")
+  [ "$said" = "$(version)"$'\n'"$out/system/libpusher.so.0" ] || fail "with a library that does not load, the installed gem says: $said"
+  mv "$out/vendor/libpusher.so" "$gem/vendor/libpusher.so"
+  with_gem platform python3 tests/applications/run.py ruby "$out/platform-example" ruby -w shop_test.rb
 }
 
 bench() {
@@ -77,6 +112,6 @@ if [ "${1:-}" = bench ]; then
   step 'beside OpenSSL and Net::HTTP' bench
 else
   step 'the suite' suite
-  step 'the gem, installed' installed
-  step 'the tests of an application' example
+  step 'the gem for all platforms, and the tests of an application' plain_gem
+  step 'the gem for this platform, and the tests of an application' platform_gem
 fi

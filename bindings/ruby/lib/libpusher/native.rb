@@ -2,6 +2,7 @@
 
 require 'ffi'
 require 'json'
+require_relative 'bundled'
 
 module LibPusher
   # Declares the C functions and converts their results to values or exceptions. It knows nothing of channels and events.
@@ -9,9 +10,15 @@ module LibPusher
   module Native
     extend FFI::Library
 
-    # The number in the library's name changes with its ABI. PUSHER_LIBRARY selects a library elsewhere.
-    names = FFI::Platform.mac? ? ['libpusher.0.dylib', 'libpusher.dylib'] : ['libpusher.so.0', 'libpusher.so']
-    ffi_lib ENV['PUSHER_LIBRARY'] || names
+    # The number in the library's name changes with its ABI.
+    system =
+      if FFI::Platform.mac? then ['libpusher.0.dylib', 'libpusher.dylib']
+      elsif FFI::Platform.windows? then ['pusher.dll']
+      else ['libpusher.so.0', 'libpusher.so']
+      end
+    # PUSHER_LIBRARY selects a library elsewhere. The one of the gem comes before the system's, and is passed over if it does not load:
+    # an old RubyGems installs the gem for glibc where musl is.
+    ffi_lib ENV['PUSHER_LIBRARY'] || [*Bundled.library, *system]
 
     # Functions that wait for the network or for a lock let other Ruby threads run.
     waits = { blocking: true }

@@ -2,6 +2,7 @@
 
 require 'json'
 require 'net/http'
+require_relative 'bundled'
 
 module LibPusher
   # A Channels server for the tests of an application: it records what was published, and fails on request. docs/testing-your-app.md
@@ -12,8 +13,8 @@ module LibPusher
   #   pusher.trigger('orders', 'created', { id: 7 })
   #   server.events.first.data   # => {"id"=>7}
   #
-  # The server is the program pusher-testserver, of libpusher's installation: the one that `PUSHER_TESTSERVER` names, or the one in
-  # `PATH`. One process serves all tests. It ends with this process.
+  # The server is the program pusher-testserver: the one that `PUSHER_TESTSERVER` names, or the one in the gem, or the one in `PATH`.
+  # One process serves all tests. It ends with this process.
   module Testing
     # Stands for any value, also none.
     ANY = Object.new
@@ -162,7 +163,7 @@ module LibPusher
         @lock.synchronize do
           @port ||= begin
             # The program ends when the pipe to it is closed.
-            @pipe = IO.popen([ENV.fetch('PUSHER_TESTSERVER', 'pusher-testserver')], 'r+')
+            @pipe = IO.popen([ENV['PUSHER_TESTSERVER'] || Bundled.program || 'pusher-testserver'], 'r+')
             JSON.parse(@pipe.gets || raise('pusher-testserver has ended')).fetch('control')
           end
         end
