@@ -37,6 +37,24 @@ func sample(client *pusher.Client) error {
 func main() {}
 `
 
+// Makes the module of a program by the commands of its manual, beside a clone, and returns its folder.
+func moduleOfTheManual(t *testing.T, manual, clone string) string {
+	commands := regexp.MustCompile("(?ms)^```sh\n(.*?)^```").FindStringSubmatch(manual)
+	if commands == nil {
+		t.Fatal("no commands")
+	}
+	folder := t.TempDir()
+	if err := os.Symlink(clone, filepath.Join(folder, "libpusher")); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("sh", "-euc", commands[1])
+	command.Dir = folder
+	if said, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	return filepath.Join(folder, "hello")
+}
+
 func TestTheSamplesOfTheGuidesRun(t *testing.T) {
 	here, err := filepath.Abs(".")
 	if err != nil {
@@ -58,8 +76,13 @@ func TestTheSamplesOfTheGuidesRun(t *testing.T) {
 				code = fmt.Sprintf(surroundings, code)
 			}
 			folder := t.TempDir()
-			module := fmt.Sprintf("module sample\n\ngo 1.19\n\nrequire %[1]s v0.0.0\n\nreplace %[1]s => %[2]s\n", modulePath, here)
-			for name, content := range map[string]string{"go.mod": module, "main.go": code} {
+			files := map[string]string{"main.go": code}
+			if program {
+				folder = moduleOfTheManual(t, string(text), filepath.Join(here, "../.."))
+			} else {
+				files["go.mod"] = fmt.Sprintf("module sample\n\ngo 1.19\n\nrequire %[1]s v0.0.0\n\nreplace %[1]s => %[2]s\n", modulePath, here)
+			}
+			for name, content := range files {
 				if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 					t.Fatal(err)
 				}

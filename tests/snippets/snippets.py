@@ -527,10 +527,10 @@ def configuration(runner, block):
     run([folder / "configures", block.code], env=runner.environment)
 
 
-def consumer(runner, block):
+def consumer(runner, block, hello_c):
     folder = runner.folder(block) / "consumer"
     folder.mkdir()
-    (folder / "server.c").write_text(runner.sample)
+    (folder / "server.c").write_text(hello_c.code)
     (folder / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.25)\nproject(consumer C)\nadd_executable(my_server server.c)\n" + block.code
     )
@@ -541,8 +541,13 @@ def consumer(runner, block):
     )
 
 
-def twenty_lines(runner, block):
-    runner.sample = block.code
+def one_program(runner, hello_c, build):
+    """The program's event reaches the subscriber of `make listen`, and it reports failures."""
+    (runner.folder(build) / "hello.c").write_text(hello_c.code)
+    environment = {**runner.environment, "PATH": os.environ["PATH"], "DEMO_SERVER": "soketi"}
+    with program(["make", "listen"], r"export PUSHER_URL=(\S+)", cwd=ROOT, env=environment) as subscriber:
+        runner.shell(build, say=r"^delivered: \{", url=subscriber.line[1])
+        listen(subscriber, r"my-event on my-channel")
     whole(
         "delivered: {}",
         [("my-channel", "my-event")],
@@ -550,14 +555,7 @@ def twenty_lines(runner, block):
             ("status-401", "UNAUTHORIZED: .*rejected", 1, []),
             ("fin-after-request-applied", "DELIVERY_UNKNOWN: .*unknown", 1, [("my-channel", "my-event")]),
         ],
-    )(runner, block)
-
-
-def pkg_config(runner, block):
-    folder = runner.folder(block)
-    (folder / "server.c").write_text(runner.sample)
-    runner.shell(block)
-    against_fault_server(runner, [folder / "server"], folder, say="delivered: {}", applied=[("my-channel", "my-event")])
+    )(runner, hello_c)
 
 
 def file_of(block):
@@ -780,13 +778,11 @@ CURL = {"include": f'#include "{AROUND}/http.h"', "flags": ["-lcurl"]}
 CASES = [
     ("README.md", ["make demo"], demo),
     ("README.md", ["cmake -S . -B"], install),
-    ("README.md", ["int main(void)"], twenty_lines),
-    ("README.md", ["find_package(Pusher"], consumer),
-    ("README.md", ["cc server.c"], pkg_config),
-    ("README.md", ["pusher_authenticate(client, channel_name"], pieces(r'^200 application/json \{"auth":"')),
+    ("README.md", ["int main(void)", "cc hello.c"], one_program),
     ("docs/getting-started.md", ["export PUSHER_URL"], is_a_url),
     ("docs/getting-started.md", ["sudo cmake --install"], install),
     ("docs/getting-started.md", ["prefix=$HOME/.local"], install_without_root),
+    ("docs/getting-started.md", ["find_package(Pusher", "/* hello.c */"], consumer),
     (
         "docs/getting-started.md",
         [
