@@ -32,5 +32,5 @@ if [ "${1:-}" = --self-test ]; then
   step "the tests of the page find planted faults" node e2e/chat/faults.mjs
   exit
 fi
-tests=(e2e/chat/page.test.mjs e2e/chat/chat.test.mjs e2e/browser/pictures.test.mjs)
-step "people chat" node --test --test-concurrency=2 "${tests[@]}"
+# They wait for browsers and servers most of the time.
+step "people chat" node --test --test-concurrency=3 e2e/chat/*.test.mjs e2e/browser/pictures.test.mjs

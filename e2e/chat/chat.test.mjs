@@ -8,17 +8,18 @@ import { app, showing } from '../../tools/servers/servers.mjs';
 import { ask, post, pusherJs, Rig, shows, signIn, texts, timeout, withChat, write } from './rig.mjs';
 
 describe('chat', { timeout: 600_000 }, () => {
-  let rig, server, chat;
+  const rig = new Rig();
+  let server, chat;
 
   before(
     async () => {
-      rig = await Rig.start();
+      await rig.start();
       ({ server, chat } = rig);
     },
     { timeout },
   );
 
-  after(() => rig?.stop());
+  after(() => rig.stop());
 
   const test = (title, body) => it(title, { timeout }, () => showing(server, body));
 
@@ -76,7 +77,7 @@ describe('chat', { timeout: 600_000 }, () => {
     await second.context().close();
     await left(2);
     await ada.waitForFunction(() => document.querySelectorAll('#members li').length === 1);
-    await ada.context().close();
+    await rig.leave(ada);
   });
 
   test('signing out closes the connections of all windows', async () => {
@@ -89,8 +90,8 @@ describe('chat', { timeout: 600_000 }, () => {
     await page.evaluate(() => fetch('/sign-out', { method: 'POST' }));
     await page.locator('#connection[data-state=disconnected]').waitFor();
     await shows(ada, '#webhooks .what', 'Grace the second left');
-    await page.context().close();
-    await ada.context().close();
+    await rig.leave(page);
+    await rig.leave(ada);
   });
 
   test('the page shows names as text', async () => {
@@ -100,7 +101,7 @@ describe('chat', { timeout: 600_000 }, () => {
     await shows(page, '#messages bdi', name);
     assert.equal(await page.locator('#room img').count(), 0);
     assert.deepEqual(rig.troubles, []);
-    await page.context().close();
+    await rig.leave(page);
   });
 
   test('the chat refuses a webhook without a valid signature, and shows a repeated webhook once', async () => {
@@ -121,11 +122,11 @@ describe('chat', { timeout: 600_000 }, () => {
     assert.equal((await send(body, headers)).status, 200);
 
     // Events arrive in order: after a later event, a second copy of this one would be visible.
-    await page.context().close();
+    await rig.leave(page);
     await shows(before, '#webhooks .what', 'Visitor left');
     const shown = await texts(before, '#webhooks .what');
     assert.equal(shown.filter((text) => text === 'Visitor came in').length, 1, shown.join());
-    await before.context().close();
+    await rig.leave(before);
   });
 
   test('the chat refuses requests from another origin or without a session', async () => {

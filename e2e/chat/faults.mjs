@@ -1,4 +1,4 @@
-// Takes one mend after the other out of a copy of the page, and expects the test for it in page.test.mjs to fail.
+// Takes one mend after the other out of a copy of the page, and expects the test for it to fail.
 
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const page = fileURLToPath(new URL('../../c_examples/chat/page', import.meta.url));
-const tests = fileURLToPath(new URL('page.test.mjs', import.meta.url));
+const tests = ['page', 'use'].map((name) => fileURLToPath(new URL(`${name}.test.mjs`, import.meta.url)));
 
 // The beginning of the test's name, the file, what is replaced, and by what.
 const faults = [
@@ -120,7 +120,8 @@ const faults = [
 
 /** Runs the tests whose name begins so on a page, and returns whether they pass, and what they said. */
 function run(name, folder) {
-  const args = ['--test', `--test-name-pattern=^${name}`, tests];
+  const file = tests.find((path) => readFileSync(path, 'utf8').includes(`\ntest('${name}`));
+  const args = ['--test', `--test-name-pattern=^${name}`, file];
   const env = { ...process.env, CHAT_PAGE: folder, CHAT_PATIENCE: '4000' };
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
@@ -145,7 +146,7 @@ for (const [name, file, from, to] of faults.filter(([name]) => name.startsWith(o
   const { passes, said } = await run(name, folder);
   rmSync(folder, { recursive: true });
   // A page that does not load at all, or a test that does not run, says nothing of the test.
-  const ran = /^# (pass|fail) [1-9]/m.test(said) && !said.includes('Rig.start');
+  const ran = /^# (pass|fail) [1-9]/m.test(said) && !said.includes('Rig.start (');
   const fault = `${file}: ${JSON.stringify(from)} -> ${JSON.stringify(to)}`;
   const why = /error: (?:\|-\n\s*)?(.*)/.exec(said)?.[1];
   console.log(`${passes || !ran ? 'MISSED' : 'found'}  ${name}: ${fault}  ${why ?? ''}`);

@@ -5,13 +5,17 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { connect, createServer as createListener } from 'node:net';
 import { join } from 'node:path';
-import { app, fetched, start } from '../../tools/servers/servers.mjs';
+import { after, afterEach, before, it } from 'node:test';
+import { app, fetched, showing, start } from '../../tools/servers/servers.mjs';
 import { within } from '../../tools/servers/subscriber.mjs';
-import { display, launch } from '../browser/browser.mjs';
+import { display, launch, size } from '../browser/browser.mjs';
 import { Listener } from '../program.mjs';
 
 export const pusherJs = join(fetched('pusher-js')[0], 'dist/web/pusher.min.js');
 export const timeout = 120_000;
+
+/** Without it, a waiting page draws each frame, which takes a processor. */
+const POLLING_MS = 20;
 
 /** Sends a request to the chat, and returns { status, json, headers }. Sends `fields` as a form, `body` as it is. */
 export function ask(address, method, path, options = {}) {
@@ -135,20 +139,11 @@ export class Rig {
   #arrived = () => {};
   #relay;
   #browser;
-
-  static async start() {
-    const rig = new Rig();
-    try {
-      await rig.#start();
-    } catch (error) {
-      await rig.stop().catch(() => {});
-      throw error;
-    }
-    return rig;
-  }
+  #open = new Set();
+  #idle = [];
 
   // The chat needs the server's address to start, and the server needs that of the chat. A relay breaks the cycle.
-  async #start() {
+  async start() {
     this.#relay = createServer(async (incoming, outgoing) => {
       const parts = [];
       for await (const part of incoming) parts.push(part);
@@ -199,10 +194,18 @@ export class Rig {
     });
   }
 
-  /** Opens the page in a separate browser context. */
-  async open(width = 760, { address = this.chat.address, colorScheme, deviceScaleFactor = 1 } = {}) {
-    const context = await this.#browser.newContext({ ...display(width, colorScheme), deviceScaleFactor });
-    const page = await context.newPage();
+  /** Opens the page in a browser context that nobody else uses: in one that was left, or in a new one. */
+  async open(width = 760, { address = this.chat.address, colorScheme = 'light', deviceScaleFactor = 1 } = {}) {
+    let page = deviceScaleFactor === 1 ? this.#idle.pop() : undefined;
+    if (page) {
+      await page.setViewportSize(size(width));
+      await page.emulateMedia({ colorScheme });
+    } else {
+      const context = await this.#browser.newContext({ ...display(width, colorScheme), deviceScaleFactor });
+      page = await context.newPage();
+      page.isReusable = deviceScaleFactor === 1;
+    }
+    this.#open.add(page);
     page.setDefaultTimeout(Number(process.env.CHAT_PATIENCE ?? 20_000));
     page.on('dialog', (dialog) => {
       this.troubles.push(dialog.message());
@@ -230,11 +233,19 @@ export class Rig {
     page.removeAllListeners('console');
   }
 
-  /** Signs a person out, and closes the window. */
-  async leave(context) {
+  /** Signs a person out, and leaves the page. */
+  async leave(page) {
     const { address } = this.chat;
-    await context.request.post(`${address}/sign-out`, { headers: { Origin: address } });
-    await context.close();
+    this.#open.delete(page);
+    await page.context().request.post(`${address}/sign-out`, { headers: { Origin: address } });
+    if (page.isClosed() || !page.isReusable) {
+      await page.context().close();
+      return;
+    }
+    page.removeAllListeners();
+    await page.unrouteAll();
+    await page.goto('about:blank');
+    this.#idle.push(page);
   }
 
   /** Signs all people out, and waits until the server has reported that. Mends what is cut. */
@@ -242,7 +253,7 @@ export class Rig {
     this.passesWebhooks = true;
     await this.line.open();
     await this.api.open();
-    for (const context of this.#browser.contexts()) await this.leave(context);
+    for (const page of this.#open) await this.leave(page);
     const isEmpty = () => {
       const here = new Map();
       for (const { name, user_id } of this.webhooks.flatMap(({ events }) => events)) {
@@ -271,4 +282,36 @@ export const shows = (page, list, text) =>
   page.waitForFunction(
     ([list, text]) => [...document.querySelectorAll(list)].some((item) => item.textContent === text),
     [list, text],
+    { polling: POLLING_MS },
   );
+
+export const resize = (page, width) => page.setViewportSize(size(width));
+
+/** Removes the webhook of a person's own arrival: it comes before the person's subscription, or after it. */
+export const removeOwnWebhook = (page, name) =>
+  page.evaluate((name) => {
+    for (const item of document.querySelectorAll('#webhooks li'))
+      if (item.querySelector('bdi').textContent === name) item.remove();
+  }, name);
+
+export const toggleSide = (page) => page.evaluate(() => document.querySelector('#side-toggle').click());
+
+/** Waits until a function is true in the page. */
+export const until = (page, condition, argument) => page.waitForFunction(condition, argument, { polling: POLLING_MS });
+
+/** Sets up a rig for the tests of a file. Each test begins in an empty room, and fails if a page complains. */
+export function setUp() {
+  const rig = new Rig();
+  before(() => rig.start(), { timeout });
+  after(() => rig.stop());
+  afterEach(() => rig.reset());
+  const test = (title, body) =>
+    it(title, { timeout }, () =>
+      showing(rig.server, async () => {
+        rig.troubles.length = 0;
+        await body();
+        assert.deepEqual(rig.troubles, []);
+      }),
+    );
+  return { rig, test };
+}
