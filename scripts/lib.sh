@@ -74,6 +74,8 @@ need() {
   mkdir -p "$CACHE"
   (
     flock 9
+    # Other steps wait for the lock.
+    renice -n 0 "$BASHPID" >/dev/null
     apt update
     apt install -y --no-install-recommends "${missing[@]}"
   ) 9>"$CACHE/apt.lock"

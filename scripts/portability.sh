@@ -6,6 +6,7 @@
 #   scripts/portability.sh --write [TARGET…]  also writes the table into docs/platforms.md; targets that did not run keep their rows
 #   scripts/portability.sh --rust [TARGET…]   also the Rust suites of the C ABI and of the publisher, which take long to compile
 #   scripts/portability.sh --short            only 64-bit ARM and Windows: the shared library, unoptimised, and the suites in C
+#   scripts/portability.sh --build            only builds the library, the examples and the suites in C, for the next run with the same options
 #   BUILD=folder scripts/portability.sh       another build folder than build/portability, which is kept
 #
 # Rust 1.85 is Debian's, because Debian has its standard library for other architectures, and its sources for the rest.
@@ -14,12 +15,13 @@
 . "$(dirname "$0")/targets.sh"
 cd "$(dirname "$0")/.."
 
-short='' write='' rust='' chosen=()
+short='' write='' rust='' only_build='' chosen=()
 for argument in "$@"; do
   case $argument in
     --short) short=1 ;;
     --write) write=1 ;;
     --rust) rust=1 ;;
+    --build) only_build=1 ;;
     *)
       [[ " ${TARGETS[*]} " = *" $argument "* ]] || fail "no such target: $argument. There are: ${TARGETS[*]}"
       chosen+=("$argument")
@@ -202,7 +204,10 @@ one() (
   mkdir -p "$HERE"
   target "$1"
   export TEST_EMULATOR="${RUN[*]}" CARGO_PROFILE_DEV_DEBUG=0
+  # A program that wine runs starts others by itself.
+  [ "$SYSTEM" = Linux ] || TEST_EMULATOR=''
   step "$TARGET: build" build
+  [ -z "$only_build" ] || exit 0
   step "$TARGET: examples" examples
   step "$TARGET: the suites in C and C++" ctest_suites
   [ -n "$short" ] || step "$TARGET: with a real server" with_soketi
@@ -221,13 +226,19 @@ servers() {
   tools/servers/get-soketi.sh >/dev/null && tools/servers/get-pusher-js.sh >/dev/null
 }
 
-[ -n "$short" ] || step 'the real server and its subscriber' servers
+[ -n "$short$only_build" ] || step 'the real server and its subscriber' servers
 step 'the fault server' fault_server
-start_fault_server
-# shellcheck disable=SC2034 # the trap closes it
-faults=${FAULTS[1]}
-trap 'exec {faults}>&-' EXIT
-for target in "${chosen[@]}"; do step "$target" one "$target"; done
+if [ -z "$only_build" ]; then
+  start_fault_server
+  # shellcheck disable=SC2034 # the trap closes it
+  faults=${FAULTS[1]}
+  trap 'exec {faults}>&-' EXIT
+fi
+number=0
+for target in "${chosen[@]}"; do
+  number=$((number + 1))
+  step "$target, $number of ${#chosen[@]}" one "$target"
+done
 
 # The rows of the targets that ran, and those of docs/platforms.md for the others.
 table() {
@@ -242,7 +253,7 @@ table() {
   done
 }
 
-if [ -z "$short" ]; then
+if [ -z "$short$only_build" ]; then
   table | tee "$OUT/table"
   if [ -n "$write" ]; then
     # Prettier wants an empty line on both sides of the table.

@@ -19,6 +19,7 @@ aside() {
   step "the publisher's queue, model-checked" scripts/models.sh
   step 'the fuzz targets' scripts/torture/fuzz.sh --build
   step 'tarball, Debian and Conan packages' scripts/distribution.sh
+  step 'build for 64-bit ARM and Windows' scripts/portability.sh --short --build
 }
 
 steps() {
@@ -63,7 +64,8 @@ steps() {
   step 'frameworks with a real server' scripts/frameworks.sh
   step 'the chat, with two users in real browsers' scripts/chat.sh
   step "the manual's code" scripts/snippets.sh
-  finish aside 'what runs beside, at a low priority: models, fuzz targets, packages'
+  finish aside 'what runs beside, at a low priority: models, fuzz targets, packages, builds for other targets'
+  step 'the library on 64-bit ARM and Windows' scripts/portability.sh --short
 }
 
 say 'about 50 minutes on two cores, and an hour the first time; the output of each step is in build/test'
