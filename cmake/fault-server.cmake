@@ -2,7 +2,7 @@
 set(PUSHER_FAULT_SERVER "" CACHE FILEPATH "The fault server; empty: cargo builds it")
 set(fault_server "${PUSHER_FAULT_SERVER}")
 if(fault_server STREQUAL "")
-  set(fault_server "${PUSHER_CARGO_TARGET_DIR}/${rust_target}/no-lto/examples/fault-server")
+  set(fault_server "${PUSHER_CARGO_TARGET_DIR}/${rust_target}/no-lto/examples/fault-server${CMAKE_EXECUTABLE_SUFFIX}")
   add_custom_target(pusher-fault-server ALL
     COMMAND "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS ${cargo_environment}
       "${PUSHER_CARGO}" build ${cargo_flags} --profile no-lto --target ${rust_target}

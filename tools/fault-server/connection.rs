@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,24 +11,13 @@ use socket2::SockRef;
 use super::ending::Ending;
 use super::ledger::Entry;
 use super::script::End;
+use super::system::{self, Event};
 
 /// The largest write, in bytes.
 const CHUNK: usize = 16 * 1024;
 
 /// How long a client may take to close after the end of the connection.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// The event for the peer's end of a connection that is not read. Other systems report only the end of both directions.
-#[cfg(target_os = "linux")]
-const HANG_UP: libc::c_short = libc::POLLRDHUP;
-#[cfg(not(target_os = "linux"))]
-const HANG_UP: libc::c_short = 0;
-
-/// The flag that holds the last segment back until FIN.
-#[cfg(target_os = "linux")]
-const MORE_FOLLOWS: libc::c_int = libc::MSG_MORE;
-#[cfg(not(target_os = "linux"))]
-const MORE_FOLLOWS: libc::c_int = 0;
 
 /// A connection of a client.
 pub struct Connection {
@@ -110,7 +98,7 @@ impl Connection {
                 return true;
             }
         }
-        matches!(poll(&self.socket, libc::POLLIN, Some(Duration::ZERO)), Ok(events) if events & libc::POLLIN != 0)
+        matches!(system::wait(&self.socket, Event::Readable, Some(Duration::ZERO)), Ok(true))
     }
 
     /// Puts back bytes of the next request.
@@ -163,7 +151,7 @@ impl Connection {
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         drop(attempt);
-                        poll(&self.socket, libc::POLLOUT, None)?;
+                        system::wait(&self.socket, Event::Writable, None)?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -183,7 +171,7 @@ impl Connection {
                     (&*self.socket).write_all(&records)?;
                 }
                 None => {
-                    if SockRef::from(&*self.socket).send_with_flags(bytes, MORE_FOLLOWS)? < bytes.len() {
+                    if system::send_before_the_end(&self.socket, bytes)? < bytes.len() {
                         return Err(io::Error::other("the response does not fit into the buffer"));
                     }
                 }
@@ -206,7 +194,7 @@ impl Connection {
                 farewell(&self.socket, rest);
             }
             // Until the client closes, or until the listener is closed, which shuts the socket down.
-            End::Hold => drop(poll(&self.socket, HANG_UP, None)),
+            End::Hold => drop(system::wait(&self.socket, Event::HangUp, None)),
             End::Keep | End::ReadOn | End::ApplyLate | End::With(_) => {}
         }
     }
@@ -231,28 +219,10 @@ struct WithoutWaiting<'a>(&'a TcpStream);
 
 impl Write for WithoutWaiting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(self.0).send_with_flags(bytes, libc::MSG_DONTWAIT)
+        system::send_without_waiting(self.0, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Waits for one of these events, or for the end of the connection.
-fn poll(socket: &TcpStream, events: libc::c_short, patience: Option<Duration>) -> io::Result<libc::c_short> {
-    let mut wanted = libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 };
-    let patience = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
-    loop {
-        // SAFETY: `wanted` is one valid structure for the whole call.
-        match unsafe { libc::poll(&raw mut wanted, 1, patience) } {
-            -1 => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-            _ => return Ok(wanted.revents),
-        }
     }
 }

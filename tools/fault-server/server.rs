@@ -17,6 +17,7 @@ mod script;
 #[allow(dead_code)]
 #[path = "../../tests/support/signature.rs"]
 mod signature;
+mod system;
 mod tls;
 
 use std::io::{self, Read, Write};
@@ -25,9 +26,9 @@ use std::process::{self, Command, ExitCode};
 use std::sync::Arc;
 use std::{env, thread};
 
-use nix::sys::signal::{self, SigSet, Signal};
-use nix::unistd::Pid;
 use serde_json::json;
+
+use system::Signals;
 
 const HELP: &str = "\
 usage: pusher-testserver [--port N]                  serves until standard input ends, or until SIGTERM
@@ -108,14 +109,12 @@ fn start(port: u16) -> io::Result<Started> {
 
 /// Serves until standard input ends, so that it ends with the process that started it, or until a signal.
 fn serve(port: u16) -> io::Result<ExitCode> {
-    let signals = block_signals()?;
+    let signals = Signals::block()?;
     let Started { authorities, control, .. } = start(port)?;
     let cleaned = Arc::clone(&authorities);
-    thread::spawn(move || {
-        if signals.wait().is_ok() {
-            cleaned.remove();
-            process::exit(0);
-        }
+    signals.on_arrival(move || {
+        cleaned.remove();
+        process::exit(0);
     });
     let ready = json!({
         "control": control,
@@ -133,33 +132,18 @@ fn serve(port: u16) -> io::Result<ExitCode> {
 
 /// Serves while a command runs, and ends as it does. A signal is passed on to the command.
 fn run(port: u16, command: &[String]) -> io::Result<ExitCode> {
-    let signals = block_signals()?;
+    let signals = Signals::block()?;
     let Started { world, authorities, control } = start(port)?;
     let opened = world.listen(listener::Order::healthy())?;
-    // std clears the mask of signals in a child.
     let child = Command::new(&command[0])
         .args(&command[1..])
         .env("PUSHER_URL", opened["url"].as_str().unwrap_or_default())
         .env("PUSHER_TESTSERVER_URL", format!("http://127.0.0.1:{control}/listen/{}", opened["port"]))
         .spawn();
     let ended = child.map_err(|error| io::Error::other(format!("{}: {error}", command[0]))).and_then(|mut child| {
-        let number = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-        thread::spawn(move || {
-            while let Ok(signal) = signals.wait() {
-                let _ = signal::kill(number, signal);
-            }
-        });
+        signals.pass_on(&child)?;
         child.wait()
     });
     authorities.remove();
     Ok(ended?.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
-}
-
-/// Blocks the signals that end a program, in this thread and in those that it starts, so that one thread can wait for them.
-fn block_signals() -> io::Result<SigSet> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    Ok(signals)
 }
