@@ -10,10 +10,10 @@ const pictures = new URL('../docs/pictures/', import.meta.url);
 const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * Takes the picture `name` of the window, or checks that the picture still shows this page.
+ * Checks that the picture `name` of the window still shows this page, or takes a stale one.
  *
  * @param {string[]} options.volatile selectors of elements whose text differs from run to run, such as times
- * @param {boolean} options.take       takes the picture
+ * @param {boolean} options.take       takes the picture if it is stale
  */
 export async function picture(page, name, options = {}) {
   const { volatile = [], folder = pictures, take = process.env.PUSHER_WRITE_PICTURES === '1' } = options;
@@ -21,28 +21,30 @@ export async function picture(page, name, options = {}) {
   const file = new URL(`${name}.txt`, folder);
   await page.evaluate(() => document.fonts.ready);
   const found = await structure(page, volatile);
-  if (take) {
-    const bytes = await page.screenshot({ animations: 'disabled' });
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(image, bytes);
-    writeFileSync(file, `${name}.png ${digest(bytes)}\n${found}`);
-    return;
-  }
-  const stale = (why) => {
+  const why = staleness(image, file, name, found);
+  if (why === null) return;
+  if (!take) {
     throw new Error(`docs/pictures/${name}.png is stale: PUSHER_WRITE_PICTURES=1 takes it again.\n${why}`);
-  };
-  const [first, ...rest] = read(file, stale).toString().split('\n');
-  if (first !== `${name}.png ${digest(read(image, stale))}`) stale(`${name}.txt belongs to another picture.`);
-  const taken = rest.join('\n');
-  if (taken !== found) stale(differences(taken.split('\n'), found.split('\n')).join('\n'));
+  }
+  const bytes = await page.screenshot({ animations: 'disabled' });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(image, bytes);
+  writeFileSync(file, `${name}.png ${digest(bytes)}\n${found}`);
 }
 
-function read(file, stale) {
+/** Returns why the picture is not one of the page with the structure `found`, null if it is. */
+function staleness(image, file, name, found) {
+  let bytes, text;
   try {
-    return readFileSync(file);
+    bytes = readFileSync(image);
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    return stale(error.message);
+    return error.message;
   }
+  const [first, ...rest] = text.split('\n');
+  if (first !== `${name}.png ${digest(bytes)}`) return `${name}.txt belongs to another picture.`;
+  const taken = rest.join('\n');
+  return taken === found ? null : differences(taken.split('\n'), found.split('\n')).join('\n');
 }
 
 /** Returns the lines that only one of both has, up to a limit that keeps a message readable. */

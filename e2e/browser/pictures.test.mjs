@@ -1,7 +1,7 @@
 // Tests e2e/pictures.mjs: a picture of another page is found, and nothing else is.
 
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
@@ -89,6 +89,20 @@ it('finds no change in what the picture does not show', async () => {
   }
 });
 
+it('takes only a stale picture again', async () => {
+  const time = () => statSync(join(place, 'page.png')).mtimeMs;
+  const before = time();
+  await open('12:00', '13:00');
+  await take();
+  assert.equal(time(), before);
+  await open('A title', 'Another title');
+  await take();
+  assert.notEqual(time(), before);
+  await check();
+  await open();
+  await take();
+});
+
 it('finds a structure without its picture, and a picture without its structure', async () => {
   await open();
   appendFileSync(join(place, 'page.png'), ' ');
@@ -96,6 +110,7 @@ it('finds a structure without its picture, and a picture without its structure',
   rmSync(join(place, 'page.png'));
   await assert.rejects(check(), /page\.png/);
   await take();
+  await check();
   rmSync(join(place, 'page.txt'));
   await assert.rejects(check(), /page\.txt/);
 });

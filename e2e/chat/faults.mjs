@@ -13,16 +13,9 @@ const tests = ['page', 'use'].map((name) => fileURLToPath(new URL(`${name}.test.
 const faults = [
   ['names of 40', 'chat.css', 'overflow-wrap: anywhere', 'overflow-wrap: normal'],
   ['names of 40', 'chat.css', '#members bdi {\n  flex: 1;\n  min-width: 0;', '#members bdi {\n  flex: none;'],
-  ['names of 40', 'chat.css', '  grid-template-columns: minmax(0, 1fr);', ''],
   ['names of 40', 'chat.css', '#title {\n  flex: 1;\n  min-width: 0;', '#title {\n  flex: none;'],
   ['names of 40', 'chat.css', '#log li > div {\n  min-width: 0;', '#log li > div {\n  flex: none;'],
   ['names of 40', 'chat.css', 'max-width: calc(100vw - 40px);', 'white-space: nowrap;'],
-  [
-    'a name that is written',
-    'index.html',
-    '<p class="by"><bdi></bdi> <time>',
-    '<p class="by" dir="auto"><bdi></bdi> <time>',
-  ],
   [
     'a name that is written',
     'chat.css',
@@ -31,7 +24,6 @@ const faults = [
   ],
   ['a name that is written', 'chat.js', "document.createElement('bdi')", "document.createElement('span')"],
   ['on a phone', 'chat.css', '#side-toggle {\n    display: block;', '#side-toggle {\n    display: none;'],
-  ['on a phone', 'chat.css', "'side' auto 'main' minmax(0, 1fr)", "'main' minmax(0, 1fr) 'side' auto"],
   ['on a phone', 'chat.css', 'aside {\n    display: none;', 'aside {\n    display: grid;'],
   ['on a phone', 'chat.css', 'min-height: 40px;', ''],
   ['on a phone', 'chat.css', 'font-size: 16px; /*', '/*'],

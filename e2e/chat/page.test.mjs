@@ -75,30 +75,42 @@ test('names of 40 characters fit at each width', async () => {
 });
 
 test('a name that is written from right to left does not reorder what is beside it', async () => {
-  const name = 'شهرزاد (1)';
   const ada = await rig.comeIn('Ada', 1280);
-  const page = await rig.comeIn(name);
-  await write(page, 'hello');
-  await shows(ada, '#messages bdi', name);
-  await shows(ada, '#webhooks .what', `${name} came in`);
-  await page.getByRole('button', { name: 'Wave to Ada' }).click();
-  await ada.locator('#notice', { hasText: `${name} waves to you` }).waitFor();
-  /** Returns where the name ends, and where the text behind it begins. */
-  const edges = (selector) =>
-    ada.evaluate((selector) => {
-      const element = [...document.querySelectorAll(selector)].at(-1);
-      const all = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-      const boxes = [];
-      while (all.nextNode()) {
-        const range = document.createRange();
-        range.selectNodeContents(all.currentNode);
-        if (all.currentNode.data.trim()) boxes.push(range.getBoundingClientRect());
-      }
-      return [boxes[0].right, boxes.at(-1).left];
-    }, selector);
-  for (const selector of ['#messages .by', '#webhooks .what', '#notice']) {
-    const [end, begin] = await edges(selector);
-    assert.ok(begin >= end - 1, `${selector}: the name ends at ${end}, the text behind it begins at ${begin}`);
+  /** Returns where the name ends, and where the first and the last letter behind it begin. */
+  const edges = (selector, name) =>
+    ada.evaluate(
+      ([selector, name]) => {
+        const element = [...document.querySelectorAll(selector)].find(({ textContent }) => textContent.includes(name));
+        const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+        const boxes = [];
+        while (texts.nextNode()) {
+          const { data } = texts.currentNode;
+          for (let at = 0; at < data.length; at++) {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, at);
+            range.setEnd(texts.currentNode, at + 1);
+            if (/[\p{L}\p{N}]/u.test(data[at])) boxes.push(range.getBoundingClientRect());
+          }
+        }
+        const letters = name.match(/[\p{L}\p{N}]/gu).length;
+        const end = Math.max(...boxes.slice(0, letters).map(({ right }) => right));
+        return [end, boxes[letters].left, boxes.at(-1).left];
+      },
+      [selector, name],
+    );
+  // The second one has a control character that makes what follows it run from right to left.
+  for (const name of ['شهرزاد (1)', 'Eve\u202e']) {
+    const page = await rig.comeIn(name);
+    await write(page, 'hello');
+    await shows(ada, '#messages bdi', name);
+    await shows(ada, '#webhooks .what', `${name} came in`);
+    await page.getByRole('button', { name: 'Wave to Ada' }).click();
+    await ada.locator('#notice', { hasText: `${name} waves to you` }).waitFor();
+    for (const selector of ['#messages .by', '#webhooks .what', '#notice']) {
+      const [end, first, last] = await edges(selector, name);
+      assert.ok(end <= first + 1 && first < last, `${selector}: ${name} ends at ${end}, then ${first} to ${last}`);
+    }
+    await rig.leave(page);
   }
 });
 
