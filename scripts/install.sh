@@ -216,6 +216,22 @@ presets() {
     fail "the preset static builds something else: $(ls "$WORK/preset-static")"
 }
 
+# rust_target_is TARGET OPTION…: expects that cargo is to build for this target.
+rust_target_is() {
+  local target=$1 build
+  shift
+  build=$(mktemp -d "$WORK/target.XXXXXX")
+  quiet cmake -S "$ROOT" -B "$build" -G Ninja -DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_EXAMPLES=OFF "$@"
+  grep -q -- "--target $target " "$build/build.ninja" || fail "cargo builds for another target than $target: $*"
+}
+
+rust_targets() {
+  rust_target_is "$(rustc -vV | sed -n 's/^host: //p')"
+  rust_target_is aarch64-unknown-linux-gnu -DPUSHER_CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+  rust_target_is aarch64-unknown-linux-gnu -DPUSHER_CARGO_TARGET=aarch64-unknown-linux-gnu -DPUSHER_CARGO_BUILD_TARGET=x86_64-unknown-linux-musl
+  CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu rust_target_is aarch64-unknown-linux-gnu
+}
+
 # The component alone has the program and its page.
 tools_alone() {
   quiet cmake --install "$WORK/library" --component Pusher_Tools --prefix "$WORK/tools"
@@ -290,6 +306,7 @@ step "fully static programs, by gcc, and by clang and lld" fully_static
 step "Meson, shared" meson_project shared
 step "Meson, static" meson_project static --prefer-static
 step "the presets of CMake" presets
+step "the target of Rust" rust_targets
 
 step "add_subdirectory" from_source add_subdirectory "Unix Makefiles" shared
 step "add_subdirectory, static by default" from_source add_subdirectory Ninja static -DBUILD_SHARED_LIBS=OFF
