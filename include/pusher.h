@@ -52,10 +52,6 @@
  * | pusher_clone()                      | Creates a handle with a cancellation of its own.      |
  * | pusher_cancel()                     | Ends the calls of a handle.                           |
  * | pusher_free()                       | Frees a client, or one of its handles.                |
- * | pusher_set_transport()              | Makes the client send requests through a callback.    |
- * | pusher_set_log()                    | Makes the client log through a callback.              |
- * | pusher_set_observer()               | Reports calls and attempts to a callback: for traces. |
- * | pusher_stats()                      | Returns statistics, as JSON or for Prometheus.        |
  *
  * | Publish and wait for the response   |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
@@ -86,14 +82,17 @@
  * | pusher_post()                       | Sends a POST request to any path of the API.          |
  * | pusher_delete()                     | Sends a DELETE request to any path of the API.        |
  *
- * | Authorize, authenticate, validate   |                                                       |
+ * | Authorize and authenticate          |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
  * | pusher_authenticate()               | Authorizes a connection to subscribe to a channel.    |
  * | pusher_authenticate_channels()      | Authorizes a connection for several channels.         |
  * | pusher_authenticate_user()          | Signs a user in on a connection.                      |
+ *
+ * | Validate webhooks                   |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
  * | pusher_validate_webhook()           | Checks that a webhook is authentic.                   |
  *
- * | Errors and strings                  |                                                       |
+ * | Errors                              |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
  * | pusher_error_delivery()             | Returns what happened to the events of a call.        |
  * | pusher_error_message()              | Copies the message of an error document.              |
@@ -103,12 +102,22 @@
  * | pusher_error_retry_after_ms()       | Returns the wait that the server asked for.           |
  * | pusher_error_cause()                | Copies the cause of a network failure.                |
  * | pusher_error_server_code()          | Copies the error code of the server.                  |
- * | pusher_json_string()                | Quotes and escapes a string for JSON.                 |
  * | pusher_status_name()                | Returns the name of a status.                         |
+ *
+ * | Strings and memory                  |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_json_string()                | Quotes and escapes a string for JSON.                 |
  * | pusher_string_free()                | Frees a string that the library returned.             |
+ *
+ * | Log, trace and measure              |                                                       |
+ * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_set_log()                    | Makes the client log through a callback.              |
+ * | pusher_set_observer()               | Reports calls and attempts to a callback: for traces. |
+ * | pusher_stats()                      | Returns statistics, as JSON or for Prometheus.        |
  *
  * | Send with your own HTTP client      |                                                       |
  * |-------------------------------------|-------------------------------------------------------|
+ * | pusher_set_transport()              | Makes the client send requests through a callback.    |
  * | pusher_prepare()                    | Signs a call without sending it.                      |
  * | pusher_request_method()             | Returns the method of a request.                      |
  * | pusher_request_url()                | Returns the URL of a request.                         |
