@@ -1,7 +1,7 @@
 # The commands of a developer. Each installs what it needs (by apt as root; otherwise it names the missing packages) and prints
 # its steps. Distributions build with CMake: see README.md.
 
-.PHONY: help demo listen check format lint unit ctest test torture budgets deny advisories header bench portability release-check dist clean
+.PHONY: help demo listen docs check format lint unit ctest test torture budgets deny advisories header bench portability release-check dist clean
 
 help:
 	@echo 'To see it work'
@@ -14,6 +14,7 @@ help:
 	@echo '  make unit           the tests of make check alone'
 	@echo '  make ctest          the suites in C and C++, by CMake and CTest'
 	@echo '  make header         write include/pusher.h, pusher.ffi.h and the manual pages from the sources'
+	@echo '  make docs           write the guides and the reference as a web site: build/site/index.html'
 	@echo 'Before a pull request'
 	@echo '  make test           everything that CI runs: also packages, bindings, valgrind, real servers'
 	@echo '  make torture        fuzzing, sanitizers, exhaustion, forks, a soak: a day and more; make test has short forms'
@@ -34,6 +35,9 @@ demo:
 
 listen:
 	@scripts/demo.sh --listen
+
+docs:
+	@scripts/docs.sh
 
 check:
 	@scripts/check.sh

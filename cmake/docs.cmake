@@ -1,5 +1,5 @@
 # The manual pages and the reference. docs/man.py generates the pages from the header, and they are committed, so installing
-# them needs no tool. The reference is a web site that Doxygen builds.
+# them needs no tool. docs/site.py writes the web site by Doxygen, without a network.
 
 file(GLOB pages CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/../docs/man/*.3")
 install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man3" COMPONENT Pusher_Development)
@@ -9,16 +9,15 @@ if(PUSHER_BUILD_TOOLS)
     COMPONENT Pusher_Tools)
 endif()
 
-option(PUSHER_BUILD_DOCS "Build the reference as a web site with Doxygen" OFF)
+option(PUSHER_BUILD_DOCS "Build the guides and the reference as a web site with Doxygen" OFF)
 if(PUSHER_BUILD_DOCS)
   find_package(Doxygen 1.9.4 REQUIRED)
+  find_package(Python3 3.10 REQUIRED COMPONENTS Interpreter)
   set(PUSHER_DOCS_DIR "${PROJECT_BINARY_DIR}/html")
   add_custom_target(pusher-docs ALL
-    COMMAND "${CMAKE_COMMAND}" -E make_directory "${PUSHER_DOCS_DIR}"
-    COMMAND "${CMAKE_COMMAND}" -E env "PUSHER_DOCS_VERSION=${PROJECT_VERSION}" "PUSHER_DOCS_OUTPUT=${PUSHER_DOCS_DIR}"
-      "$<TARGET_FILE:Doxygen::doxygen>" docs/Doxyfile
+    COMMAND Python3::Interpreter -B docs/site.py "${PUSHER_DOCS_DIR}" --doxygen "$<TARGET_FILE:Doxygen::doxygen>"
     WORKING_DIRECTORY "${CMAKE_CURRENT_LIST_DIR}/.."
-    COMMENT "Writing the reference to ${PUSHER_DOCS_DIR}"
+    COMMENT "Writing the documentation to ${PUSHER_DOCS_DIR}"
     VERBATIM)
   install(DIRECTORY "${PUSHER_DOCS_DIR}" TYPE DOC COMPONENT Pusher_Documentation)
 endif()

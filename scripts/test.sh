@@ -45,6 +45,7 @@ steps() {
   step 'the publisher in event loops' scripts/event-loops.sh
   step "the header's code samples" scripts/samples.sh
   step 'the manual' scripts/manual.sh
+  step 'the documentation site, in a browser' scripts/docs.sh --test
   step 'real proxies' scripts/proxy.sh
   step 'the official libraries' scripts/differential.sh
   step 'C++, the header for FFI parsers, and the conformance cases in C and C++' scripts/bindings/cpp.sh
