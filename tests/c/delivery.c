@@ -122,39 +122,19 @@ static char letter_of(const struct cell *cell) {
 
 /* --- the cells --- */
 
-static int is_one_of(const char *name, const char *const *list) {
-  for (; *list != NULL; list++) {
-    if (strcmp(name, *list) == 0) return 1;
-  }
-  return 0;
-}
-
-/* Whether a fault lasts until the deadline. */
-static int lasts(const char *name) {
-  static const char *const endless[] = {"black-hole",      "endless-interim",     "endless-trailer",
-                                        "tls-old-version", "proxy-granted-extra", NULL};
-  return strstr(name, "silence") != NULL || is_one_of(name, endless);
-}
-
-/* Whether the server reports a success before it has the request, which no client can detect. */
-static int lies(const char *name) {
-  static const char *const liars[] = {"unasked-answer", "early-200", "early-200-rst", NULL};
-  return is_one_of(name, liars);
-}
-
 static void add_cells(void) {
   const cJSON *fault;
   cJSON_ArrayForEach(fault, catalogue) {
     const char *name = needed(fault, "name");
     int most = strncmp(name, "partly-", 7) == 0 ? BATCH : ONE;
     /* Their ledgers are large, and the endless bodies test the same. */
-    if (strstr(name, "huge") != NULL || (!is_whole && lasts(name))) continue;
+    if (strstr(name, "huge") != NULL || (!is_whole && flag(fault, "waits"))) continue;
     for (int kind = 0; kind < KINDS; kind++) {
       int tls = kind >= 2, reused = kind % 2;
       if (!flag(fault, tls ? "tls" : "plain") || (reused && (!is_whole || !flag(fault, "reused")))) continue;
       for (int call = ONE; call <= most; call++) {
         for (int mode = 0; mode < MODES; mode++) {
-          struct cell cell = {fault, call, kind, mode, cell_count, lasts(name) || strstr(name, "retry-after") != NULL};
+          struct cell cell = {fault, call, kind, mode, cell_count, flag(fault, "waits") || strstr(name, "retry-after") != NULL};
           if (!is_whole && strcmp(modes[mode], "safe") != 0) continue;
           if (cell_count == sizeof cells / sizeof *cells) stop("too many cells", name);
           cells[cell_count++] = cell;
@@ -259,7 +239,7 @@ static char *config_of(const struct cell *cell, const cJSON *listener) {
 static int run(const struct cell *cell, struct facts *facts, char **document) {
   const char *name = needed(cell->fault, "name");
   int reused = cell->kind % 2, after = strcmp(needed(cell->fault, "phase"), "after answer") == 0;
-  int wanted = cell->call == ONE ? 1 : 3, timeout_ms = lasts(name) ? 3500 : 20000, times[3] = {0}, delivery;
+  int wanted = cell->call == ONE ? 1 : 3, timeout_ms = flag(cell->fault, "waits") ? 3500 : 20000, times[3] = {0}, delivery;
   cJSON *listener = listen_for(cell, reused && !after), *ledger, *origin = NULL;
   char *config = config_of(cell, listener), *out = NULL, data[40], options[40];
   Pusher *client;
@@ -294,7 +274,7 @@ static int run(const struct cell *cell, struct facts *facts, char **document) {
   for (int i = 0; i < 3; i++) facts->most = times[i] > facts->most ? times[i] : facts->most;
   facts->whole = 1;
   for (int i = 0; i < wanted; i++) facts->whole = facts->whole && times[i] > 0;
-  facts->lies = lies(name);
+  facts->lies = flag(cell->fault, "lies");
   facts->mode = cell->mode;
   facts->letter = letter_of(cell);
   if (started * 1000 > timeout_ms + 10000) stop("the call ended long after its deadline", name);

@@ -110,7 +110,7 @@ pub fn run(bench: &Bench<'_>, rows: &[Row], only: impl Fn(&Trial) -> bool) -> Ou
 
 /// Runs the trials again that have a short deadline, which a loaded machine may miss.
 pub fn run_short_deadlines(bench: &Bench<'_>, rows: &[Row], outcomes: &mut Outcomes) {
-    let short: Vec<Trial> = outcomes.keys().copied().filter(|trial| matrix::lasts(&rows[trial.row])).collect();
+    let short: Vec<Trial> = outcomes.keys().copied().filter(|trial| rows[trial.row].lasts).collect();
     outcomes.extend(run_all(bench, rows, &short));
 }
 
@@ -121,7 +121,7 @@ pub const PUBLISHERS: [Sender; 3] =
 /// Runs these trials, several at a time. A trial with complaints is repeated with more time.
 fn run_all(bench: &Bench<'_>, rows: &[Row], trials: &[Trial]) -> Outcomes {
     let (waiting, busy): (Vec<_>, Vec<_>) =
-        trials.iter().copied().enumerate().partition(|(_, trial)| matrix::lasts(&rows[trial.row]));
+        trials.iter().copied().enumerate().partition(|(_, trial)| rows[trial.row].lasts);
     let outcomes = Mutex::new(BTreeMap::new());
     matrix::in_children(&waiting, &busy, |(number, trial): &(usize, Trial)| {
         let outcome = run_right(bench, rows, *number, *trial);

@@ -32,6 +32,10 @@ pub struct Row {
     pub tls: bool,
     reused: bool,
     pub forever: bool,
+    /// Whether a client waits until its deadline.
+    pub lasts: bool,
+    /// Whether the server reports a success before it has the request.
+    lies: bool,
     proxy: bool,
 }
 
@@ -128,6 +132,8 @@ pub fn rows(faults: &[Fault]) -> Vec<Row> {
             tls: fault.tls,
             reused: fault.reused,
             forever: fault.forever,
+            lasts: fault.waits,
+            lies: fault.lies,
             proxy: fault.proxy,
         }));
     }
@@ -161,6 +167,8 @@ fn kernels() -> impl Iterator<Item = Row> {
         tls: true,
         reused: true,
         forever: false,
+        lasts: false,
+        lies: false,
         proxy: false,
     };
     let cuts = cuts.map(|(name, what, at, errno)| {
@@ -214,18 +222,6 @@ fn is_temporary(fault: &str) -> bool {
     !PERMANENT.contains(&fault)
 }
 
-/// Returns whether a fault lasts until the client's deadline, which should therefore be short.
-pub fn lasts(row: &Row) -> bool {
-    let endless = ["black-hole", "endless-interim", "endless-trailer", "tls-old-version", "proxy-granted-extra"];
-    row.name.contains("silence") || endless.contains(&row.name.as_str())
-}
-
-/// Returns whether the server reports a success before it has the request, which it may then lose.
-/// No client can detect that.
-fn lies(fault: &str) -> bool {
-    matches!(fault, "unasked-answer" | "early-200" | "early-200-rst")
-}
-
 /// Returns whether a race decides what happens: the kernel takes the request, or the end of the
 /// connection arrives first.
 pub fn is_race(row: &Row, column: Column) -> bool {
@@ -244,7 +240,7 @@ pub fn is_race(row: &Row, column: Column) -> bool {
 fn waits(row: &Row, column: Column) -> bool {
     // The server asks for a second each time if it knows the key of a request that it applied in part.
     let is_in_progress = column.mode.has_keys() && row.name.starts_with("partly-") && row.call != Call::One;
-    lasts(row) || row.name.contains("retry-after") || is_in_progress
+    row.lasts || row.name.contains("retry-after") || is_in_progress
 }
 
 /// The data that the cells share.
@@ -352,7 +348,7 @@ impl<'a> Bench<'a> {
             // A client that follows redirects does not sign the second request.
             verify: wrong != Some(Wrong::FollowsRedirects),
         });
-        let (timeout_ms, connect_timeout_ms) = if lasts(row) { (1_500, 700) } else { (10_000, 10_000) };
+        let (timeout_ms, connect_timeout_ms) = if row.lasts { (1_500, 700) } else { (10_000, 10_000) };
         let mut step = Step {
             timeout_ms,
             connect_timeout_ms,
@@ -396,7 +392,7 @@ impl<'a> Bench<'a> {
             tls: step.ca.is_some(),
             timeout: Duration::from_millis(step.timeout_ms),
             is_temporary: is_temporary(fault),
-            server_lies: lies(fault),
+            server_lies: self.rows[row].lies,
             opens_circuit: false,
             has_later_calls: false,
             lengths: self.lengths(step.call, step.mode),
@@ -434,7 +430,7 @@ impl<'a> Bench<'a> {
 
     /// Returns the cells with a short deadline, which a loaded machine may miss.
     pub fn of_short_deadlines(&self, cells: &[Cell]) -> Vec<Cell> {
-        cells.iter().copied().filter(|cell| lasts(&self.rows[cell.row])).collect()
+        cells.iter().copied().filter(|cell| self.rows[cell.row].lasts).collect()
     }
 }
 

@@ -35,6 +35,10 @@ pub struct Fault {
     pub proxy: bool,
     /// Whether it lasts until its listener is closed.
     pub forever: bool,
+    /// Whether a client waits until its deadline, which should therefore be short.
+    pub waits: bool,
+    /// Whether the server reports a success before it has the request, which it may then lose. No client can detect that.
+    pub lies: bool,
 }
 
 /// The behaviour of a listener.
@@ -137,6 +141,8 @@ impl FaultServer {
             reused: flag(fault, "reused"),
             proxy: flag(fault, "proxy"),
             forever: flag(fault, "forever"),
+            waits: flag(fault, "waits"),
+            lies: flag(fault, "lies"),
         };
         self.ask("GET", "/faults", "").as_array().unwrap().iter().map(fault).collect()
     }

@@ -51,6 +51,13 @@ impl Phase {
     }
 }
 
+/// The faults besides the silent ones whose response never ends or never begins.
+const ENDLESS: [&str; 5] =
+    ["black-hole", "endless-interim", "endless-trailer", "tls-old-version", "proxy-granted-extra"];
+
+/// The faults whose response comes before the request.
+const LYING: [&str; 3] = ["unasked-answer", "early-200", "early-200-rst"];
+
 /// A named fault.
 pub struct Fault {
     /// Its name.
@@ -70,6 +77,10 @@ pub struct Fault {
     pub proxy: bool,
     /// Whether it cannot be counted: it lasts until its listener is closed.
     forever: bool,
+    /// Whether a client waits until its deadline.
+    waits: bool,
+    /// Whether the server reports a success before it has the request, which no client can detect.
+    lies: bool,
     /// Its behaviour.
     pub behaviour: Box<dyn Fn(&Params) -> Script + Send + Sync>,
 }
@@ -93,6 +104,8 @@ impl Fault {
             reused: !matches!(phase, Phase::Connect | Phase::Accept | Phase::Handshake | Phase::Proxy),
             proxy: phase == Phase::Proxy,
             forever: phase == Phase::Connect,
+            waits: name.contains("silence") || ENDLESS.contains(&name),
+            lies: LYING.contains(&name),
             behaviour: Box::new(behaviour),
         }
     }
@@ -126,6 +139,8 @@ impl Fault {
             "reused": self.reused,
             "proxy": self.proxy,
             "forever": self.forever,
+            "waits": self.waits,
+            "lies": self.lies,
         })
     }
 }
