@@ -77,7 +77,7 @@ const faults = [
     'the keyboard',
     'index.html',
     '<button type="button" class="wave">Wave</button>',
-    '<span class="wave">Wave</span><button hidden></button>',
+    '<button type="button" class="wave" tabindex="-1">Wave</button>',
   ],
   ['the keyboard', 'chat.js', "  $('door').hidden = false;\n  $('name').focus();", "  $('door').hidden = false;"],
   [
