@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Writes the Debian packages for amd64 and arm64, and tests them: on a bare Debian, and by qemu-user. They are built from the source
 # tarball, without a network, by Rust 1.85 of Debian on both architectures. The machine is Debian 12 on x86-64.
+#
+#   DIST_PROFILE=no-lto      another profile of cargo for the shared library: quicker, to test these scripts and not for a release
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . packaging/dist/root.sh
 
@@ -28,7 +30,8 @@ build() (
   # A cargo that has never downloaded anything.
   export CARGO_HOME=$WORK/cargo-home
   quiet offline cmake -S "$SOURCE" -B "$WORK/$arch" -DCMAKE_INSTALL_PREFIX=/usr -DPUSHER_CARGO="$CARGO" -DPUSHER_CARGO_FLAGS=--frozen \
-    -DPUSHER_BUILD_TOOLS=ON -DPUSHER_BUILD_EXAMPLES=OFF -DPUSHER_DEBUG_INFO=ON "${options[@]}"
+    -DPUSHER_BUILD_TOOLS=ON -DPUSHER_BUILD_EXAMPLES=OFF -DPUSHER_DEBUG_INFO=ON -DPUSHER_CARGO_PROFILE="${DIST_PROFILE:-release}" \
+    "${options[@]}"
   quiet offline cmake --build "$WORK/$arch"
   quiet offline env -C "$WORK/$arch" cpack -G DEB
   mkdir -p "$WORK/deb"
