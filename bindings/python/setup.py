@@ -51,11 +51,10 @@ def library() -> Path:
 
 
 def program() -> Path:
-    return (
-        Path(NAMED_PROGRAM)
-        if NAMED_PROGRAM
-        else built("fault-server", "build", "--profile", "no-lto", "--example", "fault-server")[0]
-    )
+    if NAMED_PROGRAM:
+        return Path(NAMED_PROGRAM)
+    names = built("fault-server", "build", "--profile", "no-lto", "--example", "fault-server")
+    return next(name for name in names if name.suffix in ("", ".exe"))
 
 
 def built(target: str, command: str, *options: str) -> list[Path]:
@@ -92,7 +91,8 @@ class BuildPy(build_py):
         if WITH_LIBRARY or WITH_PROGRAM:
             folder.mkdir(parents=True)
         if WITH_PROGRAM:
-            shutil.copy(program(), folder / "pusher-testserver")
+            found = program()
+            shutil.copy(found, folder / f"pusher-testserver{found.suffix}")
         if WITH_LIBRARY:
             found = library()
             # Its name may differ: a system's library may have its version after the suffix.

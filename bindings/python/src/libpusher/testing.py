@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,7 +230,7 @@ def _fits(one: Event, channel: str, event: str, data: Any, socket_id: Any) -> bo
 
 
 def _path() -> str:
-    bundled = Path(__file__).with_name("lib") / "pusher-testserver"
+    bundled = Path(__file__).with_name("lib") / ("pusher-testserver.exe" if sys.platform == "win32" else "pusher-testserver")
     found = os.environ.get("PUSHER_TESTSERVER") or (str(bundled) if bundled.exists() else shutil.which("pusher-testserver"))
     if not found:
         raise FileNotFoundError("pusher-testserver is not in this package and not in PATH; PUSHER_TESTSERVER can name it")
