@@ -67,6 +67,7 @@ fn the_report_is_right_under_every_fault_and_as_documented() {
         [
             ("delivery.md", picture::markdown(&rows, &said, circuits)),
             ("delivery.svg", picture::svg(&rows, &said)),
+            ("delivery-summary.svg", picture::summary_svg(&rows, &said)),
             ("idempotency.svg", picture::keys_svg(&rows, &said)),
         ]
     };

@@ -1,4 +1,4 @@
-//! Writes `docs/delivery.md`, `docs/delivery.svg` and `docs/idempotency.svg` from the matrix. Their content does not depend
+//! Writes `docs/delivery.md`, `docs/delivery.svg`, its summary and `docs/idempotency.svg` from the matrix. Their content does not depend
 //! on time, ports or chance.
 
 use std::collections::BTreeMap;
@@ -127,8 +127,10 @@ const HEAD: &str = "\
 <!-- Written by the test `delivery`; PUSHER_WRITE_DELIVERY=1 rewrites it. -->
 
 What does the library report about an event when the network or the server fails? This page shows the result for every fault
-that we know how to cause, on every kind of connection, in every retry mode. The picture, [`delivery.svg`](delivery.svg), shows
-the same in colours.
+that we know how to cause, on every kind of connection, in every retry mode. [One picture](delivery.svg) has every fault in a row; this
+one counts the calls by the moment of the fault:
+
+![The reports under faults, by the moment of the fault](delivery-summary.svg)
 
 A test writes this page. A [server that fails on request](../tools/fault-server/README.md) keeps a ledger of what it really did:
 what it read, what it published, how it responded, how the connection ended. A library preloaded into the client's process
@@ -515,11 +517,21 @@ pub fn svg(rows: &[Row], said: &Said) -> String {
     text
 }
 
+/// Returns the words of a letter in a legend.
+const fn words_of(letter: char) -> &'static str {
+    match letter {
+        'N' => "not_sent",
+        'R' => "rejected",
+        'U' => "unknown",
+        'D' => "delivered",
+        _ => "a race decides",
+    }
+}
+
 fn legend(text: &mut String) {
-    let entries =
-        [('N', "not_sent"), ('R', "rejected"), ('U', "unknown"), ('D', "delivered"), (RACE, "a race decides")];
     let mut x = 12;
-    for (letter, words) in entries {
+    for letter in ['N', 'R', 'U', 'D', RACE] {
+        let words = words_of(letter);
         rectangle(text, x, 42, HALF, letter);
         writeln!(text, r#"<text x="{}" y="55">{words}</text>"#, x + HALF + 6).unwrap();
         x += HALF + 26 + 7 * words.len();
@@ -554,11 +566,16 @@ fn heads(text: &mut String) {
     }
 }
 
+/// Returns the class of the colour of a letter.
+fn class_of(letter: char) -> String {
+    if letter == RACE { "race".to_owned() } else { letter.to_string() }
+}
+
 fn rectangle(text: &mut String, x: usize, y: usize, width: usize, letter: char) {
-    let class = if letter == RACE { "race".to_owned() } else { letter.to_string() };
     writeln!(
         text,
-        r#"<rect class="{class}" x="{x}" y="{y}" width="{}" height="{}" rx="2"/><text class="letter" x="{}" y="{}">{letter}</text>"#,
+        r#"<rect class="{}" x="{x}" y="{y}" width="{}" height="{}" rx="2"/><text class="letter" x="{}" y="{}">{letter}</text>"#,
+        class_of(letter),
         width - 1,
         HEIGHT - 2,
         x + width / 2,
@@ -569,49 +586,105 @@ fn rectangle(text: &mut String, x: usize, y: usize, width: usize, letter: char) 
 
 /// Returns `docs/idempotency.svg`: a bar for each mode, in proportion to its reports.
 pub fn keys_svg(rows: &[Row], said: &Said) -> String {
-    const WIDTH: usize = 760;
-    const LEFT: usize = 120;
-    const BAR: usize = WIDTH - LEFT - 12;
     const BARS: [(Mode, &str); 2] = [(Mode::Safe, "without keys"), (Mode::Keys, "with keys")];
+    bars(
+        "What mode safe reports without and with idempotency keys",
+        "Two bars of the same calls, by report.",
+        "Mode safe: the reports under faults that occur once",
+        &BARS.map(|(mode, words)| Bar {
+            words,
+            parts: SHOWN.map(|wanted| (letter(wanted), count(rows, said, mode, false, wanted))).to_vec(),
+        }),
+    )
+}
+
+/// The rows of `docs/delivery-summary.svg`, each with its phases.
+const MOMENTS: [(&str, &[&str]); 5] = [
+    ("no connection", &["connect", "accept", "handshake", "proxy"]),
+    ("sending the request", &["sending", "request"]),
+    ("after the request", &["after request"]),
+    ("during the response", &["answer"]),
+    ("a bad response", &["status", "after answer"]),
+];
+
+/// Returns `docs/delivery-summary.svg`: a bar for each moment of a fault, in proportion to its reports.
+pub fn summary_svg(rows: &[Row], said: &Said) -> String {
+    let totals = Totals::of(rows, said);
+    let is_at = |cell: &Cell, phases: &[&str]| phases.contains(&rows[cell.row].phase.as_str());
+    let letter_of = |cell: &Cell, delivery: Delivery| {
+        if is_race(&rows[cell.row], cell.column) { RACE } else { letter(delivery) }
+    };
+    let bar = |(words, phases): (&'static str, &[&str])| Bar {
+        words,
+        parts: BAR_LETTERS
+            .map(|shown| {
+                let counts =
+                    |(cell, delivery): &(&Cell, &Delivery)| is_at(cell, phases) && letter_of(cell, **delivery) == shown;
+                (shown, said.iter().filter(counts).count())
+            })
+            .to_vec(),
+    };
+    bars(
+        &format!("What libpusher reports about an event under {} faults, by the moment of the fault", totals.faults),
+        "A bar for each moment, by report. docs/delivery.md has every fault.",
+        &format!("{} calls under {} faults: every report was right", number(totals.cells), totals.faults),
+        &MOMENTS.map(bar),
+    )
+}
+
+/// A bar of a picture: its parts have the letter of a report, and the number of calls.
+struct Bar {
+    words: &'static str,
+    parts: Vec<(char, usize)>,
+}
+
+/// Returns a picture of bars of the same length.
+fn bars(about: &str, description: &str, title: &str, bars: &[Bar]) -> String {
+    const WIDTH: usize = 760;
+    const LEFT: usize = 140;
+    const BAR: usize = WIDTH - LEFT - 12;
     const BAR_HEIGHT: usize = 26;
     const STEP: usize = BAR_HEIGHT + 8;
     const FIRST: usize = 74;
-    let height = FIRST + BARS.len() * STEP + 6;
+    let height = FIRST + bars.len() * STEP + 6;
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
-         <title>What mode safe reports without and with idempotency keys</title>\n<desc>Two bars of the same calls, by report.</desc>\n\
+         <title>{about}</title>\n<desc>{description}</desc>\n\
          <style>\n{STYLE}</style>\n<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
     );
-    let title = "Mode safe: the reports under faults that occur once";
     writeln!(text, r#"<text class="title" x="12" y="28">{title}</text>"#).unwrap();
     let mut x = 12;
-    for wanted in SHOWN {
-        rectangle(&mut text, x, 42, HALF, letter(wanted));
-        writeln!(text, r#"<text x="{}" y="55">{}</text>"#, x + HALF + 6, wanted.name()).unwrap();
-        x += HALF + 26 + 7 * wanted.name().len();
+    for letter in BAR_LETTERS {
+        if bars.iter().any(|bar| bar.parts.iter().any(|part| part.0 == letter)) {
+            let words = words_of(letter);
+            rectangle(&mut text, x, 42, HALF, letter);
+            writeln!(text, r#"<text x="{}" y="55">{words}</text>"#, x + HALF + 6).unwrap();
+            x += HALF + 26 + 7 * words.len();
+        }
     }
-    for (index, (mode, words)) in BARS.into_iter().enumerate() {
+    for (index, bar) in bars.iter().enumerate() {
         let y = FIRST + index * STEP;
-        let counts = SHOWN.map(|wanted| count(rows, said, mode, false, wanted));
-        let total: usize = counts.iter().sum();
-        writeln!(text, r#"<text x="12" y="{}">{words}</text>"#, y + 17).unwrap();
+        let total: usize = bar.parts.iter().map(|part| part.1).sum();
+        writeln!(text, r#"<text x="12" y="{}">{}</text>"#, y + 17, bar.words).unwrap();
         let mut before = 0;
-        for (wanted, count) in SHOWN.into_iter().zip(counts) {
+        for (letter, count) in &bar.parts {
             let edge = |calls: usize| LEFT + BAR * calls / total.max(1);
             let (left, right) = (edge(before), edge(before + count));
             before += count;
             if right > left {
-                let (class, width) = (letter(wanted), right - left);
+                let width = right - left;
                 writeln!(
                     text,
-                    r#"<rect class="{class}" x="{left}" y="{y}" width="{}" height="{BAR_HEIGHT}"/>"#,
+                    r#"<rect class="{}" x="{left}" y="{y}" width="{}" height="{BAR_HEIGHT}"/>"#,
+                    class_of(*letter),
                     width.saturating_sub(1).max(1)
                 )
                 .unwrap();
                 // A narrow part has no room for its number.
-                if width >= HALF {
+                if width >= 8 * number(*count).len() {
                     let (middle, base) = (left + width / 2, y + 17);
-                    writeln!(text, r#"<text class="letter" x="{middle}" y="{base}">{count}</text>"#).unwrap();
+                    writeln!(text, r#"<text class="letter" x="{middle}" y="{base}">{}</text>"#, number(*count))
+                        .unwrap();
                 }
             }
         }
@@ -622,6 +695,9 @@ pub fn keys_svg(rows: &[Row], said: &Said) -> String {
 
 /// The reports in the order of the bars.
 const SHOWN: [Delivery; 4] = [Delivery::Delivered, Delivery::Unknown, Delivery::Rejected, Delivery::NotSent];
+
+/// The letters in the order of the bars.
+const BAR_LETTERS: [char; 5] = ['D', 'U', 'R', 'N', RACE];
 
 /// Returns as many names as fit, and the number of the others.
 fn label(names: &[String]) -> String {
