@@ -105,7 +105,8 @@ const faults = [
   ['axe-core', 'chat.css', '--soft: #a6aec2;', '--soft: #566076;'],
   ['axe-core', 'chat.css', '--bad: #ff8d92;', ''],
   ['axe-core', 'index.html', '<label for="name">Your name</label>', '<p>Your name</p>'],
-  ['axe-core', 'index.html', 'aria-label="Your message"', ''],
+  ['axe-core', 'index.html', '<html lang="en">', '<html>'],
+  ['a screen reader', 'index.html', 'aria-label="Your message"', ''],
   ['the pictures', 'chat.css', 'border-radius: 14px 14px 14px 4px;', 'border-radius: 14px;'],
   ['the pictures', 'index.html', '>Leave<', '>Go<'],
 ];
