@@ -37,8 +37,7 @@ wrong_guides_are_found() {
   local copy=$PWD/build/site-planted what pattern
   for what in link guide; do
     rm -rf "$copy"
-    mkdir -p "$copy"
-    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$copy"
+    working_tree "$copy"
     case $what in
       link)
         echo '[a](none.rs)' >>"$copy/docs/errors.md"

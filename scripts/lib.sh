@@ -20,6 +20,8 @@
 #                                                                      folder
 #   offline COMMAND…                                                   runs it with no network but the loopback, and tells cargo
 #   version                                                            prints the version of the library
+#   working_tree FOLDER                                                copies the files of git into the folder, as they are
+#                                                                      now, and the new ones
 #   npm_package NAME FOLDER                                            prints the path of an npm package in the cache, installed
 #                                                                      by the package.json and package-lock.json of the folder
 #   browser                                                            exports CHROMIUM, PLAYWRIGHT and AXE for e2e/browser, and
@@ -259,6 +261,12 @@ offline() {
     fi
   fi
   CARGO_NET_OFFLINE=true "${OFFLINE[@]}" "$@"
+}
+
+working_tree() {
+  mkdir -p "$1"
+  git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' -- |
+    tar --null -T - -cf - | tar -C "$1" -xf -
 }
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }

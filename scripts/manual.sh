@@ -93,8 +93,7 @@ site_faults_are_found() {
   local copy=$out/copy what pattern header=$out/copy/include/pusher.h
   for what in parameter none two; do
     rm -rf "$copy"
-    mkdir -p "$copy"
-    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$copy"
+    working_tree "$copy"
     case $what in
       parameter)
         sed -i 's/@param channels  one channel/@param channel  one channel/' "$header"

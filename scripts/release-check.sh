@@ -127,8 +127,7 @@ released() {
   rm -rf "$WORK/released"
   git clone --quiet --local "$ROOT" "$WORK/released"
   # The self-test checks the working tree, committed or not.
-  git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' -- |
-    tar --null -T - -cf - | tar -C "$WORK/released" -xf -
+  working_tree "$WORK/released"
   (
     cd "$WORK/released"
     sed -i "0,/^## .*/s//## $VERSION - 2000-01-01/" CHANGELOG.md
