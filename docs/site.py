@@ -174,10 +174,39 @@ def content(body):
     body = re.sub(r'(<code>[^<]*)<a href="https?:[^>]*>(.*?)</a>', r"\1\2", body)
     # Newer versions of Doxygen give the rows anchors.
     body = re.sub(r'(<tr class="mem[^"]*") id="r_\w*"', r"\1", body)
+    body = re.sub(r'<table class="memname">(.*?)</table>', prototype, body, flags=re.S)
     # A table without titles has no row of them.
     body = re.sub(r'<tr class="markdownTableHead">\s*(<th class="[^"]*">\s*</th>\s*)+</tr>', "", body)
     body = re.sub(r'<th (class="[^"]*")>\s*</th>', r"<td \1></td>", body)
-    return re.sub(r'(<table class="(?:markdownTable|doxtable)">.*?</table>)', r'<div class="wide">\1</div>', body, flags=re.S)
+
+    def wide(table):
+        code = r"(?<=<code>)[^<]*(?=</code>)|(?<=>)[^<]*(?=</a></code>)"
+        return f'<div class="wide">{re.sub(code, breakable, table[0])}</div>'
+
+    return re.sub(r'<table class="(?:markdownTable|doxtable)">.*?</table>', wide, body, flags=re.S)
+
+
+def prototype(table):
+    """A table of Doxygen's with a declaration, as lines of code: one for each parameter."""
+    lines = []
+    for row in re.findall(r"<tr>(.*?)</tr>", table[1], re.S):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", re.sub(r"</?em>", "", row).replace("&#160;", " "), re.S)
+        line = " ".join(" ".join(cells).split())
+        # No space between a star or a reference and the name, nor beside the first parenthesis.
+        line = re.sub(r" ((?:\*|&amp;)+) (?=\w)", r" \1", line)
+        if "(" in cells:
+            line = re.sub(r" \( ?", "(", line, count=1)
+        if line.startswith(")"):
+            lines[-1] += line
+        else:
+            lines.append(line)
+    text = re.sub(r" \)", ")", "\n    ".join(lines))
+    return f'<pre class="memname">{text}</pre>'
+
+
+def breakable(found):
+    """Code in a table, which may be broken after some of its marks."""
+    return re.sub(r"([_,/.])(?=\w|&quot;|\{)", r"\1<wbr/>", found[0]) if len(no_tags(found[0])) > 12 else found[0]
 
 
 def table_of_contents(body):

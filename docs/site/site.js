@@ -54,7 +54,7 @@ function find(query, limit) {
   const wanted = query.trim().toLowerCase();
   const words = wanted.split(/\s+/);
   const rank = (name) => {
-    if (name === wanted || name.endsWith(`::${wanted}`)) return 0;
+    if (name === wanted || name.endsWith(`_${wanted}`) || name.endsWith(`::${wanted}`)) return 0;
     if (name.startsWith(wanted)) return 1;
     return name.includes(wanted) ? 2 : 3;
   };

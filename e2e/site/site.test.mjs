@@ -59,7 +59,8 @@ async function open(file, width, scheme, body, options = {}) {
   }
 }
 
-describe('the documentation site', { timeout }, () => {
+// Each test has a context of its own, so several run at a time.
+describe('the documentation site', { timeout, concurrency: 4 }, () => {
   before(async () => {
     server = createServer((request, response) => {
       try {
@@ -117,6 +118,8 @@ describe('the documentation site', { timeout }, () => {
     await open(PAGES.guide, 390, 'dark', async (page) => {
       await page.getByRole('searchbox', { name: 'Search' }).fill('pusher');
       await page.keyboard.press('ArrowDown');
+      const { x, width } = await page.locator('search ul').boundingBox();
+      assert.ok(x >= 0 && x + width <= 390, `the results are from ${x} to ${x + width}`);
       assert.deepEqual(await violations(page), []);
       assert.equal(await overflow(page), 0);
     });
