@@ -230,8 +230,18 @@ describe('the documentation site', { timeout, concurrency: 4 }, () => {
       assert.equal(await status.textContent(), 'No results');
       await page.getByRole('searchbox').fill('pusher_');
       assert.equal(await status.textContent(), '20 results');
-      await page.keyboard.press('ArrowUp');
-      assert.match(await page.evaluate(() => document.activeElement.textContent), /^pusher_/);
+      const focused = () =>
+        page.evaluate(() => [...document.querySelectorAll('search a')].indexOf(document.activeElement));
+      for (const [key, expected] of [
+        ['ArrowUp', 19],
+        ['ArrowDown', -1],
+        ['ArrowDown', 0],
+        ['ArrowDown', 1],
+        ['ArrowUp', 0],
+      ]) {
+        await page.keyboard.press(key);
+        assert.equal(await focused(), expected, key);
+      }
       await page.keyboard.press('Escape');
       assert.equal(await page.locator('search li:visible').count(), 0);
     });
