@@ -134,7 +134,8 @@ static void add_cells(void) {
       if (!flag(fault, tls ? "tls" : "plain") || (reused && (!is_whole || !flag(fault, "reused")))) continue;
       for (int call = ONE; call <= most; call++) {
         for (int mode = 0; mode < MODES; mode++) {
-          struct cell cell = {fault, call, kind, mode, cell_count, flag(fault, "waits") || strstr(name, "retry-after") != NULL};
+          struct cell cell = {fault, call,       kind,
+                              mode,  cell_count, flag(fault, "waits") || strstr(name, "retry-after") != NULL};
           if (!is_whole && strcmp(modes[mode], "safe") != 0) continue;
           if (cell_count == sizeof cells / sizeof *cells) stop("too many cells", name);
           cells[cell_count++] = cell;
@@ -239,7 +240,8 @@ static char *config_of(const struct cell *cell, const cJSON *listener) {
 static int run(const struct cell *cell, struct facts *facts, char **document) {
   const char *name = needed(cell->fault, "name");
   int reused = cell->kind % 2, after = strcmp(needed(cell->fault, "phase"), "after answer") == 0;
-  int wanted = cell->call == ONE ? 1 : 3, timeout_ms = flag(cell->fault, "waits") ? 3500 : 20000, times[3] = {0}, delivery;
+  int wanted = cell->call == ONE ? 1 : 3, timeout_ms = flag(cell->fault, "waits") ? 3500 : 20000, times[3] = {0},
+      delivery;
   cJSON *listener = listen_for(cell, reused && !after), *ledger, *origin = NULL;
   char *config = config_of(cell, listener), *out = NULL, data[40], options[40];
   Pusher *client;
