@@ -170,7 +170,7 @@ debian_system() {
 
 debian_use() {
   mkdir "$WORK/system" "$WORK/stage"
-  cp "$WORK"/deb/*.deb "$SOURCE"/tests/packages/{CMakeLists.txt,publish.c,system.sh} "$WORK/stage/"
+  cp "$WORK"/deb/*.deb "$SOURCE"/tests/packages/* "$WORK/stage/"
   if unshare --mount true 2>/dev/null; then
     debian_system
   elif [ "$(id -u)" = 0 ] && ! dpkg-query -W libpusher0 libpusher-dev libpusher-tools >/dev/null 2>&1; then

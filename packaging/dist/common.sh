@@ -10,6 +10,7 @@
 #   unpacked FOLDER       unpacks it into a folder, without its first folder
 #   release_file FILE…    moves finished files to DIST, and says how large they are
 #   quiet COMMAND…        runs a command, and prints its output only if it fails
+#   native_rust           uses Debian's Rust 1.85 for this machine, as the Debian packages do
 # shellcheck disable=SC2034 # for the scripts that source this file
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$ROOT/scripts/lib.sh"
@@ -64,4 +65,11 @@ release_file() {
 
 quiet() {
   "$@" >"$WORK/quiet.log" 2>&1 || { cat "$WORK/quiet.log" >&2; fail "failed: $*"; }
+}
+
+# Each build has a folder of its own.
+native_rust() {
+  target x86_64-unknown-linux-gnu
+  # Sources must not find out that this compiler could do more than a stable one.
+  unset RUSTC_BOOTSTRAP CARGO_TARGET_DIR
 }

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Writes an archive with the recipes of package managers for this release, and runs those that no other part runs: vcpkg's and Homebrew's
+# by stand-ins for the functions that they call, Meson's by Meson.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+need cmake gcc pkg-config meson ninja=ninja-build ruby xz=xz-utils
+native_rust
+NAME=libpusher-$VERSION-recipes
+FOLDER=$WORK/$NAME
+# All of them compile the same source, in the same folder.
+SOURCE=$WORK/source
+TESTS=$CHECKOUT/tests/packages
+
+recipes() { quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$FOLDER"; }
+
+# from_prefix PREFIX: builds a program with the library that is installed there, and runs it.
+from_prefix() {
+  local build
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  quiet cmake -S "$TESTS" -B "$build" -DCMAKE_PREFIX_PATH="$1"
+  quiet cmake --build "$build"
+  "$build/publish"
+}
+
+homebrew() {
+  unpacked "$SOURCE"
+  quiet offline ruby -w "$TESTS/formula.rb" "$FOLDER/homebrew/libpusher.rb" "$(tarball)" "$SOURCE" "$WORK/homebrew"
+  from_prefix "$WORK/homebrew"
+}
+
+vcpkg() {
+  quiet offline cmake -DPORT="$FOLDER/vcpkg" -DTARBALL="$(tarball)" -DSOURCE="$SOURCE" -DOUT="$WORK/vcpkg-$1" -DLINKAGE="$1" \
+    -P "$TESTS/vcpkg.cmake"
+  from_prefix "$WORK/vcpkg-$1/packages"
+}
+
+# As in a project that has the wrap in subprojects. Meson takes the tarball from its cache of packages.
+wrap() {
+  local project=$WORK/wrap/meson
+  mkdir -p "$project/subprojects/packagecache"
+  cp "$CHECKOUT"/tests/consumers/{main.c,wrapper.cpp} "$WORK/wrap/"
+  cp "$CHECKOUT/tests/consumers/meson/meson.build" "$project/"
+  cp -r "$FOLDER/meson/." "$project/subprojects/"
+  cp "$(tarball)" "$project/subprojects/packagecache/"
+  quiet offline meson setup --wrap-mode=forcefallback "$WORK/wrap/build" "$project"
+  quiet offline meson test -C "$WORK/wrap/build" --print-errorlogs
+  ! readelf -dW "$WORK/wrap/build/consumer-c" | grep "NEEDED.*libpusher" || fail 'the program uses another libpusher'
+}
+
+pack() {
+  tar -C "$WORK" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --mode='u=rwX,go=rX' --format=ustar \
+    -cf - "$NAME" | xz -9 >"$WORK/$NAME.tar.xz"
+}
+
+step 'the recipes' recipes
+# A cargo that has downloaded nothing.
+export CARGO_HOME=$WORK/cargo-home CARGO_TARGET_DIR=$WORK/cargo
+step 'Homebrew: install and test of the formula' homebrew
+step 'vcpkg: the port, shared' vcpkg dynamic
+step 'vcpkg: the port, static' vcpkg static
+step 'Meson: a project with the wrap' wrap
+step 'the archive' pack
+release_file "$WORK/$NAME.tar.xz"
