@@ -6,7 +6,8 @@
 #   scripts/portability.sh --write [TARGET…]  also writes the table into docs/platforms.md; targets that did not run keep their rows
 #   scripts/portability.sh --rust [TARGET…]   also the Rust suites of the C ABI and of the publisher, which take long to compile
 #   scripts/portability.sh --short            only 64-bit ARM and Windows: the shared library, unoptimised, and the suites in C
-#   scripts/portability.sh --build            only builds the library, the examples and the suites in C, for the next run with the same options
+#   scripts/portability.sh --build            only builds the library, the examples and the suites, for a next run with the same options
+#   scripts/portability.sh --types            only checks the types of the library, for targets that nothing can be linked for here
 #   BUILD=folder scripts/portability.sh       another build folder than build/portability, which is kept
 #
 # Rust 1.85 is Debian's, because Debian has its standard library for other architectures, and its sources for the rest.
@@ -15,13 +16,14 @@
 . "$(dirname "$0")/targets.sh"
 cd "$(dirname "$0")/.."
 
-short='' write='' rust='' only_build='' chosen=()
+short='' write='' rust='' only_build='' types='' chosen=()
 for argument in "$@"; do
   case $argument in
     --short) short=1 ;;
     --write) write=1 ;;
     --rust) rust=1 ;;
     --build) only_build=1 ;;
+    --types) types=1 ;;
     *)
       [[ " ${TARGETS[*]} " = *" $argument "* ]] || fail "no such target: $argument. There are: ${TARGETS[*]}"
       chosen+=("$argument")
@@ -38,6 +40,17 @@ OUT=$(realpath "$BUILD")
 # Each target's row of the table is in a file.
 rows=$OUT/rows
 mkdir -p "$rows"
+
+# Compiles the C code of ring, and checks the types of the Rust code, of which it generates none.
+types() (
+  unlinked "$1"
+  "$CARGO" check --quiet --locked --lib --target "$1" -Zbuild-std=std,panic_unwind
+)
+if [ -n "$types" ]; then
+  for target in "${UNLINKED[@]}"; do step "the types for $target" types "$target"; done
+  exit
+fi
+
 # The least numbers of cases and tests, so that a suite that runs nothing fails.
 LEAST_CASES=300 LEAST_VECTORS=90 LEAST_SERVER=9 LEAST_ABI=200 LEAST_PUBLISHER=100
 

@@ -10,12 +10,27 @@
 #     LINK                  flags of each program
 #     CARGO                 Debian's cargo 1.85, with the target's standard library; its build folder is OUT/cargo
 #   toolchain_file FILE   writes CMake's toolchain file of this target
+#   UNLINKED              targets that have no libraries here to link a program with
+#   unlinked NAME         exports what cargo needs to compile for such a target, without linking, and sets CARGO
 #
 # OUT is a folder that is kept: compilers' wrappers and wine's files are in it.
 # shellcheck disable=SC2034 # for the scripts that source this file
 
 TARGETS=(aarch64-unknown-linux-gnu x86_64-pc-windows-gnu s390x-unknown-linux-gnu armv7-unknown-linux-gnueabihf i686-unknown-linux-gnu
   riscv64gc-unknown-linux-gnu x86_64-unknown-linux-musl)
+
+UNLINKED=(aarch64-apple-darwin x86_64-unknown-freebsd)
+
+# The C code of ring needs no library, and of the system's headers only two lines of Apple's.
+unlinked() {
+  local headers=$OUT/headers name=${1//-/_}
+  need clang-19
+  mkdir -p "$headers"
+  printf '#define TARGET_OS_OSX 1\n#define TARGET_OS_IPHONE 0\n' >"$headers/TargetConditionals.h"
+  STD=''
+  with_rust
+  export "CC_$name=clang-19" "AR_$name=ar" "CFLAGS_$name=-nostdlibinc -DRING_CORE_NOSTDLIBINC=1 -I$headers"
+}
 
 target() {
   local name
