@@ -166,7 +166,7 @@ finds_planted_faults() {
   finds versions 'include/pusher.h has' "sed -i 's/^version = \"$VERSION\"/version = \"$next\"/' Cargo.toml"
   finds versions 'Cargo.lock has' "sed -i '/^name = \"libpusher\"/{n;s/\".*\"/\"9.9.9\"/}' Cargo.lock"
   finds versions 'bindings/ruby/lib/libpusher/version.rb has' "sed -i \"s/VERSION = '.*'/VERSION = '9.9.9'/\" bindings/ruby/lib/libpusher/version.rb"
-  finds versions 'bindings/ruby/README.md has' "sed -i 's/libpusher-$VERSION-aarch64/libpusher-9.9.9-aarch64/' bindings/ruby/README.md"
+  finds versions 'bindings/ruby/README.md has' "sed -i 's/libpusher-$VERSION-x86_64/libpusher-9.9.9-x86_64/' bindings/ruby/README.md"
   finds versions 'bindings/php/include/pusher.ffi.h has' "sed -i 's/PUSHER_VERSION_NUMBER = [0-9]*/PUSHER_VERSION_NUMBER = 9/' bindings/php/include/pusher.ffi.h"
   finds versions 'docs/man/libpusher.3 has' "sed -i 's/\"libpusher [0-9.]*\"/\"libpusher 9.9.9\"/' docs/man/libpusher.3"
   finds versions 'test_package/CMakeLists.txt has' "sed -i 's/find_package(Pusher [0-9.]*/find_package(Pusher 9.9/' test_package/CMakeLists.txt"

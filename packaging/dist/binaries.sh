@@ -1,6 +1,7 @@
 # The library and pusher-testserver for those who install them by pip or gem. Source this file after common.sh.
 #
-#   PLATFORMS            linux-x86_64 linux-aarch64 musl-x86_64 windows-x86_64
+#   PLATFORMS            the platforms of the files, by default linux-x86_64. DIST_PLATFORMS can name others: linux-aarch64, musl-x86_64 and
+#                        windows-x86_64 are written down here, and their files were not built and tried yet
 #   binaries PLATFORM    builds for a platform, unless this commit is built already. Call it in a subshell, because it exports what its
 #                        compilers need. It sets
 #     BINARIES             a folder with nothing but the files, stripped: libpusher.so and pusher-testserver, or pusher.dll and
@@ -17,7 +18,7 @@
 # shellcheck disable=SC2034 # for the scripts that source this file
 source packaging/dist/root.sh
 
-PLATFORMS=(linux-x86_64)
+read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64}"
 GLIBC=2.17
 
 # Each sets Rust's target and, if zig compiles, zig's.

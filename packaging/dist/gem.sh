@@ -34,4 +34,4 @@ installed() {
 
 step 'the gem for all platforms' plain
 for platform in "${PLATFORMS[@]}"; do step "the gem for ${GEMS[$platform]}" platform "$platform"; done
-step 'an application with the gem for x86_64-linux' installed
+[ ! -e "$DIST/libpusher-$VERSION-x86_64-linux.gem" ] || step 'an application with the gem for x86_64-linux' installed
