@@ -42,8 +42,9 @@ windows-x86_64() { target x86_64-pc-windows-gnu; }
 
 # Writes compilers' wrappers into a folder, and a toolchain file for CMake that names them.
 zig_toolchain() {
-  local folder=$1 zig
-  zig=$("$(python_packages dist packaging/dist/requirements.txt)/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig
+  local folder=$1 python zig
+  python=$(python_packages dist packaging/dist/requirements.txt)/bin/python
+  zig=$("$python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig
   mkdir -p "$folder"
   # The crate cc names the target as clang does, and zig has other names. -dynamic: else zig links programs for musl statically.
   # zig refuses the flag by which rustc works around an erratum of ARM's Cortex-A53, but its linker knows it.

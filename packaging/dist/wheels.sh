@@ -63,7 +63,8 @@ check_tag() {
   local said
   [ "$2" != win_amd64 ] || return 0
   said=$(unset LD_LIBRARY_PATH && "$TOOLS/auditwheel" show "$1" 2>&1) || fail "$said"
-  tr '\n' ' ' <<<"$said" | grep -qE "consistent with the following platform tag: +\"?$2\"?" || fail "auditwheel does not find the wheel to be $2:
+  tr '\n' ' ' <<<"$said" | grep -qE "consistent with the following platform tag: +\"?$2\"?" ||
+    fail "auditwheel does not find the wheel to be $2:
 $said"
 }
 
@@ -89,4 +90,5 @@ step 'the source distribution' sdist libpusher python
 step 'the source distribution of the module pusher' sdist libpusher_as_pusher python-as-pusher
 step 'the wheel of the module pusher' pure libpusher_as_pusher
 for platform in "${PLATFORMS[@]}"; do step "the wheel for ${TAGS[$platform]}" platform "$platform"; done
-[ ! -e "$DIST/libpusher-$VERSION-py3-none-${TAGS[linux-x86_64]}.whl" ] || step "an application with the wheel for ${TAGS[linux-x86_64]}" installed
+[ ! -e "$DIST/libpusher-$VERSION-py3-none-${TAGS[linux-x86_64]}.whl" ] ||
+  step "an application with the wheel for ${TAGS[linux-x86_64]}" installed
