@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Measures the library beside its competitors, and prints tables and the targets (also build/bench/results.txt and results.json).
+# A whole run, of all parts and with all peers, also writes docs/benchmarks.md with its pictures and a part of README.md.
 #
 #   benches/run.sh              measures all parts: about five minutes after the build
 #   benches/run.sh PART...      measures these parts only
@@ -23,6 +24,8 @@
 #
 # BENCH_ROUNDS (21) is the number of rounds, BENCH_SECONDS (0.3) the time of a contender in each. PUSHER_LIBRARY=FILE measures that
 # library instead of building one.
+#
+# benches/page.py build/bench/whole.json docs --readme README.md writes the page again from the last whole run.
 #
 # It measures only: the last table shows which targets are met, and the exit code is 0 in any case.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -137,7 +140,15 @@ describe_machine() {
   echo "compiler: $(cc --version | head -n 1)"
   echo "rustc: $(rustc --version)"
   echo "libcurl: $(pkg-config --modversion libcurl), OpenSSL $(pkg-config --modversion libssl)"
+  if wants languages; then
+    echo "languages: $(go version | sed 's/.* go\([0-9.]*\) .*/Go \1/'), $(python3 --version)," \
+      "Ruby $(ruby -e 'print RUBY_VERSION'), PHP $(php -r 'echo PHP_VERSION;')"
+  fi
+  echo "peers: $(sed -n 's/^\(pushers\|sockudo-http\) = .*"=\([^"]*\)".*/\1 \2 (Rust),/p' benches/peers/Cargo.toml | paste -sd ' ')" \
+    "pusher $(sed -n 's/^pusher==//p' e2e/differential/requirements.txt) (PyPI)," \
+    "pusher $(sed -n 's/^ *"pusher": "\(.*\)"/\1/p' e2e/differential/package.json) (npm)"
   commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=none
+  git diff --quiet HEAD -- src benches bindings include Cargo.toml Cargo.lock 2>/dev/null || commit+=' (changed)'
   echo "libpusher: commit $commit, $(du -kL "$out/libpusher.so.0" | cut -f 1) KiB"
   echo "measured: $(date -u +%Y-%m-%dT%H:%MZ), $rounds rounds of $seconds s"
 }
@@ -167,15 +178,17 @@ print_calls() {
 
 # Each language and its official library, or, where no registry here has that, the same work without libpusher.
 print_languages() {
-  local language
+  local language measured=()
   for language in cpp go python ruby php; do
     say "$language"
     if PUSHER_LIBRARY="$PWD/$out/libpusher.so.0" FAULT_SERVER="$PWD/$out/fault-server" "scripts/bindings/$language.sh" bench >"$out/$language.log" 2>&1; then
       grep -v -E '^(== |   ok: )' "$out/$language.log"
+      measured+=("$language")
     else
       echo "not measured: $(grep . "$out/$language.log" | tail -n 1)"
     fi
   done
+  python3 -B benches/languages.py "$out" "${measured[@]}"
 }
 
 # Writes the size of the library without symbols.
@@ -242,9 +255,16 @@ if wants events; then
 fi
 step "make a certificate for TLS" make_certificate
 step "build the contenders" build_programs
-if wants languages; then step "build the fault server, for the languages" build_fault_server; fi
+if wants languages; then
+  need go=golang-go ruby php=php-cli
+  step "build the fault server, for the languages" build_fault_server
+fi
 describe_machine >"$out/machine.txt"
 {
   cat "$out/machine.txt"
   measure_all
 } | tee "$out/results.txt"
+if [ $# = 0 ] && python3 -B benches/page.py "$out/results.json" docs --readme README.md; then
+  cp "$out/results.json" "$out/whole.json"
+  say 'wrote docs/benchmarks.md, docs/bench-*.svg and a part of README.md'
+fi

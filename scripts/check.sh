@@ -14,6 +14,7 @@ export CARGO_TERM_PROGRESS_WHEN=${CARGO_TERM_PROGRESS_WHEN:-auto}
 if [ "${1:-}" != --tests ]; then
   scripts/lint.sh
   step 'the functions of the scripts' scripts/lib.test.sh
+  step 'the page of the benchmarks' python3 -B tests/benches/page_test.py
   # Both tools are components of the toolchain, from Debian and from rustup.
   step 'Rust: layout' cargo fmt --all --check
   step 'Rust: layout of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
