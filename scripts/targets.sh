@@ -19,17 +19,19 @@
 TARGETS=(aarch64-unknown-linux-gnu x86_64-pc-windows-gnu s390x-unknown-linux-gnu armv7-unknown-linux-gnueabihf i686-unknown-linux-gnu
   riscv64gc-unknown-linux-gnu x86_64-unknown-linux-musl)
 
-UNLINKED=(aarch64-apple-darwin x86_64-unknown-freebsd)
+UNLINKED=(aarch64-apple-darwin x86_64-unknown-freebsd x86_64-pc-windows-msvc)
 
-# The C code of ring needs no library, and of the system's headers only two lines of Apple's.
+# The C code of ring needs no library, and of the system's headers only three lines.
 unlinked() {
   local headers=$OUT/headers name=${1//-/_}
-  need clang-19
+  need clang-19 llvm-lib-14=llvm-14
   mkdir -p "$headers"
+  echo 'unsigned long _byteswap_ulong(unsigned long);' >"$headers/stdlib.h"
   printf '#define TARGET_OS_OSX 1\n#define TARGET_OS_IPHONE 0\n' >"$headers/TargetConditionals.h"
   STD=''
   with_rust
   export "CC_$name=clang-19" "AR_$name=ar" "CFLAGS_$name=-nostdlibinc -DRING_CORE_NOSTDLIBINC=1 -I$headers"
+  [[ $1 != *-msvc ]] || export "AR_$name=llvm-lib-14"
 }
 
 target() {

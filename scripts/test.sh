@@ -20,7 +20,7 @@ aside() {
   step 'the fuzz targets' scripts/torture/fuzz.sh --build
   step 'tarball, Debian and Conan packages' scripts/distribution.sh
   step 'build for 64-bit ARM and Windows' scripts/portability.sh --short --build
-  step 'the types for macOS and FreeBSD' scripts/portability.sh --types
+  step 'the types for macOS, FreeBSD and MSVC' scripts/portability.sh --types
 }
 
 steps() {
