@@ -30,23 +30,17 @@ PACKAGER='The libpusher developers <nobody@libpusher.invalid>'
 CONF
 }
 
-# makepkg refuses root, and the package names the folder that it was built in: it runs as another user of a namespace, in /mnt.
+# makepkg refuses root, and the package names the folder that it was built in: it runs as another user of a namespace.
 build() {
-  local inside=()
+  local user=()
   quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$WORK/recipes"
   mkdir -p "$STAGE"
   cp "$WORK/recipes/arch/PKGBUILD" "$(tarball)" "$STAGE/"
   configuration >"$STAGE/makepkg.conf"
-  # shellcheck disable=SC2016 # the shell inside expands it
-  inside=(unshare --map-root-user --mount sh -c 'mount --bind "$1" /mnt && cd /mnt && shift && exec "$@"' -- "$STAGE")
-  if ! "${inside[@]}" true 2>/dev/null; then
-    say 'no mount namespaces here: the package names the folder of this build'
-    cd "$STAGE"
-    inside=()
-  fi
-  [ "$(id -u)" != 0 ] || inside+=(unshare --user --map-user=1000 --map-group=1000)
+  fixed "$STAGE"
+  [ "$(id -u)" != 0 ] || user=(unshare --user --map-user=1000 --map-group=1000)
   # The database of pacman, which would say what is installed, is empty.
-  CARGO_HOME=$WORK/cargo-home quiet offline "${inside[@]}" makepkg --nodeps --config makepkg.conf
+  CARGO_HOME=$WORK/cargo-home quiet offline "${FIXED[@]}" "${user[@]}" makepkg --nodeps --config makepkg.conf
   grep -q "^libpusher $VERSION: OK {}" "$WORK/quiet.log" || fail 'check() published nothing'
 }
 

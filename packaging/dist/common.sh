@@ -10,6 +10,8 @@
 #   unpacked FOLDER       unpacks it into a folder, without its first folder
 #   release_file FILE…    moves finished files to DIST, and says how large they are
 #   quiet COMMAND…        runs a command, and prints its output only if it fails
+#   fixed FOLDER          sets FIXED, the beginning of a command that runs in this folder under the name HERE, which is /mnt where that is
+#                         allowed: some tools write it into their files
 #   native_rust           uses Debian's Rust 1.85 for this machine, as the Debian packages do
 # shellcheck disable=SC2034 # for the scripts that source this file
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -72,4 +74,13 @@ native_rust() {
   target x86_64-unknown-linux-gnu
   # Sources must not find out that this compiler could do more than a stable one.
   unset RUSTC_BOOTSTRAP CARGO_TARGET_DIR
+}
+
+fixed() {
+  # shellcheck disable=SC2016 # the shell inside expands it
+  FIXED=(unshare --map-root-user --mount sh -c 'mount --bind "$1" /mnt && cd /mnt && shift && exec "$@"' -- "$1") HERE=/mnt
+  if ! "${FIXED[@]}" true 2>/dev/null; then
+    say 'no mount namespaces here: files name the folder of this build'
+    FIXED=(env -C "$1") HERE=$1
+  fi
 }

@@ -13,10 +13,15 @@ MACHINE=$(rpm --eval '%{_target_cpu}')
 # rpm knows none of Debian's packages, so it does not look for those that the build needs.
 build() {
   quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$WORK/recipes"
-  CARGO_HOME=$WORK/cargo-home quiet offline rpmbuild -ba --nodeps --define "_topdir $WORK/top" --define "_sourcedir $DIST" "$SPEC"
+  # The source package names the folder.
+  mkdir "$WORK/build"
+  cp "$SPEC" "$(tarball)" "$WORK/build/"
+  fixed "$WORK/build"
+  CARGO_HOME=$WORK/cargo-home quiet offline "${FIXED[@]}" rpmbuild -ba --nodeps --define "_topdir $HERE/top" --define "_sourcedir $HERE" \
+    libpusher.spec
   grep -q "^libpusher $VERSION: OK {}" "$WORK/quiet.log" || fail '%check published nothing'
-  cp "$WORK/top/SRPMS/libpusher-$RELEASE.src.rpm" "$WORK/"
-  for package in "${PACKAGES[@]}"; do cp "$WORK/top/RPMS/$MACHINE/$package-$RELEASE.$MACHINE.rpm" "$WORK/"; done
+  cp "$WORK/build/top/SRPMS/libpusher-$RELEASE.src.rpm" "$WORK/"
+  for package in "${PACKAGES[@]}"; do cp "$WORK/build/top/RPMS/$MACHINE/$package-$RELEASE.$MACHINE.rpm" "$WORK/"; done
 }
 
 # licence PACKAGE FILE [--program]: the package names the licences of all crates in it, and its file quotes them.
@@ -43,7 +48,7 @@ metadata() {
   for file in "$WORK"/*.rpm; do
     said=$(rpm -qp --queryformat '%{BUILDHOST} %{BUILDTIME}' "$file")
     [ "$said" = "localhost $SOURCE_DATE_EPOCH" ] || fail "$(basename "$file") was built at: $said"
-    if rpm2cpio "$file" | grep -aF -e "$OUT/" -e "$HOME/" >/dev/null; then fail "$(basename "$file") names a folder of this machine"; fi
+    if { cat "$file" && rpm2cpio "$file"; } | grep -aF -e "$OUT/" -e "$HOME/" >/dev/null; then fail "$(basename "$file") names a folder of this machine"; fi
   done
 }
 
