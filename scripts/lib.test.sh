@@ -112,6 +112,8 @@ steps() {
 in_lines logs steps
 echo 'the end'
 LINES
+# A test run may have it.
+unset VERBOSE
 in_lines() { bash "$scratch/lines.sh" "$(realpath "$(dirname "$0")")" "$scratch" "$@" >"$scratch/said" 2>&1; }
 says() { grep -qE "$1" "$scratch/said" || fail "$2: $(cat "$scratch/said")"; }
 
