@@ -80,7 +80,7 @@ CMAKE
 }
 
 binaries() {
-  local here=$OUT/binaries/$1 commit file
+  local here=$OUT/binaries/$1 commit file profile=release
   "$1"
   BINARIES=$here/files LIBRARY=libpusher.so PROGRAM=pusher-testserver
   if [ "$SYSTEM" = Windows ]; then LIBRARY=pusher.dll PROGRAM=pusher-testserver.exe; fi
@@ -94,13 +94,15 @@ binaries() {
     mkdir -p "$here"
     toolchain_file "$here/toolchain.cmake"
   fi
+  # The standard library that is compiled here has no bitcode, which link-time optimisation needs.
+  case $TARGET in *-musl | *-windows-gnu) profile=no-lto ;; esac
   commit=$(git -C "$CHECKOUT" rev-parse HEAD)
   [ "$commit" != "$(cat "$here/commit" 2>/dev/null)" ] || return 0
   rm -rf "$here"/{commit,files,prefix,build}
   mkdir "$BINARIES"
   quiet cmake -S "$CHECKOUT" -B "$here/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$here/toolchain.cmake" -DCMAKE_INSTALL_LIBDIR=lib \
     -DPUSHER_CARGO="$(command -v "$CARGO")" -DPUSHER_CARGO_BUILD_TARGET="$TARGET" -DPUSHER_BUILD_STATIC=OFF -DPUSHER_BUILD_EXAMPLES=OFF \
-    -DPUSHER_BUILD_TOOLS=ON
+    -DPUSHER_BUILD_TOOLS=ON -DPUSHER_CARGO_PROFILE=$profile
   quiet cmake --build "$here/build"
   quiet cmake --install "$here/build" --prefix "$here/prefix"
   for file in "lib/$LIBRARY" "bin/$LIBRARY" "bin/$PROGRAM"; do
