@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
-pub use system::Signals;
+pub use platform::Signals;
 
 /// What to wait for. The end of both directions of the connection ends each wait.
 #[derive(Clone, Copy, PartialEq)]
@@ -17,21 +17,21 @@ pub enum Event {
 
 /// Waits for an event, for at most `patience` or without limit. Returns whether it has happened, or the connection has ended.
 pub fn wait(socket: &TcpStream, event: Event, patience: Option<Duration>) -> io::Result<bool> {
-    system::wait(socket, event, patience)
+    platform::wait(socket, event, patience)
 }
 
 /// Sends as much as the kernel takes at once. `WouldBlock` if that is nothing.
 pub fn send_without_waiting(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    system::send_without_waiting(socket, bytes)
+    platform::send_without_waiting(socket, bytes)
 }
 
 /// Sends bytes, and holds the last segment back until FIN where the system can.
 pub fn send_before_the_end(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    system::send_before_the_end(socket, bytes)
+    platform::send_before_the_end(socket, bytes)
 }
 
 #[cfg(unix)]
-mod system {
+mod platform {
     use std::io;
     use std::net::TcpStream;
     use std::os::fd::AsRawFd;
@@ -120,7 +120,7 @@ mod system {
 }
 
 #[cfg(windows)]
-mod system {
+mod platform {
     use std::io;
     use std::net::TcpStream;
     use std::os::windows::io::AsRawSocket;
