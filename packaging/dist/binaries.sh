@@ -1,7 +1,7 @@
 # The library and pusher-testserver for those who install them by pip or gem. Source this file after common.sh.
 #
-#   PLATFORMS            the platforms of the files, by default linux-x86_64. DIST_PLATFORMS can name others: linux-aarch64, musl-x86_64 and
-#                        windows-x86_64 are written down here, and their files were not built and tried yet
+#   PLATFORMS            the platforms of the files; DIST_PLATFORMS can name others. musl-x86_64 and windows-x86_64 are written down
+#                        here, and their files were not built and tried yet
 #   binaries PLATFORM    builds for a platform, unless this commit is built already. Call it in a subshell, because it exports what its
 #                        compilers need. It sets
 #     BINARIES             a folder with nothing but the files, stripped: libpusher.so and pusher-testserver, or pusher.dll and
@@ -12,13 +12,14 @@
 #
 #   try_binaries FOLDER  checks that a folder has the first two, and that they work
 #   applications_root    prints the folder of a bare Debian with Python and Ruby: packaging/dist/root.sh
+#   arm64_root PACKAGE…  makes the folder ARM64_ROOT with these packages of Debian for arm64 and its C library, unpacked, for qemu-user
 #
 # On Linux zig links them: it knows the symbols that each version of glibc has, so they run where glibc is 2.17 or later. A compiler of
 # Debian 12 would link them to its own glibc, and they would need 2.34. zig's unwinder is in them, and no libgcc_s is needed.
 # shellcheck disable=SC2034 # for the scripts that source this file
 source packaging/dist/root.sh
 
-read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64}"
+read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64 linux-aarch64}"
 GLIBC=2.17
 
 # Each sets Rust's target and, if zig compiles, zig's.
@@ -116,6 +117,14 @@ binaries() {
 }
 
 applications_root() { debian_root python3-venv ruby-ffi ruby-minitest; }
+
+arm64_root() {
+  local folder package
+  ARM64_ROOT=$WORK/arm64
+  folder=$(tools/rust/get-rust-web.sh --packages arm64 libc6 libgcc-s1 "$@")
+  mkdir "$ARM64_ROOT"
+  for package in "$folder"/*/; do cp -a "$package". "$ARM64_ROOT/"; done
+}
 
 # A program of the platform's own compiler loads the library by its path, and sends events to pusher-testserver.
 try_binaries() {

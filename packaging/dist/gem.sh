@@ -17,8 +17,18 @@ platform() (
   gem unpack --quiet --target "$WORK/$1" "$file" >/dev/null
   diff -r "$BINARIES" "$(echo "$WORK/$1"/*/vendor)"
   try_binaries "$WORK/$1"/*/vendor
+  [ "$1" != linux-aarch64 ] || try_arm64 "$WORK/$1"/*
   release_file "$file"
 )
+
+# try_arm64 FOLDER: sends events by the unpacked gem, with Debian's Ruby for arm64.
+try_arm64() {
+  local folders
+  arm64_root ruby3.1 libruby3.1 rubygems-integration ruby-ffi libffi8 libgmp10 libyaml-0-2 libcrypt1 zlib1g
+  folders=$1/lib$(find "$ARM64_ROOT/usr" -type d -name '3.1.0' -path '*ruby*' -printf ':%p')
+  packaging/dist/try.py "$VERSION" "$ARM64_ROOT/usr/bin/ruby3.1" packaging/dist/try-gem.rb "$1/vendor/$PROGRAM" \
+    qemu-aarch64 -L "$ARM64_ROOT" -E "RUBYLIB=$folders"
+}
 
 # The gem in a system with Ruby, two other gems and no libpusher: an application's tests pass, and fail once it is wrong.
 installed() {

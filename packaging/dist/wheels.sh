@@ -55,8 +55,16 @@ platform() (
     cmp "$bill" "$WORK/$1-unpacked/libpusher-$VERSION.dist-info/sboms/$(basename "$bill")"
   done
   try_binaries "$WORK/$1-unpacked/libpusher/lib"
+  [ "$1" != linux-aarch64 ] || try_arm64 "$WORK/$1-unpacked"
   release_file "$WORK/$name"
 )
+
+# try_arm64 FOLDER: sends events by the unpacked wheel, with Debian's Python for arm64.
+try_arm64() {
+  arm64_root python3.11-minimal libpython3.11-minimal libpython3.11-stdlib python3-cffi-backend libffi8 libexpat1 zlib1g
+  packaging/dist/try.py "$VERSION" "$ARM64_ROOT/usr/bin/python3.11" packaging/dist/try-wheel.py "$1/libpusher/lib/$PROGRAM" \
+    qemu-aarch64 -L "$ARM64_ROOT" -E "PYTHONPATH=$1:$ARM64_ROOT/usr/lib/python3/dist-packages"
+}
 
 # check_tag WHEEL TAG: the files in the wheel need no more than the tag allows.
 check_tag() {
