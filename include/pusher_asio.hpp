@@ -1197,13 +1197,15 @@ private:
   }
 
   void end_if_drained(operation_list &completed) {
-    if (drained_ && !*drained_) {
+    /* While its thread is there, another drain could not begin. */
+    const bool is_drained = drained_ && !drainer_.joinable();
+    if (is_drained && !*drained_) {
       /* No event has ended, and the drain can be repeated. */
       while (!draining_.empty()) complete_drain(*drained_, completed);
       drained_.reset();
     }
     if (!waiting_.empty() || outstanding_ > 0) return;
-    if (drained_ && !draining_.empty()) {
+    if (is_drained && drained_ && !draining_.empty()) {
       complete_drain(std::move(*drained_), completed);
       drained_.reset();
       /* An event is in one document: theirs are empty. */

@@ -856,6 +856,30 @@ TEST("each event is in one document, and a cancelled drain leaves it to the next
   CHECK(closed.calls == 1 && !closed.error && closed.value->failure().code() == PUSHER_STATUS_CLOSED);
 }
 
+TEST("a drain begins whenever the one before it ends") {
+  server from;
+  net::io_context context;
+  pusher::async_publisher publisher(context, from.client, with());
+  int completed = 0, cancelled = 0;
+  const auto count = [&](const error_code &error, const pusher::result<std::string> &document) {
+    (error ? cancelled : completed) += error || document.has_value();
+  };
+  // The thread of the first drain may end at any point of the second.
+  for (int i = 0; i < 1000; i++) {
+    publisher.async_drain(0ms, count);
+    publisher.cancel();
+    std::this_thread::sleep_for(std::chrono::microseconds(i % 100));
+    publisher.async_drain(0ms, count);
+    context.restart();
+    context.run_for(10s);
+    publisher.async_drain(0ms, count);
+    context.restart();
+    context.run_for(10s);
+    if (completed != 2 * (i + 1)) break;
+  }
+  CHECK(completed == 2000 && cancelled == 1000);
+}
+
 TEST("a document that cannot be restored is refused, and nothing of it is queued") {
   server from;
   from.open(false);
