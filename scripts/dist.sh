@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 # The folder of --check.
 TWICE=$(realpath -m "${DIST_BUILD:-build/dist-check}")
-PARTS=(source debian rpm arch recipes wheels gem sbom sums)
+PARTS=(source debian rpm arch recipes wheels gem windows sbom sums)
 check=''
 if [ "${1:-}" = --check ]; then
   check=1
