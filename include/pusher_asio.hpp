@@ -779,7 +779,8 @@ public:
       if (io_) {
         /* No report can be fetched before it is known who waits for it. */
         result<std::string> restored =
-            is_closing_ ? closed("the publisher is closed; no event was queued") : publisher_.try_restore(document);
+            is_closing_ ? not_called(PUSHER_STATUS_CLOSED, "the publisher is closed; no event was queued")
+                        : publisher_.try_restore(document);
         if (restored) {
           restores_.push_back(read_restored(*restored, started));
           outstanding_ += restores_.back().left;
@@ -919,8 +920,9 @@ private:
     refused->report_ =
         report_writer::ended(0, PUSHER_STATUS_CLOSED, "the publisher is closed; the event was not accepted");
   }
-  static result<std::string> closed(std::string_view message) {
-    return report_writer::ended(0, PUSHER_STATUS_CLOSED, message).failure();
+  /* The failure of a call that was not made. */
+  static result<std::string> not_called(status code, std::string_view message) {
+    return report_writer::ended(0, code, message).failure();
   }
 
   /* Publishes the events that wait, as far as there is room. Returns whether it has tried. */
@@ -1139,8 +1141,7 @@ private:
     try {
       drainer_ = std::thread(run);
     } catch (const std::system_error &) {
-      drained_ =
-          result<std::string>(report_writer::ended(0, PUSHER_STATUS_INTERNAL, "no thread for the drain").failure());
+      drained_ = not_called(PUSHER_STATUS_INTERNAL, "no thread for the drain");
     }
 #else
     drainer_ = std::thread(run);
