@@ -8,8 +8,8 @@ which is printed. The table goes to standard output, and the figures and targets
 The contenders run in an order that rotates. Ratios are taken within a round, and the median of all rounds is the result. The
 publisher with eight connections runs once for each peer that sends batches with 8 in flight, right before or right after it. The
 other publishers run right beside pusher_trigger, which their processor time is compared with, and the one with co_await between
-two in C: as it is, and with the report of each event. The calls that are awaited in Python run beside those of the official
-library.
+two in C: as it is, and with the report of each event. They run several times in a round, forwards and backwards, because it
+matters which of their threads share a core. The calls that are awaited in Python run beside those of the official library.
 Nothing is pinned to a core: the sink and the threads of the contender share all cores.
 """
 
@@ -32,6 +32,7 @@ ENVIRONMENT = os.environ | {
     "EVENTS_DATA": DATA,
 }
 WARM_UP = 0.1
+PUBLISHER_SAMPLES = 4
 WIDE = "publisher, 8 connections"
 # The calls that are awaited in Python are made by as many tasks at the same time.
 TASKS = 100
@@ -63,10 +64,15 @@ class Way:
 
     def __init__(self, name, contender, what, at_once):
         self.name, self.contender, self.what, self.at_once = name, contender, what, at_once
-        self.per_second, self.cpu_us = [], []
+        self.samples, self.per_second, self.cpu_us = [], [], []
 
     def run(self, seconds):
-        events, elapsed, cpu = self.contender.ask(self.what, self.at_once, seconds)
+        self.samples.append(self.contender.ask(self.what, self.at_once, seconds))
+
+    def end_round(self):
+        """Makes one figure of the samples of a round."""
+        events, elapsed, cpu = map(sum, zip(*self.samples, strict=True))
+        self.samples.clear()
         self.per_second.append(events / elapsed)
         self.cpu_us.append(cpu / events * 1e6)
 
@@ -163,8 +169,11 @@ def main():
     for turn in range(rounds):
         for index in range(len(groups)):
             group = groups[(index + turn) % len(groups)]
-            for way in group if turn % 2 == 0 else reversed(group):
-                way.run(seconds)
+            for repetition in range(PUBLISHER_SAMPLES if group is groups[0] else 1):
+                for way in group if (turn + repetition) % 2 == 0 else reversed(group):
+                    way.run(seconds)
+        for way in ways:
+            way.end_round()
         median, tail, _ = library.ask("latency", 1, seconds)
         medians.append(median)
         tails.append(tail)

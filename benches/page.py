@@ -289,16 +289,33 @@ def languages_table(results):
     return table(["", "ratio", "beside"], lines)
 
 
+def memory_table(results):
+    number = {row["name"]: row for row in results.rows("allocations", "allocations/call")}
+    size = {row["name"]: row for row in results.rows("allocations", "bytes allocated/call")}
+    calls = [[name, f"{row['median']:.3g}", f"{size[name]['median']:,.0f}"] for name, row in number.items()]
+    heap = [[row["name"], f"{row['median']:,.0f}"] for row in results.rows("memory", "bytes")]
+    return f"{table(['a call', 'allocations', 'bytes'], calls)}\n{table(['', 'bytes of the heap'], heap)}"
+
+
+def outage_table(results):
+    served = {row["name"].rpartition(": ")[0]: row for row in results.rows("outage", "of those before")}
+    recovery = {row["name"].rpartition(": ")[0]: row for row in results.rows("outage", "s")}
+    lines = [[name, times(row["median"]), nanoseconds(1e9 * recovery[name]["median"])] for name, row in served.items()]
+    return table(["", "served during the outage, of those before", "until an event is delivered again"], lines)
+
+
 def targets_table(results):
     lines = []
     for target in results.targets():
         sign, bound = ("≤", target["at_most"]) if "at_most" in target else ("≥", target["at_least"])
-        measured, verdict = f"{spread(target, short)} {target['unit']}", "met" if target["met"] else "**not met**"
+        # A figure that misses its target by a hair must not look like the target.
+        say = short if short(target["median"]) != short(bound) else "{:.5g}".format
+        measured, verdict = f"{spread(target, say)} {target['unit']}", "met" if target["met"] else "**not met**"
         lines.append([target["name"], measured, f"{sign} {bound:g}", verdict])
     return table(["", "measured", "target", ""], lines)
 
 
-# The name of the picture, the title, the words, and what makes the picture and the table.
+# The name of the picture, the title, the words, and what makes the picture and the table. Some have a table only.
 SECTIONS = [
     (
         "trigger",
@@ -346,6 +363,22 @@ SECTIONS = [
         languages,
         languages_table,
     ),
+    (
+        "memory",
+        "Memory",
+        "The calls of malloc() of one call, and the bytes that a client and its connections keep. A client has no connection\n"
+        "before its first call.",
+        None,
+        memory_table,
+    ),
+    (
+        "outage",
+        "An outage",
+        "A host with eight threads sends an event in each request that it serves. Its Channels server then refuses connections,\n"
+        "or takes them and is silent, for four seconds. The [circuit breaker](configuration.md) is off by default.",
+        None,
+        outage_table,
+    ),
 ]
 
 
@@ -359,8 +392,9 @@ def page(results):
         "a thin line. What is compared runs side by side within a round.\n",
         table(["", ""], [[name, value] for name, value in results.machine.items()]),
     ]
-    for name, title, words, _, rows in SECTIONS:
-        lines += [f"## {title}\n", f"{words}\n", f"![{title}](bench-{name}.svg)\n", rows(results)]
+    for name, title, words, picture, rows in SECTIONS:
+        image = [f"![{title}](bench-{name}.svg)\n"] if picture else []
+        lines += [f"## {title}\n", f"{words}\n", *image, rows(results)]
     lines += ["## Targets\n", f"{met} of {len(results.targets())} are met.\n", targets_table(results)]
     return "\n".join(lines)
 
@@ -368,10 +402,14 @@ def page(results):
 def readme_lines(results):
     """Returns the sentence and the picture of the README: one thread that shares a core with its server."""
     setting, contenders = next(iter(settings(results, "trigger").items()))
-    floor, ours, peer = (row["median"] for _, _, row in contenders)
+    _, ours, _ = (row for _, _, row in contenders)
+    # Within a round, as on the page: the machine is not equally fast in all of them.
+    raw = results.row("trigger", "of raw", ours["name"])["median"]
+    beside = (f"pusher_trigger, {setting}", "of libcurl")
+    libcurl = next(one["median"] for one in results.targets() if (one["name"], one["unit"]) == beside)
     return (
-        f"**It is fast**: {short(ours)} events a second from one core, {ours / peer:.1f} times as many as with libcurl, and\n"
-        f"{ours / floor:.0%} of what raw sockets can do ([benchmarks](docs/benchmarks.md)).\n\n"
+        f"**It is fast**: {short(ours['median'])} events a second from one core, **{libcurl:.2f}** times as many as with\n"
+        f"libcurl, and **{raw:.2f}** of what raw sockets can do ([benchmarks](docs/benchmarks.md)).\n\n"
         f"![{setting}](docs/bench-trigger.svg)\n"
     )
 
@@ -388,7 +426,8 @@ def main():
         sys.exit(f"The run was not whole, so docs/benchmarks.md is not written. It lacks {', '.join(missing)}.")
     arguments.docs.joinpath("benchmarks.md").write_text(page(results), encoding="utf-8")
     for name, _, _, picture, _ in SECTIONS:
-        arguments.docs.joinpath(f"bench-{name}.svg").write_text(picture(results).svg(), encoding="utf-8")
+        if picture:
+            arguments.docs.joinpath(f"bench-{name}.svg").write_text(picture(results).svg(), encoding="utf-8")
     if arguments.readme:
         before, found, rest = arguments.readme.read_text(encoding="utf-8").partition(MARKS[0])
         _, end, after = rest.partition(MARKS[1])

@@ -2,7 +2,7 @@
 # Measures the library beside its competitors, and prints tables and the targets (also build/bench/results.txt and results.json).
 # A whole run, of all parts and with all peers, also writes docs/benchmarks.md with its pictures and a part of README.md.
 #
-#   benches/run.sh              measures all parts: about five minutes after the build
+#   benches/run.sh              measures all parts: about seven minutes after the build
 #   benches/run.sh PART...      measures these parts only
 #   BENCH_ROUNDS=2 BENCH_SECONDS=0.1 benches/run.sh PART...    is a quick try
 #
@@ -212,7 +212,7 @@ seconds_of() {
     growth) awk "BEGIN { print $few_rounds * (2 + $seconds * 4) }" ;;
     overflow) echo $((queue_rounds * 90)) ;;
     outage) awk -v outage="${BENCH_OUTAGE:-4}" 'BEGIN { print 4 * (4.5 + outage) + 2 * outage / 3 }' ;;
-    events) awk "BEGIN { print $few_rounds * $seconds * 29 }" ;;
+    events) awk "BEGIN { print $few_rounds * $seconds * 44 }" ;;
     languages) echo 60 ;;
     *) echo 5 ;;
   esac

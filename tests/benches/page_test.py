@@ -111,10 +111,25 @@ class Page(unittest.TestCase):
         ]
         self.assertAlmostEqual(lengths[1] / lengths[0], rows[1]["median"] / rows[0]["median"], delta=0.01)
 
+    def test_a_figure_that_misses_its_target_by_a_hair_does_not_look_like_it(self):
+        content = whole_run()
+        missed = content["parts"][0]["targets"][0]
+        missed.update(at_least=2.2, median=2.1951, least=2.1951, most=2.1951, met=False)
+        self.assertIsNone(self.write(content))
+        text = (self.folder / "benchmarks.md").read_text(encoding="utf-8")
+        self.assertIn(f"| 2.1951 {missed['unit']} | ≥ 2.2 | **not met** |", text)
+
     def test_the_readme_is_filled_between_its_marks_each_time(self):
         for _ in range(2):
             self.assertIsNone(self.write(whole_run()))
             text = self.readme.read_text(encoding="utf-8")
+            # The page has the figures in bold.
+            sentence = text[: text.index("(docs/benchmarks.md)")]
+            figures = re.findall(r"\*\*([0-9.]+)\*\*", sentence)
+            self.assertEqual(len(figures), 2, sentence)
+            page_text = (self.folder / "benchmarks.md").read_text(encoding="utf-8")
+            for figure in figures:
+                self.assertRegex(page_text, rf"[| ]{re.escape(figure)}\d? ")
             self.assertEqual(text.count("(docs/benchmarks.md)"), 1)
             self.assertTrue(text.startswith(f"before\n{page.MARKS[0]}**It is fast**"), text)
             self.assertTrue(text.endswith(f"{page.MARKS[1]}after\n"), text)
