@@ -27,11 +27,6 @@ SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 unset CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH CMAKE_GENERATOR
 
-# Runs a command, and prints its output only if it fails.
-quiet() {
-  "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
-}
-
 # Builds with no network, and with a cargo that has never downloaded anything.
 without_network() {
   CARGO_HOME=$WORK/cargo-home quiet offline "$@"
@@ -79,18 +74,9 @@ build() {
   [ -z "$(ls "$WORK/cargo-home/registry" 2>/dev/null)" ] || fail "cargo used the network"
 }
 
-# from_prefix PREFIX: builds and runs a program with the library that is installed there.
-from_prefix() {
-  local build
-  build=$(mktemp -d "$WORK/consumer.XXXXXX")
-  quiet cmake -S "$SOURCE/tests/packages" -B "$build" -DCMAKE_PREFIX_PATH="$1"
-  quiet cmake --build "$build"
-  "$build/publish"
-}
-
 install() {
   quiet cmake --install "$WORK/build" --prefix "$WORK/prefix"
-  from_prefix "$WORK/prefix"
+  publish_from "$WORK/prefix" "$SOURCE/tests/packages"
 }
 
 debian_packages() {
@@ -200,7 +186,7 @@ conan_get() {
 # conan_create True|False: creates the shared or the static package
 conan_create() {
   CONAN_HOME=$WORK/conan without_network "$BUILD/venv/bin/conan" create "$SOURCE" --no-remote -o "libpusher/*:shared=$1"
-  grep -F "libpusher $VERSION: OK {}" "$WORK/log" || { cat "$WORK/log" >&2; fail "Conan's test program published nothing"; }
+  grep -F "libpusher $VERSION: OK {}" "$WORK/quiet.log" || { cat "$WORK/quiet.log" >&2; fail "Conan's test program published nothing"; }
 }
 
 step "source tarball" tarball

@@ -26,11 +26,6 @@ LIBDIR=lib/$(gcc -print-multiarch)
 LIBRARY=libpusher.so.$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 PREFIX=$WORK/moved
 
-# Runs a command, and prints its output only if it fails.
-quiet() {
-  "$@" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; fail "failed: $*"; }
-}
-
 # install_to PREFIX OPTION…: installs as a distribution does.
 install_to() {
   local prefix=$1 build=$WORK/library

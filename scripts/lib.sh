@@ -18,6 +18,10 @@
 #                                                                      a fault server that it builds
 #   torture_program FOLDER NAME [FLAG…]                                compiles tests/torture/NAME.c against the library in the
 #                                                                      folder
+#   quiet COMMAND…                                                     runs it, with its output in the file quiet.log of the folder
+#                                                                      WORK, and prints that only if it fails
+#   publish_from PREFIX FOLDER                                         builds the program of FOLDER, which is tests/packages, with
+#                                                                      the library that is installed in PREFIX, and runs it
 #   offline COMMAND…                                                   runs it with no network but the loopback, and tells cargo
 #   version                                                            prints the version of the library
 #   working_tree FOLDER                                                copies the files of git into the folder, as they are
@@ -244,6 +248,18 @@ library() {
     file=$QUICK/libpusher.so
   fi
   cp -L "$file" "$1"
+}
+
+quiet() {
+  "$@" >"$WORK/quiet.log" 2>&1 || { cat "$WORK/quiet.log" >&2; fail "failed: $*"; }
+}
+
+publish_from() {
+  local build
+  build=$(mktemp -d "$WORK/consumer.XXXXXX")
+  quiet cmake -S "$2" -B "$build" -DCMAKE_PREFIX_PATH="$1"
+  quiet cmake --build "$build"
+  "$build/publish"
 }
 
 # Where no network of its own may be made, only cargo is kept offline. OFFLINE is the beginning of the command.

@@ -65,13 +65,7 @@ content() {
 lint() { shellcheck --shell=bash --exclude=SC2034,SC2154,SC2164 "$WORK/recipes/arch/PKGBUILD"; }
 
 use() {
-  mkdir "$WORK/use"
-  cp "$STAGE/$PACKAGE" "$CHECKOUT"/tests/packages/* "$WORK/use/"
-  local root
-  root=$(debian_root gcc libc6-dev pkg-config pacman-package-manager)
-  in_root "$root" "$WORK/use" bash -euo pipefail -x arch.sh >"$WORK/use.log" 2>&1 ||
-    { cat "$WORK/use.log" >&2; fail 'the package cannot be used'; }
-  [ "$(grep -c "^libpusher $VERSION: OK" "$WORK/use.log")" = 4 ] || fail "not four events were published: $(cat "$WORK/use.log")"
+  use_packages "$(debian_root gcc libc6-dev pkg-config pacman-package-manager)" arch.sh "$STAGE/$PACKAGE"
 }
 
 step 'makepkg, with check()' build

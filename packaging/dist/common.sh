@@ -9,7 +9,6 @@
 #   tarball               prints the path of the source tarball, which packaging/dist/source.sh wrote, or makes it
 #   unpacked FOLDER       unpacks it into a folder, without its first folder
 #   release_file FILE…    moves finished files to DIST, and says how large they are
-#   quiet COMMAND…        runs a command, and prints its output only if it fails
 #   fixed FOLDER          sets FIXED, the beginning of a command that runs in this folder under the name HERE, which is /mnt where that is
 #                         allowed: some tools write it into their files
 #   native_rust           uses Debian's Rust 1.85 for this machine, as the Debian packages do
@@ -63,10 +62,6 @@ release_file() {
     mv "$file" "$DIST/"
     printf '   %s: %s bytes\n' "$(basename "$file")" "$(stat -c %s "$DIST/$(basename "$file")")"
   done
-}
-
-quiet() {
-  "$@" >"$WORK/quiet.log" 2>&1 || { cat "$WORK/quiet.log" >&2; fail "failed: $*"; }
 }
 
 # Each build has a folder of its own.

@@ -13,25 +13,16 @@ TESTS=$CHECKOUT/tests/packages
 
 recipes() { quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$FOLDER"; }
 
-# from_prefix PREFIX: builds a program with the library that is installed there, and runs it.
-from_prefix() {
-  local build
-  build=$(mktemp -d "$WORK/consumer.XXXXXX")
-  quiet cmake -S "$TESTS" -B "$build" -DCMAKE_PREFIX_PATH="$1"
-  quiet cmake --build "$build"
-  "$build/publish"
-}
-
 homebrew() {
   unpacked "$SOURCE"
   quiet offline ruby -w "$TESTS/formula.rb" "$FOLDER/homebrew/libpusher.rb" "$(tarball)" "$SOURCE" "$WORK/homebrew"
-  from_prefix "$WORK/homebrew"
+  publish_from "$WORK/homebrew" "$TESTS"
 }
 
 vcpkg() {
   quiet offline cmake -DPORT="$FOLDER/vcpkg" -DTARBALL="$(tarball)" -DSOURCE="$SOURCE" -DOUT="$WORK/vcpkg-$1" -DLINKAGE="$1" \
     -P "$TESTS/vcpkg.cmake"
-  from_prefix "$WORK/vcpkg-$1/packages"
+  publish_from "$WORK/vcpkg-$1/packages" "$TESTS"
 }
 
 # As in a project that has the wrap in subprojects. Meson takes the tarball from its cache of packages.

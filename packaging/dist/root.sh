@@ -5,13 +5,15 @@
 #   in_root ROOT STAGE COMMAND…      runs a command in it. Its folder /stage, the current one, is the folder STAGE, and what the command
 #                                    writes there stays. All else that it writes is in memory, and is forgotten. There is no network but
 #                                    the loopback, and no variable of the environment comes in
+#   use_packages ROOT SCRIPT FILE…   copies the packages and tests/packages into a folder of WORK, and runs the script of tests/packages
+#                                    in such a system: it installs, uses and removes them, and publishes four events
 #
 # A program that is compiled in one system and runs in another, which has no compiler:
 #
 #   in_root "$(debian_root gcc libc6-dev pkg-config)" "$stage" sh -c 'dpkg -i *.deb && gcc -o program …'
 #   in_root "$(debian_root)" "$stage" sh -c 'dpkg -i libpusher0_*.deb && ./program'
 #
-# Both need root. Where mounting is not allowed, as in many containers, in_root works on a copy of the system, in the host's network.
+# All need root. Where mounting is not allowed, as in many containers, in_root works on a copy of the system, in the host's network.
 
 debian_root() (
   exec 3>&1 >&2 # only the path goes to standard output
@@ -85,3 +87,13 @@ in_root() (
     exit $status
   fi
 )
+
+use_packages() {
+  local root=$1 script=$2
+  shift 2
+  mkdir "$WORK/use"
+  cp "$@" "$CHECKOUT"/tests/packages/* "$WORK/use/"
+  in_root "$root" "$WORK/use" bash -euo pipefail -x "$script" >"$WORK/use.log" 2>&1 ||
+    { cat "$WORK/use.log" >&2; fail 'the packages cannot be used'; }
+  [ "$(grep -c "^libpusher $VERSION: OK" "$WORK/use.log")" = 4 ] || fail "not four events were published: $(cat "$WORK/use.log")"
+}

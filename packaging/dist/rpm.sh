@@ -61,11 +61,7 @@ lint() {
 
 # rpm installs the packages in a system without any of the build's files, and removes them.
 use() {
-  mkdir "$WORK/stage"
-  cp "$WORK"/*."$MACHINE".rpm "$CHECKOUT"/tests/packages/* "$WORK/stage/"
-  in_root "$(debian_root gcc libc6-dev pkg-config rpm)" "$WORK/stage" bash -euo pipefail -x rpm.sh >"$WORK/use.log" 2>&1 ||
-    { cat "$WORK/use.log" >&2; fail 'the packages cannot be used'; }
-  [ "$(grep -c "^libpusher $VERSION: OK" "$WORK/use.log")" = 4 ] || fail "not four events were published: $(cat "$WORK/use.log")"
+  use_packages "$(debian_root gcc libc6-dev pkg-config rpm)" rpm.sh "$WORK"/*."$MACHINE".rpm
 }
 
 step 'rpmbuild -ba, with %check' build
