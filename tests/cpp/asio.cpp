@@ -753,6 +753,21 @@ using restore_outcome = value_outcome<std::vector<pusher::report>>;
 // Waits until the thread of a drain has closed the queue. Nothing shows it: events that are sent before are not in the document.
 void wait_for_drainer() { std::this_thread::sleep_for(300ms); }
 
+// Two events, of which the first is at the server, which does not answer, and the second in the queue.
+struct half_sent {
+  server from;
+  net::io_context context;
+  pusher::async_publisher publisher{context, from.client, with(R"("connections":1,"max_batch_events":1)")};
+  outcome sent, queued;
+
+  half_sent() {
+    from.open(false);
+    publisher.async_publish("c", "e", "11", sent.handler());
+    from.wait_for(1);
+    publisher.async_publish("c", "e", "22", queued.handler());
+  }
+};
+
 TEST("a drain hands over what was never sent, and another publisher restores it") {
   server from;
   from.open(false);
@@ -803,14 +818,8 @@ TEST("a drain hands over what was never sent, and another publisher restores it"
 }
 
 TEST("after its limit a drain ends what is in flight, and has the rest") {
-  server from;
-  from.open(false);
-  net::io_context context;
-  pusher::async_publisher publisher(context, from.client, with(R"("connections":1,"max_batch_events":1)"));
-  outcome sent, queued;
-  publisher.async_publish("c", "e", "11", sent.handler());
-  from.wait_for(1);
-  publisher.async_publish("c", "e", "22", queued.handler());
+  half_sent setup;
+  auto &[from, context, publisher, sent, queued] = setup;
   drain_outcome drained;
   publisher.async_drain(50ms, drained.handler());
   context.run();
@@ -825,14 +834,8 @@ TEST("after its limit a drain ends what is in flight, and has the rest") {
 }
 
 TEST("each event is in one document, and a cancelled drain leaves it to the next one") {
-  server from;
-  from.open(false);
-  net::io_context context;
-  pusher::async_publisher publisher(context, from.client, with(R"("connections":1,"max_batch_events":1)"));
-  outcome sent, queued;
-  publisher.async_publish("c", "e", "11", sent.handler());
-  from.wait_for(1);
-  publisher.async_publish("c", "e", "22", queued.handler());
+  half_sent setup;
+  auto &[from, context, publisher, sent, queued] = setup;
   drain_outcome cancelled, first, second, third;
   publisher.async_drain(60s, cancelled.handler());
   publisher.cancel();
