@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes an archive with the recipes of package managers for this release, and runs those that no other part runs: vcpkg's and Homebrew's
-# by stand-ins for the functions that they call, Meson's by Meson.
+# Writes an archive with the recipes of package managers for this release, and runs those that no other part runs: vcpkg's, Homebrew's and
+# Alpine's by stand-ins for the functions that they call, Meson's by Meson.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-need cmake gcc pkg-config meson ninja=ninja-build ruby xz=xz-utils
+need cmake gcc pkg-config meson ninja=ninja-build ruby xz=xz-utils busybox shellcheck
 native_rust
 NAME=libpusher-$VERSION-recipes
 FOLDER=$WORK/$NAME
@@ -23,6 +23,16 @@ vcpkg() {
   quiet offline cmake -DPORT="$FOLDER/vcpkg" -DTARBALL="$(tarball)" -DSOURCE="$SOURCE" -DOUT="$WORK/vcpkg-$1" -DLINKAGE="$1" \
     -P "$TESTS/vcpkg.cmake"
   publish_from "$WORK/vcpkg-$1/packages" "$TESTS"
+}
+
+# Alpine's shell is BusyBox's. Debian has no linter of Alpine.
+alpine() {
+  local recipe=$FOLDER/alpine/APKBUILD made=$WORK/alpine
+  shellcheck --shell=dash --exclude=SC2034,SC2154 "$recipe"
+  quiet offline busybox sh "$TESTS/apkbuild.sh" "$recipe" "$SOURCE" "$made"
+  publish_from "$made/libpusher/usr" "$TESTS"
+  [ "$(find "$made" -name pusher-testserver)" = "$made/tools/usr/bin/pusher-testserver" ] || fail 'pusher-testserver is in another package'
+  "$CHECKOUT/packaging/copyright.py" --full | cmp - "$made/libpusher/usr/share/licenses/libpusher/copyright"
 }
 
 # As in a project that has the wrap in subprojects. Meson takes the tarball from its cache of packages.
@@ -49,6 +59,7 @@ export CARGO_HOME=$WORK/cargo-home CARGO_TARGET_DIR=$WORK/cargo
 step 'Homebrew: install and test of the formula' homebrew
 step 'vcpkg: the port, shared' vcpkg dynamic
 step 'vcpkg: the port, static' vcpkg static
+step 'Alpine: the functions of the APKBUILD' alpine
 step 'Meson: a project with the wrap' wrap
 step 'the archive' pack
 release_file "$WORK/$NAME.tar.xz"
