@@ -19,6 +19,7 @@
 # shellcheck disable=SC2034 # for the scripts that source this file
 source packaging/dist/root.sh
 
+need cmake ninja=ninja-build gcc strip=binutils
 read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64 linux-aarch64}"
 GLIBC=2.17
 
