@@ -45,9 +45,13 @@ checkout() {
 [ -z "$(git status --porcelain)" ] || say 'the working tree differs from the commit: the files of the release have the commit'
 checkout
 
+# The file that says of which commit the tarball is, and its checksum.
+TARBALL_OF=$OUT/tarball-of
 tarball() {
   local file=$DIST/libpusher-$VERSION.tar.xz
-  [ -e "$file" ] || "$ROOT/packaging/dist/source.sh" >&2
+  # One of an earlier commit may be there.
+  [ "$(cat "$TARBALL_OF" 2>/dev/null)" = "$(git rev-parse HEAD) $(sha256sum "$file" 2>/dev/null)" ] ||
+    "$ROOT/packaging/dist/source.sh" >&2
   echo "$file"
 }
 

@@ -4,3 +4,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 quiet "$CHECKOUT/packaging/tarball.sh" "$WORK"
 release_file "$WORK/libpusher-$VERSION.tar.xz"
+echo "$(git rev-parse HEAD) $(sha256sum "$DIST/libpusher-$VERSION.tar.xz")" >"$TARBALL_OF"
