@@ -44,7 +44,7 @@ javascript() {
   files '*.js' '*.cjs' '*.mjs' '*.css' '*.html' '*.yml' | xargs -0r node "$PRETTIER" --log-level warn "${prettier[@]}"
 }
 
-shell() { files '*.sh' .ci/run | xargs -0r -n 10 -P 2 "$PYTHON/shellcheck"; }
+shell() { files '*.sh' .ci/run tools/rust/mingw | xargs -0r -n 10 -P 2 "$PYTHON/shellcheck"; }
 
 # Ruby exits with 0 after warnings.
 ruby_syntax() {

@@ -90,7 +90,7 @@ x86_64-pc-windows-gnu() {
   PREFIX=x86_64-w64-mingw32 SYSTEM=Windows PROCESSOR=AMD64 STD=$TARGET
   # The compiler's own libraries are linked statically, so that pusher.dll is the only DLL beside Windows's.
   LINK=-static
-  export WINEPREFIX=$OUT/wine WINEDEBUG=-all WINEPATH
+  export WINEPREFIX=$OUT/wine WINEDEBUG=-all WINEPATH PATH=$PWD/tools/rust/mingw:$PATH
   wine
   RUN=(/usr/lib/wine/wine64) HOW="wine $(/usr/lib/wine/wine64 --version | sed -n 's/^wine-\([0-9.]*\).*/\1/p')"
 }

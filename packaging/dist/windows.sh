@@ -9,39 +9,9 @@ FOLDER=$WORK/$NAME UNPACKED=$WORK/unpacked/$NAME
 target x86_64-pc-windows-gnu
 toolchain_file "$WORK/toolchain.cmake"
 
-# rustc makes import libraries of Windows's DLLs in a temporary folder, and dlltool writes the path of the library into the symbols, by which
-# the linker sorts. Here that path is a checksum of the functions.
-dlltool() {
-  local name=x86_64-w64-mingw32-dlltool folder=$WORK/tools
-  mkdir "$folder"
-  cat >"$folder/$name" <<SH
-#!/bin/bash
-set -euo pipefail
-dll='' definition='' library='' previous='' arguments=()
-for argument in "\$@"; do
-  case \$previous in
-    -D) dll=\$argument ;;
-    -d) definition=\$argument ;;
-    -l) library=\$argument at=\${#arguments[@]} ;;
-    --temp-prefix) argument=\$(basename "\$argument") ;;
-  esac
-  arguments+=("\$argument") previous=\$argument
-done
-if [ -z "\$dll" ] || [ -z "\$definition" ] || [ -z "\$library" ]; then exec $(command -v "$name") "\$@"; fi
-cd "\$(dirname "\$library")"
-short=imports_\$(cat - "\$definition" <<<"\$dll" | sha256sum | cut -c 1-16)
-arguments[at]=\$short
-$(command -v "$name") "\${arguments[@]}"
-mv "\$short" "\$library"
-SH
-  chmod +x "$folder/$name"
-  export PATH=$folder:$PATH
-}
-
 # Without link-time optimisation: the standard library for Windows that Debian's Rust compiles here has no bitcode. This is also the profile
 # with which scripts/portability.sh tests the library. cargo's build folder is OUT/cargo, which is kept.
 build() {
-  dlltool
   quiet cmake -S "$CHECKOUT" -B "$WORK/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$WORK/toolchain.cmake" \
     -DCMAKE_INSTALL_LIBDIR=lib -DPUSHER_CARGO="$CARGO" -DPUSHER_CARGO_PROFILE=no-lto \
     -DPUSHER_BUILD_EXAMPLES=OFF -DPUSHER_BUILD_TOOLS=ON

@@ -16,6 +16,7 @@
 exec 3>&1 >&2 # only the folder goes to standard output
 
 RUST=$CACHE/debian-rust-1.85
+MINGW=$(cd "$(dirname "$0")/mingw" && pwd)
 VERSION_OF_RUST='1\.85\.'
 
 # foreign_apt ARCHITECTURE…: runs apt-get for an architecture, or for sources, that this system does not have, with its own lists.
@@ -122,6 +123,8 @@ standard_library() (
 compiled_standard_library() (
   target=$1
   mark=$RUST/std-$target
+  # An earlier version of this script made one with random names in it.
+  [[ $target != *-windows-gnu ]] || mark+=-2
 
   finished() { [ -e "$mark" ]; }
 
@@ -131,8 +134,9 @@ compiled_standard_library() (
     rm -rf "$part"
     mkdir -p "$part/src" "$part/lib"
     export LD_LIBRARY_PATH=$RUST/lib/x86_64-linux-gnu:$RUST/usr/lib/x86_64-linux-gnu RUSTC_BOOTSTRAP=1 RUSTC=$RUST/usr/bin/rustc
-    # rustc links them into each program for MinGW.
     if [[ $target = *-windows-gnu ]]; then
+      PATH=$MINGW:$PATH
+      # rustc links them into each program for MinGW.
       for name in rsbegin rsend; do
         "$RUSTC" --target "$target" --emit=obj -o "$part/lib/$name.o" "$RUST/usr/lib/rustlib/src/rust/library/rtstartup/$name.rs"
       done
