@@ -34,6 +34,7 @@ linux-aarch64() {
 }
 
 musl-x86_64() {
+  need patchelf
   target x86_64-unknown-linux-musl
   ZIG_TARGET=x86_64-linux-musl
   # The library is a shared one, for programs that have a libc already, such as Python.
@@ -111,6 +112,10 @@ binaries() {
     [ ! -e "$here/prefix/$file" ] || cp -L "$here/prefix/$file" "$BINARIES/"
   done
   "$STRIP" --strip-unneeded "$BINARIES"/*
+  # musl's loader knows both names as its own. Alpine's compilers write this one, and the tag musllinux means it.
+  if [[ $TARGET = *-musl ]]; then
+    for file in "$BINARIES"/*; do patchelf --replace-needed libc.so "libc.musl-${TARGET%%-*}.so.1" "$file"; done
+  fi
   if grep -lF -e "$OUT" -e "$HOME/" "$BINARIES"/*; then fail 'these files name a folder of this machine'; fi
   "$CHECKOUT/packaging/sbom.py" --target "$TARGET" >"$BINARIES/libpusher.cdx.json"
   "$CHECKOUT/packaging/sbom.py" --target "$TARGET" --program >"$BINARIES/pusher-testserver.cdx.json"
