@@ -1,7 +1,6 @@
 # The library and pusher-testserver for those who install them by pip or gem. Source this file after common.sh.
 #
-#   PLATFORMS            the platforms of the files; DIST_PLATFORMS can name others. musl-x86_64 and windows-x86_64 are written down
-#                        here, and their files were not built and tried yet
+#   PLATFORMS            the platforms of the files; DIST_PLATFORMS can name some of them
 #   binaries PLATFORM    builds for a platform, unless this commit is built already. Call it in a subshell, because it exports what its
 #                        compilers need. It sets
 #     BINARIES             a folder with nothing but the files, stripped: libpusher.so and pusher-testserver, or pusher.dll and
@@ -20,7 +19,7 @@
 source packaging/dist/root.sh
 
 need cmake ninja=ninja-build gcc strip=binutils
-read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64 linux-aarch64}"
+read -ra PLATFORMS <<<"${DIST_PLATFORMS:-linux-x86_64 linux-aarch64 musl-x86_64 windows-x86_64}"
 GLIBC=2.17
 
 # Each sets Rust's target and, if zig compiles, zig's.
