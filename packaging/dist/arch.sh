@@ -4,6 +4,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . packaging/dist/root.sh
 
 need makepkg pacman=pacman-package-manager fakeroot bsdtar=libarchive-tools zstd shellcheck cmake gcc unshare=util-linux
+tarball
 native_rust
 STAGE=$WORK/stage
 PACKAGE=libpusher-$VERSION-1-$(uname -m).pkg.tar.zst
@@ -33,9 +34,9 @@ CONF
 # makepkg refuses root, and the package names the folder that it was built in: it runs as another user of a namespace.
 build() {
   local user=()
-  quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$WORK/recipes"
+  quiet "$CHECKOUT/packaging/recipes.sh" "$TARBALL" "$WORK/recipes"
   mkdir -p "$STAGE"
-  cp "$WORK/recipes/arch/PKGBUILD" "$(tarball)" "$STAGE/"
+  cp "$WORK/recipes/arch/PKGBUILD" "$TARBALL" "$STAGE/"
   configuration >"$STAGE/makepkg.conf"
   fixed "$STAGE"
   [ "$(id -u)" != 0 ] || user=(unshare --user --map-user=1000 --map-group=1000)

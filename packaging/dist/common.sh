@@ -6,7 +6,8 @@
 #   VERSION               the library's version
 #   SOURCE_DATE_EPOCH     the date of the commit: no file has a later one
 #   CHECKOUT              a clone of the commit, without anything that was built
-#   tarball               prints the path of the source tarball, which packaging/dist/source.sh wrote, or makes it
+#   tarball               sets TARBALL, the path of the source tarball, which packaging/dist/source.sh wrote. It makes one if there is none
+#                         of this commit, by the cargo of this machine: call it before native_rust
 #   unpacked FOLDER       unpacks it into a folder, without its first folder
 #   release_file FILE…    moves finished files to DIST, and says how large they are
 #   fixed FOLDER          sets FIXED, the beginning of a command that runs in this folder under the name HERE, which is /mnt where that is
@@ -48,16 +49,16 @@ checkout
 # The file that says of which commit the tarball is, and its checksum.
 TARBALL_OF=$OUT/tarball-of
 tarball() {
-  local file=$DIST/libpusher-$VERSION.tar.xz
+  TARBALL=$DIST/libpusher-$VERSION.tar.xz
   # One of an earlier commit may be there.
-  [ "$(cat "$TARBALL_OF" 2>/dev/null)" = "$(git rev-parse HEAD) $(sha256sum "$file" 2>/dev/null)" ] ||
-    "$ROOT/packaging/dist/source.sh" >&2
-  echo "$file"
+  [ "$(cat "$TARBALL_OF" 2>/dev/null)" = "$(git rev-parse HEAD) $(sha256sum "$TARBALL" 2>/dev/null)" ] ||
+    "$ROOT/packaging/dist/source.sh"
 }
 
 unpacked() {
+  [ -n "${TARBALL:-}" ] || tarball
   mkdir -p "$1"
-  tar -C "$1" --strip-components=1 -xf "$(tarball)"
+  tar -C "$1" --strip-components=1 -xf "$TARBALL"
 }
 
 release_file() {

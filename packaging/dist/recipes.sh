@@ -4,6 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 need cmake gcc pkg-config meson ninja=ninja-build ruby xz=xz-utils busybox shellcheck
+tarball
 native_rust
 NAME=libpusher-$VERSION-recipes
 FOLDER=$WORK/$NAME
@@ -11,16 +12,16 @@ FOLDER=$WORK/$NAME
 SOURCE=$WORK/source
 TESTS=$CHECKOUT/tests/packages
 
-recipes() { quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$FOLDER"; }
+recipes() { quiet "$CHECKOUT/packaging/recipes.sh" "$TARBALL" "$FOLDER"; }
 
 homebrew() {
   unpacked "$SOURCE"
-  quiet offline ruby -w "$TESTS/formula.rb" "$FOLDER/homebrew/libpusher.rb" "$(tarball)" "$SOURCE" "$WORK/homebrew"
+  quiet offline ruby -w "$TESTS/formula.rb" "$FOLDER/homebrew/libpusher.rb" "$TARBALL" "$SOURCE" "$WORK/homebrew"
   publish_from "$WORK/homebrew" "$TESTS"
 }
 
 vcpkg() {
-  quiet offline cmake -DPORT="$FOLDER/vcpkg" -DTARBALL="$(tarball)" -DSOURCE="$SOURCE" -DOUT="$WORK/vcpkg-$1" -DLINKAGE="$1" \
+  quiet offline cmake -DPORT="$FOLDER/vcpkg" -DTARBALL="$TARBALL" -DSOURCE="$SOURCE" -DOUT="$WORK/vcpkg-$1" -DLINKAGE="$1" \
     -P "$TESTS/vcpkg.cmake"
   publish_from "$WORK/vcpkg-$1/packages" "$TESTS"
 }
@@ -42,7 +43,7 @@ wrap() {
   cp "$CHECKOUT"/tests/consumers/{main.c,wrapper.cpp} "$WORK/wrap/"
   cp "$CHECKOUT/tests/consumers/meson/meson.build" "$project/"
   cp -r "$FOLDER/meson/." "$project/subprojects/"
-  cp "$(tarball)" "$project/subprojects/packagecache/"
+  cp "$TARBALL" "$project/subprojects/packagecache/"
   quiet offline meson setup --wrap-mode=forcefallback "$WORK/wrap/build" "$project"
   quiet offline meson test -C "$WORK/wrap/build" --print-errorlogs
   ! readelf -dW "$WORK/wrap/build/consumer-c" | grep "NEEDED.*libpusher" || fail 'the program uses another libpusher'

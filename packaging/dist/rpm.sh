@@ -4,6 +4,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . packaging/dist/root.sh
 
 need rpmbuild=rpm rpmlint cmake gcc cpio
+tarball
 native_rust
 SPEC=$WORK/recipes/rpm/libpusher.spec
 RELEASE=$VERSION-1
@@ -12,10 +13,10 @@ MACHINE=$(rpm --eval '%{_target_cpu}')
 
 # rpm knows none of Debian's packages, so it does not look for those that the build needs.
 build() {
-  quiet "$CHECKOUT/packaging/recipes.sh" "$(tarball)" "$WORK/recipes"
+  quiet "$CHECKOUT/packaging/recipes.sh" "$TARBALL" "$WORK/recipes"
   # The source package names the folder.
   mkdir "$WORK/build"
-  cp "$SPEC" "$(tarball)" "$WORK/build/"
+  cp "$SPEC" "$TARBALL" "$WORK/build/"
   fixed "$WORK/build"
   CARGO_HOME=$WORK/cargo-home quiet offline "${FIXED[@]}" rpmbuild -ba --nodeps --define "_topdir $HERE/top" --define "_sourcedir $HERE" \
     libpusher.spec
