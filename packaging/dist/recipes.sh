@@ -33,7 +33,7 @@ alpine() {
   quiet offline busybox sh "$TESTS/apkbuild.sh" "$recipe" "$SOURCE" "$made"
   publish_from "$made/libpusher/usr" "$TESTS"
   [ "$(find "$made" -name pusher-testserver)" = "$made/tools/usr/bin/pusher-testserver" ] || fail 'pusher-testserver is in another package'
-  "$CHECKOUT/packaging/copyright.py" --full | cmp - "$made/libpusher/usr/share/licenses/libpusher/copyright"
+  env -C "$SOURCE" packaging/copyright.py --full | cmp - "$made/libpusher/usr/share/licenses/libpusher/copyright"
 }
 
 # As in a project that has the wrap in subprojects. Meson takes the tarball from its cache of packages.
