@@ -68,22 +68,22 @@ in_root() (
       shift 3
       ip link set lo up
       mount -t tmpfs -o size=4g tmpfs "$over"
-      mkdir "$over"/{upper,work,root}
-      mount -t overlay overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" "$over/root"
-      mkdir "$over/root/stage"
-      mount --bind "$stage" "$over/root/stage"
-      mount -t proc proc "$over/root/proc"
-      mount --rbind /dev "$over/root/dev"
-      exec chroot "$over/root" "$@"
+      mkdir "$over"/{upper,work,merged}
+      mount -t overlay overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" "$over/merged"
+      mkdir "$over/merged/stage"
+      mount --bind "$stage" "$over/merged/stage"
+      mount -t proc proc "$over/merged/proc"
+      mount --rbind /dev "$over/merged/dev"
+      exec chroot "$over/merged" "$@"
     ' -- "$root" "$stage" "$over" "${inside[@]}" "$@"
   else
     say 'no mounts and no networks of its own here: a copy of the bare Debian is used'
-    cp -a "$root" "$over/root"
-    mkdir "$over/root/stage"
-    cp -a "$stage/." "$over/root/stage/"
+    cp -a "$root" "$over/merged"
+    mkdir "$over/merged/stage"
+    cp -a "$stage/." "$over/merged/stage/"
     status=0
-    chroot "$over/root" "${inside[@]}" "$@" || status=$?
-    cp -a "$over/root/stage/." "$stage/"
+    chroot "$over/merged" "${inside[@]}" "$@" || status=$?
+    cp -a "$over/merged/stage/." "$stage/"
     exit $status
   fi
 )
