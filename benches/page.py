@@ -137,8 +137,11 @@ class Results:
     def rows(self, part, unit):
         return [row for row in self.parts[part]["rows"] if row["unit"] == unit]
 
+    def by_name(self, part, unit):
+        return {row["name"]: row for row in self.rows(part, unit)}
+
     def row(self, part, unit, name):
-        return next(row for row in self.rows(part, unit) if row["name"] == name)
+        return self.by_name(part, unit)[name]
 
     def targets(self):
         return [target for part in self.parts.values() for target in part["targets"]]
@@ -266,8 +269,7 @@ def race_table(results, part):
 
 
 def events_table(results):
-    cpu = {row["name"]: row for row in results.rows("events", "CPU us/event")}
-    speed = {row["name"]: row for row in results.rows("events", "events/s")}
+    cpu, speed = results.by_name("events", "CPU us/event"), results.by_name("events", "events/s")
     lines = [[name, spread(row, short), spread(cpu[name], short)] for name, row in speed.items()]
     return table(["", "events/s", "CPU µs/event"], lines)
 
@@ -289,8 +291,8 @@ def languages_table(results):
 
 
 def memory_table(results):
-    number = {row["name"]: row for row in results.rows("allocations", "allocations/call")}
-    size = {row["name"]: row for row in results.rows("allocations", "bytes allocated/call")}
+    number = results.by_name("allocations", "allocations/call")
+    size = results.by_name("allocations", "bytes allocated/call")
     calls = [[name, f"{row['median']:.3g}", f"{size[name]['median']:,.0f}"] for name, row in number.items()]
     heap = [[row["name"], f"{row['median']:,.0f}"] for row in results.rows("memory", "bytes")]
     return f"{table(['a call', 'allocations', 'bytes'], calls)}\n{table(['', 'bytes of the heap'], heap)}"
