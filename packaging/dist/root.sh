@@ -30,7 +30,9 @@ debian_root() (
     # An incomplete folder has another name.
     rm -rf "$here.part"
     mkdir -p "$CACHE/debian-12/archives"
-    debootstrap --variant=minbase --cache-dir="$CACHE/debian-12/archives" ${with:+--include="$with"} bookworm "$here.part" \
+    # Two systems that are made at the same time share the archives.
+    flock "$CACHE/debian-12/archives" \
+      debootstrap --variant=minbase --cache-dir="$CACHE/debian-12/archives" ${with:+--include="$with"} bookworm "$here.part" \
       >"$here.log" 2>&1 || fail "debootstrap failed: $(tail -n 20 "$here.log")"
     rm -rf "$here.part"/var/{cache/apt,lib/apt/lists}/* "$here.log"
     # There is no network where it is used, and no name server of this machine.
