@@ -175,7 +175,7 @@ conan() {
 }
 
 conan_get() {
-  "$BUILD/venv/bin/conan" --version 2>/dev/null | grep -qF "$CONAN_VERSION" || {
+  "$BUILD/venv/bin/conan" --version 2>/dev/null | grep -F "$CONAN_VERSION" >/dev/null || {
     rm -rf "$BUILD/venv"
     quiet /usr/bin/python3 -m venv "$BUILD/venv"
     quiet "$BUILD/venv/bin/pip" install --quiet "conan==$CONAN_VERSION"

@@ -46,6 +46,13 @@ javascript() {
 
 shell() { files '*.sh' .ci/run tools/rust/mingw | xargs -0r -n 10 -P 2 "$PYTHON/shellcheck"; }
 
+# `grep -q` ends at the first match. A producer that still writes is then killed by SIGPIPE, and pipefail makes a failure of the match.
+pipes() {
+  local found
+  found=$(files '*.sh' .ci/run | xargs -0r grep -PzlH '(?<!\|)\|\s+grep -\w*q' || true)
+  [ -z "$found" ] || fail "a pipeline ends in grep -q, instead of grep >/dev/null, in: $found"
+}
+
 # Ruby exits with 0 after warnings.
 ruby_syntax() {
   files '*.rb' '*.gemspec' '*/Rakefile' | xargs -0r -n 1 -P 2 bash -c \
@@ -95,6 +102,9 @@ finds_planted_faults() {
   finds javascript a.html '<!doctype html><p>a\n'
   finds javascript a.yml 'a:   1\n'
   finds shell a.sh '#!/bin/sh\nrm $1\n'
+  # \x7c is a bar: this script is a file of the lint.
+  finds pipes a.sh 'seq 9 \x7c grep -q 1\n'
+  finds pipes b.sh 'seq 9 \x7c\n  grep -xq 1\n'
   finds ruby_syntax a.rb 'a = 1\n'
   finds ruby_syntax b.rb 'def a\n'
   finds php_syntax a.php '<?php a(\n'
@@ -112,6 +122,7 @@ step 'C and C++: layout' c_and_cpp
 step 'Python: layout and lints' python
 step 'JavaScript, CSS, HTML and YAML: layout' javascript
 step 'shell scripts: lints' shell
+step 'shell scripts: pipelines' pipes
 step 'Ruby: syntax and warnings' ruby_syntax
 step 'PHP: syntax' php_syntax
 step 'GitHub workflows' workflows

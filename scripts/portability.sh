@@ -188,7 +188,7 @@ dll() {
   sed -n '/Name Pointer. Table/,/^$/s/.* \([a-z_]*\)$/\1/p' "$HERE/dll.log" | sort | diff - <(sort abi/symbols.txt) ||
     fail 'pusher.dll exports other symbols than abi/symbols.txt'
   ! grep -E 'DLL Name: lib' "$HERE/dll.log" || fail 'pusher.dll needs a DLL of the compiler'
-  strings -el "$file" | grep -A 1 ProductVersion | grep -qxF "$(version)" || fail 'pusher.dll has no version'
+  strings -el "$file" | grep -A 1 ProductVersion | grep -xF "$(version)" >/dev/null || fail 'pusher.dll has no version'
   ! strings "$file" | grep -F -e "$PWD" -e "$HOME/" || fail 'pusher.dll names a folder of this machine'
 }
 

@@ -71,7 +71,7 @@ check_tag() {
   local said
   [ "$2" != win_amd64 ] || return 0
   said=$(unset LD_LIBRARY_PATH && "$TOOLS/auditwheel" show "$1" 2>&1) || fail "$said"
-  tr '\n' ' ' <<<"$said" | grep -qE "consistent with the following platform tag: +\"?$2\"?" ||
+  tr '\n' ' ' <<<"$said" | grep -E "consistent with the following platform tag: +\"?$2\"?" >/dev/null ||
     fail "auditwheel does not find the wheel to be $2:
 $said"
 }

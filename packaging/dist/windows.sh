@@ -73,7 +73,7 @@ published() {
   grep "^libpusher $VERSION: OK" "$WORK/published.log" || fail "$1 published nothing: $(cat "$WORK/published.log")"
 }
 
-needs_dll() { x86_64-w64-mingw32-objdump -p "$1" | grep -q 'DLL Name: pusher.dll'; }
+needs_dll() { x86_64-w64-mingw32-objdump -p "$1" | grep 'DLL Name: pusher.dll' >/dev/null; }
 
 # consumer KIND: a project finds the unpacked files with CMake, and publishes an event by this library.
 consumer() {
