@@ -142,15 +142,15 @@ debian_system() {
   # shellcheck disable=SC2016
   quiet unshare --mount bash -euo pipefail -c '
     mount -t tmpfs -o size=1g tmpfs "$1"
-    mkdir "$1"/{upper,work,root}
-    mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-    mount -t tmpfs tmpfs "$1/root/tmp"
-    for dir in proc dev sys; do mount --rbind "/$dir" "$1/root/$dir"; done
-    cp -r "$2"/. "$1/root/tmp/"
+    mkdir "$1"/{upper,work,merged}
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/merged"
+    mount -t tmpfs tmpfs "$1/merged/tmp"
+    for dir in proc dev sys; do mount --rbind "/$dir" "$1/merged/$dir"; done
+    cp -r "$2"/. "$1/merged/tmp/"
     # Hide the project itself.
-    mkdir -p "$1/root$3"
-    mount -t tmpfs tmpfs "$1/root$3"
-    exec chroot "$1/root" bash -euo pipefail -x /tmp/system.sh
+    mkdir -p "$1/merged$3"
+    mount -t tmpfs tmpfs "$1/merged$3"
+    exec chroot "$1/merged" bash -euo pipefail -x /tmp/system.sh
   ' _ "$WORK/system" "$WORK/stage" "$ROOT"
 }
 

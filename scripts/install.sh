@@ -45,9 +45,9 @@ install_and_move() {
 # Installs as packagers do: with DESTDIR, stripped.
 install_stripped() {
   local file
-  DESTDIR=$WORK/root quiet cmake --install "$WORK/library" --prefix /usr --strip
+  DESTDIR=$WORK/stripped quiet cmake --install "$WORK/library" --prefix /usr --strip
   for file in "$LIBDIR/$LIBRARY" bin/pusher-testserver; do
-    [ -z "$(nm "$WORK/root/usr/$file" 2>/dev/null)" ] || fail "--strip did not strip $file"
+    [ -z "$(nm "$WORK/stripped/usr/$file" 2>/dev/null)" ] || fail "--strip did not strip $file"
   done
 }
 

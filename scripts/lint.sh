@@ -44,12 +44,14 @@ javascript() {
   files '*.js' '*.cjs' '*.mjs' '*.css' '*.html' '*.yml' | xargs -0r node "$PRETTIER" --log-level warn "${prettier[@]}"
 }
 
-shell() { files '*.sh' .ci/run tools/rust/mingw | xargs -0r -n 10 -P 2 "$PYTHON/shellcheck"; }
+shell_scripts() { files '*.sh' .ci/run tools/rust/mingw; }
+
+shell() { shell_scripts | xargs -0r -n 10 -P 2 "$PYTHON/shellcheck"; }
 
 # `grep -q` ends at the first match. A producer that still writes is then killed by SIGPIPE, and pipefail makes a failure of the match.
 pipes() {
   local found
-  found=$(files '*.sh' .ci/run | xargs -0r grep -PzlH '(?<!\|)\|\s+grep -\w*q' || true)
+  found=$(shell_scripts | xargs -0r grep -PzlH '(?<!\|)\|\s+grep -\w*q' || true)
   [ -z "$found" ] || fail "a pipeline ends in grep -q, instead of grep >/dev/null, in: $found"
 }
 
